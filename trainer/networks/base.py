@@ -1,0 +1,189 @@
+"""What a network is: adapters attached by path to a frozen model, with one strength for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import NetworkError
+
+
+@dataclass(frozen=True)
+class Target:
+    """One module of the model that a network is attached to."""
+
+    name: str
+    """The adapter's name in the file, e.g. ``lora_unet_mid_block_attentions_0_proj_in``."""
+    module: nn.Module
+    """The model's own Linear or Conv2d; its weights stay as they are."""
+    part: str
+    """``unet`` or ``text``: which learning rate its parameters have."""
+
+
+class Strength:
+    """How strongly a network acts, shared by all its adapters. A number, or one a sample ``(B,)``."""
+
+    def __init__(self, value: float = 1.0) -> None:
+        self.value: float | Tensor = value
+
+    def is_off(self) -> bool:
+        return not isinstance(self.value, Tensor) and self.value == 0.0
+
+    def times(self, scale: float, like: Tensor) -> float | Tensor:
+        """Strength times ``scale``, ready to be multiplied with ``like`` ``(B, …)``."""
+        if not isinstance(self.value, Tensor):
+            return self.value * scale
+        return (self.value * scale).to(like.dtype).view(-1, *([1] * (like.ndim - 1)))
+
+
+class Adapter(nn.Module):
+    """Adds a trained update to one frozen module by standing in for its ``forward``.
+
+    The original module is kept out of this module's children: its weights are not ours to move, save or train.
+    """
+
+    def __init__(self, target: Target, strength: Strength) -> None:
+        super().__init__()
+        self.name = target.name
+        self.part = target.part
+        self.strength = strength
+        self._original: tuple[nn.Module, Callable[..., Tensor]] = (target.module, target.module.forward)
+
+    def update(self, x: Tensor) -> Tensor:
+        """The update's output for the input ``x``, before strength and scale."""
+        raise NotImplementedError
+
+    @property
+    def scale(self) -> float:
+        """Alpha over rank."""
+        raise NotImplementedError
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What the file holds of this adapter, by the last part of its key."""
+        raise NotImplementedError
+
+    def scaled_tensors(self, factor: float) -> dict[str, Tensor]:
+        """The same, with the update multiplied by ``factor`` spread evenly over its factors."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        # diffusers of the older hosts passes a ``scale`` to its projections; the original module does not take it.
+        original = self._original[1](x)
+        if self.strength.is_off():
+            return original
+        return original + self.update(x) * self.strength.times(self.scale, original)
+
+    def attach(self) -> None:
+        self._original[0].forward = self.forward  # type: ignore[method-assign]
+
+    def detach(self) -> None:
+        module, original = self._original
+        module.__dict__.pop("forward", None)
+        if module.forward != original:  # another network was attached before this one: it stays
+            module.forward = original  # type: ignore[method-assign]
+
+
+class Builder(Protocol):
+    """Makes one adapter; a network type is such a function."""
+
+    def __call__(self, target: Target, strength: Strength, generator: torch.Generator) -> Adapter: ...
+
+
+class Network(nn.Module):
+    """All adapters of one LoRA.
+
+    Strength belongs to the network, not to a forward pass: with gradient checkpointing the backward pass calls the
+    adapters once more, so the strength a loss was made with must still be set when ``backward`` runs.
+    """
+
+    def __init__(self, adapters: list[Adapter], strength: Strength) -> None:
+        super().__init__()
+        if not adapters:
+            raise NetworkError(
+                "nothing is left to train",
+                where="network blocks",
+                do="Choose at least one block that has modules of the chosen network element",
+            )
+        self.adapters = nn.ModuleList(adapters)
+        self._strength = strength
+
+    @property
+    def strength(self) -> float | Tensor:
+        return self._strength.value
+
+    @strength.setter
+    def strength(self, value: float | Tensor) -> None:
+        self._strength.value = value
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """The untouched base model, for a teacher's prediction."""
+        before = self._strength.value
+        self._strength.value = 0.0
+        try:
+            yield
+        finally:
+            self._strength.value = before
+
+    @contextmanager
+    def attached(self) -> Iterator[Network]:
+        """Attach to the model, and leave the model as it was however the block ends."""
+        self.attach()
+        try:
+            yield self
+        finally:
+            self.detach()
+
+    def attach(self) -> None:
+        for adapter in self:
+            adapter.attach()
+
+    def detach(self) -> None:
+        for adapter in self:
+            adapter.detach()
+
+    def __iter__(self) -> Iterator[Adapter]:
+        for adapter in self.adapters:
+            assert isinstance(adapter, Adapter)
+            yield adapter
+
+    def __len__(self) -> int:
+        return len(self.adapters)
+
+    def parameters_of(self, part: str) -> list[nn.Parameter]:
+        """The trainable parameters of ``unet`` or ``text``."""
+        return [parameter for adapter in self if adapter.part == part for parameter in adapter.parameters()]
+
+    def tensors(self, *, factor: float = 1.0) -> dict[str, Tensor]:
+        """Every tensor of the file by its key, the update multiplied by ``factor``; detached, not copied."""
+        named: dict[str, Tensor] = {}
+        for adapter in self:
+            parts = adapter.tensors() if factor == 1.0 else adapter.scaled_tensors(factor)
+            for key, tensor in parts.items():
+                named[f"{adapter.name}.{key}"] = tensor.detach()
+        return named
+
+    def is_finite(self) -> bool:
+        """Whether every trained number is one; reads back from the device once."""
+        sums = torch.stack([parameter.detach().float().abs().sum() for parameter in self.parameters()])
+        return bool(sums.isfinite().all())
+
+
+def build(targets: list[Target], make: Builder, generator: torch.Generator) -> Network:
+    """One adapter a target, their first weights drawn from ``generator`` (on the CPU) in the order of ``targets``."""
+    strength = Strength()
+    return Network([make(target, strength, generator) for target in targets], strength)
+
+
+def group_by_name(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """File keys ``<name>.<rest>`` sorted into ``{name: {rest: tensor}}``."""
+    grouped: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, _, rest = key.partition(".")
+        grouped.setdefault(name, {})[rest] = tensor
+    return grouped

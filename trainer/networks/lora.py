@@ -1,0 +1,89 @@
+"""LoRA (Hu et al. 2021): ``W x + strength · alpha / rank · up(down(x))`` on linears and convolutions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import NetworkError
+from .base import Adapter, Builder, Strength, Target
+
+
+class LoRA(Adapter):
+    """A product of two thin matrices beside a Linear or a Conv2d.
+
+    Both are kept in their own precision (float32 as a rule) and cast to that of the input where they are used: the
+    optimizer sees full precision, the model's half precision is not left, and no autocast is needed.
+    """
+
+    def __init__(self, target: Target, strength: Strength, down: Tensor, up: Tensor, alpha: float) -> None:
+        super().__init__(target, strength)
+        self.down = nn.Parameter(down)  # (rank, in) or (rank, in, kh, kw)
+        self.up = nn.Parameter(up)  # (out, rank) or (out, rank, 1, 1)
+        self.alpha = alpha
+        module = target.module
+        self._conv = (module.stride, module.padding, module.dilation) if isinstance(module, nn.Conv2d) else None
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.down.shape[0]
+
+    def update(self, x: Tensor) -> Tensor:
+        down, up = self.down.to(x.dtype), self.up.to(x.dtype)
+        if self._conv is None:
+            return F.linear(F.linear(x, down), up)
+        stride, padding, dilation = self._conv
+        return F.conv2d(F.conv2d(x, down, None, stride, padding, dilation), up)
+
+    def tensors(self) -> dict[str, Tensor]:
+        alpha = torch.tensor(self.alpha, dtype=self.down.dtype)
+        return {"lora_down.weight": self.down, "lora_up.weight": self.up, "alpha": alpha}
+
+    def scaled_tensors(self, factor: float) -> dict[str, Tensor]:
+        root = math.sqrt(abs(factor))
+        scaled = self.tensors()
+        scaled["lora_down.weight"] = self.down.detach() * root
+        scaled["lora_up.weight"] = self.up.detach() * math.copysign(root, factor)
+        return scaled
+
+
+def lora_builder(rank: int, alpha: float, dtype: torch.dtype, device: torch.device) -> Builder:
+    """New LoRA adapters: ``down`` uniform as torch's Linear starts (Kaiming, a = sqrt 5), ``up`` zero."""
+
+    def make(target: Target, strength: Strength, generator: torch.Generator) -> Adapter:
+        weight = target.module.weight
+        assert isinstance(weight, Tensor)
+        down = torch.empty(rank, *weight.shape[1:])
+        bound = 1.0 / math.sqrt(down[0].numel())
+        down.uniform_(-bound, bound, generator=generator)
+        up = torch.zeros(weight.shape[0], rank, *[1] * (weight.ndim - 2))
+        return LoRA(target, strength, down.to(device, dtype), up.to(device, dtype), alpha)
+
+    return make
+
+
+def lora_from_tensors(target: Target, strength: Strength, tensors: Mapping[str, Tensor]) -> Adapter:
+    """An adapter from a file's ``lora_down.weight``, ``lora_up.weight`` and ``alpha`` (missing: the rank).
+
+    Raises:
+        NetworkError: the tensors do not fit the module.
+    """
+    down, up = tensors["lora_down.weight"], tensors["lora_up.weight"]
+    weight = target.module.weight
+    assert isinstance(weight, Tensor)
+    if weight.ndim == 2:
+        down, up = down.reshape(down.shape[0], -1), up.reshape(up.shape[0], -1)
+    elif down.ndim == 2:
+        down, up = down[:, :, None, None], up[:, :, None, None]
+    if down.shape[1:] != weight.shape[1:] or up.shape[0] != weight.shape[0] or up.shape[1] != down.shape[0]:
+        raise NetworkError(
+            f"{target.name} has shapes {tuple(up.shape)} and {tuple(down.shape)}, the model's {tuple(weight.shape)}",
+            do="This LoRA was trained on another kind of model",
+        )
+    alpha = float(tensors["alpha"]) if "alpha" in tensors else float(down.shape[0])
+    device = weight.device
+    return LoRA(target, strength, down.to(device, torch.float32), up.to(device, torch.float32), alpha)
