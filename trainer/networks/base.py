@@ -52,7 +52,8 @@ class Adapter(nn.Module):
         self.name = target.name
         self.part = target.part
         self.strength = strength
-        self._original: tuple[nn.Module, Callable[..., Tensor]] = (target.module, target.module.forward)
+        self._target = (target.module,)
+        self._inner: Callable[..., Tensor] = target.module.forward
 
     def update(self, x: Tensor) -> Tensor:
         """The update's output for the input ``x``, before strength and scale."""
@@ -73,19 +74,22 @@ class Adapter(nn.Module):
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # diffusers of the older hosts passes a ``scale`` to its projections; the original module does not take it.
-        original = self._original[1](x)
+        original = self._inner(x)
         if self.strength.is_off():
             return original
         return original + self.update(x) * self.strength.times(self.scale, original)
 
     def attach(self) -> None:
-        self._original[0].forward = self.forward  # type: ignore[method-assign]
+        """Stand in for the module's ``forward``; adapters attached before this one stay inside."""
+        self._inner = self._target[0].forward
+        self._target[0].forward = self.forward  # type: ignore[method-assign]
 
     def detach(self) -> None:
-        module, original = self._original
+        """Undo :meth:`attach`; adapters come off in the reverse of the order in which they went on."""
+        module = self._target[0]
         module.__dict__.pop("forward", None)
-        if module.forward != original:  # another network was attached before this one: it stays
-            module.forward = original  # type: ignore[method-assign]
+        if module.forward != self._inner:
+            module.forward = self._inner  # type: ignore[method-assign]
 
 
 class Builder(Protocol):

@@ -1,0 +1,89 @@
+"""``demo``: the whole way on the embedded checkpoint, from two words to a picture that shows what they did."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..paths import CHECKOUT
+from .options import add_device, add_folders, folders_of
+
+CHECKPOINT = CHECKOUT / "tests" / "toy" / "toy-sd1.safetensors"
+ORIGINAL, TARGET = "blue circle", "yellow circle"
+STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+PROMPTS = (
+    "a large blue circle on a white background",
+    "a small blue circle on a gray background",
+    "a large blue square on a black background",
+    "a large red circle on a white background",
+    "a large green triangle on a gray background",
+)
+SETTINGS = {
+    "mode": "iLECO",
+    "original_prompt": ORIGINAL,
+    "target_prompt": TARGET,
+    "image_size": "64",
+    "network_rank": 4,
+    "network_alpha": 8,
+    "network_element": "CrossAttention",
+    "train_iterations": 200,
+    "train_batch_size": 2,
+    "train_learning_rate": 3e-3,
+    "train_seed": 0,
+    "save_lora_name": "demo_blue_to_yellow",
+    "save_overwrite": True,
+}
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="train on the embedded checkpoint and show what changed",
+        description="Train an iLECO LoRA on the embedded checkpoint, and show it in one picture.",
+    )
+    parser.add_argument("--out", type=Path, metavar="F.png", help="the picture (default: data/demo.png)")
+    add_device(parser)
+    add_folders(parser, output=True)
+    parser.set_defaults(command=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from ..effect import strength_grid
+    from ..hosts.standalone import Standalone
+    from ..job import Control, Job
+    from ..log import read_log
+    from ..models.placement import place_for_pictures
+    from ..models.registry import load_bundle
+    from ..models.sample import Request
+    from ..networks.read import network_from_file
+    from ..plot import strength_sheet
+    from ..precision import choose_device
+    from ..run import run
+    from ..schema import parse
+    from .pictures import save_picture
+    from .train import Interrupt, Progress
+
+    folders = folders_of(options)
+    host = Standalone(choose_device(options.device), folders)
+    job = Job.create(parse({**SETTINGS, "model": str(CHECKPOINT)}).settings)
+    print(f"Training: wherever the model would draw a {ORIGINAL}, it is to draw a {TARGET}.")
+    control = Control()
+    interrupt = Interrupt(control)
+    with Progress() as progress:
+        done = run(job, host, control, progress)
+    if done.path is None or interrupt.pressed:
+        print("Stopped before the picture.")
+        return 130
+
+    print("Making the picture …")
+    bundle = load_bundle(CHECKPOINT)
+    place_for_pictures(bundle, host.device)
+    requests = [Request(prompt, seed=seed, cfg=4.0, size=(64, 64)) for seed, prompt in enumerate(PROMPTS)]
+    pictures = strength_grid(bundle, network_from_file(done.path, bundle), requests, STRENGTHS)
+    log = read_log(folders.run_log(job.name, job.created))
+    title = f'iLECO: "{ORIGINAL}" → "{TARGET}", at LoRA strengths −1 … +1'
+    out = options.out or folders.data / "demo.png"
+    save_picture(strength_sheet(title, PROMPTS, STRENGTHS, pictures, log), out)
+    print(f"The LoRA: {done.path}")
+    print(f"The picture: {out.resolve()}")
+    return 0

@@ -1,0 +1,107 @@
+"""``info``: what a file is. ``list``: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .. import presets, settings
+from ..schema import describe
+from .options import add_folders, folders_of
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    info = commands.add_parser("info", help="say what a file is", description="Say what a model, LoRA or log file is.")
+    info.add_argument("file", type=Path, metavar="FILE")
+    info.add_argument("--json", action="store_true")
+    info.set_defaults(command=_info)
+
+    listing = commands.add_parser("list", help="list what there is", description="List what there is to choose from.")
+    listing.add_argument("what", choices=sorted(_LISTS))
+    listing.add_argument("--json", action="store_true")
+    add_folders(listing)
+    listing.set_defaults(command=_list)
+
+
+def _info(options: argparse.Namespace) -> int:
+    from ..models.identify import identify
+
+    kind = identify(options.file)
+    rows: dict[str, Any] = {"file": str(options.file), "is": kind.label, "tensors": len(kind.tensors)}
+    rows.update(sorted(kind.metadata.items()))
+    if options.json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return 0
+    for key, value in rows.items():
+        print(f"{key}: {_shortened(str(value))}")
+    return 0
+
+
+def _shortened(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else f"{text[:most]} … ({len(text)} characters; whole with --json)"
+
+
+def _list(options: argparse.Namespace) -> int:
+    rows = _LISTS[options.what](options)
+    if options.json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return 0
+    for row in rows:
+        print(_line(row))
+    return 0
+
+
+def _line(row: dict[str, Any]) -> str:
+    if "key" not in row:
+        return row["name"] if row.get("built", True) else f"{row['name']}  (not built yet)"
+    chosen = f", one of: {', '.join(map(str, row['choices']))}" if row.get("choices") else ""
+    return f"{row['short']} = {row['default']!r}  ({row['type']}{chosen})\n    {row['help']}"
+
+
+def _named(names: tuple[str, ...] | list[str], built: set[str]) -> list[dict[str, Any]]:
+    return [{"name": name, "built": name in built} for name in names]
+
+
+def _modes(_options: argparse.Namespace) -> list[dict[str, Any]]:
+    from ..modes.registry import MODES
+
+    return _named(settings.MODES, {mode.name for mode in MODES})
+
+
+def _networks(_options: argparse.Namespace) -> list[dict[str, Any]]:
+    from ..networks.registry import NETWORKS
+
+    return _named(settings.NETWORK_TYPES, set(NETWORKS))
+
+
+def _optimizers(_options: argparse.Namespace) -> list[dict[str, Any]]:
+    from ..optim.optimizers import OPTIMIZERS
+
+    return _named(settings.OPTIMIZERS, set(OPTIMIZERS))
+
+
+def _schedulers(_options: argparse.Namespace) -> list[dict[str, Any]]:
+    from ..optim.schedules import SCHEDULERS
+
+    return _named(settings.SCHEDULERS, set(SCHEDULERS))
+
+
+def _presets(options: argparse.Namespace) -> list[dict[str, Any]]:
+    return [{"name": name} for name in presets.list_presets(folders_of(options).presets)]
+
+
+def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:
+    return describe()
+
+
+_LISTS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
+    "modes": _modes,
+    "networks": _networks,
+    "optimizers": _optimizers,
+    "schedulers": _schedulers,
+    "presets": _presets,
+    "settings": _settings,
+}

@@ -1,0 +1,108 @@
+"""``sample``: pictures from a model and LoRAs. ``report``: plots of loss logs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+from ..errors import UserError
+from .options import add_device, add_folders, folders_of
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("sample", help="make a picture", description="Make a picture, with LoRAs or without.")
+    parser.add_argument("--model", required=True, metavar="F", help="a checkpoint file or a diffusers folder")
+    parser.add_argument("--vae", default="", metavar="F", help="a VAE file, instead of the checkpoint's own")
+    parser.add_argument("--lora", action="append", default=[], metavar="F:STRENGTH", help="repeatable; strength 1 if left out")
+    parser.add_argument("--prompt", required=True)
+    parser.add_argument("--negative", default="")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=_at_least_one, default=20)
+    parser.add_argument("--cfg", type=float, default=7.0, help="guidance scale (default: 7)")
+    parser.add_argument("--size", type=_size, default=(512, 512), metavar="WxH", help="default: 512x512")
+    parser.add_argument("--out", type=Path, required=True, metavar="F.png")
+    add_device(parser)
+    add_folders(parser)
+    parser.set_defaults(command=_sample)
+
+    report = commands.add_parser("report", help="plot loss logs", description="Plot one or several loss logs.")
+    report.add_argument("logs", nargs="+", type=Path, metavar="LOG.csv")
+    report.add_argument("--out", type=Path, required=True, metavar="F.png")
+    report.add_argument("--log-scale", action="store_true", help="logarithmic loss axis")
+    report.set_defaults(command=_report)
+
+
+def _sample(options: argparse.Namespace) -> int:
+    loras = [_lora(text) for text in options.lora]
+    from ..hosts.standalone import find_model
+    from ..models.placement import place_for_pictures
+    from ..models.registry import load_bundle
+    from ..models.sample import Request, sample
+    from ..networks.read import network_from_file
+    from ..precision import choose_device
+
+    device = choose_device(options.device)
+    models = folders_of(options).models
+    vae = find_model(options.vae, models, "vae") if options.vae else None
+    bundle = load_bundle(find_model(options.model, models, "model"), vae=vae)
+    place_for_pictures(bundle, device)
+    request = Request(
+        options.prompt, options.negative, options.seed, options.steps, options.cfg, (options.size[1], options.size[0])
+    )
+    with ExitStack() as stack:
+        for path, strength in loras:
+            network = stack.enter_context(network_from_file(path, bundle).attached())
+            network.strength = strength
+        (picture,) = sample(bundle, [request])
+    save_picture(picture, options.out)
+    print(f"Saved {options.out}")
+    return 0
+
+
+def save_picture(picture: object, path: Path) -> None:
+    """Write a Pillow picture or a matplotlib figure.
+
+    Raises:
+        UserError: the folder cannot be written to, or the ending is none Pillow or matplotlib knows.
+    """
+    write = getattr(picture, "savefig", None) or picture.save  # type: ignore[attr-defined]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be written ({error})", where=str(path), do="Choose a name that ends in .png") from error
+
+
+def _report(options: argparse.Namespace) -> int:
+    from ..log import read_log
+    from ..plot import loss_figure
+
+    figure = loss_figure([read_log(path) for path in options.logs], logarithmic=options.log_scale)
+    save_picture(figure, options.out)
+    print(f"Saved {options.out}")
+    return 0
+
+
+def _lora(text: str) -> tuple[Path, float]:
+    """``FILE:STRENGTH``; a colon of a Windows drive is no strength."""
+    found = re.fullmatch(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+))", text)
+    return (Path(found[1]), float(found[2])) if found else (Path(text), 1.0)
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1, please")
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 512x768")
+    size = int(width), int(height)
+    if any(side % 8 or side < 64 for side in size):
+        raise argparse.ArgumentTypeError("both sides are to be multiples of 8, and 64 at least")
+    return size

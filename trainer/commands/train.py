@@ -1,0 +1,166 @@
+"""``train``: from settings to a LoRA."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from .. import help as texts
+from .. import presets
+from ..schema import dump, parse, parse_assignment
+from ..settings import Settings
+from .options import add_device, add_folders, folders_of
+
+if TYPE_CHECKING:
+    from ..job import Control, Event
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("train", help="train a LoRA", description="Train a LoRA from settings.")
+    parser.add_argument(
+        "settings", nargs="?", metavar="SETTINGS", help="a JSON file, a preset's name, or a LoRA to train again"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; repeatable")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
+    add_device(parser)
+    add_folders(parser, output=True)
+    _add_settings(parser)
+    parser.set_defaults(command=_train)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """A flag for every setting of the table, grouped by its section."""
+    groups: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        if not texts.has(field.name):
+            continue
+        section = field.metadata["section"]
+        if section not in groups:
+            groups[section] = parser.add_argument_group(f"settings: {section}")
+        flag = f"--{field.name.replace('_', '-')}"
+        switch = {"nargs": "?", "const": "true"} if field.type == "bool" else {}
+        help_text = texts.help_of(field.name).replace("%", "%%")
+        groups[section].add_argument(flag, dest=f"setting.{field.name}", metavar="VALUE", help=help_text, **switch)
+
+
+def read_settings(options: argparse.Namespace) -> Settings:
+    """The settings file, what ``--set`` changes, and the flags, in this order.
+
+    Raises:
+        UserError: any of them is wrong.
+    """
+    base, unknown = Settings(), ()
+    if options.settings:
+        parsed = presets.load(options.settings, folders_of(options).presets)
+        base, unknown = parsed.settings, parsed.unknown
+    changes: dict[str, Any] = {}
+    for assignment in options.set:
+        key, value = parse_assignment(assignment)
+        changes[key] = value
+    flags = {
+        name.removeprefix("setting."): value
+        for name, value in vars(options).items()
+        if name.startswith("setting.") and value is not None
+    }
+    parsed = parse({**changes, **flags}, base=base)
+    if unknown:
+        print(f"Not known, kept as they are: {', '.join(unknown)}", file=sys.stderr)
+    return parsed.settings
+
+
+def _train(options: argparse.Namespace) -> int:
+    settings = read_settings(options)
+    from ..hosts.standalone import Standalone
+    from ..job import Control, Job
+    from ..precision import choose_device
+    from ..run import check, output_path, run
+
+    host = Standalone(choose_device(options.device), folders_of(options))
+    job = Job.create(settings)
+    if options.dry_run:
+        model = check(job, host)
+        print(dump(job.settings))
+        print(f"Would train {settings.mode} on {model} with {host.device}, {settings.train_iterations} steps,")
+        print(f"and save {output_path(job, host.folders)}")
+        return 0
+    control = Control()
+    interrupt = Interrupt(control)
+    with Progress() as progress:
+        done = run(job, host, control, progress)
+    if done.path:
+        print(f"Saved {done.path}")
+    else:
+        print("Stopped. Nothing was saved.")
+    return 130 if interrupt.pressed else 0
+
+
+class Interrupt:
+    """Ctrl-C: the first time stop and save, the second time stop without saving."""
+
+    def __init__(self, control: Control) -> None:
+        self.pressed = 0
+        self._control = control
+        signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+        self.pressed += 1
+        if self.pressed == 1:
+            print("\nStopping and saving. Press Ctrl-C again to stop without saving.", file=sys.stderr)
+            self._control.stop_and_save()
+        elif self.pressed == 2:
+            self._control.stop()
+        else:
+            raise KeyboardInterrupt
+
+
+class Progress:
+    """Shows a run's events in a terminal: a line a phase, a bar for the steps."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._close()
+
+    def __call__(self, event: Event) -> None:
+        from ..job import Phase, Sample, Saved, Step, Warned
+
+        if isinstance(event, Step):
+            self._step(event.number, event.total, event.loss)
+        elif isinstance(event, Phase) and event.name != "training":
+            self._close()
+            self._say(f"{event.name[0].upper()}{event.name[1:]} …")
+        elif isinstance(event, Warned):
+            self._say(event.message)
+        elif isinstance(event, Sample):
+            self._say(f"Sample at step {event.step}: {event.path}")
+        elif isinstance(event, Saved) and self._bar is not None:
+            self._say(f"Saved at step {event.step}: {event.path}")
+
+    def _step(self, number: int, total: int, loss: float) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(total=total, desc="Training", unit="step", file=sys.stderr)
+        self._bar.update(number - self._bar.n)
+        self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+
+    def _say(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

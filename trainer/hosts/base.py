@@ -1,0 +1,31 @@
+"""What a host is: where the model comes from and where files go."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from ..models.base import Bundle
+from ..paths import Folders
+from ..settings import Settings
+
+
+class Host(Protocol):
+    """The program Trainyard runs inside, or none (``standalone``)."""
+
+    device: torch.device
+    folders: Folders
+
+    def check_model(self, settings: Settings) -> str:
+        """What will be trained on, in words, from headers alone.
+
+        Raises:
+            ModelError: there is no such model, or it is something else.
+        """
+
+    def take_model(self, settings: Settings) -> Bundle:
+        """The model the settings name, or the one the host has loaded."""
+
+    def give_back(self) -> None:
+        """Put the host's model back as it was; called however the run ended."""

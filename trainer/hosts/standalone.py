@@ -1,0 +1,60 @@
+"""No host: the model comes from the file the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ..errors import ModelError
+from ..models.base import Bundle
+from ..models.identify import MODEL_ENDINGS
+from ..models.registry import load_bundle, refuse_unless_checkpoint
+from ..paths import Folders
+from ..settings import Settings
+
+
+class Standalone:
+    """Reads models from disk; the bundle is dropped when the run ends."""
+
+    def __init__(self, device: torch.device, folders: Folders) -> None:
+        self.device = device
+        self.folders = folders
+
+    def check_model(self, settings: Settings) -> str:
+        path = self._model(settings)
+        kind = refuse_unless_checkpoint(path)
+        self._vae(settings)
+        return f"{path.name} ({kind.label})"
+
+    def take_model(self, settings: Settings) -> Bundle:
+        return load_bundle(self._model(settings), vae=self._vae(settings))
+
+    def give_back(self) -> None:
+        """Nothing was borrowed."""
+
+    def _model(self, settings: Settings) -> Path:
+        if not settings.model:
+            raise ModelError(
+                "no model is chosen", where="model", do="Name a checkpoint, on the command line with --model FILE"
+            )
+        return find_model(settings.model, self.folders.models, "model")
+
+    def _vae(self, settings: Settings) -> Path | None:
+        if settings.vae in ("", "None"):
+            return None
+        return find_model(settings.vae, self.folders.models, "vae")
+
+
+def find_model(name: str, folder: Path, label: str) -> Path:
+    """The file called ``name``: as a path, or in the models folder with or without its ending.
+
+    Raises:
+        ModelError: there is none.
+    """
+    given = Path(name).expanduser()
+    candidates = [given, folder / name, *(folder / f"{name}{ending}" for ending in MODEL_ENDINGS)]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    raise ModelError(f"there is no file {name}", where=label, do=f"Give its full path, or put it into {folder}")

@@ -1,0 +1,147 @@
+"""A job: what is to be trained. Control: what the user asks of it while it runs. Events: what it tells."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from .errors import Stopped, UserError
+from .schema import dump
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a run is a function of: the same job gives the same file on the same machine."""
+
+    settings: Settings
+    created: datetime
+
+    @staticmethod
+    def create(settings: Settings, created: datetime | None = None) -> Job:
+        """A job made now; a seed of -1 is drawn here, once, and kept.
+
+        ``SOURCE_DATE_EPOCH`` (seconds; reproducible-builds.org) in the environment stands in for the clock.
+        """
+        if settings.train_seed < 0:
+            settings = replace(settings, train_seed=random.SystemRandom().randrange(2**32))
+        return Job(settings, created or _now())
+
+    @property
+    def name(self) -> str:
+        return self.settings.save_lora_name or "untitled"
+
+    @property
+    def id(self) -> str:
+        """Ten digits' worth of the job's content: what sd-scripts' files call the session id."""
+        content = f"{self.created.isoformat()}\n{dump(self.settings)}".encode()
+        return str(int.from_bytes(hashlib.sha256(content).digest()[:4], "big"))
+
+
+def _now() -> datetime:
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if given.isdigit():
+        return datetime.fromtimestamp(int(given), tz=timezone.utc)
+    return datetime.now().astimezone()
+
+
+class Control:
+    """The buttons beside a run. Set from any thread; the run looks at them between steps and within each phase."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._save = threading.Event()
+
+    def stop(self) -> None:
+        """Stop as soon as the current step is done and save nothing."""
+        self._save.clear()
+        self._stop.set()
+
+    def stop_and_save(self) -> None:
+        """Stop as soon as the current step is done and save what has been trained by then."""
+        self._save.set()
+        self._stop.set()
+
+    @property
+    def asked_to_stop(self) -> bool:
+        return self._stop.is_set()
+
+    @property
+    def asked_to_save(self) -> bool:
+        return self._save.is_set()
+
+    def check(self) -> None:
+        """Raises:
+        Stopped: if the user asked for it.
+        """
+        if self._stop.is_set():
+            raise Stopped
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What the run is busy with; ``done`` of ``total`` where it can be counted."""
+
+    name: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One finished training step."""
+
+    number: int
+    total: int
+    loss: float
+    rates: tuple[float, ...]
+    """The learning rate of each parameter group."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture made while training."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A LoRA file that is on the disk."""
+
+    path: Path
+    step: int
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know; the run goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The run has ended well, or was stopped."""
+
+    path: Path | None
+    steps: int
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run could not go on."""
+
+    error: UserError
+
+
+Event = Phase | Step | Sample | Saved | Warned | Done | Failed
+Listener = Callable[[Event], None]

@@ -1,0 +1,86 @@
+"""Pictures from a model: DDIM with classifier-free guidance, the same picture for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from diffusers import DDIMScheduler
+from PIL import Image
+from torch import Tensor
+
+from .base import Bundle
+from .latents import decode
+from .placement import device_of, dtype_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """One picture to be made.
+
+    Attributes:
+        size: (height, width) in pixels, multiples of 8.
+        cfg: guidance scale; 1 or less leaves the negative prompt out.
+    """
+
+    prompt: str
+    negative: str = ""
+    seed: int = 0
+    steps: int = 20
+    cfg: float = 7.0
+    size: tuple[int, int] = (512, 512)
+
+
+def scheduler_of(bundle: Bundle) -> DDIMScheduler:
+    """DDIM over the bundle's own noise schedule, deterministic, with Stable Diffusion's leading spacing."""
+    return DDIMScheduler(
+        num_train_timesteps=len(bundle.betas),
+        trained_betas=bundle.betas.tolist(),
+        prediction_type=bundle.prediction_type,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="leading",
+    )
+
+
+@torch.no_grad()
+def sample(bundle: Bundle, requests: list[Request], *, check: Callable[[], None] = lambda: None) -> list[Image.Image]:
+    """One picture a request; requests of one call share steps, guidance and size and run as one batch.
+
+    The starting noise is drawn on the CPU, a generator a picture, so a picture does not depend on its neighbours or on
+    the device it is made on.
+
+    Args:
+        check: called before every step; raises to stop.
+    """
+    first = requests[0]
+    height, width = first.size
+    shape = bundle.latent_shape(height, width)
+    noise = [torch.randn(shape, generator=torch.Generator().manual_seed(request.seed)) for request in requests]
+    device = device_of(bundle.unet)
+    latents = torch.stack(noise).to(device, dtype_of(bundle.unet))  # (B, C, H/8, W/8)
+    guided = first.cfg > 1.0
+    prompts = [request.prompt for request in requests]
+    conditioning = bundle.encode([*prompts, *[request.negative for request in requests]] if guided else prompts)
+
+    scheduler = scheduler_of(bundle)
+    scheduler.set_timesteps(first.steps)
+    for timestep in scheduler.timesteps:
+        check()
+        doubled = torch.cat([latents, latents]) if guided else latents
+        steps = timestep.to(device).expand(len(doubled))
+        prediction = bundle.predict(doubled, steps, conditioning)
+        if guided:
+            wanted, unwanted = prediction.chunk(2)
+            prediction = unwanted + first.cfg * (wanted - unwanted)
+        latents = scheduler.step(prediction, timestep, latents).prev_sample
+    check()
+    return [_picture(pixels) for pixels in decode(bundle, latents)]
+
+
+def _picture(pixels: Tensor) -> Image.Image:
+    """``(3, H, W)`` in -1…1 to a picture."""
+    levels = (pixels.float() / 2 + 0.5).clamp(0, 1).mul(255).round().byte()
+    return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())

@@ -1,0 +1,61 @@
+"""What a mode is: one or more passes, and the loss of one step of each. Nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from ..models.base import Bundle
+from ..networks.base import Network
+from ..noise import Draw, NoiseSchedule
+from ..settings import Settings
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a pass works with; made by the run, the same for every step."""
+
+    settings: Settings
+    bundle: Bundle
+    network: Network
+    schedule: NoiseSchedule
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """The losses of one step.
+
+    Attributes:
+        samples: one number a sample, ``(B,)`` float32, with its graph.
+        timesteps: ``(B,)``, to name a sample that breaks.
+    """
+
+    samples: Tensor
+    timesteps: Tensor
+
+
+class Pass(Protocol):
+    """One training pass of a mode: a network of its own, a loop, a file."""
+
+    def prepare(self, scene: Scene) -> None:
+        """Compute what all steps share, conditionings above all; the network is attached."""
+
+    def loss(self, draw: Draw) -> StepLoss:
+        """The loss of one step.
+
+        The network's strength the loss was made with stays set: the backward pass may call the adapters once more.
+        """
+
+
+class Mode(Protocol):
+    """A way of training; ``modes/registry.py`` lists them."""
+
+    name: str
+
+    def trains_text_encoder(self, settings: Settings) -> bool:
+        """Whether the text encoder gets adapters, and so conditionings change from step to step."""
+
+    def passes(self, settings: Settings) -> list[Pass]:
+        """The passes, in the order they run."""

@@ -1,0 +1,72 @@
+"""iLECO (instant LECO): one concept becomes another, or is erased, without a picture.
+
+Pure noise stands in for the noisy picture at whatever timestep is drawn: the network learns to predict for the
+original prompt what the untouched model predicts for the target prompt. LECO proper denoises to the timestep first,
+hundreds of times slower; here the noise is drawn fresh each step.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+
+from ..loss import sample_losses, snr_weight
+from ..models.base import Conditioning
+from ..models.placement import dtype_of
+from ..noise import Draw
+from ..settings import Settings
+from .base import Pass, Scene, StepLoss
+
+
+class ILECO:
+    """The mode."""
+
+    name = "iLECO"
+
+    def trains_text_encoder(self, settings: Settings) -> bool:
+        return settings.network_train_text_encoder and "BASE" in settings.network_blocks
+
+    def passes(self, settings: Settings) -> list[Pass]:
+        return [ConceptPass(trains_text_encoder=self.trains_text_encoder(settings))]
+
+
+class ConceptPass:
+    """``loss(e(x, t, c_original; 1), e(x, t, c_target; 0))`` with ``x ~ N(0, 1)``."""
+
+    def __init__(self, *, trains_text_encoder: bool) -> None:
+        self._trains_text_encoder = trains_text_encoder
+
+    def prepare(self, scene: Scene) -> None:
+        self._scene = scene
+        with torch.no_grad(), scene.network.off():
+            self._target = scene.bundle.encode([scene.settings.target_prompt])
+            self._original = None if self._trains_text_encoder else self._encode_original()
+
+    def loss(self, draw: Draw) -> StepLoss:
+        scene, settings = self._scene, self._scene.settings
+        batch = settings.train_batch_size
+        height, width = settings.image_size
+        bundle = scene.bundle
+        x = draw.noise((batch, *bundle.latent_shape(height, width)), dtype_of(bundle.unet))  # (B, C, H/8, W/8)
+        timesteps = draw.timesteps(
+            batch,
+            settings.train_min_timesteps,
+            settings.train_max_timesteps,
+            same=settings.train_fixed_timsteps_in_batch,
+        )
+        with torch.no_grad(), scene.network.off():
+            wanted = bundle.predict(x, timesteps, self._target.expand(batch))
+        scene.network.strength = 1.0
+        original = self._original or self._encode_original()
+        predicted = bundle.predict(x, timesteps, original.expand(batch))
+
+        losses = sample_losses(predicted, wanted, settings.train_loss_function)
+        if settings.train_snr_gamma > 0:
+            schedule = scene.schedule
+            losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
+        return StepLoss(losses, timesteps)
+
+    def _encode_original(self) -> Conditioning:
+        with nullcontext() if self._trains_text_encoder else torch.no_grad():
+            return self._scene.bundle.encode([self._scene.settings.original_prompt])

@@ -1,0 +1,39 @@
+"""A LoRA file put back on a model, for pictures and comparisons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import NetworkError
+from ..models.base import Bundle
+from ..settings import BLOCKS
+from .base import Adapter, Network, Strength, group_by_name
+from .file import read
+from .lora import lora_from_tensors
+from .naming import text_targets, unet_targets
+
+
+def network_from_file(path: Path, bundle: Bundle) -> Network:
+    """The network in the file at ``path``, ready to be attached to ``bundle``; every key is used.
+
+    Raises:
+        NetworkError: no such file, no LoRA, or one for another kind of model.
+    """
+    tensors, _ = read(path)
+    grouped = group_by_name(tensors)
+    targets = unet_targets(bundle.unet, BLOCKS, "Full")
+    for text_encoder in bundle.text_encoders:
+        targets += text_targets(text_encoder)
+    by_name = {target.name: target for target in targets}
+    foreign = [name for name in grouped if name not in by_name or "lora_down.weight" not in grouped[name]]
+    if foreign:
+        raise NetworkError(
+            f"{len(foreign)} of its {len(grouped)} modules have no place in this model ({foreign[0]} …)",
+            where=path.name,
+            do=f"Choose a LoRA for {bundle.family.label}",
+        )
+    strength = Strength()
+    adapters: list[Adapter] = [
+        lora_from_tensors(by_name[name], strength, parts) for name, parts in grouped.items()
+    ]
+    return Network(adapters, strength)

@@ -1,0 +1,105 @@
+"""Where things are kept, and how they get there: whole or not at all, and never outside their folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from .errors import OutputError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SHIPPED_PRESETS = CHECKOUT / "presets"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The folders of one installation.
+
+    Attributes:
+        data: logs, saved settings, samples, the user's presets.
+        loras: where finished LoRAs go.
+        models: where a checkpoint given by name is looked for.
+    """
+
+    data: Path
+    loras: Path
+    models: Path
+
+    @property
+    def presets(self) -> list[Path]:
+        """Where presets are looked for: the user's own first."""
+        return [self.data / "presets", SHIPPED_PRESETS / "user", SHIPPED_PRESETS]
+
+    def log(self, name: str, created: datetime) -> Path:
+        return self._dated("logs", name, created, "csv")
+
+    def settings(self, name: str, created: datetime) -> Path:
+        return self._dated("jsons", name, created, "json")
+
+    def run_log(self, name: str, created: datetime) -> Path:
+        """The log every run keeps for its plot, asked for or not."""
+        return self._dated("runs", name, created, "csv")
+
+    def samples(self, name: str, created: datetime) -> Path:
+        return self._dated("samples", name, created, "").with_suffix("")
+
+    def _dated(self, kind: str, name: str, created: datetime, ending: str) -> Path:
+        stem = f"{name.replace('/', '_')}-{created:%Y%m%d_%H%M%S}"
+        return self.data / kind / f"{created:%Y%m%d}" / f"{stem}.{ending}"
+
+
+def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> Path:
+    """Write a file that is whole or absent: beside first, flushed to the disk, then renamed.
+
+    Args:
+        path: where to. If it is taken and ``overwrite`` is not set, ``_2``, ``_3`` … is put behind the name.
+        pieces: the content, in order.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputError: the folder cannot be written to, or the disk is full.
+    """
+    beside = path.with_name(f".{path.name[:60]}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            return _rename(beside, path, overwrite=overwrite)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"could not be written ({error.strerror or error})",
+            where=str(path),
+            do="Make room on the disk, or choose a folder you may write to",
+        ) from error
+
+
+def _rename(beside: Path, path: Path, *, overwrite: bool) -> Path:
+    for candidate in _candidates(path):
+        if not overwrite and candidate.exists():
+            continue
+        try:
+            os.replace(beside, candidate)
+        except PermissionError:
+            if candidate.exists():  # Windows: somebody holds the old file open, so the new one gets a name of its own
+                continue
+            raise
+        return candidate
+    raise OSError(f"every name beside {path.name} is taken")
+
+
+def _candidates(path: Path) -> Iterator[Path]:
+    yield path
+    for number in range(2, 1000):
+        yield path.with_name(f"{path.stem}_{number}{path.suffix}")

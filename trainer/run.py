@@ -1,0 +1,255 @@
+"""A run, from a job to a file: host → model → passes → loop → file → host, whatever happens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .errors import DivergedError, OutputError, SettingsError, Stopped, UserError
+from .hosts.base import Host
+from .job import Control, Done, Event, Failed, Job, Listener, Phase, Sample, Saved, Warned
+from .log import CSVLog
+from .loop import Moments, train
+from .models.base import Bundle
+from .models.placement import place, text_to
+from .models.sample import Request, sample
+from .modes.base import Mode, Pass, Scene
+from .modes.registry import mode_of
+from .networks import file
+from .networks.base import Network, build
+from .networks.metadata import metadata
+from .networks.naming import text_targets, unet_targets
+from .networks.registry import builder
+from .noise import NoiseSchedule, mixed_seed
+from .optim import optimizers, schedules
+from .paths import Folders, write_whole
+from .precision import Precision, choose_precision
+from .schema import check_for_run, dump
+from .settings import Settings
+
+_NETWORK_STREAM = 1 << 32  # no step has this number
+
+
+def check(job: Job, host: Host) -> str:
+    """Everything that can be found wrong before the device is touched; says what will be trained on.
+
+    Raises:
+        UserError: settings (all problems at once), a choice that is not built, the model, the output.
+    """
+    settings = job.settings
+    problems = check_for_run(settings)
+    if problems:
+        raise SettingsError(problems)
+    mode_of(settings.mode)
+    builder(settings, torch.float32, torch.device("cpu"))
+    optimizers.arguments(settings)
+    schedules.arguments(settings)
+    model = host.check_model(settings)
+    target = output_path(job, host.folders)
+    if target.exists() and not settings.save_overwrite:
+        raise OutputError(
+            f"{target.name} is already there", where="save lora name", do="Choose another name, or set save overwrite"
+        )
+    return model
+
+
+def output_path(job: Job, folders: Folders, steps: int | None = None, ending: str = "") -> Path:
+    """Where the LoRA goes; ``steps`` for one saved on the way, ``ending`` for one of several passes."""
+    counted = "" if steps is None else f"_{steps}steps"
+    return folders.loras / f"{job.name}{ending}{counted}.safetensors"
+
+
+def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
+    """Train ``job`` on ``host`` and save what comes of it.
+
+    Events go to ``emit`` in the thread that calls; the last one is ``Done`` or ``Failed``.
+
+    Raises:
+        UserError: after ``Failed`` has been sent with it.
+    """
+    try:
+        check(job, host)
+        with ExitStack() as stack:
+            stack.callback(host.give_back)
+            done = _Run(job, host, control, emit, stack).go()
+    except Stopped:
+        done = Done(None, 0, stopped=True)
+    except torch.cuda.OutOfMemoryError as error:
+        failure = UserError(
+            "the GPU's memory is not enough",
+            do="Switch on gradient checkpointing, or lower batch size, image size or rank",
+        )
+        emit(Failed(failure))
+        raise failure from error
+    except UserError as error:
+        emit(Failed(error))
+        raise
+    emit(done)
+    return done
+
+
+@dataclass
+class _Run:
+    """The state of one run while it lasts."""
+
+    job: Job
+    host: Host
+    control: Control
+    emit: Listener
+    stack: ExitStack
+
+    def go(self) -> Done:
+        settings, host = self.job.settings, self.host
+        mode = mode_of(settings.mode)
+        if settings.save_as_json:
+            self._save_settings()
+        self.emit(Phase("loading the model"))
+        bundle = host.take_model(settings)
+        self.control.check()
+        precision = choose_precision(settings, bundle.dtypes.values(), host.device)
+        for note in precision.notes:
+            self.emit(Warned(note))
+        place(bundle, host.device, precision.base, precision.vae)
+        done = Done(None, 0, stopped=False)
+        for training in mode.passes(settings):
+            done = self._train(mode, training, bundle, precision)
+        return done
+
+    def _train(self, mode: Mode, training: Pass, bundle: Bundle, precision: Precision) -> Done:
+        settings, device = self.job.settings, self.host.device
+        trains_text = mode.trains_text_encoder(settings)
+        network = self._network(bundle, precision, trains_text)
+        schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type, device)
+        logs = self._logs(bundle, groups=2 if trains_text else 1)
+        with network.attached(), logs, checkpointing(bundle, settings.use_gradient_checkpointing, trains_text):
+            self.emit(Phase("encoding the prompts"))
+            training.prepare(Scene(settings, bundle, network, schedule))
+            self.control.check()
+            if not trains_text:
+                text_to(bundle, "cpu")
+            self.emit(Phase("training", 0, settings.train_iterations))
+            steps = train(
+                training,
+                network,
+                settings,
+                device=device,
+                scale_loss=precision.scales_loss,
+                control=self.control,
+                emit=self._emit_and_log,
+                moments=Moments(
+                    lambda step: self._save(network, bundle, precision, step, on_the_way=True),
+                    lambda step: self._sample(network, bundle, step),
+                ),
+            )
+            return self._finish(network, bundle, precision, steps)
+
+    def _finish(self, network: Network, bundle: Bundle, precision: Precision, steps: int) -> Done:
+        stopped = steps < self.job.settings.train_iterations
+        if stopped and (steps == 0 or not self.control.asked_to_save):
+            return Done(None, steps, stopped=True)
+        self.emit(Phase("saving"))
+        path = self._save(network, bundle, precision, steps, on_the_way=False)
+        return Done(path, steps, stopped=stopped)
+
+    def _network(self, bundle: Bundle, precision: Precision, trains_text: bool) -> Network:
+        settings = self.job.settings
+        targets = unet_targets(bundle.unet, settings.network_blocks, settings.network_element)
+        if trains_text:
+            targets = text_targets(bundle.text_encoders[0]) + targets
+        generator = torch.Generator().manual_seed(mixed_seed(settings.train_seed, _NETWORK_STREAM))
+        return build(targets, builder(settings, precision.network, self.host.device), generator)
+
+    def _save(
+        self, network: Network, bundle: Bundle, precision: Precision, step: int, *, on_the_way: bool
+    ) -> Path:  # fmt: skip
+        settings = self.job.settings
+        named = network.tensors(factor=settings.network_strength)
+        tensors = {name: tensor.to("cpu", precision.saved) for name, tensor in named.items()}
+        broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+        if broken:
+            raise DivergedError(
+                f"{len(broken)} of {len(tensors)} trained tensors are not numbers in the file's precision",
+                where=f"step {step}",
+                do="Lower the learning rate, or save as fp32. Nothing broken was saved",
+            )
+        path = output_path(self.job, self.host.folders, step if on_the_way else None)
+        described = metadata(self.job, bundle, path, step, precision.base)
+        written = file.save(path, tensors, described, overwrite=settings.save_overwrite)
+        self.emit(Saved(written, step))
+        return written
+
+    def _sample(self, network: Network, bundle: Bundle, step: int) -> None:
+        """Pictures at every sample strength; a failure here is told and never ends the run."""
+        settings = self.job.settings
+        folder = self.host.folders.samples(self.job.name, self.job.created)
+        before = network.strength
+        request = Request(settings.sample_prompt, settings.sample_negative, settings.sample_seed, size=settings.image_size)
+        try:
+            text_to(bundle, self.host.device)
+            for strength in settings.sample_strengths:
+                network.strength = strength
+                (picture,) = sample(bundle, [request], check=self.control.check)
+                path = folder / f"{step:06d}_{strength:+g}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                picture.save(path)
+                self.emit(Sample(step, path))
+        except Stopped:  # the loop sees it, too, and ends as it was asked to
+            return
+        except (RuntimeError, OSError) as error:
+            self.emit(Warned(f"No sample picture at step {step}: {error}"))
+        finally:
+            network.strength = before
+            if not network.parameters_of("text"):
+                text_to(bundle, "cpu")
+
+    def _save_settings(self) -> None:
+        path = self.host.folders.settings(self.job.name, self.job.created)
+        write_whole(path, [dump(self.job.settings).encode()])
+
+    def _emit_and_log(self, event: Event) -> None:
+        for log in self._open_logs:
+            log(event)
+        self.emit(event)
+
+    @contextmanager
+    def _logs(self, bundle: Bundle, groups: int) -> Iterator[None]:
+        folders, settings = self.host.folders, self.job.settings
+        paths = [folders.run_log(self.job.name, self.job.created)]
+        if settings.logging_save_csv:
+            paths.append(folders.log(self.job.name, self.job.created))
+        self._open_logs = [CSVLog(path, settings, bundle.family.name, groups) for path in paths]
+        try:
+            yield
+        finally:
+            for log in self._open_logs:
+                log.close()
+
+
+@contextmanager
+def checkpointing(bundle: Bundle, wanted: bool, trains_text: bool) -> Iterator[None]:
+    """Gradient checkpointing while the block lasts: memory for a second forward pass.
+
+    diffusers and transformers checkpoint only modules in training mode; the models have no dropout, so that changes
+    nothing else.
+    """
+    if not wanted:
+        yield
+        return
+    bundle.unet.train()
+    bundle.unet.enable_gradient_checkpointing()
+    texts = bundle.text_encoders if trains_text else []
+    for text_encoder in texts:
+        text_encoder.train()
+        text_encoder.gradient_checkpointing_enable({"use_reentrant": False})
+    try:
+        yield
+    finally:
+        bundle.unet.disable_gradient_checkpointing()
+        bundle.unet.eval()
+        for text_encoder in texts:
+            text_encoder.gradient_checkpointing_disable()
+            text_encoder.eval()
