@@ -1,0 +1,247 @@
+"""Small random checkpoints in SD1's layout, written on the fly.
+
+The names and shapes are those of the original LDM code, spelled out here by hand: nothing of diffusers or of Trainyard
+makes them, so a test that reads them back proves something.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+UNET = "model.diffusion_model."
+VAE = "first_stage_model."
+TEXT = "cond_stage_model.transformer.text_model."
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths and depths of a checkpoint; the default is small, :data:`FULL` is SD1.5."""
+
+    unet: tuple[int, ...] = (32, 64, 64, 64)
+    unet_layers: int = 2
+    context: int = 64
+    vae: tuple[int, ...] = (32, 32, 64, 64)
+    vae_layers: int = 1
+    text_layers: int = 2
+    text_inner: int = 128
+    vocabulary: int = 49408
+    in_channels: int = 4
+
+
+FULL = Sizes((320, 640, 1280, 1280), 2, 768, (128, 256, 512, 512), 2, 12, 3072)
+
+
+def _weight_and_bias(name: str, *shape: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield f"{name}.weight", shape
+    yield f"{name}.bias", shape[:1]
+
+
+def _residual(name: str, inputs: int, outputs: int, time: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield from _weight_and_bias(f"{name}.in_layers.0", inputs)
+    yield from _weight_and_bias(f"{name}.in_layers.2", outputs, inputs, 3, 3)
+    yield from _weight_and_bias(f"{name}.emb_layers.1", outputs, time)
+    yield from _weight_and_bias(f"{name}.out_layers.0", outputs)
+    yield from _weight_and_bias(f"{name}.out_layers.3", outputs, outputs, 3, 3)
+    if inputs != outputs:
+        yield from _weight_and_bias(f"{name}.skip_connection", outputs, inputs, 1, 1)
+
+
+def _transformer(name: str, width: int, context: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield from _weight_and_bias(f"{name}.norm", width)
+    yield from _weight_and_bias(f"{name}.proj_in", width, width, 1, 1)
+    block = f"{name}.transformer_blocks.0"
+    for attention, source in (("attn1", width), ("attn2", context)):
+        yield f"{block}.{attention}.to_q.weight", (width, width)
+        yield f"{block}.{attention}.to_k.weight", (width, source)
+        yield f"{block}.{attention}.to_v.weight", (width, source)
+        yield from _weight_and_bias(f"{block}.{attention}.to_out.0", width, width)
+    yield from _weight_and_bias(f"{block}.ff.net.0.proj", 8 * width, width)
+    yield from _weight_and_bias(f"{block}.ff.net.2", width, 4 * width)
+    for norm in ("norm1", "norm2", "norm3"):
+        yield from _weight_and_bias(f"{block}.{norm}", width)
+    yield from _weight_and_bias(f"{name}.proj_out", width, width, 1, 1)
+
+
+def unet_shapes(sizes: Sizes) -> Shapes:
+    """The U-Net's tensors, without prefix. Every level but the last attends, as in SD1."""
+    widths, layers = sizes.unet, sizes.unet_layers
+    time = 4 * widths[0]
+    found: list[tuple[str, tuple[int, ...]]] = []
+    found += _weight_and_bias("time_embed.0", time, widths[0])
+    found += _weight_and_bias("time_embed.2", time, time)
+    found += _weight_and_bias("input_blocks.0.0", widths[0], sizes.in_channels, 3, 3)
+    skips, number, current = [widths[0]], 1, widths[0]
+    for level, width in enumerate(widths):
+        for _ in range(layers):
+            found += _residual(f"input_blocks.{number}.0", current, width, time)
+            if level < len(widths) - 1:
+                found += _transformer(f"input_blocks.{number}.1", width, sizes.context)
+            current, number = width, number + 1
+            skips.append(current)
+        if level < len(widths) - 1:
+            found += _weight_and_bias(f"input_blocks.{number}.0.op", current, current, 3, 3)
+            number += 1
+            skips.append(current)
+    found += _residual("middle_block.0", current, current, time)
+    found += _transformer("middle_block.1", current, sizes.context)
+    found += _residual("middle_block.2", current, current, time)
+    number = 0
+    for level, width in reversed(list(enumerate(widths))):
+        for layer in range(layers + 1):
+            found += _residual(f"output_blocks.{number}.0", current + skips.pop(), width, time)
+            current, place = width, 1
+            if level < len(widths) - 1:
+                found += _transformer(f"output_blocks.{number}.1", width, sizes.context)
+                place = 2
+            if level and layer == layers:
+                found += _weight_and_bias(f"output_blocks.{number}.{place}.conv", width, width, 3, 3)
+            number += 1
+    found += _weight_and_bias("out.0", current)
+    found += _weight_and_bias("out.2", 4, current, 3, 3)
+    return dict(found)
+
+
+def _vae_residual(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield from _weight_and_bias(f"{name}.norm1", inputs)
+    yield from _weight_and_bias(f"{name}.conv1", outputs, inputs, 3, 3)
+    yield from _weight_and_bias(f"{name}.norm2", outputs)
+    yield from _weight_and_bias(f"{name}.conv2", outputs, outputs, 3, 3)
+    if inputs != outputs:
+        yield from _weight_and_bias(f"{name}.nin_shortcut", outputs, inputs, 1, 1)
+
+
+def _vae_middle(name: str, width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield from _vae_residual(f"{name}.block_1", width, width)
+    yield from _weight_and_bias(f"{name}.attn_1.norm", width)
+    for part in ("q", "k", "v", "proj_out"):
+        yield from _weight_and_bias(f"{name}.attn_1.{part}", width, width, 1, 1)
+    yield from _vae_residual(f"{name}.block_2", width, width)
+
+
+def vae_shapes(sizes: Sizes) -> Shapes:
+    """The VAE's tensors, without prefix; attention as 1×1 convolutions."""
+    widths, layers = sizes.vae, sizes.vae_layers
+    found: list[tuple[str, tuple[int, ...]]] = []
+    found += _weight_and_bias("encoder.conv_in", widths[0], 3, 3, 3)
+    current = widths[0]
+    for level, width in enumerate(widths):
+        for layer in range(layers):
+            found += _vae_residual(f"encoder.down.{level}.block.{layer}", current, width)
+            current = width
+        if level < len(widths) - 1:
+            found += _weight_and_bias(f"encoder.down.{level}.downsample.conv", width, width, 3, 3)
+    found += _vae_middle("encoder.mid", current)
+    found += _weight_and_bias("encoder.norm_out", current)
+    found += _weight_and_bias("encoder.conv_out", 8, current, 3, 3)
+    found += _weight_and_bias("decoder.conv_in", current, 4, 3, 3)
+    found += _vae_middle("decoder.mid", current)
+    for level, width in reversed(list(enumerate(widths))):
+        for layer in range(layers + 1):
+            found += _vae_residual(f"decoder.up.{level}.block.{layer}", current, width)
+            current = width
+        if level:
+            found += _weight_and_bias(f"decoder.up.{level}.upsample.conv", width, width, 3, 3)
+    found += _weight_and_bias("decoder.norm_out", current)
+    found += _weight_and_bias("decoder.conv_out", 3, current, 3, 3)
+    found += _weight_and_bias("quant_conv", 8, 8, 1, 1)
+    found += _weight_and_bias("post_quant_conv", 4, 4, 1, 1)
+    return dict(found)
+
+
+def text_shapes(sizes: Sizes) -> Shapes:
+    """The CLIP text encoder's tensors, without the ``text_model.`` level and without ``position_ids``."""
+    width = sizes.context
+    found: list[tuple[str, tuple[int, ...]]] = [
+        ("embeddings.token_embedding.weight", (sizes.vocabulary, width)),
+        ("embeddings.position_embedding.weight", (77, width)),
+    ]
+    for layer in range(sizes.text_layers):
+        name = f"encoder.layers.{layer}"
+        for part in ("k_proj", "v_proj", "q_proj", "out_proj"):
+            found += _weight_and_bias(f"{name}.self_attn.{part}", width, width)
+        found += _weight_and_bias(f"{name}.layer_norm1", width)
+        found += _weight_and_bias(f"{name}.mlp.fc1", sizes.text_inner, width)
+        found += _weight_and_bias(f"{name}.mlp.fc2", width, sizes.text_inner)
+        found += _weight_and_bias(f"{name}.layer_norm2", width)
+    found += _weight_and_bias("final_layer_norm", width)
+    return dict(found)
+
+
+def random_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, Tensor]:
+    """Float32 weights that keep activations near one; norms and biases are random too, none of them zero."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, shape in shapes.items():
+        values = torch.randn(shape, generator=generator)
+        if len(shape) > 1:
+            fan_in = values[0].numel()
+            tensors[name] = values * (0.5 if "embedding" in name else fan_in**-0.5)
+        elif name.endswith(".weight"):
+            tensors[name] = 1 + 0.1 * values
+        else:
+            tensors[name] = 0.1 * values
+    return tensors
+
+
+def sd1_tensors(sizes: Sizes = Sizes(), seed: int = 0, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """A whole checkpoint as a dictionary, named as in a file, old ``position_ids`` included."""
+    shapes = {
+        **{UNET + name: shape for name, shape in unet_shapes(sizes).items()},
+        **{VAE + name: shape for name, shape in vae_shapes(sizes).items()},
+        **{TEXT + name: shape for name, shape in text_shapes(sizes).items()},
+    }
+    tensors = {name: tensor.to(dtype) for name, tensor in random_tensors(shapes, seed).items()}
+    tensors[TEXT + "embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
+    return tensors
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Path:
+    save_file(dict(tensors), str(path), None if metadata is None else dict(metadata))
+    return path
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], *, legacy: bool = False) -> Path:
+    """A ``.ckpt`` as training frameworks wrote them: the weights under ``state_dict``, beside a step counter."""
+    content = {"state_dict": dict(tensors), "global_step": 470000}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+def write_diffusers(folder: Path, *, seed: int = 0, variant: str = "", binary: bool = False) -> Path:
+    """A diffusers folder, written by diffusers and transformers themselves; 32 groups in the U-Net, 16 in the VAE."""
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel(block_out_channels=(32, 64, 64, 64), cross_attention_dim=64, attention_head_dim=8)
+    vae = AutoencoderKL(
+        block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=1, norm_num_groups=16,
+    )  # fmt: skip
+    text = CLIPTextModel(
+        CLIPTextConfig(hidden_size=64, num_hidden_layers=2, num_attention_heads=1, intermediate_size=128)
+    )
+    options = {"safe_serialization": not binary, **({"variant": variant} if variant else {})}
+    unet.save_pretrained(folder / "unet", **options)
+    vae.save_pretrained(folder / "vae", **options)
+    if binary:
+        text.config.save_pretrained(folder / "text_encoder")
+        torch.save(_saved_names(text), folder / "text_encoder" / "pytorch_model.bin")
+    else:
+        text.save_pretrained(folder / "text_encoder", **({"variant": variant} if variant else {}))
+    DDIMScheduler(prediction_type="v_prediction").save_pretrained(folder / "scheduler")
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    return folder
+
+
+def _saved_names(text: torch.nn.Module) -> dict[str, Tensor]:
+    return {"text_model." + name.removeprefix("text_model."): tensor for name, tensor in text.state_dict().items()}

@@ -1,0 +1,75 @@
+"""The model families, in the order shown, and how a model file finds its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import ModelError, NotBuiltError
+from .base import Bundle, Family
+from .identify import FileKind, Kind, identify
+from .sd1 import SD1
+from .weights import Source
+
+FAMILIES: tuple[Family, ...] = (SD1(),)
+
+
+def load_bundle(path: Path | str, *, vae: Path | str | None = None) -> Bundle:
+    """A checkpoint, or a diffusers folder, as ready modules on the file's own pages.
+
+    Args:
+        path: the checkpoint.
+        vae: a VAE file to use instead of the checkpoint's own.
+
+    Raises:
+        ModelError: a file is missing, broken, or not what it is chosen as. No weights have been read by then.
+        NotBuiltError: the model is of a family that is not built yet.
+    """
+    kind = refuse_unless_checkpoint(path)
+    vae_kind = None if vae is None else refuse_unless_vae(vae)
+    family = family_of(kind)
+    family.check(kind, vae_kind)
+    return family.take(Source.of_file(kind), vae=None if vae_kind is None else Source.of_file(vae_kind))
+
+
+def refuse_unless_checkpoint(path: Path | str) -> FileKind:
+    """Identify a file chosen as model, from its header alone.
+
+    Raises:
+        ModelError: it is missing, broken, or no checkpoint.
+        NotBuiltError: it is one of a family that is not built yet.
+    """
+    kind = identify(path)
+    family_of(kind)
+    return kind
+
+
+def family_of(kind: FileKind) -> Family:
+    """The family that can train on a file.
+
+    Raises:
+        ModelError: the file is not a checkpoint.
+        NotBuiltError: it is one of a family that is not built yet.
+    """
+    for family in FAMILIES:
+        if family.recognises(kind):
+            return family
+    choice = f"Choose a checkpoint of {' or '.join(family.name for family in FAMILIES)}"
+    if kind.kind in (Kind.SD1_INPAINTING, Kind.SD2_INPAINTING, Kind.SDXL_INPAINTING):
+        raise ModelError(f"{kind.name} is {kind.label}", do="Choose the plain checkpoint it was made from")
+    if kind.kind is Kind.SDXL_REFINER:
+        raise ModelError(f"{kind.name} is {kind.label}, not a base model", do=choice)
+    if kind.family is not None:
+        raise NotBuiltError(f"{kind.name} is {kind.label}, and {kind.family} is not built yet", do=choice)
+    raise ModelError(f"{kind.name} is {kind.label}, not a checkpoint", do=choice)
+
+
+def refuse_unless_vae(path: Path | str) -> FileKind:
+    """Identify a file chosen as VAE, from its header alone.
+
+    Raises:
+        ModelError: it is none.
+    """
+    kind = identify(path)
+    if kind.kind is not Kind.VAE:
+        raise ModelError(f"{kind.name} is {kind.label}, not a VAE", do="Choose a VAE file, or none")
+    return kind
