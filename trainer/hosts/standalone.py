@@ -8,10 +8,13 @@ import torch
 
 from ..errors import ModelError
 from ..models.base import Bundle
-from ..models.identify import MODEL_ENDINGS
-from ..models.registry import load_bundle, refuse_unless_checkpoint
+from ..models.identify import identify
+from ..models.registry import family_of, identify_vae, open_model
 from ..paths import Folders
 from ..settings import Settings
+
+
+_ENDINGS = (".safetensors", ".ckpt", ".pt")
 
 
 class Standalone:
@@ -22,13 +25,14 @@ class Standalone:
         self.folders = folders
 
     def check_model(self, settings: Settings) -> str:
-        path = self._model(settings)
-        kind = refuse_unless_checkpoint(path)
-        self._vae(settings)
-        return f"{path.name} ({kind.label})"
+        kind = identify(self._model(settings))
+        family_of(kind)
+        vae = self._vae(settings)
+        with_vae = f" and the VAE {identify_vae(vae).name}" if vae else ""
+        return f"{kind.name} ({kind.label}){with_vae}"
 
     def take_model(self, settings: Settings) -> Bundle:
-        return load_bundle(self._model(settings), vae=self._vae(settings))
+        return open_model(self._model(settings), vae=self._vae(settings))
 
     def give_back(self) -> None:
         """Nothing was borrowed."""
@@ -53,7 +57,7 @@ def find_model(name: str, folder: Path, label: str) -> Path:
         ModelError: there is none.
     """
     given = Path(name).expanduser()
-    candidates = [given, folder / name, *(folder / f"{name}{ending}" for ending in MODEL_ENDINGS)]
+    candidates = [given, folder / name, *(folder / f"{name}{ending}" for ending in _ENDINGS)]
     for candidate in candidates:
         if candidate.exists():
             return candidate

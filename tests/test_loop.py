@@ -1,0 +1,149 @@
+"""The loop on a problem small enough to follow: it learns, stops, notices broken losses, and keeps no one waiting."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from trainer.errors import DivergedError
+from trainer.job import Control, Event, Step
+from trainer.loop import Moments, train
+from trainer.modes.base import Scene, StepLoss
+from trainer.networks.base import Network, Target, build
+from trainer.networks.lora import lora_builder
+from trainer.noise import Draw
+from trainer.settings import Settings
+
+CPU = torch.device("cpu")
+
+
+class Regression:
+    """A pass: a linear layer with a LoRA learns another linear layer."""
+
+    def __init__(self, broken_at: int = 0, broken_sample: int = 0) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.layer = nn.Linear(6, 5, bias=False).requires_grad_(False)
+        self.wanted = torch.randn(5, 6, generator=generator)
+        self.layer.weight.copy_(torch.randn(5, 6, generator=generator))
+        make = lora_builder(4, 4.0, torch.float32, CPU)
+        self.network: Network = build([Target("layer", self.layer, "unet")], make, generator)
+        self._broken = (broken_at, broken_sample)
+
+    def prepare(self, scene: Scene) -> None: ...
+
+    def loss(self, draw: Draw) -> StepLoss:
+        x = draw.noise((3, 6), torch.float32)
+        losses = ((self.layer(x) - x @ self.wanted.T) ** 2).mean(dim=1)
+        if draw.step == self._broken[0]:
+            losses = torch.where(torch.arange(3) == self._broken[1], torch.nan, losses)
+        return StepLoss(losses, torch.tensor([10, 20, 30]))
+
+
+def settings(**changes: object) -> Settings:
+    return replace(Settings(), train_iterations=60, train_learning_rate=0.05, train_seed=1, **changes)
+
+
+def run(
+    problem: Regression, given: Settings, *, control: Control | None = None, listen=None, moments: Moments | None = None
+) -> tuple[int, list[Step]]:  # fmt: skip
+    steps: list[Step] = []
+
+    def emit(event: Event) -> None:
+        assert isinstance(event, Step)
+        steps.append(event)
+        if listen:
+            listen(event)
+
+    with problem.network.attached():
+        taken = train(
+            problem, problem.network, given, device=CPU, scale_loss=False, control=control or Control(), emit=emit,
+            moments=moments or Moments(lambda step: None, lambda step: None),
+        )  # fmt: skip
+    return taken, steps
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "AdaFactor", "Lion", "Prodigy", "CAME"])
+def test_every_optimizer_learns(optimizer: str) -> None:
+    rate = {"Prodigy": 1.0, "Lion": 0.02}.get(optimizer, 0.05)
+    problem = Regression()
+    given = replace(settings(train_optimizer=optimizer), train_iterations=200, train_learning_rate=rate)
+    taken, steps = run(problem, given)
+    assert taken == 200
+    first, last = (sum(step.loss for step in part) / 20 for part in (steps[:20], steps[-20:]))
+    assert last < first * 0.6
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "AdaFactor", "Lion", "Prodigy", "CAME"])
+def test_first_step_of_every_optimizer_is_finite_and_moves(optimizer: str) -> None:
+    problem = Regression()
+    before = [parameter.detach().clone() for parameter in problem.network.parameters()]
+    run(problem, replace(settings(train_optimizer=optimizer), train_iterations=1))
+    assert problem.network.is_finite()
+    assert any(not torch.equal(old, new) for old, new in zip(before, problem.network.parameters(), strict=True))
+
+
+def test_exactly_the_steps_asked_for_each_reported_once() -> None:
+    taken, steps = run(Regression(), settings())
+    assert taken == 60
+    assert [step.number for step in steps] == list(range(1, 61))
+    assert {step.total for step in steps} == {60}
+
+
+def test_stops_within_one_step() -> None:
+    control = Control()
+
+    def listen(step: Step) -> None:
+        if step.number == 7:
+            control.stop()
+
+    taken, steps = run(Regression(), settings(), control=control, listen=listen)
+    assert taken == 7
+    assert len(steps) == 7
+
+
+@pytest.mark.parametrize("sample", [0, 2])
+def test_a_loss_that_is_no_number_names_step_and_sample(sample: int) -> None:
+    with pytest.raises(DivergedError) as caught:
+        run(Regression(broken_at=5, broken_sample=sample), settings())
+    sentence = str(caught.value)
+    assert sentence.startswith(f"step 5 of 60: the loss of sample {sample + 1} of 3 (timestep {(10, 20, 30)[sample]})")
+    assert "Lower the learning rate" in sentence
+
+
+def test_saves_every_n_but_not_at_the_end() -> None:
+    saved: list[int] = []
+    run(Regression(), settings(save_per_steps=20), moments=Moments(saved.append, lambda step: None))
+    assert saved == [20, 40]
+
+
+def test_nothing_broken_is_saved() -> None:
+    saved: list[int] = []
+    with pytest.raises(DivergedError):
+        run(Regression(broken_at=20), settings(save_per_steps=20), moments=Moments(saved.append, lambda step: None))
+    assert saved == []
+
+
+def test_samples_on_the_way_change_nothing() -> None:
+    def disturb(_step: int) -> None:
+        torch.randn(100)
+
+    plain, disturbed = Regression(), Regression()
+    run(plain, settings())
+    run(disturbed, settings(sample_every_steps=3), moments=Moments(lambda step: None, disturb))
+    for one, two in zip(plain.network.parameters(), disturbed.network.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_collector_rests_in_the_loop_and_only_there() -> None:
+    seen: list[bool] = []
+    run(Regression(), settings(), listen=lambda step: seen.append(gc.isenabled()))
+    assert not any(seen)
+    assert gc.isenabled()
+    with pytest.raises(DivergedError):
+        run(Regression(broken_at=2), settings())
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
