@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ModelError
-from .unpickle import read_pickle
+from .unpickle import is_pickle, read_pickle
 
 _LONGEST_HEADER = 100_000_000
 """Bytes; the limit safetensors itself has."""
@@ -43,7 +43,7 @@ def read_header(path: Path) -> Header:
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(512)
-            if start[:2] == b"PK" or start[:1] == b"\x80":
+            if is_pickle(start):
                 return _pickle_header(path)
             refuse_foreign(path.name, start)
             length = int.from_bytes(start[:8], "little")

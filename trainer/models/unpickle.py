@@ -42,6 +42,8 @@ _LARGEST_PICKLE = 256 * 2**20
 """The program without the weights; a checkpoint's has less than one MiB, with an optimizer's state a few."""
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
+_LEGACY_START = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""The magic number as a pickle writes it, behind two bytes that say the pickle's protocol."""
 _BROKEN = (
     pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, LookupError, TypeError, ValueError,
     AttributeError, ImportError, NotImplementedError, OverflowError, RecursionError, MemoryError, RuntimeError,
@@ -184,6 +186,11 @@ class _TensorUnpickler(pickle.Unpickler):
         if kind != "storage" or any(part is not None for part in view):
             raise pickle.UnpicklingError("a storage in a form that is no longer written")
         return self.storages.setdefault(str(key), Storage(str(key), dtype, count))
+
+
+def is_pickle(start: bytes) -> bool:
+    """Whether a file that starts with these (at least 16) bytes is one that ``torch.save`` may have written."""
+    return start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[2:].startswith(_LEGACY_START))
 
 
 def read_pickle(path: Path) -> Pickled:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .header import Header, TensorInfo
 from .identify import FileKind, classify
-from .unpickle import Pickled, Span, StoredTensor, read_pickle
+from .unpickle import Pickled, Span, StoredTensor, is_pickle, read_pickle
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -84,8 +84,8 @@ def map_file(path: Path) -> dict[str, Tensor]:
         ModelError: the file is damaged, or has tensors of a type this torch does not know.
     """
     with path.open("rb") as file:
-        pickled = file.read(2)[:1] in (b"P", b"\x80")
-    return _map_pickle(path, read_pickle(path)) if pickled else _map_safetensors(path)
+        start = file.read(16)
+    return _map_pickle(path, read_pickle(path)) if is_pickle(start) else _map_safetensors(path)
 
 
 def _map_safetensors(path: Path) -> dict[str, Tensor]:
