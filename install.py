@@ -277,7 +277,11 @@ def prepare(venv: Venv, machine: Machine, command: str) -> None:
         venv.make()
         stamp = {}
     venv.write({"busy": command})
-    install(venv, plan(machine, find_card(), command))
+    try:
+        install(venv, plan(machine, find_card(), command))
+    except SetupError:
+        venv.write({})  # pip gave up by itself and left things whole: no reason to begin from nothing next time
+        raise
     # What one command needs includes torch and the packages that the other one needs: keep only what is still true.
     kept = {name: value for name, value in stamp.items() if value == fingerprint(machine, name)}
     both = {"demo": fingerprint(machine, "demo")} if command == "test" else {}
@@ -306,9 +310,9 @@ def by_hand(arguments: Sequence[str]) -> int:
     except SetupError as error:
         say(str(error))
         return 1
-    process = subprocess.Popen(
-        [str(venv.python), *after(command, arguments[1:])], cwd=str(ROOT), env=clean_environment()
-    )
+    # The small checkpoint of both commands is too small to share among threads: one is faster than two.
+    environment = {"OMP_NUM_THREADS": "1", **clean_environment()}
+    process = subprocess.Popen([str(venv.python), *after(command, arguments[1:])], cwd=str(ROOT), env=environment)
     try:
         returned = process.wait()
     except KeyboardInterrupt:
