@@ -1,0 +1,111 @@
+"""Stable Diffusion 1's single-file names for the weights of diffusers' and transformers' modules, and back."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.loaders import single_file_utils
+from torch import nn
+from transformers import CLIPTextModel
+
+UNET_PREFIX = "model.diffusion_model."
+VAE_PREFIX = "first_stage_model."
+TEXT_PREFIX = "cond_stage_model.transformer.text_model."
+
+State = dict[str, torch.Tensor]
+
+_UNET_ENDS = {
+    "conv_in": "input_blocks.0.0",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+    "mid_block.resnets.0": "middle_block.0",
+    "mid_block.attentions.0": "middle_block.1",
+    "mid_block.resnets.1": "middle_block.2",
+}
+_UNET_RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+_VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
+
+
+def _replace_start(name: str, table: dict[str, str]) -> str | None:
+    for ours, theirs in table.items():
+        if name.startswith(ours + "."):
+            return theirs + name[len(ours) :]
+    return None
+
+
+def unet_name(name: str) -> str:
+    """ "down_blocks.0.resnets.1.conv1.weight" -> "input_blocks.2.0.in_layers.2.weight"."""
+    if match := re.match(r"(.*resnets\.\d)\.(.*)", name):
+        name = f"{match[1]}.{_replace_start(match[2], _UNET_RESNET)}"
+    if changed := _replace_start(name, _UNET_ENDS):
+        return changed
+    way, block, kind, layer, rest = _unet_parts(name)
+    if kind == "downsamplers":
+        return f"input_blocks.{3 * block + 3}.0.op.{rest.removeprefix('conv.')}"
+    if kind == "upsamplers":  # the lowest block has no attention before it
+        return f"output_blocks.{3 * block + 2}.{1 if block == 0 else 2}.{rest}"
+    number = 3 * block + layer + (1 if way == "down" else 0)
+    side = "input" if way == "down" else "output"
+    return f"{side}_blocks.{number}.{0 if kind == 'resnets' else 1}.{rest}"
+
+
+def _unet_parts(name: str) -> tuple[str, int, str, int, str]:
+    match = re.fullmatch(r"(down|up)_blocks\.(\d)\.(\w+)\.(\d)\.(.+)", name)
+    if match is None:
+        raise KeyError(name)
+    return match[1], int(match[2]), match[3], int(match[4]), match[5]
+
+
+def vae_name(name: str, blocks: int = 4) -> str:
+    """ "decoder.up_blocks.0.resnets.1.conv1.weight" -> "decoder.up.3.block.1.conv1.weight"."""
+    name = re.sub(r"down_blocks\.(\d)\.", r"down.\1.", name)
+    name = re.sub(r"up_blocks\.(\d)\.", lambda match: f"up.{blocks - 1 - int(match[1])}.", name)
+    name = re.sub(r"mid_block\.resnets\.(\d)", lambda match: f"mid.block_{int(match[1]) + 1}", name)
+    if match := re.fullmatch(r"(.*)mid_block\.attentions\.0\.(.*)", name):
+        name = f"{match[1]}mid.attn_1.{_replace_start(match[2], _VAE_ATTENTION)}"
+    name = name.replace("downsamplers.0", "downsample").replace("upsamplers.0", "upsample")
+    name = name.replace("resnets.", "block.").replace("conv_shortcut", "nin_shortcut")
+    return name.replace("conv_norm_out", "norm_out")
+
+
+def single_file_state(
+    unet: UNet2DConditionModel, vae: AutoencoderKL, text: CLIPTextModel, table: torch.Tensor
+) -> State:
+    """All weights under their single-file names; `table` (49408, width) stands in for the text model's own."""
+    state = {UNET_PREFIX + unet_name(name): weight for name, weight in unet.state_dict().items()}
+    for name, weight in vae.state_dict().items():
+        linear = ".attentions." in name and weight.ndim == 2  # Stable Diffusion has 1 x 1 convolutions there
+        state[VAE_PREFIX + vae_name(name)] = weight[:, :, None, None] if linear else weight
+    for name, weight in text.state_dict().items():
+        short = name.removeprefix("text_model.")
+        if "token_embedding" not in short:
+            state[TEXT_PREFIX + short] = weight
+    state[TEXT_PREFIX + "embeddings.token_embedding.weight"] = table
+    return state
+
+
+def fill_modules(state: State, unet: UNet2DConditionModel, vae: AutoencoderKL, text: CLIPTextModel) -> None:
+    """Loads a single file's weights into empty modules, by way of diffusers' own conversion."""
+    _load(unet, single_file_utils.convert_ldm_unet_checkpoint(dict(state), unet.config))
+    _load(vae, single_file_utils.convert_ldm_vae_checkpoint(dict(state), vae.config))
+    converted = single_file_utils.convert_ldm_clip_checkpoint(dict(state))
+    prefixed = next(iter(text.state_dict())).startswith("text_model.")  # until transformers 5
+    _load(text, converted if prefixed else {name.removeprefix("text_model."): w for name, w in converted.items()})
+
+
+def _load(module: nn.Module, state: State) -> None:
+    expected = module.state_dict()
+    state = {name: weight.reshape(expected[name].shape).float() for name, weight in state.items()}
+    module.load_state_dict(state, strict=True)
+    module.requires_grad_(False).eval()
