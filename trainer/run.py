@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -125,7 +126,7 @@ class _Run:
         network = self._network(bundle, precision, trains_text)
         schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type, device)
         logs = self._logs(bundle, groups=2 if trains_text else 1)
-        with network.attached(), logs, checkpointing(bundle, settings.use_gradient_checkpointing, trains_text):
+        with network.attached(), logs, checkpointing(bundle, settings.use_gradient_checkpointing):
             self.emit(Phase("encoding the prompts"))
             training.prepare(Scene(settings, bundle, network, schedule))
             self.control.check()
@@ -230,26 +231,20 @@ class _Run:
 
 
 @contextmanager
-def checkpointing(bundle: Bundle, wanted: bool, trains_text: bool) -> Iterator[None]:
-    """Gradient checkpointing while the block lasts: memory for a second forward pass.
+def checkpointing(bundle: Bundle, wanted: bool) -> Iterator[None]:
+    """Gradient checkpointing of the U-Net while the block lasts: memory for a second forward pass.
 
-    diffusers and transformers checkpoint only modules in training mode; the models have no dropout, so that changes
-    nothing else.
+    diffusers of the older hosts checkpoints only modules in training mode; the U-Net has no dropout, so that changes
+    nothing else. Text encoders are small beside it and are left alone.
     """
     if not wanted:
         yield
         return
-    bundle.unet.train()
-    bundle.unet.enable_gradient_checkpointing()
-    texts = bundle.text_encoders if trains_text else []
-    for text_encoder in texts:
-        text_encoder.train()
-        text_encoder.gradient_checkpointing_enable({"use_reentrant": False})
+    unet: Any = bundle.unet
+    unet.train()
+    unet.enable_gradient_checkpointing()
     try:
         yield
     finally:
-        bundle.unet.disable_gradient_checkpointing()
-        bundle.unet.eval()
-        for text_encoder in texts:
-            text_encoder.gradient_checkpointing_disable()
-            text_encoder.eval()
+        unet.disable_gradient_checkpointing()
+        unet.eval()

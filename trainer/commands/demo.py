@@ -53,7 +53,7 @@ def _demo(options: argparse.Namespace) -> int:
     from ..job import Control, Job
     from ..log import read_log
     from ..models.placement import place_for_pictures
-    from ..models.registry import open_model
+    from ..models.registry import load_bundle
     from ..models.sample import Request
     from ..networks.read import network_from_file
     from ..plot import strength_sheet
@@ -76,7 +76,7 @@ def _demo(options: argparse.Namespace) -> int:
         return 130
 
     print("Making the picture …")
-    bundle = open_model(CHECKPOINT)
+    bundle = load_bundle(CHECKPOINT)
     place_for_pictures(bundle, host.device)
     requests = [Request(prompt, seed=seed, cfg=4.0, size=(64, 64)) for seed, prompt in enumerate(PROMPTS)]
     pictures = strength_grid(bundle, network_from_file(done.path, bundle), requests, STRENGTHS)

@@ -38,7 +38,7 @@ def _sample(options: argparse.Namespace) -> int:
     loras = [_lora(text) for text in options.lora]
     from ..hosts.standalone import find_model
     from ..models.placement import place_for_pictures
-    from ..models.registry import open_model
+    from ..models.registry import load_bundle
     from ..models.sample import Request, sample
     from ..networks.read import network_from_file
     from ..precision import choose_device
@@ -46,7 +46,7 @@ def _sample(options: argparse.Namespace) -> int:
     device = choose_device(options.device)
     models = folders_of(options).models
     vae = find_model(options.vae, models, "vae") if options.vae else None
-    bundle = open_model(find_model(options.model, models, "model"), vae=vae)
+    bundle = load_bundle(find_model(options.model, models, "model"), vae=vae)
     place_for_pictures(bundle, device)
     request = Request(
         options.prompt, options.negative, options.seed, options.steps, options.cfg, (options.size[1], options.size[0])

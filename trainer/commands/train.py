@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import signal
 import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from .. import help as texts
 from .. import presets
+from ..help import help_of
 from ..schema import dump, parse, parse_assignment
-from ..settings import Settings
+from ..settings import SECTIONS, Settings, rows
 from .options import add_device, add_folders, folders_of
 
 if TYPE_CHECKING:
@@ -34,17 +33,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """A flag for every setting of the table, grouped by its section."""
-    groups: dict[str, Any] = {}
-    for field in dataclasses.fields(Settings):
-        if not texts.has(field.name):
-            continue
-        section = field.metadata["section"]
-        if section not in groups:
-            groups[section] = parser.add_argument_group(f"settings: {section}")
-        flag = f"--{field.name.replace('_', '-')}"
-        switch = {"nargs": "?", "const": "true"} if field.type == "bool" else {}
-        help_text = texts.help_of(field.name).replace("%", "%%")
-        groups[section].add_argument(flag, dest=f"setting.{field.name}", metavar="VALUE", help=help_text, **switch)
+    groups = {section: parser.add_argument_group(f"settings: {section}") for section in SECTIONS}
+    for row in rows():
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if row.kind == "bool" else {}
+        groups[row.section].add_argument(
+            f"--{row.name.replace('_', '-')}",
+            dest=f"setting.{row.name}",
+            metavar="VALUE",
+            help=help_of(row.name).replace("%", "%%"),
+            **switch,
+        )
 
 
 def read_settings(options: argparse.Namespace) -> Settings:

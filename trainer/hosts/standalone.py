@@ -8,8 +8,7 @@ import torch
 
 from ..errors import ModelError
 from ..models.base import Bundle
-from ..models.identify import identify
-from ..models.registry import family_of, identify_vae, open_model
+from ..models.registry import check_files, load_bundle
 from ..paths import Folders
 from ..settings import Settings
 
@@ -25,14 +24,11 @@ class Standalone:
         self.folders = folders
 
     def check_model(self, settings: Settings) -> str:
-        kind = identify(self._model(settings))
-        family_of(kind)
-        vae = self._vae(settings)
-        with_vae = f" and the VAE {identify_vae(vae).name}" if vae else ""
-        return f"{kind.name} ({kind.label}){with_vae}"
+        model, vae = check_files(self._model(settings), vae=self._vae(settings))
+        return f"{model.name} ({model.label})" + (f" with the VAE {vae.name}" if vae else "")
 
     def take_model(self, settings: Settings) -> Bundle:
-        return open_model(self._model(settings), vae=self._vae(settings))
+        return load_bundle(self._model(settings), vae=self._vae(settings))
 
     def give_back(self) -> None:
         """Nothing was borrowed."""

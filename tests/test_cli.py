@@ -1,0 +1,212 @@
+"""The command line as its users type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import sd1_tensors, write_safetensors
+from PIL import Image
+
+from trainer.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ["--image-size", "64", "--network-rank", "2", "--train-iterations", "3", "--train-batch-size", "1"]
+WORDS = ["--original-prompt", "red", "--target-prompt", "blue"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
+    return str(write_safetensors(path, sd1_tensors(dtype=torch.float16), {"trainyard_config": config}))
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    return ["--data-dir", str(tmp_path / "data dir"), "--output-dir", str(tmp_path / "löras")]
+
+
+def train(*arguments: str) -> int:
+    return main(["train", *arguments])
+
+
+def test_preset_to_lora_to_picture_to_plot(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
+    """The whole way, in one sitting."""
+    code = train("iLECO", "--model", model, *WORDS, *SMALL, "--set", "save_lora_name=first", "--train-seed=1", *folders)
+    assert code == 0
+    lora = tmp_path / "löras" / "first.safetensors"
+    assert capsys.readouterr().out.splitlines()[-1] == f"Saved {lora}"
+    assert lora.exists()
+
+    for name, extra in {"plain": [], "off": ["--lora", f"{lora}:0"], "on": ["--lora", f"{lora}:40"]}.items():
+        out = tmp_path / f"{name}.png"
+        assert main([
+            "sample", "--model", model, *extra, "--prompt", "red", "--negative", "dark", "--seed", "5", "--steps", "3",
+            "--cfg", "3", "--size", "96x64", "--out", str(out),
+        ]) == 0  # fmt: skip
+    plain, off, on = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("plain", "off", "on"))
+    assert plain.shape == (64, 96, 3)
+    assert np.array_equal(plain, off)
+    assert not np.array_equal(plain, on)
+
+    (log,) = (tmp_path / "data dir" / "runs").rglob("*.csv")
+    assert main(["report", str(log), str(log), "--out", str(tmp_path / "plot.png")]) == 0
+    assert Image.open(tmp_path / "plot.png").size[0] > 400
+
+
+def test_a_lora_trains_again_to_the_same_file(model: str, folders: list[str], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    assert train("iLECO", "--model", model, *WORDS, *SMALL, "--save-lora-name", "one", *folders) == 0
+    first = tmp_path / "löras" / "one.safetensors"
+    content = first.read_bytes()
+    assert train(str(first), *folders[:2], "--output-dir", str(tmp_path / "b")) == 0
+    assert (tmp_path / "b" / "one.safetensors").read_bytes() == content
+
+
+def test_dry_run_says_everything_and_writes_nothing(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
+    assert train("iLECO", "--model", model, *WORDS, "--dry-run", *folders) == 0
+    out = capsys.readouterr().out
+    settings = json.loads(out[: out.rindex("}") + 1])
+    assert settings["network_rank"] == 4
+    assert settings["original prompt"] == "red"
+    assert "Would train iLECO on small.safetensors (an SD1 checkpoint)" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == []
+
+
+def test_later_settings_win(model: str, folders: list[str], capsys) -> None:
+    arguments = ["iLECO", "--model", model, *WORDS, "--set", "network_rank=7", "--set", "network_alpha=3", "--dry-run"]
+    assert train(*arguments, "--network-rank", "9", *folders) == 0
+    out = capsys.readouterr().out
+    settings = json.loads(out[: out.rindex("}") + 1])
+    assert (settings["network_rank"], settings["network_alpha"]) == (9, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "network_rank=0", "--set", "train_learning_rate=fast"], ["network rank", "train learning rate"]),
+        (["--set", "netwrok_rank=4"], ["network_rank"]),
+        (["--set", "rank"], ["key=value"]),
+        (["no such preset"], ["no such preset", "iLECO"]),
+        (["iLECO", "--model", "nowhere.ckpt", *WORDS], ["nowhere.ckpt"]),
+        (["iLECO", *WORDS], ["model"]),
+        (["LoRA", "--model", "MODEL", "--lora-data-directory", "."], ["LoRA is not built yet"]),
+        (["iLECO", "--model", "MODEL", *WORDS, "--device", "cuda:7"], ["device", "cuda:7"]),
+        (["iLECO", "--model", "MODEL", *WORDS, "--train-optimizer-settings", "weight_dekay=1"], ["weight_dekay"]),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(
+    arguments: list[str], words: list[str], model: str, folders: list[str], capsys
+) -> None:
+    given = [model if argument == "MODEL" else argument for argument in arguments]
+    assert train(*given, *folders) == 2
+    captured = capsys.readouterr()
+    sentence = captured.err.strip().splitlines()[-1]
+    assert sentence.startswith("trainyard: ")
+    assert "Traceback" not in captured.err
+    for word in words:
+        assert word in sentence
+
+
+def test_flags_of_every_setting_are_in_the_help(capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        train("--help")
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    for flag in ("--network-blocks", "--train-snr-gamma", "--original-prompt", "--save-overwrite"):
+        assert flag in out
+
+
+@pytest.mark.parametrize("what", ["modes", "networks", "optimizers", "schedulers", "presets", "settings"])
+def test_lists(what: str, folders: list[str], capsys) -> None:
+    assert main(["list", what, *folders[:2]]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main(["list", what, "--json", *folders[:2]]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(lines) >= len(rows) >= 3
+    known = {"modes": "iLECO", "networks": "lierla", "optimizers": "CAME", "schedulers": "cosine", "presets": "iLECO"}
+    if what in known:
+        assert known[what] in [row["name"] for row in rows]
+        assert known[what] in lines
+    else:
+        assert any(row["key"] == "network_blocks(BASE = TextEncoder)" for row in rows)
+
+
+def test_info(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
+    assert main(["info", model]) == 0
+    assert "is: an SD1 checkpoint" in capsys.readouterr().out
+    assert train("iLECO", "--model", model, *WORDS, *SMALL, "--save-lora-name", "i", *folders) == 0
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "löras" / "i.safetensors"), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows["is"].startswith("a LoRA (192 modules")
+    assert rows["ss_output_name"] == "i"
+    (tmp_path / "text.safetensors").write_text("hello, this is no model at all")
+    assert main(["info", str(tmp_path / "text.safetensors")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("a,b\n1,2\n", "no loss log"), (None, "cannot be read"), ("", "no loss log")],
+)
+def test_report_of_what_is_no_log(content: str | None, words: str, tmp_path: Path, capsys) -> None:
+    log = tmp_path / "x.csv"
+    if content is not None:
+        log.write_text(content)
+    assert main(["report", str(log), "--out", str(tmp_path / "x.png")]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_pictures_that_cannot_be_written(model: str, tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    code = main([
+        "sample", "--model", model, "--prompt", "x", "--steps", "1", "--size", "64x64",
+        "--out", str(tmp_path / "file" / "x.png"),
+    ])  # fmt: skip
+    assert code == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainer", *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
+def test_ctrl_c_stops_and_saves(model: str, folders: list[str], tmp_path: Path) -> None:
+    arguments = ["iLECO", "--model", model, *WORDS, *SMALL, "--train-iterations", "100000", "--save-lora-name", "cut"]
+    process = start("train", *arguments, *folders)
+    runs = tmp_path / "data dir" / "runs"
+    deadline = time.monotonic() + 120
+    while not any(path.read_text().count("\n") > 12 for path in runs.rglob("*.csv")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert out.splitlines()[-1] == f"Saved {tmp_path / 'löras' / 'cut.safetensors'}"
+
+
+def test_light_commands_do_not_import_torch() -> None:
+    code = "import sys; from trainer.cli import main; main(['list', 'settings']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    process = start("list", "settings", "--json")
+    process.stdout.close()
+    assert "Traceback" not in process.stderr.read()
+    process.wait(timeout=30)

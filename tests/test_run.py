@@ -1,0 +1,324 @@
+"""Whole runs on a small random checkpoint: what they write, that they repeat, and how they end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoints import sd1_tensors, write_safetensors
+from PIL import Image
+from safetensors import safe_open
+
+from trainer import presets
+from trainer.errors import DivergedError, NotBuiltError, OutputError, SettingsError, UserError
+from trainer.hosts.standalone import Standalone
+from trainer.job import Control, Done, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
+from trainer.log import read_log
+from trainer.paths import Folders
+from trainer.run import check, run
+from trainer.settings import Settings
+
+CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
+    return write_safetensors(path, sd1_tensors(dtype=torch.float16), {"trainyard_config": config})
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Standalone:
+    return Standalone(torch.device("cpu"), Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
+
+
+def job(model: Path, **changes: object) -> Job:
+    settings = replace(
+        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
+        network_rank=2, network_alpha=2.0, network_element="CrossAttention", network_blocks=("IN01", "M00", "OUT03"),
+        train_iterations=4, train_batch_size=1, train_learning_rate=1e-2, train_seed=3, save_lora_name="x",
+    )  # fmt: skip
+    return Job.create(replace(settings, **changes), CREATED)
+
+
+def collect(
+    given: Job, host: Standalone, control: Control | None = None, react=lambda event: None
+) -> tuple[Done, list[Event]]:
+    events: list[Event] = []
+
+    def emit(event: Event) -> None:
+        events.append(event)
+        react(event)
+
+    return run(given, host, control or Control(), emit), events
+
+
+def header(path: Path) -> tuple[dict[str, str], list[str]]:
+    with safe_open(str(path), "pt") as opened:
+        return opened.metadata(), sorted(opened.keys())
+
+
+def test_events_tell_the_whole_story(model: Path, host: Standalone) -> None:
+    done, events = collect(job(model), host)
+    assert done == Done(host.folders.loras / "x.safetensors", 4, stopped=False)
+    phases = [event.name for event in events if isinstance(event, Phase)]
+    assert phases == ["loading the model", "encoding the prompts", "training", "saving"]
+    assert [event.number for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
+    assert events[-2:] == [Saved(done.path, 4), done]
+    assert [event.message for event in events if isinstance(event, Warned)] == [
+        "The model is stored as fp16 and is copied to fp32: the CPU computes in fp32."
+    ]
+
+
+def test_what_the_file_holds(model: Path, host: Standalone) -> None:
+    done, _ = collect(job(model, save_precision="bf16"), host)
+    metadata, keys = header(done.path)
+    assert len(keys) == 3 * 3 * 4
+    with safe_open(str(done.path), "pt") as opened:
+        assert {opened.get_tensor(key).dtype for key in keys} == {torch.bfloat16}
+        up = [opened.get_tensor(key).float().abs().sum().item() for key in keys if "lora_up" in key]
+    assert all(amount > 0 for amount in up)
+    assert metadata["ss_base_model_version"] == "sd_v1"
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
+    assert metadata["ss_output_name"] == "x"
+    assert metadata["ss_seed"] == "3"
+    assert metadata["ss_session_id"].isdigit()
+    assert json.loads(metadata["trainyard_settings"])["original prompt"] == "red"
+    for key, value in metadata.items():
+        if value.startswith("{"):
+            assert isinstance(json.loads(value), dict), key
+
+
+def test_the_same_job_gives_the_same_file(model: Path, host: Standalone, tmp_path: Path) -> None:
+    first = collect(job(model), host)[0].path.read_bytes()
+    torch.manual_seed(123)  # the world around it does not matter
+    elsewhere = Standalone(host.device, replace(host.folders, loras=tmp_path / "elsewhere"))
+    sampled = job(model)
+    assert collect(sampled, elsewhere)[0].path.read_bytes() == first
+    other = Standalone(host.device, replace(host.folders, loras=tmp_path / "other"))
+    assert collect(job(model, train_seed=4), other)[0].path.read_bytes() != first
+
+
+def test_sample_pictures_do_not_change_what_is_trained(model: Path, host: Standalone, tmp_path: Path) -> None:
+    plain, _ = collect(job(model), host)
+    elsewhere = Standalone(host.device, replace(host.folders, loras=tmp_path / "elsewhere"))
+    changes = {"sample_prompt": "red", "sample_every_steps": 2, "sample_strengths": (0.0, 1.0)}
+    sampled, events = collect(job(model, **changes), elsewhere)
+    pictures = [event for event in events if isinstance(event, Sample)]
+    assert [(event.step, event.path.name) for event in pictures] == [(2, "000002_+0.png"), (2, "000002_+1.png")]
+    with Image.open(pictures[0].path) as picture:
+        assert picture.size == (64, 64)
+    assert pictures[0].path.read_bytes() != pictures[1].path.read_bytes()
+    with safe_open(str(plain.path), "pt") as one, safe_open(str(sampled.path), "pt") as two:
+        assert all(torch.equal(one.get_tensor(key), two.get_tensor(key)) for key in one.keys())  # noqa: SIM118
+
+
+def test_a_failing_sample_never_ends_the_run(model: Path, host: Standalone) -> None:
+    host.folders.samples("x", CREATED).parent.mkdir(parents=True)
+    host.folders.samples("x", CREATED).write_text("in the way")
+    done, events = collect(job(model, sample_every_steps=1), host)
+    assert done.steps == 4
+    assert done.path.exists()
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert sum("No sample picture at step" in warning for warning in warnings) == 3
+
+
+def test_seed_minus_one_is_drawn_once_and_recorded(model: Path) -> None:
+    one, two = job(model, train_seed=-1), job(model, train_seed=-1)
+    assert one.settings.train_seed >= 0
+    assert one.settings.train_seed != two.settings.train_seed
+
+
+def test_a_lora_file_is_its_own_preset(model: Path, host: Standalone) -> None:
+    given = job(model, save_lora_name="again", train_optimizer="CAME")
+    done, _ = collect(given, host)
+    parsed = presets.load(str(done.path), [])
+    assert parsed.settings == given.settings
+    assert parsed.unknown == ()
+
+
+def test_saves_on_the_way(model: Path, host: Standalone) -> None:
+    _, events = collect(job(model, save_per_steps=2, train_iterations=5), host)
+    saved = [(event.path.name, event.step) for event in events if isinstance(event, Saved)]
+    assert saved == [("x_2steps.safetensors", 2), ("x_4steps.safetensors", 4), ("x.safetensors", 5)]
+    assert header(host.folders.loras / "x_2steps.safetensors")[0]["ss_steps"] == "2"
+
+
+def test_json_and_csv_when_asked_for(model: Path, host: Standalone) -> None:
+    given = job(model, save_as_json=True, logging_save_csv=True)
+    collect(given, host)
+    data = host.folders.data
+    saved = data / "jsons" / "20260102" / "x-20260102_030405.json"
+    assert presets.load(str(saved), []).settings == given.settings
+    log = read_log(data / "logs" / "20260102" / "x-20260102_030405.csv")
+    assert list(log.head) == [
+        "network_rank", "network_alpha", "train_learning_rate", "train_iterations", "train_lr_scheduler",
+        "model_version", "train_optimizer", "save_lora_name",
+    ]  # fmt: skip
+    assert log.head["save_lora_name"] == "x"
+    assert list(log.rows.columns) == ["Step", "Loss", "Learning Rate 1"]
+    assert log.rows["Step"].tolist() == [1, 2, 3, 4]
+    assert log.rows["Learning Rate 1"].iloc[0] == pytest.approx(1e-2)
+
+
+def test_every_run_keeps_a_log_but_no_more(model: Path, host: Standalone) -> None:
+    collect(job(model), host)
+    found = sorted(path.relative_to(host.folders.data).parts[0] for path in host.folders.data.rglob("*.*"))
+    assert found == ["runs"]
+
+
+def test_text_encoder_is_trained_when_asked_for(model: Path, host: Standalone) -> None:
+    blocks = ("BASE", "M00")
+    done, _ = collect(job(model, network_train_text_encoder=True, network_blocks=blocks), host)
+    keys = header(done.path)[1]
+    assert sum(key.startswith("lora_te_text_model_encoder_layers_") for key in keys) == 3 * 12
+    log = read_log(host.folders.run_log("x", CREATED))
+    assert "Learning Rate 2" in log.rows.columns
+    quiet, _ = collect(job(model, network_blocks=blocks, save_lora_name="y"), host)
+    assert not any(key.startswith("lora_te") for key in header(quiet.path)[1])
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradient_checkpointing_trains_the_same(
+    model: Path, host: Standalone, tmp_path: Path, checkpointing: bool
+) -> None:
+    done, _ = collect(job(model, use_gradient_checkpointing=checkpointing, save_precision="fp32"), host)
+    with safe_open(str(done.path), "pt") as opened:
+        total = sum(opened.get_tensor(key).abs().sum().item() for key in opened.keys() if "lora_up" in key)  # noqa: SIM118
+    plain, _ = collect(job(model, save_precision="fp32", save_lora_name="plain"), host)
+    with safe_open(str(plain.path), "pt") as opened:
+        wanted = sum(opened.get_tensor(key).abs().sum().item() for key in opened.keys() if "lora_up" in key)  # noqa: SIM118
+    assert total == pytest.approx(wanted, rel=1e-4)
+
+
+# ---- stopping ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["loading the model", "encoding the prompts", "training"])
+def test_stop_in_every_phase(model: Path, host: Standalone, phase: str) -> None:
+    control = Control()
+
+    def react(event: Event) -> None:
+        if isinstance(event, Phase) and event.name == phase:
+            control.stop()
+
+    done, events = collect(job(model), host, control, react)
+    assert done.stopped
+    assert done.path is None
+    assert not any(isinstance(event, Step | Saved) for event in events)
+    assert not host.folders.loras.exists()
+
+
+def test_stop_while_sampling(model: Path, host: Standalone) -> None:
+    control = Control()
+
+    def react(event: Event) -> None:
+        if isinstance(event, Sample):
+            control.stop()
+
+    done, events = collect(job(model, sample_every_steps=2), host, control, react)
+    assert done == Done(None, 2, stopped=True)
+    assert sum(isinstance(event, Sample) for event in events) == 1
+
+
+def test_stop_and_save_from_another_thread(model: Path, host: Standalone) -> None:
+    control = Control()
+
+    def react(event: Event) -> None:
+        if isinstance(event, Step) and event.number == 2:
+            thread = threading.Thread(target=control.stop_and_save)
+            thread.start()
+            thread.join()
+
+    done, events = collect(job(model, train_iterations=50), host, control, react)
+    assert done == Done(host.folders.loras / "x.safetensors", 2, stopped=True)
+    metadata, _ = header(done.path)
+    assert metadata["ss_steps"] == "2"
+    assert metadata["ss_max_train_steps"] == "50"
+    assert sum(isinstance(event, Step) for event in events) == 2
+
+
+def test_stop_and_save_before_the_first_step_saves_nothing(model: Path, host: Standalone) -> None:
+    control = Control()
+    control.stop_and_save()
+    done, _ = collect(job(model), host, control)
+    assert done == Done(None, 0, stopped=True)
+    assert not host.folders.loras.exists()
+
+
+# ---- going wrong ---------------------------------------------------------------------------------
+
+
+def test_a_learning_rate_far_too_high_stops_and_saves_nothing_broken(model: Path, host: Standalone) -> None:
+    given = job(model, train_learning_rate=1e30, train_lr_scheduler="constant", train_iterations=30)
+    events: list[Event] = []
+    with pytest.raises(DivergedError, match=r"step \d+"):
+        run(given, host, Control(), events.append)
+    assert isinstance(events[-1], Failed)
+    assert not list(host.folders.loras.glob("*")) if host.folders.loras.exists() else True
+    done, _ = collect(job(model), host)  # the next job runs
+    assert done.path.exists()
+
+
+def test_numbers_too_large_for_the_files_precision_are_not_saved(model: Path, host: Standalone) -> None:
+    given = job(model, train_learning_rate=3e5, train_iterations=1, train_lr_scheduler="constant")
+    with pytest.raises(DivergedError, match="not numbers in the file's precision"):
+        collect(given, host)
+    assert not host.folders.loras.exists()
+
+
+def test_all_wrong_settings_at_once(host: Standalone) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check(job(Path("none"), original_prompt="", network_blocks=("IN00",)), host)
+    assert "original prompt" in str(caught.value)
+
+
+def test_modes_networks_and_choices_not_built_yet(model: Path, host: Standalone) -> None:
+    for changes, words in [
+        ({"mode": "LoRA", "lora_data_directory": str(model.parent)}, "LoRA is not built yet"),
+        ({"network_type": "loha"}, "loha is not built yet"),
+        ({"train_optimizer": "Tiger"}, "Tiger is not built yet"),
+        ({"train_lr_scheduler": "cyclic"}, "cyclic is not built yet"),
+        ({"train_model_precision": "int8"}, "int8 is not built yet"),
+    ]:
+        with pytest.raises(NotBuiltError, match=words):
+            collect(job(model, **changes), host)
+
+
+def test_a_taken_name_is_refused_before_anything_is_loaded(model: Path, host: Standalone) -> None:
+    taken = host.folders.loras / "x.safetensors"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("precious")
+    events: list[Event] = []
+    with pytest.raises(OutputError, match="x.safetensors is already there"):
+        run(job(model), host, Control(), events.append)
+    assert [type(event) for event in events] == [Failed]
+    assert taken.read_text() == "precious"
+    done, _ = collect(job(model, save_overwrite=True), host)
+    assert done.path == taken
+    assert taken.stat().st_size > 1000
+
+
+def test_a_name_taken_meanwhile_gets_a_suffix(model: Path, host: Standalone) -> None:
+    def react(event: Event) -> None:
+        if isinstance(event, Step) and event.number == 1:
+            host.folders.loras.mkdir(parents=True)
+            (host.folders.loras / "x.safetensors").write_text("somebody else's")
+
+    done, _ = collect(job(model), host, react=react)
+    assert done.path.name == "x_2.safetensors"
+    assert (host.folders.loras / "x.safetensors").read_text() == "somebody else's"
+
+
+def test_no_model(host: Standalone) -> None:
+    with pytest.raises(UserError, match="model: no model is chosen"):
+        given = job(Path("x"))
+        check(replace(given, settings=replace(given.settings, model="")), host)
+    with pytest.raises(UserError, match="model: there is no file nowhere.safetensors"):
+        check(job(Path("nowhere.safetensors")), host)
