@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
+from torch import Tensor
+
 from checkpoints import Sizes, sd1_tensors, write_checkpoint, write_safetensors
 from ldm_reference import ClipText, LdmUNet, LdmVae
-from torch import Tensor
 from trainer.models.base import Bundle
 from trainer.models.latents import decode, encode_images
 from trainer.models.registry import load_bundle
 from trainer.models.text import tokenize
 
 TOLERANCE = 1e-4
+Loaded = tuple[dict[str, Tensor], Bundle]
 SIZES = {
     "narrow": Sizes((32, 64, 64, 64), 2, 64, (32, 32, 64, 64), 1, 2, 128),
     "wide": Sizes((64, 128, 192, 192), 2, 128, (64, 64, 128, 128), 2, 3, 256),
@@ -23,7 +23,7 @@ SIZES = {
 
 
 @pytest.fixture(scope="module", params=SIZES)
-def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], Bundle]:
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     tensors = sd1_tensors(SIZES[request.param], seed=7)
     folder = tmp_path_factory.mktemp("oracle")
     if request.param == "wide":
@@ -36,7 +36,7 @@ def _random(*shape: int) -> Tensor:
 
 
 @torch.no_grad()
-def test_unet_predicts_what_ldm_predicts(loaded: tuple[dict[str, Tensor], Bundle]) -> None:
+def test_unet_predicts_what_ldm_predicts(loaded: Loaded) -> None:
     tensors, bundle = loaded
     latents, timesteps = _random(3, 4, 16, 8), torch.tensor([1, 500, 999])
     conditioning = bundle.encode(["a cat", "", "a dog " * 60])
@@ -46,7 +46,7 @@ def test_unet_predicts_what_ldm_predicts(loaded: tuple[dict[str, Tensor], Bundle
 
 
 @torch.no_grad()
-def test_unet_listens_to_prompt_and_timestep(loaded: tuple[dict[str, Tensor], Bundle]) -> None:
+def test_unet_listens_to_prompt_and_timestep(loaded: Loaded) -> None:
     """Without this, the test above could compare two constants."""
     _, bundle = loaded
     latents, timesteps = _random(1, 4, 8, 8), torch.tensor([500])
@@ -57,7 +57,7 @@ def test_unet_listens_to_prompt_and_timestep(loaded: tuple[dict[str, Tensor], Bu
 
 
 @torch.no_grad()
-def test_vae_encodes_and_decodes_as_ldm_does(loaded: tuple[dict[str, Tensor], Bundle]) -> None:
+def test_vae_encodes_and_decodes_as_ldm_does(loaded: Loaded) -> None:
     tensors, bundle = loaded
     reference, pixels = LdmVae(tensors), _random(2, 3, 64, 32).clamp(-1, 1)
     expected = reference.encode(pixels)
@@ -69,7 +69,7 @@ def test_vae_encodes_and_decodes_as_ldm_does(loaded: tuple[dict[str, Tensor], Bu
 
 @torch.no_grad()
 @pytest.mark.parametrize("clip_skip", [1, 2])
-def test_conditioning_is_clips(loaded: tuple[dict[str, Tensor], Bundle], clip_skip: int) -> None:
+def test_conditioning_is_clips(loaded: Loaded, clip_skip: int) -> None:
     tensors, bundle = loaded
     prompts = ["a photo of a red circle", "", "one, two, three, " * 30]
     ids = tokenize(bundle.tokenizer, prompts)

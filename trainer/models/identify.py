@@ -36,7 +36,9 @@ class Kind(Enum):
     CONTROLNET = "a ControlNet"
     EMBEDDING = "a textual inversion embedding"
     VAE = "a VAE"
+    IP_ADAPTER = "an IP-Adapter"
     CLIP = "a CLIP text encoder"
+    CLIP_VISION = "a CLIP image encoder"
     T5 = "a T5 text encoder"
     LANGUAGE_MODEL = "a language model"
     UPSCALER = "an upscaler"
@@ -139,6 +141,7 @@ class _Trait(NamedTuple):
 # In this order: a LoRA's or ControlNet's names contain those of the model it is for.
 _ADDITIONS = (
     _Trait(Kind.CONTROLNET, ("control_model.", "controlnet_cond_embedding.", "input_hint_block.", "lllite_")),
+    _Trait(Kind.IP_ADAPTER, ("image_proj.", "ip_adapter.")),
     _Trait(Kind.EMBEDDING, ("string_to_param.", "emb_params")),
 )
 _WHOLES = (
@@ -147,6 +150,7 @@ _WHOLES = (
     _Trait(Kind.LUMINA, contains=("noise_refiner.0.",)),
     _Trait(Kind.VAE, ("first_stage_model.", "vae.", "encoder.conv_in.", "decoder.conv_in.", "encoder.down.")),
     _Trait(Kind.T5, contains=("block.0.layer.0.SelfAttention.",)),
+    _Trait(Kind.CLIP_VISION, ("vision_model.", "visual_projection.")),
     _Trait(Kind.CLIP, contains=("encoder.layers.0.self_attn.", "transformer.resblocks.0.")),
     _Trait(Kind.LANGUAGE_MODEL, contains=("layers.0.self_attn.",)),
     _Trait(
@@ -159,9 +163,12 @@ _LORA_ENDINGS = re.compile(
     r"|_lora\.(down|up)\.weight$"
 )
 
+_LORA_STARTS = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_te3_", "lora_transformer_", "lycoris_")
+
 
 def _kind_of(tensors: Tensors) -> tuple[Kind, str]:
     modules = {_LORA_ENDINGS.sub("", name) for name in tensors if _LORA_ENDINGS.search(name)}
+    modules |= {name.partition(".")[0] for name in tensors if name.startswith(_LORA_STARTS)}
     if modules:
         return Kind.LORA, f" ({len(modules)} module{'s' if len(modules) > 1 else ''})"
     for trait in _ADDITIONS:

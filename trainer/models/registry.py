@@ -24,11 +24,25 @@ def load_bundle(path: Path | str, *, vae: Path | str | None = None) -> Bundle:
         ModelError: a file is missing, broken, or not what it is chosen as. No weights have been read by then.
         NotBuiltError: the model is of a family that is not built yet.
     """
+    kind, vae_kind = check_files(path, vae=vae)
+    chosen_vae = None if vae_kind is None else Source.of_file(vae_kind)
+    return family_of(kind).take(Source.of_file(kind), vae=chosen_vae)
+
+
+def check_files(path: Path | str, *, vae: Path | str | None = None) -> tuple[FileKind, FileKind | None]:
+    """Everything that can be said against a model and its VAE from their headers alone.
+
+    Returns:
+        What the two files are.
+
+    Raises:
+        ModelError: a file is missing, broken, or not what it is chosen as; or the two lack a part together.
+        NotBuiltError: the model is of a family that is not built yet.
+    """
     kind = refuse_unless_checkpoint(path)
     vae_kind = None if vae is None else refuse_unless_vae(vae)
-    family = family_of(kind)
-    family.check(kind, vae_kind)
-    return family.take(Source.of_file(kind), vae=None if vae_kind is None else Source.of_file(vae_kind))
+    family_of(kind).check(kind, vae_kind)
+    return kind, vae_kind
 
 
 def refuse_unless_checkpoint(path: Path | str) -> FileKind:

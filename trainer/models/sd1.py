@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -16,7 +16,10 @@ from .identify import AUTOENCODER, TEXT, UNET, FileKind, Kind
 from .text import clip_tokenizer, hidden_states, tokenize
 from .weights import Source, build_empty, fill, stored_dtype
 
+Result = TypeVar("Result")
+
 _HEADS = 8
+_LATENT_CHANNELS = 4
 _SCALING_FACTOR = 0.18215
 _IGNORED = ("position_ids",)
 
@@ -52,32 +55,36 @@ class SD1(Family):
             raise ModelError(f"{kind.name} has no {names}", do="Choose a full checkpoint")
         if vae is not None and AUTOENCODER not in vae.parts:
             raise ModelError(f"{vae.name} is {vae.label}, not a VAE", do="Choose a VAE made for SD1")
+        channels = None if vae is None else _latent_channels(vae)
+        if vae is not None and channels not in (None, _LATENT_CHANNELS):
+            raise ModelError(
+                f"{vae.name} is a VAE with {channels} latent channels, SD1 has {_LATENT_CHANNELS}",
+                do="Choose a VAE made for SD1",
+            )
 
     def take(self, source: Source, *, vae: Source | None = None) -> Bundle:
         self.check(source.kind, vae.kind if vae else None)
-        groups = _norm_groups(source.kind)
-        unet_tensors = _unet_tensors(source)
-        text_tensors = _text_tensors(source)
         vae_source = vae or source
-        vae_groups = groups if vae is None else _norm_groups(vae.kind)
-        vae_tensors = _vae_tensors(vae_source)
-        unet = _unet(unet_tensors, groups["unet_norm_groups"], f"the U-Net of {source.name}")
+        what = f"the U-Net of {source.name}", f"the VAE of {vae_source.name}", f"the text encoder of {source.name}"
+        unet = _or_incomplete(lambda: _unet_tensors(source), what[0])
+        autoencoder = _or_incomplete(lambda: _vae_tensors(vae_source), what[1])
+        text = _or_incomplete(lambda: _text_tensors(source), what[2])
         return Bundle(
             family=self,
             name=source.name,
-            unet=unet,
-            vae=_vae(vae_tensors, vae_groups["vae_norm_groups"], f"the VAE of {vae_source.name}"),
-            text_encoders=(_text_encoder(text_tensors, f"the text encoder of {source.name}"),),
+            unet=_unet(unet, _norm_groups(source.kind, "unet"), what[0]),
+            vae=_vae(autoencoder, _norm_groups(vae_source.kind, "vae"), what[1]),
+            text_encoders=(_text_encoder(text, what[2]),),
             tokenizers=(clip_tokenizer(),),
             betas=scaled_linear_betas(),
             prediction_type=source.kind.prediction_type or EPSILON,
-            latent_channels=unet.config.in_channels,
+            latent_channels=_LATENT_CHANNELS,
             scaling_factor=_SCALING_FACTOR,
             shift=0.0,
             dtypes={
-                "unet": stored_dtype(unet_tensors),
-                "vae": stored_dtype(vae_tensors),
-                "text_encoder": stored_dtype(text_tensors),
+                "unet": stored_dtype(unet),
+                "vae": stored_dtype(autoencoder),
+                "text_encoder": stored_dtype(text),
             },
             path=source.path,
             vae_name=vae.name if vae else "",
@@ -91,18 +98,22 @@ class SD1(Family):
         return Conditioning(hidden_states(bundle.text_encoder, ids, clip_skip=clip_skip))
 
 
-def _norm_groups(kind: FileKind) -> dict[str, int]:
+def _latent_channels(vae: FileKind) -> int | None:
+    for prefix in ("", ldm.VAE, "vae."):
+        info = vae.tensors.get(f"{prefix}decoder.conv_in.weight")
+        if info is not None and len(info.shape) > 1:
+            return info.shape[1]
+    return None
+
+
+def _norm_groups(kind: FileKind, part: str) -> int:
     """Groups of group normalisation, which no tensor's shape shows: 32, unless the file says otherwise."""
-    groups = {"unet_norm_groups": 32, "vae_norm_groups": 32}
-    groups["unet_norm_groups"] = int(kind.configs.get("unet", {}).get("norm_num_groups", 32))
-    groups["vae_norm_groups"] = int(kind.configs.get("vae", {}).get("norm_num_groups", 32))
-    stated = kind.metadata.get("trainyard_config")
-    if stated:
-        try:
-            groups.update({key: int(value) for key, value in json.loads(stated).items() if key in groups})
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ModelError(f"trainyard_config in the metadata of {kind.name} is not as expected") from error
-    return groups
+    groups = kind.configs.get(part, {}).get("norm_num_groups", 32)
+    try:
+        stated = json.loads(kind.metadata.get("trainyard_config", "{}"))
+        return int(stated.get(f"{part}_norm_groups", groups))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"trainyard_config in the metadata of {kind.name} is not as expected") from error
 
 
 def _unet_tensors(source: Source) -> dict[str, Tensor]:
@@ -127,14 +138,14 @@ def _vae_tensors(source: Source) -> dict[str, Tensor]:
 def _unet(tensors: Mapping[str, Tensor], groups: int, what: str) -> Any:
     from diffusers import UNet2DConditionModel
 
-    config = _sizes(lambda: shapes.unet_config(ldm.shapes_of(tensors), heads=_HEADS, norm_groups=groups), what)
+    config = _or_incomplete(lambda: shapes.unet_config(ldm.shapes_of(tensors), heads=_HEADS, norm_groups=groups), what)
     return fill(_build(lambda: UNet2DConditionModel(**config), what), tensors, what)
 
 
 def _vae(tensors: Mapping[str, Tensor], groups: int, what: str) -> Any:
     from diffusers import AutoencoderKL
 
-    config = _sizes(
+    config = _or_incomplete(
         lambda: shapes.vae_config(ldm.shapes_of(tensors), norm_groups=groups, scaling_factor=_SCALING_FACTOR), what
     )
     return fill(_build(lambda: AutoencoderKL(**config), what), tensors, what)
@@ -143,16 +154,16 @@ def _vae(tensors: Mapping[str, Tensor], groups: int, what: str) -> Any:
 def _text_encoder(tensors: Mapping[str, Tensor], what: str) -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    config = _sizes(lambda: shapes.clip_config(ldm.shapes_of(tensors)), what)
+    config = _or_incomplete(lambda: shapes.clip_config(ldm.shapes_of(tensors)), what)
     module = _build(lambda: CLIPTextModel(CLIPTextConfig(**config)), what)
     level = "text_model." if any(name.startswith("text_model.") for name in module.state_dict()) else ""
     return fill(module, {level + name: tensor for name, tensor in tensors.items()}, what, optional=_IGNORED)
 
 
-def _sizes(read: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]:
+def _or_incomplete(read: Callable[[], Result], what: str) -> Result:
     try:
         return read()
-    except (KeyError, IndexError, ValueError, StopIteration) as error:
+    except (LookupError, ValueError, AttributeError, StopIteration, ZeroDivisionError) as error:
         raise ModelError(f"{what} is incomplete", do="Choose another checkpoint") from error
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
+
 VOCABULARY = Path(__file__).parent / "configs" / "clip"
 WINDOW = 77
 """Tokens CLIP sees at a time: a start mark, 75 of the prompt, an end mark."""
@@ -60,6 +62,9 @@ def hidden_states(text_encoder: nn.Module, ids: Tensor, *, clip_skip: int = 1, f
 
     Returns:
         ``(B, 77·k, D)``, in the encoder's type, on its device.
+
+    Raises:
+        ModelError: there are not so many layers.
     """
     batch, windows, length = ids.shape
     ids = ids.reshape(batch * windows, length).to(next(text_encoder.parameters()).device)
@@ -77,7 +82,10 @@ def _layer_output(text_encoder: nn.Module, ids: Tensor, from_end: int) -> Tensor
     inner: Any = getattr(text_encoder, "text_model", text_encoder)
     layers = inner.encoder.layers
     if not 1 <= from_end <= len(layers):
-        raise ValueError(f"clip skip {from_end} of a text encoder with {len(layers)} layers")
+        raise ModelError(
+            f"clip skip {from_end} is not possible with a text encoder of {len(layers)} layers",
+            do=f"Choose 1 to {len(layers)}",
+        )
     kept: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:

@@ -13,6 +13,7 @@ import pickle
 import struct
 import sys
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,10 +46,10 @@ _LEGACY_VERSION = 1001
 _LEGACY_START = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The magic number as a pickle writes it, behind two bytes that say the pickle's protocol."""
 _BROKEN = (
-    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, LookupError, TypeError, ValueError,
-    AttributeError, ImportError, NotImplementedError, OverflowError, RecursionError, MemoryError, RuntimeError,
+    pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, TypeError, ValueError,
+    AttributeError, ImportError, NotImplementedError, OverflowError, RecursionError, MemoryError, RuntimeError, OSError,
 )  # fmt: skip
-"""What Python's pickle and zip machinery raise on bytes that make no sense."""
+"""What Python's pickle and zip machinery raise on bytes that make no sense; OSError is a jump to before the start."""
 
 
 class Storage(NamedTuple):
@@ -205,14 +206,14 @@ def read_pickle(path: Path) -> Pickled:
     Raises:
         ModelError: the file is cut short, damaged, of the other byte order, or describes tensors outside of itself.
     """
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"PK"
         tree, spans = _read_zip(path) if zipped else _read_legacy(path)
         size = path.stat().st_size
         tensors = {name: _checked(tensor, spans, path.name, size) for name, tensor in _flatten(_weights_of(tree))}
     except _BROKEN as error:
-        raise ModelError(f"{path.name} is cut short or damaged", do="Download or copy it again") from error
+        raise _damaged(path.name) from error
     return Pickled(tensors, spans)
 
 
@@ -237,6 +238,26 @@ def _read_zip(path: Path) -> tuple[object, dict[str, Span]]:
             if name.startswith(folder + "data/"):
                 spans[name[len(folder) + len("data/") :]] = _span(file, archive.getinfo(name))
         return tree, spans
+
+
+def unpack(path: Path, span: Span) -> bytes:
+    """The bytes of a storage that is compressed in its archive.
+
+    Raises:
+        ModelError: they are damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = archive.read(span.entry)
+    except _BROKEN as error:
+        raise _damaged(path.name) from error
+    if len(content) != span.length:
+        raise _damaged(path.name)
+    return content
+
+
+def _damaged(name: str) -> ModelError:
+    return ModelError(f"{name} is cut short or damaged", do="Download or copy it again")
 
 
 def _load(file: Any) -> Any:

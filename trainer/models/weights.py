@@ -7,7 +7,6 @@ type asks :func:`cast`.
 from __future__ import annotations
 
 import mmap
-import zipfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .header import Header, TensorInfo
 from .identify import FileKind, classify
-from .unpickle import Pickled, Span, StoredTensor, is_pickle, read_pickle
+from .unpickle import Pickled, Span, StoredTensor, is_pickle, read_pickle, unpack
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -115,8 +114,7 @@ def _bytes_of(path: Path, pages: mmap.mmap, span: Span) -> Tensor:
     if span.length == 0:
         return torch.empty(0, dtype=torch.uint8)
     if span.entry:
-        with zipfile.ZipFile(path) as archive:
-            return torch.frombuffer(bytearray(archive.read(span.entry)), dtype=torch.uint8)
+        return torch.frombuffer(bytearray(unpack(path, span)), dtype=torch.uint8)
     if span.offset % 8:
         return torch.frombuffer(bytearray(pages[span.offset : span.offset + span.length]), dtype=torch.uint8)
     return torch.frombuffer(pages, dtype=torch.uint8, count=span.length, offset=span.offset)
@@ -151,8 +149,15 @@ def fill(module: Module, tensors: Mapping[str, Tensor], what: str, *, optional: 
         ModelError: tensors are missing, too many, or of other shapes.
     """
     expected = {name: tensor.shape for name, tensor in module.state_dict().items() if not _ends(name, optional)}
-    given = {name: tensor for name, tensor in tensors.items() if not _ends(name, optional)}
+    # Detached: the same memory, but freezing the module below must not freeze a parameter object of the host's.
+    given = {name: tensor.detach() for name, tensor in tensors.items() if not _ends(name, optional)}
     _compare(expected, given, what)
+    whole = [name for name, tensor in given.items() if not tensor.is_floating_point()]
+    if whole:
+        raise ModelError(
+            f"{what} is stored as whole numbers ({_some(whole)}), which cannot be trained on",
+            do="Choose the checkpoint in fp16, bf16 or fp32",
+        )
     module.load_state_dict(given, strict=False, assign=True)
     make_positions(module)
     left = [name for name, tensor in [*module.named_parameters(), *module.named_buffers()] if tensor.is_meta]
@@ -162,7 +167,7 @@ def fill(module: Module, tensors: Mapping[str, Tensor], what: str, *, optional: 
 
 
 def make_positions(module: nn.Module) -> None:
-    """Make ``position_ids`` real: 0, 1, 2 …
+    """Make ``position_ids`` real, beside the weights: 0, 1, 2 …
 
     transformers keeps them as a buffer, in newer versions one that is not saved; files that have them sometimes have
     them in half precision, wrong from 2049 on, so they are never taken from a file.
@@ -170,7 +175,8 @@ def make_positions(module: nn.Module) -> None:
     for owner in module.modules():
         positions = getattr(owner, "position_ids", None)
         if isinstance(positions, Tensor):
-            owner.position_ids = torch.arange(positions.shape[-1]).expand(tuple(positions.shape))
+            device = next(owner.parameters()).device
+            owner.position_ids = torch.arange(positions.shape[-1], device=device).expand(tuple(positions.shape))
 
 
 def _ends(name: str, parts: Collection[str]) -> bool:
