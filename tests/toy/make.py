@@ -1,4 +1,4 @@
-"""Makes the toy checkpoint: `python tests/toy/make.py --out tests/toy/toy-sd1.safetensors`.
+"""Makes the toy checkpoint: `python tests/toy/make.py --out tests/toy/toy-sd1.safetensors`; `--measure` only measures.
 
 The step counts and the seed are fixed: a rebuild with the same versions on the
 same kind of processor makes the same file.
@@ -26,20 +26,27 @@ REPORT_EVERY = 500
 
 
 def main() -> None:
-    """Trains, writes the file, loads it again and measures it."""
+    """Makes the file, then loads it again and measures it."""
     parser = argparse.ArgumentParser(description="Train the toy checkpoint from scratch.")
     parser.add_argument("--out", type=Path, default=checkpoint_file.PATH)
     parser.add_argument("--vae", type=Path, help="weights of a trained VAE (made if absent), to try things out faster")
+    parser.add_argument("--measure", action="store_true", help="only measure the file that is there")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    vae = stored_vae(options.vae)
+    if not options.measure:
+        make(options.out, options.vae)
+    print(table(checkpoint_file.load(options.out)))
+
+
+def make(out: Path, vae_file: Path | None) -> None:
+    """Trains from scratch and writes the file."""
+    vae = stored_vae(vae_file)
     trainer = Trainer(vae, SEED)
     trainer.train(STEPS, REPORT_EVERY)
     steps = {"vae": autoencoder.CROP_STEPS + autoencoder.FULL_STEPS, "unet_and_text_model": STEPS}
     state = single_file_state(trainer.unet, vae, trainer.text_model, trainer.words.whole())
-    checkpoint_file.write(options.out, state, checkpoint_file.metadata(SEED, steps))
-    print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB, {time.process_time():.0f} CPU-s in all")
-    print(table(checkpoint_file.load(options.out)))
+    checkpoint_file.write(out, state, checkpoint_file.metadata(SEED, steps))
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, {time.process_time():.0f} CPU-s in all")
 
 
 def stored_vae(path: Path | None) -> AutoencoderKL:

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+
 from toy.judge import Verdict, judge
 from toy.world import ATTRIBUTES, BACKGROUNDS, COLOURS, SIDE, Scene, coverage, draw_scene, paint, picture, render
 
