@@ -1,0 +1,112 @@
+"""What must hold across settings before a run: a preset with empty prompts loads, but does not start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from . import help as texts
+from .errors import Problem
+from .settings import Settings, rows
+
+_RULES = re.compile(r"\s*(\d+\s*:\s*[^\s:,]+\s*,\s*)*[^\s:,]+\s*")
+_Found = Iterator[tuple[str, str]]
+"""Pairs of a setting's short name and what is wrong with it."""
+
+
+def check_for_run(settings: Settings) -> list[Problem]:
+    """Every reason why these settings, each right in itself, would not train; empty if they would."""
+    found = [*_common(settings), *_CHECKS[settings.mode](settings)]
+    keys = {row.name: row.key for row in rows()}
+    return [Problem(keys[name], texts.label_of(name), what) for name, what in found]
+
+
+def _common(settings: Settings) -> _Found:
+    if settings.network_strength == 0:
+        yield "network_strength", "0 would save a LoRA that does nothing; write for instance 1"
+    yield from _step_rules(settings)
+
+
+def _step_rules(settings: Settings) -> _Found:
+    if settings.train_lr_scheduler != "piecewise_constant":
+        return
+    rules = settings.train_lr_step_rules
+    parts = [part.rpartition(":")[::2] for part in rules.split(",")]
+    if not _RULES.fullmatch(rules) or not all(_is_number(number) for pair in parts for number in pair if number):
+        advice = "write factor:step and a last factor, for instance 1:200,0.1:500,0.01"
+        yield "train_lr_step_rules", f"piecewise_constant needs rules; {advice}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _lora(settings: Settings) -> _Found:
+    if not settings.lora_data_directory:
+        yield "lora_data_directory", "is empty; write the folder that holds the images"
+
+
+def _ileco(settings: Settings) -> _Found:
+    original, target = settings.original_prompt.strip(), settings.target_prompt.strip()
+    if not original:
+        yield "original_prompt", "is empty; write the concept to be changed (an empty target prompt erases it)"
+    elif original == target:
+        yield "target_prompt", "is the same as the original prompt, so there is nothing to learn; change one of them"
+    if settings.network_blocks == ("BASE",) and not settings.network_train_text_encoder:
+        yield (
+            "network_blocks",
+            "BASE alone trains only with network train text encoder; set that, or choose more blocks",
+        )
+
+
+def _difference(settings: Settings) -> _Found:
+    if not settings.original_image and not settings.diff_load_1st_pass:
+        yield "original_image", "is empty; choose the image as it is before the change"
+    if settings.diff_1st_pass_only:
+        if settings.diff_load_1st_pass:
+            yield "diff_1st_pass_only", "leaves nothing to train when the 1st pass is loaded; unset one of the two"
+    elif not settings.target_image:
+        yield "target_image", "is empty; choose the image as it is after the change"
+    elif settings.target_image == settings.original_image:
+        yield "target_image", "is the same as the original image, so there is nothing to learn; choose another"
+    if settings.use_2nd_pass_settings and settings.second_pass is None:
+        yield "use_2nd_pass_settings", "is set, but there are no 2nd pass settings; write them, or unset it"
+    passes = [settings]
+    if settings.use_2nd_pass_settings and settings.second_pass is not None:
+        passes.append(settings.second_pass)
+        if settings.second_pass.network_strength == 0:
+            yield "network_strength", "0 in the 2nd pass would save a LoRA that does nothing; write for instance 1"
+    if any(one.network_blocks == ("BASE",) for one in passes):
+        yield "network_blocks", "BASE alone is the text encoder, which Difference does not train; choose more blocks"
+
+
+def _addift(settings: Settings) -> _Found:
+    if not settings.original_image:
+        yield "original_image", "is empty; choose the image as it is before the change"
+    if not settings.target_image:
+        yield "target_image", "is empty; choose the image as it is after the change"
+    elif settings.target_image == settings.original_image:
+        yield "target_image", "is the same as the original image, so there is nothing to learn; choose another"
+
+
+def _multi_addift(settings: Settings) -> _Found:
+    yield from _lora(settings)
+    if not settings.diff_target_name:
+        advice = "write what the targets' file names end in, such as _closed for a.png and a_closed.png"
+        yield "diff_target_name", f"is empty, so each image would be paired with itself; {advice}"
+
+
+_CHECKS: Mapping[str, Callable[[Settings], _Found]] = MappingProxyType(
+    {
+        "LoRA": _lora,
+        "iLECO": _ileco,
+        "Difference": _difference,
+        "ADDifT": _addift,
+        "Multi-ADDifT": _multi_addift,
+    }
+)
