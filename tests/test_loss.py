@@ -49,7 +49,7 @@ def test_half_precision_is_compared_in_float32() -> None:
     ("kind", "formula"),
     [("epsilon", lambda snr: min(5 / snr, 1)), ("v_prediction", lambda snr: min(5, snr) / (snr + 1))],
 )
-def test_min_snr_weight(kind: str, formula) -> None:  # noqa: ANN001
+def test_min_snr_weight(kind: str, formula) -> None:
     snrs = [0.005, 0.5, 5.0, 50.0, 1000.0]
     weights = snr_weight(torch.tensor(snrs, dtype=torch.float64), 5.0, kind)
     np.testing.assert_allclose(weights.numpy(), [formula(snr) for snr in snrs], rtol=1e-12)

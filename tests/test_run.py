@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoints import sd1_tensors, write_safetensors
 from PIL import Image
 from safetensors import safe_open
 
+from checkpoints import sd1_tensors, write_safetensors
 from trainer import presets
 from trainer.errors import DivergedError, NotBuiltError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
@@ -296,7 +296,7 @@ def test_a_taken_name_is_refused_before_anything_is_loaded(model: Path, host: St
     taken.parent.mkdir(parents=True)
     taken.write_text("precious")
     events: list[Event] = []
-    with pytest.raises(OutputError, match="x.safetensors is already there"):
+    with pytest.raises(OutputError, match=r"x\.safetensors is already there"):
         run(job(model), host, Control(), events.append)
     assert [type(event) for event in events] == [Failed]
     assert taken.read_text() == "precious"
@@ -317,8 +317,9 @@ def test_a_name_taken_meanwhile_gets_a_suffix(model: Path, host: Standalone) -> 
 
 
 def test_no_model(host: Standalone) -> None:
+    given = job(Path("x"))
+    given = replace(given, settings=replace(given.settings, model=""))
     with pytest.raises(UserError, match="model: no model is chosen"):
-        given = job(Path("x"))
-        check(replace(given, settings=replace(given.settings, model="")), host)
-    with pytest.raises(UserError, match="model: there is no file nowhere.safetensors"):
+        check(given, host)
+    with pytest.raises(UserError, match=r"model: there is no file nowhere\.safetensors"):
         check(job(Path("nowhere.safetensors")), host)

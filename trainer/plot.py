@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 from .log import LossLog, smoothed
@@ -40,7 +42,11 @@ def strength_sheet(
     extra = 3.4 if log else 0.0
     figure = Figure(figsize=(1.9 + 1.25 * columns + extra, 0.75 + 1.28 * rows), layout="constrained")
     figure.suptitle(title)
-    grid_part, loss_part = figure.subfigures(1, 2, width_ratios=(1.9 + 1.25 * columns, extra)) if log else (figure, None)
+    grid_part: Figure | SubFigure = figure
+    if log is not None:
+        parts: Any = figure.subfigures(1, 2, width_ratios=(1.9 + 1.25 * columns, extra))
+        grid_part, loss_part = parts
+        _draw_loss_beside(loss_part, log)
     grid = grid_part.subplots(rows, columns, squeeze=False)
     for row, prompt in enumerate(prompts):
         for column, strength in enumerate(strengths):
@@ -52,13 +58,15 @@ def strength_sheet(
                 axes.set_title(f"{strength:+g}" if strength else "0 (off)", fontsize="medium")
             if column == 0:
                 axes.set_ylabel(_wrapped(prompt), rotation=0, ha="right", va="center", fontsize="small", labelpad=6)
-    if log is not None and loss_part is not None:
-        axes = loss_part.subplots()
-        _draw_loss(axes, log, label="loss")
-        axes.set_title("loss", fontsize="medium")
-        axes.set_xlabel("step")
-        axes.grid(alpha=0.25)
     return figure
+
+
+def _draw_loss_beside(part: SubFigure, log: LossLog) -> None:
+    axes = part.subplots()
+    _draw_loss(axes, log, label="loss")
+    axes.set_title("loss", fontsize="medium")
+    axes.set_xlabel("step")
+    axes.grid(alpha=0.25)
 
 
 def _draw_loss(axes: Axes, log: LossLog, *, label: str) -> None:
@@ -68,6 +76,4 @@ def _draw_loss(axes: Axes, log: LossLog, *, label: str) -> None:
 
 
 def _wrapped(text: str, width: int = 18) -> str:
-    import textwrap
-
     return "\n".join(textwrap.wrap(text, width)) or "(empty prompt)"

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from .check import check_for_run
 from .errors import DivergedError, OutputError, SettingsError, Stopped, UserError
 from .hosts.base import Host
 from .job import Control, Done, Event, Failed, Job, Listener, Phase, Sample, Saved, Warned
@@ -29,8 +30,7 @@ from .noise import NoiseSchedule, mixed_seed
 from .optim import optimizers, schedules
 from .paths import Folders, write_whole
 from .precision import Precision, choose_precision
-from .schema import check_for_run, dump
-from .settings import Settings
+from .schema import dump
 
 _NETWORK_STREAM = 1 << 32  # no step has this number
 
@@ -42,10 +42,10 @@ def check(job: Job, host: Host) -> str:
         UserError: settings (all problems at once), a choice that is not built, the model, the output.
     """
     settings = job.settings
+    mode_of(settings.mode)
     problems = check_for_run(settings)
     if problems:
         raise SettingsError(problems)
-    mode_of(settings.mode)
     builder(settings, torch.float32, torch.device("cpu"))
     optimizers.arguments(settings)
     schedules.arguments(settings)
@@ -111,7 +111,7 @@ class _Run:
         self.emit(Phase("loading the model"))
         bundle = host.take_model(settings)
         self.control.check()
-        precision = choose_precision(settings, bundle.dtypes.values(), host.device)
+        precision = choose_precision(settings, _base_dtypes(bundle), host.device)
         for note in precision.notes:
             self.emit(Warned(note))
         place(bundle, host.device, precision.base, precision.vae)
@@ -142,7 +142,7 @@ class _Run:
                 control=self.control,
                 emit=self._emit_and_log,
                 moments=Moments(
-                    lambda step: self._save(network, bundle, precision, step, on_the_way=True),
+                    lambda step: self._save_on_the_way(network, bundle, precision, step),
                     lambda step: self._sample(network, bundle, step),
                 ),
             )
@@ -155,6 +155,9 @@ class _Run:
         self.emit(Phase("saving"))
         path = self._save(network, bundle, precision, steps, on_the_way=False)
         return Done(path, steps, stopped=stopped)
+
+    def _save_on_the_way(self, network: Network, bundle: Bundle, precision: Precision, step: int) -> None:
+        self._save(network, bundle, precision, step, on_the_way=True)
 
     def _network(self, bundle: Bundle, precision: Precision, trains_text: bool) -> Network:
         settings = self.job.settings
@@ -188,7 +191,9 @@ class _Run:
         settings = self.job.settings
         folder = self.host.folders.samples(self.job.name, self.job.created)
         before = network.strength
-        request = Request(settings.sample_prompt, settings.sample_negative, settings.sample_seed, size=settings.image_size)
+        request = Request(
+            settings.sample_prompt, settings.sample_negative, settings.sample_seed, size=settings.image_size
+        )
         try:
             text_to(bundle, self.host.device)
             for strength in settings.sample_strengths:
@@ -228,6 +233,10 @@ class _Run:
         finally:
             for log in self._open_logs:
                 log.close()
+
+
+def _base_dtypes(bundle: Bundle) -> set[torch.dtype]:
+    return {dtype for part, dtype in bundle.dtypes.items() if part != "vae"}
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoints import sd1_tensors, write_safetensors
 from torch import Tensor
 from torch.func import functional_call
 
+from checkpoints import sd1_tensors, write_safetensors
 from trainer.models.base import Bundle
 from trainer.models.placement import place
 from trainer.models.registry import load_bundle

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoints import FULL, sd1_tensors, write_safetensors
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 
+from checkpoints import FULL, sd1_tensors, write_safetensors
 from trainer.errors import NetworkError
 from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
@@ -66,9 +66,7 @@ def test_full_size_modules_and_parameters(full_unet: nn.Module) -> None:
     """As sd-scripts trains SD1.5: 192 modules, 6.783 M parameters at rank 16."""
     targets = unet_targets(full_unet, BLOCKS, "Full")
     assert len(targets) == 192
-    parameters = sum(
-        16 * (target.module.weight.shape[0] + target.module.weight[0].numel()) for target in targets
-    )
+    parameters = sum(16 * (target.module.weight.shape[0] + target.module.weight[0].numel()) for target in targets)
     assert parameters == pytest.approx(6.783e6, rel=1e-3)
     assert len({target.name for target in targets}) == 192
 
@@ -120,7 +118,9 @@ def test_nothing_to_train_is_said(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [nn.Linear(6, 5), nn.Conv2d(6, 5, 1), nn.Conv2d(6, 5, 3, stride=2, padding=1)], ids=["linear", "1x1", "3x3"]
+    "module",
+    [nn.Linear(6, 5), nn.Conv2d(6, 5, 1), nn.Conv2d(6, 5, 3, stride=2, padding=1)],
+    ids=["linear", "1x1", "3x3"],
 )
 @pytest.mark.parametrize("strength", [1.0, -0.5])
 def test_equals_a_merged_weight(module: nn.Module, strength: float) -> None:
@@ -269,7 +269,10 @@ def test_diffusers_and_peft_load_every_key_and_predict_the_same(bundle: Bundle, 
 
 
 def test_a_lora_for_something_else_is_refused_by_name(bundle: Bundle, tmp_path: Path) -> None:
-    foreign = {"lora_unet_nothing.lora_down.weight": torch.zeros(2, 2), "lora_unet_nothing.lora_up.weight": torch.zeros(2, 2)}
+    foreign = {
+        "lora_unet_nothing.lora_down.weight": torch.zeros(2, 2),
+        "lora_unet_nothing.lora_up.weight": torch.zeros(2, 2),
+    }
     path = file.save(tmp_path / "other.safetensors", foreign, {})
     with pytest.raises(NetworkError, match=r"other.safetensors: 1 of its 1 modules have no place in this model"):
         network_from_file(path, bundle)

@@ -40,9 +40,7 @@ def test_the_library_reads_what_we_write(tmp_path: Path) -> None:
 
 def test_same_content_same_bytes_whatever_the_order(tmp_path: Path) -> None:
     one = file.save(tmp_path / "1.safetensors", TENSORS, METADATA)
-    two = file.save(
-        tmp_path / "2.safetensors", dict(reversed(TENSORS.items())), dict(reversed(METADATA.items()))
-    )
+    two = file.save(tmp_path / "2.safetensors", dict(reversed(TENSORS.items())), dict(reversed(METADATA.items())))
     assert one.read_bytes() == two.read_bytes()
     header = one.read_bytes()
     length = int.from_bytes(header[:8], "little")

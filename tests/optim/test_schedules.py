@@ -66,7 +66,7 @@ def test_names_without_a_row_are_refused_by_name() -> None:
 
 
 def test_a_setting_the_optimizer_does_not_take() -> None:
-    with pytest.raises(UserError, match="AdamW does not take weight_dekay. It takes: betas"):
+    with pytest.raises(UserError, match=r"AdamW does not take weight_dekay\. It takes: betas"):
         optimizers.arguments(replace(Settings(), train_optimizer_settings="weight_dekay=0.1"))
     with pytest.raises(UserError, match="learning rate has a field of its own"):
         optimizers.arguments(replace(Settings(), train_optimizer_settings="lr=0.1"))

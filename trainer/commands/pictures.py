@@ -15,7 +15,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = commands.add_parser("sample", help="make a picture", description="Make a picture, with LoRAs or without.")
     parser.add_argument("--model", required=True, metavar="F", help="a checkpoint file or a diffusers folder")
     parser.add_argument("--vae", default="", metavar="F", help="a VAE file, instead of the checkpoint's own")
-    parser.add_argument("--lora", action="append", default=[], metavar="F:STRENGTH", help="repeatable; strength 1 if left out")
+    parser.add_argument(
+        "--lora", action="append", default=[], metavar="F:STRENGTH", help="repeatable; strength 1 if left out"
+    )
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--negative", default="")
     parser.add_argument("--seed", type=int, default=0)
@@ -72,7 +74,9 @@ def save_picture(picture: object, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot be written ({error})", where=str(path), do="Choose a name that ends in .png") from error
+        raise UserError(
+            f"cannot be written ({error})", where=str(path), do="Choose a name that ends in .png"
+        ) from error
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -23,7 +23,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "settings", nargs="?", metavar="SETTINGS", help="a JSON file, a preset's name, or a LoRA to train again"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; repeatable")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; repeatable"
+    )
     parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
     add_device(parser)
     add_folders(parser, output=True)
@@ -51,7 +53,8 @@ def read_settings(options: argparse.Namespace) -> Settings:
     Raises:
         UserError: any of them is wrong.
     """
-    base, unknown = Settings(), ()
+    base = Settings()
+    unknown: tuple[str, ...] = ()
     if options.settings:
         parsed = presets.load(options.settings, folders_of(options).presets)
         base, unknown = parsed.settings, parsed.unknown

@@ -12,7 +12,6 @@ from ..models.registry import check_files, load_bundle
 from ..paths import Folders
 from ..settings import Settings
 
-
 _ENDINGS = (".safetensors", ".ckpt", ".pt")
 
 

@@ -1,4 +1,4 @@
-"""Where the parts of a model are and in which precision: cast once, moved when they are needed and when they are not."""
+"""Where the parts of a model are and in which precision: cast once, moved when they are needed or no longer are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .base import Bundle
+from .weights import cast
 
 
 def place(bundle: Bundle, device: torch.device, base: torch.dtype, vae: torch.dtype) -> None:
@@ -14,8 +15,8 @@ def place(bundle: Bundle, device: torch.device, base: torch.dtype, vae: torch.dt
     Weights that are already there in that dtype are not copied.
     """
     for module in (bundle.unet, *bundle.text_encoders):
-        module.to(device=device, dtype=base)
-    bundle.vae.to(device="cpu", dtype=vae)
+        cast(module, base).to(device)
+    cast(bundle.vae, vae).to("cpu")
 
 
 def place_for_pictures(bundle: Bundle, device: torch.device) -> None:

@@ -82,14 +82,14 @@ class Adapter(nn.Module):
     def attach(self) -> None:
         """Stand in for the module's ``forward``; adapters attached before this one stay inside."""
         self._inner = self._target[0].forward
-        self._target[0].forward = self.forward  # type: ignore[method-assign]
+        self._target[0].forward = self.forward
 
     def detach(self) -> None:
         """Undo :meth:`attach`; adapters come off in the reverse of the order in which they went on."""
         module = self._target[0]
         module.__dict__.pop("forward", None)
         if module.forward != self._inner:
-            module.forward = self._inner  # type: ignore[method-assign]
+            module.forward = self._inner
 
 
 class Builder(Protocol):

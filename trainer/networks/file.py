@@ -45,7 +45,11 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str],
         blob = blobs[name]
         sha256.update(blob)
         shape = list(tensors[name].shape)
-        layout[name] = {"dtype": _DTYPE_NAMES[tensors[name].dtype], "shape": shape, "data_offsets": [at, at + len(blob)]}
+        layout[name] = {
+            "dtype": _DTYPE_NAMES[tensors[name].dtype],
+            "shape": shape,
+            "data_offsets": [at, at + len(blob)],
+        }
         at += len(blob)
     hashes = {"sshs_model_hash": sha256.hexdigest(), "sshs_legacy_hash": _legacy_hash(layout, metadata, order, blobs)}
     header = _header(layout, {**metadata, **hashes})

@@ -33,7 +33,5 @@ def network_from_file(path: Path, bundle: Bundle) -> Network:
             do=f"Choose a LoRA for {bundle.family.label}",
         )
     strength = Strength()
-    adapters: list[Adapter] = [
-        lora_from_tensors(by_name[name], strength, parts) for name, parts in grouped.items()
-    ]
+    adapters: list[Adapter] = [lora_from_tensors(by_name[name], strength, parts) for name, parts in grouped.items()]
     return Network(adapters, strength)

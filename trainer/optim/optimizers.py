@@ -90,16 +90,17 @@ def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.op
     Raises:
         UserError: a setting has a value the optimizer refuses.
     """
-    chosen = optimizer_class(settings.train_optimizer)
+    chosen: Any = optimizer_class(settings.train_optimizer)
     kwargs = arguments(settings)
     if kwargs.get("relative_step"):  # this AdaFactor finds its learning rate itself and takes none
         groups = [{"params": group["params"], "lr": None} for group in groups]
     elif settings.train_optimizer == "AdamW" and all(p.is_cuda for group in groups for p in group["params"]):
         kwargs.setdefault("fused", True)
     try:
-        return chosen(groups, lr=groups[0]["lr"], **kwargs)
+        made: torch.optim.Optimizer = chosen(groups, lr=groups[0]["lr"], **kwargs)
     except (TypeError, ValueError) as error:
         raise UserError(f"{settings.train_optimizer} refuses them ({error})", where=_LABEL) from error
+    return made
 
 
 def effective_rates(optimizer: torch.optim.Optimizer) -> list[float]:
