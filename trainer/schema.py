@@ -82,8 +82,7 @@ class _Reader:
             elif _inside_second_pass(key):
                 second[_inside_second_pass(key)] = value
             else:
-                unknown[key] = value
-                self.unknown.append(f"{self._key_prefix}{key}")
+                self._keep(key, value, unknown)
         if second:
             changes["second_pass"] = self._read_second(second, base.second_pass or Settings())
         settings = replace(base, **changes, unknown=tuple(unknown.items()))
@@ -100,6 +99,16 @@ class _Reader:
             self._add(row, f'is given twice, as "{row.key}" and as "{row.name}"; keep one of them')
         self.given.add(row.name)
         changes[row.name] = read
+
+    def _keep(self, key: str, value: Any, unknown: dict[str, Any]) -> None:
+        try:
+            json.dumps({key: value}, ensure_ascii=False).encode("utf-8")
+        except (TypeError, ValueError, RecursionError):
+            # Better said now than when a trained LoRA is to be written with it.
+            self.problems.append(Problem(key, repr(key), "is not known, and cannot be kept in a file; take it out"))
+        else:
+            unknown[key] = value
+            self.unknown.append(f"{self._key_prefix}{key}")
 
     def _second_pass(self, value: Any, base: Settings, second: dict[str, Any]) -> Settings | None:
         """The second pass before anything of it is read; what is to be read goes into ``second``."""
