@@ -15,10 +15,12 @@ from safetensors import safe_open
 
 from checkpoints import sd1_tensors, write_safetensors
 from trainer import presets
+from trainer import run as run_module
 from trainer.errors import DivergedError, NotBuiltError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Done, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
-from trainer.log import read_log
+from trainer.log import CSVLog, read_log
+from trainer.networks import file
 from trainer.paths import Folders
 from trainer.run import check, run
 from trainer.settings import Settings
@@ -323,3 +325,55 @@ def test_no_model(host: Standalone) -> None:
         check(given, host)
     with pytest.raises(UserError, match=r"model: there is no file nowhere\.safetensors"):
         check(job(Path("nowhere.safetensors")), host)
+
+
+def test_a_finished_lora_is_not_lost_to_a_full_disk(
+    model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = file.write_whole
+
+    def full(path: Path, pieces: list[bytes], *, overwrite: bool = False) -> Path:
+        if path.parent == host.folders.loras:
+            raise OutputError("could not be written (No space left on device)", where=str(path))
+        return write(path, pieces, overwrite=overwrite)
+
+    monkeypatch.setattr(file, "write_whole", full)
+    done, events = collect(job(model, save_per_steps=2), host)
+    assert done.path == host.folders.data / "rescued" / "x.safetensors"
+    assert header(done.path)[0]["ss_steps"] == "4"
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert sum("No space left" in warning for warning in warnings) == 2  # on the way, and at the end
+    assert f"it is in {done.path}" in warnings[-1]
+
+
+def test_a_log_that_cannot_be_written_does_not_end_the_run(
+    model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_log: CSVLog, event: Event) -> None:
+        if isinstance(event, Step) and event.number == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CSVLog, "__call__", full)
+    done, events = collect(job(model), host)
+    assert done.steps == 4
+    assert done.path.exists()
+    assert sum("the log ends here" in event.message for event in events if isinstance(event, Warned)) == 1
+
+
+def test_short_memory_is_a_sentence(model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_arguments: object, **_options: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate …")
+
+    monkeypatch.setattr(run_module, "train", short)
+    events: list[Event] = []
+    with pytest.raises(UserError, match=r"the memory is not enough\. Switch on gradient checkpointing"):
+        run(job(model), host, Control(), events.append)
+    assert isinstance(events[-1], Failed)
+
+
+def test_a_folder_that_is_a_file_is_refused_before_anything_is_loaded(model: Path, host: Standalone) -> None:
+    host.folders.loras.write_text("")
+    events: list[Event] = []
+    with pytest.raises(OutputError, match="cannot be written to"):
+        run(job(model), host, Control(), events.append)
+    assert [type(event) for event in events] == [Failed]

@@ -46,6 +46,10 @@ class NotBuiltError(UserError):
     """A choice that has its place in Trainyard, but is not built yet."""
 
 
+class MemoryShortError(UserError):
+    """The device's memory, or the machine's, is not enough."""
+
+
 class DivergedError(UserError):
     """Training broke down: a loss that is not a number."""
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .check import check_for_run
-from .errors import DivergedError, OutputError, SettingsError, Stopped, UserError
+from .errors import DivergedError, MemoryShortError, OutputError, SettingsError, Stopped, UserError
 from .hosts.base import Host
 from .job import Control, Done, Event, Failed, Job, Listener, Phase, Sample, Saved, Warned
 from .log import CSVLog
@@ -50,12 +53,18 @@ def check(job: Job, host: Host) -> str:
     optimizers.arguments(settings)
     schedules.arguments(settings)
     model = host.check_model(settings)
-    target = output_path(job, host.folders)
-    if target.exists() and not settings.save_overwrite:
+    _check_output(output_path(job, host.folders), overwrite=settings.save_overwrite)
+    return model
+
+
+def _check_output(target: Path, *, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
         raise OutputError(
             f"{target.name} is already there", where="save lora name", do="Choose another name, or set save overwrite"
         )
-    return model
+    folder = next(parent for parent in target.parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OutputError("cannot be written to", where=str(folder), do="Choose another folder for the LoRA")
 
 
 def output_path(job: Job, folders: Folders, steps: int | None = None, ending: str = "") -> Path:
@@ -79,15 +88,14 @@ def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
             done = _Run(job, host, control, emit, stack).go()
     except Stopped:
         done = Done(None, 0, stopped=True)
-    except torch.cuda.OutOfMemoryError as error:
-        failure = UserError(
-            "the GPU's memory is not enough",
-            do="Switch on gradient checkpointing, or lower batch size, image size or rank",
-        )
-        emit(Failed(failure))
-        raise failure from error
     except UserError as error:
         emit(Failed(error))
+        raise
+    except Exception as error:
+        failure = _explained(error)
+        emit(Failed(failure))
+        if isinstance(failure, MemoryShortError):
+            raise failure from error
         raise
     emit(done)
     return done
@@ -157,7 +165,10 @@ class _Run:
         return Done(path, steps, stopped=stopped)
 
     def _save_on_the_way(self, network: Network, bundle: Bundle, precision: Precision, step: int) -> None:
-        self._save(network, bundle, precision, step, on_the_way=True)
+        try:
+            self._save(network, bundle, precision, step, on_the_way=True)
+        except OutputError as error:  # the run is worth more than one file on its way
+            self.emit(Warned(str(error)))
 
     def _network(self, bundle: Bundle, precision: Precision, trains_text: bool) -> Network:
         settings = self.job.settings
@@ -182,9 +193,28 @@ class _Run:
             )
         path = output_path(self.job, self.host.folders, step if on_the_way else None)
         described = metadata(self.job, bundle, path, step, precision.base)
-        written = file.save(path, tensors, described, overwrite=settings.save_overwrite)
+        written = self._write(path, tensors, described, on_the_way=on_the_way)
         self.emit(Saved(written, step))
         return written
+
+    def _write(
+        self, path: Path, tensors: Mapping[str, Tensor], described: Mapping[str, str], *, on_the_way: bool
+    ) -> Path:
+        """Write the file; a finished LoRA that cannot go where it should is put somewhere else rather than lost."""
+        overwrite = self.job.settings.save_overwrite
+        try:
+            return file.save(path, tensors, described, overwrite=overwrite)
+        except OutputError as error:
+            if on_the_way:
+                raise
+            for folder in (self.host.folders.data / "rescued", Path(tempfile.gettempdir()) / "trainyard-rescued"):
+                try:
+                    written = file.save(folder / path.name, tensors, described)
+                except OutputError:
+                    continue
+                self.emit(Warned(f"{error} The LoRA is not lost: it is in {written}"))
+                return written
+            raise
 
     def _sample(self, network: Network, bundle: Bundle, step: int) -> None:
         """Pictures at every sample strength; a failure here is told and never ends the run."""
@@ -217,8 +247,12 @@ class _Run:
         write_whole(path, [dump(self.job.settings).encode()])
 
     def _emit_and_log(self, event: Event) -> None:
-        for log in self._open_logs:
-            log(event)
+        for log in list(self._open_logs):
+            try:
+                log(event)
+            except OSError as error:
+                self._open_logs.remove(log)
+                self.emit(Warned(f"{log.path}: the log ends here, it cannot be written any more ({error.strerror})."))
         self.emit(event)
 
     @contextmanager
@@ -233,6 +267,17 @@ class _Run:
         finally:
             for log in self._open_logs:
                 log.close()
+
+
+def _explained(error: Exception) -> UserError:
+    """A sentence for what is nobody's mistake."""
+    text = str(error)
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in text:
+        return MemoryShortError(
+            "the memory is not enough",
+            do="Switch on gradient checkpointing, or lower batch size, image size or rank",
+        )
+    return UserError(f"something went wrong that should not have ({type(error).__name__}: {text})")
 
 
 def _base_dtypes(bundle: Bundle) -> set[torch.dtype]:
