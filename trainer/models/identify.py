@@ -42,7 +42,7 @@ class Kind(Enum):
     T5 = "a T5 text encoder"
     LANGUAGE_MODEL = "a language model"
     UPSCALER = "an upscaler"
-    UNKNOWN = "of a kind Trainyard does not know"
+    UNKNOWN = "a model of a kind Trainyard does not know"
 
 
 _FAMILIES: Mapping[Kind, str] = {

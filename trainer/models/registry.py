@@ -74,7 +74,8 @@ def family_of(kind: FileKind) -> Family:
         raise ModelError(f"{kind.name} is {kind.label}, not a base model", do=choice)
     if kind.family is not None:
         raise NotBuiltError(f"{kind.name} is {kind.label}, and {kind.family} is not built yet", do=choice)
-    raise ModelError(f"{kind.name} is {kind.label}, not a checkpoint", do=choice)
+    rest = "" if kind.kind is Kind.UNKNOWN else ", not a checkpoint"
+    raise ModelError(f"{kind.name} is {kind.label}{rest}", do=choice)
 
 
 def refuse_unless_vae(path: Path | str) -> FileKind:
