@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from .settings import rows
+from . import help_en, help_ja
+from .settings import Row, rows
+
+LANGUAGES = ("en", "ja")
 
 
 def has(name: str) -> bool:
-    """Whether there is a setting of that short name with a help text."""
-    return any(row.name == name for row in rows())
+    """Whether there is a help text for a setting of that short name."""
+    return name in help_en.HELP
 
 
 def label_of(name: str, language: str = "en") -> str:
-    """What the user knows the setting by."""
-    del language
-    return next(row.key for row in rows() if row.name == name).replace("_", " ")
+    """What the user knows the setting by; in English the JSON key with spaces."""
+    if is_japanese(language):
+        return help_ja.LABELS[name]
+    return _row_of(name).key.replace("_", " ")
 
 
 def help_of(name: str, language: str = "en") -> str:
     """What the setting does, and when to change it."""
-    del name, language
-    return ""
+    return (help_ja.HELP if is_japanese(language) else help_en.HELP)[name]
 
 
 def section_of(section: str, language: str = "en") -> str:
     """A section's heading."""
-    del language
-    return section
+    return help_ja.SECTIONS[section] if is_japanese(language) else section
+
+
+def is_japanese(language: str) -> bool:
+    """Whether a host's language setting (``ja``, ``ja_JP``, ``ja-JP``) means Japanese; all others read English."""
+    return language.replace("-", "_").partition("_")[0].lower() == "ja"
+
+
+def _row_of(name: str) -> Row:
+    return next(row for row in rows() if row.name == name)

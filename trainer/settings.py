@@ -87,7 +87,7 @@ def _int(default: int, section: str, shows: str = _ALL, **bounds: Any) -> Any:
     return _row("int", default, section, shows, **bounds)
 
 
-def _float(default: float | None, section: str, shows: str = _ALL, **bounds: Any) -> Any:
+def _float(default: float, section: str, shows: str = _ALL, **bounds: Any) -> Any:
     return _row("float", default, section, shows, **bounds)
 
 
@@ -132,7 +132,7 @@ class Settings:
     train_iterations: int = _int(1000, "Required", least=1)
     train_batch_size: int = _int(2, "Required", least=1)
     train_learning_rate: float = _float(1e-4, "Required", above=0)
-    train_textencoder_learning_rate: float | None = _float(None, "Training", "L", least=0)
+    train_textencoder_learning_rate: float | None = _row("float or none", None, "Training", "L", least=0)
     train_optimizer: str = _choice("AdamW", OPTIMIZERS, "Required")
     train_optimizer_settings: str = _text("Required", kind="literals")
     train_lr_scheduler: str = _choice("cosine", SCHEDULERS, "Required")
@@ -186,7 +186,7 @@ class Row:
     key: str
     """The key in JSON files."""
     kind: str
-    """choice, text, path, file name, literals, bool, int, float, size, blocks or floats."""
+    """choice, text, path, file name, literals, bool, int, float, float or none, size, blocks or floats."""
     default: Any
     section: str
     modes: tuple[str, ...]

@@ -144,6 +144,11 @@ def _whole(value: Any) -> int | None:
         return int(number) if number is not None and math.isfinite(number) and number.is_integer() else None
 
 
+def _float_or_none(value: Any, row: Row) -> float | None:
+    """0 stands for "as the other one" in TrainTrain's files, just as an empty text does."""
+    return _float(value, row) or None
+
+
 def _float(value: Any, row: Row) -> float:
     number = _number(value)
     if number is None:
@@ -156,7 +161,7 @@ def _float(value: Any, row: Row) -> float:
 
 def _example(row: Row) -> str:
     default = row.default[-1] if isinstance(row.default, tuple) else row.default
-    return f"{1e-4 if default is None else default:g}"
+    return "5e-5" if default is None else f"{default:g}"
 
 
 def _number(value: Any) -> float | None:
@@ -222,7 +227,7 @@ def _floats(value: Any, row: Row) -> tuple[float, ...]:
 
 
 # An empty text is a value of its own; no blocks chosen is a mistake to be told.
-_BLANK_IS_DEFAULT = frozenset(("choice", "int", "float", "size", "floats"))
+_BLANK_IS_DEFAULT = frozenset(("choice", "int", "float", "float or none", "size", "floats"))
 _READERS: Mapping[str, Callable[[Any, Row], Any]] = MappingProxyType(
     {
         "choice": _choice,
@@ -233,6 +238,7 @@ _READERS: Mapping[str, Callable[[Any, Row], Any]] = MappingProxyType(
         "bool": _bool,
         "int": _int,
         "float": _float,
+        "float or none": _float_or_none,
         "size": _size,
         "blocks": _blocks,
         "floats": _floats,
