@@ -22,6 +22,16 @@ BLOCKS: Final = (
 NETWORK_TYPES: Final = ("lierla", "c3lier", "loha")
 NETWORK_ELEMENTS: Final = ("Full", "CrossAttention", "SelfAttention")
 LOSS_FUNCTIONS: Final = ("MSE", "L1", "Smooth-L1")
+SHARED_BY_PASSES: Final = (
+    "mode",
+    "model",
+    "vae",
+    "original_prompt",
+    "target_prompt",
+    "original_image",
+    "target_image",
+)
+"""What the second pass takes from the first, whatever settings of its own it has."""
 # fmt: off
 OPTIMIZERS: Final = (
     "AdamW", "AdamW8bit", "AdaFactor", "Lion", "Prodigy", "DAdaptAdam", "DAdaptLion", "DAdaptAdaGrad", "DAdaptAdan",
