@@ -236,7 +236,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     ),
     "unknown one": (
         lambda t: {**t, TEXT + "surprise": torch.zeros(1)},
-        "the text encoder of x.safetensors does not fit together: surprise is not known",
+        "surprise is not known. Choose another checkpoint.",
     ),
     "wrong shape": (
         lambda t: {**t, VAE + "decoder.conv_in.bias": torch.zeros(5)},
@@ -266,7 +266,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, tensors: dict[str, Tensor], 
     change, sentence = BROKEN[name]
     with pytest.raises(ModelError) as caught:
         load_bundle(write_safetensors(tmp_path / "x.safetensors", change(tensors)))
-    assert str(caught.value).startswith(sentence)
+    assert sentence in str(caught.value)
 
 
 def test_facts_of_a_bundle(tmp_path: Path) -> None:
@@ -318,6 +318,7 @@ def test_full_size_from_shapes_alone() -> None:
     assert sum(tensor.numel() for tensor in made.parameters()) == 83_653_863
     clip = text_shapes(FULL)
     made = build_empty(lambda: CLIPTextModel(CLIPTextConfig(**shapes.clip_config(clip))))
-    assert ldm.shapes_of(ldm.clip_without_level(made.state_dict())) == clip
+    names = ldm.shapes_of(ldm.clip_without_level(made.state_dict()))
+    assert {name: shape for name, shape in names.items() if not name.endswith("position_ids")} == clip
     assert sum(tensor.numel() for tensor in made.parameters()) == 123_060_480
     assert made.config.num_attention_heads == 12
