@@ -215,4 +215,4 @@ def stored_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
 
 def cast(module: Module, dtype: torch.dtype) -> Module:
     """The module with its floating-point weights in ``dtype``; those that are in it already are not copied."""
-    return module.to(dtype=dtype)
+    return nn.Module.to(module, dtype=dtype)  # diffusers' own ``to`` warns of a cast that is meant
