@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
@@ -10,32 +9,37 @@ from . import help as texts
 from .errors import Problem
 from .settings import Settings, rows
 
-_RULES = re.compile(r"\s*(\d+\s*:\s*[^\s:,]+\s*,\s*)*[^\s:,]+\s*")
 _Found = Iterator[tuple[str, str]]
 """Pairs of a setting's short name and what is wrong with it."""
 
 
 def check_for_run(settings: Settings) -> list[Problem]:
     """Every reason why these settings, each right in itself, would not train; empty if they would."""
-    found = [*_common(settings), *_CHECKS[settings.mode](settings)]
+    problems = _problems([*_common(settings), *_CHECKS[settings.mode](settings)])
+    second = settings.second_pass
+    if settings.mode == "Difference" and settings.use_2nd_pass_settings and second is not None:
+        problems += _problems([*_common(second), *_unet_blocks(second)], within="2nd pass")
+    return problems
+
+
+def _problems(found: list[tuple[str, str]], within: str = "") -> list[Problem]:
     keys = {row.name: row.key for row in rows()}
-    return [Problem(keys[name], texts.label_of(name), what) for name, what in found]
+    key_prefix, label_prefix = (f"{within}.", f"{within}, ") if within else ("", "")
+    return [Problem(f"{key_prefix}{keys[name]}", f"{label_prefix}{texts.label_of(name)}", what) for name, what in found]
 
 
 def _common(settings: Settings) -> _Found:
     if settings.network_strength == 0:
         yield "network_strength", "0 would save a LoRA that does nothing; write for instance 1"
-    yield from _step_rules(settings)
-
-
-def _step_rules(settings: Settings) -> _Found:
-    if settings.train_lr_scheduler != "piecewise_constant":
-        return
-    rules = settings.train_lr_step_rules
-    parts = [part.rpartition(":")[::2] for part in rules.split(",")]
-    if not _RULES.fullmatch(rules) or not all(_is_number(number) for pair in parts for number in pair if number):
+    if settings.train_lr_scheduler == "piecewise_constant" and not _readable_rules(settings.train_lr_step_rules):
         advice = "write factor:step and a last factor, for instance 1:200,0.1:500,0.01"
         yield "train_lr_step_rules", f"piecewise_constant needs rules; {advice}"
+
+
+def _readable_rules(rules: str) -> bool:
+    *steps, last = rules.split(",")
+    pairs = [step.partition(":") for step in steps]
+    return _is_number(last) and all(_is_number(factor) and until.strip().isdecimal() for factor, _, until in pairs)
 
 
 def _is_number(text: str) -> bool:
@@ -76,12 +80,11 @@ def _difference(settings: Settings) -> _Found:
         yield "target_image", "is the same as the original image, so there is nothing to learn; choose another"
     if settings.use_2nd_pass_settings and settings.second_pass is None:
         yield "use_2nd_pass_settings", "is set, but there are no 2nd pass settings; write them, or unset it"
-    passes = [settings]
-    if settings.use_2nd_pass_settings and settings.second_pass is not None:
-        passes.append(settings.second_pass)
-        if settings.second_pass.network_strength == 0:
-            yield "network_strength", "0 in the 2nd pass would save a LoRA that does nothing; write for instance 1"
-    if any(one.network_blocks == ("BASE",) for one in passes):
+    yield from _unet_blocks(settings)
+
+
+def _unet_blocks(settings: Settings) -> _Found:
+    if settings.network_blocks == ("BASE",):
         yield "network_blocks", "BASE alone is the text encoder, which Difference does not train; choose more blocks"
 
 
