@@ -7,12 +7,14 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from .errors import OutputError, UserError
 from .job import Event, Step
 from .settings import Settings
+
+if TYPE_CHECKING:  # a run that only writes its log need not wait for pandas
+    import pandas as pd
 
 _COLUMNS = ("Step", "Loss", "Learning Rate 1", "Learning Rate 2")
 
@@ -81,6 +83,8 @@ def read_log(path: Path) -> LossLog:
     Raises:
         UserError: there is no such file, or it is no loss log.
     """
+    import pandas as pd
+
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -99,4 +103,6 @@ def read_log(path: Path) -> LossLog:
 
 def smoothed(losses: Sequence[float] | pd.Series, weight: float = 0.95) -> pd.Series:
     """Exponential moving average, corrected for its start."""
+    import pandas as pd
+
     return pd.Series(losses).ewm(alpha=1 - weight, adjust=True).mean()

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoints import sd1_tensors, write_safetensors
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
+from checkpoints import sd1_tensors, write_safetensors
 from trainer.errors import Stopped
 from trainer.job import Control
 from trainer.models.base import Bundle

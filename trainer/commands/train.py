@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("train", help="train a LoRA", description="Train a LoRA from settings.")
+    parser = commands.add_parser(
+        "train",
+        help="train a LoRA",
+        description="Train a LoRA. Later settings win: the file, then --set, then flags.",
+        usage="python -m trainer train [SETTINGS] [--set KEY=VALUE ...] [--dry-run] [--any-setting VALUE ...]",
+    )
     parser.add_argument(
         "settings", nargs="?", metavar="SETTINGS", help="a JSON file, a preset's name, or a LoRA to train again"
     )

@@ -77,7 +77,12 @@ def sample(bundle: Bundle, requests: list[Request], *, check: Callable[[], None]
             prediction = unwanted + first.cfg * (wanted - unwanted)
         latents = scheduler.step(prediction, timestep, latents).prev_sample
     check()
-    return [_picture(pixels) for pixels in decode(bundle, latents)]
+    home = device_of(bundle.vae)
+    bundle.vae.to(device)
+    try:
+        return [_picture(pixels) for pixels in decode(bundle, latents)]
+    finally:
+        bundle.vae.to(home)
 
 
 def _picture(pixels: Tensor) -> Image.Image:
