@@ -121,6 +121,9 @@ def test_second_pass(name: str) -> None:
     assert parsed.unknown == ("2nd pass.odd",)
     assert parse({name: ""}, base=parsed.settings).settings.second_pass is None
     assert parse({name: {}}).settings.second_pass == Settings()
+    deeper = parse({name: {f"{name}.network_rank": 4}}).settings
+    assert deeper.second_pass == Settings(unknown=((f"{name}.network_rank", 4),))
+    assert parse(to_json(deeper)).settings == deeper
 
 
 # Mistakes

@@ -79,7 +79,7 @@ class _Reader:
                 self._read_one(row, value, changes)
             elif key in _SECOND_PASS_NAMES:
                 changes["second_pass"] = self._second_pass(value, base, second)
-            elif _inside_second_pass(key):
+            elif _inside_second_pass(key) and not self._key_prefix:
                 second[_inside_second_pass(key)] = value
             else:
                 self._keep(key, value, unknown)
@@ -105,7 +105,11 @@ class _Reader:
             json.dumps({key: value}, ensure_ascii=False).encode("utf-8")
         except (TypeError, ValueError, RecursionError):
             # Better said now than when a trained LoRA is to be written with it.
-            self.problems.append(Problem(key, repr(key), "is not known, and cannot be kept in a file; take it out"))
+            self.problems.append(
+                Problem(
+                    f"{self._key_prefix}{key}", repr(key), "is not known, and cannot be kept in a file; take it out"
+                )
+            )
         else:
             unknown[key] = value
             self.unknown.append(f"{self._key_prefix}{key}")
