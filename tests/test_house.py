@@ -18,7 +18,7 @@ INSIDE = [path for path in PRODUCT if PACKAGE in path.parents]
 
 # From the innermost to the outermost. A file may import from its own ring and from those before it.
 RINGS = (
-    {"errors", "settings", "help", "filenames", "literals", "values", "check", "schema", "paths"},
+    {"errors", "settings", "help", "help_en", "help_ja", "filenames", "literals", "values", "check", "schema", "paths"},
     {"job", "noise", "loss", "precision", "optim", "models", "networks", "data", "memory"},
     {"modes", "presets", "effect"},
     {"loop", "checkpoint", "log", "plot"},

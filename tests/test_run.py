@@ -20,6 +20,7 @@ from trainer.errors import DivergedError, NotBuiltError, OutputError, SettingsEr
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Done, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
 from trainer.log import CSVLog, read_log
+from trainer.models.base import Bundle, Conditioning
 from trainer.networks import file
 from trainer.paths import Folders
 from trainer.run import check, run
@@ -377,3 +378,20 @@ def test_a_folder_that_is_a_file_is_refused_before_anything_is_loaded(model: Pat
     with pytest.raises(OutputError, match="cannot be written to"):
         run(job(model), host, Control(), events.append)
     assert [type(event) for event in events] == [Failed]
+
+
+@pytest.mark.parametrize(("trains_text", "calls"), [(False, 2), (True, 1 + 4)])
+def test_prompts_are_encoded_once_unless_the_text_encoder_is_trained(
+    model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch, trains_text: bool, calls: int
+) -> None:
+    seen: list[str] = []
+    encode = Bundle.encode
+
+    def counted(bundle: Bundle, prompts: list[str], **options: object) -> Conditioning:
+        seen.extend(prompts)
+        return encode(bundle, prompts, **options)
+
+    monkeypatch.setattr(Bundle, "encode", counted)
+    collect(job(model, network_train_text_encoder=trains_text, network_blocks=("BASE", "M00")), host)
+    assert len(seen) == calls
+    assert seen.count("blue") == 1

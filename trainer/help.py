@@ -8,11 +8,6 @@ from .settings import Row, rows
 LANGUAGES = ("en", "ja")
 
 
-def has(name: str) -> bool:
-    """Whether there is a help text for a setting of that short name."""
-    return name in help_en.HELP
-
-
 def label_of(name: str, language: str = "en") -> str:
     """What the user knows the setting by; in English the JSON key with spaces."""
     if is_japanese(language):

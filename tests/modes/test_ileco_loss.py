@@ -55,7 +55,8 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> I
     bundle, plain = bundles
     settings = replace(
         Settings(), mode="iLECO", original_prompt=ORIGINAL, target_prompt=TARGET, image_size=(64, 128),
-        train_batch_size=3, network_train_text_encoder=request.param, network_blocks=BLOCKS,
+        train_batch_size=3, train_max_timesteps=250,  # Min-SNR weighs only early timesteps
+        network_train_text_encoder=request.param, network_blocks=BLOCKS,
     )  # fmt: skip
     targets = unet_targets(bundle.unet, BLOCKS, "Full")
     if request.param:

@@ -1,0 +1,68 @@
+"""iLECO does what it was asked and nothing else: pictures of the embedded checkpoint, judged and counted.
+
+The quick tier takes one seed, ``--all`` every one; ``ileco_study.py`` says what is trained and how it is counted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ileco_study import CASES, ERASED, SEEDS, Case, Studio, measure, prompts, study, study_erasing, train
+from trainer.models.sample import Request, sample
+from trainer.networks.read import network_from_file
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio()
+
+
+def named(case: Case) -> str:
+    return case.name
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+@pytest.mark.parametrize(
+    "seeds", [SEEDS[:1], pytest.param(SEEDS, marks=pytest.mark.slow)], ids=["one seed", "all seeds"]
+)
+def test_the_concept_becomes_the_target_and_the_rest_stays(
+    studio: Studio, case: Case, seeds: tuple[int, ...], tmp_path: Path
+) -> None:
+    before = measure(studio, case, None)
+    assert before.remained >= 0.95 * before.of
+    assert before.became == 0
+    after = study(studio, case, tmp_path, seeds)
+    assert after.became >= 0.9 * after.of
+    assert after.kept >= 0.95 * after.of
+    assert after.shapes >= 0.95 * 2 * after.of
+
+
+@pytest.mark.parametrize(
+    "seeds", [SEEDS[:1], pytest.param(SEEDS, marks=pytest.mark.slow)], ids=["one seed", "all seeds"]
+)
+def test_an_erased_colour_is_as_rare_as_without_the_word(
+    studio: Studio, seeds: tuple[int, ...], tmp_path: Path
+) -> None:
+    erased = study_erasing(studio, ERASED, tmp_path, seeds)
+    assert erased.before >= 0.95 * erased.of
+    assert abs(erased.after - erased.without_word) <= 0.1 * erased.of
+    assert erased.kept >= 0.95 * erased.of
+
+
+def test_strength_zero_is_the_base_bit_for_bit(studio: Studio, tmp_path: Path) -> None:
+    lora, _ = train(CASES[0], 0, tmp_path)
+    requests = [
+        Request(prompt, seed=number, steps=6, cfg=4.0, size=(64, 64)) for number, prompt in enumerate(prompts("blue"))
+    ]
+    base = [np.asarray(picture) for picture in sample(studio.bundle, requests)]
+    network = network_from_file(lora, studio.bundle)
+    with network.attached():
+        network.strength = 0.0
+        off = [np.asarray(picture) for picture in sample(studio.bundle, requests)]
+        network.strength = 1.0
+        on = [np.asarray(picture) for picture in sample(studio.bundle, requests)]
+    assert all(np.array_equal(one, two) for one, two in zip(base, off, strict=True))
+    assert not any(np.array_equal(one, two) for one, two in zip(base, on, strict=True))
