@@ -395,3 +395,51 @@ def test_prompts_are_encoded_once_unless_the_text_encoder_is_trained(
     collect(job(model, network_train_text_encoder=trains_text, network_blocks=("BASE", "M00")), host)
     assert len(seen) == calls
     assert seen.count("blue") == 1
+
+
+def test_network_strength_multiplies_the_saved_update(model: Path, host: Standalone) -> None:
+    plain, _ = collect(job(model, save_precision="fp32"), host)
+    strong, _ = collect(job(model, save_precision="fp32", network_strength=-4.0, save_lora_name="strong"), host)
+    with safe_open(str(plain.path), "pt") as one, safe_open(str(strong.path), "pt") as two:
+        names = {key.split(".")[0] for key in one.keys()}  # noqa: SIM118
+        for name in names:
+            down, up = (f"{name}.lora_{part}.weight" for part in ("down", "up"))
+            update = one.get_tensor(up).flatten(1) @ one.get_tensor(down).flatten(1)
+            scaled = two.get_tensor(up).flatten(1) @ two.get_tensor(down).flatten(1)
+            torch.testing.assert_close(scaled, -4.0 * update)
+
+
+class Lender(Standalone):
+    """A host that counts what it lends and gets back."""
+
+    lent = returned = 0
+
+    def take_model(self, settings: Settings) -> Bundle:
+        self.lent += 1
+        return super().take_model(settings)
+
+    def give_back(self) -> None:
+        self.returned += 1
+
+
+@pytest.mark.parametrize("end", ["done", "stopped", "diverged", "crashed"])
+def test_the_host_gets_its_model_back_however_the_run_ends(
+    model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    lender, control = Lender(host.device, host.folders), Control()
+
+    def react(event: Event) -> None:
+        if end == "stopped" and isinstance(event, Step):
+            control.stop()
+        if end == "crashed" and isinstance(event, Step):
+            raise RuntimeError("a bug")
+
+    rate = 1e30 if end == "diverged" else 1e-2
+    given = job(model, train_learning_rate=rate, train_lr_scheduler="constant")
+    ended: type[Exception] | None = {"diverged": DivergedError, "crashed": RuntimeError}.get(end)
+    if ended:
+        with pytest.raises(ended):
+            collect(given, lender, control, react)
+    else:
+        collect(given, lender, control, react)
+    assert (lender.lent, lender.returned) == (1, 1)
