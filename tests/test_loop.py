@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from trainer import loop
 from trainer.errors import DivergedError
 from trainer.job import Control, Event, Step
 from trainer.loop import Moments, train
@@ -32,10 +33,12 @@ class Regression:
         make = lora_builder(4, 4.0, torch.float32, CPU)
         self.network: Network = build([Target("layer", self.layer, "unet")], make, generator)
         self._broken = (broken_at, broken_sample)
+        self.steps = 0
 
     def prepare(self, scene: Scene) -> None: ...
 
     def loss(self, draw: Draw) -> StepLoss:
+        self.steps += 1
         x = draw.noise((3, 6), torch.float32)
         losses = ((self.layer(x) - x @ self.wanted.T) ** 2).mean(dim=1)
         if draw.step == self._broken[0]:
@@ -120,9 +123,30 @@ def test_saves_every_n_but_not_at_the_end() -> None:
     assert saved == [20, 40]
 
 
-def test_nothing_broken_is_saved() -> None:
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses come in bundles, as from a device that is not waited for."""
+    ledger = loop._Ledger
+    monkeypatch.setattr(loop, "_Ledger", lambda total, _device, emit: ledger(total, torch.device("mps"), emit))
+
+
+@pytest.mark.usefixtures("late")
+def test_late_losses_arrive_whole_and_in_order() -> None:
+    seen_at: list[int] = []
+    problem = Regression()
+    taken, steps = run(problem, settings(), listen=lambda step: seen_at.append(problem.steps))
+    assert taken == 60
+    assert [step.number for step in steps] == list(range(1, 61))
+    assert seen_at[0] >= loop.READ_EVERY
+    assert all(seen - step.number <= 2 * loop.READ_EVERY for seen, step in zip(seen_at, steps, strict=True))
+
+
+@pytest.mark.parametrize("lateness", ["at once", "late"])
+def test_nothing_broken_is_saved(lateness: str, request: pytest.FixtureRequest) -> None:
+    if lateness == "late":
+        request.getfixturevalue("late")
     saved: list[int] = []
-    with pytest.raises(DivergedError):
+    with pytest.raises(DivergedError, match="step 20 of 60"):
         run(Regression(broken_at=20), settings(save_per_steps=20), moments=Moments(saved.append, lambda step: None))
     assert saved == []
 

@@ -443,3 +443,19 @@ def test_the_host_gets_its_model_back_however_the_run_ends(
     else:
         collect(given, lender, control, react)
     assert (lender.lent, lender.returned) == (1, 1)
+
+
+@pytest.mark.parametrize("trains_text", [False, True])
+def test_an_untrained_text_encoder_leaves_the_device_before_training(
+    model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch, trains_text: bool
+) -> None:
+    story: list[str] = []
+    monkeypatch.setattr(run_module, "text_to", lambda _bundle, device: story.append(f"text to {device}"))
+
+    def react(event: Event) -> None:
+        if isinstance(event, Phase):
+            story.append(event.name)
+
+    collect(job(model, network_train_text_encoder=trains_text, network_blocks=("BASE", "M00")), host, react=react)
+    moved = [] if trains_text else ["text to cpu"]
+    assert story == ["loading the model", "encoding the prompts", *moved, "training", "saving"]
