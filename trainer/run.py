@@ -217,10 +217,12 @@ class _Run:
             raise
 
     def _sample(self, network: Network, bundle: Bundle, step: int) -> None:
-        """Pictures at every sample strength; a failure here is told and never ends the run."""
+        """Pictures at every sample strength; a failure here is told and never ends the run.
+
+        The strength is left as it is: a pass sets its own before every forward pass it differentiates.
+        """
         settings = self.job.settings
         folder = self.host.folders.samples(self.job.name, self.job.created)
-        before = network.strength
         request = Request(
             settings.sample_prompt, settings.sample_negative, settings.sample_seed, size=settings.image_size
         )
@@ -238,7 +240,6 @@ class _Run:
         except (RuntimeError, OSError) as error:
             self.emit(Warned(f"No sample picture at step {step}: {error}"))
         finally:
-            network.strength = before
             if not network.parameters_of("text"):
                 text_to(bundle, "cpu")
 
