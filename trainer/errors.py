@@ -34,6 +34,10 @@ class ModelError(UserError):
     """A file given as checkpoint, VAE or text encoder cannot be used as such."""
 
 
+class DataError(UserError):
+    """The folder of images, an image or a caption cannot be used."""
+
+
 class NetworkError(UserError):
     """A LoRA cannot be built, read or applied as asked."""
 

@@ -1,0 +1,280 @@
+"""The pictures of a folder and the caption files beside them. Nothing is opened here but folders."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+from ..help import label_of
+
+PICTURE_ENDINGS = frozenset(("jpg", "jpeg", "png", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico"))
+CAPTION_ENDINGS = ("txt", "caption")
+"""The first one found counts."""
+_JUNK_FOLDERS = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information"))
+_ID = "_id_"
+_QUOTES = "\"'“”‘’«»"
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A file that is a picture by its name.
+
+    Attributes:
+        path: where it is.
+        name: its path inside the folder, with / on every system: what the user is told.
+        caption: the caption file that belongs to it, if there is one.
+    """
+
+    path: Path
+    name: str
+    caption: Path | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder holds.
+
+    Attributes:
+        folder: the folder.
+        pictures: in natural order (2 before 10), the same on every system.
+        lone_captions: names of caption files that belong to no picture.
+        others: endings of all other files with how many there are, the most frequent first.
+        left_out: names of sub-folders that were not looked into, being hidden or another program's.
+        unreadable: names of sub-folders that could not be opened, with the reason.
+    """
+
+    folder: Path
+    pictures: tuple[PictureFile, ...]
+    lone_captions: tuple[str, ...] = ()
+    others: tuple[tuple[str, int], ...] = ()
+    left_out: tuple[str, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+
+def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
+    """Sorts names as people do: 2 before 10, a beside A; however the system writes its accents."""
+    plain = unicodedata.normalize("NFC", name)
+    pieces = re.findall(r"[0-9]+|[^0-9]+", plain.casefold())
+    return tuple((0, int(piece), "") if piece[0].isdecimal() else (1, 0, piece) for piece in pieces), plain
+
+
+def caption_from_name(path: Path) -> str:
+    """The caption a file name stands for: what is before ``_id_``, with commas for underscores."""
+    return path.stem.partition(_ID)[0].replace("_", ",").strip(", ")
+
+
+def with_trigger(trigger: str, caption: str) -> str:
+    """The trigger word, then the caption; either alone where the other is empty."""
+    return ", ".join(part for part in (trigger.strip(), caption) if part)
+
+
+# ---- the folder -----------------------------------------------------------------------------------------------------
+
+
+def find_pictures(folder: str | Path, *, setting: str = "lora_data_directory") -> Found:
+    """Look through a folder and its sub-folders.
+
+    Args:
+        folder: as the user wrote it.
+        setting: the setting it comes from, to name it in errors.
+
+    Raises:
+        DataError: it is no folder that can be read, or there is no picture in it.
+    """
+    root = existing_folder(folder, setting=setting)
+    walk = _Walk(root)
+    try:
+        walk.look_into(root)
+    except OSError as error:
+        raise DataError(
+            f'the folder "{root}" cannot be opened ({error.strerror or error})',
+            where=label_of(setting),
+            do="Allow reading it, or choose another",
+        ) from error
+    found = walk.found()
+    if not found.pictures:
+        raise DataError(*_nothing_in(found), where=label_of(setting), do=_advice(found))
+    return found
+
+
+def existing_folder(folder: str | Path, *, setting: str = "lora_data_directory") -> Path:
+    """The folder, if it is one.
+
+    Raises:
+        DataError: it is not set, not there, or a file.
+    """
+    label = label_of(setting)
+    written = str(folder)
+    if not written.strip():  # Path("") would be the folder the program runs in
+        raise DataError("is empty", where=label, do="Write the folder that holds the images")
+    path = Path(written)
+    try:
+        if path.is_dir():
+            return path
+        if path.exists():
+            raise DataError(f'"{written}" is a file', where=label, do="Write the folder that holds the images")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f'"{written}" is not a path ({reason})', where=label, do="Write it again") from error
+    raise DataError(f'there is no folder "{written}"', where=label, do=_hint_for_missing(written))
+
+
+def _hint_for_missing(written: str) -> str:
+    cleaned = written.strip().strip(_QUOTES).strip()
+    if cleaned != written and cleaned and Path(cleaned).is_dir():
+        extra = "the quotes" if set(_QUOTES) & set(written) else "the spaces around it"
+        return f"Write it without {extra}: {cleaned}"
+    path = Path(os.path.abspath(cleaned or written))
+    above = next((parent for parent in path.parents if parent.is_dir()), None)
+    if above is None:
+        return "Check how it is written"
+    missing = path.relative_to(above).parts[0]
+    try:
+        names = [entry.name for entry in os.scandir(above) if entry.is_dir()]
+    except OSError:
+        names = []
+    by_plain = {unicodedata.normalize("NFKC", name).casefold().strip(): name for name in names}
+    near = difflib.get_close_matches(unicodedata.normalize("NFKC", missing).casefold().strip(), by_plain, n=1)
+    return f"Perhaps you mean {above / by_plain[near[0]]}" if near else f"Check how it is written; {above} is there"
+
+
+def _nothing_in(found: Found) -> tuple[str]:
+    if found.others or found.lone_captions:
+        counts = Counter(dict(found.others))
+        counts.update(f".{name.rpartition('.')[2].lower()}" for name in found.lone_captions)
+        listed = ", ".join(f"{count} {ending}" for ending, count in counts.most_common(3))
+        return (f'the folder "{found.folder}" holds no image, only other files ({listed})',)
+    return (f'the folder "{found.folder}" is empty, and so are its sub-folders',)
+
+
+def _advice(found: Found) -> str:
+    """Where the pictures may be instead: in a folder that was left out, or one level higher."""
+    for name in found.left_out:
+        if _has_picture(found.folder / name):
+            return f'There are images in "{name}", a folder that is always left out. Rename it, or move them'
+    above = found.folder.resolve().parent
+    if above != found.folder.resolve() and _has_picture(above):
+        return f"There are images in the folder above it, {above}. Perhaps you mean that"
+    return f"Put images there ({', '.join(sorted(PICTURE_ENDINGS))}), or choose another folder"
+
+
+def _has_picture(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(_is_picture(entry.name) and entry.is_file() for entry in entries)
+    except OSError:
+        return False
+
+
+# ---- the walk -------------------------------------------------------------------------------------------------------
+
+
+def _ending(name: str) -> str:
+    """Without the dot, in lower case; empty if there is none, as in ``.hidden`` or ``foojpg``."""
+    return os.path.splitext(name)[1][1:].lower()
+
+
+def _is_picture(name: str) -> bool:
+    return not name.startswith(".") and _ending(name) in PICTURE_ENDINGS
+
+
+class _Walk:
+    """One way through a folder and its sub-folders."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._seen: set[str] = set()
+        self._pictures: list[PictureFile] = []
+        self._lone: list[str] = []
+        self._others: Counter[str] = Counter()
+        self._left_out: list[str] = []
+        self._unreadable: list[tuple[str, str]] = []
+
+    def look_into(self, top: Path) -> None:
+        """Raises:
+        OSError: the folder itself, not one of its sub-folders, cannot be read.
+        """
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            real = os.path.realpath(folder)  # a link to a folder above would lead round and round
+            if real in self._seen:
+                continue
+            self._seen.add(real)
+            try:
+                waiting.extend(self._one(folder))
+            except OSError as error:
+                if folder == top:
+                    raise
+                self._unreadable.append((self._name(folder), error.strerror or str(error)))
+
+    def _one(self, folder: Path) -> list[Path]:
+        """Takes in the files of one folder; returns its sub-folders."""
+        files: list[str] = []
+        inner: list[Path] = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    files.append(entry.name)
+                elif entry.name.startswith(".") or entry.name.casefold() in _JUNK_FOLDERS:
+                    self._left_out.append(self._name(folder / entry.name))
+                else:
+                    inner.append(folder / entry.name)
+        captions = _Captions(name for name in files if not name.startswith(".") and _ending(name) in CAPTION_ENDINGS)
+        for name in files:
+            path = folder / name
+            if _is_picture(name):
+                caption = captions.of(path.stem)
+                self._pictures.append(PictureFile(path, self._name(path), folder / caption if caption else None))
+            elif not name.startswith(".") and _ending(name) not in CAPTION_ENDINGS:
+                self._others[f".{_ending(name)}" if _ending(name) else "without an ending"] += 1
+        self._lone += [self._name(folder / name) for name in captions.unasked()]
+        return inner
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def found(self) -> Found:
+        return Found(
+            folder=self._root,
+            pictures=tuple(sorted(self._pictures, key=lambda picture: natural_key(picture.name))),
+            lone_captions=tuple(sorted(self._lone, key=natural_key)),
+            others=tuple(sorted(self._others.items(), key=lambda item: (-item[1], item[0]))),
+            left_out=tuple(sorted(self._left_out, key=natural_key)),
+            unreadable=tuple(sorted(self._unreadable)),
+        )
+
+
+class _Captions:
+    """The caption files of one folder, found by the name of the picture they belong to."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = sorted(names)  # of a.TXT and a.txt, the latter counts: capitals come first and are replaced
+        self._exact = {(self._stem(name), _ending(name)): name for name in self._names}
+        self._folded = {(stem.casefold(), ending): name for (stem, ending), name in self._exact.items()}
+        self._stems: set[str] = set()
+
+    @staticmethod
+    def _stem(name: str) -> str:
+        return unicodedata.normalize("NFC", os.path.splitext(name)[0])
+
+    def of(self, stem: str) -> str | None:
+        """``<stem>.txt`` before ``<stem>.caption``; if there is neither, the same in other letter case."""
+        stem = unicodedata.normalize("NFC", stem)
+        self._stems.add(stem.casefold())
+        for table, key in ((self._exact, stem), (self._folded, stem.casefold())):
+            for ending in CAPTION_ENDINGS:
+                if (key, ending) in table:
+                    return table[key, ending]
+        return None
+
+    def unasked(self) -> list[str]:
+        """The names that belong to no picture of the folder."""
+        return [name for name in self._names if self._stem(name).casefold() not in self._stems]

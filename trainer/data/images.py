@@ -1,0 +1,289 @@
+"""Picture files to pixels: eight bits of sRGB, upright, and what of them is transparent.
+
+Whatever is wrong with a file is raised as a :class:`DataError` that names it; Pillow answers broken files with
+nearly every kind of exception there is.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from ..errors import DataError
+from .buckets import Placement, Size
+from .colours import as_rgb, has_broken_profile
+
+MOST_PIXELS = 1_000_000_000
+"""More is refused: a file of a few kilobytes can claim any size."""
+NEUTRAL = (128, 128, 128)
+"""What lies behind transparent pixels. Mid-grey is what the VAE sees least of."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PCX", "ICO")
+_ORIENTATION = 0x0112
+_TURNS = (
+    None,
+    None,
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
+"""What sets a picture upright, by its EXIF orientation 1 … 8."""
+_ANIMATED = frozenset(("GIF", "PNG", "WEBP"))
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is known of a picture that is whole.
+
+    Attributes:
+        path: its file.
+        size: width and height in pixels, upright.
+        visible: left, top, right and bottom of what is not fully transparent; None if nothing is transparent at all.
+            A picture that cannot be seen has an empty box.
+        notes: what a user may not expect of the file, such as "is animated; its first frame is used".
+    """
+
+    path: Path
+    size: Size
+    visible: tuple[int, int, int, int] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.visible is not None
+
+
+# ---- what others call -----------------------------------------------------------------------------------------------
+
+
+def open_picture(path: Path) -> Picture:
+    """Decode a picture to the end, to be sure it is whole, and keep no pixel of it.
+
+    Raises:
+        DataError: it cannot be read, or is too large.
+    """
+    with _picture_file(path) as image:
+        notes = _notes(image)
+        width, height = image.size
+        if image.format == "PNG":
+            _check_sums(path)
+        if image.format == "JPEG":  # every byte is read all the same, but an eighth of the pixels is enough
+            image.draft(image.mode, (max(1, width // 8), max(1, height // 8)))
+            image.load()
+            turned = _orientation(image) >= 5
+            return Picture(path, (height, width) if turned else (width, height), None, notes)
+        image.load()
+        alpha = as_rgb(image, only_alpha=True)[1]
+        alpha = alpha if alpha is None else _upright(alpha, _orientation(image))
+        size = image.size if _orientation(image) < 5 else (image.size[1], image.size[0])
+        visible = None if alpha is None else alpha.getbbox() or (0, 0, 0, 0)
+        return Picture(path, size, visible, notes)
+
+
+def load_pixels(path: Path) -> tuple[Pixels, Mask | None]:
+    """A whole picture as pixels.
+
+    Returns:
+        sRGB, uint8 of shape (H, W, 3), over grey where it is transparent; and the alpha, float32 of shape (H, W) from
+        0 to 1, or None if nothing is transparent.
+
+    Raises:
+        DataError: it cannot be read, or is too large.
+    """
+    rgb, alpha = _load(path)
+    return np.array(rgb), None if alpha is None else _fractions(alpha)
+
+
+def load_placed(path: Path, placement: Placement, *, mirrored: bool = False) -> tuple[Pixels, Mask | None]:
+    """The part of a picture that is trained: scaled, cropped, then mirrored.
+
+    Returns:
+        sRGB, uint8 of shape (h, w, 3) for the frame (w, h); and the alpha, float32 of shape (h, w) from 0 to 1, or
+        None if nothing of the picture is transparent.
+
+    Raises:
+        DataError: it cannot be read, or is too large.
+    """
+    rgb, alpha = _load(path)
+    pixels = np.array(_cut(rgb, placement))
+    mask = None if alpha is None else _fractions(_cut(alpha, placement))
+    if mirrored:
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+        mask = None if mask is None else np.ascontiguousarray(mask[:, ::-1])
+    return pixels, mask
+
+
+@contextmanager
+def whole_files_only() -> Iterator[None]:
+    """Pillow has a switch, for the whole process, to take truncated files for whole. Under a WebUI somebody may have
+    set it."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+# ---- steps ----------------------------------------------------------------------------------------------------------
+
+
+def _load(path: Path) -> tuple[Image.Image, Image.Image | None]:
+    """RGB over grey, and the alpha as L; upright."""
+    with _picture_file(path) as image:
+        image.load()
+        orientation = _orientation(image)
+        rgb, alpha = as_rgb(image)
+        rgb = _upright(rgb, orientation)
+        if alpha is None:
+            return rgb, None
+        alpha = _upright(alpha, orientation)
+        # What is hidden under transparency would otherwise come out as a box or a fringe once the picture is scaled.
+        return Image.composite(rgb, Image.new("RGB", rgb.size, NEUTRAL), alpha), alpha
+
+
+def _cut(image: Image.Image, placement: Placement) -> Image.Image:
+    """Only the frame is computed: the whole of a long, narrow picture, scaled to cover it, may not fit into memory."""
+    across, down = image.size[0] / placement.scaled[0], image.size[1] / placement.scaled[1]
+    (left, top), (width, height) = placement.crop, placement.frame
+    right, bottom = min((left + width) * across, image.size[0]), min((top + height) * down, image.size[1])
+    return image.resize(placement.frame, Image.Resampling.LANCZOS, box=(left * across, top * down, right, bottom))
+
+
+def _fractions(alpha: Image.Image) -> Mask:
+    return np.asarray(alpha).astype(np.float32) * np.float32(1 / 255)
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 … 8. To be asked when the pixels are loaded: newer Pillows set TIFFs upright while loading."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - EXIF is written by anything, and broken EXIF is no broken picture
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS[orientation]
+    return image if turn is None else image.transpose(turn)
+
+
+def _notes(image: ImageFile.ImageFile) -> tuple[str, ...]:
+    notes = []
+    try:
+        several = bool(getattr(image, "is_animated", False))
+    except Exception:  # noqa: BLE001 - a broken second frame does not matter
+        several = True
+    if several and image.format in _ANIMATED:
+        notes.append("is animated: only its first frame is used")
+    elif several and image.format == "TIFF":
+        notes.append("has several pages: only the first is used")
+    if has_broken_profile(image):
+        notes.append("has a broken colour profile, which is left aside")
+    return tuple(notes)
+
+
+def _check_sums(path: Path) -> None:
+    """PNG has a check sum for each chunk, which decoding does not look at."""
+    with path.open("rb") as file:
+        _decoder(file, path).verify()
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _picture_file(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """A picture that is open, and within the limits; whatever goes wrong with it comes out as DataError."""
+    try:
+        with path.open("rb") as file, _decoder(file, path) as image:
+            _check_size(image.size, path)
+            yield image
+    except DataError:
+        raise
+    except MemoryError as error:
+        raise DataError("is too large for the memory of this machine", where=str(path)) from error
+    except Exception as error:
+        raise DataError(_reason(error), where=str(path)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be opened ({error.strerror})"
+    return f"is broken ({str(error).strip(' .') or type(error).__name__})"
+
+
+def _check_size(size: Size, path: Path) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise DataError(f"has no pixels ({width} x {height})", where=str(path))
+    if width * height > MOST_PIXELS:
+        most = MOST_PIXELS // 1_000_000
+        raise DataError(f"is too large: {width} x {height} pixels, at most {most} megapixels", where=str(path))
+
+
+def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
+    """Like ``Image.open``, but for our formats only, and with our own limit instead of the process's.
+
+    Raises:
+        DataError: none of the formats.
+    """
+    Image.init()
+    prefix = file.read(16)
+    failures: list[Exception] = []
+    for name in FORMATS:
+        factory, accepts = Image.OPEN.get(name, (None, None))
+        if factory is None or accepts is None or accepts(prefix) is not True:
+            continue
+        file.seek(0)
+        try:
+            return _made(factory, file, path)
+        except (SyntaxError, IndexError, TypeError, KeyError, struct.error) as error:  # "not a … file"
+            failures.append(error)
+    file.seek(0)
+    if failures:
+        raise failures[0]
+    raise DataError(_what_it_is(file.read(512)), where=str(path))
+
+
+def _made(factory: Any, file: IO[bytes], path: Path) -> ImageFile.ImageFile:
+    image = factory(file, str(path))
+    assert isinstance(image, ImageFile.ImageFile)
+    return image
+
+
+def _what_it_is(head: bytes) -> str:
+    """What to say of a file that is none of our formats."""
+    if not head:
+        return "is empty (0 bytes)"
+    if not head.strip(b"\0"):
+        return "is broken (it holds nothing but zeros)"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith((b"<!doctype", b"<html")):
+        return "is no image, but a web page that was saved as one"
+    if head[4:8] == b"ftyp":
+        kind = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC"}
+        return f"is {_article(kind.get(head[8:12], 'video'))} file by its content; convert it to PNG or JPEG"
+    for start, kind_name in ((b"PK\3\4", "ZIP"), (b"8BPS", "Photoshop"), (b"%PDF", "PDF"), (b"\xff\x0a", "JPEG XL")):
+        if head.startswith(start):
+            return f"is {_article(kind_name)} file by its content; convert it to PNG or JPEG"
+    if head.lstrip()[:5].lower() in (b"<?xml", b"<svg "):
+        return "is an SVG drawing by its content; convert it to PNG or JPEG"
+    return "is no image in a format that can be read"
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIO' else 'a'} {name}"
