@@ -43,10 +43,10 @@ def _kept(error: Exception) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .commands import demo, inspect, pictures, train
+    from .commands import check, demo, inspect, pictures, train
 
     parser = argparse.ArgumentParser(prog="python -m trainer", description="Trainyard trains LoRAs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (train, pictures, inspect, demo):
+    for module in (train, check, pictures, inspect, demo):
         module.add_commands(commands)
     return parser
