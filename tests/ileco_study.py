@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from toy.judge import Verdict, judge
-from toy.world import BACKGROUNDS, SHAPES, SIZES
+from toy.world import BACKGROUNDS, COLOURS, SHAPES, SIZES
 from trainer.cli import main
 from trainer.models.base import Bundle
 from trainer.models.placement import place_for_pictures
@@ -37,26 +37,24 @@ class Case:
 
     Attributes:
         changes: settings laid over the shipped preset; none: the preset as it is.
-        other: a colour that is to stay what it is.
     """
 
     name: str
     colour: str
     target: str
-    other: str
     original_prompt: str
     target_prompt: str
     changes: tuple[tuple[str, str], ...] = ()
 
 
-def pair(colour: str, target: str, other: str, *, preset: bool = False) -> Case:
+def pair(colour: str, target: str, *, preset: bool = False) -> Case:
     changes = () if preset else tuple(GOOD.items())
-    return Case(f"{colour} → {target}", colour, target, other, colour, target, changes)
+    return Case(f"{colour} → {target}", colour, target, colour, target, changes)
 
 
-CASES = (pair("blue", "yellow", "green"), pair("red", "blue", "green"))
-PRESET_CASES = (pair("blue", "yellow", "green", preset=True), pair("red", "blue", "green", preset=True))
-ERASED = Case("red erased", "red", "", "green", "red", "", tuple(GOOD.items()))
+CASES = (pair("blue", "yellow"), pair("red", "blue"))
+PRESET_CASES = (pair("blue", "yellow", preset=True), pair("red", "blue", preset=True))
+ERASED = Case("red erased", "red", "", "red", "", tuple(GOOD.items()))
 
 
 def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
@@ -74,13 +72,23 @@ def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
     return folder / "loras" / f"{name}.safetensors", time.perf_counter() - start
 
 
-def prompts(colour: str) -> list[str]:
-    """24 prompts: every size, shape and background, with a colour or (empty) without one."""
+def prompts(*colours: str) -> list[str]:
+    """24 prompts: every size, shape and background, with these colours in turn or (empty) without one."""
     things = product(SIZES, SHAPES, BACKGROUNDS)
     return [
         " ".join(f"a {size} {colour} {shape} on a {background} background".split())
-        for size, shape, background in things
+        for (size, shape, background), colour in zip(things, turns(*colours), strict=True)
     ]
+
+
+def turns(*colours: str) -> list[str]:
+    """The colour of each of :func:`prompts`; the step of 5 takes each colour to every background and size."""
+    return [colours[(number * 5 + number // 4) % len(colours)] for number in range(24)]
+
+
+def others(case: Case) -> tuple[str, ...]:
+    """The colours that nobody asked to change."""
+    return tuple(colour for colour in COLOURS if colour not in (case.colour, case.target))
 
 
 def shapes() -> list[str]:
@@ -128,14 +136,15 @@ class Counts:
 
 
 def measure(studio: Studio, case: Case, lora: Path | None, seed: int = 0) -> Counts:
-    """24 pictures of the original concept and 24 of another colour."""
+    """24 pictures of the original concept and 24 of the colours nobody asked to change."""
     changed = studio.verdicts(prompts(case.colour), lora, first_seed=100 * seed)
-    other = studio.verdicts(prompts(case.other), lora, first_seed=100 * seed)
+    other = studio.verdicts(prompts(*others(case)), lora, first_seed=100 * seed)
+    wanted = turns(*others(case))
     right = [verdict.shape == shape for verdict, shape in zip(changed + other, shapes() * 2, strict=True)]
     return Counts(
         became=sum(verdict.colour == case.target for verdict in changed),
         remained=sum(verdict.colour == case.colour for verdict in changed),
-        kept=sum(verdict.colour == case.other for verdict in other),
+        kept=sum(verdict.colour == colour for verdict, colour in zip(other, wanted, strict=True)),
         shapes=sum(right),
         of=len(changed),
     )
@@ -177,8 +186,8 @@ def study_erasing(studio: Studio, case: Case, folder: Path, seeds: tuple[int, ..
         ]
         for number, verdicts in enumerate(seen):
             counts[number] += sum(verdict.colour == case.colour for verdict in verdicts)
-        other = studio.verdicts(prompts(case.other), lora, first_seed=first)
-        counts[3] += sum(verdict.colour == case.other for verdict in other)
+        other = studio.verdicts(prompts(*others(case)), lora, first_seed=first)
+        counts[3] += sum(verdict.colour == colour for verdict, colour in zip(other, turns(*others(case)), strict=True))
     return Erasure(*counts, of=24 * len(seeds), seconds=seconds)
 
 
@@ -186,7 +195,7 @@ def table(folder: Path) -> str:
     """The table of ``docs/ileco.md``."""
     studio = Studio()
     lines = [
-        "| case | settings | became the target | still the original | other colour kept | shape kept | seconds a run |",
+        "| case | settings | became the target | still the original | other colours kept | shape kept | seconds a run |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for case in CASES + PRESET_CASES:
@@ -201,7 +210,7 @@ def table(folder: Path) -> str:
         )
     lines += [
         "",
-        "| erased | with the word, base | with the word, LoRA | without the word, base | green kept | seconds a run |",
+        "| erased | with the word, base | with the word, LoRA | without the word, base | other colours kept | seconds a run |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     erased = study_erasing(studio, ERASED, folder)

@@ -113,7 +113,7 @@ def test_a_loss_that_is_no_number_names_step_and_sample(sample: int) -> None:
     with pytest.raises(DivergedError) as caught:
         run(Regression(broken_at=5, broken_sample=sample), settings())
     sentence = str(caught.value)
-    assert sentence.startswith(f"step 5 of 60: the loss of sample {sample + 1} of 3 (timestep {(10, 20, 30)[sample]})")
+    assert sentence.startswith(f"step 5 of 60: the loss of sample {sample + 1} of 3 at timestep {(10, 20, 30)[sample]}")
     assert "Lower the learning rate" in sentence
 
 

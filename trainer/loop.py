@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -135,7 +135,7 @@ class _Ledger:
         self._last_sent = time.monotonic()
 
     def note(self, step: int, losses: StepLoss, rates: list[float]) -> None:
-        self._noted.append(_Noted(step, StepLoss(losses.samples.detach(), losses.timesteps), tuple(rates)))
+        self._noted.append(_Noted(step, replace(losses, samples=losses.samples.detach()), tuple(rates)))
         long_ago = time.monotonic() - self._last_sent > _READ_SECONDS
         if self._device.type == "cpu":
             self.read_all()
@@ -185,8 +185,10 @@ class _Ledger:
 
     def _diverged(self, entry: _Noted, sample: int) -> DivergedError:
         timestep = int(entry.losses.timesteps[sample])
+        called = f", {entry.losses.names[sample]}," if entry.losses.names else ""
+        which = f"sample {sample + 1} of {len(entry.losses.samples)}{called}"
         return DivergedError(
-            f"the loss of sample {sample + 1} of {len(entry.losses.samples)} (timestep {timestep}) is not a number",
+            f"the loss of {which} at timestep {timestep} is not a number",
             where=f"step {entry.step} of {self._total}",
             do="Lower the learning rate, or use bf16 or fp32 as model precision. Nothing broken was saved",
         )

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from .check import check_for_run
+from .data.latents import Dataset, encode_samples
+from .data.scan import Scan, scan
 from .errors import DivergedError, MemoryShortError, OutputError, SettingsError, Stopped, UserError
 from .hosts.base import Host
 from .job import Control, Done, Event, Failed, Job, Listener, Phase, Sample, Saved, Warned
@@ -116,6 +118,7 @@ class _Run:
         mode = mode_of(settings.mode)
         if settings.save_as_json:
             self._save_settings()
+        scanned = self._scan() if mode.needs_pictures else None
         self.emit(Phase("loading the model"))
         bundle = host.take_model(settings)
         self.control.check()
@@ -123,12 +126,29 @@ class _Run:
         for note in precision.notes:
             self.emit(Warned(note))
         place(bundle, host.device, precision.base, precision.vae)
+        data = encode_samples(scanned, bundle, settings, self._progress) if scanned else None
         done = Done(None, 0, stopped=False)
         for training in mode.passes(settings):
-            done = self._train(mode, training, bundle, precision)
+            done = self._train(mode, training, bundle, precision, data)
         return done
 
-    def _train(self, mode: Mode, training: Pass, bundle: Bundle, precision: Precision) -> Done:
+    def _scan(self) -> Scan:
+        """Look at every picture before the model is loaded; what is wrong with one is told, not fatal."""
+        scanned = scan(
+            self.job.settings,
+            check=self.control.check,
+            progress=lambda done, total: self.emit(Phase("looking at the pictures", done, total)),
+        )
+        for problem in (*scanned.notes, *scanned.problems):
+            self.emit(Warned(str(problem)))
+        scanned.require_usable()
+        return scanned
+
+    def _progress(self, name: str, done: int, total: int) -> None:
+        self.control.check()
+        self.emit(Phase(name, done, total))
+
+    def _train(self, mode: Mode, training: Pass, bundle: Bundle, precision: Precision, data: Dataset | None) -> Done:
         settings, device = self.job.settings, self.host.device
         trains_text = mode.trains_text_encoder(settings)
         network = self._network(bundle, precision, trains_text)
@@ -136,7 +156,7 @@ class _Run:
         logs = self._logs(bundle, groups=2 if trains_text else 1)
         with network.attached(), logs, checkpointing(bundle, settings.use_gradient_checkpointing):
             self.emit(Phase("encoding the prompts"))
-            training.prepare(Scene(settings, bundle, network, schedule))
+            training.prepare(Scene(settings, bundle, network, schedule, data, self._progress))
             self.control.check()
             if not trains_text:
                 text_to(bundle, "cpu")

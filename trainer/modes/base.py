@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
+from ..data.latents import Dataset
 from ..models.base import Bundle
 from ..networks.base import Network
 from ..noise import Draw, NoiseSchedule
 from ..settings import Settings
 
 
+def unheard(_name: str, _done: int, _total: int) -> None:
+    """Progress that nobody listens to."""
+
+
 @dataclass(frozen=True)
 class Scene:
-    """What a pass works with; made by the run, the same for every step."""
+    """What a pass works with; made by the run, the same for every step.
+
+    Attributes:
+        data: the pictures, for modes that need them.
+        progress: told a phase, how much of it is done and of how much; raises when the user stops.
+    """
 
     settings: Settings
     bundle: Bundle
     network: Network
     schedule: NoiseSchedule
+    data: Dataset | None = None
+    progress: Callable[[str, int, int], None] = unheard
 
 
 @dataclass(frozen=True)
@@ -30,10 +43,12 @@ class StepLoss:
     Attributes:
         samples: one number a sample, ``(B,)`` float32, with its graph.
         timesteps: ``(B,)``, to name a sample that breaks.
+        names: what the user calls each sample, where it has a name.
     """
 
     samples: Tensor
     timesteps: Tensor
+    names: tuple[str, ...] = ()
 
 
 class Pass(Protocol):
@@ -53,6 +68,7 @@ class Mode(Protocol):
     """A way of training; ``modes/registry.py`` lists them."""
 
     name: str
+    needs_pictures: bool
 
     def trains_text_encoder(self, settings: Settings) -> bool:
         """Whether the text encoder gets adapters, and so conditionings change from step to step."""

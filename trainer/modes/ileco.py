@@ -23,6 +23,7 @@ class ILECO:
     """The mode."""
 
     name = "iLECO"
+    needs_pictures = False
 
     def trains_text_encoder(self, settings: Settings) -> bool:
         return settings.network_train_text_encoder and "BASE" in settings.network_blocks

@@ -6,8 +6,9 @@ from ..errors import NotBuiltError
 from ..settings import MODES as ALL_MODES
 from .base import Mode
 from .ileco import ILECO
+from .lora import LoRA
 
-MODES: tuple[Mode, ...] = (ILECO(),)
+MODES: tuple[Mode, ...] = (LoRA(), ILECO())
 
 
 def mode_of(name: str) -> Mode:

@@ -1,0 +1,75 @@
+"""LoRA from captioned pictures: the model learns to find the pictures behind the noise (Ho et al. 2020)."""
+
+from __future__ import annotations
+
+import torch
+
+from ..data.latents import Dataset
+from ..loss import sample_losses, snr_weight
+from ..models.base import Conditioning
+from ..noise import Draw
+from ..settings import Settings
+from .base import Pass, Scene, StepLoss
+
+_PROMPTS_AT_ONCE = 16
+
+
+class LoRA:
+    """The mode."""
+
+    name = "LoRA"
+    needs_pictures = True
+
+    def trains_text_encoder(self, settings: Settings) -> bool:
+        return "BASE" in settings.network_blocks
+
+    def passes(self, settings: Settings) -> list[Pass]:
+        return [CaptionPass(trains_text_encoder=self.trains_text_encoder(settings))]
+
+
+class CaptionPass:
+    """``loss(e(x_t(z), t, c; 1), n)``, or against the velocity where the model predicts that."""
+
+    def __init__(self, *, trains_text_encoder: bool) -> None:
+        self._trains_text_encoder = trains_text_encoder
+
+    def prepare(self, scene: Scene) -> None:
+        assert scene.data is not None
+        self._scene = scene
+        self._data: Dataset = scene.data
+        self._conditionings = [] if self._trains_text_encoder else self._encode_all()
+
+    def loss(self, draw: Draw) -> StepLoss:
+        scene, settings, schedule = self._scene, self._scene.settings, self._scene.schedule
+        batch = self._data.of_step(draw.step)
+        noise = draw.noise(tuple(batch.latents.shape), batch.latents.dtype)
+        timesteps = draw.timesteps(
+            len(batch.latents),
+            settings.train_min_timesteps,
+            settings.train_max_timesteps,
+            same=settings.train_fixed_timsteps_in_batch,
+        )
+        noisy = schedule.add_noise(batch.latents, noise, timesteps)
+        scene.network.strength = 1.0
+        predicted = scene.bundle.predict(noisy, timesteps, self._conditioning(batch.captions))
+        target = schedule.target(batch.latents, noise, timesteps)
+
+        losses = sample_losses(predicted, target, settings.train_loss_function, batch.mask)
+        if settings.train_snr_gamma > 0:
+            losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
+        return StepLoss(losses, timesteps, batch.names)
+
+    def _conditioning(self, captions: tuple[int, ...]) -> Conditioning:
+        if self._trains_text_encoder:
+            return self._scene.bundle.encode([self._data.captions[number] for number in captions])
+        return Conditioning.cat([self._conditionings[number] for number in captions])
+
+    def _encode_all(self) -> list[Conditioning]:
+        """Every caption once; long and short ones apart, since a batch has one length."""
+        captions, found = self._data.captions, []
+        with torch.no_grad():
+            for at in range(0, len(captions), _PROMPTS_AT_ONCE):
+                self._scene.progress("encoding the captions", at, len(captions))
+                part = self._scene.bundle.encode(captions[at : at + _PROMPTS_AT_ONCE])
+                found += [part[number] for number in range(len(part))]
+        return found
