@@ -130,6 +130,7 @@ class Progress:
         from tqdm import tqdm
 
         self._bar: tqdm[Any] | None = None
+        self._phase = ""
 
     def __enter__(self) -> Progress:
         return self
@@ -142,8 +143,9 @@ class Progress:
 
         if isinstance(event, Step):
             self._step(event.number, event.total, event.loss)
-        elif isinstance(event, Phase) and event.name != "training":
+        elif isinstance(event, Phase) and event.name not in ("training", self._phase):
             self._close()
+            self._phase = event.name
             self._say(f"{event.name[0].upper()}{event.name[1:]} …")
         elif isinstance(event, Warned):
             self._say(event.message)
