@@ -85,8 +85,8 @@ def test_a_min_length_above_the_size_leaves_the_square_and_is_told() -> None:
     assert frames_of(settings) == Frames(((512, 512),), ())
     assert notes_on_frames(settings) == (
         (
-            "image min length 1024 is more than the longest side of image size, 768: every image is trained as 512 x 512. "
-            "Choose a smaller image min length."
+            "image min length 1024 is more than the longest side of image size, 768: "
+            "every image is trained as 512 x 512. Choose a smaller image min length."
         ),
     )
 

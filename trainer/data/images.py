@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -224,6 +224,8 @@ def _picture_file(path: Path) -> Iterator[ImageFile.ImageFile]:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be opened ({error.strerror})"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"is too large ({str(error).partition(',')[0]})"
     return f"is broken ({str(error).strip(' .') or type(error).__name__})"
 
 
@@ -251,19 +253,16 @@ def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
             continue
         file.seek(0)
         try:
-            return _made(factory, file, path)
+            # Without its name: given one, Pillow maps some files into memory, and turned TIFFs come out scrambled.
+            image = factory(file, "")
+            assert isinstance(image, ImageFile.ImageFile)
+            return image
         except (SyntaxError, IndexError, TypeError, KeyError, struct.error) as error:  # "not a … file"
             failures.append(error)
     file.seek(0)
     if failures:
         raise failures[0]
     raise DataError(_what_it_is(file.read(512)), where=str(path))
-
-
-def _made(factory: Any, file: IO[bytes], path: Path) -> ImageFile.ImageFile:
-    image = factory(file, str(path))
-    assert isinstance(image, ImageFile.ImageFile)
-    return image
 
 
 def _what_it_is(head: bytes) -> str:
