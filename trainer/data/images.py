@@ -169,7 +169,9 @@ def _fractions(alpha: Image.Image) -> Mask:
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 … 8. To be asked when the pixels are loaded: newer Pillows set TIFFs upright while loading."""
+    """1 … 8: how the picture lies now that it is loaded."""
+    if image.format == "TIFF":  # Pillow sets it upright while loading, and not every version takes the tag away
+        return 1
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - EXIF is written by anything, and broken EXIF is no broken picture
@@ -246,6 +248,8 @@ def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
     """
     Image.init()
     prefix = file.read(16)
+    if not prefix:
+        raise DataError("is empty (0 bytes)", where=str(path))
     failures: list[Exception] = []
     for name in FORMATS:
         factory, accepts = Image.OPEN.get(name, (None, None))
@@ -267,8 +271,6 @@ def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
 
 def _what_it_is(head: bytes) -> str:
     """What to say of a file that is none of our formats."""
-    if not head:
-        return "is empty (0 bytes)"
     if not head.strip(b"\0"):
         return "is broken (it holds nothing but zeros)"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith((b"<!doctype", b"<html")):
