@@ -277,7 +277,7 @@ def test_a_profile_of_another_kind_of_picture_is_left_aside(tmp_path: Path) -> N
 def test_a_broken_profile_is_left_aside_and_told(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.fromarray(colours()), icc_profile=b"no profile at all")
     assert_pixels(path, colours())
-    assert open_picture(path).notes == ("has a broken colour profile, which is left aside",)
+    assert open_picture(path).notes == (("has a broken colour profile", "used without it"),)
 
 
 def test_lab(tmp_path: Path) -> None:
@@ -301,14 +301,14 @@ def test_of_animations_the_first_frame(tmp_path: Path, ending: str) -> None:
         **options,
     )
     assert_pixels(path, first)
-    assert open_picture(path).notes == ("is animated: only its first frame is used",)
+    assert open_picture(path).notes == (("is animated", "only its first frame is used"),)
 
 
 def test_of_pages_the_first(tmp_path: Path) -> None:
     other = Image.new("RGB", (40, 30))
     path = saved(tmp_path / "a.tif", Image.fromarray(colours()), save_all=True, append_images=[other])
     assert_pixels(path, colours())
-    assert open_picture(path).notes == ("has several pages: only the first is used",)
+    assert open_picture(path).notes == (("has several pages", "only the first is used"),)
 
 
 UPRIGHT = {

@@ -54,13 +54,13 @@ class Picture:
         size: width and height in pixels, upright.
         visible: left, top, right and bottom of what is not fully transparent; None if nothing is transparent at all.
             A picture that cannot be seen has an empty box.
-        notes: what a user may not expect of the file, such as "is animated; its first frame is used".
+        notes: what a user may not expect, with what is done: "is animated", "only its first frame is used".
     """
 
     path: Path
     size: Size
     visible: tuple[int, int, int, int] | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_alpha(self) -> bool:
@@ -108,17 +108,28 @@ def load_pixels(path: Path) -> tuple[Pixels, Mask | None]:
     return np.array(rgb), None if alpha is None else _fractions(alpha)
 
 
-def load_placed(path: Path, placement: Placement, *, mirrored: bool = False) -> tuple[Pixels, Mask | None]:
+def load_placed(
+    path: Path, placement: Placement, *, mirrored: bool = False, size: Size | None = None
+) -> tuple[Pixels, Mask | None]:
     """The part of a picture that is trained: scaled, cropped, then mirrored.
+
+    Args:
+        path: its file.
+        placement: made for its size.
+        mirrored: left to right.
+        size: what the picture measured when the placement was made; another one now is refused.
 
     Returns:
         sRGB, uint8 of shape (h, w, 3) for the frame (w, h); and the alpha, float32 of shape (h, w) from 0 to 1, or
         None if nothing of the picture is transparent.
 
     Raises:
-        DataError: it cannot be read, or is too large.
+        DataError: it cannot be read, is too large, or has another size than it had.
     """
     rgb, alpha = _load(path)
+    if size is not None and rgb.size != size:
+        what = f"has changed: it was {size[0]} x {size[1]} and is {rgb.size[0]} x {rgb.size[1]} now"
+        raise DataError(what, where=str(path), do="Start again")
     pixels = np.array(_cut(rgb, placement))
     mask = None if alpha is None else _fractions(_cut(alpha, placement))
     if mirrored:
@@ -184,18 +195,18 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _notes(image: ImageFile.ImageFile) -> tuple[str, ...]:
+def _notes(image: ImageFile.ImageFile) -> tuple[tuple[str, str], ...]:
     notes = []
     try:
         several = bool(getattr(image, "is_animated", False))
     except Exception:  # noqa: BLE001 - a broken second frame does not matter
         several = True
     if several and image.format in _ANIMATED:
-        notes.append("is animated: only its first frame is used")
+        notes.append(("is animated", "only its first frame is used"))
     elif several and image.format == "TIFF":
-        notes.append("has several pages: only the first is used")
+        notes.append(("has several pages", "only the first is used"))
     if has_broken_profile(image):
-        notes.append("has a broken colour profile, which is left aside")
+        notes.append(("has a broken colour profile", "used without it"))
     return tuple(notes)
 
 

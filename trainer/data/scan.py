@@ -138,10 +138,10 @@ def pixels_of(sample: Sample) -> tuple[Pixels, Mask | None]:
         from 0 to 1, or None if all count alike.
 
     Raises:
-        DataError: the file was there when it was scanned, but cannot be read now.
+        DataError: the file cannot be read any more, or its picture has another size than when it was scanned.
     """
     placement = Placement(sample.frame, sample.scaled, sample.crop)
-    return load_placed(sample.path, placement, mirrored=sample.mirrored)
+    return load_placed(sample.path, placement, mirrored=sample.mirrored, size=sample.size)
 
 
 def scan(
@@ -248,8 +248,8 @@ class _Index:
         if not placements:
             return
         self.pictures += 1
-        for note in read.picture.notes:
-            self._tell(file, note, "used")
+        for what, done in read.picture.notes:
+            self._tell(file, what, done)
         caption = with_trigger(self.settings.lora_trigger_word, self._caption(file, read.caption))
         for placement in placements:
             for mirrored in (False, True) if self.settings.image_mirroring else (False,):
