@@ -211,6 +211,13 @@ def test_spaces_and_quotes_around_a_path(tmp_path: Path, before: str, after: str
     )
 
 
+def test_a_home_folder_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, "pictures/a.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert sentence("~/pictures").endswith(f"Write it out: {os.path.expanduser('~/pictures')}.")
+
+
 def test_a_file(tmp_path: Path) -> None:
     fill(tmp_path, "a.png")
     assert sentence(tmp_path / "a.png") == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from trainer.data.scan import Sample, Scan, pixels_of, scan
 from trainer.errors import DataError, Stopped
@@ -252,6 +253,17 @@ def test_bad_files_in_the_middle_of_a_set_are_left_out_by_name(tmp_path: Path) -
     found.require_usable()
 
 
+def test_truncated_files_are_seen_where_a_host_looks_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "a.png")
+    whole = picture(tmp_path / "b.jpg")
+    whole.write_bytes(whole.read_bytes()[:-300])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    found = scanned(tmp_path)
+    assert [sample.path.name for sample in found.samples] == ["a.png"]
+    assert found.problems[0].what.startswith("is broken (")
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
 def test_nothing_usable(tmp_path: Path) -> None:
     for number in range(5):
         text(tmp_path / f"{number}.png", "" if number else "not a picture")
@@ -335,14 +347,23 @@ def test_300_pictures_hold_no_pixels(tmp_path: Path) -> None:
     content = encoded(256)
     for number in range(300):
         (tmp_path / f"{number}.png").write_bytes(content)
-    scanned(tmp_path)  # what is imported on the way does not count
+    settings = Settings(lora_data_directory=str(tmp_path), **SMALL, image_num_multiply=10, image_mirroring=True)
+    scan(settings)  # what is imported on the way does not count
+    alive: list[int] = []
+
+    def look(done: int, total: int) -> None:
+        if done % 100 == 0:
+            alive.append(sum(isinstance(thing, Image.Image) for thing in gc.get_objects()))
+
+    before = sum(isinstance(thing, Image.Image) for thing in gc.get_objects())
     tracemalloc.start()
     try:
-        found = scanned(tmp_path, image_num_multiply=10, image_mirroring=True)
+        found = scan(settings, progress=look)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert len(found.samples) == 6000
+    assert max(alive) - before < 20
     assert peak < 3_000_000
 
 

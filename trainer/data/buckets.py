@@ -55,9 +55,7 @@ def frames_of(settings: Settings) -> Frames:
     area = longest * shorter
     step, ratio = settings.image_buckets_step, settings.image_max_ratio
     square = shorter - shorter % UNIT
-    lengths = [
-        length for length in range(settings.image_min_length, longest + 1, step) if not length % UNIT
-    ]  # (parsed settings have no others)
+    lengths = [length for length in range(settings.image_min_length, longest + 1, step) if not length % UNIT]
     full = {(square, square)}
     for width in lengths:
         tallest = min(area // width, longest)

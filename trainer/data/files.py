@@ -131,6 +131,8 @@ def _hint_for_missing(written: str) -> str:
     if cleaned != written and cleaned and Path(cleaned).is_dir():
         extra = "the quotes" if set(_QUOTES) & set(written) else "the spaces around it"
         return f"Write it without {extra}: {cleaned}"
+    if cleaned.startswith("~") and os.path.isdir(os.path.expanduser(cleaned)):
+        return f"Write it out: {os.path.expanduser(cleaned)}"
     path = Path(os.path.abspath(cleaned or written))
     above = next((parent for parent in path.parents if parent.is_dir()), None)
     if above is None:
