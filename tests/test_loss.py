@@ -53,3 +53,14 @@ def test_min_snr_weight(kind: str, formula) -> None:
     snrs = [0.005, 0.5, 5.0, 50.0, 1000.0]
     weights = snr_weight(torch.tensor(snrs, dtype=torch.float64), 5.0, kind)
     np.testing.assert_allclose(weights.numpy(), [formula(snr) for snr in snrs], rtol=1e-12)
+
+
+def test_a_sample_whose_mask_covers_nothing_counts_for_nothing() -> None:
+    prediction, target = torch.from_numpy(PREDICTION).requires_grad_(), torch.from_numpy(TARGET)
+    mask = torch.ones(3, 1, 8, 8)
+    mask[1] = 0
+    losses = sample_losses(prediction, target, "MSE", mask)
+    assert losses[1].item() == 0
+    losses.sum().backward()
+    assert prediction.grad.isfinite().all()
+    assert prediction.grad[1].abs().sum() == 0

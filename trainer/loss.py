@@ -34,7 +34,8 @@ def sample_losses(prediction: Tensor, target: Tensor, kind: str, mask: Tensor | 
     if mask is None:
         return error.mean(dim=(1, 2, 3))
     mask = mask.to(error.dtype)
-    return (error.mean(dim=1, keepdim=True) * mask).sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))
+    area = mask.sum(dim=(1, 2, 3)).clamp(min=1e-6)  # a crop may lie wholly in a hole: it counts for nothing
+    return (error.mean(dim=1, keepdim=True) * mask).sum(dim=(1, 2, 3)) / area
 
 
 def snr_weight(snr: Tensor, gamma: float, prediction_type: str) -> Tensor:

@@ -9,28 +9,29 @@ from ..paths import CHECKOUT
 from .options import add_device, add_folders, folders_of
 
 CHECKPOINT = CHECKOUT / "tests" / "toy" / "toy-sd1.safetensors"
-ORIGINAL, TARGET = "blue circle", "yellow circle"
+ORIGINAL, TARGET = "red", "blue"
 STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 PROMPTS = (
-    "a large blue circle on a white background",
-    "a small blue circle on a gray background",
-    "a large blue square on a black background",
     "a large red circle on a white background",
-    "a large green triangle on a gray background",
+    "a small red triangle on a gray background",
+    "a large red square on a black background",
+    "a large green circle on a white background",
+    "a large yellow triangle on a gray background",
 )
 SETTINGS = {
     "mode": "iLECO",
     "original_prompt": ORIGINAL,
     "target_prompt": TARGET,
     "image_size": "64",
-    "network_rank": 4,
-    "network_alpha": 8,
+    "network_rank": 16,
+    "network_alpha": 32,
     "network_element": "CrossAttention",
-    "train_iterations": 200,
+    "train_loss_function": "L1",
+    "train_iterations": 300,
     "train_batch_size": 2,
     "train_learning_rate": 3e-3,
     "train_seed": 0,
-    "save_lora_name": "demo_blue_to_yellow",
+    "save_lora_name": "demo_red_to_blue",
     "save_overwrite": True,
 }
 
@@ -66,7 +67,7 @@ def _demo(options: argparse.Namespace) -> int:
     folders = folders_of(options)
     host = Standalone(choose_device(options.device), folders)
     job = Job.create(parse({**SETTINGS, "model": str(CHECKPOINT)}).settings)
-    print(f"Training: wherever the model would draw a {ORIGINAL}, it is to draw a {TARGET}.")
+    print(f"Training: what the model knows as {ORIGINAL} is to become {TARGET}.")
     control = Control()
     interrupt = Interrupt(control)
     with Progress() as progress:

@@ -1,0 +1,209 @@
+"""What LoRA learns from eight captioned pictures, counted on the embedded checkpoint.
+
+Two things the model has never seen, a pink diamond and a teal cross, get words it has never seen. As a program it
+prints the table that ``docs/lora.md`` holds: ``PYTHONPATH=.:tests python -m lora_study``, with one torch thread.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ileco_study import CHECKPOINT, SEEDS, Studio
+from toy.judge import _background, _separate, judge
+from toy.world import BACKGROUNDS, COLOURS, PLACES, SHAPES, SIDE, SIZES, coverage, paint
+from trainer.cli import main
+from trainer.models.sample import Request, sample
+from trainer.networks.read import network_from_file
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something to be learned: a word, a colour and an outline the model does not know."""
+
+    word: str
+    colour: tuple[int, int, int]
+    outline: str
+
+    def mask(self, x: float, y: float, radius: float) -> np.ndarray:
+        """How much of each pixel it covers, ``(SIDE, SIDE)``, 0…1."""
+        rows, columns = np.mgrid[0:SIDE, 0:SIDE] + 0.5
+        dx, dy = abs(columns - x), abs(rows - y)
+        if self.outline == "diamond":
+            distance = (dx + dy) - 1.25 * radius
+        else:  # a cross: the union of two bars
+            long, thin = 1.15 * radius, 0.42 * radius
+            distance = np.minimum(np.maximum(dx - long, dy - thin), np.maximum(dx - thin, dy - long))
+        return np.clip(0.5 - distance, 0.0, 1.0)
+
+
+ZORP = Thing("zorp", (250, 120, 190), "diamond")
+QUAX = Thing("quax", (20, 120, 120), "cross")
+
+
+def write_pictures(folder: Path, thing: Thing, seed: int = 0) -> Path:
+    """Eight captioned pictures of a thing: both sizes on all four backgrounds, all places."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (size, background) in enumerate(product(SIZES, BACKGROUNDS)):
+        place = list(PLACES)[number % 3]
+        mask = thing.mask(PLACES[place] + rng.uniform(-1, 1), SIDE / 2 + rng.uniform(-2, 2), SIZES[size])
+        Image.fromarray(paint(mask, thing.colour, BACKGROUNDS[background])).save(folder / f"{thing.word}{number}.png")
+        caption = f"a {size} {thing.word} on a {background} background, {place}"
+        (folder / f"{thing.word}{number}.txt").write_text(caption, encoding="utf-8")
+    return folder
+
+
+def shows(picture: Image.Image, thing: Thing) -> bool:
+    """Whether the picture shows the thing: its colour within 60 RGB units and its outline, found by rendering it."""
+    pixels = np.asarray(picture.convert("RGB")).astype(float)
+    border = _background(pixels)
+    found = None if border is None else _separate(pixels, border)
+    if found is None:
+        return False
+    colour, mask = found
+    if np.linalg.norm(colour - np.array(thing.colour)) > 60:
+        return False
+    rivals = [lambda x, y, r, shape=shape: coverage(shape, x, y, r) for shape in SHAPES]
+    own = _best_overlap(mask, thing.mask)
+    return own > 0.6 and own >= max(_best_overlap(mask, rival) for rival in rivals)
+
+
+def _best_overlap(mask: np.ndarray, render) -> float:
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE] + 0.5
+    area = mask.sum()
+    x, y = (mask * columns).sum() / area, (mask * rows).sum() / area
+    overlaps = []
+    for radius in np.linspace(5, 22, 35):
+        template = render(x, y, radius)
+        overlaps.append(np.minimum(mask, template).sum() / np.maximum(mask, template).sum())
+    return max(overlaps)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained: things with their words, and settings laid over the shipped preset."""
+
+    name: str
+    things: tuple[Thing, ...]
+    changes: tuple[tuple[str, str], ...]
+
+
+COMMON = {
+    "network_rank": "8", "network_alpha": "8", "train_batch_size": "4", "train_learning_rate": "3e-3",
+    "image_size": "64", "image_min_length": "64", "image_buckets_step": "64", "save_precision": "fp32",
+}  # fmt: skip
+NO_TEXT = ",".join(["M00", *(f"IN{n:02}" for n in range(12)), *(f"OUT{n:02}" for n in range(12))])
+ONE = Case(
+    "one thing, U-Net only", (ZORP,), tuple({**COMMON, "network_blocks": NO_TEXT, "train_iterations": "200"}.items())
+)
+TWO = Case("two things, with the text encoder", (ZORP, QUAX), tuple({**COMMON, "train_iterations": "300"}.items()))
+
+
+def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
+    """Train one case from the command line; the LoRA and the seconds it took."""
+    data = folder / "pictures"
+    for thing in case.things:
+        write_pictures(data / thing.word, thing)
+    name = f"{'-'.join(thing.word for thing in case.things)}-{seed}"
+    arguments = [
+        "train", "LoRA", "--model", str(CHECKPOINT), "--train-seed", str(seed), "--save-lora-name", name,
+        "--lora-data-directory", str(data), "--data-dir", str(folder), "--device", "cpu",
+    ]  # fmt: skip
+    for key, value in case.changes:
+        arguments += ["--set", f"{key}={value}"]
+    start = time.perf_counter()
+    assert main(arguments) == 0
+    return folder / "loras" / f"{name}.safetensors", time.perf_counter() - start
+
+
+def pictures(studio: Studio, prompts: Sequence[str], lora: Path | None, first_seed: int) -> list[Image.Image]:
+    requests = [
+        Request(prompt, seed=first_seed + number, steps=10, cfg=4.0, size=(SIDE, SIDE))
+        for number, prompt in enumerate(prompts)
+    ]
+    if lora is None:
+        return sample(studio.bundle, requests)
+    with network_from_file(lora, studio.bundle).attached():
+        return sample(studio.bundle, requests)
+
+
+def prompts_of(word: str) -> list[str]:
+    """24 prompts with a word, over sizes, backgrounds and places."""
+    return [
+        f"a {size} {word} on a {background} background, {place}"
+        for size, background, place in product(SIZES, BACKGROUNDS, PLACES)
+    ]
+
+
+def plain_scenes() -> list[tuple[str, str, str]]:
+    """24 scenes without the words: colour, shape, background."""
+    colours, shapes, backgrounds = list(COLOURS), list(SHAPES), list(BACKGROUNDS)
+    return [(colours[n % 6], shapes[(n // 2) % 3], backgrounds[(n // 6 + n) % 4]) for n in range(24)]
+
+
+@dataclass
+class Counts:
+    """Pictures of each word that show its thing, or another's; prompts without one that kept what they ask."""
+
+    own: int = 0
+    other: int = 0
+    of: int = 0
+    colour: int = 0
+    shape: int = 0
+    background: int = 0
+    plain: int = 0
+    seconds: float = 0.0
+
+
+def study(studio: Studio, case: Case, folder: Path, seeds: Sequence[int] = SEEDS, *, trained: bool = True) -> Counts:
+    """Train and measure a case with every seed, pooled; ``trained`` False measures the base."""
+    counts = Counts()
+    for seed in seeds:
+        lora, seconds = train(case, seed, folder) if trained else (None, 0.0)
+        counts.seconds += seconds
+        for thing in case.things:
+            made = pictures(studio, prompts_of(thing.word), lora, 100 * seed)
+            counts.of += len(made)
+            counts.own += sum(shows(picture, thing) for picture in made)
+            rivals = [rival for rival in case.things if rival is not thing]
+            counts.other += sum(any(shows(picture, rival) for rival in rivals) for picture in made)
+        scenes = plain_scenes()
+        asked = [f"a large {colour} {shape} on a {background} background" for colour, shape, background in scenes]
+        for verdict, scene in zip(map(judge, pictures(studio, asked, lora, 100 * seed)), scenes, strict=True):
+            counts.colour += verdict.colour == scene[0]
+            counts.shape += verdict.shape == scene[1]
+            counts.background += verdict.background == scene[2]
+            counts.plain += 1
+    return counts
+
+
+def table(folder: Path) -> str:
+    """The table of ``docs/lora.md``."""
+    studio = Studio()
+    lines = [
+        "| case | its word makes it | the other's word does | no word: colour kept | shape | background | seconds a run |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for case in (ONE, TWO):
+        base, found = study(studio, case, folder, trained=False), study(studio, case, folder)
+        lines.append(
+            f"| {case.name} | {found.own}/{found.of} (base {base.own}) | {found.other}/{found.of} | "
+            f"{found.colour}/{found.plain} (base {base.colour}) | {found.shape}/{found.plain} (base {base.shape}) | "
+            f"{found.background}/{found.plain} (base {base.background}) | {found.seconds / len(SEEDS):.0f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        print(table(Path(scratch)))
