@@ -190,7 +190,7 @@ def table(folder: Path) -> str:
     """The table of ``docs/lora.md``."""
     studio = Studio()
     lines = [
-        "| case | its word makes it | the other's word does | no word: colour kept | shape | background | seconds a run |",
+        "| case | its word makes it | the other's word does | no word: colour kept | shape | background | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for case in (ONE, TWO):

@@ -72,10 +72,13 @@ def test_vae_encodes_and_decodes_as_ldm_does(loaded: Loaded) -> None:
 def test_conditioning_is_clips(loaded: Loaded, clip_skip: int) -> None:
     tensors, bundle = loaded
     prompts = ["a photo of a red circle", "", "one, two, three, " * 30]
-    ids = tokenize(bundle.tokenizer, prompts)
-    assert ids.shape == (3, 3, 77)
-    reference = ClipText(tensors)
-    expected = torch.cat([reference(ids[:, window], clip_skip) for window in range(3)], dim=1)
+    reference, rows = ClipText(tensors), []
+    for prompt, windows in zip(prompts, (1, 1, 3), strict=True):
+        ids = tokenize(bundle.tokenizer, prompt)
+        assert ids.shape == (windows, 77)
+        row = torch.cat([reference(ids[window : window + 1], clip_skip) for window in range(windows)], dim=1)
+        rows.append(row.repeat(1, 3 // windows, 1))
+    expected = torch.cat(rows)
     assert expected.std() > 0.1
     conditioning = bundle.encode(prompts, clip_skip=clip_skip)
     assert conditioning.sequence.shape == expected.shape

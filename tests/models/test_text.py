@@ -22,28 +22,36 @@ def bundle() -> Bundle:
 
 def test_ids_are_clips() -> None:
     """Ids as published for CLIP: "a photo of a cat" is 320 1125 539 320 2368."""
-    ids = tokenize(clip_tokenizer(), ["a photo of a cat", "A  Photo of\na CAT"])
-    assert ids.shape == (2, 1, 77)
+    ids = tokenize(clip_tokenizer(), "a photo of a cat")
+    assert ids.shape == (1, 77)
     assert ids.dtype == torch.int64
-    assert ids[0, 0].tolist() == [START, 320, 1125, 539, 320, 2368] + [END] * 71
-    assert torch.equal(ids[0], ids[1])
+    assert ids[0].tolist() == [START, 320, 1125, 539, 320, 2368] + [END] * 71
+    assert torch.equal(ids, tokenize(clip_tokenizer(), "A  Photo of\na CAT"))
 
 
 def test_an_empty_prompt_is_two_marks() -> None:
-    assert tokenize(clip_tokenizer(), [""])[0, 0].tolist() == [START] + [END] * 76
+    assert tokenize(clip_tokenizer(), "")[0].tolist() == [START] + [END] * 76
 
 
 @pytest.mark.parametrize(("words", "windows"), [(1, 1), (75, 1), (76, 2), (150, 2), (151, 3)])
 def test_long_prompts_become_windows(words: int, windows: int) -> None:
-    ids = tokenize(clip_tokenizer(), ["cat " * words, "dog"])
-    assert ids.shape == (2, windows, 77)
-    assert (ids[:, :, 0] == START).all()
-    assert (ids[:, :, -1] == END).all()
-    cats = (ids[0] == 2368).sum(dim=1).tolist()
+    ids = tokenize(clip_tokenizer(), "cat " * words)
+    assert ids.shape == (windows, 77)
+    assert (ids[:, 0] == START).all()
+    assert (ids[:, -1] == END).all()
+    cats = (ids == 2368).sum(dim=1).tolist()
     assert sum(cats) == words
     assert cats[:-1] == [75] * (windows - 1)
-    for window in range(1, windows):
-        assert ids[1, window].tolist() == [START] + [END] * 76
+
+
+def test_a_long_neighbour_changes_nothing_but_the_length(bundle: Bundle) -> None:
+    prompts = ["a cat", "dog " * 100, "a red circle", "bird " * 200]
+    together = bundle.encode(prompts).sequence
+    assert together.shape[1] == 6 * 77
+    for row, prompt in enumerate(prompts):
+        alone = bundle.encode([prompt]).sequence
+        repeated = alone.repeat(1, together.shape[1] // alone.shape[1], 1)
+        torch.testing.assert_close(together[row : row + 1], repeated, rtol=0, atol=1e-6)
 
 
 def test_each_window_is_encoded_for_itself(bundle: Bundle) -> None:
@@ -61,7 +69,7 @@ def test_a_batch_is_its_prompts(bundle: Bundle) -> None:
 
 
 def test_clip_skip(bundle: Bundle) -> None:
-    ids = tokenize(bundle.tokenizer, ["a cat"])
+    ids = tokenize(bundle.tokenizer, "a cat")[None]
     last, before = (bundle.encode(["a cat"], clip_skip=skip).sequence for skip in (1, 2))
     assert not torch.allclose(last, before)
     raw = hidden_states(bundle.text_encoder, ids, clip_skip=1, final_norm=False)

@@ -29,7 +29,7 @@ SETTINGS = {
     "train_loss_function": "L1",
     "train_iterations": 300,
     "train_batch_size": 2,
-    "train_learning_rate": 3e-3,
+    "train_learning_rate": 2e-3,
     "train_seed": 0,
     "save_lora_name": "demo_red_to_blue",
     "save_overwrite": True,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
@@ -94,8 +95,13 @@ class SD1(Family):
         self, bundle: Bundle, prompts: Sequence[str], *, clip_skip: int = 1, size: tuple[int, int] | None = None
     ) -> Conditioning:
         del size  # SD1 is not told
-        ids = tokenize(bundle.tokenizer, prompts)
-        return Conditioning(hidden_states(bundle.text_encoder, ids, clip_skip=clip_skip))
+        ids = [tokenize(bundle.tokenizer, prompt) for prompt in prompts]
+        encoded: dict[int, Conditioning] = {}
+        for windows in {len(one) for one in ids}:  # a prompt is encoded alike whatever its neighbours are
+            rows = [row for row, one in enumerate(ids) if len(one) == windows]
+            states = hidden_states(bundle.text_encoder, torch.stack([ids[row] for row in rows]), clip_skip=clip_skip)
+            encoded.update({row: Conditioning(state[None]) for row, state in zip(rows, states, strict=True)})
+        return Conditioning.cat([encoded[row] for row in range(len(ids))])
 
 
 def _latent_channels(vae: FileKind) -> int | None:

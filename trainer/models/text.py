@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +23,19 @@ def clip_tokenizer(folder: Path = VOCABULARY) -> Any:
     return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True, model_max_length=WINDOW)
 
 
-def tokenize(tokenizer: Any, prompts: Sequence[str]) -> Tensor:
-    """Token ids of prompts of any length.
-
-    A prompt of more than 75 tokens becomes several windows; the others are given empty ones, so that all have as many.
+def tokenize(tokenizer: Any, prompt: str) -> Tensor:
+    """Token ids of a prompt of any length; one of more than 75 tokens becomes several windows.
 
     Args:
-        tokenizer: CLIP's; its padding token fills the windows.
-        prompts: ``B`` prompts.
+        tokenizer: CLIP's; its padding token fills the last window.
 
     Returns:
-        ``(B, k, 77)`` int64; ``k`` is 1 unless a prompt is longer than 75 tokens.
+        ``(k, 77)`` int64; ``k`` is 1 unless the prompt is longer than 75 tokens.
     """
     # verbose: a prompt longer than a window is nothing to warn of here.
-    encoded = tokenizer(list(prompts), add_special_tokens=False, truncation=False, verbose=False).input_ids
-    windows = max([1, *(-(-len(tokens) // _CHUNK) for tokens in encoded)])
-    rows = [
-        [_window(tokenizer, tokens[start : start + _CHUNK]) for start in range(0, windows * _CHUNK, _CHUNK)]
-        for tokens in encoded
-    ]
-    return torch.tensor(rows, dtype=torch.int64).view(len(rows), windows, WINDOW)
+    tokens = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    starts = range(0, max(len(tokens), 1), _CHUNK)
+    return torch.tensor([_window(tokenizer, tokens[start : start + _CHUNK]) for start in starts], dtype=torch.int64)
 
 
 def _window(tokenizer: Any, tokens: list[int]) -> list[int]:

@@ -1,0 +1,146 @@
+"""LoRA's loss and gradient against a plain re-computation in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.func import functional_call
+
+from checkpoints import sd1_tensors, write_safetensors
+from trainer.data.latents import Dataset, encode_samples
+from trainer.data.scan import scan
+from trainer.models.base import Bundle
+from trainer.models.placement import place
+from trainer.models.registry import load_bundle
+from trainer.modes.base import Scene
+from trainer.modes.lora import LoRA
+from trainer.networks.base import Network, build
+from trainer.networks.lora import LoRA as Adapter
+from trainer.networks.lora import lora_builder
+from trainer.networks.naming import text_targets, unet_targets
+from trainer.noise import Draw, NoiseSchedule
+from trainer.settings import BLOCKS, Settings
+
+CPU = torch.device("cpu")
+KEPT = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
+CAPTIONS = ("a red dog", "a blue cat, sitting", "word " * 100)
+
+
+@dataclass
+class Setting:
+    bundle: Bundle
+    plain: Bundle
+    network: Network
+    data: Dataset
+    scene: Scene
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    groups = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
+    write_safetensors(path, sd1_tensors(), {"trainyard_config": groups})
+    pair = load_bundle(path), load_bundle(path)
+    for bundle in pair:
+        place(bundle, CPU, torch.float64, torch.float64)
+    return pair
+
+
+@pytest.fixture(params=["epsilon", "v_prediction"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
+def setting(
+    bundles: tuple[Bundle, Bundle], kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Setting]:
+    bundle, plain = bundles
+    rng = np.random.default_rng(0)
+    for number, caption in enumerate(CAPTIONS):
+        picture = Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
+        if number == 1:
+            picture.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (64, 1))))
+        picture.save(tmp_path / f"{number}.png")
+        (tmp_path / f"{number}.txt").write_text(caption)
+    blocks = BLOCKS if request.param else BLOCKS[1:]
+    settings = replace(
+        Settings(), mode="LoRA", lora_data_directory=str(tmp_path), image_size=(64, 64), image_min_length=64,
+        image_buckets_step=64, train_batch_size=3, train_max_timesteps=300, network_blocks=blocks, train_seed=1,
+    )  # fmt: skip
+    targets = unet_targets(bundle.unet, BLOCKS, "Full")
+    if request.param:
+        targets += text_targets(bundle.text_encoders[0])
+    generator = torch.Generator().manual_seed(5)
+    network = build(targets, lora_builder(3, 6.0, torch.float64, CPU), generator)
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    data = encode_samples(scan(settings), bundle, settings, lambda *event: None)
+    schedule = NoiseSchedule.from_betas(bundle.betas, kind)
+    with network.attached():
+        yield Setting(bundle, plain, network, data, Scene(settings, bundle, network, schedule, data))
+
+
+def product_loss(setting: Setting, step: int) -> Tensor:
+    training = LoRA().passes(setting.scene.settings)[0]
+    training.prepare(setting.scene)
+    return training.loss(Draw.of_step(1, step, CPU)).samples.mean()
+
+
+def plain_loss(setting: Setting, step: int, kind: str) -> Tensor:
+    """The formula of the mode, written out with merged weights and no adapters."""
+    plain, batch = setting.plain, setting.data.of_step(step)
+    merged: dict[str, dict[str, Tensor]] = {"unet": {}, "te": {}}
+    for part, module in (("unet", plain.unet), ("te", plain.text_encoders[0])):
+        for path, child in module.named_modules():
+            name = f"lora_{part}_{path.replace('.', '_')}"
+            if part == "te" and "text_model" not in name:
+                name = name.replace("lora_te_", "lora_te_text_model_")
+            adapter = next((one for one in setting.network if one.name == name), None)
+            if isinstance(adapter, Adapter):
+                product = adapter.up.flatten(1) @ adapter.down.flatten(1)
+                merged[part][f"{path}.weight"] = child.weight + 6.0 / 3 * product.view_as(child.weight)
+
+    draw = Draw.of_step(1, step, CPU)
+    z, n = batch.latents, draw.noise((3, 4, 8, 8), torch.float64)
+    t = draw.timesteps(3, 0, 300)
+    a, s = (root[t].sqrt().view(3, 1, 1, 1) for root in (KEPT, 1 - KEPT))
+    target = n if kind == "epsilon" else a * n - s * z
+    losses = []
+    for row in range(3):  # one at a time: nothing of one caption reaches another
+        tokenizer = plain.tokenizers[0]
+        words = tokenizer(CAPTIONS[int(batch.names[row][0])], add_special_tokens=False).input_ids
+        states = []
+        for at in range(0, max(1, len(words)), 75):
+            part = words[at : at + 75]
+            ids = [49406, *part, *[49407] * (76 - len(part))]
+            states.append(
+                functional_call(plain.text_encoders[0], merged["te"], (torch.tensor([ids]),)).last_hidden_state
+            )
+        x = (a * z + s * n)[row : row + 1]
+        e = functional_call(plain.unet, merged["unet"], (x, t[row : row + 1], torch.cat(states, 1))).sample
+        error = ((e - target[row : row + 1]) ** 2).mean(1)
+        mask = torch.ones(8, 8, dtype=torch.float64)
+        if batch.names[row] == "1.png":
+            levels = torch.linspace(0, 255, 64, dtype=torch.float64).floor() / 255
+            mask = levels.view(8, 8).mean(1).expand(8, 8)
+        snr = (KEPT / (1 - KEPT))[t[row]]
+        weight = torch.clamp(5 / snr, max=1) if kind == "epsilon" else torch.clamp(snr, max=5) / (snr + 1)
+        losses.append((error[0] * mask).sum() / mask.sum() * weight)
+    return torch.stack(losses).mean()
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_loss_and_gradient_are_the_formulas(setting: Setting, step: int, kind: str) -> None:
+    ours, plain = product_loss(setting, step), plain_loss(setting, step, kind)
+    assert ours.item() == pytest.approx(plain.item(), rel=1e-5)
+    parameters = list(setting.network.parameters())
+    for one, two in zip(torch.autograd.grad(ours, parameters), torch.autograd.grad(plain, parameters), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-8)
