@@ -20,6 +20,7 @@ from trainer.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--image-size", "64", "--network-rank", "2", "--train-iterations", "3", "--train-batch-size", "1"]
+SMALL += ["--effect-strip", "false"]
 WORDS = ["--original-prompt", "red", "--target-prompt", "blue"]
 
 

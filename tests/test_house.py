@@ -18,10 +18,23 @@ INSIDE = [path for path in PRODUCT if PACKAGE in path.parents]
 
 # From the innermost to the outermost. A file may import from its own ring and from those before it.
 RINGS = (
-    {"errors", "settings", "help", "help_en", "help_ja", "filenames", "literals", "values", "check", "schema", "paths"},
+    {
+        "errors",
+        "settings",
+        "help",
+        "help_en",
+        "help_ja",
+        "filenames",
+        "literals",
+        "values",
+        "check",
+        "schema",
+        "publish",
+        "paths",
+    },
     {"job", "noise", "loss", "precision", "optim", "models", "networks", "data", "memory"},
     {"modes", "presets", "effect"},
-    {"loop", "checkpoint", "log", "plot"},
+    {"loop", "checkpoint", "log", "plot", "saving"},
     {"run"},
     {"hosts", "queue"},
     {"commands", "ui", "api", "cli", "__main__"},

@@ -18,7 +18,7 @@ from trainer import presets
 from trainer import run as run_module
 from trainer.errors import DivergedError, NotBuiltError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Control, Done, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
+from trainer.job import Control, Done, Effect, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
 from trainer.log import CSVLog, read_log
 from trainer.models.base import Bundle, Conditioning
 from trainer.networks import file
@@ -46,6 +46,7 @@ def job(model: Path, **changes: object) -> Job:
         Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
         network_rank=2, network_alpha=2.0, network_element="CrossAttention", network_blocks=("IN01", "M00", "OUT03"),
         train_iterations=4, train_batch_size=1, train_learning_rate=1e-2, train_seed=3, save_lora_name="x",
+        effect_strip=False,
     )  # fmt: skip
     return Job.create(replace(settings, **changes), CREATED)
 
@@ -71,9 +72,11 @@ def test_events_tell_the_whole_story(model: Path, host: Standalone) -> None:
     done, events = collect(job(model), host)
     assert done == Done(host.folders.loras / "x.safetensors", 4, stopped=False)
     phases = [event.name for event in events if isinstance(event, Phase)]
-    assert phases == ["loading the model", "encoding the prompts", "training", "saving"]
+    assert phases == ["loading the model", "encoding the prompts", "training", "saving", "looking at the effect"]
     assert [event.number for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
-    assert events[-2:] == [Saved(done.path, 4), done]
+    assert [type(event) for event in events[-4:]] == [Saved, Phase, Effect, Done]
+    assert events[-4] == Saved(done.path, 4)
+    assert events[-1] == done
     assert [event.message for event in events if isinstance(event, Warned)] == [
         "The model is stored as fp16 and is copied to fp32: the CPU computes in fp32."
     ]
@@ -284,7 +287,7 @@ def test_all_wrong_settings_at_once(host: Standalone) -> None:
 
 def test_modes_networks_and_choices_not_built_yet(model: Path, host: Standalone) -> None:
     for changes, words in [
-        ({"mode": "LoRA", "lora_data_directory": str(model.parent)}, "LoRA is not built yet"),
+        ({"mode": "Difference", "original_image": "a.png", "target_image": "b.png"}, "Difference is not built yet"),
         ({"network_type": "loha"}, "loha is not built yet"),
         ({"train_optimizer": "Tiger"}, "Tiger is not built yet"),
         ({"train_lr_scheduler": "cyclic"}, "cyclic is not built yet"),
@@ -458,4 +461,4 @@ def test_an_untrained_text_encoder_leaves_the_device_before_training(
 
     collect(job(model, network_train_text_encoder=trains_text, network_blocks=("BASE", "M00")), host, react=react)
     moved = [] if trains_text else ["text to cpu"]
-    assert story == ["loading the model", "encoding the prompts", *moved, "training", "saving"]
+    assert story == ["loading the model", "encoding the prompts", *moved, "training", "saving", "looking at the effect"]

@@ -308,7 +308,7 @@ def test_wrong_assignment(text: str, words: str) -> None:
 # Back to JSON
 
 OTHER: dict[str, Any] = {
-    **{row.name: True for row in rows() if row.kind == "bool"},
+    **{row.name: not row.default for row in rows() if row.kind == "bool"},
     **{row.name: "x y" for row in rows() if row.kind in ("text", "path", "file name")},
     **{row.name: "a=1; b=2,3" for row in rows() if row.kind == "literals"},
     **{row.name: next(name for name in row.choices if name != row.default) for row in rows() if row.kind == "choice"},

@@ -176,6 +176,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "sample_strengths": (
             "The LoRA strengths to show side by side, set off by commas. 0 shows the model without it."
         ),
+        "effect_strip": (
+            "After training, makes one picture at LoRA strength -1, 0 and 1, to show what it does. Slow without a "
+            "graphics card."
+        ),
         "model_v_pred": (
             "The model predicts velocity (v-prediction). Mostly found without it; set it if every picture "
             "comes out as noise."

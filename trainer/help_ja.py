@@ -89,6 +89,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "sample_every_steps": "サンプル画像の間隔 (ステップ)",
         "sample_seed": "サンプル画像のシード",
         "sample_strengths": "サンプル画像でのLoRAの強さ",
+        "effect_strip": "学習後に効果を画像で確かめる",
         "model_v_pred": "v-predictionモデル",
     }
 )
@@ -254,6 +255,9 @@ HELP: Mapping[str, str] = MappingProxyType(
         "sample_every_steps": "このステップ数ごとに、その時点のLoRAで画像を生成します。0なら生成しません。",
         "sample_seed": "学習の途中で生成する画像のシードです。同じ値なので、画像を見比べられます。",
         "sample_strengths": "並べて見たいLoRAの強さを、コンマで区切って書きます。0はLoRAなしの画像です。",
+        "effect_strip": (
+            "学習の後に、LoRAの強さ-1、0、1の画像を並べて生成し、効果を確かめます。GPUがないと時間がかかります。"
+        ),
         "model_v_pred": (
             "モデルがv-prediction(速度の予測)のものであることを示します。普通は自動で判別されます。"
             "画像がノイズだらけになるときに試してください。"

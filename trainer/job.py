@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .errors import Stopped, UserError
+from .publish import publishable
 from .schema import dump
 from .settings import Settings
 
@@ -40,7 +41,7 @@ class Job:
     @property
     def id(self) -> str:
         """Ten digits' worth of the job's content: what sd-scripts' files call the session id."""
-        content = f"{self.created.isoformat()}\n{dump(self.settings)}".encode()
+        content = f"{self.created.isoformat()}\n{dump(publishable(self.settings))}".encode()
         return str(int.from_bytes(hashlib.sha256(content).digest()[:4], "big"))
 
 
@@ -121,6 +122,38 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Change:
+    """How much a LoRA changes the weights of one block, or of the whole model."""
+
+    block: str
+    """``BASE``, ``IN01`` … ``OUT11``; empty for the whole model."""
+    norm: float
+    """Of the update at strength 1: the root of the sum of its squares (Frobenius)."""
+    relative: float
+    """The same, over the norm of the weights it is added to."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a saved LoRA does: measured on the file itself, so with its precision."""
+
+    path: Path
+    whole: Change
+    blocks: tuple[Change, ...]
+    """In the model's order."""
+    strip: Path | None = None
+    """Pictures at strength -1, 0 and +1 side by side, if they were made."""
+    prompt: str = ""
+    """Their prompt."""
+    differences: tuple[tuple[float, float], ...] = ()
+    """Strength, and how far its picture is from the one at 0: the mean over all pixels, in levels of 255."""
+
+    def strongest(self, count: int = 3) -> list[Change]:
+        """The blocks that are changed most, for their size."""
+        return sorted(self.blocks, key=lambda change: -change.relative)[:count]
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something the user should know; the run goes on."""
 
@@ -143,5 +176,5 @@ class Failed:
     error: UserError
 
 
-Event = Phase | Step | Sample | Saved | Warned | Done | Failed
+Event = Phase | Step | Sample | Saved | Effect | Warned | Done | Failed
 Listener = Callable[[Event], None]

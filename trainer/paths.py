@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,21 +35,21 @@ class Folders:
         return [self.data / "presets", SHIPPED_PRESETS / "user", SHIPPED_PRESETS]
 
     def log(self, name: str, created: datetime) -> Path:
-        return self._dated("logs", name, created, "csv")
+        return self._dated("logs", name, created, ".csv")
 
     def settings(self, name: str, created: datetime) -> Path:
-        return self._dated("jsons", name, created, "json")
+        return self._dated("jsons", name, created, ".json")
 
     def run_log(self, name: str, created: datetime) -> Path:
         """The log every run keeps for its plot, asked for or not."""
-        return self._dated("runs", name, created, "csv")
+        return self._dated("runs", name, created, ".csv")
 
     def samples(self, name: str, created: datetime) -> Path:
-        return self._dated("samples", name, created, "").with_suffix("")
+        return self._dated("samples", name, created, "")
 
     def _dated(self, kind: str, name: str, created: datetime, ending: str) -> Path:
         stem = f"{name.replace('/', '_')}-{created:%Y%m%d_%H%M%S}"
-        return self.data / kind / f"{created:%Y%m%d}" / f"{stem}.{ending}"
+        return self.data / kind / f"{created:%Y%m%d}" / f"{stem}{ending}"
 
 
 def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> Path:
@@ -64,6 +65,28 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False)
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.
     """
+    with _written_beside(path, pieces) as beside:
+        return _rename(beside, path, overwrite=overwrite)
+
+
+def write_unless_there(path: Path, pieces: Iterable[bytes]) -> bool:
+    """Write a file that is whole or absent; one that is there stays as it is.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        OutputError: the folder cannot be written to, or the disk is full.
+    """
+    if os.path.lexists(path):
+        return False
+    with _written_beside(path, pieces) as beside:
+        return _put_unless_there(beside, path)
+
+
+@contextmanager
+def _written_beside(path: Path, pieces: Iterable[bytes]) -> Iterator[Path]:
+    """The content in a file beside ``path``, to be put in its place; gone when the block ends."""
     beside = path.with_name(f".{path.name[:60]}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,16 +96,32 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False)
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
-            return _rename(beside, path, overwrite=overwrite)
-        except BaseException:
+            yield beside
+        finally:
             beside.unlink(missing_ok=True)
-            raise
     except OSError as error:
         raise OutputError(
             f"could not be written ({error.strerror or error})",
             where=str(path),
             do="Make room on the disk, or choose a folder you may write to",
         ) from error
+
+
+def _put_unless_there(beside: Path, path: Path) -> bool:
+    try:
+        os.link(beside, path)  # the one way that never replaces a file somebody has made meanwhile
+    except FileExistsError:
+        return False
+    except OSError:  # memory cards and some network drives have no links
+        if os.path.lexists(path):
+            return False
+        os.replace(beside, path)
+    return True
+
+
+def free_path(path: Path) -> Path:
+    """``path``, or ``_2``, ``_3`` … behind its name if it is taken."""
+    return next((candidate for candidate in _candidates(path) if not os.path.exists(candidate)), path)
 
 
 def _rename(beside: Path, path: Path, *, overwrite: bool) -> Path:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .errors import OutputError, UserError
 from .filenames import name_problem
 from .paths import write_whole
+from .publish import at_home
 from .schema import Parsed, dump, parse
 from .settings import Settings
 from .values import closest
@@ -118,7 +120,8 @@ def load_from_lora(path: Path) -> Parsed:
             where=str(path),
             do="Choose a preset or a .json file",
         )
-    return parse(_object(text, f"{path}, {LORA_SETTINGS_KEY}"))
+    parsed = parse(_object(text, f"{path}, {LORA_SETTINGS_KEY}"))
+    return replace(parsed, settings=at_home(parsed.settings))
 
 
 def _header_text(path: Path) -> str:

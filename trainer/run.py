@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from .check import check_for_run
 from .data.latents import Dataset, encode_samples
 from .data.scan import Scan, scan
-from .errors import DivergedError, MemoryShortError, OutputError, SettingsError, Stopped, UserError
+from .effect import STEPS as EFFECT_STEPS
+from .effect import report
+from .errors import MemoryShortError, OutputError, SettingsError, Stopped, UserError
 from .hosts.base import Host
-from .job import Control, Done, Event, Failed, Job, Listener, Phase, Sample, Saved, Warned
+from .job import Control, Done, Event, Failed, Job, Listener, Phase, Sample, Warned
 from .log import CSVLog
 from .loop import Moments, train
 from .models.base import Bundle
+from .models.hashes import Hashing
 from .models.placement import place, text_to
 from .models.sample import Request, sample
-from .modes.base import Mode, Pass, Scene
+from .modes.base import Pass, Scene
 from .modes.registry import mode_of
-from .networks import file
 from .networks.base import Network, build
-from .networks.metadata import metadata
+from .networks.metadata import Origin
 from .networks.naming import text_targets, unet_targets
 from .networks.registry import builder
 from .noise import NoiseSchedule, mixed_seed
 from .optim import optimizers, schedules
-from .paths import Folders, write_whole
+from .paths import write_whole
 from .precision import Precision, choose_precision
+from .saving import Saver, output_path
 from .schema import dump
 
 _NETWORK_STREAM = 1 << 32  # no step has this number
@@ -67,12 +68,6 @@ def _check_output(target: Path, *, overwrite: bool) -> None:
     folder = next(parent for parent in target.parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise OutputError("cannot be written to", where=str(folder), do="Choose another folder for the LoRA")
-
-
-def output_path(job: Job, folders: Folders, steps: int | None = None, ending: str = "") -> Path:
-    """Where the LoRA goes; ``steps`` for one saved on the way, ``ending`` for one of several passes."""
-    counted = "" if steps is None else f"_{steps}steps"
-    return folders.loras / f"{job.name}{ending}{counted}.safetensors"
 
 
 def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
@@ -127,9 +122,15 @@ class _Run:
             self.emit(Warned(note))
         place(bundle, host.device, precision.base, precision.vae)
         data = encode_samples(scanned, bundle, settings, self._progress) if scanned else None
+        hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
+        self.stack.callback(hashing.cancel)
+        captions = [sample.caption for sample in scanned.distinct] if scanned else []
+        trains_text = mode.trains_text_encoder(settings)
+        origin = Origin(bundle, precision.base, mode.usage(settings, captions), trains_text, scanned)
+        saver = Saver(self.job, host.folders, origin, hashing, precision.saved, self.emit)
         done = Done(None, 0, stopped=False)
         for training in mode.passes(settings):
-            done = self._train(mode, training, bundle, precision, data)
+            done = self._train(training, saver, precision, data)
         return done
 
     def _scan(self) -> Scan:
@@ -148,9 +149,9 @@ class _Run:
         self.control.check()
         self.emit(Phase(name, done, total))
 
-    def _train(self, mode: Mode, training: Pass, bundle: Bundle, precision: Precision, data: Dataset | None) -> Done:
+    def _train(self, training: Pass, saver: Saver, precision: Precision, data: Dataset | None) -> Done:
         settings, device = self.job.settings, self.host.device
-        trains_text = mode.trains_text_encoder(settings)
+        bundle, trains_text = saver.origin.bundle, saver.origin.trains_text_encoder
         network = self._network(bundle, precision, trains_text)
         schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type, device)
         logs = self._logs(bundle, groups=2 if trains_text else 1)
@@ -170,25 +171,26 @@ class _Run:
                 control=self.control,
                 emit=self._emit_and_log,
                 moments=Moments(
-                    lambda step: self._save_on_the_way(network, bundle, precision, step),
+                    lambda step: saver.on_the_way(network, step),
                     lambda step: self._sample(network, bundle, step),
                 ),
             )
-            return self._finish(network, bundle, precision, steps)
+        return self._finish(network, saver, steps)
 
-    def _finish(self, network: Network, bundle: Bundle, precision: Precision, steps: int) -> Done:
-        stopped = steps < self.job.settings.train_iterations
+    def _finish(self, network: Network, saver: Saver, steps: int) -> Done:
+        job, stopped = self.job, steps < self.job.settings.train_iterations
         if stopped and (steps == 0 or not self.control.asked_to_save):
             return Done(None, steps, stopped=True)
         self.emit(Phase("saving"))
-        path = self._save(network, bundle, precision, steps, on_the_way=False)
+        path = saver.finished(network, steps)
+        request = self._request(saver.origin.usage.prompt, EFFECT_STEPS) if job.settings.effect_strip else None
+        picture = self.host.folders.samples(job.name, job.created) / "effect.png"
+        report(path, saver.origin.bundle, request, picture, control=self.control, emit=self.emit)
         return Done(path, steps, stopped=stopped)
 
-    def _save_on_the_way(self, network: Network, bundle: Bundle, precision: Precision, step: int) -> None:
-        try:
-            self._save(network, bundle, precision, step, on_the_way=True)
-        except OutputError as error:  # the run is worth more than one file on its way
-            self.emit(Warned(str(error)))
+    def _request(self, prompt: str, steps: int = Request.steps) -> Request:
+        settings = self.job.settings
+        return Request(prompt, settings.sample_negative, settings.sample_seed, steps, size=settings.image_size)
 
     def _network(self, bundle: Bundle, precision: Precision, trains_text: bool) -> Network:
         settings = self.job.settings
@@ -198,44 +200,6 @@ class _Run:
         generator = torch.Generator().manual_seed(mixed_seed(settings.train_seed, _NETWORK_STREAM))
         return build(targets, builder(settings, precision.network, self.host.device), generator)
 
-    def _save(
-        self, network: Network, bundle: Bundle, precision: Precision, step: int, *, on_the_way: bool
-    ) -> Path:  # fmt: skip
-        settings = self.job.settings
-        named = network.tensors(factor=settings.network_strength)
-        tensors = {name: tensor.to("cpu", precision.saved) for name, tensor in named.items()}
-        broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-        if broken:
-            raise DivergedError(
-                f"{len(broken)} of {len(tensors)} trained tensors are not numbers in the file's precision",
-                where=f"step {step}",
-                do="Lower the learning rate, or save as fp32. Nothing broken was saved",
-            )
-        path = output_path(self.job, self.host.folders, step if on_the_way else None)
-        described = metadata(self.job, bundle, path, step, precision.base)
-        written = self._write(path, tensors, described, on_the_way=on_the_way)
-        self.emit(Saved(written, step))
-        return written
-
-    def _write(
-        self, path: Path, tensors: Mapping[str, Tensor], described: Mapping[str, str], *, on_the_way: bool
-    ) -> Path:
-        """Write the file; a finished LoRA that cannot go where it should is put somewhere else rather than lost."""
-        overwrite = self.job.settings.save_overwrite
-        try:
-            return file.save(path, tensors, described, overwrite=overwrite)
-        except OutputError as error:
-            if on_the_way:
-                raise
-            for folder in (self.host.folders.data / "rescued", Path(tempfile.gettempdir()) / "trainyard-rescued"):
-                try:
-                    written = file.save(folder / path.name, tensors, described)
-                except OutputError:
-                    continue
-                self.emit(Warned(f"{error} The LoRA is not lost: it is in {written}"))
-                return written
-            raise
-
     def _sample(self, network: Network, bundle: Bundle, step: int) -> None:
         """Pictures at every sample strength; a failure here is told and never ends the run.
 
@@ -243,9 +207,7 @@ class _Run:
         """
         settings = self.job.settings
         folder = self.host.folders.samples(self.job.name, self.job.created)
-        request = Request(
-            settings.sample_prompt, settings.sample_negative, settings.sample_seed, size=settings.image_size
-        )
+        request = self._request(settings.sample_prompt)
         try:
             text_to(bundle, self.host.device)
             for strength in settings.sample_strengths:

@@ -89,8 +89,8 @@ def _text(section: str, shows: str = _ALL, *, kind: str = "text", default: str =
     return _row(kind, default, section, shows, key=key)
 
 
-def _switch(section: str, shows: str = _ALL) -> Any:
-    return _row("bool", False, section, shows)
+def _switch(section: str, shows: str = _ALL, *, default: bool = False) -> Any:
+    return _row("bool", default, section, shows)
 
 
 def _int(default: int, section: str, shows: str = _ALL, **bounds: Any) -> Any:
@@ -179,6 +179,7 @@ class Settings:
     sample_every_steps: int = _int(0, "Samples", least=0)
     sample_seed: int = _int(0, "Samples", least=0, most=MAX_SEED)
     sample_strengths: tuple[float, ...] = _row("floats", (0.0, 1.0), "Samples")
+    effect_strip: bool = _switch("Samples", default=True)
     model_v_pred: bool = _switch("Training")
 
     second_pass: Settings | None = dataclasses.field(default=None, metadata={"kind": "second pass", "key": "2nd pass"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,38 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _info(options: argparse.Namespace) -> int:
-    from ..models.identify import identify
+    from ..models.identify import Kind, identify
 
     kind = identify(options.file)
     rows: dict[str, Any] = {"file": str(options.file), "is": kind.label, "tensors": len(kind.tensors)}
+    if kind.kind is Kind.LORA and options.file.suffix == ".safetensors":
+        rows.update(_norms(options.file))
     rows.update(sorted(kind.metadata.items()))
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
         return 0
     for key, value in rows.items():
-        print(f"{key}: {_shortened(str(value))}")
+        print(f"{key}: {_shortened(_shown(value))}")
     return 0
 
 
-def _shortened(text: str, most: int = 300) -> str:
+def _norms(path: Path) -> dict[str, Any]:
+    """How large a LoRA's update is, in all and in each block; its share of the weights only a model could tell."""
+    from ..networks.read import block_norms
+
+    blocks = block_norms(path)
+    if not blocks:
+        return {}
+    return {"norm": math.hypot(*blocks.values()), "norms by block": blocks}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(part)}" for key, part in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _shortened(text: str, most: int = 500) -> str:
     return text if len(text) <= most else f"{text[:most]} … ({len(text)} characters; whole with --json)"
 
 

@@ -15,7 +15,7 @@ from ..settings import SECTIONS, Settings, rows
 from .options import add_device, add_folders, folders_of
 
 if TYPE_CHECKING:
-    from ..job import Control, Event
+    from ..job import Control, Effect, Event
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -83,7 +83,8 @@ def _train(options: argparse.Namespace) -> int:
     from ..hosts.standalone import Standalone
     from ..job import Control, Job
     from ..precision import choose_device
-    from ..run import check, output_path, run
+    from ..run import check, run
+    from ..saving import output_path
 
     host = Standalone(choose_device(options.device), folders_of(options))
     job = Job.create(settings)
@@ -123,6 +124,23 @@ class Interrupt:
             raise KeyboardInterrupt
 
 
+def effect_lines(effect: Effect) -> list[str]:
+    """What a LoRA does, for people."""
+    strongest = ", ".join(f"{change.block} {_percent(change.relative)}" for change in effect.strongest())
+    whole = effect.whole
+    lines = [f"The LoRA changes the weights by {_percent(whole.relative)} (norm {whole.norm:.4g})."]
+    if len(effect.blocks) > 1:
+        lines.append(f"Most in: {strongest}.")
+    if effect.strip is not None:
+        levels = ", ".join(f"at {strength:+g} by {levels:.1f}" for strength, levels in effect.differences)
+        lines.append(f"Its pictures differ from those without it {levels} of 255 levels: {effect.strip}")
+    return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
 class Progress:
     """Shows a run's events in a terminal: a line a phase, a bar for the steps."""
 
@@ -139,7 +157,7 @@ class Progress:
         self._close()
 
     def __call__(self, event: Event) -> None:
-        from ..job import Phase, Sample, Saved, Step, Warned
+        from ..job import Effect, Phase, Sample, Saved, Step, Warned
 
         if isinstance(event, Step):
             self._step(event.number, event.total, event.loss)
@@ -153,6 +171,9 @@ class Progress:
             self._say(f"Sample at step {event.step}: {event.path}")
         elif isinstance(event, Saved) and self._bar is not None:
             self._say(f"Saved at step {event.step}: {event.path}")
+        elif isinstance(event, Effect):
+            for line in effect_lines(event):
+                self._say(line)
 
     def _step(self, number: int, total: int, loss: float) -> None:
         from tqdm import tqdm

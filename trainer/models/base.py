@@ -6,12 +6,10 @@ tensors already have. A :class:`Conditioning` is what a prompt becomes.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -174,26 +172,6 @@ class Bundle:
     ) -> Conditioning:
         """What the prompts become; see :meth:`Family.encode`."""
         return self.family.encode(self, prompts, clip_skip=clip_skip, size=size)
-
-    @cached_property
-    def sha256(self) -> str | None:
-        """SHA-256 of the checkpoint's file in hex (its first ten digits are what hosts show), or None without one."""
-        if self.path is None or not self.path.is_file():
-            return None
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while piece := file.read(2**20):
-                digest.update(piece)
-        return digest.hexdigest()
-
-    @cached_property
-    def legacy_hash(self) -> str | None:
-        """The eight digits older tools know a checkpoint by: of the 64 KiB that lie 1 MiB into the file."""
-        if self.path is None or not self.path.is_file():
-            return None
-        with self.path.open("rb") as file:
-            file.seek(0x100000)
-            return hashlib.sha256(file.read(0x10000)).hexdigest()[:8]
 
 
 class Family(ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from ..data.latents import Dataset
 from ..models.base import Bundle
 from ..networks.base import Network
+from ..networks.metadata import Usage
 from ..noise import Draw, NoiseSchedule
 from ..settings import Settings
 
@@ -75,3 +76,6 @@ class Mode(Protocol):
 
     def passes(self, settings: Settings) -> list[Pass]:
         """The passes, in the order they run."""
+
+    def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
+        """How the LoRA is used, in the mode's words; ``captions`` are those of the pictures, in their order."""

@@ -7,6 +7,7 @@ hundreds of times slower; here the noise is drawn fresh each step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from ..loss import sample_losses, snr_weight
 from ..models.base import Conditioning
 from ..models.placement import dtype_of
+from ..networks.metadata import Usage
 from ..noise import Draw
 from ..settings import Settings
 from .base import Pass, Scene, StepLoss
@@ -30,6 +32,12 @@ class ILECO:
 
     def passes(self, settings: Settings) -> list[Pass]:
         return [ConceptPass(trains_text_encoder=self.trains_text_encoder(settings))]
+
+    def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
+        del captions
+        target = settings.target_prompt.strip()
+        becomes = f'becomes "{target}"' if target else "is erased"
+        return Usage(settings.original_prompt, meaning=f'"{settings.original_prompt.strip()}" {becomes}')
 
 
 class ConceptPass:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from ..data.latents import Dataset
 from ..loss import sample_losses, snr_weight
 from ..models.base import Conditioning
+from ..networks.metadata import Usage
 from ..noise import Draw
 from ..settings import Settings
 from .base import Pass, Scene, StepLoss
@@ -25,6 +28,11 @@ class LoRA:
 
     def passes(self, settings: Settings) -> list[Pass]:
         return [CaptionPass(trains_text_encoder=self.trains_text_encoder(settings))]
+
+    def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
+        trigger = settings.lora_trigger_word.strip()
+        meaning = f'write "{trigger}" in the prompt' if trigger else ""
+        return Usage(trigger or next(iter(captions), ""), trigger, meaning)
 
 
 class CaptionPass:

@@ -72,6 +72,17 @@ class Adapter(nn.Module):
         """The same, with the update multiplied by ``factor`` spread evenly over its factors."""
         raise NotImplementedError
 
+    def norm(self) -> float:
+        """The Frobenius norm of the update at strength 1, scale included."""
+        raise NotImplementedError
+
+    @property
+    def weight(self) -> Tensor:
+        """The frozen weight the update stands beside."""
+        weight = self._target[0].weight
+        assert isinstance(weight, Tensor)
+        return weight
+
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # diffusers of the older hosts passes a ``scale`` to its projections; the original module does not take it.
         original = self._inner(x)

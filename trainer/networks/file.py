@@ -2,7 +2,7 @@
 
 The safetensors header is written here rather than by the library, which orders metadata by hash: keys are sorted, so
 the same run gives the same file. Hashes follow sd-scripts: ``sshs_model_hash`` is SHA-256 over the bytes behind the
-header, ``sshs_legacy_hash`` the older WebUI hash over 64 KiB from the first MiB on.
+header, ``sshs_legacy_hash`` the older WebUI hash over 64 KiB from the first MiB on. ModelSpec has the first one, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DTYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF1
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, overwrite: bool = False) -> Path:
-    """Write ``tensors`` with ``metadata`` and the two hashes; beside first, flushed, then renamed.
+    """Write ``tensors`` with ``metadata`` and the hashes; beside first, flushed, then renamed.
 
     Args:
         path: where to. If it is taken and ``overwrite`` is not set, ``_2``, ``_3`` … is put behind the name.
@@ -52,6 +52,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str],
         }
         at += len(blob)
     hashes = {"sshs_model_hash": sha256.hexdigest(), "sshs_legacy_hash": _legacy_hash(layout, metadata, order, blobs)}
+    if "modelspec.sai_model_spec" in metadata:
+        hashes["modelspec.hash_sha256"] = f"0x{sha256.hexdigest()}"
     header = _header(layout, {**metadata, **hashes})
     return write_whole(path, [header, *(blobs[name] for name in order)], overwrite=overwrite)
 
@@ -71,7 +73,7 @@ def _header(layout: Mapping[str, object], metadata: Mapping[str, str]) -> bytes:
 def _legacy_hash(
     layout: Mapping[str, object], metadata: Mapping[str, str], order: list[str], blobs: Mapping[str, bytes]
 ) -> str:
-    # sd-scripts hashes the file as it is without the two hashes in its header.
+    # sd-scripts hashes the file as it is without the hashes in its header.
     start, length = 0x100000, 0x10000
     whole = bytearray(_header(layout, metadata))
     for name in order:

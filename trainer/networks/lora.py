@@ -43,12 +43,35 @@ class LoRA(Adapter):
         alpha = torch.tensor(self.alpha, dtype=self.down.dtype)
         return {"lora_down.weight": self.down, "lora_up.weight": self.up, "alpha": alpha}
 
+    def norm(self) -> float:
+        return abs(self.scale) * product_norm(self.up, self.down)
+
     def scaled_tensors(self, factor: float) -> dict[str, Tensor]:
         root = math.sqrt(abs(factor))
         scaled = self.tensors()
         scaled["lora_down.weight"] = self.down.detach() * root
         scaled["lora_up.weight"] = self.up.detach() * math.copysign(root, factor)
         return scaled
+
+
+def product_norm(up: Tensor, down: Tensor) -> float:
+    """The Frobenius norm of ``up @ down``, without making the product.
+
+    ``|UD|² = tr(UᵀU · DDᵀ)``: two matrices of rank by rank. In double precision, since the trace may cancel; on the
+    CPU, since not every device has doubles.
+    """
+    u = up.detach().cpu().double().flatten(1)  # (out, rank)
+    d = down.detach().cpu().double().flatten(1)  # (rank, in)
+    return math.sqrt(max(0.0, float(((u.T @ u) * (d @ d.T)).sum())))
+
+
+def lora_norm(parts: Mapping[str, Tensor]) -> float | None:
+    """The norm of an update from its tensors in a file; None if they are no LoRA's."""
+    if not {"lora_up.weight", "lora_down.weight"} <= parts.keys() <= {"lora_up.weight", "lora_down.weight", "alpha"}:
+        return None
+    up, down = parts["lora_up.weight"], parts["lora_down.weight"]
+    alpha = float(parts["alpha"]) if "alpha" in parts else down.shape[0]
+    return abs(alpha) / down.shape[0] * product_norm(up, down)
 
 
 def lora_builder(rank: int, alpha: float, dtype: torch.dtype, device: torch.device) -> Builder:

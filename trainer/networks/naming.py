@@ -15,6 +15,8 @@ from .base import Target
 
 _TRANSFORMER = re.compile(r"\.attentions\.\d+\.")
 _ELEMENTS = {"Full": "", "CrossAttention": ".attn2.", "SelfAttention": ".attn1."}
+_UNET_PLACE = re.compile(r"(down|up)_blocks[._](\d+)[._](resnets|attentions|downsamplers|upsamplers)[._](\d+)")
+_SGM_PLACE = re.compile(r"(input|middle|output)_blocks?_(\d+)")
 _TEXT_LAYER = re.compile(r"^(?:text_model\.)?(encoder\.layers\.\d+\.(?:self_attn|mlp)\..+)$")
 
 
@@ -26,9 +28,9 @@ def unet_block(path: str, layers_per_block: int = 2) -> str | None:
     """
     if path.startswith("conv_in"):
         return "IN00"
-    if path.startswith("mid_block."):
+    if path.startswith(("mid_block.", "mid_block_")):
         return "M00"
-    found = re.match(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)", path)
+    found = _UNET_PLACE.match(path)
     if not found:
         return None
     direction, level, kind, index = found[1], int(found[2]), found[3], int(found[4])
@@ -36,6 +38,20 @@ def unet_block(path: str, layers_per_block: int = 2) -> str | None:
     if direction == "down":
         return f"IN{1 + level * width + (layers_per_block if kind == 'downsamplers' else index):02d}"
     return f"OUT{level * width + (layers_per_block if kind == 'upsamplers' else index):02d}"
+
+
+def block_of(name: str) -> str | None:
+    """The block of the module that an adapter of this name in a file belongs to; ``BASE`` for text encoders.
+
+    Both ways of naming U-Net modules are known: diffusers' paths, and those of the original code.
+    """
+    if name.startswith("lora_te"):
+        return "BASE"
+    path = name.removeprefix("lora_unet_")
+    found = _SGM_PLACE.match(path)
+    if not found:
+        return unet_block(path)
+    return "M00" if found[1] == "middle" else f"{'IN' if found[1] == 'input' else 'OUT'}{int(found[2]):02d}"
 
 
 def unet_targets(unet: nn.Module, blocks: Collection[str], element: str) -> list[Target]:

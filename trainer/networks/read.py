@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from ..errors import NetworkError
@@ -9,8 +10,24 @@ from ..models.base import Bundle
 from ..settings import BLOCKS
 from .base import Adapter, Network, Strength, group_by_name
 from .file import read
-from .lora import lora_from_tensors
-from .naming import text_targets, unet_targets
+from .lora import lora_from_tensors, lora_norm
+from .naming import block_of, text_targets, unet_targets
+
+
+def block_norms(path: Path) -> dict[str, float]:
+    """The norm of each block's update in a LoRA file, in the model's order; empty if it is of another kind.
+
+    Raises:
+        NetworkError: the file is not there, or broken.
+    """
+    tensors, _ = read(path)
+    squares: dict[str, float] = {}
+    for name, parts in group_by_name(tensors).items():
+        norm, block = lora_norm(parts), block_of(name)
+        if norm is None or block is None:
+            return {}
+        squares[block] = squares.get(block, 0.0) + norm * norm
+    return {block: math.sqrt(squares[block]) for block in BLOCKS if block in squares}
 
 
 def network_from_file(path: Path, bundle: Bundle) -> Network:
