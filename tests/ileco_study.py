@@ -6,6 +6,8 @@ Trains from the command line and samples with the product's own sampler. As a pr
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -70,7 +72,8 @@ def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
     for key, value in case.changes:
         arguments += ["--set", f"{key}={value}"]
     start = time.perf_counter()
-    assert main(arguments) == 0
+    with contextlib.redirect_stdout(sys.stderr):  # the table has the standard output to itself
+        assert main(arguments) == 0
     return folder / "loras" / f"{name}.safetensors", time.perf_counter() - start
 
 
@@ -206,7 +209,7 @@ def table(folder: Path) -> str:
         base, counts = Counts(), study(studio, case, folder)
         for seed in SEEDS:
             base.add(measure(studio, case, None, seed))
-        named = "as above" if case.changes else "shipped preset"
+        named = "as below" if case.changes else "shipped preset"
         of = counts.of
         lines.append(
             f"| {case.name} | {named} | {counts.became}/{of} | {counts.remained}/{of} | {case.other} "

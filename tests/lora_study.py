@@ -6,6 +6,8 @@ prints the table that ``docs/lora.md`` holds: ``PYTHONPATH=.:tests python -m lor
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -121,7 +123,8 @@ def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
     for key, value in case.changes:
         arguments += ["--set", f"{key}={value}"]
     start = time.perf_counter()
-    assert main(arguments) == 0
+    with contextlib.redirect_stdout(sys.stderr):  # the table has the standard output to itself
+        assert main(arguments) == 0
     return folder / "loras" / f"{name}.safetensors", time.perf_counter() - start
 
 

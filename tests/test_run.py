@@ -18,7 +18,7 @@ from trainer import presets
 from trainer import run as run_module
 from trainer.errors import DivergedError, NotBuiltError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Control, Done, Effect, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
+from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
 from trainer.log import CSVLog, read_log
 from trainer.models.base import Bundle, Conditioning
 from trainer.networks import file
@@ -462,3 +462,28 @@ def test_an_untrained_text_encoder_leaves_the_device_before_training(
     collect(job(model, network_train_text_encoder=trains_text, network_blocks=("BASE", "M00")), host, react=react)
     moved = [] if trains_text else ["text to cpu"]
     assert story == ["loading the model", "encoding the prompts", *moved, "training", "saving", "looking at the effect"]
+
+
+def test_verbose_tells_more_and_changes_nothing(model: Path, host: Standalone, tmp_path: Path) -> None:
+    _, quiet = collect(job(model), host)
+    assert not any(isinstance(event, Detail) for event in quiet)
+    elsewhere = Standalone(host.device, replace(host.folders, loras=tmp_path / "elsewhere"))
+    _, events = collect(job(model, logging_verbose=True), elsewhere)
+    told = [event.message for event in events if isinstance(event, Detail)]
+    assert "small.safetensors: Stable Diffusion 1, epsilon" in told[0]
+    assert "12 modules" in told[1]
+    assert [line.partition(":")[0] for line in told[2:]] == ["step 1", "step 2", "step 3", "step 4"]
+    assert [event for event in events if isinstance(event, Step)] == [
+        event for event in quiet if isinstance(event, Step)
+    ]
+
+
+def test_v_prediction_on_demand(model: Path, host: Standalone, tmp_path: Path) -> None:
+    """A velocity model's Min-SNR weight is another one, and the file says what it was trained as."""
+    noise, eps = collect(job(model), host)
+    elsewhere = Standalone(host.device, replace(host.folders, loras=tmp_path / "elsewhere"))
+    velocity, v = collect(job(model, model_v_pred=True), elsewhere)
+    assert header(noise.path)[0]["modelspec.prediction_type"] == "epsilon"
+    assert header(velocity.path)[0]["modelspec.prediction_type"] == "v"
+    losses = [[event.loss for event in events if isinstance(event, Step)] for events in (eps, v)]
+    assert all(one != two for one, two in zip(*losses, strict=True))

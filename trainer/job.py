@@ -161,6 +161,13 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Detail:
+    """What only those want to know who asked for it with ``logging_verbose``."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class Done:
     """The run has ended well, or was stopped."""
 
@@ -176,5 +183,5 @@ class Failed:
     error: UserError
 
 
-Event = Phase | Step | Sample | Saved | Effect | Warned | Done | Failed
+Event = Phase | Step | Sample | Saved | Effect | Warned | Detail | Done | Failed
 Listener = Callable[[Event], None]

@@ -18,7 +18,7 @@ from .effect import STEPS as EFFECT_STEPS
 from .effect import report
 from .errors import MemoryShortError, OutputError, SettingsError, Stopped, UserError
 from .hosts.base import Host
-from .job import Control, Done, Event, Failed, Job, Listener, Phase, Sample, Warned
+from .job import Control, Detail, Done, Event, Failed, Job, Listener, Phase, Sample, Step, Warned
 from .log import CSVLog
 from .loop import Moments, train
 from .models.base import Bundle
@@ -31,7 +31,7 @@ from .networks.base import Network, build
 from .networks.metadata import Origin
 from .networks.naming import text_targets, unet_targets
 from .networks.registry import builder
-from .noise import NoiseSchedule, mixed_seed
+from .noise import VELOCITY, NoiseSchedule, mixed_seed
 from .optim import optimizers, schedules
 from .paths import write_whole
 from .precision import Precision, choose_precision
@@ -116,6 +116,8 @@ class _Run:
         scanned = self._scan() if mode.needs_pictures else None
         self.emit(Phase("loading the model"))
         bundle = host.take_model(settings)
+        if settings.model_v_pred:
+            bundle.prediction_type = VELOCITY
         self.control.check()
         precision = choose_precision(settings, _base_dtypes(bundle), host.device)
         for note in precision.notes:
@@ -126,6 +128,7 @@ class _Run:
         self.stack.callback(hashing.cancel)
         captions = [sample.caption for sample in scanned.distinct] if scanned else []
         trains_text = mode.trains_text_encoder(settings)
+        self._detail(f"{bundle.name}: {bundle.family.label}, {bundle.prediction_type}, computed in {precision.base}")
         origin = Origin(bundle, precision.base, mode.usage(settings, captions), trains_text, scanned)
         saver = Saver(self.job, host.folders, origin, hashing, precision.saved, self.emit)
         done = Done(None, 0, stopped=False)
@@ -145,6 +148,10 @@ class _Run:
         scanned.require_usable()
         return scanned
 
+    def _detail(self, message: str) -> None:
+        if self.job.settings.logging_verbose:
+            self.emit(Detail(message))
+
     def _progress(self, name: str, done: int, total: int) -> None:
         self.control.check()
         self.emit(Phase(name, done, total))
@@ -154,6 +161,8 @@ class _Run:
         bundle, trains_text = saver.origin.bundle, saver.origin.trains_text_encoder
         network = self._network(bundle, precision, trains_text)
         schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type, device)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        self._detail(f"{len(network)} modules, {parameters:,} parameters, on {device}, seed {settings.train_seed}")
         logs = self._logs(bundle, groups=2 if trains_text else 1)
         with network.attached(), logs, checkpointing(bundle, settings.use_gradient_checkpointing):
             self.emit(Phase("encoding the prompts"))
@@ -230,6 +239,9 @@ class _Run:
         write_whole(path, [dump(self.job.settings).encode()])
 
     def _emit_and_log(self, event: Event) -> None:
+        if isinstance(event, Step):
+            rates = ", ".join(f"{rate:.3g}" for rate in event.rates)
+            self._detail(f"step {event.number}: loss {event.loss:.5f}, learning rate {rates}")
         for log in list(self._open_logs):
             try:
                 log(event)

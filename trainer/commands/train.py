@@ -157,7 +157,7 @@ class Progress:
         self._close()
 
     def __call__(self, event: Event) -> None:
-        from ..job import Effect, Phase, Sample, Saved, Step, Warned
+        from ..job import Detail, Effect, Phase, Sample, Saved, Step, Warned
 
         if isinstance(event, Step):
             self._step(event.number, event.total, event.loss)
@@ -165,7 +165,7 @@ class Progress:
             self._close()
             self._phase = event.name
             self._say(f"{event.name[0].upper()}{event.name[1:]} …")
-        elif isinstance(event, Warned):
+        elif isinstance(event, Warned | Detail):
             self._say(event.message)
         elif isinstance(event, Sample):
             self._say(f"Sample at step {event.step}: {event.path}")
