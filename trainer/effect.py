@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from .errors import Stopped
 from .job import Change, Control, Effect, Listener, Phase, Warned
@@ -60,13 +61,17 @@ def strength_grid(
 def measure(network: Network) -> tuple[Change, tuple[Change, ...]]:
     """How much a network changes all weights it is beside, and those of each block."""
     adapters = list(network)
-    weights = torch.stack([torch.linalg.vector_norm(each.weight, dtype=torch.float32).cpu() for each in adapters])
+    weights = torch.stack([_norm_of(each.weight) for each in adapters])
     squares = [(each.norm() ** 2, float(weight) ** 2) for each, weight in zip(adapters, weights, strict=True)]
     by_block: dict[str, list[tuple[float, float]]] = {}
     for adapter, pair in zip(adapters, squares, strict=True):
         by_block.setdefault(_block_of(adapter), []).append(pair)
     blocks = tuple(_change(block, by_block[block]) for block in (*BLOCKS, "") if block in by_block)
     return _change("", squares), blocks
+
+
+def _norm_of(weight: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(weight.detach(), dtype=torch.float32).cpu()
 
 
 def _block_of(adapter: Adapter) -> str:
