@@ -130,7 +130,7 @@ def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
 
 def pictures(studio: Studio, prompts: Sequence[str], lora: Path | None, first_seed: int) -> list[Image.Image]:
     requests = [
-        Request(prompt, seed=first_seed + number, steps=10, cfg=4.0, size=(SIDE, SIDE))
+        Request(prompt, seed=first_seed + number, steps=16, cfg=2.0, size=(SIDE, SIDE))
         for number, prompt in enumerate(prompts)
     ]
     if lora is None:

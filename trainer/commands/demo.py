@@ -12,11 +12,11 @@ CHECKPOINT = CHECKOUT / "tests" / "toy" / "toy-sd1.safetensors"
 ORIGINAL, TARGET = "red", "blue"
 STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 PROMPTS = (
-    "a large red circle on a white background",
-    "a small red triangle on a gray background",
-    "a large red square on a black background",
-    "a large green circle on a white background",
-    "a large yellow triangle on a gray background",
+    "a large red circle on a white background, centre",
+    "a small red triangle on a gray background, left",
+    "a large red square on a black background, right",
+    "a large green circle on a cyan background, centre",
+    "a large yellow triangle on a gray background, left",
 )
 SETTINGS = {
     "mode": "iLECO",
@@ -79,7 +79,7 @@ def _demo(options: argparse.Namespace) -> int:
     print("Making the picture …")
     bundle = load_bundle(CHECKPOINT)
     place_for_pictures(bundle, host.device)
-    requests = [Request(prompt, seed=seed, cfg=4.0, size=(64, 64)) for seed, prompt in enumerate(PROMPTS)]
+    requests = [Request(prompt, seed=seed, cfg=2.0, size=(64, 64)) for seed, prompt in enumerate(PROMPTS)]
     pictures = strength_grid(bundle, network_from_file(done.path, bundle), requests, STRENGTHS)
     log = read_log(folders.run_log(job.name, job.created))
     title = f'iLECO: "{ORIGINAL}" → "{TARGET}", at LoRA strengths −1 … +1'
