@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from checkpoints import sd1_tensors, write_safetensors
+from ileco_study import CHECKPOINT
 from trainer import run as run_module
 from trainer.errors import NotBuiltError, UserError
 from trainer.hosts.standalone import Standalone
@@ -94,26 +95,25 @@ def test_weights_are_copied_only_for_another_precision(model: Path) -> None:
     assert set(pointers(bundle.unet.parameters())).isdisjoint(before)
 
 
-@pytest.mark.parametrize("base", [F32, BF16, F16], ids=["fp32", "bf16", "fp16"])
-def test_every_precision_trains_alike(
-    base: torch.dtype, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("base", [BF16, F16], ids=["bf16", "fp16"])
+def test_half_precision_trains_as_float32_does(
+    base: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The GPU's half formats, computed on the CPU: same seed, so the losses must follow those of float32."""
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    write_safetensors(path, sd1_tensors(), {"trainyard_config": config})
     host = Standalone(CPU, Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
     losses: dict[torch.dtype, list[float]] = {}
     for dtype in (F32, base):
         forced = Precision(dtype, F32, F32, F32, ())
         monkeypatch.setattr(run_module, "choose_precision", lambda *_arguments, forced=forced: forced)
         settings = replace(
-            Settings(), mode="iLECO", model=str(path), original_prompt="red", target_prompt="blue",
-            image_size=(64, 64), train_iterations=12, train_learning_rate=1e-2, train_lr_scheduler="constant",
-            train_seed=1, save_lora_name="x", save_overwrite=True, network_rank=4, train_snr_gamma=0.0,
+            Settings(), mode="iLECO", model=str(CHECKPOINT), original_prompt="red", target_prompt="blue",
+            image_size=(64, 64), train_iterations=40, train_learning_rate=3e-3, train_lr_scheduler="constant",
+            train_seed=1, save_lora_name="x", save_overwrite=True, network_rank=4, network_alpha=4.0,
+            effect_strip=False,
         )  # fmt: skip
         events: list[Event] = []
         run(Job.create(settings), host, Control(), events.append)
         losses[dtype] = [event.loss for event in events if isinstance(event, Step)]
-    assert losses[base] == pytest.approx(losses[F32], rel=0.1)
-    assert sum(losses[base][-3:]) < 0.7 * sum(losses[base][:3])
+    assert losses[base][:10] == pytest.approx(losses[F32][:10], rel=0.05)
+    assert sum(losses[base]) == pytest.approx(sum(losses[F32]), rel=0.1)
+    assert sum(losses[base][-10:]) < 0.6 * sum(losses[base][:10])
