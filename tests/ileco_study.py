@@ -67,7 +67,7 @@ def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
     arguments = [
         "train", "iLECO", "--model", str(CHECKPOINT), "--image-size", "64", "--train-seed", str(seed),
         "--original-prompt", case.original_prompt, "--target-prompt", case.target_prompt, "--save-lora-name", name,
-        "--data-dir", str(folder), "--device", "cpu",
+        "--data-dir", str(folder), "--device", "cpu", "--effect-strip", "false",
     ]  # fmt: skip
     for key, value in case.changes:
         arguments += ["--set", f"{key}={value}"]

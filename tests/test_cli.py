@@ -100,6 +100,8 @@ def test_later_settings_win(model: str, folders: list[str], capsys) -> None:
         (["no such preset"], ["no such preset", "iLECO"]),
         (["iLECO", "--model", "nowhere.ckpt", *WORDS], ["nowhere.ckpt"]),
         (["iLECO", *WORDS], ["model"]),
+        (["iLECO", "--model", "MODEL", *WORDS, "--network-resume", "x"], ["network resume", "not built yet"]),
+        (["iLECO", "--model", "MODEL", *WORDS, "--train-model-precision", "int8"], ["int8 is not built yet"]),
         (["ADDifT_Style_SD1.5", "--model", "MODEL"], ["ADDifT is not built yet", "iLECO"]),
         (["LoRA", "--model", "MODEL"], ["lora data directory", "is empty"]),
         (["iLECO", "--model", "MODEL", *WORDS, "--device", "cuda:7"], ["device", "cuda:7"]),
@@ -176,6 +178,46 @@ def test_pictures_that_cannot_be_written(model: str, tmp_path: Path, capsys) -> 
     ])  # fmt: skip
     assert code == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "x.xyz"], "x.xyz: is no name for a picture"),
+        (["--out", "x.png", "--lora", "nowhere"], "nowhere: there is no such LoRA"),
+        (["--out", "x.png", "--lora", "x.safetensors:much"], "Write FILE or FILE:STRENGTH"),
+    ],
+)
+def test_sample_finds_mistakes_before_the_model_is_read(arguments: list[str], words: str, capsys) -> None:
+    assert main(["sample", "--model", "nowhere.ckpt", "--prompt", "x", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_lora_goes_by_its_name(model: str, tmp_path: Path, capsys) -> None:
+    data = ["--data-dir", str(tmp_path)]
+    assert train("iLECO", "--model", model, *WORDS, *SMALL, "--save-lora-name", "named", *data) == 0
+    out = ["--prompt", "x", "--steps", "1", "--size", "64x64", "--out", str(tmp_path / "x.png")]
+    assert main(["sample", "--model", model, "--lora", "named:0.5", *out, *data]) == 0
+
+
+def test_an_unknown_key_in_a_file_is_told_with_what_it_may_mean(model: str, folders: list[str], tmp_path: Path, capsys):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"mode": "iLECO", "original prompt": "a", "train_optimzer": "Lion"}))
+    assert train(str(path), "--model", model, "--dry-run", *folders) == 0
+    assert "train_optimzer: there is no such setting; perhaps you mean train_optimizer" in capsys.readouterr().err
+
+
+def test_a_lora_is_trained_again_from_another_folder(
+    model: str, folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(model).parent)
+    name = Path(model).name
+    given = ["--save-lora-name", "one", "--save-overwrite"]
+    assert train("iLECO", "--model", name, *WORDS, *SMALL, *given, *folders) == 0
+    monkeypatch.chdir(tmp_path)
+    lora = str(tmp_path / "löras" / "one.safetensors")
+    assert train(lora, *folders) == 2  # it may not replace itself unasked
+    assert train(lora, "--save-lora-name", "two", *folders) == 0
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

@@ -67,7 +67,7 @@ def test_what_is_no_log(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         read_log(tmp_path / "none.csv")
     (tmp_path / "picture.csv").write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is not text"):
         read_log(tmp_path / "picture.csv")
     (tmp_path / "other.csv").write_text("Date,Price\n1,2\n")
     with pytest.raises(UserError, match="is no loss log"):

@@ -87,8 +87,10 @@ def read_log(path: Path) -> LossLog:
 
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read ({error})", where=str(path)) from error
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise UserError("is no loss log: it is not text", where=str(path)) from error
     lines = text.splitlines()
     start = next((number for number, line in enumerate(lines) if line.startswith("Step,Loss")), None)
     if start is None:

@@ -55,7 +55,7 @@ def strength_sheet(
             axes.set_xticks([])
             axes.set_yticks([])
             if row == 0:
-                axes.set_title(f"{strength:+g}" if strength else "0 (off)", fontsize="medium")
+                axes.set_title(f"{strength:+g}".replace("-", "−") if strength else "0 (off)", fontsize="medium")
             if column == 0:
                 axes.set_ylabel(_wrapped(prompt), rotation=0, ha="right", va="center", fontsize="small", labelpad=6)
     return figure

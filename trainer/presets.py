@@ -120,7 +120,8 @@ def load_from_lora(path: Path) -> Parsed:
             where=str(path),
             do="Choose a preset or a .json file",
         )
-    parsed = parse(_object(text, f"{path}, {LORA_SETTINGS_KEY}"))
+    # That it was allowed to replace a file once is no leave to replace this one.
+    parsed = parse({**_object(text, f"{path}, {LORA_SETTINGS_KEY}"), "save_overwrite": False})
     return replace(parsed, settings=at_home(parsed.settings))
 
 

@@ -16,7 +16,7 @@ from .data.latents import Dataset, encode_samples
 from .data.scan import Scan, scan
 from .effect import STEPS as EFFECT_STEPS
 from .effect import report
-from .errors import MemoryShortError, OutputError, SettingsError, Stopped, UserError
+from .errors import MemoryShortError, NotBuiltError, OutputError, SettingsError, Stopped, UserError
 from .hosts.base import Host
 from .job import Control, Detail, Done, Event, Failed, Job, Listener, Phase, Sample, Step, Warned
 from .log import CSVLog
@@ -52,6 +52,9 @@ def check(job: Job, host: Host) -> str:
     problems = check_for_run(settings)
     if problems:
         raise SettingsError(problems)
+    if settings.network_resume:
+        raise NotBuiltError("is not built yet", where="network resume", do="Leave it empty")
+    choose_precision(settings, {torch.float32}, host.device)
     builder(settings, torch.float32, torch.device("cpu"))
     optimizers.arguments(settings)
     schedules.arguments(settings)

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from .. import presets, settings
+from ..errors import UserError
 from ..schema import describe
 from .options import add_folders, folders_of
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    info = commands.add_parser("info", help="say what a file is", description="Say what a model, LoRA or log file is.")
+    info = commands.add_parser(
+        "info", help="say what a file is", description="Say what a model or LoRA file is, and what it says of itself."
+    )
     info.add_argument("file", type=Path, metavar="FILE")
     info.add_argument("--json", action="store_true")
     info.set_defaults(command=_info)
@@ -109,7 +112,19 @@ def _schedulers(_options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _presets(options: argparse.Namespace) -> list[dict[str, Any]]:
-    return [{"name": name} for name in presets.list_presets(folders_of(options).presets)]
+    from ..modes.registry import MODES
+
+    folders, built = folders_of(options).presets, {mode.name for mode in MODES}
+    names = presets.list_presets(folders)
+    return [{"name": name, "built": _mode_of_preset(name, folders) in built} for name in names]
+
+
+def _mode_of_preset(name: str, folders: list[Path]) -> str:
+    """Its mode; empty for one that cannot be read, which choosing it will explain."""
+    try:
+        return presets.load(name, folders).settings.mode
+    except UserError:
+        return ""
 
 
 def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import UserError
@@ -18,10 +19,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--lora", action="append", default=[], metavar="F:STRENGTH", help="repeatable; strength 1 if left out"
     )
-    parser.add_argument("--prompt", required=True)
-    parser.add_argument("--negative", default="")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=_at_least_one, default=20)
+    parser.add_argument("--prompt", required=True, help="what is to be seen")
+    parser.add_argument("--negative", default="", help="what is not to be seen")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same picture (default: 0)")
+    parser.add_argument("--steps", type=_at_least_one, default=20, help="denoising steps (default: 20)")
     parser.add_argument("--cfg", type=float, default=7.0, help="guidance scale (default: 7)")
     parser.add_argument("--size", type=_size, default=(512, 512), metavar="WxH", help="default: 512x512")
     parser.add_argument("--out", type=Path, required=True, metavar="F.png")
@@ -37,7 +38,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _sample(options: argparse.Namespace) -> int:
-    loras = [_lora(text) for text in options.lora]
+    folders = folders_of(options)
+    loras = [_lora(text, folders.loras) for text in options.lora]
+    _check_ending(options.out)
     from ..hosts.standalone import find_model
     from ..models.placement import place_for_pictures
     from ..models.registry import load_bundle
@@ -46,7 +49,7 @@ def _sample(options: argparse.Namespace) -> int:
     from ..precision import choose_device
 
     device = choose_device(options.device)
-    models = folders_of(options).models
+    models = folders.models
     vae = find_model(options.vae, models, "vae") if options.vae else None
     bundle = load_bundle(find_model(options.model, models, "model"), vae=vae)
     place_for_pictures(bundle, device)
@@ -57,10 +60,29 @@ def _sample(options: argparse.Namespace) -> int:
         for path, strength in loras:
             network = stack.enter_context(network_from_file(path, bundle).attached())
             network.strength = strength
-        (picture,) = sample(bundle, [request])
+        with _progress(request.steps) as advance:
+            (picture,) = sample(bundle, [request], check=advance)
     save_picture(picture, options.out)
     print(f"Saved {options.out}")
     return 0
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Callable[[], None]]:
+    from tqdm import tqdm
+
+    with tqdm(total=steps + 1, desc="Drawing", unit="step", disable=None) as bar:
+
+        def advance() -> None:
+            bar.update()
+
+        yield advance
+
+
+def _check_ending(path: Path) -> None:
+    """Known before a minute is spent on the picture."""
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or path.is_dir():
+        raise UserError("is no name for a picture", where=str(path), do="Choose a name that ends in .png")
 
 
 def save_picture(picture: object, path: Path) -> None:
@@ -89,10 +111,20 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _lora(text: str) -> tuple[Path, float]:
-    """``FILE:STRENGTH``; a colon of a Windows drive is no strength."""
+def _lora(text: str, folder: Path) -> tuple[Path, float]:
+    """``FILE:STRENGTH``; a colon of a Windows drive is no strength. A bare name is looked for among the LoRAs.
+
+    Raises:
+        UserError: there is no such file.
+    """
     found = re.fullmatch(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+))", text)
-    return (Path(found[1]), float(found[2])) if found else (Path(text), 1.0)
+    name, strength = (found[1], float(found[2])) if found else (text, 1.0)
+    for path in (Path(name), folder / name, folder / f"{name}.safetensors"):
+        if path.is_file():
+            return path, strength
+    raise UserError(
+        "there is no such LoRA", where=text, do=f"Write FILE or FILE:STRENGTH; names are looked for in {folder}"
+    )
 
 
 def _at_least_one(text: str) -> int:

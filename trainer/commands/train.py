@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from .. import presets
 from ..help import help_of
 from ..schema import dump, parse, parse_assignment
 from ..settings import SECTIONS, Settings, rows
+from ..values import closest
 from .options import add_device, add_folders, folders_of
 
 if TYPE_CHECKING:
@@ -73,9 +76,22 @@ def read_settings(options: argparse.Namespace) -> Settings:
         if name.startswith("setting.") and value is not None
     }
     parsed = parse({**changes, **flags}, base=base)
-    if unknown:
-        print(f"Not known, kept as they are: {', '.join(unknown)}", file=sys.stderr)
-    return parsed.settings
+    for key in unknown:
+        near = closest(key, [row.key for row in rows()])
+        perhaps = f"; perhaps you mean {near}" if near else ""
+        print(f"{key}: there is no such setting{perhaps}. It has no effect.", file=sys.stderr)
+    return _with_whole_paths(parsed.settings)
+
+
+def _with_whole_paths(settings: Settings) -> Settings:
+    """Paths that exist from here, made whole: the LoRA carries them, and may be trained again from elsewhere."""
+    paths = {row.name: getattr(settings, row.name) for row in rows() if row.kind == "path"}
+    whole: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in paths.items() if _is_here(path)}
+    return replace(settings, **whole)
+
+
+def _is_here(path: str) -> bool:
+    return bool(path) and Path(path).exists()
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -179,12 +195,16 @@ class Progress:
         from tqdm import tqdm
 
         if self._bar is None:
-            self._bar = tqdm(total=total, desc="Training", unit="step", file=sys.stderr)
-        self._bar.update(number - self._bar.n)
+            self._bar = tqdm(total=total, desc="Training", unit="step", file=sys.stderr, disable=None)
+        if self._bar.disable:  # no terminal: a line now and then instead of a bar drawn over itself
+            if number * 10 // total != (number - 1) * 10 // total:
+                print(f"Step {number} of {total}, loss {loss:.4f}", file=sys.stderr)
+            return
         self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        self._bar.update(number - self._bar.n)
 
     def _say(self, line: str) -> None:
-        if self._bar is not None:
+        if self._bar is not None and not self._bar.disable:
             self._bar.write(line, file=sys.stderr)
         else:
             print(line, file=sys.stderr)
