@@ -100,7 +100,8 @@ class Case:
 
 COMMON = {
     "network_rank": "16", "network_alpha": "16", "train_batch_size": "4", "train_learning_rate": "1e-3",
-    "image_size": "64", "image_min_length": "64", "image_buckets_step": "64", "save_precision": "fp32", "effect_strip": "false",
+    "image_size": "64", "image_min_length": "64", "image_buckets_step": "64", "save_precision": "fp32",
+    "effect_strip": "false",
 }  # fmt: skip
 NO_TEXT = ",".join(["M00", *(f"IN{n:02}" for n in range(12)), *(f"OUT{n:02}" for n in range(12))])
 ONE = Case(
