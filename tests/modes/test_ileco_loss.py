@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.func import functional_call
 
 from checkpoints import sd1_tensors, write_safetensors
+from merged import KEPT, merged_weights
 from trainer.models.base import Bundle
 from trainer.models.placement import place
 from trainer.models.registry import load_bundle
 from trainer.modes.base import Scene
 from trainer.modes.ileco import ILECO
 from trainer.networks.base import Network, build
-from trainer.networks.lora import LoRA, lora_builder
+from trainer.networks.lora import lora_builder
 from trainer.networks.naming import text_targets, unet_targets
 from trainer.noise import Draw, NoiseSchedule
 from trainer.run import checkpointing
@@ -82,26 +83,18 @@ def plain_loss(setting: Setting, step: int) -> Tensor:
     draw = Draw.of_step(1, step, CPU)
     x = draw.noise((3, 4, 8, 16), torch.float64)
     t = draw.timesteps(3, settings.train_min_timesteps, settings.train_max_timesteps)
-    merged: dict[str, dict[str, Tensor]] = {"unet": {}, "text": {}}
-    for part, module in (("unet", plain.unet), ("text", plain.text_encoders[0])):
-        for path, child in module.named_modules():
-            name = f"lora_{'unet' if part == 'unet' else 'te'}_{path.replace('.', '_')}"
-            if part == "text" and "text_model" not in name:
-                name = name.replace("lora_te_", "lora_te_text_model_")
-            adapter = next((a for a in setting.network if a.name == name), None)
-            if isinstance(adapter, LoRA):
-                product = adapter.up.flatten(1) @ adapter.down.flatten(1)
-                merged[part][f"{path}.weight"] = child.weight + 6.0 / 3 * product.view_as(child.weight)
+    text = merged_weights(setting.network, plain.text_encoders[0], "lora_te", 6.0 / 3)
+    unet = merged_weights(setting.network, plain.unet, "lora_unet", 6.0 / 3)
 
     def encode(prompt: str, weights: dict[str, Tensor]) -> Tensor:
         ids = plain.tokenizers[0](prompt, padding="max_length", max_length=77, return_tensors="pt").input_ids
         return functional_call(plain.text_encoders[0], weights, (ids,)).last_hidden_state.expand(3, -1, -1)
 
-    original, target = encode(ORIGINAL, merged["text"]), encode(TARGET, {})
+    original, target = encode(ORIGINAL, text), encode(TARGET, {})
     with torch.no_grad():
         wanted = plain.unet(x, t, target).sample
-    predicted = functional_call(plain.unet, merged["unet"], (x, t, original)).sample
-    kept = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)[t]
+    predicted = functional_call(plain.unet, unet, (x, t, original)).sample
+    kept = KEPT[t]
     weight = torch.minimum(5 * (1 - kept) / kept, torch.ones(3, dtype=torch.float64))
     return (((predicted - wanted) ** 2).mean((1, 2, 3)) * weight).mean()
 
@@ -173,7 +166,7 @@ def test_snr_weight_off(setting: Setting) -> None:
     off = training.loss(Draw.of_step(1, 1, CPU))
     training.prepare(setting.scene)
     on = training.loss(Draw.of_step(1, 1, CPU))
-    kept = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)[on.timesteps]
+    kept = KEPT[on.timesteps]
     weight = (5 * (1 - kept) / kept).clamp(max=1)
     torch.testing.assert_close(on.samples, off.samples * weight, rtol=1e-5, atol=0.0)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from checkpoints import sd1_tensors, write_safetensors
+from merged import KEPT, merged_weights
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.scan import scan
 from trainer.models.base import Bundle
@@ -22,14 +23,12 @@ from trainer.models.registry import load_bundle
 from trainer.modes.base import Scene
 from trainer.modes.lora import LoRA
 from trainer.networks.base import Network, build
-from trainer.networks.lora import LoRA as Adapter
 from trainer.networks.lora import lora_builder
 from trainer.networks.naming import text_targets, unet_targets
 from trainer.noise import Draw, NoiseSchedule
 from trainer.settings import BLOCKS, Settings
 
 CPU = torch.device("cpu")
-KEPT = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
 CAPTIONS = ("a red dog", "a blue cat, sitting", "word " * 100)
 
 
@@ -97,16 +96,8 @@ def product_loss(setting: Setting, step: int) -> Tensor:
 def plain_loss(setting: Setting, step: int, kind: str) -> Tensor:
     """The formula of the mode, written out with merged weights and no adapters."""
     plain, batch = setting.plain, setting.data.of_step(step)
-    merged: dict[str, dict[str, Tensor]] = {"unet": {}, "te": {}}
-    for part, module in (("unet", plain.unet), ("te", plain.text_encoders[0])):
-        for path, child in module.named_modules():
-            name = f"lora_{part}_{path.replace('.', '_')}"
-            if part == "te" and "text_model" not in name:
-                name = name.replace("lora_te_", "lora_te_text_model_")
-            adapter = next((one for one in setting.network if one.name == name), None)
-            if isinstance(adapter, Adapter):
-                product = adapter.up.flatten(1) @ adapter.down.flatten(1)
-                merged[part][f"{path}.weight"] = child.weight + 6.0 / 3 * product.view_as(child.weight)
+    text = merged_weights(setting.network, plain.text_encoders[0], "lora_te", 6.0 / 3)
+    unet = merged_weights(setting.network, plain.unet, "lora_unet", 6.0 / 3)
 
     draw = Draw.of_step(1, step, CPU)
     z, n = batch.latents, draw.noise((3, 4, 8, 8), torch.float64)
@@ -121,11 +112,9 @@ def plain_loss(setting: Setting, step: int, kind: str) -> Tensor:
         for at in range(0, max(1, len(words)), 75):
             part = words[at : at + 75]
             ids = [49406, *part, *[49407] * (76 - len(part))]
-            states.append(
-                functional_call(plain.text_encoders[0], merged["te"], (torch.tensor([ids]),)).last_hidden_state
-            )
+            states.append(functional_call(plain.text_encoders[0], text, (torch.tensor([ids]),)).last_hidden_state)
         x = (a * z + s * n)[row : row + 1]
-        e = functional_call(plain.unet, merged["unet"], (x, t[row : row + 1], torch.cat(states, 1))).sample
+        e = functional_call(plain.unet, unet, (x, t[row : row + 1], torch.cat(states, 1))).sample
         error = ((e - target[row : row + 1]) ** 2).mean(1)
         mask = torch.ones(8, 8, dtype=torch.float64)
         if batch.names[row] == "1.png":
