@@ -49,6 +49,8 @@ class Dataset:
     captions: tuple[str, ...]
     """Every caption once."""
     batches: Batches
+    _caption_numbers: tuple[int, ...]
+    """Of each sample, its caption's place in ``captions``."""
     _latents: tuple[Tensor, ...]
     _masks: tuple[Tensor | None, ...]
     _device: torch.device
@@ -57,14 +59,12 @@ class Dataset:
         """The batch of a step, counted from 1."""
         count = len(self.samples)
         numbers = [number % count for number in self.batches.of_step(step)]
-        samples = [self.samples[number] for number in numbers]
         latents = torch.stack([self._latents[number] for number in numbers]).to(self._device, non_blocking=True)
-        index = {caption: number for number, caption in enumerate(self.captions)}
         return Batch(
             latents=latents,
             mask=self._mask(numbers, latents),
-            captions=tuple(index[sample.caption] for sample in samples),
-            names=tuple(sample.path.name for sample in samples),
+            captions=tuple(self._caption_numbers[number] for number in numbers),
+            names=tuple(self.samples[number].path.name for number in numbers),
         )
 
     def _mask(self, numbers: list[int], latents: Tensor) -> Tensor | None:
@@ -102,11 +102,15 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     finally:
         bundle.vae.to("cpu")
     progress("encoding the pictures", len(distinct), len(distinct))
+    caption_numbers: dict[str, int] = {}
+    for sample in distinct:
+        caption_numbers.setdefault(sample.caption, len(caption_numbers))
     repeated = [sample.frame for sample in scan.samples]
     return Dataset(
         samples=distinct,
-        captions=tuple(dict.fromkeys(sample.caption for sample in distinct)),
+        captions=tuple(caption_numbers),
         batches=Batches(repeated, settings.train_batch_size, settings.train_seed),
+        _caption_numbers=tuple(caption_numbers[sample.caption] for sample in distinct),
         _latents=tuple(latents[number] for number in range(len(distinct))),
         _masks=tuple(masks[number] for number in range(len(distinct))),
         _device=device,
