@@ -40,6 +40,7 @@ def test_ready_settings_have_no_problem(mode: str) -> None:
         ),
         ("iLECO", {"original prompt": ""}, "original prompt", "is empty; write the concept"),
         ("iLECO", {"target prompt": "red "}, "target prompt", "nothing to learn"),
+        ("iLECO", {"keep_prompts": "green;\n red "}, "keep_prompts", "take it out"),
         ("iLECO", {"network_blocks": ["BASE"]}, "network_blocks(BASE = TextEncoder)", "choose more blocks"),
         ("Difference", {"original image": ""}, "original image", "before the change"),
         ("Difference", {"target image": ""}, "target image", "after the change"),

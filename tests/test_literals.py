@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from trainer.errors import UserError
+from trainer.literals import split_prompts
 from trainer.schema import parse_literals
 
 
@@ -57,3 +58,17 @@ def test_unreadable_literals(text: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_literals(text)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        (" ;\n; ", ()),
+        ("a red circle, left", ("a red circle, left",)),
+        (" circle;square \r\ntriangle;circle;", ("circle", "square", "triangle")),
+        ("(a, b:1.2)\n[c", ("(a, b:1.2)", "[c")),
+    ],
+)
+def test_prompts(text: str, expected: tuple[str, ...]) -> None:
+    assert split_prompts(text) == expected

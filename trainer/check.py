@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from . import help as texts
 from .errors import Problem
+from .literals import split_prompts
 from .settings import Settings, rows
 
 _Found = Iterator[tuple[str, str]]
@@ -61,6 +62,8 @@ def _ileco(settings: Settings) -> _Found:
         yield "original_prompt", "is empty; write the concept to be changed (an empty target prompt erases it)"
     elif original == target:
         yield "target_prompt", "is the same as the original prompt, so there is nothing to learn; change one of them"
+    if original in split_prompts(settings.keep_prompts):
+        yield "keep_prompts", "name the original prompt, which is to change; take it out"
     if settings.network_blocks == ("BASE",) and not settings.network_train_text_encoder:
         yield (
             "network_blocks",

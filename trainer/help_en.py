@@ -136,6 +136,11 @@ HELP: Mapping[str, str] = MappingProxyType(
         "train_snr_gamma": (
             "Min-SNR: keeps the easy timesteps from ruling the training. 5 is a good value, 0 switches it off."
         ),
+        "keep_prompts": (
+            "Prompts whose pictures shall stay as they are, one per line or set off by ;. For instance the class of "
+            "what is trained, without its word."
+        ),
+        "keep_weight": "How much keeping those prompts counts beside the training itself. 0 switches it off.",
         "train_model_precision": (
             "The precision of the model's own weights. int8 saves memory; model leaves them as they are stored."
         ),

@@ -67,6 +67,8 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_fixed_timsteps_in_batch": "バッチ内でタイムステップを揃える",
         "train_loss_function": "損失関数",
         "train_snr_gamma": "Min-SNRのガンマ",
+        "keep_prompts": "変えたくないプロンプト",
+        "keep_weight": "変えない力の重み",
         "train_model_precision": "モデルの精度",
         "train_lora_precision": "LoRAの精度",
         "train_VAE_precision": "VAEの精度",
@@ -223,6 +225,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "train_snr_gamma": (
             "Min-SNRの値です。易しいタイムステップに学習が偏るのを防ぎます。5がおすすめで、0なら使いません。"
         ),
+        "keep_prompts": (
+            "絵を変えたくないプロンプトを、1行に1つか;区切りで書きます。例えば学習対象の種類を、トリガーワードなしで書きます。"
+        ),
+        "keep_weight": "変えたくないプロンプトを保つ力の、学習に対する重みです。0なら使いません。",
         "train_model_precision": (
             "モデル本体の重みの精度です。int8はメモリを節約でき、modelは保存された精度のまま使います。"
         ),

@@ -36,6 +36,12 @@ def parse_literals(text: str) -> dict[str, Any]:
     return found
 
 
+def split_prompts(text: str) -> tuple[str, ...]:
+    """Several prompts out of one text: one per line or set off by ``;``, each once, in their order."""
+    stripped = (part.strip() for part in re.split(r"[;\r\n]", text))
+    return tuple(dict.fromkeys(part for part in stripped if part))
+
+
 def _parts(text: str) -> Iterator[str]:
     """The text between line breaks and ``;``, save those inside quotes and brackets."""
     start, depth, quote = 0, 0, ""

@@ -160,6 +160,8 @@ class Settings:
     train_model_precision: str = _choice("fp16", MODEL_PRECISIONS, "Training")
     train_lora_precision: str = _choice("fp32", PRECISIONS, "Training")
     train_VAE_precision: str = _choice("fp32", PRECISIONS, "Training")  # noqa: N815 - the key is spelt so
+    keep_prompts: str = _text("Training")
+    keep_weight: float = _float(1.0, "Training", least=0)
     use_gradient_checkpointing: bool = _switch("Required")
     save_lora_name: str = _text("Required", "L I D A M", kind="file name")
     save_per_steps: int = _int(0, "Saving", least=0)

@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from ..data.latents import Dataset
-from ..models.base import Bundle
+from ..models.base import Bundle, Conditioning
 from ..networks.base import Network
 from ..networks.metadata import Usage
 from ..noise import Draw, NoiseSchedule
 from ..settings import Settings
+
+_PROMPTS_AT_ONCE = 16
 
 
 def unheard(_name: str, _done: int, _total: int) -> None:
@@ -35,6 +38,17 @@ class Scene:
     schedule: NoiseSchedule
     data: Dataset | None = None
     progress: Callable[[str, int, int], None] = unheard
+
+
+@torch.no_grad()
+def encode_each(scene: Scene, prompts: Sequence[str], phase: str) -> list[Conditioning]:
+    """Every prompt's conditioning, without gradients; computed in batches, told as progress of ``phase``."""
+    found: list[Conditioning] = []
+    for at in range(0, len(prompts), _PROMPTS_AT_ONCE):
+        scene.progress(phase, at, len(prompts))
+        part = scene.bundle.encode(prompts[at : at + _PROMPTS_AT_ONCE])
+        found += [part[number] for number in range(len(part))]
+    return found
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ..networks.metadata import Usage
 from ..noise import Draw
 from ..settings import Settings
 from .base import Pass, Scene, StepLoss
+from .keep import Keep
 
 
 class ILECO:
@@ -51,6 +52,7 @@ class ConceptPass:
         with torch.no_grad(), scene.network.off():
             self._target = scene.bundle.encode([scene.settings.target_prompt])
             self._original = None if self._trains_text_encoder else self._encode_original()
+        self._keep = Keep(scene)
 
     def loss(self, draw: Draw) -> StepLoss:
         scene, settings = self._scene, self._scene.settings
@@ -68,9 +70,9 @@ class ConceptPass:
             wanted = bundle.predict(x, timesteps, self._target.expand(batch))
         scene.network.strength = 1.0
         original = self._original or self._encode_original()
-        predicted = bundle.predict(x, timesteps, original.expand(batch))
+        predicted, kept = self._keep.predict(x, timesteps, original, draw)
 
-        losses = sample_losses(predicted, wanted, settings.train_loss_function)
+        losses = sample_losses(predicted, wanted, settings.train_loss_function) + kept
         if settings.train_snr_gamma > 0:
             schedule = scene.schedule
             losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from ..data.latents import Dataset
 from ..loss import sample_losses, snr_weight
 from ..models.base import Conditioning
 from ..networks.metadata import Usage
 from ..noise import Draw
 from ..settings import Settings
-from .base import Pass, Scene, StepLoss
-
-_PROMPTS_AT_ONCE = 16
+from .base import Pass, Scene, StepLoss, encode_each
+from .keep import Keep
 
 
 class LoRA:
@@ -45,7 +42,10 @@ class CaptionPass:
         assert scene.data is not None
         self._scene = scene
         self._data: Dataset = scene.data
-        self._conditionings = [] if self._trains_text_encoder else self._encode_all()
+        self._conditionings: list[Conditioning] = []
+        if not self._trains_text_encoder:
+            self._conditionings = encode_each(scene, self._data.captions, "encoding the captions")
+        self._keep = Keep(scene)
 
     def loss(self, draw: Draw) -> StepLoss:
         scene, settings, schedule = self._scene, self._scene.settings, self._scene.schedule
@@ -59,10 +59,10 @@ class CaptionPass:
         )
         noisy = schedule.add_noise(batch.latents, noise, timesteps)
         scene.network.strength = 1.0
-        predicted = scene.bundle.predict(noisy, timesteps, self._conditioning(batch.captions))
+        predicted, kept = self._keep.predict(noisy, timesteps, self._conditioning(batch.captions), draw)
         target = schedule.target(batch.latents, noise, timesteps)
 
-        losses = sample_losses(predicted, target, settings.train_loss_function, batch.mask)
+        losses = sample_losses(predicted, target, settings.train_loss_function, batch.mask) + kept
         if settings.train_snr_gamma > 0:
             losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
         return StepLoss(losses, timesteps, batch.names)
@@ -71,13 +71,3 @@ class CaptionPass:
         if self._trains_text_encoder:
             return self._scene.bundle.encode([self._data.captions[number] for number in captions])
         return Conditioning.cat([self._conditionings[number] for number in captions])
-
-    def _encode_all(self) -> list[Conditioning]:
-        """Every caption once; long and short ones apart, since a batch has one length."""
-        captions, found = self._data.captions, []
-        with torch.no_grad():
-            for at in range(0, len(captions), _PROMPTS_AT_ONCE):
-                self._scene.progress("encoding the captions", at, len(captions))
-                part = self._scene.bundle.encode(captions[at : at + _PROMPTS_AT_ONCE])
-                found += [part[number] for number in range(len(part))]
-        return found

@@ -1,0 +1,213 @@
+"""The keep term against a plain re-computation in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.func import functional_call
+
+from checkpoints import sd1_tensors, write_safetensors
+from merged import KEPT, merged_weights
+from trainer.data.latents import encode_samples
+from trainer.data.scan import scan
+from trainer.models.base import Bundle, Conditioning
+from trainer.models.placement import place
+from trainer.models.registry import load_bundle
+from trainer.modes.base import Mode, Scene
+from trainer.modes.ileco import ILECO
+from trainer.modes.keep import Keep
+from trainer.modes.lora import LoRA
+from trainer.networks.base import Network, build
+from trainer.networks.lora import lora_builder
+from trainer.networks.naming import text_targets, unet_targets
+from trainer.noise import Draw, NoiseSchedule
+from trainer.settings import BLOCKS, Settings
+
+CPU = torch.device("cpu")
+PROMPTS = ("a dog", "a cat, sitting", "word " * 100)
+ROWS = 4
+SCALE = 6.0 / 3
+
+
+@dataclass
+class Setting:
+    plain: Bundle
+    """A second, untouched copy of the model."""
+    network: Network
+    scene: Scene
+
+    def with_(self, **changes: object) -> Scene:
+        return replace(self.scene, settings=replace(self.scene.settings, **changes))
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    groups = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
+    write_safetensors(path, sd1_tensors(), {"trainyard_config": groups})
+    pair = load_bundle(path), load_bundle(path)
+    for bundle in pair:
+        place(bundle, CPU, torch.float64, torch.float64)
+    return pair
+
+
+@pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
+def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> Iterator[Setting]:
+    bundle, plain = bundles
+    settings = replace(
+        Settings(), mode="iLECO", original_prompt="red", target_prompt="blue", image_size=(64, 64), train_seed=1,
+        train_batch_size=ROWS, train_max_timesteps=300, keep_prompts="\n".join(PROMPTS), keep_weight=0.7,
+        network_train_text_encoder=request.param, network_blocks=BLOCKS if request.param else BLOCKS[1:],
+    )  # fmt: skip
+    targets = unet_targets(bundle.unet, BLOCKS, "Full")
+    if request.param:
+        targets += text_targets(bundle.text_encoders[0])
+    generator = torch.Generator().manual_seed(5)
+    network = build(targets, lora_builder(3, 6.0, torch.float64, CPU), generator)
+    for parameter in network.parameters():  # an update that is not zero
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type)
+    with network.attached():
+        yield Setting(plain, network, Scene(settings, bundle, network, schedule))
+
+
+def encoded(plain: Bundle, prompt: str, weights: dict[str, Tensor]) -> Tensor:
+    words = plain.tokenizers[0](prompt, add_special_tokens=False).input_ids
+    states = []
+    for at in range(0, max(1, len(words)), 75):
+        part = words[at : at + 75]
+        ids = [49406, *part, *[49407] * (76 - len(part))]
+        states.append(functional_call(plain.text_encoders[0], weights, (torch.tensor([ids]),)).last_hidden_state)
+    return torch.cat(states, 1)
+
+
+def plain_kept(setting: Setting, x: Tensor, t: Tensor, prompt: str, strength: float, kind: str) -> Tensor:
+    """What one sample ``(1, C, h, w)`` adds, with the update added to the weights and one prompt at a time."""
+    plain, settings = setting.plain, setting.scene.settings
+    text = merged_weights(setting.network, plain.text_encoders[0], "lora_te", SCALE * strength)
+    unet = merged_weights(setting.network, plain.unet, "lora_unet", SCALE * strength)
+    with torch.no_grad():
+        wanted = plain.unet(x, t, encoded(plain, prompt, {})).sample
+    error = functional_call(plain.unet, unet, (x, t, encoded(plain, prompt, text))).sample - wanted
+    return settings.keep_weight * (error.abs() if kind == "L1" else error**2).mean()
+
+
+def step_inputs(setting: Setting, step: int) -> tuple[Draw, Tensor, Tensor, Conditioning]:
+    draw = Draw.of_step(1, step, CPU)
+    x = draw.noise((ROWS, 4, 8, 8), torch.float64)
+    t = draw.timesteps(ROWS, 0, 300)
+    with torch.no_grad():
+        return draw, x, t, setting.scene.bundle.encode(["something else"])
+
+
+def matching(setting: Setting, x: Tensor, t: Tensor, kept: Tensor, strengths: list[float], kind: str) -> list[int]:
+    """Which prompt each sample was asked for: the one, and the only one, whose plain loss is the product's."""
+    numbers = []
+    for row in range(ROWS):
+        with torch.no_grad():
+            losses = [
+                plain_kept(setting, x[row : row + 1], t[row : row + 1], prompt, strengths[row], kind).item()
+                for prompt in PROMPTS
+            ]
+        (number,) = (number for number, loss in enumerate(losses) if loss == pytest.approx(kept[row].item(), rel=1e-6))
+        numbers.append(number)
+    return numbers
+
+
+@pytest.mark.parametrize("kind", ["MSE", "L1"])
+@pytest.mark.parametrize("step", [1, 2])
+def test_loss_and_gradient_are_the_formulas(setting: Setting, step: int, kind: str) -> None:
+    keep = Keep(setting.with_(train_loss_function=kind))
+    draw, x, t, conditioning = step_inputs(setting, step)
+    setting.network.strength = 1.0
+    predicted, kept = keep.predict(x, t, conditioning, draw)
+    torch.testing.assert_close(predicted, setting.scene.bundle.predict(x, t, conditioning), rtol=1e-9, atol=1e-12)
+    numbers = matching(setting, x, t, kept, [1.0] * ROWS, kind)
+    plain = [
+        plain_kept(setting, x[row : row + 1], t[row : row + 1], PROMPTS[number], 1.0, kind)
+        for row, number in enumerate(numbers)
+    ]
+    parameters = list(setting.network.parameters())
+    ours, theirs = (torch.autograd.grad(loss, parameters) for loss in (kept.mean(), torch.stack(plain).mean()))
+    for one, two in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-9)
+
+
+def test_a_strength_for_each_sample_holds_for_its_kept_prompt(setting: Setting) -> None:
+    if setting.network.parameters_of("text"):
+        pytest.skip("a text encoder has no strength a sample: it encodes prompts, not samples")
+    keep = Keep(setting.scene)
+    draw, x, t, conditioning = step_inputs(setting, 1)
+    strengths = [1.0, -1.0, 0.5, -0.25]
+    setting.network.strength = torch.tensor(strengths, dtype=torch.float64)
+    predicted, kept = keep.predict(x, t, conditioning, draw)
+    matching(setting, x, t, kept, strengths, "MSE")
+    for row, strength in enumerate(strengths):
+        setting.network.strength = strength
+        alone = setting.scene.bundle.predict(x[row : row + 1], t[row : row + 1], conditioning)
+        torch.testing.assert_close(predicted[row : row + 1], alone, rtol=1e-9, atol=1e-12)
+
+
+def test_prompts_are_drawn_by_seed_and_step_and_all_of_them_come(setting: Setting) -> None:
+    keep = Keep(setting.scene)
+    setting.network.strength = 1.0
+    _, x, t, conditioning = step_inputs(setting, 1)
+    x, t = x[:1].expand(ROWS, -1, -1, -1), t[:1].expand(ROWS)  # so only the prompts differ
+    with torch.no_grad():
+        found = [keep.predict(x, t, conditioning, Draw.of_step(1, step, CPU))[1] for step in (1, 1, 2, 3, 4)]
+    assert torch.equal(found[0], found[1])
+    assert len({tuple(kept.tolist()) for kept in found}) > 2
+    assert len({round(loss, 9) for kept in found for loss in kept.tolist()}) == len(PROMPTS)
+
+
+def test_without_prompts_nothing_is_added_or_computed(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, x, t, conditioning = step_inputs(setting, 1)
+    setting.network.strength = 1.0
+    alone = setting.scene.bundle.predict(x, t, conditioning)
+    for changes in ({"keep_prompts": " ;\n"}, {"keep_weight": 0.0}):
+        keep = Keep(setting.with_(**changes))
+        predict, calls = Bundle.predict, []
+        with monkeypatch.context() as patch:
+            patch.setattr(Bundle, "predict", lambda *call: calls.append(call) or predict(*call))  # noqa: B023
+            predicted, kept = keep.predict(x, t, conditioning, draw)
+        assert len(calls) == 1
+        assert torch.equal(predicted, alone)
+        assert torch.equal(kept, torch.zeros(ROWS))
+
+
+@pytest.mark.parametrize("mode", [ILECO(), LoRA()], ids=lambda mode: mode.name)
+def test_each_mode_adds_it_to_its_own_loss(setting: Setting, mode: Mode, tmp_path: Path) -> None:
+    """With masks that halve the pictures, which the kept prompts do not see, and with Min-SNR, which they do."""
+    scene = setting.scene
+    if mode.needs_pictures:
+        for number in range(ROWS):
+            pixels = np.random.default_rng(number).integers(0, 255, (64, 64, 4), dtype=np.uint8)
+            pixels[..., 3] = np.where(np.arange(64) < 32, 255, 0)
+            Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+            (tmp_path / f"{number}.txt").write_text("a picture")
+        changes = {"image_min_length": 64, "image_buckets_step": 64, "lora_data_directory": str(tmp_path)}
+        scene = setting.with_(mode="LoRA", **changes)
+        data = encode_samples(scan(scene.settings), scene.bundle, scene.settings, lambda *event: None)
+        scene = replace(scene, data=data)
+    found = []
+    for prompts in ("a dog", ""):
+        (training,) = mode.passes(scene.settings)
+        training.prepare(replace(scene, settings=replace(scene.settings, keep_prompts=prompts)))
+        found.append(training.loss(Draw.of_step(1, 1, CPU)))
+    x, t = step_inputs(setting, 1)[1:3]
+    assert torch.equal(found[0].timesteps, t)
+    if scene.data is not None:
+        a, s = (root[t].sqrt().view(-1, 1, 1, 1) for root in (KEPT, 1 - KEPT))
+        x = a * scene.data.of_step(1).latents + s * x
+    weight = (5 * (1 - KEPT) / KEPT)[t].clamp(max=1)
+    plain = [plain_kept(setting, x[row : row + 1], t[row : row + 1], "a dog", 1.0, "MSE") for row in range(ROWS)]
+    added = found[0].samples - found[1].samples
+    torch.testing.assert_close(added, torch.stack(plain) * weight, rtol=1e-4, atol=1e-9)
+    assert added.min() > 0

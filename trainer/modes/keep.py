@@ -1,0 +1,100 @@
+"""The keep term: what the base model makes of some prompts shall stay (prior preservation, without pictures).
+
+Each step asks the network for one kept prompt a sample as well, on the noisy latents and timesteps the step has
+anyway, and holds the answer against the base's::
+
+    keep_weight * loss(e(x_t, t, p; s), e(x_t, t, p; 0))        p: drawn by seed and step, s: the step's strength
+
+A mode makes a :class:`Keep` in ``prepare`` and predicts through it::
+
+    self._keep = Keep(scene)                                                    # prepare
+    predicted, kept = self._keep.predict(noisy, timesteps, conditioning, draw)  # loss, with the strength set
+    losses = sample_losses(predicted, ...) + kept                               # then Min-SNR, as for any loss
+
+So it adds to each sample's own loss: Min-SNR weighs it like the rest, since the timestep is the same; a mask does not
+reach it, since the base knows what belongs everywhere; a number that is none is told by that sample's name. Without
+kept prompts ``predict`` is the bundle's own.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..literals import split_prompts
+from ..loss import sample_losses
+from ..models.base import Conditioning
+from ..noise import Draw, mixed_seed
+from .base import Scene, encode_each
+
+_STREAM = 3 << 32  # no step has this number
+
+
+class Keep:
+    """The kept prompts of one pass; the network is attached.
+
+    What the base makes of them is encoded here, once. If the text encoder is trained, a step encodes those it draws
+    once more with the network on.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        weight = scene.settings.keep_weight
+        self._prompts = split_prompts(scene.settings.keep_prompts) if weight > 0 else ()
+        self._trains_text_encoder = bool(scene.network.parameters_of("text"))
+        with scene.network.off():
+            self._base = encode_each(scene, self._prompts, "encoding the prompts to keep")
+
+    def predict(
+        self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning, draw: Draw
+    ) -> tuple[Tensor, Tensor]:
+        """What the network predicts for a step's samples, and what each of them adds to the loss to keep the rest.
+
+        One launch of the U-Net does both. The network's strength must be set: a number, or one a sample ``(B,)``; the
+        latter (where the text encoder is not trained) is repeated here for the rows added, and stays so for the
+        backward pass.
+
+        Args:
+            noisy: ``(B, C, h, w)``, in the U-Net's type.
+            timesteps: ``(B,)``.
+            conditioning: of ``B`` prompts, or of one for the whole batch.
+
+        Returns:
+            The prediction ``(B, C, h, w)`` and the kept prompts' losses times ``keep_weight``, ``(B,)``.
+        """
+        scene, settings, count = self._scene, self._scene.settings, len(noisy)
+        conditioning = conditioning.expand(count)
+        if not self._prompts:
+            return scene.bundle.predict(noisy, timesteps, conditioning), torch.zeros(count, device=noisy.device)
+        numbers = self._drawn(draw, count)
+        base = _like(Conditioning.cat([self._base[number] for number in numbers]), conditioning)
+        with torch.no_grad(), scene.network.off():
+            wanted = scene.bundle.predict(noisy, timesteps, base)
+
+        strength = scene.network.strength
+        if isinstance(strength, Tensor):
+            scene.network.strength = strength.repeat(2)
+        both = Conditioning.cat([conditioning, _like(self._now(numbers, base), conditioning)])
+        predicted, kept = scene.bundle.predict(noisy.repeat(2, 1, 1, 1), timesteps.repeat(2), both).chunk(2)
+        return predicted, settings.keep_weight * sample_losses(kept, wanted, settings.train_loss_function)
+
+    def _drawn(self, draw: Draw, count: int) -> list[int]:
+        """The number of a kept prompt for each sample; on the host, where the text encoder needs them."""
+        generator = random.Random(mixed_seed(draw.seed, _STREAM, draw.step))
+        return [generator.randrange(len(self._prompts)) for _ in range(count)]
+
+    def _now(self, numbers: list[int], base: Conditioning) -> Conditioning:
+        """The drawn prompts with the network on; each is encoded once."""
+        if not self._trains_text_encoder:
+            return base
+        distinct = sorted(set(numbers))
+        encoded = self._scene.bundle.encode([self._prompts[number] for number in distinct])
+        return encoded[[distinct.index(number) for number in numbers]]
+
+
+def _like(kept: Conditioning, conditioning: Conditioning) -> Conditioning:
+    """With the sizes the step's own samples have: their latents are the same."""
+    return replace(kept, size_ids=conditioning.size_ids)
