@@ -17,7 +17,10 @@ from trainer.modes.base import Scene, StepLoss
 from trainer.networks.base import Network, Target, build
 from trainer.networks.lora import lora_builder
 from trainer.noise import Draw
-from trainer.settings import Settings
+from trainer.optim.optimizers import OPTIMIZERS as ROWS
+from trainer.optim.optimizers import as_meant, make_optimizer, settle
+from trainer.optim.schedules import Plateau
+from trainer.settings import OPTIMIZERS, Settings
 
 CPU = torch.device("cpu")
 
@@ -69,22 +72,31 @@ def run(
     return taken, steps
 
 
-@pytest.mark.parametrize("optimizer", ["AdamW", "AdaFactor", "Lion", "Prodigy", "CAME"])
+def rate_for(optimizer: str) -> float:
+    if ROWS[optimizer].finds_its_rate:
+        return 1.0
+    return 0.02 if "Lion" in optimizer or optimizer == "Tiger" else 0.05
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_learns(optimizer: str) -> None:
-    rate = {"Prodigy": 1.0, "Lion": 0.02}.get(optimizer, 0.05)
     problem = Regression()
-    given = replace(settings(train_optimizer=optimizer), train_iterations=200, train_learning_rate=rate)
+    given = replace(settings(train_optimizer=optimizer), train_iterations=200, train_learning_rate=rate_for(optimizer))
+    if optimizer in ("DAdaptAdaGrad", "DAdaptAdan", "DAdaptSGD"):  # from their 1e-6 they need thousands of steps
+        slowly = ";growth_rate=1.02" if optimizer == "DAdaptSGD" else ""
+        given = replace(given, train_optimizer_settings=f"d0={0.1 if slowly else 0.05}{slowly}")
     taken, steps = run(problem, given)
     assert taken == 200
     first, last = (sum(step.loss for step in part) / 20 for part in (steps[:20], steps[-20:]))
     assert last < first * 0.6
 
 
-@pytest.mark.parametrize("optimizer", ["AdamW", "AdaFactor", "Lion", "Prodigy", "CAME"])
-def test_first_step_of_every_optimizer_is_finite_and_moves(optimizer: str) -> None:
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_first_steps_of_every_optimizer_are_finite_and_move(optimizer: str) -> None:
     problem = Regression()
     before = [parameter.detach().clone() for parameter in problem.network.parameters()]
-    run(problem, replace(settings(train_optimizer=optimizer), train_iterations=1))
+    steps = 8 if optimizer == "RAdamScheduleFree" else 1  # which waits until its variance is known
+    run(problem, replace(settings(train_optimizer=optimizer), train_iterations=steps))
     assert problem.network.is_finite()
     assert any(not torch.equal(old, new) for old, new in zip(before, problem.network.parameters(), strict=True))
 
@@ -160,6 +172,52 @@ def test_samples_on_the_way_change_nothing() -> None:
     run(disturbed, settings(sample_every_steps=3), moments=Moments(lambda step: None, disturb))
     for one, two in zip(plain.network.parameters(), disturbed.network.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_schedule_free_saves_the_average_and_trains_elsewhere() -> None:
+    """x = (1 - 1/t) x + z/t, z the plain SGD; the gradient is taken at y = (1 - b) z + b x (Defazio et al. 2024)."""
+    beta, rate = 0.8, 0.1
+    target, saved = torch.tensor([1.0, -2.0]), []
+    parameter = nn.Parameter(torch.zeros(2))
+    given = settings(train_optimizer="SGDScheduleFree", train_optimizer_settings=f"momentum={beta}")
+    optimizer = make_optimizer(given, [{"params": [parameter], "lr": rate}])
+    x = z = torch.zeros(2)
+    for step in range(1, 6):
+        y = (1 - beta) * z + beta * x
+        assert torch.allclose(parameter.detach(), y, atol=1e-6)
+        optimizer.zero_grad()
+        (0.5 * (parameter - target) ** 2).sum().backward()
+        optimizer.step()
+        z = z - rate * (y - target)
+        x = (1 - 1 / step) * x + z / step
+        with as_meant(optimizer):
+            saved.append(parameter.detach().clone())
+        assert torch.allclose(saved[-1], x, atol=1e-6)
+    settle(optimizer)
+    assert torch.allclose(parameter.detach(), x, atol=1e-6)
+
+
+def test_what_a_schedule_free_run_saves_is_what_it_ends_with() -> None:
+    seen: list[list[torch.Tensor]] = []
+    problem = Regression()
+
+    def keep(_step: int) -> None:
+        seen.append([parameter.detach().clone() for parameter in problem.network.parameters()])
+
+    given = settings(train_optimizer="AdamWScheduleFree", train_lr_scheduler="constant", save_per_steps=20)
+    run(problem, given, moments=Moments(keep, lambda step: None))
+    shorter = Regression()
+    run(shorter, replace(given, train_iterations=40))
+    for one, two in zip(seen[1], shorter.network.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-6)
+
+
+def test_a_plateau_hears_the_mean_loss_of_every_25_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[float] = []
+    monkeypatch.setattr(Plateau, "hear", lambda _self, loss: heard.append(loss))
+    _, steps = run(Regression(), settings(train_lr_scheduler="reduce_on_plateau"))
+    losses = [step.loss for step in steps]
+    assert heard == pytest.approx([sum(losses[:25]) / 25, sum(losses[25:50]) / 25])
 
 
 def test_collector_rests_in_the_loop_and_only_there() -> None:

@@ -104,7 +104,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "betas=0.9,0.99; weight_decay=0.01."
         ),
         "train_lr_scheduler": (
-            "How the learning rate changes during the training. cosine lets it fall smoothly to zero."
+            "How the learning rate changes during the training. cosine lets it fall smoothly to zero. "
+            "reduce_on_plateau looks at the mean loss of every 25 steps; its patience counts those."
         ),
         "train_lr_scheduler_settings": (
             "Further settings of the scheduler: key=value, one per line or set off by ;. For instance eta_min=0.00001."
@@ -117,7 +118,9 @@ HELP: Mapping[str, str] = MappingProxyType(
             "The learning rate rises from zero over this many steps, where the scheduler has a warm-up. Helps "
             "when training breaks at the start."
         ),
-        "train_lr_scheduler_num_cycles": "How many times cosine_with_restarts starts again from the top.",
+        "train_lr_scheduler_num_cycles": (
+            "How many times the schedulers with restarts, and cyclic, go through their course in a run."
+        ),
         "train_lr_scheduler_power": "The power of the polynomial scheduler: 1 falls in a straight line.",
         "train_seed": (
             "The start of all random numbers: the same seed gives the same LoRA. -1 draws one and records it."

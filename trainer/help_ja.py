@@ -193,7 +193,10 @@ HELP: Mapping[str, str] = MappingProxyType(
             "オプティマイザーの追加設定です。key=valueの形で1行に1つずつ、または;で区切って書きます。"
             "例: betas=0.9,0.99; weight_decay=0.01"
         ),
-        "train_lr_scheduler": "学習率を学習中にどう変えるかです。cosineは0までなめらかに下げます。",
+        "train_lr_scheduler": (
+            "学習率を学習中にどう変えるかです。cosineは0までなめらかに下げます。"
+            "reduce_on_plateauは25ステップごとの平均損失を見て、patienceはその回数を数えます。"
+        ),
         "train_lr_scheduler_settings": (
             "スケジューラーの追加設定です。key=valueの形で1行に1つずつ、または;で区切って書きます。例: eta_min=0.00001"
         ),
@@ -205,7 +208,7 @@ HELP: Mapping[str, str] = MappingProxyType(
             "このステップ数をかけて、学習率を0から少しずつ上げます(対応するスケジューラーのみ)。"
             "学習の初めに崩れるときに有効です。"
         ),
-        "train_lr_scheduler_num_cycles": "cosine_with_restartsが学習率を最初から繰り返す回数です。",
+        "train_lr_scheduler_num_cycles": "restartsの付くスケジューラーとcyclicが、1回の学習で周期を繰り返す回数です。",
         "train_lr_scheduler_power": "polynomialスケジューラーの指数です。1なら直線的に下がります。",
         "train_seed": (
             "乱数のもとになる値です。同じシードなら同じLoRAになります。-1なら自動で決め、その値を記録します。"

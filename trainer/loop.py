@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,9 +23,9 @@ from .job import Control, Listener, Step
 from .modes.base import Pass, StepLoss
 from .networks.base import Network
 from .noise import Draw
-from .optim.optimizers import effective_rates, make_optimizer
+from .optim.optimizers import as_meant, effective_rates, make_optimizer, settle
 from .optim.scaling import LossScaler
-from .optim.schedules import make_schedule
+from .optim.schedules import Plateau, make_schedule
 from .settings import Settings
 
 READ_EVERY = 25
@@ -66,7 +67,8 @@ def train(
     optimizer = make_optimizer(settings, _parameter_groups(network, settings))
     schedule = make_schedule(optimizer, settings)
     scaler = LossScaler(list(network.parameters())) if scale_loss else None
-    ledger = _Ledger(settings.train_iterations, device, emit)
+    means = _Means(emit)
+    ledger = _Ledger(settings.train_iterations, device, means)
     step = 0
     with _collector_held():
         while step < settings.train_iterations and not control.asked_to_stop:
@@ -76,12 +78,18 @@ def train(
             _update(losses.samples.mean(), optimizer, scaler)
             schedule.step()
             ledger.note(step, losses, rates)
+            if isinstance(schedule, Plateau) and step % READ_EVERY == 0:  # not those that happen to be there
+                ledger.read_all()
+                schedule.hear(means.take())
             if _is_due(step, settings.save_per_steps, settings):
                 ledger.read_all()
-                moments.save(step)
+                with as_meant(optimizer):
+                    moments.save(step)
             if _is_due(step, settings.sample_every_steps, settings):
-                moments.sample(step)
+                with as_meant(optimizer):
+                    moments.sample(step)
         ledger.read_all()
+    settle(optimizer)
     return step
 
 
@@ -119,6 +127,23 @@ class _Noted:
     rates: tuple[float, ...]
 
 
+class _Means:
+    """Passes steps on and keeps their losses until their mean is taken."""
+
+    def __init__(self, emit: Listener) -> None:
+        self._emit = emit
+        self._losses: deque[float] = deque(maxlen=READ_EVERY)
+
+    def __call__(self, step: Step) -> None:
+        self._losses.append(step.loss)
+        self._emit(step)
+
+    def take(self) -> float:
+        mean = sum(self._losses) / len(self._losses)
+        self._losses.clear()
+        return mean
+
+
 class _Ledger:
     """Carries losses from the device to the listeners, in order and late, and notices the ones that are no number.
 
@@ -126,7 +151,7 @@ class _Ledger:
     never waits for the step in flight.
     """
 
-    def __init__(self, total: int, device: torch.device, emit: Listener) -> None:
+    def __init__(self, total: int, device: torch.device, emit: Callable[[Step], None]) -> None:
         self._total = total
         self._emit = emit
         self._device = device

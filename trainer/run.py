@@ -123,7 +123,7 @@ class _Run:
             bundle.prediction_type = VELOCITY
         self.control.check()
         precision = choose_precision(settings, _base_dtypes(bundle), host.device)
-        for note in precision.notes:
+        for note in (*precision.notes, *filter(None, [optimizers.advice(settings)])):
             self.emit(Warned(note))
         place(bundle, host.device, precision.base, precision.vae)
         data = encode_samples(scanned, bundle, settings, self._progress) if scanned else None

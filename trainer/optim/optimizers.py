@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import nn
 
-from ..errors import NotBuiltError, UserError
+from ..errors import UserError
 from ..schema import parse_literals
 from ..settings import Settings
 
@@ -27,21 +29,58 @@ class OptimizerRow:
     package: str
     """What to install where the module is missing."""
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    finds_its_rate: bool = False
+    """The learning rate is a factor on a step size it finds itself, so it should be about 1."""
+    takes_module: bool = False
+    """It is made from a module rather than from groups of parameters."""
+    fuses: bool = False
+    """On CUDA one kernel does the whole step."""
 
 
+def _torch(name: str, **options: Any) -> OptimizerRow:
+    return OptimizerRow("torch.optim", name, "torch", **options)
+
+
+def _collection(name: str, **options: Any) -> OptimizerRow:
+    return OptimizerRow("pytorch_optimizer", name, "pytorch-optimizer", **options)
+
+
+def _small(name: str, **options: Any) -> OptimizerRow:
+    return OptimizerRow("bitsandbytes.optim", name, "bitsandbytes", **options)
+
+
+_NESTEROV: Mapping[str, Any] = MappingProxyType({"momentum": 0.9, "nesterov": True})
+# Without these three, transformers' AdaFactor insists on a learning rate of its own making.
+_GIVEN_RATE: Mapping[str, Any] = MappingProxyType(
+    {"relative_step": False, "scale_parameter": False, "warmup_init": False}
+)
 OPTIMIZERS: Mapping[str, OptimizerRow] = MappingProxyType(
     {
-        "AdamW": OptimizerRow("torch.optim", "AdamW", "torch"),
-        # Without these three, transformers' AdaFactor insists on a learning rate of its own making.
-        "AdaFactor": OptimizerRow(
-            "transformers.optimization",
-            "Adafactor",
-            "transformers",
-            MappingProxyType({"relative_step": False, "scale_parameter": False, "warmup_init": False}),
-        ),
-        "Lion": OptimizerRow("pytorch_optimizer", "Lion", "pytorch-optimizer"),
-        "Prodigy": OptimizerRow("pytorch_optimizer", "Prodigy", "pytorch-optimizer"),
-        "CAME": OptimizerRow("pytorch_optimizer", "CAME", "pytorch-optimizer"),
+        "AdamW": _torch("AdamW", fuses=True),
+        "AdamW8bit": _small("AdamW8bit"),
+        "AdaFactor": OptimizerRow("transformers.optimization", "Adafactor", "transformers", _GIVEN_RATE),
+        "Lion": _collection("Lion"),
+        "Prodigy": _collection("Prodigy", finds_its_rate=True),
+        "DAdaptAdam": _collection("DAdaptAdam", finds_its_rate=True),
+        "DAdaptLion": _collection("DAdaptLion", finds_its_rate=True),
+        "DAdaptAdaGrad": _collection("DAdaptAdaGrad", finds_its_rate=True),
+        "DAdaptAdan": _collection("DAdaptAdan", finds_its_rate=True),
+        "DAdaptSGD": _collection("DAdaptSGD", finds_its_rate=True),
+        "Adam8bit": _small("Adam8bit"),
+        "SGDNesterov8bit": _small("SGD8bit", defaults=_NESTEROV),
+        "Lion8bit": _small("Lion8bit"),
+        "PagedAdamW8bit": _small("PagedAdamW8bit"),
+        "PagedLion8bit": _small("PagedLion8bit"),
+        "RAdamScheduleFree": _collection("ScheduleFreeRAdam"),
+        "AdamWScheduleFree": _collection("ScheduleFreeAdamW"),
+        "SGDScheduleFree": _collection("ScheduleFreeSGD"),
+        "CAME": _collection("CAME"),
+        "Tiger": _collection("Tiger"),
+        "AdamMini": _collection("AdamMini", takes_module=True),
+        "PagedAdamW": _small("PagedAdamW"),
+        "PagedAdamW32bit": _small("PagedAdamW32bit"),
+        "SGDNesterov": _torch("SGD", defaults=_NESTEROV),
+        "Adam": _torch("Adam", fuses=True),
     }
 )
 
@@ -50,15 +89,14 @@ def optimizer_class(name: str) -> type[torch.optim.Optimizer]:
     """The class behind ``name``.
 
     Raises:
-        NotBuiltError: a name of the table that has no row yet.
-        UserError: its package is not installed.
+        UserError: its package is not installed, or too old for it.
     """
-    row = _row(name)
+    row = OPTIMIZERS[name]
     try:
         found = getattr(importlib.import_module(row.module), row.name)
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise UserError(
-            f"{name} needs the package {row.package}, which cannot be imported ({error})",
+            f"{name} needs the package {row.package}, which cannot be used here ({error})",
             where="train optimizer",
             do=f"Install it with: pip install {row.package}",
         ) from error
@@ -72,45 +110,86 @@ def arguments(settings: Settings) -> dict[str, Any]:
     Raises:
         UserError: the settings' text names something the optimizer does not take.
     """
-    row = _row(settings.train_optimizer)
     given = parse_literals(settings.train_optimizer_settings)
     accepted = inspect.signature(optimizer_class(settings.train_optimizer).__init__).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
-    names = [name for name in accepted if name not in ("self", "params", "lr", "kwargs")]
+    names = [name for name in accepted if name not in ("self", "params", "model", "lr", "kwargs")]
     unknown = [name for name in given if name not in names and (name == "lr" or not takes_any)]
     if unknown:
         hint = "The learning rate has a field of its own" if unknown == ["lr"] else f"It takes: {', '.join(names)}"
         raise UserError(f"{settings.train_optimizer} does not take {', '.join(unknown)}", where=_LABEL, do=hint)
-    return {**row.defaults, **given}
+    return {**OPTIMIZERS[settings.train_optimizer].defaults, **given}
 
 
 def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The chosen optimizer over parameter ``groups`` (``params`` and ``lr`` each).
+    """The chosen optimizer over parameter ``groups`` (``params`` and ``lr`` each), ready to train.
 
     Raises:
         UserError: a setting has a value the optimizer refuses.
     """
-    chosen: Any = optimizer_class(settings.train_optimizer)
+    name = settings.train_optimizer
+    chosen: Any = optimizer_class(name)
     kwargs = arguments(settings)
     if kwargs.get("relative_step"):  # this AdaFactor finds its learning rate itself and takes none
         groups = [{"params": group["params"], "lr": None} for group in groups]
-    elif settings.train_optimizer == "AdamW" and all(p.is_cuda for group in groups for p in group["params"]):
+    elif OPTIMIZERS[name].fuses and all(p.is_cuda for group in groups for p in group["params"]):
         kwargs.setdefault("fused", True)
     try:
-        made: torch.optim.Optimizer = chosen(groups, lr=groups[0]["lr"], **kwargs)
+        if OPTIMIZERS[name].takes_module:
+            made = _over_module(chosen, groups, kwargs)
+        else:
+            made = chosen(groups, lr=groups[0]["lr"], **kwargs)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{settings.train_optimizer} refuses them ({error})", where=_LABEL) from error
+        raise UserError(f"{name} refuses them ({error})", where=_LABEL) from error
+    _switch(made, "train")
     return made
 
 
+def _over_module(chosen: Any, groups: list[dict[str, Any]], kwargs: dict[str, Any]) -> torch.optim.Optimizer:
+    """An optimizer that makes its own groups, one a parameter: each gets the learning rate of the group it is from."""
+    module = nn.ParameterList([parameter for group in groups for parameter in group["params"]])
+    made: torch.optim.Optimizer = chosen(module, lr=groups[0]["lr"], **kwargs)
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    for group in made.param_groups:
+        group["lr"] = rates[id(group["params"][0])]
+    return made
+
+
+@contextmanager
+def as_meant(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """The parameters as they are to be saved and looked at, while the block lasts.
+
+    Schedule-free optimizers take gradients at one point and mean another, an average (Defazio et al. 2024,
+    arXiv:2405.15682); with all others the two are the same.
+    """
+    _switch(optimizer, "eval")
+    try:
+        yield
+    finally:
+        _switch(optimizer, "train")
+
+
+def settle(optimizer: torch.optim.Optimizer) -> None:
+    """Leave the parameters as they are to be saved; see :func:`as_meant`."""
+    _switch(optimizer, "eval")
+
+
+def _switch(optimizer: torch.optim.Optimizer, to: str) -> None:
+    change = getattr(optimizer, to, None)
+    if change is not None:
+        change()
+
+
 def effective_rates(optimizer: torch.optim.Optimizer) -> list[float]:
-    """The learning rate of each group as it acts: Prodigy multiplies it by the step size it has found (``d``)."""
+    """The learning rate of each group as it acts: some multiply it by the step size they have found (``d``)."""
     return [float(group["lr"] or 0.0) * float(group.get("d", 1.0)) for group in optimizer.param_groups]
 
 
-def _row(name: str) -> OptimizerRow:
-    if name not in OPTIMIZERS:
-        raise NotBuiltError(
-            f"{name} is not built yet", where="train optimizer", do=f"Choose one of: {', '.join(OPTIMIZERS)}"
-        )
-    return OPTIMIZERS[name]
+def advice(settings: Settings) -> str | None:
+    """A sentence where the learning rate does not suit the optimizer, else None."""
+    if not OPTIMIZERS[settings.train_optimizer].finds_its_rate or settings.train_learning_rate >= 0.1:
+        return None
+    return (
+        f"{settings.train_optimizer} finds the step size itself and multiplies it by the learning rate: "
+        f"{settings.train_learning_rate:g} makes it very slow. Set the learning rate to about 1."
+    )
