@@ -13,6 +13,7 @@ import torch
 
 from .check import check_for_run
 from .data.latents import Dataset, encode_samples
+from .data.pairs import Pair, open_pair
 from .data.scan import Scan, scan
 from .effect import STEPS as EFFECT_STEPS
 from .effect import report
@@ -25,7 +26,7 @@ from .models.base import Bundle
 from .models.hashes import Hashing
 from .models.placement import place, text_to
 from .models.sample import Request, sample
-from .modes.base import Pass, Scene
+from .modes.base import Pass, Pictures, Scene
 from .modes.registry import mode_of
 from .networks.base import Network, build
 from .networks.metadata import Origin
@@ -116,7 +117,7 @@ class _Run:
         mode = mode_of(settings.mode)
         if settings.save_as_json:
             self._save_settings()
-        scanned = self._scan() if mode.needs_pictures else None
+        looked = self._look(mode.pictures)
         self.emit(Phase("loading the model"))
         bundle = host.take_model(settings)
         if settings.model_v_pred:
@@ -126,11 +127,12 @@ class _Run:
         for note in (*precision.notes, *filter(None, [optimizers.advice(settings)])):
             self.emit(Warned(note))
         place(bundle, host.device, precision.base, precision.vae)
+        scanned = self._placed(looked, bundle) if isinstance(looked, Pair) else looked
         data = encode_samples(scanned, bundle, settings, self._progress) if scanned else None
         hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
         self.stack.callback(hashing.cancel)
-        captions = [sample.caption for sample in scanned.distinct] if scanned else []
-        trains_text = mode.trains_text_encoder(settings)
+        captions = scanned.all_captions() if scanned else []
+        trains_text = mode.trains_text_encoder(settings, captions)
         self._detail(f"{bundle.name}: {bundle.family.label}, {bundle.prediction_type}, computed in {precision.base}")
         origin = Origin(bundle, precision.base, mode.usage(settings, captions), trains_text, scanned)
         saver = Saver(self.job, host.folders, origin, hashing, precision.saved, self.emit)
@@ -139,17 +141,30 @@ class _Run:
             done = self._train(training, saver, precision, data)
         return done
 
-    def _scan(self) -> Scan:
-        """Look at every picture before the model is loaded; what is wrong with one is told, not fatal."""
+    def _look(self, pictures: Pictures) -> Scan | Pair | None:
+        """Look at every picture before the model is loaded; what is wrong with one of a folder is told, not fatal."""
+        if pictures == "none":
+            return None
+        if pictures == "pair":
+            return open_pair(self.job.settings)
         scanned = scan(
             self.job.settings,
             check=self.control.check,
             progress=lambda done, total: self.emit(Phase("looking at the pictures", done, total)),
         )
-        for problem in (*scanned.notes, *scanned.problems):
-            self.emit(Warned(str(problem)))
+        self._tell(scanned)
         scanned.require_usable()
         return scanned
+
+    def _placed(self, pair: Pair, bundle: Bundle) -> Scan:
+        """The size of a pair may be the model's own, so it is found once that is known."""
+        placed = pair.placed(self.job.settings, bundle.family.default_size)
+        self._tell(placed)
+        return placed
+
+    def _tell(self, scanned: Scan) -> None:
+        for problem in (*scanned.notes, *scanned.problems):
+            self.emit(Warned(str(problem)))
 
     def _detail(self, message: str) -> None:
         if self.job.settings.logging_verbose:

@@ -222,5 +222,10 @@ def rows() -> tuple[Row, ...]:
     return tuple(_row_of(field) for field in fields)
 
 
+def shows(mode: str, name: str) -> bool:
+    """Whether a mode has a setting. Where it has not, a value left over from another mode has no effect."""
+    return any(row.name == name and mode in row.modes for row in rows())
+
+
 def _row_of(field: dataclasses.Field[Any]) -> Row:
     return Row(name=field.name, default=field.default, **{**field.metadata, "key": field.metadata["key"] or field.name})

@@ -10,11 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import DataError
 from ..models.base import Bundle
 from ..models.latents import encode_images
 from ..models.placement import device_of, dtype_of
 from ..settings import Settings
+from .images import Mask, Pixels
 from .loader import Batches
+from .pairs import difference, masks_difference
 from .scan import Sample, Scan, pixels_of
 
 _PIXELS_AT_ONCE = 4 * 512 * 512
@@ -29,16 +32,48 @@ class Batch:
     """What one step learns from.
 
     Attributes:
-        latents: ``(B, C, h, w)`` on the device, in the model's precision.
-        mask: ``(B, 1, h, w)`` from 0 to 1, or None where everything counts.
+        latents: ``(B, C, h, w)`` on the device, in the model's precision; of pairs, those of the originals.
+        mask: ``(B, 1, h, w)`` from 0 to 1, or None where everything counts; a pair has one for both.
         captions: the number of each sample's caption in :attr:`Dataset.captions`.
         names: each sample's file name.
+        targets: of pairs, the targets' latents, like ``latents``.
+        target_captions: of pairs, the targets' captions, like ``captions``.
+        outside: of pairs, what both pictures show alike, like ``mask``; None unless ``diff_use_diff_mask`` is set.
     """
 
     latents: Tensor
     mask: Tensor | None
     captions: tuple[int, ...]
     names: tuple[str, ...]
+    targets: Tensor | None = None
+    target_captions: tuple[int, ...] = ()
+    outside: Tensor | None = None
+
+    def repeated(self, times: int) -> Batch:
+        """Every sample ``times`` times, the whole batch after itself: for several noises on the same pictures."""
+        return Batch(
+            latents=_repeated(self.latents, times),
+            mask=None if self.mask is None else _repeated(self.mask, times),
+            captions=self.captions * times,
+            names=self.names * times,
+            targets=None if self.targets is None else _repeated(self.targets, times),
+            target_captions=self.target_captions * times,
+            outside=None if self.outside is None else _repeated(self.outside, times),
+        )
+
+
+def _repeated(tensor: Tensor, times: int) -> Tensor:
+    return tensor.repeat(times, 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """What a sample has become; see :class:`Batch`, without its first dimension."""
+
+    latents: Tensor
+    mask: Tensor | None
+    target: Tensor | None = None
+    outside: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -49,30 +84,36 @@ class Dataset:
     captions: tuple[str, ...]
     """Every caption once."""
     batches: Batches
-    _caption_numbers: tuple[int, ...]
-    """Of each sample, its caption's place in ``captions``."""
-    _latents: tuple[Tensor, ...]
-    _masks: tuple[Tensor | None, ...]
+    _caption_numbers: dict[str, int]
+    _encoded: tuple[_Encoded, ...]
     _device: torch.device
 
     def of_step(self, step: int) -> Batch:
         """The batch of a step, counted from 1."""
         count = len(self.samples)
         numbers = [number % count for number in self.batches.of_step(step)]
-        latents = torch.stack([self._latents[number] for number in numbers]).to(self._device, non_blocking=True)
+        samples = [self.samples[number] for number in numbers]
+        encoded = [self._encoded[number] for number in numbers]
+        latents = self._stacked([each.latents for each in encoded])
+        targets = [sample.target for sample in samples if sample.target is not None]
         return Batch(
             latents=latents,
-            mask=self._mask(numbers, latents),
-            captions=tuple(self._caption_numbers[number] for number in numbers),
-            names=tuple(self.samples[number].path.name for number in numbers),
+            mask=self._mask([each.mask for each in encoded], latents),
+            captions=tuple(self._caption_numbers[sample.caption] for sample in samples),
+            names=tuple(sample.path.name for sample in samples),
+            targets=self._stacked([each.target for each in encoded if each.target is not None]) if targets else None,
+            target_captions=tuple(self._caption_numbers[target.caption] for target in targets),
+            outside=self._mask([each.outside for each in encoded], latents),
         )
 
-    def _mask(self, numbers: list[int], latents: Tensor) -> Tensor | None:
-        masks = [self._masks[number] for number in numbers]
+    def _stacked(self, tensors: list[Tensor]) -> Tensor:
+        return torch.stack(tensors).to(self._device, non_blocking=True)
+
+    def _mask(self, masks: list[Tensor | None], latents: Tensor) -> Tensor | None:
         if all(mask is None for mask in masks):
             return None
         ones = torch.ones(1, *latents.shape[2:])
-        return torch.stack([ones if mask is None else mask for mask in masks]).to(self._device, non_blocking=True)
+        return self._stacked([ones if mask is None else mask for mask in masks])
 
 
 @torch.no_grad()
@@ -87,34 +128,79 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     """
     device, dtype = device_of(bundle.unet), dtype_of(bundle.unet)
     distinct = scan.distinct
-    latents: dict[int, Tensor] = {}
-    masks: dict[int, Tensor | None] = {}
+    encoded: dict[int, _Encoded] = {}
     resident = _bytes(distinct, bundle, dtype) <= _MOST_RESIDENT
+    home = device if resident else torch.device("cpu")
     bundle.vae.to(device)
     try:
         for numbers in _together(distinct):
-            progress("encoding the pictures", len(latents), len(distinct))
-            pixels, alphas = zip(*(pixels_of(distinct[number]) for number in numbers), strict=True)
-            encoded = encode_images(bundle, _normalised(pixels)).to(dtype)
-            for number, one, alpha in zip(numbers, encoded, alphas, strict=True):
-                latents[number] = one if resident else one.cpu()
-                masks[number] = None if alpha is None else _shrunk(alpha, bundle)
+            progress("encoding the pictures", len(encoded), len(distinct))
+            chosen = [distinct[number] for number in numbers]
+            found = _encode(chosen, bundle, dtype, home, masked=masks_difference(settings))
+            encoded.update(zip(numbers, found, strict=True))
     finally:
         bundle.vae.to("cpu")
     progress("encoding the pictures", len(distinct), len(distinct))
     caption_numbers: dict[str, int] = {}
     for sample in distinct:
-        caption_numbers.setdefault(sample.caption, len(caption_numbers))
+        for each in (sample, sample.target):
+            if each is not None:
+                caption_numbers.setdefault(each.caption, len(caption_numbers))
     repeated = [sample.frame for sample in scan.samples]
     return Dataset(
         samples=distinct,
         captions=tuple(caption_numbers),
         batches=Batches(repeated, settings.train_batch_size, settings.train_seed),
-        _caption_numbers=tuple(caption_numbers[sample.caption] for sample in distinct),
-        _latents=tuple(latents[number] for number in range(len(distinct))),
-        _masks=tuple(masks[number] for number in range(len(distinct))),
+        _caption_numbers=caption_numbers,
+        _encoded=tuple(encoded[number] for number in range(len(distinct))),
         _device=device,
     )
+
+
+def _encode(
+    samples: list[Sample], bundle: Bundle, dtype: torch.dtype, home: torch.device, *, masked: bool
+) -> list[_Encoded]:
+    """Samples of one frame, with or without targets."""
+    targets = [sample.target for sample in samples if sample.target is not None]
+    pixels = [pixels_of(sample) for sample in samples]
+    target_pixels = [pixels_of(target) for target in targets]
+    latents = _latents(pixels, bundle).to(home, dtype)
+    if not targets:
+        return [_Encoded(one, _shrunk(alpha, bundle)) for one, (_, alpha) in zip(latents, pixels, strict=True)]
+    target_latents = _latents(target_pixels, bundle).to(home, dtype)
+    found = []
+    for number, sample in enumerate(samples):
+        mask, outside = _pair_masks(pixels[number], target_pixels[number], bundle, masked=masked)
+        if masked and mask is not None and not mask.any():
+            raise DataError(
+                "does not differ from its target where both can be seen, so the mask would be empty",
+                where=str(sample.path),
+                do="Take the pair out, or unset diff use diff mask",
+            )
+        found.append(_Encoded(latents[number], mask, target_latents[number], outside))
+    return found
+
+
+def _latents(pixels: list[tuple[Pixels, Mask | None]], bundle: Bundle) -> Tensor:
+    return encode_images(bundle, _normalised([colours for colours, _ in pixels]))
+
+
+def _pair_masks(
+    original: tuple[Pixels, Mask | None], target: tuple[Pixels, Mask | None], bundle: Bundle, *, masked: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """What counts of a pair, and what both pictures show alike; None where everything counts.
+
+    A pixel counts as far as both pictures show it. The difference is pooled by its maximum, so that thin lines survive.
+    """
+    (colours, alpha), (target_colours, target_alpha) = original, target
+    alphas = [each for each in (alpha, target_alpha) if each is not None]
+    seen = _shrunk(np.minimum.reduce(alphas), bundle) if alphas else None
+    if not masked:
+        return seen, None
+    different = torch.from_numpy(difference(colours, target_colours)).float()[None]
+    size = bundle.latent_shape(*colours.shape[:2])[1:]
+    mask = F.adaptive_max_pool2d(different, size)
+    return (mask, 1 - mask) if seen is None else (mask * seen, (1 - mask) * seen)
 
 
 def _together(samples: tuple[Sample, ...]) -> list[list[int]]:
@@ -131,16 +217,19 @@ def _together(samples: tuple[Sample, ...]) -> list[list[int]]:
 
 def _bytes(samples: tuple[Sample, ...], bundle: Bundle, dtype: torch.dtype) -> int:
     shapes = (bundle.latent_shape(sample.frame[1], sample.frame[0]) for sample in samples)
-    return sum(channels * height * width for channels, height, width in shapes) * dtype.itemsize
+    numbers = sum(channels * height * width for channels, height, width in shapes)
+    return numbers * dtype.itemsize * (2 if any(sample.target for sample in samples) else 1)
 
 
-def _normalised(pixels: tuple[np.ndarray, ...]) -> Tensor:
+def _normalised(pixels: list[Pixels]) -> Tensor:
     """uint8 ``(h, w, 3)`` each to ``(B, 3, h, w)`` in -1…1."""
     stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
     return stacked.float() / 127.5 - 1.0
 
 
-def _shrunk(alpha: np.ndarray, bundle: Bundle) -> Tensor:
+def _shrunk(alpha: Mask | None, bundle: Bundle) -> Tensor | None:
     """A mask ``(H, W)`` at the latents' size, ``(1, h, w)``: how much of each latent's pixels counts."""
+    if alpha is None:
+        return None
     _, height, width = bundle.latent_shape(*alpha.shape)
     return F.adaptive_avg_pool2d(torch.from_numpy(alpha).float()[None], (height, width))

@@ -42,6 +42,7 @@ class Sample:
         mirrored: left to right, after cropping.
         has_alpha: whether some of the picture is transparent, so that there is a mask.
         size: width and height of the picture in its file, upright.
+        target: of a pair, what this picture, the original, is to become; of the same frame, mirrored alike.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Sample:
     mirrored: bool
     has_alpha: bool
     size: Size
+    target: Sample | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,11 @@ class Scan:
     def usable(self) -> bool:
         """Whether there is anything to train."""
         return bool(self.samples)
+
+    def all_captions(self) -> list[str]:
+        """Of every distinct sample, and of its target if it has one."""
+        halves = [half for sample in self.distinct for half in (sample, sample.target) if half is not None]
+        return [half.caption for half in halves]
 
     def require_usable(self) -> None:
         """Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from ..noise import Draw, NoiseSchedule
 from ..settings import Settings
 
 _PROMPTS_AT_ONCE = 16
+Pictures = Literal["none", "folder", "pair", "folder of pairs"]
+"""What a mode learns from: nothing but prompts, the data directory, or the original image and the target image."""
 
 
 def unheard(_name: str, _done: int, _total: int) -> None:
@@ -83,13 +85,16 @@ class Mode(Protocol):
     """A way of training; ``modes/registry.py`` lists them."""
 
     name: str
-    needs_pictures: bool
+    pictures: Pictures
 
-    def trains_text_encoder(self, settings: Settings) -> bool:
-        """Whether the text encoder gets adapters, and so conditionings change from step to step."""
+    def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
+        """Whether the text encoder gets adapters, and so conditionings change from step to step.
+
+        ``captions`` are those of the pictures, of pairs both.
+        """
 
     def passes(self, settings: Settings) -> list[Pass]:
         """The passes, in the order they run."""
 
     def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
-        """How the LoRA is used, in the mode's words; ``captions`` are those of the pictures, in their order."""
+        """How the LoRA is used, in the mode's words; ``captions`` as above, in the order of the pictures."""

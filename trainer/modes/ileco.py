@@ -18,7 +18,7 @@ from ..models.placement import dtype_of
 from ..networks.metadata import Usage
 from ..noise import Draw
 from ..settings import Settings
-from .base import Pass, Scene, StepLoss
+from .base import Pass, Pictures, Scene, StepLoss
 from .keep import Keep
 
 
@@ -26,13 +26,14 @@ class ILECO:
     """The mode."""
 
     name = "iLECO"
-    needs_pictures = False
+    pictures: Pictures = "none"
 
-    def trains_text_encoder(self, settings: Settings) -> bool:
+    def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
+        del captions
         return settings.network_train_text_encoder and "BASE" in settings.network_blocks
 
     def passes(self, settings: Settings) -> list[Pass]:
-        return [ConceptPass(trains_text_encoder=self.trains_text_encoder(settings))]
+        return [ConceptPass(trains_text_encoder=self.trains_text_encoder(settings, ()))]
 
     def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
         del captions

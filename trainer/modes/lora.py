@@ -10,7 +10,7 @@ from ..models.base import Conditioning
 from ..networks.metadata import Usage
 from ..noise import Draw
 from ..settings import Settings
-from .base import Pass, Scene, StepLoss, encode_each
+from .base import Pass, Pictures, Scene, StepLoss, encode_each
 from .keep import Keep
 
 
@@ -18,13 +18,14 @@ class LoRA:
     """The mode."""
 
     name = "LoRA"
-    needs_pictures = True
+    pictures: Pictures = "folder"
 
-    def trains_text_encoder(self, settings: Settings) -> bool:
+    def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
+        del captions
         return "BASE" in settings.network_blocks
 
     def passes(self, settings: Settings) -> list[Pass]:
-        return [CaptionPass(trains_text_encoder=self.trains_text_encoder(settings))]
+        return [CaptionPass(trains_text_encoder=self.trains_text_encoder(settings, ()))]
 
     def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
         trigger = settings.lora_trigger_word.strip()
