@@ -186,7 +186,7 @@ def test_without_prompts_nothing_is_added_or_computed(setting: Setting, monkeypa
 def test_each_mode_adds_it_to_its_own_loss(setting: Setting, mode: Mode, tmp_path: Path) -> None:
     """With masks that halve the pictures, which the kept prompts do not see, and with Min-SNR, which they do."""
     scene = setting.scene
-    if mode.needs_pictures:
+    if mode.pictures == "folder":
         for number in range(ROWS):
             pixels = np.random.default_rng(number).integers(0, 255, (64, 64, 4), dtype=np.uint8)
             pixels[..., 3] = np.where(np.arange(64) < 32, 255, 0)
