@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors import safe_open
 
 from checkpoints import sd1_tensors, write_safetensors
+from trainer import passes as passes_module
 from trainer import presets
-from trainer import run as run_module
 from trainer.errors import DivergedError, NotBuiltError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
@@ -368,7 +368,7 @@ def test_short_memory_is_a_sentence(model: Path, host: Standalone, monkeypatch: 
     def short(*_arguments: object, **_options: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate …")
 
-    monkeypatch.setattr(run_module, "train", short)
+    monkeypatch.setattr(passes_module, "train", short)
     events: list[Event] = []
     with pytest.raises(UserError, match=r"the memory is not enough\. Switch on gradient checkpointing"):
         run(job(model), host, Control(), events.append)
@@ -453,7 +453,7 @@ def test_an_untrained_text_encoder_leaves_the_device_before_training(
     model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch, trains_text: bool
 ) -> None:
     story: list[str] = []
-    monkeypatch.setattr(run_module, "text_to", lambda _bundle, device: story.append(f"text to {device}"))
+    monkeypatch.setattr(passes_module, "text_to", lambda _bundle, device: story.append(f"text to {device}"))
 
     def react(event: Event) -> None:
         if isinstance(event, Phase):

@@ -34,15 +34,15 @@ class Folders:
         """Where presets are looked for: the user's own first."""
         return [self.data / "presets", SHIPPED_PRESETS / "user", SHIPPED_PRESETS]
 
-    def log(self, name: str, created: datetime) -> Path:
-        return self._dated("logs", name, created, ".csv")
+    def log(self, name: str, created: datetime, ending: str = "") -> Path:
+        return self._dated("logs", name, created, f"{ending}.csv")
 
     def settings(self, name: str, created: datetime) -> Path:
         return self._dated("jsons", name, created, ".json")
 
-    def run_log(self, name: str, created: datetime) -> Path:
-        """The log every run keeps for its plot, asked for or not."""
-        return self._dated("runs", name, created, ".csv")
+    def run_log(self, name: str, created: datetime, ending: str = "") -> Path:
+        """The log every run keeps for its plot, asked for or not; ``ending`` for one of several passes."""
+        return self._dated("runs", name, created, f"{ending}.csv")
 
     def samples(self, name: str, created: datetime) -> Path:
         return self._dated("samples", name, created, "")

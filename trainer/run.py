@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from .check import check_for_run
-from .data.latents import Dataset, encode_samples
+from .data.latents import encode_samples
 from .data.pairs import Pair, open_pair
 from .data.scan import Scan, scan
-from .effect import STEPS as EFFECT_STEPS
-from .effect import report
 from .errors import MemoryShortError, NotBuiltError, OutputError, SettingsError, Stopped, UserError
 from .hosts.base import Host
-from .job import Control, Detail, Done, Event, Failed, Job, Listener, Phase, Sample, Step, Warned
-from .log import CSVLog
-from .loop import Moments, train
+from .job import Control, Detail, Done, Failed, Job, Listener, Phase, Warned
 from .models.base import Bundle
 from .models.hashes import Hashing
-from .models.placement import place, text_to
-from .models.sample import Request, sample
-from .modes.base import Pass, Pictures, Scene
+from .models.placement import place
+from .modes.base import Pictures
 from .modes.registry import mode_of
-from .networks.base import Network, build
 from .networks.metadata import Origin
-from .networks.naming import text_targets, unet_targets
 from .networks.registry import builder
-from .noise import VELOCITY, NoiseSchedule, mixed_seed
+from .noise import VELOCITY
 from .optim import optimizers, schedules
+from .passes import Passes
 from .paths import write_whole
-from .precision import Precision, choose_precision
-from .saving import Saver, output_path
+from .precision import choose_precision
+from .saving import output_path
 from .schema import dump
-
-_NETWORK_STREAM = 1 << 32  # no step has this number
 
 
 def check(job: Job, host: Host) -> str:
@@ -134,12 +124,9 @@ class _Run:
         captions = scanned.all_captions() if scanned else []
         trains_text = mode.trains_text_encoder(settings, captions)
         self._detail(f"{bundle.name}: {bundle.family.label}, {bundle.prediction_type}, computed in {precision.base}")
-        origin = Origin(bundle, precision.base, mode.usage(settings, captions), trains_text, scanned)
-        saver = Saver(self.job, host.folders, origin, hashing, precision.saved, self.emit)
-        done = Done(None, 0, stopped=False)
-        for training in mode.passes(settings):
-            done = self._train(training, saver, precision, data)
-        return done
+        origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scanned)
+        passes = Passes(self.job, host, self.control, self.emit, origin, hashing, precision, data)
+        return passes.run(mode.passes(settings))
 
     def _look(self, pictures: Pictures) -> Scan | Pair | None:
         """Look at every picture before the model is loaded; what is wrong with one of a folder is told, not fatal."""
@@ -174,112 +161,9 @@ class _Run:
         self.control.check()
         self.emit(Phase(name, done, total))
 
-    def _train(self, training: Pass, saver: Saver, precision: Precision, data: Dataset | None) -> Done:
-        settings, device = self.job.settings, self.host.device
-        bundle, trains_text = saver.origin.bundle, saver.origin.trains_text_encoder
-        network = self._network(bundle, precision, trains_text)
-        schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type, device)
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        self._detail(f"{len(network)} modules, {parameters:,} parameters, on {device}, seed {settings.train_seed}")
-        logs = self._logs(bundle, groups=2 if trains_text else 1)
-        with network.attached(), logs, checkpointing(bundle, settings.use_gradient_checkpointing):
-            self.emit(Phase("encoding the prompts"))
-            training.prepare(Scene(settings, bundle, network, schedule, data, self._progress))
-            self.control.check()
-            if not trains_text:
-                text_to(bundle, "cpu")
-            self.emit(Phase("training", 0, settings.train_iterations))
-            steps = train(
-                training,
-                network,
-                settings,
-                device=device,
-                scale_loss=precision.scales_loss,
-                control=self.control,
-                emit=self._emit_and_log,
-                moments=Moments(
-                    lambda step: saver.on_the_way(network, step),
-                    lambda step: self._sample(network, bundle, step),
-                ),
-            )
-        return self._finish(network, saver, steps)
-
-    def _finish(self, network: Network, saver: Saver, steps: int) -> Done:
-        job, stopped = self.job, steps < self.job.settings.train_iterations
-        if stopped and (steps == 0 or not self.control.asked_to_save):
-            return Done(None, steps, stopped=True)
-        self.emit(Phase("saving"))
-        path = saver.finished(network, steps)
-        request = self._request(saver.origin.usage.prompt, EFFECT_STEPS) if job.settings.effect_strip else None
-        picture = self.host.folders.samples(job.name, job.created) / "effect.png"
-        report(path, saver.origin.bundle, request, picture, control=self.control, emit=self.emit)
-        return Done(path, steps, stopped=stopped)
-
-    def _request(self, prompt: str, steps: int = Request.steps) -> Request:
-        settings = self.job.settings
-        return Request(prompt, settings.sample_negative, settings.sample_seed, steps, size=settings.image_size)
-
-    def _network(self, bundle: Bundle, precision: Precision, trains_text: bool) -> Network:
-        settings = self.job.settings
-        targets = unet_targets(bundle.unet, settings.network_blocks, settings.network_element)
-        if trains_text:
-            targets = text_targets(bundle.text_encoders[0]) + targets
-        generator = torch.Generator().manual_seed(mixed_seed(settings.train_seed, _NETWORK_STREAM))
-        return build(targets, builder(settings, precision.network, self.host.device), generator)
-
-    def _sample(self, network: Network, bundle: Bundle, step: int) -> None:
-        """Pictures at every sample strength; a failure here is told and never ends the run.
-
-        The strength is left as it is: a pass sets its own before every forward pass it differentiates.
-        """
-        settings = self.job.settings
-        folder = self.host.folders.samples(self.job.name, self.job.created)
-        request = self._request(settings.sample_prompt)
-        try:
-            text_to(bundle, self.host.device)
-            for strength in settings.sample_strengths:
-                network.strength = strength
-                (picture,) = sample(bundle, [request], check=self.control.check)
-                path = folder / f"{step:06d}_{strength:+g}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                picture.save(path)
-                self.emit(Sample(step, path))
-        except Stopped:  # the loop sees it, too, and ends as it was asked to
-            return
-        except (RuntimeError, OSError) as error:
-            self.emit(Warned(f"No sample picture at step {step}: {error}"))
-        finally:
-            if not network.parameters_of("text"):
-                text_to(bundle, "cpu")
-
     def _save_settings(self) -> None:
         path = self.host.folders.settings(self.job.name, self.job.created)
         write_whole(path, [dump(self.job.settings).encode()])
-
-    def _emit_and_log(self, event: Event) -> None:
-        if isinstance(event, Step):
-            rates = ", ".join(f"{rate:.3g}" for rate in event.rates)
-            self._detail(f"step {event.number}: loss {event.loss:.5f}, learning rate {rates}")
-        for log in list(self._open_logs):
-            try:
-                log(event)
-            except OSError as error:
-                self._open_logs.remove(log)
-                self.emit(Warned(f"{log.path}: the log ends here, it cannot be written any more ({error.strerror})."))
-        self.emit(event)
-
-    @contextmanager
-    def _logs(self, bundle: Bundle, groups: int) -> Iterator[None]:
-        folders, settings = self.host.folders, self.job.settings
-        paths = [folders.run_log(self.job.name, self.job.created)]
-        if settings.logging_save_csv:
-            paths.append(folders.log(self.job.name, self.job.created))
-        self._open_logs = [CSVLog(path, settings, bundle.family.name, groups) for path in paths]
-        try:
-            yield
-        finally:
-            for log in self._open_logs:
-                log.close()
 
 
 def _explained(error: Exception) -> UserError:
@@ -295,23 +179,3 @@ def _explained(error: Exception) -> UserError:
 
 def _base_dtypes(bundle: Bundle) -> set[torch.dtype]:
     return {dtype for part, dtype in bundle.dtypes.items() if part != "vae"}
-
-
-@contextmanager
-def checkpointing(bundle: Bundle, wanted: bool) -> Iterator[None]:
-    """Gradient checkpointing of the U-Net while the block lasts: memory for a second forward pass.
-
-    diffusers of the older hosts checkpoints only modules in training mode; the U-Net has no dropout, so that changes
-    nothing else. Text encoders are small beside it and are left alone.
-    """
-    if not wanted:
-        yield
-        return
-    unet: Any = bundle.unet
-    unet.train()
-    unet.enable_gradient_checkpointing()
-    try:
-        yield
-    finally:
-        unet.disable_gradient_checkpointing()
-        unet.eval()

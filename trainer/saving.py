@@ -31,6 +31,7 @@ class Saver:
     """Saves one network.
 
     Attributes:
+        ending: behind the name of its files, for one of several passes.
         dtype: the precision of the file.
         hashing: the checkpoint's hashes, which may still be on their way.
     """
@@ -41,11 +42,12 @@ class Saver:
     hashing: Hashing
     dtype: torch.dtype
     emit: Listener
+    ending: str = ""
 
     def on_the_way(self, network: Network, step: int) -> None:
         """Save after a step; where that fails it is told, for the run is worth more than one file on its way."""
         tensors = self._tensors(network, step)
-        path = self._free(output_path(self.job, self.folders, step))
+        path = self._free(output_path(self.job, self.folders, step, self.ending))
         try:
             written = self._save(path, tensors, self._described(path, step))
         except OutputError as error:
@@ -61,7 +63,7 @@ class Saver:
             OutputError: there is no place at all to save it.
         """
         tensors = self._tensors(network, step)
-        path = self._free(output_path(self.job, self.folders))
+        path = self._free(output_path(self.job, self.folders, ending=self.ending))
         described = self._described(path, step)
         if self.hashing.problem:
             self.emit(Warned(f"{self.hashing.problem}, so the LoRA names it without one."))
@@ -71,13 +73,13 @@ class Saver:
             written = self._rescue(path.name, tensors, described, error)
         self.emit(Saved(written, step))
         try:
-            write_card(written, self.job, self.origin)
+            write_card(written, self.origin)
         except OutputError as error:
             self.emit(Warned(f"The LoRA has no card for the WebUI beside it. {error}"))
         return written
 
     def _tensors(self, network: Network, step: int) -> dict[str, Tensor]:
-        named = network.tensors(factor=self.job.settings.network_strength)
+        named = network.tensors(factor=self.origin.settings.network_strength)
         tensors = {name: tensor.to("cpu", self.dtype) for name, tensor in named.items()}
         broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
         if broken:

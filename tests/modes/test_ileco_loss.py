@@ -23,7 +23,7 @@ from trainer.networks.base import Network, build
 from trainer.networks.lora import lora_builder
 from trainer.networks.naming import text_targets, unet_targets
 from trainer.noise import Draw, NoiseSchedule
-from trainer.run import checkpointing
+from trainer.passes import checkpointing
 from trainer.settings import BLOCKS, Settings
 
 CPU = torch.device("cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -68,12 +69,42 @@ class StepLoss:
     names: tuple[str, ...] = ()
 
 
-class Pass(Protocol):
-    """One training pass of a mode: a network of its own, a loop, a file."""
+@dataclass(frozen=True)
+class Plan:
+    """How a pass is run; the default is that of a mode's only one.
 
+    Attributes:
+        settings: of its own; None: the job's.
+        name: what the phases call it.
+        ending: behind the name of its files and its log.
+        saved: whether its network is saved. If not, it only serves the passes after it.
+        loaded: a LoRA file, by path or by name, that stands in for what would be trained; empty: it is trained.
+        stream: sets its random numbers apart from those of the other passes.
+        usage: how its LoRA is used; None: as the mode says.
+    """
+
+    settings: Settings | None = None
+    name: str = ""
+    ending: str = ""
+    saved: bool = True
+    loaded: str = ""
+    stream: int = 0
+    usage: Usage | None = None
+
+
+class Pass(ABC):
+    """One training pass of a mode: a network of its own, a loop, a file.
+
+    The networks of the passes before it are attached, frozen and at strength 1.
+    """
+
+    plan: Plan = Plan()
+
+    @abstractmethod
     def prepare(self, scene: Scene) -> None:
         """Compute what all steps share, conditionings above all; the network is attached."""
 
+    @abstractmethod
     def loss(self, draw: Draw) -> StepLoss:
         """The loss of one step.
 

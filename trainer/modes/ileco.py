@@ -42,7 +42,7 @@ class ILECO:
         return Usage(settings.original_prompt, meaning=f'"{settings.original_prompt.strip()}" {becomes}')
 
 
-class ConceptPass:
+class ConceptPass(Pass):
     """``loss(e(x, t, c_original; 1), e(x, t, c_target; 0))`` with ``x ~ N(0, 1)``."""
 
     def __init__(self, *, trains_text_encoder: bool) -> None:

@@ -33,7 +33,7 @@ class LoRA:
         return Usage(trigger or next(iter(captions), ""), trigger, meaning)
 
 
-class CaptionPass:
+class CaptionPass(Pass):
     """``loss(e(x_t(z), t, c; 1), n)``, or against the velocity where the model predicts that."""
 
     def __init__(self, *, trains_text_encoder: bool) -> None:

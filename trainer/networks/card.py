@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..job import Job
 from ..paths import write_unless_there
 from .metadata import Origin, description, one_line
 
 
-def write_card(lora: Path, job: Job, origin: Origin) -> bool:
+def write_card(lora: Path, origin: Origin) -> bool:
     """Write the card of ``lora`` unless it has one.
 
     Returns:
@@ -22,17 +21,17 @@ def write_card(lora: Path, job: Job, origin: Origin) -> bool:
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.
     """
-    text = json.dumps(card(job, origin), ensure_ascii=False, indent=4) + "\n"
+    text = json.dumps(card(origin), ensure_ascii=False, indent=4) + "\n"
     return write_unless_there(lora.with_suffix(".json"), [text.encode()])
 
 
-def card(job: Job, origin: Origin) -> dict[str, object]:
+def card(origin: Origin) -> dict[str, object]:
     """What the WebUI's card editor reads."""
-    settings = job.settings
+    settings = origin.settings
     rank = f"rank {settings.network_rank}, alpha {settings.network_alpha:g}"
     rate = f"learning rate {settings.train_learning_rate:g}"
     return {
-        "description": one_line(description(settings, origin)),
+        "description": one_line(description(origin)),
         "sd version": origin.bundle.family.name,
         "activation text": one_line(origin.usage.trigger),
         "preferred weight": 1.0,

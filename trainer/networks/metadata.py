@@ -50,11 +50,13 @@ class Origin:
     """What a run knows beyond its job: the model, the pictures, the mode's own words.
 
     Attributes:
+        settings: what the pass that made the network was run with.
         base_dtype: the precision the model was computed in.
         trains_text_encoder: whether the text encoder has adapters.
         scan: the pictures, for modes that need them.
     """
 
+    settings: Settings
     bundle: Bundle
     base_dtype: torch.dtype
     usage: Usage
@@ -65,7 +67,7 @@ class Origin:
 def metadata(job: Job, origin: Origin, hashes: Hashes | None, path: Path, steps: int) -> dict[str, str]:
     """All of it for the file at ``path``, trained for ``steps``; values are text, as safetensors has them."""
     texts = {
-        **_training(job.settings, origin, steps),
+        **_training(origin, steps),
         **_model(origin, hashes),
         **_modelspec(job, origin, path.stem),
         "ss_session_id": job.id,
@@ -74,7 +76,7 @@ def metadata(job: Job, origin: Origin, hashes: Hashes | None, path: Path, steps:
     if not path.stem.startswith("{"):  # such a name would be read as JSON; without the key hosts take the file's name
         texts["ss_output_name"] = path.stem
     objects = {
-        **_objects(job.settings, origin.scan),
+        **_objects(origin.settings, origin.scan),
         "trainyard_settings": to_json(publishable(job.settings)),
     }
     return {key: plain(value) for key, value in texts.items()} | {key: _json(value) for key, value in objects.items()}
@@ -103,7 +105,8 @@ def strength_of_training(settings: Settings) -> float:
 # ---- what was done --------------------------------------------------------------------------------------------------
 
 
-def _training(settings: Settings, origin: Origin, steps: int) -> dict[str, str]:
+def _training(origin: Origin, steps: int) -> dict[str, str]:
+    settings = origin.settings
     height, width = settings.image_size
     rate = settings.train_learning_rate
     text_rate = settings.train_textencoder_learning_rate
@@ -217,14 +220,14 @@ def tag_frequency(pictures: Iterable[Sample]) -> dict[str, dict[str, int]]:
 
 
 def _modelspec(job: Job, origin: Origin, title: str) -> dict[str, str]:
-    settings, bundle, usage = job.settings, origin.bundle, origin.usage
+    settings, bundle, usage = origin.settings, origin.bundle, origin.usage
     height, width = settings.image_size
     found = {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": f"{bundle.family.architecture}/lora",
         "modelspec.implementation": bundle.family.implementation,
         "modelspec.title": title,
-        "modelspec.description": description(settings, origin),
+        "modelspec.description": description(origin),
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.date": job.created.astimezone(timezone.utc).isoformat(timespec="seconds"),
         "modelspec.prediction_type": "epsilon" if bundle.prediction_type == "epsilon" else "v",
@@ -242,7 +245,7 @@ def usage_hint(settings: Settings, usage: Usage) -> str:
     return f"strength {strength_of_training(settings):g}: {usage.meaning}"
 
 
-def description(settings: Settings, origin: Origin) -> str:
+def description(origin: Origin) -> str:
     """One sentence or two on what the file is."""
-    means = f" At {usage_hint(settings, origin.usage)}." if origin.usage.meaning else ""
-    return f"{settings.mode} on {origin.bundle.name}, trained with Trainyard.{means}"
+    means = f" At {usage_hint(origin.settings, origin.usage)}." if origin.usage.meaning else ""
+    return f"{origin.settings.mode} on {origin.bundle.name}, trained with Trainyard.{means}"

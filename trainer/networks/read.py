@@ -13,6 +13,8 @@ from .file import read
 from .lora import lora_from_tensors, lora_norm
 from .naming import block_of, text_targets, unet_targets
 
+_ENDING = ".safetensors"
+
 
 def block_norms(path: Path) -> dict[str, float]:
     """The norm of each block's update in a LoRA file, in the model's order; empty if it is of another kind.
@@ -28,6 +30,19 @@ def block_norms(path: Path) -> dict[str, float]:
             return {}
         squares[block] = squares.get(block, 0.0) + norm * norm
     return {block: math.sqrt(squares[block]) for block in BLOCKS if block in squares}
+
+
+def find_lora(name: str, folder: Path) -> Path:
+    """The LoRA file called ``name``: a path, or what lies in the LoRA folder, with or without its ending.
+
+    Raises:
+        NetworkError: there is none.
+    """
+    given = Path(name).expanduser()
+    for candidate in (given, folder / name, folder / f"{name}{_ENDING}"):
+        if candidate.is_file():
+            return candidate
+    raise NetworkError("there is no such LoRA file", where=name, do=f"Give its full path, or put it into {folder}")
 
 
 def network_from_file(path: Path, bundle: Bundle) -> Network:
