@@ -75,19 +75,18 @@ def test_a_lora_trains_again_to_the_same_file(model: str, folders: list[str], tm
 
 def test_dry_run_says_everything_and_writes_nothing(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
     assert train("iLECO", "--model", model, *WORDS, "--dry-run", *folders) == 0
-    out = capsys.readouterr().out
-    settings = json.loads(out[: out.rindex("}") + 1])
+    said = capsys.readouterr()
+    settings = json.loads(said.out)
     assert settings["network_rank"] == 4
     assert settings["original prompt"] == "red"
-    assert "Would train iLECO on small.safetensors (an SD1 checkpoint)" in out
+    assert "Would train iLECO on small.safetensors (an SD1 checkpoint)" in said.err
     assert sorted(path.name for path in tmp_path.iterdir()) == []
 
 
 def test_later_settings_win(model: str, folders: list[str], capsys) -> None:
     arguments = ["iLECO", "--model", model, *WORDS, "--set", "network_rank=7", "--set", "network_alpha=3", "--dry-run"]
     assert train(*arguments, "--network-rank", "9", *folders) == 0
-    out = capsys.readouterr().out
-    settings = json.loads(out[: out.rindex("}") + 1])
+    settings = json.loads(capsys.readouterr().out)
     assert (settings["network_rank"], settings["network_alpha"]) == (9, 3)
 
 
@@ -154,6 +153,16 @@ def test_info(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
     rows = json.loads(capsys.readouterr().out)
     assert rows["is"].startswith("a LoRA (192 modules")
     assert rows["ss_output_name"] == "i"
+    assert main(["info", str(tmp_path / "löras" / "i.safetensors")]) == 0
+    short = capsys.readouterr().out
+    assert "\ntrained on: small.safetensors\n" in short
+    assert "\nrank: 4\n" in short
+    assert "trainyard_settings" not in short
+    assert main(["info", str(tmp_path / "löras" / "i.safetensors"), "--all"]) == 0
+    long = capsys.readouterr().out
+    more = int(short.splitlines()[-1].split()[2])
+    assert len(long.splitlines()) == len(short.splitlines()) - 1 + more
+    assert "\ntrainyard_settings: " in long
     (tmp_path / "text.safetensors").write_text("hello, this is no model at all")
     assert main(["info", str(tmp_path / "text.safetensors")]) == 2
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .errors import OutputError, UserError
 from .filenames import name_problem
+from .models.header import read_header
 from .paths import write_whole
 from .publish import at_home
 from .schema import Parsed, dump, parse
@@ -21,7 +22,6 @@ LORA_SETTINGS_KEY = "trainyard_settings"
 _ENDING = ".json"
 _LORA_ENDING = ".safetensors"
 _MOST_BYTES = 4 * 2**20  # settings take some kilobytes; a checkpoint given by mistake must not be read whole
-_MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors format
 
 
 def list_presets(folders: Iterable[Path]) -> list[str]:
@@ -108,13 +108,11 @@ def load_from_lora(path: Path) -> Parsed:
     """The settings a LoRA was trained with, from its own header; the tensors are not read.
 
     Raises:
-        UserError: the file is no safetensors file, or holds no settings of ours.
+        UserError: the file is no model file, or holds no settings of ours.
         SettingsError: it holds settings that are wrong; all of them are named.
     """
-    header = _object(_header_text(path), str(path))
-    metadata = header.get("__metadata__")
-    text = metadata.get(LORA_SETTINGS_KEY) if isinstance(metadata, Mapping) else None
-    if not isinstance(text, str):
+    text = read_header(path).metadata.get(LORA_SETTINGS_KEY)
+    if text is None:
         raise UserError(
             "holds no settings; it was not trained with Trainyard",
             where=str(path),
@@ -123,21 +121,6 @@ def load_from_lora(path: Path) -> Parsed:
     # That it was allowed to replace a file once is no leave to replace this one.
     parsed = parse({**_object(text, f"{path}, {LORA_SETTINGS_KEY}"), "save_overwrite": False})
     return replace(parsed, settings=at_home(parsed.settings))
-
-
-def _header_text(path: Path) -> str:
-    broken = UserError("is not a whole safetensors file", where=str(path), do="Choose another, or copy it once more")
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= min(_MOST_HEADER_BYTES, size - 8):
-                raise broken
-            return file.read(length).decode("utf-8")
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except UnicodeDecodeError as error:
-        raise broken from error
 
 
 def _unreadable(path: Path, error: OSError) -> UserError:

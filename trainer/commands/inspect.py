@@ -14,12 +14,36 @@ from ..errors import UserError
 from ..schema import describe
 from .options import add_folders, folders_of
 
+# What of a file's metadata its user asks first, under plain words.
+_TELLING = {
+    "modelspec.title": "title",
+    "modelspec.description": "what it is",
+    "modelspec.trigger_phrase": "trigger words",
+    "modelspec.usage_hint": "use",
+    "ss_sd_model_name": "trained on",
+    "ss_base_model_version": "made for",
+    "ss_network_module": "network",
+    "ss_network_dim": "rank",
+    "ss_network_alpha": "alpha",
+    "ss_steps": "steps",
+    "ss_learning_rate": "learning rate",
+    "ss_optimizer": "optimizer",
+    "ss_lr_scheduler": "schedule",
+    "ss_seed": "seed",
+    "ss_resolution": "resolution",
+    "ss_num_train_images": "pictures",
+    "modelspec.date": "date",
+}
+
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     info = commands.add_parser(
         "info", help="say what a file is", description="Say what a model or LoRA file is, and what it says of itself."
     )
     info.add_argument("file", type=Path, metavar="FILE")
+    info.add_argument(
+        "--all", action="store_true", help="everything the file says of itself, not only what matters most"
+    )
     info.add_argument("--json", action="store_true")
     info.set_defaults(command=_info)
 
@@ -37,12 +61,15 @@ def _info(options: argparse.Namespace) -> int:
     rows: dict[str, Any] = {"file": str(options.file), "is": kind.label, "tensors": len(kind.tensors)}
     if kind.kind is Kind.LORA and options.file.suffix == ".safetensors":
         rows.update(_norms(options.file))
-    rows.update(sorted(kind.metadata.items()))
     if options.json:
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        print(json.dumps({**rows, **dict(sorted(kind.metadata.items()))}, ensure_ascii=False, indent=2))
         return 0
+    chosen = kind.metadata if options.all else {key: kind.metadata[key] for key in _TELLING if key in kind.metadata}
+    rows.update((_TELLING.get(key, key), value) for key, value in chosen.items())
     for key, value in rows.items():
         print(f"{key}: {_shortened(_shown(value))}")
+    if len(chosen) < len(kind.metadata):
+        print(f"… and {len(kind.metadata) - len(chosen)} entries more: --all")
     return 0
 
 

@@ -106,9 +106,9 @@ def _train(options: argparse.Namespace) -> int:
     job = Job.create(settings)
     if options.dry_run:
         model = check(job, host)
-        print(dump(job.settings))
-        print(f"Would train {settings.mode} on {model} with {host.device}, {settings.train_iterations} steps,")
-        print(f"and save {output_path(job, host.folders)}")
+        print(dump(job.settings))  # alone on the standard output: a settings file as it stands
+        what = f"Would train {settings.mode} on {model} with {host.device}, {settings.train_iterations} steps,"
+        print(f"{what}\nand save {output_path(job, host.folders)}", file=sys.stderr)
         return 0
     control = Control()
     interrupt = Interrupt(control)
