@@ -156,7 +156,7 @@ def test_info(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
     assert main(["info", str(tmp_path / "löras" / "i.safetensors")]) == 0
     short = capsys.readouterr().out
     assert "\ntrained on: small.safetensors\n" in short
-    assert "\nrank: 4\n" in short
+    assert "\nrank: 2\n" in short
     assert "trainyard_settings" not in short
     assert main(["info", str(tmp_path / "löras" / "i.safetensors"), "--all"]) == 0
     long = capsys.readouterr().out
