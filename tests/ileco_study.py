@@ -1,32 +1,17 @@
 """What iLECO does to pictures, counted by the judge on the embedded checkpoint.
 
-Trains from the command line and samples with the product's own sampler. As a program it prints the table that
-``docs/ileco.md`` holds: ``PYTHONPATH=.:tests python -m ileco_study``, with one torch thread.
+As a program it prints the table that ``docs/ileco.md`` holds: ``PYTHONPATH=.:tests python -m ileco_study``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import tempfile
-import time
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-import torch
-
-from toy.judge import Verdict, judge
+from study import SEEDS, Studio, print_table, train_lora
 from toy.world import BACKGROUNDS, COLOURS, SHAPES, SIZES
-from trainer.cli import main
-from trainer.models.base import Bundle
-from trainer.models.placement import place_for_pictures
-from trainer.models.registry import load_bundle
-from trainer.models.sample import Request, sample
-from trainer.networks.read import network_from_file
 
-CHECKPOINT = Path(__file__).parent / "toy" / "toy-sd1.safetensors"
-SEEDS = (0, 1, 2)
 GOOD = {
     "network_rank": "16", "network_alpha": "32", "network_element": "CrossAttention", "train_iterations": "400",
     "train_batch_size": "2", "train_learning_rate": "2e-3", "train_loss_function": "L1", "save_precision": "fp32",
@@ -53,7 +38,8 @@ class Case:
 
 def pair(colour: str, target: str, other: str, *, preset: bool = False) -> Case:
     changes = () if preset else tuple(GOOD.items())
-    return Case(f"{colour} → {target}", colour, target, other, colour, target, changes)
+    name = f"{colour} → {target}" + (", shipped preset" if preset else "")
+    return Case(name, colour, target, other, colour, target, changes)
 
 
 CASES = (pair("blue", "yellow", "red"), pair("red", "blue", "green"))
@@ -62,19 +48,12 @@ ERASED = Case("red erased", "red", "", "green", "red", "", tuple(GOOD.items()))
 
 
 def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
-    """Train one case from the command line; the LoRA and the seconds it took."""
-    name = f"{case.original_prompt}-{case.target_prompt or 'erased'}-{len(case.changes)}-{seed}".replace(" ", "_")
-    arguments = [
-        "train", "iLECO", "--model", str(CHECKPOINT), "--image-size", "64", "--train-seed", str(seed),
-        "--original-prompt", case.original_prompt, "--target-prompt", case.target_prompt, "--save-lora-name", name,
-        "--data-dir", str(folder), "--device", "cpu", "--effect-strip", "false",
-    ]  # fmt: skip
-    for key, value in case.changes:
-        arguments += ["--set", f"{key}={value}"]
-    start = time.perf_counter()
-    with contextlib.redirect_stdout(sys.stderr):  # the table has the standard output to itself
-        assert main(arguments) == 0
-    return folder / "loras" / f"{name}.safetensors", time.perf_counter() - start
+    """Train one case; the LoRA and the seconds it took."""
+    settings = {
+        "image_size": "64", "original_prompt": case.original_prompt, "target_prompt": case.target_prompt,
+        **dict(case.changes),
+    }  # fmt: skip
+    return train_lora("iLECO", settings, case.name, seed, folder)
 
 
 def prompts(*colours: str) -> list[str]:
@@ -99,29 +78,6 @@ def others(case: Case) -> tuple[str, ...]:
 def shapes() -> list[str]:
     """The shapes that :func:`prompts` ask for, in the same order."""
     return [shape for _, shape, _ in product(SIZES, SHAPES, BACKGROUNDS)]
-
-
-class Studio:
-    """The embedded checkpoint, ready to draw with a LoRA or without."""
-
-    def __init__(self) -> None:
-        self.bundle: Bundle = load_bundle(CHECKPOINT)
-        place_for_pictures(self.bundle, torch.device("cpu"))
-
-    def verdicts(
-        self, prompts: list[str], lora: Path | None = None, strength: float = 1.0, first_seed: int = 0
-    ) -> list[Verdict]:
-        """What the judge sees in one picture a prompt, 10 steps, guidance 4."""
-        requests = [
-            Request(prompt, seed=first_seed + number, steps=10, cfg=4.0, size=(64, 64))
-            for number, prompt in enumerate(prompts)
-        ]
-        if lora is None:
-            return [judge(picture) for picture in sample(self.bundle, requests)]
-        network = network_from_file(lora, self.bundle)
-        network.strength = strength
-        with network.attached():
-            return [judge(picture) for picture in sample(self.bundle, requests)]
 
 
 @dataclass
@@ -202,17 +158,16 @@ def table(folder: Path) -> str:
     """The table of ``docs/ileco.md``."""
     studio = Studio()
     lines = [
-        "| case | settings | became the target | original left | another kept | all others | shape kept | seconds |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| case | became the target | original left | another kept | all others | shape kept | seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for case in CASES + PRESET_CASES:
         base, counts = Counts(), study(studio, case, folder)
         for seed in SEEDS:
             base.add(measure(studio, case, None, seed))
-        named = "as below" if case.changes else "shipped preset"
         of = counts.of
         lines.append(
-            f"| {case.name} | {named} | {counts.became}/{of} | {counts.remained}/{of} | {case.other} "
+            f"| {case.name} | {counts.became}/{of} | {counts.remained}/{of} | {case.other} "
             f"{counts.kept}/{of} (base {base.kept}) | {counts.rest}/{of} (base {base.rest}) | "
             f"{counts.shapes}/{2 * of} (base {base.shapes}) | {counts.seconds / len(SEEDS):.0f} |"
         )
@@ -231,6 +186,4 @@ def table(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as scratch:
-        print(table(Path(scratch)))
+    print_table(table)

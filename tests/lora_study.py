@@ -1,30 +1,22 @@
 """What LoRA learns from eight captioned pictures, counted on the embedded checkpoint.
 
 Two things the model has never seen, a pink diamond and a teal bar, get words it has never seen. As a program it
-prints the table that ``docs/lora.md`` holds: ``PYTHONPATH=.:tests python -m lora_study``, with one torch thread.
+prints the table that ``docs/lora.md`` holds: ``PYTHONPATH=.:tests python -m lora_study``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from ileco_study import CHECKPOINT, SEEDS, Studio
+from study import SEEDS, Studio, print_table, train_lora
 from toy.judge import _background, _separate, judge
 from toy.world import BACKGROUNDS, COLOURS, PLACES, SHAPES, SIDE, SIZES, coverage, paint
-from trainer.cli import main
-from trainer.models.sample import Request, sample
-from trainer.networks.read import network_from_file
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,6 @@ class Case:
 COMMON = {
     "network_rank": "16", "network_alpha": "16", "train_batch_size": "4", "train_learning_rate": "1e-3",
     "image_size": "64", "image_min_length": "64", "image_buckets_step": "64", "save_precision": "fp32",
-    "effect_strip": "false",
 }  # fmt: skip
 NO_TEXT = ",".join(["M00", *(f"IN{n:02}" for n in range(12)), *(f"OUT{n:02}" for n in range(12))])
 ONE = Case(
@@ -111,32 +102,11 @@ TWO = Case("two things, with the text encoder", (ZORP, QUAX), tuple({**COMMON, "
 
 
 def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
-    """Train one case from the command line; the LoRA and the seconds it took."""
-    data = folder / "pictures"
+    """Train one case; the LoRA and the seconds it took."""
+    data = folder / "-".join(thing.word for thing in case.things)
     for thing in case.things:
         write_pictures(data / thing.word, thing)
-    name = f"{'-'.join(thing.word for thing in case.things)}-{seed}"
-    arguments = [
-        "train", "LoRA", "--model", str(CHECKPOINT), "--train-seed", str(seed), "--save-lora-name", name,
-        "--lora-data-directory", str(data), "--data-dir", str(folder), "--device", "cpu",
-    ]  # fmt: skip
-    for key, value in case.changes:
-        arguments += ["--set", f"{key}={value}"]
-    start = time.perf_counter()
-    with contextlib.redirect_stdout(sys.stderr):  # the table has the standard output to itself
-        assert main(arguments) == 0
-    return folder / "loras" / f"{name}.safetensors", time.perf_counter() - start
-
-
-def pictures(studio: Studio, prompts: Sequence[str], lora: Path | None, first_seed: int) -> list[Image.Image]:
-    requests = [
-        Request(prompt, seed=first_seed + number, steps=16, cfg=2.0, size=(SIDE, SIDE))
-        for number, prompt in enumerate(prompts)
-    ]
-    if lora is None:
-        return sample(studio.bundle, requests)
-    with network_from_file(lora, studio.bundle).attached():
-        return sample(studio.bundle, requests)
+    return train_lora("LoRA", {"lora_data_directory": str(data), **dict(case.changes)}, case.name, seed, folder)
 
 
 def prompts_of(word: str) -> list[str]:
@@ -174,14 +144,15 @@ def study(studio: Studio, case: Case, folder: Path, seeds: Sequence[int] = SEEDS
         lora, seconds = train(case, seed, folder) if trained else (None, 0.0)
         counts.seconds += seconds
         for thing in case.things:
-            made = pictures(studio, prompts_of(thing.word), lora, 100 * seed)
+            made = studio.pictures(prompts_of(thing.word), lora, first_seed=100 * seed, steps=16, cfg=2.0)
             counts.of += len(made)
             counts.own += sum(shows(picture, thing) for picture in made)
             rivals = [rival for rival in case.things if rival is not thing]
             counts.other += sum(any(shows(picture, rival) for rival in rivals) for picture in made)
         scenes = plain_scenes()
         asked = [f"a large {colour} {shape} on a {background} background" for colour, shape, background in scenes]
-        for verdict, scene in zip(map(judge, pictures(studio, asked, lora, 100 * seed)), scenes, strict=True):
+        plain = studio.pictures(asked, lora, first_seed=100 * seed, steps=16, cfg=2.0)
+        for verdict, scene in zip(map(judge, plain), scenes, strict=True):
             counts.colour += verdict.colour == scene[0]
             counts.shape += verdict.shape == scene[1]
             counts.background += verdict.background == scene[2]
@@ -207,6 +178,4 @@ def table(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as scratch:
-        print(table(Path(scratch)))
+    print_table(table)

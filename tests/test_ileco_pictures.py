@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ileco_study import CASES, ERASED, SEEDS, Case, Studio, measure, prompts, study, study_erasing, train
+from ileco_study import CASES, ERASED, Case, measure, prompts, study, study_erasing, train
+from study import SEEDS, Studio
 from trainer.models.sample import Request, sample
 from trainer.networks.read import network_from_file
 

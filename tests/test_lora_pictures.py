@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ileco_study import SEEDS, Studio
 from lora_study import ONE, TWO, Case, Counts, study
+from study import SEEDS, Studio
 
 SEED_SETS = [SEEDS[:1], pytest.param(SEEDS, marks=pytest.mark.slow)]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from checkpoints import sd1_tensors, write_safetensors
-from ileco_study import CHECKPOINT
+from study import CHECKPOINT
 from trainer import run as run_module
 from trainer.errors import NotBuiltError, UserError
 from trainer.hosts.standalone import Standalone
