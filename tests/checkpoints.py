@@ -1,4 +1,4 @@
-"""Small random checkpoints in SD1's layout, written on the fly.
+"""Small random checkpoints in the layouts of SD1, SD2 and SDXL, written on the fly.
 
 The names and shapes are those of the original LDM code, spelled out here by hand: nothing of diffusers or of Trainyard
 makes them, so a test that reads them back proves something.
@@ -18,13 +18,27 @@ from torch import Tensor
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 TEXT = "cond_stage_model.transformer.text_model."
+OPEN_CLIP = "cond_stage_model.model."
+CLIP_L = "conditioner.embedders.0.transformer.text_model."
+CLIP_G = "conditioner.embedders.1.model."
+GROUPS = {"trainyard_config": json.dumps({"unet_norm_groups": 8, "vae_norm_groups": 8})}
+"""Metadata of a small checkpoint: groups of normalisation that its few channels can be divided into."""
+FAMILIES = ("SD1", "SD2", "SD2-v", "SDXL", "SDXL-v")
+"""What :func:`small_checkpoint` makes; ``-v`` predicts the velocity, and SDXL's has no signal left at the end."""
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths and depths of a checkpoint; the default is small, :data:`FULL` is SD1.5."""
+    """Widths and depths of a checkpoint; the default is a small SD1, :data:`FULL` is SD1.5.
+
+    Attributes:
+        depth: transformer blocks in each attention of a level; None is one everywhere but in the last level.
+        linear: the transformers' projections are linears, as from SD2 on, rather than convolutions.
+        text_width: of the first text encoder; 0 is ``context``.
+        open_clip: width, layers and inner width of SDXL's second text encoder; zeros for none.
+    """
 
     unet: tuple[int, ...] = (32, 64, 64, 64)
     unet_layers: int = 2
@@ -35,9 +49,27 @@ class Sizes:
     text_inner: int = 128
     vocabulary: int = 49408
     in_channels: int = 4
+    depth: tuple[int, ...] | None = None
+    linear: bool = False
+    text_width: int = 0
+    open_clip: tuple[int, int, int] = (0, 0, 0)
+
+    def depth_of(self, level: int) -> int:
+        if self.depth is None:
+            return int(level < len(self.unet) - 1)
+        return self.depth[level]
 
 
 FULL = Sizes((320, 640, 1280, 1280), 2, 768, (128, 256, 512, 512), 2, 12, 3072)
+FULL_SD2 = Sizes((320, 640, 1280, 1280), 2, 1024, (128, 256, 512, 512), 2, 24, 4096, linear=True)
+FULL_SDXL = Sizes(
+    (320, 640, 1280), 2, 2048, (128, 256, 512, 512), 2, 12, 3072,
+    depth=(0, 2, 10), linear=True, text_width=768, open_clip=(1280, 32, 5120),
+)  # fmt: skip
+SD2 = Sizes(text_layers=3, linear=True)
+SDXL = Sizes(
+    (32, 64, 64), context=128, depth=(0, 1, 2), linear=True, text_width=64, open_clip=(64, 3, 128)
+)  # fmt: skip
 
 
 def _weight_and_bias(name: str, *shape: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -55,36 +87,41 @@ def _residual(name: str, inputs: int, outputs: int, time: int) -> Iterator[tuple
         yield from _weight_and_bias(f"{name}.skip_connection", outputs, inputs, 1, 1)
 
 
-def _transformer(name: str, width: int, context: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _transformer(name: str, width: int, sizes: Sizes, depth: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    project = (width, width) if sizes.linear else (width, width, 1, 1)
     yield from _weight_and_bias(f"{name}.norm", width)
-    yield from _weight_and_bias(f"{name}.proj_in", width, width, 1, 1)
-    block = f"{name}.transformer_blocks.0"
-    for attention, source in (("attn1", width), ("attn2", context)):
-        yield f"{block}.{attention}.to_q.weight", (width, width)
-        yield f"{block}.{attention}.to_k.weight", (width, source)
-        yield f"{block}.{attention}.to_v.weight", (width, source)
-        yield from _weight_and_bias(f"{block}.{attention}.to_out.0", width, width)
-    yield from _weight_and_bias(f"{block}.ff.net.0.proj", 8 * width, width)
-    yield from _weight_and_bias(f"{block}.ff.net.2", width, 4 * width)
-    for norm in ("norm1", "norm2", "norm3"):
-        yield from _weight_and_bias(f"{block}.{norm}", width)
-    yield from _weight_and_bias(f"{name}.proj_out", width, width, 1, 1)
+    yield from _weight_and_bias(f"{name}.proj_in", *project)
+    for number in range(depth):
+        block = f"{name}.transformer_blocks.{number}"
+        for attention, source in (("attn1", width), ("attn2", sizes.context)):
+            yield f"{block}.{attention}.to_q.weight", (width, width)
+            yield f"{block}.{attention}.to_k.weight", (width, source)
+            yield f"{block}.{attention}.to_v.weight", (width, source)
+            yield from _weight_and_bias(f"{block}.{attention}.to_out.0", width, width)
+        yield from _weight_and_bias(f"{block}.ff.net.0.proj", 8 * width, width)
+        yield from _weight_and_bias(f"{block}.ff.net.2", width, 4 * width)
+        for norm in ("norm1", "norm2", "norm3"):
+            yield from _weight_and_bias(f"{block}.{norm}", width)
+    yield from _weight_and_bias(f"{name}.proj_out", *project)
 
 
 def unet_shapes(sizes: Sizes) -> Shapes:
-    """The U-Net's tensors, without prefix. Every level but the last attends, as in SD1."""
+    """The U-Net's tensors, without prefix."""
     widths, layers = sizes.unet, sizes.unet_layers
     time = 4 * widths[0]
     found: list[tuple[str, tuple[int, ...]]] = []
     found += _weight_and_bias("time_embed.0", time, widths[0])
     found += _weight_and_bias("time_embed.2", time, time)
+    if sizes.open_clip[0]:
+        found += _weight_and_bias("label_emb.0.0", time, 6 * 256 + sizes.open_clip[0])
+        found += _weight_and_bias("label_emb.0.2", time, time)
     found += _weight_and_bias("input_blocks.0.0", widths[0], sizes.in_channels, 3, 3)
     skips, number, current = [widths[0]], 1, widths[0]
     for level, width in enumerate(widths):
         for _ in range(layers):
             found += _residual(f"input_blocks.{number}.0", current, width, time)
-            if level < len(widths) - 1:
-                found += _transformer(f"input_blocks.{number}.1", width, sizes.context)
+            if depth := sizes.depth_of(level):
+                found += _transformer(f"input_blocks.{number}.1", width, sizes, depth)
             current, number = width, number + 1
             skips.append(current)
         if level < len(widths) - 1:
@@ -92,15 +129,15 @@ def unet_shapes(sizes: Sizes) -> Shapes:
             number += 1
             skips.append(current)
     found += _residual("middle_block.0", current, current, time)
-    found += _transformer("middle_block.1", current, sizes.context)
+    found += _transformer("middle_block.1", current, sizes, sizes.depth_of(len(widths) - 1) or 1)
     found += _residual("middle_block.2", current, current, time)
     number = 0
     for level, width in reversed(list(enumerate(widths))):
         for layer in range(layers + 1):
             found += _residual(f"output_blocks.{number}.0", current + skips.pop(), width, time)
             current, place = width, 1
-            if level < len(widths) - 1:
-                found += _transformer(f"output_blocks.{number}.1", width, sizes.context)
+            if depth := sizes.depth_of(level):
+                found += _transformer(f"output_blocks.{number}.1", width, sizes, depth)
                 place = 2
             if level and layer == layers:
                 found += _weight_and_bias(f"output_blocks.{number}.{place}.conv", width, width, 3, 3)
@@ -159,7 +196,7 @@ def vae_shapes(sizes: Sizes) -> Shapes:
 
 def text_shapes(sizes: Sizes) -> Shapes:
     """The CLIP text encoder's tensors, without the ``text_model.`` level and without ``position_ids``."""
-    width = sizes.context
+    width = sizes.text_width or sizes.context
     found: list[tuple[str, tuple[int, ...]]] = [
         ("embeddings.token_embedding.weight", (sizes.vocabulary, width)),
         ("embeddings.position_embedding.weight", (77, width)),
@@ -173,6 +210,26 @@ def text_shapes(sizes: Sizes) -> Shapes:
         found += _weight_and_bias(f"{name}.mlp.fc2", width, sizes.text_inner)
         found += _weight_and_bias(f"{name}.layer_norm2", width)
     found += _weight_and_bias("final_layer_norm", width)
+    return dict(found)
+
+
+def open_clip_shapes(width: int, layers: int, inner: int, vocabulary: int) -> Shapes:
+    """An OpenCLIP text encoder's tensors, without prefix."""
+    found: list[tuple[str, tuple[int, ...]]] = [
+        ("positional_embedding", (77, width)),
+        ("text_projection", (width, width)),
+        ("logit_scale", ()),
+        ("token_embedding.weight", (vocabulary, width)),
+    ]
+    for layer in range(layers):
+        name = f"transformer.resblocks.{layer}"
+        found += _weight_and_bias(f"{name}.ln_1", width)
+        found += [(f"{name}.attn.in_proj_weight", (3 * width, width)), (f"{name}.attn.in_proj_bias", (3 * width,))]
+        found += _weight_and_bias(f"{name}.attn.out_proj", width, width)
+        found += _weight_and_bias(f"{name}.ln_2", width)
+        found += _weight_and_bias(f"{name}.mlp.c_fc", inner, width)
+        found += _weight_and_bias(f"{name}.mlp.c_proj", width, inner)
+    found += _weight_and_bias("ln_final", width)
     return dict(found)
 
 
@@ -202,6 +259,61 @@ def sd1_tensors(sizes: Sizes = Sizes(), seed: int = 0, dtype: torch.dtype = torc
     tensors = {name: tensor.to(dtype) for name, tensor in random_tensors(shapes, seed).items()}
     tensors[TEXT + "embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
     return tensors
+
+
+def sd2_tensors(
+    sizes: Sizes = SD2, seed: int = 0, dtype: torch.dtype = torch.float32, *, velocity: bool = False
+) -> dict[str, Tensor]:
+    """A whole SD2 checkpoint.
+
+    Nothing in the files that were published says whether they predict the velocity. They are told apart by how far
+    the biases of one norm near the output spread: below 0.09 in the models for 512 pixels, above in those for 768.
+    """
+    shapes = {
+        **{UNET + name: shape for name, shape in unet_shapes(sizes).items()},
+        **{VAE + name: shape for name, shape in vae_shapes(sizes).items()},
+        **{
+            OPEN_CLIP + name: shape
+            for name, shape in open_clip_shapes(
+                sizes.context, sizes.text_layers, sizes.text_inner, sizes.vocabulary
+            ).items()
+        },
+    }
+    tensors = random_tensors(shapes, seed)
+    last = (sizes.unet_layers + 1) * len(sizes.unet) - 1
+    telling = f"{UNET}output_blocks.{last}.1.transformer_blocks.0.norm1.bias"
+    tensors[telling] *= (0.14 if velocity else 0.05) / tensors[telling].std()
+    return {name: tensor.to(dtype) for name, tensor in tensors.items()}
+
+
+def sdxl_tensors(
+    sizes: Sizes = SDXL, seed: int = 0, dtype: torch.dtype = torch.float32, *, velocity: bool = False
+) -> dict[str, Tensor]:
+    """A whole SDXL checkpoint; with ``velocity``, marked as those with zero terminal SNR are."""
+    shapes = {
+        **{UNET + name: shape for name, shape in unet_shapes(sizes).items()},
+        **{VAE + name: shape for name, shape in vae_shapes(sizes).items()},
+        **{CLIP_L + name: shape for name, shape in text_shapes(sizes).items()},
+        **{CLIP_G + name: shape for name, shape in open_clip_shapes(*sizes.open_clip, sizes.vocabulary).items()},
+    }
+    tensors = {name: tensor.to(dtype) for name, tensor in random_tensors(shapes, seed).items()}
+    tensors[CLIP_L + "embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
+    return {**tensors, **({"v_pred": torch.empty(0), "ztsnr": torch.empty(0)} if velocity else {})}
+
+
+def family_tensors(family: str, seed: int = 0, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """A small checkpoint of one of :data:`FAMILIES`."""
+    if family == "SD1":
+        return sd1_tensors(seed=seed, dtype=dtype)
+    make = sd2_tensors if family.startswith("SD2") else sdxl_tensors
+    return make(seed=seed, dtype=dtype, velocity=family.endswith("-v"))
+
+
+def small_checkpoint(folder: Path, family: str = "SD1", *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Path:
+    """A small checkpoint of one of :data:`FAMILIES` as a file, ready to train on: a pooled run takes seconds."""
+    return write_safetensors(
+        folder / f"small-{family.lower()}.safetensors", family_tensors(family, seed, dtype), GROUPS
+    )
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Path:

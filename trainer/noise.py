@@ -20,6 +20,14 @@ def scaled_linear_betas(steps: int = 1000, start: float = 0.00085, end: float = 
     return torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2
 
 
+def zero_terminal_snr(betas: Tensor) -> Tensor:
+    """``betas`` ``(T,)`` stretched so that no signal is left at the last timestep (Lin et al. 2023, algorithm 1)."""
+    signal = torch.cumprod(1.0 - betas.double(), dim=0).sqrt()
+    signal = (signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])
+    kept = signal**2
+    return 1.0 - torch.cat([kept[:1], kept[1:] / kept[:-1]])
+
+
 @dataclass(frozen=True)
 class NoiseSchedule:
     """The two tables of the forward process, on the device that trains.

@@ -204,7 +204,7 @@ def test_identify_needs_no_torch(tmp_path: Path) -> None:
     assert done.stdout.split() == ["SD1", "UPSCALER", "False"]
 
 
-CHOOSE = "Choose a checkpoint of SD1."
+CHOOSE = "Choose a checkpoint of SD1, SD2 or SDXL."
 REFUSED = {
     "kohya lora": (ModelError, f"it.safetensors is a LoRA (3 modules), not a checkpoint. {CHOOSE}"),
     "loha": (ModelError, f"it.safetensors is a LoRA (3 modules), not a checkpoint. {CHOOSE}"),
@@ -220,8 +220,6 @@ REFUSED = {
         ModelError, "it.safetensors is an SD1 inpainting checkpoint. Choose the plain checkpoint it was made from."
     ),
     "sdxl refiner": (ModelError, f"it.safetensors is the SDXL refiner, not a base model. {CHOOSE}"),
-    "sd2": (NotBuiltError, f"it.safetensors is an SD2 checkpoint, and SD2 is not built yet. {CHOOSE}"),
-    "sdxl": (NotBuiltError, f"it.safetensors is an SDXL checkpoint, and SDXL is not built yet. {CHOOSE}"),
     "sd3": (NotBuiltError, f"it.safetensors is an SD3 model, and SD3 is not built yet. {CHOOSE}"),
     "flux": (NotBuiltError, f"it.safetensors is a Flux model, and Flux is not built yet. {CHOOSE}"),
 }  # fmt: skip

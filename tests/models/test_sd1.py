@@ -304,7 +304,7 @@ def test_full_size_from_shapes_alone() -> None:
 
     unet = ldm.shapes_of(ldm.unet_from_ldm(empty(unet_shapes(FULL))))
     vae = ldm.shapes_of(ldm.vae_from_ldm(empty(vae_shapes(FULL))))
-    made = build_empty(lambda: UNet2DConditionModel(**shapes.unet_config(unet, heads=8, norm_groups=32)))
+    made = build_empty(lambda: UNet2DConditionModel(**shapes.unet_config(unet, heads=lambda width: 8, norm_groups=32)))
     assert ldm.shapes_of(made.state_dict()) == unet
     assert len(unet) == 686
     assert sum(tensor.numel() for tensor in made.parameters()) == 859_520_964

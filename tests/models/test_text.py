@@ -72,7 +72,7 @@ def test_clip_skip(bundle: Bundle) -> None:
     ids = tokenize(bundle.tokenizer, "a cat")[None]
     last, before = (bundle.encode(["a cat"], clip_skip=skip).sequence for skip in (1, 2))
     assert not torch.allclose(last, before)
-    raw = hidden_states(bundle.text_encoder, ids, clip_skip=1, final_norm=False)
+    raw = hidden_states(bundle.text_encoder, ids, clip_skip=1, final_norm=False).states
     inner = getattr(bundle.text_encoder, "text_model", bundle.text_encoder)
     torch.testing.assert_close(inner.final_layer_norm(raw), last)
     with pytest.raises(ModelError, match="clip skip 3 is not possible with a text encoder of 2 layers. Choose 1 to 2"):

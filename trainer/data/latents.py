@@ -34,6 +34,7 @@ class Batch:
     Attributes:
         latents: ``(B, C, h, w)`` on the device, in the model's precision; of pairs, those of the originals.
         mask: ``(B, 1, h, w)`` from 0 to 1, or None where everything counts; a pair has one for both.
+        sizes: ``(B, 6)`` int64 on the device, see :attr:`Sample.sizes`; of pairs, those of the originals.
         captions: the number of each sample's caption in :attr:`Dataset.captions`.
         names: each sample's file name.
         targets: of pairs, the targets' latents, like ``latents``.
@@ -43,6 +44,7 @@ class Batch:
 
     latents: Tensor
     mask: Tensor | None
+    sizes: Tensor
     captions: tuple[int, ...]
     names: tuple[str, ...]
     targets: Tensor | None = None
@@ -54,6 +56,7 @@ class Batch:
         return Batch(
             latents=_repeated(self.latents, times),
             mask=None if self.mask is None else _repeated(self.mask, times),
+            sizes=self.sizes.repeat(times, 1),
             captions=self.captions * times,
             names=self.names * times,
             targets=None if self.targets is None else _repeated(self.targets, times),
@@ -86,6 +89,7 @@ class Dataset:
     batches: Batches
     _caption_numbers: dict[str, int]
     _encoded: tuple[_Encoded, ...]
+    _sizes: tuple[Tensor, ...]
     _device: torch.device
 
     def of_step(self, step: int) -> Batch:
@@ -99,6 +103,7 @@ class Dataset:
         return Batch(
             latents=latents,
             mask=self._mask([each.mask for each in encoded], latents),
+            sizes=torch.stack([self._sizes[number] for number in numbers]),
             captions=tuple(self._caption_numbers[sample.caption] for sample in samples),
             names=tuple(sample.path.name for sample in samples),
             targets=self._stacked([each.target for each in encoded if each.target is not None]) if targets else None,
@@ -153,6 +158,7 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
         batches=Batches(repeated, settings.train_batch_size, settings.train_seed),
         _caption_numbers=caption_numbers,
         _encoded=tuple(encoded[number] for number in range(len(distinct))),
+        _sizes=tuple(torch.tensor([sample.sizes for sample in distinct]).to(device)),
         _device=device,
     )
 

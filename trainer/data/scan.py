@@ -55,6 +55,15 @@ class Sample:
     size: Size
     target: Sample | None = None
 
+    @property
+    def sizes(self) -> tuple[int, int, int, int, int, int]:
+        """What SDXL is told of a picture, in pixels: its height and width, what is cut off at the top and at the left
+        once it is scaled (and, if it is mirrored, mirrored as a whole), the height and width it is trained at."""
+        left, top = self.crop
+        if self.mirrored:
+            left = self.scaled[0] - self.frame[0] - left
+        return self.size[1], self.size[0], top, left, self.frame[1], self.frame[0]
+
 
 @dataclass(frozen=True)
 class FileProblem:

@@ -27,7 +27,9 @@ class Conditioning:
     Attributes:
         sequence: ``(B, 77·k, D)``, the text encoder's hidden states; ``k`` windows for long prompts.
         pooled: ``(B, P)``, one vector a prompt, or None where the family has none.
-        size_ids: ``(B, 6)``: original height, width, crop top, left, target height, width in pixels, or None.
+        size_ids: ``(B, 6)``, whole numbers of pixels: the picture's height and width in its file, what is cropped off
+            at the top and at the left after scaling, the height and width it is trained at. None where the family is
+            not told.
     """
 
     sequence: Tensor
@@ -46,6 +48,16 @@ class Conditioning:
         """The same on another device or in another type; the size numbers keep theirs, half cannot hold 2049."""
         sizes = None if self.size_ids is None else self.size_ids.to(device=device)
         return replace(self._each(lambda tensor: tensor.to(device=device, dtype=dtype)), size_ids=sizes)
+
+    def sized(self, sizes: Tensor) -> Conditioning:
+        """The same for pictures of these sizes, where the family is told any; one prompt serves all of them.
+
+        Args:
+            sizes: ``(B, 6)``, see ``size_ids``.
+        """
+        if self.size_ids is None:
+            return self
+        return replace(self.expand(len(sizes)), size_ids=sizes.to(self.size_ids))
 
     def detach(self) -> Conditioning:
         return self._each(Tensor.detach)
@@ -180,10 +192,10 @@ class Family(ABC):
     Attributes:
         name: ``"SD1"``, ``"SD2"`` …, as in a :class:`FileKind` and in the settings.
         label: what the user reads.
-        default_size: (width, height) in pixels the family is made for.
+        default_size: (height, width) in pixels the family is made for.
         latent_factor: pixels a side for one latent.
         base_model_version: what a LoRA's ``ss_base_model_version`` says: ``"sd_v1"`` …
-        architecture: what a LoRA's ``modelspec.architecture`` says before ``/lora``.
+        architecture: what a LoRA's ``modelspec.architecture`` says before ``/lora``; see :meth:`architecture_of`.
         implementation: what a LoRA's ``modelspec.implementation`` says.
         blocks: the names of its blocks, ``BASE`` (text encoder) first.
     """
@@ -196,6 +208,11 @@ class Family(ABC):
     architecture: str
     implementation: str
     blocks: tuple[str, ...]
+
+    def architecture_of(self, bundle: Bundle) -> str:
+        """The architecture of one model, where the family has several."""
+        del bundle
+        return self.architecture
 
     def recognises(self, kind: FileKind) -> bool:
         """Whether a file of this kind is a checkpoint of the family."""
@@ -236,8 +253,10 @@ class Family(ABC):
         Args:
             bundle: the model.
             prompts: ``B`` prompts, of any length.
-            clip_skip: 1 = last hidden layer, 2 = the one before …
-            size: (width, height) in pixels of the image, for families that are told; None is their default size.
+            clip_skip: 1 = the hidden layer the family was trained with (SD1: the last; SD2, SDXL: the second last of
+                the file), 2 = the one before …
+            size: (height, width) in pixels of the image, for families that are told; None is their default size. For
+                pictures that were cropped see :meth:`Conditioning.sized`.
         """
 
     def predict(self, bundle: Bundle, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:

@@ -90,6 +90,11 @@ class FileKind:
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
+    def zero_terminal_snr(self) -> bool:
+        """Whether it says that nothing of the picture is left at the last timestep."""
+        return "ztsnr" in self.tensors or bool(self.configs.get("scheduler", {}).get("rescale_betas_zero_snr"))
+
+    @property
     def is_folder(self) -> bool:
         """Whether this is a diffusers folder, with a file for each part."""
         return bool(self.configs)
@@ -243,7 +248,7 @@ _WEIGHT_FILES = (
     "model.fp16.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin",
     "diffusion_pytorch_model.fp16.bin", "pytorch_model.fp16.bin",
 )  # fmt: skip
-_COMPONENTS = ("unet", "vae", "text_encoder", "transformer")
+_COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "transformer")
 
 
 def _identify_folder(folder: Path) -> FileKind:

@@ -1,7 +1,7 @@
 """Checkpoint files' names (LDM's) -> diffusers' and transformers' names, for the parts of a checkpoint.
 
-The tensors stay the same ones; only a VAE's attention, where it is stored as 1×1 convolutions, is looked at through a
-view of two dimensions.
+The tensors stay the same ones, some looked at through a view: a VAE's attention, where it is stored as 1×1
+convolutions, and OpenCLIP's queries, keys and values, which are stored as one matrix.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from .shapes import Shape, count
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 CLIP = "cond_stage_model.transformer."
+OPEN_CLIP = "cond_stage_model.model."
+CONDITIONER = "conditioner.embedders."
+PROJECTION = "text_projection.weight"
+"""transformers' name of what projects the pooled output; it stands outside the text model's level."""
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -35,6 +39,8 @@ def unet_from_ldm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     inputs = count(tensors, r"input_blocks\.(\d+)\.")
     levels = 1 + sum(name.startswith("input_blocks.") and name.endswith(".0.op.weight") for name in tensors)
     config: dict[str, Any] = {"layers_per_block": inputs // levels - 1}
+    if any(name.startswith("label_emb.") for name in tensors):
+        config["addition_embed_type"] = "text_time"
     prefixed = {UNET + name: tensor for name, tensor in tensors.items()}
     return convert_ldm_unet_checkpoint(prefixed, config)
 
@@ -65,3 +71,50 @@ def vae_with_new_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def clip_without_level(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A CLIP text encoder's tensors without the ``text_model.`` level that files have and transformers 5 has not."""
     return {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
+
+
+_OPEN_CLIP_NAMES = {
+    "token_embedding.weight": "embeddings.token_embedding.weight",
+    "positional_embedding": "embeddings.position_embedding.weight",
+    "ln_final.weight": "final_layer_norm.weight",
+    "ln_final.bias": "final_layer_norm.bias",
+}
+_OPEN_CLIP_LAYER = {
+    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
+    "attn.out_proj": "self_attn.out_proj",
+}  # fmt: skip
+_OPEN_CLIP_IGNORED = ("logit_scale", "attn_mask")
+
+
+def clip_from_open_clip(tensors: Mapping[str, Tensor], *, last_layer: bool = True) -> dict[str, Tensor]:
+    """An OpenCLIP text encoder's tensors (without prefix) under transformers' names, without ``text_model.``.
+
+    Args:
+        last_layer: whether the last layer is wanted.
+
+    Raises:
+        KeyError, ValueError: names or shapes are not OpenCLIP's.
+    """
+    start = "transformer.resblocks."
+    depth = count(tensors, r"transformer\.resblocks\.(\d+)\.") - (0 if last_layer else 1)
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name == "text_projection":
+            renamed[PROJECTION] = tensor.T  # OpenCLIP multiplies by it from the right
+        elif name.startswith(start):
+            number, _, rest = name[len(start) :].partition(".")
+            if int(number) < depth:
+                renamed.update(_open_clip_layer(f"encoder.layers.{number}", rest, tensor))
+        elif name not in _OPEN_CLIP_IGNORED:
+            renamed[_OPEN_CLIP_NAMES[name]] = tensor
+    return renamed
+
+
+def _open_clip_layer(layer: str, name: str, tensor: Tensor) -> dict[str, Tensor]:
+    if name.startswith("attn.in_proj_"):
+        ending = name.removeprefix("attn.in_proj_")
+        return {
+            f"{layer}.self_attn.{part}_proj.{ending}": view for part, view in zip("qkv", tensor.chunk(3), strict=True)
+        }
+    module, _, ending = name.rpartition(".")
+    return {f"{layer}.{_OPEN_CLIP_LAYER[module]}.{ending}": tensor}

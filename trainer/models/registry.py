@@ -8,9 +8,11 @@ from ..errors import ModelError, NotBuiltError
 from .base import Bundle, Family
 from .identify import FileKind, Kind, identify
 from .sd1 import SD1
+from .sd2 import SD2
+from .sdxl import SDXL
 from .weights import Source
 
-FAMILIES: tuple[Family, ...] = (SD1(),)
+FAMILIES: tuple[Family, ...] = (SD1(), SD2(), SDXL())
 
 
 def load_bundle(path: Path | str, *, vae: Path | str | None = None) -> Bundle:
@@ -67,7 +69,8 @@ def family_of(kind: FileKind) -> Family:
     for family in FAMILIES:
         if family.recognises(kind):
             return family
-    choice = f"Choose a checkpoint of {' or '.join(family.name for family in FAMILIES)}"
+    *others, last = (family.name for family in FAMILIES)
+    choice = f"Choose a checkpoint of {', '.join(others)} or {last}"
     if kind.kind in (Kind.SD1_INPAINTING, Kind.SD2_INPAINTING, Kind.SDXL_INPAINTING):
         raise ModelError(f"{kind.name} is {kind.label}", do="Choose the plain checkpoint it was made from")
     if kind.kind is Kind.SDXL_REFINER:

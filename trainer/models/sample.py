@@ -33,7 +33,11 @@ class Request:
 
 
 def scheduler_of(bundle: Bundle) -> DDIMScheduler:
-    """DDIM over the bundle's own noise schedule, deterministic, with Stable Diffusion's leading spacing."""
+    """DDIM over the bundle's own noise schedule, deterministic.
+
+    Stable Diffusion's spacing leaves out the last timestep, where a schedule of zero terminal SNR has to begin.
+    """
+    zero = bool(bundle.betas[-1] >= 1.0)
     return DDIMScheduler(
         num_train_timesteps=len(bundle.betas),
         trained_betas=bundle.betas.tolist(),
@@ -41,7 +45,7 @@ def scheduler_of(bundle: Bundle) -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
-        timestep_spacing="leading",
+        timestep_spacing="trailing" if zero else "leading",
     )
 
 
@@ -63,7 +67,8 @@ def sample(bundle: Bundle, requests: list[Request], *, check: Callable[[], None]
     latents = torch.stack(noise).to(device, dtype_of(bundle.unet))  # (B, C, H/8, W/8)
     guided = first.cfg > 1.0
     prompts = [request.prompt for request in requests]
-    conditioning = bundle.encode([*prompts, *[request.negative for request in requests]] if guided else prompts)
+    negatives = [request.negative for request in requests] if guided else []
+    conditioning = bundle.encode([*prompts, *negatives], size=first.size)
 
     scheduler = scheduler_of(bundle)
     scheduler.set_timesteps(first.steps)

@@ -7,15 +7,21 @@ show (heads of attention, groups of normalisation) the family says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+SIZE_WIDTH = 256
+"""Sines and cosines that each of SDXL's size numbers becomes."""
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 
-def unet_config(shapes: Shapes, *, heads: int, norm_groups: int) -> dict[str, Any]:
+def unet_config(shapes: Shapes, *, heads: Callable[[int], int], norm_groups: int) -> dict[str, Any]:
     """Arguments for diffusers' ``UNet2DConditionModel``.
+
+    Args:
+        heads: attention heads of a level, from its width.
 
     Raises:
         KeyError: tensors every U-Net has are missing.
@@ -24,20 +30,27 @@ def unet_config(shapes: Shapes, *, heads: int, norm_groups: int) -> dict[str, An
     up = [f"up_blocks.{level}" for level in range(count(shapes, r"up_blocks\.(\d+)\."))]
     keys = [name for name in shapes if name.endswith("attn2.to_k.weight")]
     project = next(name for name in shapes if name.endswith("proj_in.weight"))
-    return {
+    widths = tuple(shapes[f"{block}.resnets.0.conv1.weight"][0] for block in down)
+    depths = [_depth(shapes, block) for block in down]
+    config = {
         "in_channels": shapes["conv_in.weight"][1],
         "out_channels": shapes["conv_out.weight"][0],
-        "block_out_channels": tuple(shapes[f"{block}.resnets.0.conv1.weight"][0] for block in down),
+        "block_out_channels": widths,
         "layers_per_block": count(shapes, r"down_blocks\.0\.resnets\.(\d+)\."),
-        "down_block_types": tuple(
-            "CrossAttnDownBlock2D" if _attends(shapes, block) else "DownBlock2D" for block in down
-        ),
-        "up_block_types": tuple("CrossAttnUpBlock2D" if _attends(shapes, block) else "UpBlock2D" for block in up),
+        "down_block_types": tuple("CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths),
+        "up_block_types": tuple("CrossAttnUpBlock2D" if _depth(shapes, block) else "UpBlock2D" for block in up),
         "cross_attention_dim": shapes[keys[0]][1],
-        "attention_head_dim": heads,  # diffusers' name; for these models it has always been the number of heads
+        # diffusers' name; for these models it has always been the number of heads
+        "attention_head_dim": tuple(heads(width) for width in widths),
+        "transformer_layers_per_block": tuple(depth or 1 for depth in depths),
         "use_linear_projection": len(shapes[project]) == 2,
         "norm_num_groups": norm_groups,
     }
+    if "add_embedding.linear_1.weight" in shapes:
+        config["addition_embed_type"] = "text_time"
+        config["addition_time_embed_dim"] = SIZE_WIDTH
+        config["projection_class_embeddings_input_dim"] = shapes["add_embedding.linear_1.weight"][1]
+    return config
 
 
 def vae_config(shapes: Shapes, *, norm_groups: int, scaling_factor: float) -> dict[str, Any]:
@@ -62,8 +75,11 @@ def vae_config(shapes: Shapes, *, norm_groups: int, scaling_factor: float) -> di
     }
 
 
-def clip_config(shapes: Shapes, *, head_size: int = 64) -> dict[str, Any]:
+def clip_config(shapes: Shapes, *, head_size: int = 64, exact_gelu: bool = False) -> dict[str, Any]:
     """Arguments for transformers' ``CLIPTextConfig``; names without the ``text_model.`` level.
+
+    Args:
+        exact_gelu: OpenCLIP's activation instead of OpenAI's approximation.
 
     Raises:
         KeyError: tensors every CLIP text encoder has are missing.
@@ -76,8 +92,8 @@ def clip_config(shapes: Shapes, *, head_size: int = 64) -> dict[str, Any]:
         "num_hidden_layers": count(shapes, r"encoder\.layers\.(\d+)\."),
         "intermediate_size": shapes["encoder.layers.0.mlp.fc1.weight"][0],
         "num_attention_heads": max(1, width // head_size),
-        "projection_dim": width,
-        "hidden_act": "quick_gelu",
+        "projection_dim": shapes.get("text_projection.weight", (width,))[0],
+        "hidden_act": "gelu" if exact_gelu else "quick_gelu",
         "bos_token_id": 49406,
         "eos_token_id": 49407,
         "pad_token_id": 49407,
@@ -91,5 +107,6 @@ def count(names: Iterable[str], pattern: str) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _attends(shapes: Shapes, block: str) -> bool:
-    return any(name.startswith(f"{block}.attentions.") for name in shapes)
+def _depth(shapes: Shapes, block: str) -> int:
+    """Transformer blocks in each attention of a level; 0 where it has none."""
+    return count(shapes, rf"{re.escape(block)}\.attentions\.0\.transformer_blocks\.(\d+)\.")

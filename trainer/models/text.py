@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ VOCABULARY = Path(__file__).parent / "configs" / "clip"
 WINDOW = 77
 """Tokens CLIP sees at a time: a start mark, 75 of the prompt, an end mark."""
 _CHUNK = WINDOW - 2
+_END = 49407
+"""CLIP's end mark."""
 
 
 def clip_tokenizer(folder: Path = VOCABULARY) -> Any:
@@ -23,56 +25,75 @@ def clip_tokenizer(folder: Path = VOCABULARY) -> Any:
     return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True, model_max_length=WINDOW)
 
 
-def tokenize(tokenizer: Any, prompt: str) -> Tensor:
+def tokenize(tokenizer: Any, prompt: str, padding: int | None = None) -> Tensor:
     """Token ids of a prompt of any length; one of more than 75 tokens becomes several windows.
 
     Args:
-        tokenizer: CLIP's; its padding token fills the last window.
+        tokenizer: CLIP's.
+        padding: the token that fills the last window; None is the tokenizer's own.
 
     Returns:
         ``(k, 77)`` int64; ``k`` is 1 unless the prompt is longer than 75 tokens.
     """
     # verbose: a prompt longer than a window is nothing to warn of here.
     tokens = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    filler = tokenizer.pad_token_id if padding is None else padding
     starts = range(0, max(len(tokens), 1), _CHUNK)
-    return torch.tensor([_window(tokenizer, tokens[start : start + _CHUNK]) for start in starts], dtype=torch.int64)
+    return torch.tensor([_window(tokenizer, tokens[start : start + _CHUNK], filler) for start in starts])
 
 
-def _window(tokenizer: Any, tokens: list[int]) -> list[int]:
-    padding = [tokenizer.pad_token_id] * (_CHUNK - len(tokens))
-    return [tokenizer.bos_token_id, *tokens, tokenizer.eos_token_id, *padding]
+def _window(tokenizer: Any, tokens: list[int], filler: int) -> list[int]:
+    return [tokenizer.bos_token_id, *tokens, tokenizer.eos_token_id, *[filler] * (_CHUNK - len(tokens))]
 
 
-def hidden_states(text_encoder: nn.Module, ids: Tensor, *, clip_skip: int = 1, final_norm: bool = True) -> Tensor:
-    """A CLIP text encoder's hidden states, window by window, side by side.
+class Encoded(NamedTuple):
+    """What a text encoder makes of prompts.
+
+    Attributes:
+        states: ``(B, 77·k, D)``, window by window, side by side.
+        pooled: ``(B, P)``, the projected state of the first window's end mark; None without a projection.
+    """
+
+    states: Tensor
+    pooled: Tensor | None = None
+
+
+def hidden_states(text_encoder: nn.Module, ids: Tensor, *, clip_skip: int = 1, final_norm: bool = True) -> Encoded:
+    """A CLIP text encoder's hidden states, and its pooled output if it has a projection.
 
     Args:
-        text_encoder: transformers' CLIPTextModel, with or without adapters; gradients flow in the caller's grad mode.
+        text_encoder: transformers' CLIPTextModel or CLIPTextModelWithProjection, with or without adapters; gradients
+            flow in the caller's grad mode.
         ids: ``(B, k, 77)``.
         clip_skip: 1 = the last layer's, 2 = those of the layer before … at most the number of layers.
-        final_norm: whether the final layer norm is applied.
+        final_norm: whether the final layer norm is applied to the states; to what is pooled it always is.
 
     Returns:
-        ``(B, 77·k, D)``, in the encoder's type, on its device.
+        Both in the encoder's type, on its device.
 
     Raises:
         ModelError: there are not so many layers.
     """
     batch, windows, length = ids.shape
     ids = ids.reshape(batch * windows, length).to(next(text_encoder.parameters()).device)
-    inner: Any = getattr(text_encoder, "text_model", text_encoder)  # transformers 5 has no such level
-    if clip_skip == 1 and final_norm:
-        states = text_encoder(input_ids=ids).last_hidden_state
+    model: Any = getattr(text_encoder, "text_model", text_encoder)  # transformers 5 has no such level without one
+    kept, last = _run(model, ids, clip_skip)
+    if final_norm:
+        states = last if clip_skip == 1 else model.final_layer_norm(kept)
     else:
-        states = _layer_output(text_encoder, ids, clip_skip)
-        states = inner.final_layer_norm(states) if final_norm else states
-    return states.reshape(batch, windows * length, states.shape[-1])
+        states = kept
+    states = states.reshape(batch, windows * length, states.shape[-1])
+    projection = getattr(text_encoder, "text_projection", None)
+    if projection is None:
+        return Encoded(states)
+    ends = (ids == _END).int().argmax(dim=1)  # the first end mark of each window
+    pooled = projection(last[torch.arange(len(ids), device=ids.device), ends])
+    return Encoded(states, pooled.reshape(batch, windows, -1)[:, 0])
 
 
-def _layer_output(text_encoder: nn.Module, ids: Tensor, from_end: int) -> Tensor:
-    """What the layer ``from_end`` layers from the end (1 = last) puts out, before the final layer norm."""
-    inner: Any = getattr(text_encoder, "text_model", text_encoder)
-    layers = inner.encoder.layers
+def _run(model: Any, ids: Tensor, from_end: int) -> tuple[Tensor, Tensor]:
+    """One pass: what the layer ``from_end`` layers from the end (1 = last) puts out, and the last, normalised."""
+    layers = model.encoder.layers
     if not 1 <= from_end <= len(layers):
         raise ModelError(
             f"clip skip {from_end} is not possible with a text encoder of {len(layers)} layers",
@@ -86,7 +107,7 @@ def _layer_output(text_encoder: nn.Module, ids: Tensor, from_end: int) -> Tensor
     # A hook rather than output_hidden_states, whose meaning for the last layer differs between versions.
     handle = layers[len(layers) - from_end].register_forward_hook(keep)
     try:
-        text_encoder(input_ids=ids)
+        last: Tensor = model(input_ids=ids).last_hidden_state
     finally:
         handle.remove()
-    return kept[-1]
+    return kept[-1], last

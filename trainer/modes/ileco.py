@@ -51,7 +51,7 @@ class ConceptPass(Pass):
     def prepare(self, scene: Scene) -> None:
         self._scene = scene
         with torch.no_grad(), scene.network.off():
-            self._target = scene.bundle.encode([scene.settings.target_prompt])
+            self._target = scene.bundle.encode([scene.settings.target_prompt], size=scene.settings.image_size)
             self._original = None if self._trains_text_encoder else self._encode_original()
         self._keep = Keep(scene)
 
@@ -81,4 +81,5 @@ class ConceptPass(Pass):
 
     def _encode_original(self) -> Conditioning:
         with nullcontext() if self._trains_text_encoder else torch.no_grad():
-            return self._scene.bundle.encode([self._scene.settings.original_prompt])
+            settings = self._scene.settings
+            return self._scene.bundle.encode([settings.original_prompt], size=settings.image_size)

@@ -60,7 +60,8 @@ class CaptionPass(Pass):
         )
         noisy = schedule.add_noise(batch.latents, noise, timesteps)
         scene.network.strength = 1.0
-        predicted, kept = self._keep.predict(noisy, timesteps, self._conditioning(batch.captions), draw)
+        conditioning = self._conditioning(batch.captions).sized(batch.sizes)
+        predicted, kept = self._keep.predict(noisy, timesteps, conditioning, draw)
         target = schedule.target(batch.latents, noise, timesteps)
 
         losses = sample_losses(predicted, target, settings.train_loss_function, batch.mask) + kept

@@ -224,7 +224,7 @@ def _modelspec(job: Job, origin: Origin, title: str) -> dict[str, str]:
     height, width = settings.image_size
     found = {
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"{bundle.family.architecture}/lora",
+        "modelspec.architecture": f"{bundle.family.architecture_of(bundle)}/lora",
         "modelspec.implementation": bundle.family.implementation,
         "modelspec.title": title,
         "modelspec.description": description(origin),
