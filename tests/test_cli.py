@@ -48,7 +48,10 @@ def test_preset_to_lora_to_picture_to_plot(model: str, folders: list[str], tmp_p
     assert capsys.readouterr().out.splitlines()[-1] == f"Saved {lora}"
     assert lora.exists()
 
-    for name, extra in {"plain": [], "off": ["--lora", f"{lora}:0"], "on": ["--lora", f"{lora}:40"]}.items():
+    for name, extra in {
+        "plain": [], "off": ["--lora", f"{lora}:0"], "on": ["--lora", f"{lora}:40"],
+        "strip": ["--lora", f"{lora}:0,40"],
+    }.items():  # fmt: skip
         out = tmp_path / f"{name}.png"
         assert main([
             "sample", "--model", model, *extra, "--prompt", "red", "--negative", "dark", "--seed", "5", "--steps", "3",
@@ -58,6 +61,9 @@ def test_preset_to_lora_to_picture_to_plot(model: str, folders: list[str], tmp_p
     assert plain.shape == (64, 96, 3)
     assert np.array_equal(plain, off)
     assert not np.array_equal(plain, on)
+    strip = np.asarray(Image.open(tmp_path / "strip.png"))
+    assert np.array_equal(strip[:64, :96], off)
+    assert np.array_equal(strip[:64, -96:], on)
 
     (log,) = (tmp_path / "data dir" / "runs").rglob("*.csv")
     assert main(["report", str(log), str(log), "--out", str(tmp_path / "plot.png")]) == 0
@@ -181,6 +187,11 @@ def test_report_of_what_is_no_log(content: str | None, words: str, tmp_path: Pat
 
 def test_pictures_that_cannot_be_written(model: str, tmp_path: Path, capsys) -> None:
     (tmp_path / "file").write_text("")
+    for name in "ab":
+        (tmp_path / f"{name}.safetensors").write_text("")
+    two = [part for name in "ab" for part in ("--lora", f"{tmp_path / name}.safetensors:-1,1")]
+    assert main(["sample", "--model", model, "--prompt", "x", "--out", "x.png", *two]) == 2
+    assert "only one LoRA may have several strengths" in capsys.readouterr().err
     code = main([
         "sample", "--model", model, "--prompt", "x", "--steps", "1", "--size", "64x64",
         "--out", str(tmp_path / "file" / "x.png"),

@@ -17,8 +17,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--model", required=True, metavar="F", help="a checkpoint file or a diffusers folder")
     parser.add_argument("--vae", default="", metavar="F", help="a VAE file, instead of the checkpoint's own")
     parser.add_argument(
-        "--lora", action="append", default=[], metavar="F:STRENGTH", help="repeatable; strength 1 if left out"
-    )
+        "--lora", action="append", default=[], metavar="F:STRENGTH",
+        help="repeatable; strength 1 if left out. One may have several, F:-1,0,1: their pictures stand side by side",
+    )  # fmt: skip
     parser.add_argument("--prompt", required=True, help="what is to be seen")
     parser.add_argument("--negative", default="", help="what is not to be seen")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same picture (default: 0)")
@@ -41,6 +42,8 @@ def _sample(options: argparse.Namespace) -> int:
     folders = folders_of(options)
     loras = [_lora(text, folders.loras) for text in options.lora]
     _check_ending(options.out)
+    _only_one_varies(loras)
+    from ..effect import side_by_side
     from ..hosts.standalone import find_model
     from ..models.placement import place_for_pictures
     from ..models.registry import load_bundle
@@ -56,22 +59,27 @@ def _sample(options: argparse.Namespace) -> int:
     request = Request(
         options.prompt, options.negative, options.seed, options.steps, options.cfg, (options.size[1], options.size[0])
     )
+    most = max((strengths for _, strengths in loras), key=len, default=(1.0,))
+    pictures = []
     with ExitStack() as stack:
-        for path, strength in loras:
-            network = stack.enter_context(network_from_file(path, bundle).attached())
-            network.strength = strength
-        with _progress(request.steps) as advance:
-            (picture,) = sample(bundle, [request], check=advance)
+        networks = [stack.enter_context(network_from_file(path, bundle).attached()) for path, _ in loras]
+        advance = stack.enter_context(_progress(len(most) * (request.steps + 1)))
+        for number in range(len(most)):
+            for network, (_, strengths) in zip(networks, loras, strict=True):
+                network.strength = strengths[number % len(strengths)]
+            pictures += sample(bundle, [request], check=advance)
+    labels = [f"{strength:+g}" for strength in most]
+    picture = side_by_side(pictures, labels) if len(pictures) > 1 else pictures[0]
     save_picture(picture, options.out)
     print(f"Saved {options.out}")
     return 0
 
 
 @contextmanager
-def _progress(steps: int) -> Iterator[Callable[[], None]]:
+def _progress(total: int) -> Iterator[Callable[[], None]]:
     from tqdm import tqdm
 
-    with tqdm(total=steps + 1, desc="Drawing", unit="step", disable=None) as bar:
+    with tqdm(total=total, desc="Drawing", unit="step", disable=None) as bar:
 
         def advance() -> None:
             bar.update()
@@ -111,20 +119,31 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _lora(text: str, folder: Path) -> tuple[Path, float]:
-    """``FILE:STRENGTH``; a colon of a Windows drive is no strength. A bare name is looked for among the LoRAs.
+def _lora(text: str, folder: Path) -> tuple[Path, tuple[float, ...]]:
+    """``FILE:STRENGTH`` or ``FILE:STRENGTH,STRENGTH``; a colon of a Windows drive is no strength.
+
+    A bare name is looked for among the LoRAs.
 
     Raises:
         UserError: there is no such file.
     """
-    found = re.fullmatch(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+))", text)
-    name, strength = (found[1], float(found[2])) if found else (text, 1.0)
+    number = r"[+-]?(?:\d+\.?\d*|\.\d+)"
+    found = re.fullmatch(rf"(.+):({number}(?:,{number})*)", text)
+    name, strengths = (found[1], tuple(map(float, found[2].split(",")))) if found else (text, (1.0,))
     for path in (Path(name), folder / name, folder / f"{name}.safetensors"):
         if path.is_file():
-            return path, strength
+            return path, strengths
     raise UserError(
         "there is no such LoRA", where=text, do=f"Write FILE or FILE:STRENGTH; names are looked for in {folder}"
     )
+
+
+def _only_one_varies(loras: list[tuple[Path, tuple[float, ...]]]) -> None:
+    varying = [path.name for path, strengths in loras if len(strengths) > 1]
+    if len(varying) > 1:
+        raise UserError(
+            "only one LoRA may have several strengths", where=", ".join(varying), do="Give the others one strength each"
+        )
 
 
 def _at_least_one(text: str) -> int:
