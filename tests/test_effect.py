@@ -25,10 +25,11 @@ from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Step, 
 from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
 from trainer.networks import file
-from trainer.networks.base import Network, Strength, Target, group_by_name
+from trainer.networks.base import Network, Strength, Target
+from trainer.networks.blocks import block_of, unet_block
 from trainer.networks.lora import LoRA, product_norm
-from trainer.networks.naming import block_of, unet_block, unet_name
-from trainer.networks.read import network_from_file
+from trainer.networks.naming import unet_name
+from trainer.networks.read import network_from_file, read_lora
 from trainer.paths import Folders
 from trainer.run import run
 from trainer.settings import BLOCKS, Settings
@@ -92,7 +93,7 @@ def test_norms_are_those_of_the_full_matrices(model: Path, bundle: Bundle, host:
         modules[f"lora_te_text_model_{name.removeprefix('text_model.').replace('.', '_')}"] = module
     updates: dict[str, float] = {}
     weights: dict[str, float] = {}
-    for name, parts in group_by_name(file.read(done.path)[0]).items():
+    for name, parts in read_lora(done.path).modules.items():
         up, down = (parts[f"lora_{part}.weight"].double().flatten(1) for part in ("up", "down"))
         block = "BASE" if "_te_" in name else {"down": "IN01", "mid_": "M00", "up_b": "OUT03"}[name[10:14]]
         dense = float(parts["alpha"]) / len(down) * (up @ down)
@@ -299,7 +300,7 @@ def test_info_knows_the_norms(model: Path, host: Standalone, capsys) -> None:
 
 def test_info_of_another_kind_of_lora_has_no_norms(tmp_path: Path, capsys) -> None:
     name = "lora_unet_mid_block_attentions_0_proj_in"
-    parts = {f"{name}.hada_{part}": torch.ones(2, 2) for part in ("w1_a", "w1_b", "w2_a", "w2_b")}
-    path = file.save(tmp_path / "loha.safetensors", parts, {})
+    parts = {f"{name}.lokr_{part}": torch.ones(2, 2) for part in ("w1", "w2")}
+    path = file.save(tmp_path / "lokr.safetensors", parts, {})
     assert main(["info", str(path), "--json"]) == 0
     assert "norm" not in json.loads(capsys.readouterr().out)

@@ -19,7 +19,7 @@ from .models.base import Bundle
 from .models.placement import device_of, text_to
 from .models.sample import Request, sample
 from .networks.base import Adapter, Network
-from .networks.naming import block_of
+from .networks.blocks import block_of
 from .networks.read import network_from_file
 from .paths import write_whole
 from .settings import BLOCKS

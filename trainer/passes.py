@@ -28,9 +28,8 @@ from .models.sample import Request, sample
 from .modes.base import Pass, Plan, Scene
 from .networks.base import Network, build
 from .networks.metadata import Origin
-from .networks.naming import text_targets, unet_targets
 from .networks.read import find_lora, network_from_file
-from .networks.registry import builder
+from .networks.registry import builder, targets_of
 from .noise import NoiseSchedule, mixed_seed
 from .precision import Precision
 from .saving import Saver
@@ -163,9 +162,7 @@ class Turn:
 
     def _network(self, bundle: Bundle, trains_text: bool) -> Network:
         settings = self._settings
-        targets = unet_targets(bundle.unet, settings.network_blocks, settings.network_element)
-        if trains_text:
-            targets = text_targets(bundle.text_encoders[0]) + targets
+        targets = targets_of(bundle, settings, trains_text=trains_text)
         generator = torch.Generator().manual_seed(mixed_seed(settings.train_seed, _NETWORK_STREAM))
         return build(targets, builder(settings, self._run.precision.network, self._run.host.device), generator)
 

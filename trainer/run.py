@@ -22,7 +22,6 @@ from .models.placement import place
 from .modes.base import Pictures
 from .modes.registry import mode_of
 from .networks.metadata import Origin
-from .networks.registry import builder
 from .noise import VELOCITY
 from .optim import optimizers, schedules
 from .passes import Passes
@@ -46,7 +45,6 @@ def check(job: Job, host: Host) -> str:
     if settings.network_resume:
         raise NotBuiltError("is not built yet", where="network resume", do="Leave it empty")
     choose_precision(settings, {torch.float32}, host.device)
-    builder(settings, torch.float32, torch.device("cpu"))
     optimizers.arguments(settings)
     schedules.arguments(settings)
     model = host.check_model(settings)

@@ -17,8 +17,9 @@ from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
 from trainer.networks import file
 from trainer.networks.base import Network, Strength, Target, build
+from trainer.networks.blocks import unet_block
 from trainer.networks.lora import LoRA, lora_builder
-from trainer.networks.naming import text_targets, unet_block, unet_targets
+from trainer.networks.naming import text_targets, unet_targets
 from trainer.networks.read import network_from_file
 from trainer.settings import BLOCKS
 

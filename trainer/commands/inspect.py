@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import presets, settings
-from ..errors import UserError
+from ..errors import NetworkError, UserError
 from ..schema import describe
 from .options import add_folders, folders_of
 
@@ -77,8 +77,9 @@ def _norms(path: Path) -> dict[str, Any]:
     """How large a LoRA's update is, in all and in each block; its share of the weights only a model could tell."""
     from ..networks.read import block_norms
 
-    blocks = block_norms(path)
-    if not blocks:
+    try:
+        blocks = block_norms(path)
+    except NetworkError:  # of another kind; what its header says can still be told
         return {}
     return {"norm": math.hypot(*blocks.values()), "norms by block": blocks}
 

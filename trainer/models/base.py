@@ -198,6 +198,7 @@ class Family(ABC):
         architecture: what a LoRA's ``modelspec.architecture`` says before ``/lora``; see :meth:`architecture_of`.
         implementation: what a LoRA's ``modelspec.implementation`` says.
         blocks: the names of its blocks, ``BASE`` (text encoder) first.
+        lora_names_as_sgm: whether LoRA files call U-Net modules by their paths in the original code, not in diffusers.
     """
 
     name: str
@@ -208,6 +209,7 @@ class Family(ABC):
     architecture: str
     implementation: str
     blocks: tuple[str, ...]
+    lora_names_as_sgm: bool = False
 
     def architecture_of(self, bundle: Bundle) -> str:
         """The architecture of one model, where the family has several."""

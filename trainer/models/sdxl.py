@@ -27,6 +27,7 @@ class SDXL(StableDiffusion):
     base_model_version = "sdxl_base_v1-0"
     architecture = "stable-diffusion-xl-v1-base"
     implementation = "https://github.com/Stability-AI/generative-models"
+    lora_names_as_sgm = True
     blocks = (
         "BASE",
         *(f"IN{number:02d}" for number in range(9)),

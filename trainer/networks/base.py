@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -79,9 +79,7 @@ class Adapter(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The frozen weight the update stands beside."""
-        weight = self._target[0].weight
-        assert isinstance(weight, Tensor)
-        return weight
+        return weight_of(self._target[0])
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # diffusers of the older hosts passes a ``scale`` to its projections; the original module does not take it.
@@ -118,12 +116,6 @@ class Network(nn.Module):
 
     def __init__(self, adapters: list[Adapter], strength: Strength) -> None:
         super().__init__()
-        if not adapters:
-            raise NetworkError(
-                "nothing is left to train",
-                where="network blocks",
-                do="Choose at least one block that has modules of the chosen network element",
-            )
         self.adapters = nn.ModuleList(adapters)
         self._strength = strength
 
@@ -171,8 +163,9 @@ class Network(nn.Module):
         return len(self.adapters)
 
     def parameters_of(self, part: str) -> list[nn.Parameter]:
-        """The trainable parameters of ``unet`` or ``text``."""
-        return [parameter for adapter in self if adapter.part == part for parameter in adapter.parameters()]
+        """The trainable parameters of ``unet`` or ``text``; adapters that are only carried along have none."""
+        found = (parameter for adapter in self if adapter.part == part for parameter in adapter.parameters())
+        return [parameter for parameter in found if parameter.requires_grad]
 
     def tensors(self, *, factor: float = 1.0) -> dict[str, Tensor]:
         """Every tensor of the file by its key, the update multiplied by ``factor``; detached, not copied."""
@@ -190,15 +183,67 @@ class Network(nn.Module):
 
 
 def build(targets: list[Target], make: Builder, generator: torch.Generator) -> Network:
-    """One adapter a target, their first weights drawn from ``generator`` (on the CPU) in the order of ``targets``."""
+    """One adapter a target, their first weights drawn from ``generator`` (on the CPU) in the order of ``targets``.
+
+    Raises:
+        NetworkError: there is no target.
+    """
+    refuse_none(targets)
     strength = Strength()
     return Network([make(target, strength, generator) for target in targets], strength)
 
 
-def group_by_name(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """File keys ``<name>.<rest>`` sorted into ``{name: {rest: tensor}}``."""
-    grouped: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        name, _, rest = key.partition(".")
-        grouped.setdefault(name, {})[rest] = tensor
-    return grouped
+def refuse_none(targets: Sequence[Target]) -> None:
+    """Raise if there is nothing to train.
+
+    Raises:
+        NetworkError: the sentence for it.
+    """
+    if not targets:
+        raise NetworkError(
+            "nothing is left to train",
+            where="network blocks",
+            do="Choose at least one block that has modules of the chosen network type and element",
+        )
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """How large the adapters are: one rank and alpha for matrices, one for convolutions wider than 1×1.
+
+    Attributes:
+        conv_rank: 0 is the same as ``rank``.
+        conv_alpha: 0 is the same as ``alpha``.
+    """
+
+    rank: int
+    alpha: float
+    conv_rank: int = 0
+    conv_alpha: float = 0.0
+
+    def of(self, module: nn.Module) -> tuple[int, float]:
+        """Rank and alpha of the adapter of a module."""
+        if is_wide(module):
+            return self.conv_rank or self.rank, self.conv_alpha or self.alpha
+        return self.rank, self.alpha
+
+
+def is_wide(module: nn.Module) -> bool:
+    """Whether it is a convolution with a kernel wider than 1×1."""
+    return isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1)
+
+
+def weight_of(module: nn.Module) -> Tensor:
+    """The frozen weight of a Linear ``(out, in)`` or a Conv2d ``(out, in, height, width)``."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def does_not_fit(target: Target, *tensors: Tensor) -> NetworkError:
+    """The sentence for tensors of a file that are not the update of a module."""
+    shapes = " and ".join(str(tuple(tensor.shape)) for tensor in tensors)
+    return NetworkError(
+        f"{target.name} has shapes {shapes}, the model's {tuple(weight_of(target.module).shape)}",
+        do="This LoRA was trained on another kind of model",
+    )

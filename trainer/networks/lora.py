@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import NetworkError
-from .base import Adapter, Builder, Strength, Target
+from .base import Adapter, Builder, Ranks, Strength, Target, does_not_fit, weight_of
 
 
 class LoRA(Adapter):
@@ -65,21 +64,22 @@ def product_norm(up: Tensor, down: Tensor) -> float:
     return math.sqrt(max(0.0, float(((u.T @ u) * (d @ d.T)).sum())))
 
 
-def lora_norm(parts: Mapping[str, Tensor]) -> float | None:
-    """The norm of an update from its tensors in a file; None if they are no LoRA's."""
-    if not {"lora_up.weight", "lora_down.weight"} <= parts.keys() <= {"lora_up.weight", "lora_down.weight", "alpha"}:
-        return None
+def lora_norm(parts: Mapping[str, Tensor]) -> float:
+    """The norm of an update from its tensors in a file."""
     up, down = parts["lora_up.weight"], parts["lora_down.weight"]
-    alpha = float(parts["alpha"]) if "alpha" in parts else down.shape[0]
-    return abs(alpha) / down.shape[0] * product_norm(up, down)
+    return abs(float(parts["alpha"])) / down.shape[0] * product_norm(up, down)
 
 
-def lora_builder(rank: int, alpha: float, dtype: torch.dtype, device: torch.device) -> Builder:
+def lora_builder(
+    rank: int, alpha: float, dtype: torch.dtype, device: torch.device, conv_rank: int = 0, conv_alpha: float = 0.0
+) -> Builder:
     """New LoRA adapters: ``down`` uniform as torch's Linear starts (Kaiming, a = sqrt 5), ``up`` zero."""
 
+    ranks = Ranks(rank, alpha, conv_rank, conv_alpha)
+
     def make(target: Target, strength: Strength, generator: torch.Generator) -> Adapter:
-        weight = target.module.weight
-        assert isinstance(weight, Tensor)
+        rank, alpha = ranks.of(target.module)
+        weight = weight_of(target.module)
         down = torch.empty(rank, *weight.shape[1:])
         bound = 1.0 / math.sqrt(down[0].numel())
         down.uniform_(-bound, bound, generator=generator)
@@ -89,24 +89,20 @@ def lora_builder(rank: int, alpha: float, dtype: torch.dtype, device: torch.devi
     return make
 
 
-def lora_from_tensors(target: Target, strength: Strength, tensors: Mapping[str, Tensor]) -> Adapter:
-    """An adapter from a file's ``lora_down.weight``, ``lora_up.weight`` and ``alpha`` (missing: the rank).
+def lora_from_tensors(target: Target, strength: Strength, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Adapter:
+    """An adapter from a file's ``lora_down.weight``, ``lora_up.weight`` and ``alpha``, beside the module's weight.
 
     Raises:
         NetworkError: the tensors do not fit the module.
     """
     down, up = tensors["lora_down.weight"], tensors["lora_up.weight"]
-    weight = target.module.weight
-    assert isinstance(weight, Tensor)
+    weight = weight_of(target.module)
     if weight.ndim == 2:
-        down, up = down.reshape(down.shape[0], -1), up.reshape(up.shape[0], -1)
-    elif down.ndim == 2:
+        down, up = down.flatten(1), up.flatten(1)
+    elif down.ndim == up.ndim == 2:
         down, up = down[:, :, None, None], up[:, :, None, None]
-    if down.shape[1:] != weight.shape[1:] or up.shape[0] != weight.shape[0] or up.shape[1] != down.shape[0]:
-        raise NetworkError(
-            f"{target.name} has shapes {tuple(up.shape)} and {tuple(down.shape)}, the model's {tuple(weight.shape)}",
-            do="This LoRA was trained on another kind of model",
-        )
-    alpha = float(tensors["alpha"]) if "alpha" in tensors else float(down.shape[0])
-    device = weight.device
-    return LoRA(target, strength, down.to(device, torch.float32), up.to(device, torch.float32), alpha)
+    if down.shape[1:] != weight.shape[1:] or up.shape != (weight.shape[0], down.shape[0], *[1] * (weight.ndim - 2)):
+        raise does_not_fit(target, up, down)
+    # Copied where nothing is cast: what is trained must not be a page of the file.
+    down, up = (each.to(weight.device, dtype, copy=True).contiguous() for each in (down, up))
+    return LoRA(target, strength, down, up, float(tensors["alpha"]))

@@ -1,35 +1,52 @@
-"""A LoRA file put back on a model, for pictures and comparisons."""
+"""LoRA files, read: for pictures and comparisons, to be measured, and to be trained on."""
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ..errors import NetworkError
 from ..models.base import Bundle
 from ..settings import BLOCKS
-from .base import Adapter, Network, Strength, group_by_name
+from .base import Adapter, Network, Strength, Target
+from .blocks import block_of
 from .file import read
+from .keys import Key, network_type_of, parse
+from .loha import loha_from_tensors, loha_norm
 from .lora import lora_from_tensors, lora_norm
-from .naming import block_of, text_targets, unet_targets
+from .naming import known_names
 
+Parts = dict[str, Tensor]
+"""The tensors of one module, by kohya's and LyCORIS's names: ``lora_down.weight``, ``hada_w1_a``, ``alpha`` …"""
 _ENDING = ".safetensors"
+_ADAPTERS = {"lora": lora_from_tensors, "loha": loha_from_tensors}
+_NORMS = {"lora": lora_norm, "loha": loha_norm}
 
 
-def block_norms(path: Path) -> dict[str, float]:
-    """The norm of each block's update in a LoRA file, in the model's order; empty if it is of another kind.
+@dataclass(frozen=True)
+class Stored:
+    """A LoRA file's content.
 
-    Raises:
-        NetworkError: the file is not there, or broken.
+    Attributes:
+        path: the file.
+        modules: the tensors of each module, by the name kohya gives it; every one has its ``alpha``.
+        metadata: the header's.
     """
-    tensors, _ = read(path)
-    squares: dict[str, float] = {}
-    for name, parts in group_by_name(tensors).items():
-        norm, block = lora_norm(parts), block_of(name)
-        if norm is None or block is None:
-            return {}
-        squares[block] = squares.get(block, 0.0) + norm * norm
-    return {block: math.sqrt(squares[block]) for block in BLOCKS if block in squares}
+
+    path: Path
+    modules: dict[str, Parts]
+    metadata: dict[str, str]
+
+    def types(self) -> set[str]:
+        """``lora``, ``loha`` or both."""
+        return {network_type_of(parts) or "" for parts in self.modules.values()}
 
 
 def find_lora(name: str, folder: Path) -> Path:
@@ -45,25 +62,115 @@ def find_lora(name: str, folder: Path) -> Path:
     raise NetworkError("there is no such LoRA file", where=name, do=f"Give its full path, or put it into {folder}")
 
 
+def read_lora(path: Path) -> Stored:
+    """Everything in a LoRA file, whichever keys it has.
+
+    Raises:
+        NetworkError: the file is not there, broken, or of a kind that is not known.
+    """
+    tensors, metadata = read(path)
+    keys = {name: parse(name) for name in tensors}
+    unknown = [name for name, key in keys.items() if key is None]
+    modules: dict[str, Parts] = {}
+    firsts: dict[str, Key] = {}
+    for name, key in keys.items():
+        if key is not None:
+            modules.setdefault(key.name, {})[key.part] = tensors[name]
+            firsts.setdefault(key.name, key)
+    unknown += [name for name, parts in modules.items() if network_type_of(parts) is None]
+    if unknown or not modules:
+        example = f" ({unknown[0]} …)" if unknown else ""
+        raise NetworkError(
+            f"is no LoRA of a kind Trainyard knows{example}",
+            where=path.name,
+            do="Choose one of the kinds LoRA, LoCon (without Tucker) or LoHa, without DoRA",
+        )
+    configs = _peft_configs(path, metadata)
+    for name, parts in modules.items():
+        if "alpha" not in parts:
+            parts["alpha"] = torch.tensor(_alpha(firsts[name], _rank(parts), configs))
+    return Stored(path, modules, metadata)
+
+
+def _rank(parts: Parts) -> int:
+    return (parts["lora_down.weight"] if "lora_down.weight" in parts else parts["hada_w1_b"]).shape[0]
+
+
+def _peft_configs(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What peft knows of each component: in the header where diffusers wrote the file, else beside it."""
+    beside = path.with_name("adapter_config.json")
+    try:
+        if "lora_adapter_metadata" not in metadata:
+            config = json.loads(beside.read_text("utf-8")) if beside.is_file() else {}
+            return dict.fromkeys(("unet", "text_encoder", "text_encoder_2"), config)
+        configs: dict[str, dict[str, Any]] = {}
+        for key, value in json.loads(metadata["lora_adapter_metadata"]).items():
+            component, _, name = key.partition(".")
+            configs.setdefault(component, {})[name] = value
+        return configs
+    except (OSError, ValueError, AttributeError) as error:
+        raise NetworkError(
+            f"what it says of its alpha cannot be read ({error})", where=path.name, do="Fetch it again"
+        ) from error
+
+
+def _alpha(key: Key, rank: int, configs: Mapping[str, Mapping[str, Any]]) -> float:
+    """The alpha of a module whose file has none beside its tensors: peft's, or the rank."""
+    config = configs.get(key.component, {})
+    alpha = config.get("lora_alpha", rank)
+    for module, own in (config.get("alpha_pattern") or {}).items():
+        if key.path == module or key.path.endswith(f".{module}"):
+            alpha = own
+    return float(alpha) * (math.sqrt(rank) if config.get("use_rslora") else 1.0)
+
+
+def block_norms(path: Path) -> dict[str, float]:
+    """The norm of each block's update in a LoRA file, in the model's order; ``other`` is what belongs to no block.
+
+    Raises:
+        NetworkError: the file is not there, broken, or of a kind that is not known.
+    """
+    squares: dict[str, float] = {}
+    for name, parts in read_lora(path).modules.items():
+        block = block_of(name) or "other"
+        squares[block] = squares.get(block, 0.0) + _NORMS[network_type_of(parts) or ""](parts) ** 2
+    return {block: math.sqrt(squares[block]) for block in (*BLOCKS, "other") if block in squares}
+
+
 def network_from_file(path: Path, bundle: Bundle) -> Network:
     """The network in the file at ``path``, ready to be attached to ``bundle``; every key is used.
 
     Raises:
         NetworkError: no such file, no LoRA, or one for another kind of model.
     """
-    tensors, _ = read(path)
-    grouped = group_by_name(tensors)
-    targets = unet_targets(bundle.unet, BLOCKS, "Full")
-    for text_encoder in bundle.text_encoders:
-        targets += text_targets(text_encoder)
-    by_name = {target.name: target for target in targets}
-    foreign = [name for name in grouped if name not in by_name or "lora_down.weight" not in grouped[name]]
+    stored = read_lora(path)
+    strength = Strength()
+    return Network(list(adapters_of(stored, bundle, strength, torch.float32).values()), strength)
+
+
+def adapters_of(stored: Stored, bundle: Bundle, strength: Strength, dtype: torch.dtype) -> dict[str, Adapter]:
+    """The adapters a file holds, beside the weights of ``bundle`` and by the names that its family writes.
+
+    Raises:
+        NetworkError: the file is for another kind of model.
+    """
+    known = known_names(bundle)
+    foreign = [name for name in stored.modules if name not in known]
     if foreign:
         raise NetworkError(
-            f"{len(foreign)} of its {len(grouped)} modules have no place in this model ({foreign[0]} …)",
-            where=path.name,
+            f"{len(foreign)} of its {len(stored.modules)} modules have no place in this model ({foreign[0]} …)",
+            where=stored.path.name,
             do=f"Choose a LoRA for {bundle.family.label}",
         )
-    strength = Strength()
-    adapters: list[Adapter] = [lora_from_tensors(by_name[name], strength, parts) for name, parts in grouped.items()]
-    return Network(adapters, strength)
+    found: dict[str, Adapter] = {}
+    for name, parts in stored.modules.items():
+        adapter = _adapter(known[name], strength, parts, dtype, stored.path.name)
+        found[adapter.name] = adapter
+    return found
+
+
+def _adapter(target: Target, strength: Strength, parts: Parts, dtype: torch.dtype, where: str) -> Adapter:
+    try:
+        return _ADAPTERS[network_type_of(parts) or ""](target, strength, parts, dtype)
+    except NetworkError as error:
+        raise NetworkError(error.what, where=where, do=error.do) from error

@@ -1,0 +1,202 @@
+"""LoHa (FedPara, Hyeon-Woo et al. 2022): ``W x + strength · alpha / rank · (A1 B1 ∘ A2 B2) x``, in LyCORIS's files.
+
+The element-wise product of two matrices of rank r has rank up to r². It is a full matrix, so it is made where it is
+needed and dropped at once: the backward pass makes it anew, for no more than what its gradient costs anyway.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+from .base import Adapter, Builder, Ranks, Strength, Target, does_not_fit, is_wide, weight_of
+
+_ROWS_AT_ONCE = 512
+_NAMES = ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
+
+
+class LoHa(Adapter):
+    """The element-wise product of two thin products beside a Linear or a Conv2d.
+
+    Linears and 1×1 convolutions have four factors: ``w1_a``, ``w2_a`` ``(out, rank)`` and ``w1_b``, ``w2_b``
+    ``(rank, in)``. Wider convolutions may have six (Tucker): ``w1_a``, ``w2_a`` ``(rank, out)``, ``w1_b``, ``w2_b``
+    ``(rank, in)`` and the cores ``t1``, ``t2`` ``(rank, rank, height, width)``; files without cores have ``w1_b`` and
+    ``w2_b`` of ``(rank, in · height · width)`` instead.
+    """
+
+    def __init__(self, target: Target, strength: Strength, factors: Mapping[str, Tensor], alpha: float) -> None:
+        super().__init__(target, strength)
+        self.factors = nn.ParameterDict(dict(factors))
+        self.alpha = alpha
+        self._layer = _Layer(target.module)
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.factors["w1_b"].shape[0]
+
+    def update(self, x: Tensor) -> Tensor:
+        applied: Tensor = _Apply.apply(x, self._layer, *_in_order(self.factors))
+        return applied
+
+    def tensors(self) -> dict[str, Tensor]:
+        factors: dict[str, Tensor] = {f"hada_{name}": factor for name, factor in self.factors.items()}
+        return {**factors, "alpha": torch.tensor(self.alpha, dtype=self.factors["w1_a"].dtype)}
+
+    def scaled_tensors(self, factor: float) -> dict[str, Tensor]:
+        root = abs(factor) ** (1 / len(self.factors))
+        scaled = {key: part if key == "alpha" else part.detach() * root for key, part in self.tensors().items()}
+        scaled["hada_w1_a"] = scaled["hada_w1_a"] * math.copysign(1.0, factor)
+        return scaled
+
+    def norm(self) -> float:
+        return abs(self.scale) * hadamard_norm(self.factors)
+
+
+@torch.no_grad()
+def hadamard_norm(factors: Mapping[str, Tensor] | nn.ParameterDict) -> float:
+    """The Frobenius norm of the product, some rows of it at a time."""
+    square, wide = 0.0, {name: factor.float() for name, factor in factors.items()}
+    outputs = 1 if "t1" in wide else 0  # which dimension of w1_a and w2_a counts them
+    for rows in zip(*(wide[name].split(_ROWS_AT_ONCE, outputs) for name in ("w1_a", "w2_a")), strict=True):
+        some = wide | {"w1_a": rows[0], "w2_a": rows[1]}
+        square += float(torch.linalg.vector_norm(hadamard(*_in_order(some)))) ** 2
+    return math.sqrt(square)
+
+
+def _in_order(factors: Mapping[str, Tensor] | nn.ParameterDict) -> list[Tensor]:
+    return [factors[name] for name in _NAMES if name in factors]
+
+
+def hadamard(w1_a: Tensor, w1_b: Tensor, w2_a: Tensor, w2_b: Tensor, *cores: Tensor) -> Tensor:
+    """The update of a weight, ``(out, in · height · width)``, or ``(out, in, height, width)`` if it has ``cores``."""
+    if not cores:
+        return (w1_a @ w1_b) * (w2_a @ w2_b)
+    return _tucker(cores[0], w1_a, w1_b) * _tucker(cores[1], w2_a, w2_b)
+
+
+def _tucker(core: Tensor, outputs: Tensor, inputs: Tensor) -> Tensor:
+    """``W[o, i, h, w] = Σ core[p, q, h, w] · outputs[p, o] · inputs[q, i]``."""
+    return torch.einsum("pqhw,po,qi->oihw", core, outputs, inputs)
+
+
+class _Layer:
+    """What the module computes with a weight, and the gradients of that."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._shape = weight_of(module).shape
+        self._conv: tuple[Any, ...] = ()
+        if isinstance(module, nn.Conv2d):
+            self._conv = (module.stride, module.padding, module.dilation)
+
+    def shaped(self, update: Tensor, like: Tensor) -> Tensor:
+        return update.to(like.dtype).view(self._shape)
+
+    def __call__(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(x, weight, None, *self._conv) if self._conv else F.linear(x, weight)
+
+    def gradient_of_input(self, x: Tensor, weight: Tensor, gradient: Tensor) -> Tensor:
+        if self._conv:
+            return conv2d_input(x.shape, weight, gradient, *self._conv)
+        return gradient @ weight
+
+    def gradient_of_weight(self, x: Tensor, gradient: Tensor) -> Tensor:
+        if self._conv:
+            return conv2d_weight(x, self._shape, gradient, *self._conv)
+        return gradient.flatten(0, -2).T @ x.flatten(0, -2)
+
+
+class _Apply(torch.autograd.Function):
+    """The layer with the product as its weight; only the input and the factors are kept for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: _Layer, *factors: Tensor) -> Tensor:
+        ctx.layer = layer
+        ctx.save_for_backward(x, *factors)
+        return layer(x, layer.shaped(hadamard(*factors), x))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, *factors = ctx.saved_tensors
+        layer: _Layer = ctx.layer
+        of_input = None
+        with torch.enable_grad():
+            leaves = [factor.detach().requires_grad_() for factor in factors]
+            update = hadamard(*leaves)
+        if ctx.needs_input_grad[0]:
+            of_input = layer.gradient_of_input(x, layer.shaped(update.detach(), x), gradient)
+        if not any(ctx.needs_input_grad[2:]):  # an adapter that is only carried along
+            return of_input, None, *[None] * len(factors)
+        of_weight = layer.gradient_of_weight(x, gradient).to(update.dtype).view_as(update)
+        return of_input, None, *torch.autograd.grad(update, leaves, of_weight)
+
+
+def loha_builder(
+    rank: int, alpha: float, dtype: torch.dtype, device: torch.device, conv_rank: int = 0, conv_alpha: float = 0.0
+) -> Builder:
+    """New LoHa adapters as LyCORIS begins them: all factors normal, but for ``w2_a``, which is zero."""
+
+    ranks = Ranks(rank, alpha, conv_rank, conv_alpha)
+
+    def make(target: Target, strength: Strength, generator: torch.Generator) -> Adapter:
+        rank, alpha = ranks.of(target.module)
+        outputs, inputs, *kernel = weight_of(target.module).shape
+        tucker = is_wide(target.module)
+        column = (rank, outputs) if tucker else (outputs, rank)
+        sizes: dict[str, tuple[tuple[int, ...], float]] = {
+            "w1_a": (column, 0.1),
+            "w1_b": ((rank, inputs), 1.0),
+            "w2_a": (column, 0.0),
+            "w2_b": ((rank, inputs), 1.0),
+        }
+        if tucker:
+            sizes |= dict.fromkeys(("t1", "t2"), ((rank, rank, *kernel), 0.1))
+        factors = {
+            name: (torch.randn(shape, generator=generator) * spread if spread else torch.zeros(shape)).to(device, dtype)
+            for name, (shape, spread) in sizes.items()
+        }
+        return LoHa(target, strength, factors, alpha)
+
+    return make
+
+
+def loha_norm(parts: Mapping[str, Tensor]) -> float:
+    """The norm of an update from its tensors in a file."""
+    factors = {key.removeprefix("hada_"): part for key, part in parts.items() if key != "alpha"}
+    return abs(float(parts["alpha"])) / factors["w1_b"].shape[0] * hadamard_norm(factors)
+
+
+def loha_from_tensors(target: Target, strength: Strength, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Adapter:
+    """An adapter from a file's ``hada_…`` tensors and ``alpha``, beside the module's weight.
+
+    Raises:
+        NetworkError: the tensors do not fit the module.
+    """
+    weight = weight_of(target.module)
+    given = {name: tensors[f"hada_{name}"] for name in _NAMES if f"hada_{name}" in tensors}
+    if not _fits(given, weight):
+        raise does_not_fit(target, *given.values())
+    # Copied where nothing is cast: what is trained must not be a page of the file.
+    factors = {name: tensor.to(weight.device, dtype, copy=True).contiguous() for name, tensor in given.items()}
+    return LoHa(target, strength, factors, float(tensors["alpha"]))
+
+
+def _fits(factors: Mapping[str, Tensor], weight: Tensor) -> bool:
+    outputs, inputs, *kernel = weight.shape
+    rank = factors["w1_b"].shape[0]
+    wanted: dict[str, tuple[int, ...]]
+    if "t1" not in factors:
+        wanted = {"w1_a": (outputs, rank), "w1_b": (rank, weight[0].numel())}
+    else:
+        wanted = {"w1_a": (rank, outputs), "w1_b": (rank, inputs), "t1": (rank, rank, *kernel)}
+    return all(
+        factors[name].shape == shape and factors[name.replace("1", "2")].shape == shape
+        for name, shape in wanted.items()
+    )
