@@ -34,13 +34,13 @@ RINGS = (
     },
     {"job", "noise", "loss", "precision", "optim", "models", "networks", "data", "memory"},
     {"modes", "presets", "effect"},
-    {"loop", "checkpoint", "log", "plot", "saving", "passes"},
+    {"loop", "checkpoint", "log", "plot", "saving", "passes", "pause"},
     {"run"},
     {"hosts", "queue"},
     {"commands", "ui", "api", "cli", "__main__"},
 )
 # What a host is, run() has to know; which one it is, it does not.
-INTERFACES = {("run", "hosts.base"), ("passes", "hosts.base")}
+INTERFACES = {("run", "hosts.base"), ("passes", "hosts.base"), ("pause", "hosts.base")}
 # Where only some rooms may reach out to.
 RESERVED = {
     **dict.fromkeys(("modules", "modules_forge", "backend", "ldm_patched", "launch", "ldm", "sgm"), "hosts"),

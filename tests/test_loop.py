@@ -53,6 +53,13 @@ def settings(**changes: object) -> Settings:
     return replace(Settings(), train_iterations=60, train_learning_rate=0.05, train_seed=1, **changes)
 
 
+def unused(*_arguments: object) -> None: ...
+
+
+def moments_of(save=unused, sample=unused, pause=unused) -> Moments:
+    return Moments(save, sample, pause)
+
+
 def run(
     problem: Regression, given: Settings, *, control: Control | None = None, listen=None, moments: Moments | None = None
 ) -> tuple[int, list[Step]]:  # fmt: skip
@@ -67,7 +74,7 @@ def run(
     with problem.network.attached():
         taken = train(
             problem, problem.network, given, device=CPU, scale_loss=False, control=control or Control(), emit=emit,
-            moments=moments or Moments(lambda step: None, lambda step: None),
+            moments=moments or moments_of(),
         )  # fmt: skip
     return taken, steps
 
@@ -131,7 +138,7 @@ def test_a_loss_that_is_no_number_names_step_and_sample(sample: int) -> None:
 
 def test_saves_every_n_but_not_at_the_end() -> None:
     saved: list[int] = []
-    run(Regression(), settings(save_per_steps=20), moments=Moments(saved.append, lambda step: None))
+    run(Regression(), settings(save_per_steps=20), moments=moments_of(save=saved.append))
     assert saved == [20, 40]
 
 
@@ -159,7 +166,7 @@ def test_nothing_broken_is_saved(lateness: str, request: pytest.FixtureRequest) 
         request.getfixturevalue("late")
     saved: list[int] = []
     with pytest.raises(DivergedError, match="step 20 of 60"):
-        run(Regression(broken_at=20), settings(save_per_steps=20), moments=Moments(saved.append, lambda step: None))
+        run(Regression(broken_at=20), settings(save_per_steps=20), moments=moments_of(save=saved.append))
     assert saved == []
 
 
@@ -169,7 +176,7 @@ def test_samples_on_the_way_change_nothing() -> None:
 
     plain, disturbed = Regression(), Regression()
     run(plain, settings())
-    run(disturbed, settings(sample_every_steps=3), moments=Moments(lambda step: None, disturb))
+    run(disturbed, settings(sample_every_steps=3), moments=moments_of(sample=disturb))
     for one, two in zip(plain.network.parameters(), disturbed.network.parameters(), strict=True):
         assert torch.equal(one, two)
 
@@ -205,7 +212,7 @@ def test_what_a_schedule_free_run_saves_is_what_it_ends_with() -> None:
         seen.append([parameter.detach().clone() for parameter in problem.network.parameters()])
 
     given = settings(train_optimizer="AdamWScheduleFree", train_lr_scheduler="constant", save_per_steps=20)
-    run(problem, given, moments=Moments(keep, lambda step: None))
+    run(problem, given, moments=moments_of(save=keep))
     shorter = Regression()
     run(shorter, replace(given, train_iterations=40))
     for one, two in zip(seen[1], shorter.network.parameters(), strict=True):

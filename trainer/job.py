@@ -56,32 +56,58 @@ class Control:
     """The buttons beside a run. Set from any thread; the run looks at them between steps and within each phase."""
 
     def __init__(self) -> None:
-        self._stop = threading.Event()
-        self._save = threading.Event()
+        # Re-entrant: Ctrl-C presses a button in the middle of whatever its thread was doing, waiting here included.
+        self._changed = threading.Condition(threading.RLock())
+        self._stop = False
+        self._save = False
+        self._pause = False
 
     def stop(self) -> None:
         """Stop as soon as the current step is done and save nothing."""
-        self._save.clear()
-        self._stop.set()
+        self._set(stop=True, save=False)
 
     def stop_and_save(self) -> None:
         """Stop as soon as the current step is done and save what has been trained by then."""
-        self._save.set()
-        self._stop.set()
+        self._set(stop=True, save=True)
+
+    def pause(self) -> None:
+        """Wait as soon as the current step is done; before the first step, as soon as that could be taken."""
+        self._set(pause=True)
+
+    def go_on(self) -> None:
+        """End the pause."""
+        self._set(pause=False)
+
+    def _set(self, *, stop: bool | None = None, save: bool | None = None, pause: bool | None = None) -> None:
+        with self._changed:
+            self._save = self._save if save is None else save
+            self._stop = self._stop if stop is None else stop
+            self._pause = self._pause if pause is None else pause
+            self._changed.notify_all()
 
     @property
     def asked_to_stop(self) -> bool:
-        return self._stop.is_set()
+        return self._stop
 
     @property
     def asked_to_save(self) -> bool:
-        return self._save.is_set()
+        return self._save
+
+    @property
+    def asked_to_pause(self) -> bool:
+        return self._pause
+
+    def wait(self) -> None:
+        """Return when the pause has ended, at once if there is none; stopping ends it, too."""
+        with self._changed:
+            while self._pause and not self._stop:
+                self._changed.wait(1.0)  # without a limit, Ctrl-C would not be heard on Windows
 
     def check(self) -> None:
         """Raises:
         Stopped: if the user asked for it.
         """
-        if self._stop.is_set():
+        if self._stop:
             raise Stopped
 
 
@@ -103,6 +129,20 @@ class Step:
     loss: float
     rates: tuple[float, ...]
     """The learning rate of each parameter group."""
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The run waits after a step, and the device's memory is free for others."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The run goes on after a pause."""
+
+    step: int
 
 
 @dataclass(frozen=True)
@@ -183,5 +223,5 @@ class Failed:
     error: UserError
 
 
-Event = Phase | Step | Sample | Saved | Effect | Warned | Detail | Done | Failed
+Event = Phase | Step | Paused | Continued | Sample | Saved | Effect | Warned | Detail | Done | Failed
 Listener = Callable[[Event], None]

@@ -10,7 +10,7 @@ import gc
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,10 +39,12 @@ class Moments:
     Attributes:
         save: writes the network as it is after a step's number.
         sample: makes pictures after a step's number.
+        pause: waits after a step's number, told the tensors the loop keeps on the device; they come back as they were.
     """
 
     save: Callable[[int], None]
     sample: Callable[[int], None]
+    pause: Callable[[int, Sequence[Tensor]], None]
 
 
 def train(
@@ -72,6 +74,10 @@ def train(
     step = 0
     with _collector_held():
         while step < settings.train_iterations and not control.asked_to_stop:
+            if control.asked_to_pause:
+                ledger.read_all()
+                moments.pause(step, _kept(network, optimizer))
+                continue
             step += 1
             losses = training.loss(Draw.of_step(settings.train_seed, step, device))
             rates = effective_rates(optimizer)
@@ -101,6 +107,14 @@ def _update(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: LossScaler |
         scaler.scaled(loss).backward()
         scaler.unscale()
     optimizer.step()
+
+
+def _kept(network: Network, optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """The tensors that go from one step to the next: parameters and what the optimizer remembers of them."""
+    network.zero_grad(set_to_none=True)  # gradients do not: the next step drops them anyway
+    states = [state for state in optimizer.state.values() if isinstance(state, dict)]
+    remembered = [value for state in states for value in state.values() if isinstance(value, Tensor)]
+    return [*network.parameters(), *network.buffers(), *remembered]
 
 
 def _is_due(step: int, every: int, settings: Settings) -> bool:

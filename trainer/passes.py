@@ -6,12 +6,13 @@ done; only that one is left for what is told of the finished LoRA.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .data.latents import Dataset
 from .effect import STEPS as EFFECT_STEPS
@@ -31,6 +32,7 @@ from .networks.metadata import Origin
 from .networks.read import find_lora, network_from_file
 from .networks.registry import builder, targets_of
 from .noise import NoiseSchedule, mixed_seed
+from .pause import pause
 from .precision import Precision
 from .saving import Saver
 
@@ -146,6 +148,7 @@ class Turn:
                 moments=Moments(
                     lambda step: self._save_on_the_way(saver, network, step),
                     lambda step: self._sample(network, bundle, step),
+                    self._pause,
                 ),
             )
         return network, self._finish(network, saver, steps)
@@ -188,7 +191,7 @@ class Turn:
             self._run.emit(Warned(f"Stopped in the {self._plan.name}: that one's network is all that was saved."))
         return Done(path, steps, stopped=stopped)
 
-    # ---- pictures on the way ----------------------------------------------------------------------------------------
+    # ---- between two steps ------------------------------------------------------------------------------------------
 
     def _request(self, prompt: str, steps: int = Request.steps) -> Request:
         settings = self._settings
@@ -219,6 +222,11 @@ class Turn:
         finally:
             if not network.parameters_of("text"):
                 text_to(bundle, "cpu")
+
+    def _pause(self, step: int, tensors: Sequence[Tensor]) -> None:
+        run = self._run
+        attached = [parameter for network in run.earlier for parameter in network.parameters()]
+        pause(run.host, run.origin.bundle, [*tensors, *attached], step, run.control, run.emit)
 
     # ---- what is told -----------------------------------------------------------------------------------------------
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from ..models.base import Bundle
 from ..paths import Folders
@@ -29,3 +31,11 @@ class Host(Protocol):
 
     def give_back(self) -> None:
         """Put the host's model back as it was; called however the run ended."""
+
+    def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
+        """Give the device's memory back for a pause: what of the model and of ``tensors`` is there leaves it.
+
+        Returns:
+            What brings all of it back exactly where it was. It raises ``RuntimeError`` if there is no room, and may
+            be called once more then. It is not called if the run is stopped in the pause; :meth:`give_back` is.
+        """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..errors import ModelError
 from ..models.base import Bundle
+from ..models.placement import Away, tensors_of
 from ..models.registry import check_files, load_bundle
 from ..paths import Folders
 from ..settings import Settings
@@ -31,6 +34,9 @@ class Standalone:
 
     def give_back(self) -> None:
         """Nothing was borrowed."""
+
+    def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
+        return Away([*tensors_of(bundle), *tensors]).come_back
 
     def _model(self, settings: Settings) -> Path:
         if not settings.model:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .base import Bundle
 from .weights import cast
@@ -37,3 +39,47 @@ def device_of(module: nn.Module) -> torch.device:
 
 def dtype_of(module: nn.Module) -> torch.dtype:
     return next(module.parameters()).dtype
+
+
+def tensors_of(bundle: Bundle) -> list[Tensor]:
+    """Every parameter and buffer of the model."""
+    modules = bundle.modules.values()
+    return [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+
+
+class Away:
+    """Tensors that wait on the CPU, so that their device has room, and come back to where they were.
+
+    Each stays the object it is, so whoever holds it notices nothing. No graph may hold on to them.
+
+    Raises:
+        RuntimeError, MemoryError: the CPU has no room for them; all of them are where they were.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        # A paged tensor is bitsandbytes's: it leaves the device by itself when room is short.
+        distinct = {id(each): each for each in tensors if not getattr(each, "is_paged", False)}
+        self._homes = [(each, each.device) for each in distinct.values() if each.device.type != "cpu"]
+        try:
+            self._leave()
+        except (RuntimeError, MemoryError):  # the machine has no room for them either
+            self.come_back()
+            raise
+
+    def come_back(self) -> None:
+        """Raises:
+        RuntimeError: the device has no room (``torch.cuda.OutOfMemoryError`` there); all of them wait on the CPU
+            again, and may be called back once more.
+        """
+        try:
+            for tensor, home in self._homes:
+                tensor.data = tensor.data.to(home)
+        except RuntimeError:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        for tensor, _ in self._homes:
+            tensor.data = tensor.data.to("cpu")
+        if any(home.type == "cuda" for _, home in self._homes):
+            torch.cuda.empty_cache()
