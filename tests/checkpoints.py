@@ -68,7 +68,7 @@ FULL_SDXL = Sizes(
 )  # fmt: skip
 SD2 = Sizes(text_layers=3, linear=True)
 SDXL = Sizes(
-    (32, 64, 64), context=128, depth=(0, 1, 2), linear=True, text_width=64, open_clip=(64, 3, 128)
+    (32, 64, 64), context=128, text_layers=3, depth=(0, 1, 2), linear=True, text_width=64, open_clip=(64, 3, 128)
 )  # fmt: skip
 
 
@@ -233,6 +233,27 @@ def open_clip_shapes(width: int, layers: int, inner: int, vocabulary: int) -> Sh
     return dict(found)
 
 
+def _whole(sizes: Sizes, texts: Mapping[str, Shapes]) -> Shapes:
+    parts = {UNET: unet_shapes(sizes), VAE: vae_shapes(sizes), **texts}
+    return {prefix + name: shape for prefix, shapes in parts.items() for name, shape in shapes.items()}
+
+
+def sd1_shapes(sizes: Sizes = FULL) -> Shapes:
+    """A whole SD1 checkpoint, but for ``position_ids``."""
+    return _whole(sizes, {TEXT: text_shapes(sizes)})
+
+
+def sd2_shapes(sizes: Sizes = FULL_SD2) -> Shapes:
+    """A whole SD2 checkpoint."""
+    text = open_clip_shapes(sizes.context, sizes.text_layers, sizes.text_inner, sizes.vocabulary)
+    return _whole(sizes, {OPEN_CLIP: text})
+
+
+def sdxl_shapes(sizes: Sizes = FULL_SDXL) -> Shapes:
+    """A whole SDXL checkpoint, but for ``position_ids``."""
+    return _whole(sizes, {CLIP_L: text_shapes(sizes), CLIP_G: open_clip_shapes(*sizes.open_clip, sizes.vocabulary)})
+
+
 def random_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, Tensor]:
     """Float32 weights that keep activations near one; norms and biases are random too, none of them zero."""
     generator = torch.Generator().manual_seed(seed)
@@ -251,12 +272,7 @@ def random_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict
 
 def sd1_tensors(sizes: Sizes = Sizes(), seed: int = 0, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
     """A whole checkpoint as a dictionary, named as in a file, old ``position_ids`` included."""
-    shapes = {
-        **{UNET + name: shape for name, shape in unet_shapes(sizes).items()},
-        **{VAE + name: shape for name, shape in vae_shapes(sizes).items()},
-        **{TEXT + name: shape for name, shape in text_shapes(sizes).items()},
-    }
-    tensors = {name: tensor.to(dtype) for name, tensor in random_tensors(shapes, seed).items()}
+    tensors = {name: tensor.to(dtype) for name, tensor in random_tensors(sd1_shapes(sizes), seed).items()}
     tensors[TEXT + "embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
     return tensors
 
@@ -269,17 +285,7 @@ def sd2_tensors(
     Nothing in the files that were published says whether they predict the velocity. They are told apart by how far
     the biases of one norm near the output spread: below 0.09 in the models for 512 pixels, above in those for 768.
     """
-    shapes = {
-        **{UNET + name: shape for name, shape in unet_shapes(sizes).items()},
-        **{VAE + name: shape for name, shape in vae_shapes(sizes).items()},
-        **{
-            OPEN_CLIP + name: shape
-            for name, shape in open_clip_shapes(
-                sizes.context, sizes.text_layers, sizes.text_inner, sizes.vocabulary
-            ).items()
-        },
-    }
-    tensors = random_tensors(shapes, seed)
+    tensors = random_tensors(sd2_shapes(sizes), seed)
     last = (sizes.unet_layers + 1) * len(sizes.unet) - 1
     telling = f"{UNET}output_blocks.{last}.1.transformer_blocks.0.norm1.bias"
     tensors[telling] *= (0.14 if velocity else 0.05) / tensors[telling].std()
@@ -290,13 +296,7 @@ def sdxl_tensors(
     sizes: Sizes = SDXL, seed: int = 0, dtype: torch.dtype = torch.float32, *, velocity: bool = False
 ) -> dict[str, Tensor]:
     """A whole SDXL checkpoint; with ``velocity``, marked as those with zero terminal SNR are."""
-    shapes = {
-        **{UNET + name: shape for name, shape in unet_shapes(sizes).items()},
-        **{VAE + name: shape for name, shape in vae_shapes(sizes).items()},
-        **{CLIP_L + name: shape for name, shape in text_shapes(sizes).items()},
-        **{CLIP_G + name: shape for name, shape in open_clip_shapes(*sizes.open_clip, sizes.vocabulary).items()},
-    }
-    tensors = {name: tensor.to(dtype) for name, tensor in random_tensors(shapes, seed).items()}
+    tensors = {name: tensor.to(dtype) for name, tensor in random_tensors(sdxl_shapes(sizes), seed).items()}
     tensors[CLIP_L + "embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
     return {**tensors, **({"v_pred": torch.empty(0), "ztsnr": torch.empty(0)} if velocity else {})}
 

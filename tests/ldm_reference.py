@@ -1,4 +1,4 @@
-"""Stable Diffusion 1 in plain torch functions, straight on a checkpoint's own tensors.
+"""Stable Diffusion 1, 2 and XL in plain torch functions, straight on a checkpoint's own tensors.
 
 Written from the architecture, for tests: it shares no code and no names with diffusers or transformers, which the
 product uses. A tensor is looked up by the name it has in the file.
@@ -43,17 +43,32 @@ def _attention(queries: Tensor, keys: Tensor, values: Tensor, heads: int, mask: 
 
 
 class LdmUNet:
-    """The U-Net; ``prefix`` is what its tensors' names begin with."""
+    """The U-Net; ``prefix`` is what its tensors' names begin with.
+
+    Args:
+        heads: attention heads everywhere (SD1); 0 for as many as 64 channels go into the width (SD2, SDXL).
+    """
 
     def __init__(self, weights: Weights, prefix: str = "model.diffusion_model.", heads: int = 8) -> None:
         self.weights = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
         self.heads = heads
 
-    def __call__(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
+    def __call__(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        pooled: Tensor | None = None,
+        sizes: Tensor | None = None,
+    ) -> Tensor:
+        """``pooled`` ``(B, P)`` and ``sizes`` ``(B, 6)`` are SDXL's vector: each size becomes 256 sinusoids."""
         weights = self.weights
         width = weights["time_embed.0.weight"].shape[1]
         time = _linear(weights, "time_embed.0", _sinusoids(timesteps, width))
         time = _linear(weights, "time_embed.2", F.silu(time))
+        if pooled is not None and sizes is not None:
+            vector = torch.cat([pooled, *(_sinusoids(column, 256) for column in sizes.T)], dim=1)
+            time = time + _linear(weights, "label_emb.0.2", F.silu(_linear(weights, "label_emb.0.0", vector)))
         x, skips = _conv(weights, "input_blocks.0.0", latents), []
         skips.append(x)
         number = 1
@@ -90,24 +105,34 @@ class LdmUNet:
         return hidden + (_conv(weights, f"{name}.skip_connection", x) if self._has(f"{name}.skip_connection") else x)
 
     def _transformer(self, name: str, x: Tensor, context: Tensor) -> Tensor:
-        weights, block = self.weights, f"{name}.transformer_blocks.0"
+        weights = self.weights
         batch, channels, height, width = x.shape
-        hidden = _conv(weights, f"{name}.proj_in", _groups(weights, f"{name}.norm", x, 1e-6))
-        tokens = hidden.flatten(2).transpose(1, 2)
-        normed = _layers(weights, f"{block}.norm1", tokens)
-        tokens = tokens + self._attend(f"{block}.attn1", normed, normed)
-        tokens = tokens + self._attend(f"{block}.attn2", _layers(weights, f"{block}.norm2", tokens), context)
-        inner = _linear(weights, f"{block}.ff.net.0.proj", _layers(weights, f"{block}.norm3", tokens))
-        value, gate = inner.chunk(2, dim=-1)
-        tokens = tokens + _linear(weights, f"{block}.ff.net.2", value * F.gelu(gate))
-        hidden = tokens.transpose(1, 2).reshape(batch, channels, height, width)
-        return x + _conv(weights, f"{name}.proj_out", hidden)
+        tokens = _groups(weights, f"{name}.norm", x, 1e-6).flatten(2).transpose(1, 2)
+        tokens = self._project(f"{name}.proj_in", tokens)
+        number = 0
+        while self._has(f"{name}.transformer_blocks.{number}.norm1"):
+            block = f"{name}.transformer_blocks.{number}"
+            normed = _layers(weights, f"{block}.norm1", tokens)
+            tokens = tokens + self._attend(f"{block}.attn1", normed, normed)
+            tokens = tokens + self._attend(f"{block}.attn2", _layers(weights, f"{block}.norm2", tokens), context)
+            inner = _linear(weights, f"{block}.ff.net.0.proj", _layers(weights, f"{block}.norm3", tokens))
+            value, gate = inner.chunk(2, dim=-1)
+            tokens = tokens + _linear(weights, f"{block}.ff.net.2", value * F.gelu(gate))
+            number += 1
+        tokens = self._project(f"{name}.proj_out", tokens)
+        return x + tokens.transpose(1, 2).reshape(batch, channels, height, width)
+
+    def _project(self, name: str, tokens: Tensor) -> Tensor:
+        """A linear, or the convolution with a kernel of one that means the same."""
+        weight = self.weights[f"{name}.weight"]
+        return F.linear(tokens, weight.flatten(1), self.weights[f"{name}.bias"])
 
     def _attend(self, name: str, tokens: Tensor, source: Tensor) -> Tensor:
         weights = self.weights
         queries = _linear(weights, f"{name}.to_q", tokens)
         keys, values = _linear(weights, f"{name}.to_k", source), _linear(weights, f"{name}.to_v", source)
-        return _linear(weights, f"{name}.to_out.0", _attention(queries, keys, values, self.heads))
+        heads = self.heads or max(1, queries.shape[-1] // 64)
+        return _linear(weights, f"{name}.to_out.0", _attention(queries, keys, values, heads))
 
 
 def _sinusoids(timesteps: Tensor, width: int) -> Tensor:
@@ -179,8 +204,8 @@ class ClipText:
     def __init__(self, weights: Weights, prefix: str = "cond_stage_model.transformer.text_model.") -> None:
         self.weights = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
 
-    def __call__(self, ids: Tensor, skip: int = 1) -> Tensor:
-        """``skip`` 1 is the last layer, 2 the one before; the final norm is always applied."""
+    def __call__(self, ids: Tensor, skip: int = 1, final_norm: bool = True) -> Tensor:
+        """``skip`` 1 is the last layer, 2 the one before."""
         weights = self.weights
         x = weights["embeddings.token_embedding.weight"][ids] + weights["embeddings.position_embedding.weight"]
         length, width = x.shape[1:]
@@ -193,4 +218,39 @@ class ClipText:
             x = x + _linear(weights, f"{name}.self_attn.out_proj", _attention(q, k, v, width // 64, mask))
             inner = _linear(weights, f"{name}.mlp.fc1", _layers(weights, f"{name}.layer_norm2", x))
             x = x + _linear(weights, f"{name}.mlp.fc2", inner * torch.sigmoid(1.702 * inner))
-        return _layers(weights, "final_layer_norm", x)
+        return _layers(weights, "final_layer_norm", x) if final_norm else x
+
+
+class OpenClipText:
+    """OpenCLIP's text transformer, its attention torch's own: token ids ``(B, 77)`` -> hidden states ``(B, 77, D)``."""
+
+    def __init__(self, weights: Weights, prefix: str) -> None:
+        self.weights = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
+        self.layers = len({name.split(".")[2] for name in self.weights if name.startswith("transformer.resblocks.")})
+
+    def __call__(self, ids: Tensor, skip: int = 1) -> Tensor:
+        """``skip`` 1 is the last layer, 2 the one before; without the final norm."""
+        weights = self.weights
+        x = weights["token_embedding.weight"][ids] + weights["positional_embedding"]
+        length, width = x.shape[1:]
+        later = torch.ones(length, length, dtype=torch.bool).triu(1)
+        for layer in range(self.layers + 1 - skip):
+            name = f"transformer.resblocks.{layer}"
+            attention = torch.nn.MultiheadAttention(width, max(1, width // 64), batch_first=True)
+            attention.load_state_dict(
+                {key[len(name) + 6 :]: value for key, value in weights.items() if key.startswith(f"{name}.attn.")}
+            )
+            normed = _layers(weights, f"{name}.ln_1", x)
+            x = x + attention(normed, normed, normed, attn_mask=later, need_weights=False)[0]
+            inner = F.gelu(_linear(weights, f"{name}.mlp.c_fc", _layers(weights, f"{name}.ln_2", x)))
+            x = x + _linear(weights, f"{name}.mlp.c_proj", inner)
+        return x
+
+    def normed(self, states: Tensor) -> Tensor:
+        return _layers(self.weights, "ln_final", states)
+
+    def pooled(self, ids: Tensor) -> Tensor:
+        """``(B, P)``: the last layer at the end mark, the largest token there is, normalised and projected."""
+        states = self.normed(self(ids))
+        ends = torch.stack([row[int(end)] for row, end in zip(states, ids.argmax(1), strict=True)])
+        return ends @ self.weights["text_projection"]

@@ -6,18 +6,29 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from checkpoints import (
+    CLIP_L,
     FULL,
+    FULL_SD2,
+    FULL_SDXL,
+    SD2,
+    SDXL,
     TEXT,
     UNET,
     VAE,
+    Shapes,
     Sizes,
+    sd1_shapes,
     sd1_tensors,
+    sd2_shapes,
+    sdxl_shapes,
     text_shapes,
     unet_shapes,
     vae_shapes,
@@ -31,7 +42,6 @@ from trainer.models.identify import TEXT as TEXT_PART
 from trainer.models.identify import UNET as UNET_PART
 from trainer.models.registry import check_files, load_bundle, refuse_unless_checkpoint, refuse_unless_vae
 
-Shapes = Mapping[str, tuple[int, ...]]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -53,36 +63,23 @@ def prefixed(prefix: str, shapes: Shapes) -> dict[str, tuple[int, ...]]:
     return {prefix + name: shape for name, shape in shapes.items()}
 
 
-def sd1(sizes: Sizes = FULL) -> dict[str, tuple[int, ...]]:
-    return {
-        **prefixed(UNET, unet_shapes(sizes)),
-        **prefixed(VAE, vae_shapes(sizes)),
-        **prefixed(TEXT, text_shapes(sizes)),
-    }
+def sd2(channels: int = 4) -> Shapes:
+    return sd2_shapes(replace(FULL_SD2, in_channels=channels))
 
 
-def with_linears(shapes: Shapes) -> dict[str, tuple[int, ...]]:
-    """As SD2 and SDXL store the projections around their attention."""
-    return {name: shape[:2] if "proj_in" in name or "proj_out" in name else shape for name, shape in shapes.items()}
+def sdxl(sizes: Sizes = FULL_SDXL, **changes: Any) -> Shapes:
+    return sdxl_shapes(replace(sizes, **changes))
 
 
-def sd2(channels: int = 4) -> dict[str, tuple[int, ...]]:
-    unet = with_linears(unet_shapes(Sizes(context=1024, in_channels=channels)))
-    return {
-        **prefixed(UNET, unet),
-        **prefixed(VAE, vae_shapes(FULL)),
-        "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_weight": (3072, 1024),
-    }
+def refiner() -> Shapes:
+    """One text encoder, OpenCLIP-G, and a context of its width."""
+    text = {name.replace("embedders.1.", "embedders.0."): shape for name, shape in sdxl(context=1280).items()}
+    return {name: shape for name, shape in text.items() if not name.startswith(CLIP_L)}
 
 
-def sdxl(context: int = 2048, channels: int = 4, refiner: bool = False) -> dict[str, tuple[int, ...]]:
-    unet = with_linears(unet_shapes(Sizes(context=context, in_channels=channels)))
-    first = "model.transformer.resblocks.0.ln_1.weight" if refiner else "transformer.text_model.final_layer_norm.bias"
-    text = {f"conditioner.embedders.0.{first}": (768,)}
-    if not refiner:
-        text["conditioner.embedders.1.model.ln_final.weight"] = (1280,)
-    label = {"label_emb.0.0.weight": (1280, 2816), "label_emb.0.0.bias": (1280,)}
-    return {**prefixed(UNET, {**unet, **label}), **prefixed(VAE, vae_shapes(FULL)), **text}
+def unclip() -> Shapes:
+    label = {"label_emb.0.0.weight": (1280, 2048), "label_emb.0.0.bias": (1280,)}
+    return {**sd2(), **prefixed(UNET, label), "embedder.model.visual.proj": (1280, 1024)}
 
 
 def lora(*endings: str, prefix: str = "lora_unet_down_blocks_0_attentions_0_proj_in") -> dict[str, tuple[int, ...]]:
@@ -90,20 +87,26 @@ def lora(*endings: str, prefix: str = "lora_unet_down_blocks_0_attentions_0_proj
 
 
 FILES: dict[str, tuple[Kind, dict[str, tuple[int, ...]]]] = {
-    "sd1": (Kind.SD1, sd1()),
-    "sd1 small": (Kind.SD1, sd1(Sizes())),
+    "sd1": (Kind.SD1, sd1_shapes()),
+    "sd1 small": (Kind.SD1, sd1_shapes(Sizes())),
     "sd1 diffusers' unet": (Kind.SD1, {
         "conv_in.weight": (320, 4, 3, 3), "time_embedding.linear_1.weight": (1280, 320),
         "down_blocks.0.attentions.0.proj_in.weight": (320, 320, 1, 1),
     }),
-    "sd1 inpainting": (Kind.SD1_INPAINTING, sd1(Sizes(in_channels=9))),
-    "instruct-pix2pix": (Kind.UNKNOWN, sd1(Sizes(in_channels=8))),
+    "sd1 inpainting": (Kind.SD1_INPAINTING, sd1_shapes(Sizes(in_channels=9))),
+    "instruct-pix2pix": (Kind.UNKNOWN, sd1_shapes(Sizes(in_channels=8))),
     "sd2": (Kind.SD2, sd2()),
+    "sd2 small": (Kind.SD2, sd2_shapes(SD2)),
     "sd2 inpainting": (Kind.SD2_INPAINTING, sd2(9)),
+    "sd2 depth": (Kind.SD2_DEPTH, sd2(5)),
+    "sd2 unclip": (Kind.SD2_UNCLIP, unclip()),
+    "sd2 upscaler": (Kind.SD2_UPSCALER, {**sd2(7), **prefixed(UNET, {"label_emb.weight": (1000, 1024)})}),
     "sdxl": (Kind.SDXL, sdxl()),
-    "sdxl inpainting": (Kind.SDXL_INPAINTING, sdxl(channels=9)),
-    "sdxl refiner": (Kind.SDXL_REFINER, sdxl(1280, refiner=True)),
-    "sdxl small": (Kind.SDXL, sdxl(128)),
+    "sdxl small": (Kind.SDXL, sdxl(SDXL)),
+    "sdxl inpainting": (Kind.SDXL_INPAINTING, sdxl(in_channels=9)),
+    "sdxl refiner": (Kind.SDXL_REFINER, refiner()),
+    "playground 2.5": (Kind.SDXL_EDM, {**sdxl(), "edm_mean": (1, 4, 1, 1), "edm_std": (1, 4, 1, 1)}),
+    "cosxl": (Kind.SDXL_EDM, {**sdxl(), "edm_vpred.sigma_max": (), "edm_vpred.sigma_min": ()}),
     "sd3": (Kind.SD3, {"model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": (4608, 1536)}),
     "flux": (Kind.FLUX, {"double_blocks.0.img_attn.qkv.weight": (9216, 3072)}),
     "flux checkpoint": (Kind.FLUX, {
@@ -153,7 +156,7 @@ def test_kinds(tmp_path: Path, name: str) -> None:
 
 
 def test_parts_and_family(tmp_path: Path) -> None:
-    found = identify(write_header(tmp_path / "whole.safetensors", sd1()))
+    found = identify(write_header(tmp_path / "whole.safetensors", sd1_shapes()))
     assert found.family == "SD1"
     assert found.parts == {UNET_PART, AUTOENCODER, TEXT_PART}
     alone = identify(write_header(tmp_path / "unet.safetensors", prefixed(UNET, unet_shapes(FULL))))
@@ -161,19 +164,40 @@ def test_parts_and_family(tmp_path: Path) -> None:
     assert alone.label == "the U-Net of an SD1 checkpoint"
 
 
+V, E = "v_prediction", "epsilon"
+
+
 @pytest.mark.parametrize(
-    ("extra", "metadata", "expected"),
+    ("extra", "metadata", "beside", "expected"),
     [
-        ({}, {}, None),
-        ({"v_pred": (0,)}, {}, "v_prediction"),
-        ({}, {"modelspec.prediction_type": "v"}, "v_prediction"),
-        ({}, {"modelspec.prediction_type": "epsilon"}, "epsilon"),
+        ({}, {}, "", None),
+        ({"v_pred": (0,)}, {}, "", V),
+        ({"v_pred": (0,)}, {"modelspec.prediction_type": "epsilon"}, "", V),
+        ({}, {"modelspec.prediction_type": "v"}, "", V),
+        ({}, {"modelspec.prediction_type": "epsilon"}, "", E),
+        ({}, {"modelspec.architecture": "stable-diffusion-v2-768-v"}, "", V),
+        ({}, {"modelspec.architecture": "stable-diffusion-v2-512"}, "", E),
+        ({}, {}, 'model:\n  params:\n    parameterization: "v"\n', V),
+        ({}, {"modelspec.prediction_type": "epsilon"}, "    parameterization: v\n", V),
+        ({}, {}, "    parameterization: eps", E),
+        ({}, {}, "model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n", E),
+        ({}, {}, "# parameterization: v\nsomething: else", None),
     ],
 )
-def test_prediction_type(tmp_path: Path, extra: Shapes, metadata: Mapping[str, str], expected: str | None) -> None:
-    found = identify(write_header(tmp_path / "x.safetensors", {**sd1(Sizes()), **extra}, metadata))
+def test_prediction_type(
+    tmp_path: Path, extra: Shapes, metadata: Mapping[str, str], beside: str, expected: str | None
+) -> None:
+    path = write_header(tmp_path / "x.safetensors", {**sd1_shapes(Sizes()), **extra}, metadata)
+    if beside:
+        (tmp_path / "x.yaml").write_text(beside)
+    found = identify(path)
     assert found.prediction_type == expected
     assert found.metadata == metadata
+
+
+def test_zero_terminal_snr_is_marked(tmp_path: Path) -> None:
+    assert not identify(write_header(tmp_path / "x.safetensors", sdxl(SDXL))).zero_terminal_snr
+    assert identify(write_header(tmp_path / "y.safetensors", {**sdxl(SDXL), "ztsnr": (0,)})).zero_terminal_snr
 
 
 def test_a_checkpoint_saved_by_torch(tmp_path: Path) -> None:
@@ -194,7 +218,7 @@ def test_a_folder(tmp_path: Path) -> None:
 
 
 def test_identify_needs_no_torch(tmp_path: Path) -> None:
-    model = write_header(tmp_path / "x.safetensors", sd1())
+    model = write_header(tmp_path / "x.safetensors", sd1_shapes())
     pickled = write_checkpoint(tmp_path / "x.ckpt", {"conv_first.weight": torch.zeros(1)})
     code = (
         "import sys; from trainer.models.identify import identify\n"
@@ -219,7 +243,25 @@ REFUSED = {
     "sd1 inpainting": (
         ModelError, "it.safetensors is an SD1 inpainting checkpoint. Choose the plain checkpoint it was made from."
     ),
+    "sd2 inpainting": (
+        ModelError, "it.safetensors is an SD2 inpainting checkpoint. Choose the plain checkpoint it was made from."
+    ),
+    "sd2 depth": (
+        ModelError, "it.safetensors is an SD2 depth checkpoint. Choose the plain checkpoint it was made from."
+    ),
+    "sd2 unclip": (
+        ModelError, "it.safetensors is an SD2 unCLIP checkpoint. Choose the plain checkpoint it was made from."
+    ),
+    "sd2 upscaler": (ModelError, f"it.safetensors is the SD2 upscaler, not a base model. {CHOOSE}"),
+    "sdxl inpainting": (
+        ModelError, "it.safetensors is an SDXL inpainting checkpoint. Choose the plain checkpoint it was made from."
+    ),
     "sdxl refiner": (ModelError, f"it.safetensors is the SDXL refiner, not a base model. {CHOOSE}"),
+    "playground 2.5": (
+        ModelError,
+        "it.safetensors is an SDXL checkpoint with EDM's way of noising (Playground 2.5, CosXL), which is not built. "
+        + CHOOSE,
+    ),
     "sd3": (NotBuiltError, f"it.safetensors is an SD3 model, and SD3 is not built yet. {CHOOSE}"),
     "flux": (NotBuiltError, f"it.safetensors is a Flux model, and Flux is not built yet. {CHOOSE}"),
 }  # fmt: skip
@@ -304,7 +346,7 @@ def test_not_a_model_at_all(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.usefixtures("no_weights")
 def test_a_download_that_stopped(tmp_path: Path) -> None:
-    path = write_header(tmp_path / "anime.safetensors", sd1())
+    path = write_header(tmp_path / "anime.safetensors", sd1_shapes())
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.truncate(size // 2)
@@ -345,7 +387,7 @@ PRUNED = {
 @pytest.mark.parametrize("name", PRUNED)
 def test_a_part_is_missing(tmp_path: Path, name: str) -> None:
     prefix, sentence = PRUNED[name]
-    left = {each: shape for each, shape in sd1().items() if not each.startswith(prefix)}
+    left = {each: shape for each, shape in sd1_shapes().items() if not each.startswith(prefix)}
     with pytest.raises(ModelError) as caught:
         load_bundle(write_header(tmp_path / "it.safetensors", left))
     assert str(caught.value) == sentence
@@ -361,9 +403,9 @@ def test_a_unet_alone(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_weights")
 def test_a_file_chosen_as_vae(tmp_path: Path) -> None:
-    model = write_header(tmp_path / "anime.safetensors", sd1())
+    model = write_header(tmp_path / "anime.safetensors", sd1_shapes())
     pruned = write_header(
-        tmp_path / "pruned.safetensors", prefixed(UNET, unet_shapes(FULL)) | prefixed(TEXT, text_shapes(FULL))
+        tmp_path / "pruned.safetensors", {**prefixed(UNET, unet_shapes(FULL)), **prefixed(TEXT, text_shapes(FULL))}
     )
     vae = write_header(tmp_path / "good.vae.pt", vae_shapes(FULL))
     style = write_header(tmp_path / "style.safetensors", FILES["kohya lora"][1])

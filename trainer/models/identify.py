@@ -25,10 +25,14 @@ class Kind(Enum):
     SD1 = "an SD1 checkpoint"
     SD1_INPAINTING = "an SD1 inpainting checkpoint"
     SD2 = "an SD2 checkpoint"
-    SD2_INPAINTING = "an SD2 inpainting or depth checkpoint"
+    SD2_INPAINTING = "an SD2 inpainting checkpoint"
+    SD2_DEPTH = "an SD2 depth checkpoint"
+    SD2_UNCLIP = "an SD2 unCLIP checkpoint"
+    SD2_UPSCALER = "the SD2 upscaler"
     SDXL = "an SDXL checkpoint"
     SDXL_INPAINTING = "an SDXL inpainting checkpoint"
     SDXL_REFINER = "the SDXL refiner"
+    SDXL_EDM = "an SDXL checkpoint with EDM's way of noising (Playground 2.5, CosXL)"
     SD3 = "an SD3 model"
     FLUX = "a Flux model"
     LUMINA = "a Lumina 2 or Z-Image model"
@@ -50,9 +54,13 @@ _FAMILIES: Mapping[Kind, str] = {
     Kind.SD1_INPAINTING: "SD1",
     Kind.SD2: "SD2",
     Kind.SD2_INPAINTING: "SD2",
+    Kind.SD2_DEPTH: "SD2",
+    Kind.SD2_UNCLIP: "SD2",
+    Kind.SD2_UPSCALER: "SD2",
     Kind.SDXL: "SDXL",
     Kind.SDXL_INPAINTING: "SDXL",
     Kind.SDXL_REFINER: "SDXL",
+    Kind.SDXL_EDM: "SDXL",
     Kind.SD3: "SD3",
     Kind.FLUX: "Flux",
     Kind.LUMINA: "Lumina 2",
@@ -112,7 +120,7 @@ def identify(path: Path | str) -> FileKind:
     path = Path(path)
     if path.is_dir():
         return _identify_folder(path)
-    return classify(path.name, read_header(path), files={"": path})
+    return classify(path.name, read_header(path), files={"": path}, beside=_prediction_beside(path))
 
 
 def classify(
@@ -121,14 +129,16 @@ def classify(
     *,
     files: Mapping[str, Path] | None = None,
     configs: Mapping[str, Mapping[str, Any]] | None = None,
+    beside: str | None = None,
 ) -> FileKind:
-    """Say what tensors of these names and shapes make up."""
+    """Say what tensors of these names and shapes make up; ``beside`` is what a file beside them says of the
+    prediction type."""
     kind, detail = _kind_of(header.tensors)
     parts = _parts_of(header.tensors)
     label = kind.value + detail
     if kind in _FAMILIES and parts == {UNET}:
         label = f"the U-Net of {kind.value}"
-    prediction = _prediction_type(header, configs or {})
+    prediction = _prediction_type(header, configs or {}, beside)
     return FileKind(
         name, kind, label, _FAMILIES.get(kind), parts, prediction, header.tensors, header.metadata, files or {},
         configs or {},
@@ -212,7 +222,13 @@ def _unet_kind(tensors: Tensors, prefix: str) -> Kind:
     channels = first.shape[1] if len(first.shape) == 4 else 0
     own = {name[len(prefix) :]: info.shape for name, info in tensors.items() if name.startswith(prefix)}
     context = next((shape[-1] for name, shape in own.items() if name.endswith("attn2.to_k.weight") and shape), 0)
+    if "label_emb.weight" in own:
+        return Kind.SD2_UPSCALER if channels == 7 else Kind.UNKNOWN
     if any(name.startswith(("label_emb.", "add_embedding.")) for name in own):
+        if any(name.startswith(("cond_stage_model.", "noise_augmentor.", "embedder.")) for name in tensors):
+            return Kind.SD2_UNCLIP
+        if any(name.startswith("edm_") for name in tensors):
+            return Kind.SDXL_EDM
         only_open_clip = any(name.startswith("conditioner.embedders.0.model.") for name in tensors)
         if context == 1280 or only_open_clip:
             return Kind.SDXL_REFINER
@@ -221,7 +237,7 @@ def _unet_kind(tensors: Tensors, prefix: str) -> Kind:
     if project == 4 and not any("temporal" in name or "time_stack" in name for name in own):
         return {4: Kind.SD1, 8: Kind.UNKNOWN}.get(channels, Kind.SD1_INPAINTING)
     if project == 2 and not any("temporal" in name or "time_stack" in name for name in own):
-        return Kind.SD2 if channels == 4 else Kind.SD2_INPAINTING
+        return {4: Kind.SD2, 5: Kind.SD2_DEPTH}.get(channels, Kind.SD2_INPAINTING)
     return Kind.UNKNOWN
 
 
@@ -236,11 +252,40 @@ def _parts_of(tensors: Tensors) -> frozenset[str]:
     return frozenset(found)
 
 
-def _prediction_type(header: Header, configs: Mapping[str, Mapping[str, Any]]) -> str | None:
-    stated = configs.get("scheduler", {}).get("prediction_type") or header.metadata.get("modelspec.prediction_type", "")
-    if "v_pred" in header.tensors or stated in ("v", "v_prediction"):
+def _prediction_type(header: Header, configs: Mapping[str, Mapping[str, Any]], beside: str | None) -> str | None:
+    """The first of these that says so: a mark among the weights, diffusers' scheduler, a file beside, the metadata."""
+    if "v_pred" in header.tensors:
         return "v_prediction"
-    return "epsilon" if stated == "epsilon" else None
+    metadata = header.metadata
+    architecture = metadata.get("modelspec.architecture", "")
+    for stated in (
+        str(configs.get("scheduler", {}).get("prediction_type", "")),
+        beside or "",
+        metadata.get("modelspec.prediction_type", ""),
+        {"stable-diffusion-v2-768-v": "v", "stable-diffusion-v2-512": "epsilon"}.get(architecture, ""),
+    ):
+        if stated in ("v", "v_prediction"):
+            return "v_prediction"
+        if stated in ("eps", "epsilon"):
+            return "epsilon"
+    return None
+
+
+_LONGEST_CONFIG = 100_000
+_PARAMETERIZATION = re.compile(r"^\s*parameterization\s*:\s*[\"']?(\w+)", re.MULTILINE)
+
+
+def _prediction_beside(path: Path) -> str | None:
+    """What the original code's configuration says, where it lies beside a checkpoint under the same name."""
+    try:
+        with path.with_suffix(".yaml").open("rb") as file:
+            text = file.read(_LONGEST_CONFIG).decode("utf-8", "replace")
+    except OSError:
+        return None
+    found = _PARAMETERIZATION.search(text)
+    if found:
+        return found[1]
+    return "eps" if "ldm.models.diffusion" in text else None  # that code's own default
 
 
 _WEIGHT_FILES = (

@@ -71,10 +71,12 @@ def family_of(kind: FileKind) -> Family:
             return family
     *others, last = (family.name for family in FAMILIES)
     choice = f"Choose a checkpoint of {', '.join(others)} or {last}"
-    if kind.kind in (Kind.SD1_INPAINTING, Kind.SD2_INPAINTING, Kind.SDXL_INPAINTING):
+    if kind.kind in (Kind.SD1_INPAINTING, Kind.SD2_INPAINTING, Kind.SDXL_INPAINTING, Kind.SD2_DEPTH, Kind.SD2_UNCLIP):
         raise ModelError(f"{kind.name} is {kind.label}", do="Choose the plain checkpoint it was made from")
-    if kind.kind is Kind.SDXL_REFINER:
+    if kind.kind in (Kind.SDXL_REFINER, Kind.SD2_UPSCALER):
         raise ModelError(f"{kind.name} is {kind.label}, not a base model", do=choice)
+    if kind.kind is Kind.SDXL_EDM:
+        raise ModelError(f"{kind.name} is {kind.label}, which is not built", do=choice)
     if kind.family is not None:
         raise NotBuiltError(f"{kind.name} is {kind.label}, and {kind.family} is not built yet", do=choice)
     rest = "" if kind.kind is Kind.UNKNOWN else ", not a checkpoint"

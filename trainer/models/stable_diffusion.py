@@ -153,7 +153,9 @@ class StableDiffusion(Family):
         """Prompts ``(encoders, B, k, 77)`` of as many windows each; the encoders' states stand side by side."""
         parts: list[Encoded] = []
         for encoder, part, tokens in zip(bundle.text_encoders, self.text_parts, ids, strict=True):
-            parts.append(hidden_states(encoder, tokens, clip_skip=clip_skip + part.skipped, final_norm=part.final_norm))
+            parts.append(
+                hidden_states(encoder, tokens, clip_skip=clip_skip, skipped=part.skipped, final_norm=part.final_norm)
+            )
         pooled = [part.pooled for part in parts if part.pooled is not None]
         states = [part.states for part in parts]
         return Conditioning(torch.cat(states, dim=-1) if len(states) > 1 else states[0], pooled[0] if pooled else None)

@@ -58,7 +58,9 @@ class Encoded(NamedTuple):
     pooled: Tensor | None = None
 
 
-def hidden_states(text_encoder: nn.Module, ids: Tensor, *, clip_skip: int = 1, final_norm: bool = True) -> Encoded:
+def hidden_states(
+    text_encoder: nn.Module, ids: Tensor, *, clip_skip: int = 1, skipped: int = 0, final_norm: bool = True
+) -> Encoded:
     """A CLIP text encoder's hidden states, and its pooled output if it has a projection.
 
     Args:
@@ -66,6 +68,7 @@ def hidden_states(text_encoder: nn.Module, ids: Tensor, *, clip_skip: int = 1, f
             flow in the caller's grad mode.
         ids: ``(B, k, 77)``.
         clip_skip: 1 = the last layer's, 2 = those of the layer before … at most the number of layers.
+        skipped: layers at the end that are not counted.
         final_norm: whether the final layer norm is applied to the states; to what is pooled it always is.
 
     Returns:
@@ -77,11 +80,14 @@ def hidden_states(text_encoder: nn.Module, ids: Tensor, *, clip_skip: int = 1, f
     batch, windows, length = ids.shape
     ids = ids.reshape(batch * windows, length).to(next(text_encoder.parameters()).device)
     model: Any = getattr(text_encoder, "text_model", text_encoder)  # transformers 5 has no such level without one
-    kept, last = _run(model, ids, clip_skip)
+    usable = len(model.encoder.layers) - skipped
+    if not 1 <= clip_skip <= usable:
+        raise ModelError(
+            f"clip skip {clip_skip} is not possible with a text encoder of {usable} layers", do=f"Choose 1 to {usable}"
+        )
+    states, last = _run(model, ids, clip_skip + skipped)
     if final_norm:
-        states = last if clip_skip == 1 else model.final_layer_norm(kept)
-    else:
-        states = kept
+        states = model.final_layer_norm(states)
     states = states.reshape(batch, windows * length, states.shape[-1])
     projection = getattr(text_encoder, "text_projection", None)
     if projection is None:
@@ -94,11 +100,6 @@ def hidden_states(text_encoder: nn.Module, ids: Tensor, *, clip_skip: int = 1, f
 def _run(model: Any, ids: Tensor, from_end: int) -> tuple[Tensor, Tensor]:
     """One pass: what the layer ``from_end`` layers from the end (1 = last) puts out, and the last, normalised."""
     layers = model.encoder.layers
-    if not 1 <= from_end <= len(layers):
-        raise ModelError(
-            f"clip skip {from_end} is not possible with a text encoder of {len(layers)} layers",
-            do=f"Choose 1 to {len(layers)}",
-        )
     kept: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
