@@ -106,7 +106,6 @@ def test_later_settings_win(model: str, folders: list[str], capsys) -> None:
         (["iLECO", "--model", "nowhere.ckpt", *WORDS], ["nowhere.ckpt"]),
         (["iLECO", *WORDS], ["model"]),
         (["iLECO", "--model", "MODEL", *WORDS, "--network-resume", "x"], ["network resume", "not built yet"]),
-        (["iLECO", "--model", "MODEL", *WORDS, "--train-model-precision", "int8"], ["int8 is not built yet"]),
         (["ADDifT_Style_SD1.5", "--model", "MODEL"], ["ADDifT is not built yet", "iLECO"]),
         (["LoRA", "--model", "MODEL"], ["lora data directory", "is empty"]),
         (["iLECO", "--model", "MODEL", *WORDS, "--device", "cuda:7"], ["device", "cuda:7"]),

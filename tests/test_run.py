@@ -78,7 +78,7 @@ def test_events_tell_the_whole_story(model: Path, host: Standalone) -> None:
     assert events[-4] == Saved(done.path, 4)
     assert events[-1] == done
     assert [event.message for event in events if isinstance(event, Warned)] == [
-        "The model is stored as fp16 and is copied to fp32: the CPU computes in fp32."
+        "The U-Net, the VAE and the text encoder are stored as fp16 and are copied to fp32: the CPU computes in fp32."
     ]
 
 
@@ -291,7 +291,6 @@ def test_modes_networks_and_choices_not_built_yet(model: Path, host: Standalone)
         ({"network_type": "loha"}, "loha is not built yet"),
         ({"train_optimizer": "Tiger"}, "Tiger is not built yet"),
         ({"train_lr_scheduler": "cyclic"}, "cyclic is not built yet"),
-        ({"train_model_precision": "int8"}, "int8 is not built yet"),
     ]:
         with pytest.raises(NotBuiltError, match=words):
             collect(job(model, **changes), host)

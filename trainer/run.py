@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,21 @@ from .check import check_for_run
 from .data.latents import encode_samples
 from .data.pairs import Pair, open_pair
 from .data.scan import Scan, scan
-from .errors import MemoryShortError, NotBuiltError, OutputError, SettingsError, Stopped, UserError
+from .errors import (
+    DivergedError,
+    MemoryShortError,
+    ModelError,
+    NotBuiltError,
+    OutputError,
+    SettingsError,
+    Stopped,
+    UserError,
+)
 from .hosts.base import Host
 from .job import Control, Detail, Done, Failed, Job, Listener, Phase, Warned
 from .models.base import Bundle
 from .models.hashes import Hashing
-from .models.placement import place
+from .models.placement import broken_weight, place, stored_types
 from .modes.base import Pictures
 from .modes.registry import mode_of
 from .networks.metadata import Origin
@@ -44,7 +54,6 @@ def check(job: Job, host: Host) -> str:
         raise SettingsError(problems)
     if settings.network_resume:
         raise NotBuiltError("is not built yet", where="network resume", do="Leave it empty")
-    choose_precision(settings, {torch.float32}, host.device)
     optimizers.arguments(settings)
     schedules.arguments(settings)
     model = host.check_model(settings)
@@ -111,10 +120,10 @@ class _Run:
         if settings.model_v_pred:
             bundle.prediction_type = VELOCITY
         self.control.check()
-        precision = choose_precision(settings, _base_dtypes(bundle), host.device)
+        precision = choose_precision(settings, stored_types(bundle), host.device)
         for note in (*precision.notes, *filter(None, [optimizers.advice(settings)])):
             self.emit(Warned(note))
-        place(bundle, host.device, precision.base, precision.vae)
+        place(bundle, host.device, precision.parts, int8=precision.int8)
         scanned = self._placed(looked, bundle) if isinstance(looked, Pair) else looked
         data = encode_samples(scanned, bundle, settings, self._progress) if scanned else None
         hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
@@ -124,7 +133,8 @@ class _Run:
         self._detail(f"{bundle.name}: {bundle.family.label}, {bundle.prediction_type}, computed in {precision.base}")
         origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scanned)
         passes = Passes(self.job, host, self.control, self.emit, origin, hashing, precision, data)
-        return passes.run(mode.passes(settings))
+        with _broken_model_named(bundle):
+            return passes.run(mode.passes(settings))
 
     def _look(self, pictures: Pictures) -> Scan | Pair | None:
         """Look at every picture before the model is loaded; what is wrong with one of a folder is told, not fatal."""
@@ -175,5 +185,16 @@ def _explained(error: Exception) -> UserError:
     return UserError(f"something went wrong that should not have ({type(error).__name__}: {text})")
 
 
-def _base_dtypes(bundle: Bundle) -> set[torch.dtype]:
-    return {dtype for part, dtype in bundle.dtypes.items() if part != "vae"}
+@contextmanager
+def _broken_model_named(bundle: Bundle) -> Iterator[None]:
+    """A loss that is not a number is the model's fault where its weights are none; only then are they all read."""
+    try:
+        yield
+    except DivergedError as error:
+        broken = broken_weight(bundle)
+        if not broken:
+            raise
+        raise ModelError(
+            f"{bundle.name} has weights that are not numbers ({broken})",
+            do="Choose another copy of it, or fp32 as model precision if fp16 was too narrow for them",
+        ) from error

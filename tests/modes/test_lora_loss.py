@@ -48,7 +48,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
     write_safetensors(path, sd1_tensors(), {"trainyard_config": groups})
     pair = load_bundle(path), load_bundle(path)
     for bundle in pair:
-        place(bundle, CPU, torch.float64, torch.float64)
+        place(bundle, CPU, dict.fromkeys(bundle.modules, torch.float64))
     return pair
 
 

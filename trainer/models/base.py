@@ -172,12 +172,13 @@ class Bundle:
         Args:
             latents: noisy latents ``(B, C, h, w)``, in the U-Net's type.
             timesteps: ``(B,)``, 0 … T-1.
-            conditioning: of ``B`` prompts, or of one for the whole batch.
+            conditioning: of ``B`` prompts, or of one for the whole batch, in any type.
 
         Returns:
             ``(B, C, h, w)``.
         """
-        return self.family.predict(self, latents, timesteps, conditioning.expand(latents.shape[0]))
+        fitting = conditioning.expand(latents.shape[0]).to(dtype=latents.dtype)
+        return self.family.predict(self, latents, timesteps, fitting)
 
     def encode(
         self, prompts: Sequence[str], *, clip_skip: int = 1, size: tuple[int, int] | None = None

@@ -27,10 +27,14 @@ class TensorInfo(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """The tensors of one file by name, and its metadata (empty where the format has none)."""
+    """The tensors of one file by name, and its metadata (empty where the format has none).
+
+    ``spans``: where the bytes of each tensor begin and end in the file; empty for formats other than safetensors.
+    """
 
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> Header:
@@ -99,12 +103,16 @@ def _parse(text: bytes, name: str, room: int) -> Header:
     try:
         table: dict[str, Any] = json.loads(text)
         metadata = {str(key): str(value) for key, value in table.pop("__metadata__", {}).items()}
-        tensors, end = {}, 0
+        tensors, spans = {}, {}
         for tensor, entry in table.items():
             tensors[tensor] = TensorInfo(str(entry["dtype"]), tuple(int(size) for size in entry["shape"]))
-            end = max(end, int(entry["data_offsets"][1]))
+            first, last = (int(offset) for offset in entry["data_offsets"])
+            if not 0 <= first <= last or any(size < 0 for size in tensors[tensor].shape):
+                raise ValueError("a tensor outside of the file")
+            spans[tensor] = (8 + len(text) + first, 8 + len(text) + last)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise not_a_model(name) from error
-    if end > room:
-        raise cut_short(name, 8 + len(text) + end, 8 + len(text) + room)
-    return Header(tensors, metadata)
+    end = max((last for _, last in spans.values()), default=0)
+    if end > 8 + len(text) + room:
+        raise cut_short(name, end, 8 + len(text) + room)
+    return Header(tensors, metadata, spans)

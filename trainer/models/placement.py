@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from ..precision import PARTS, computed_in
 from .base import Bundle
 from .weights import cast
 
 
-def place(bundle: Bundle, device: torch.device, base: torch.dtype, vae: torch.dtype) -> None:
-    """Bring U-Net and text encoders to ``device`` in ``base``; the VAE gets its dtype and waits on the CPU.
+def stored_types(bundle: Bundle) -> dict[str, dict[torch.dtype, int]]:
+    """How many numbers of each part (``unet``, ``vae``, ``text_encoder`` …) are in which type."""
+    found: dict[str, dict[torch.dtype, int]] = {}
+    for part, module in bundle.modules.items():
+        counts = found.setdefault(part, {})
+        for parameter in module.parameters():
+            counts[parameter.dtype] = counts.get(parameter.dtype, 0) + parameter.numel()
+    return found
 
-    Weights that are already there in that dtype are not copied.
+
+def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype], *, int8: bool = False) -> None:
+    """Bring U-Net and text encoders to ``device``; the VAE waits on the CPU.
+
+    Weights that are there already in their type are not copied.
+
+    Args:
+        bundle: the model.
+        device: where it is to be.
+        types: the type of each part, by its name in ``bundle.modules``.
+        int8: keep the weights of U-Net and text encoders as int8; what is not kept so has the part's type.
     """
-    for module in (bundle.unet, *bundle.text_encoders):
-        cast(module, base).to(device)
-    cast(bundle.vae, vae).to("cpu")
+    for part, module in bundle.modules.items():
+        waits = part == "vae"
+        cast(module, types[part], torch.device("cpu") if waits else device, int8=int8 and not waits)
 
 
 def place_for_pictures(bundle: Bundle, device: torch.device) -> None:
     """Everything as it is stored, in float32 on the CPU, whose half precision is slow; the VAE always in float32."""
-    stored = bundle.dtypes["unet"]
-    place(bundle, device, torch.float32 if device.type == "cpu" else stored, torch.float32)
+    stored = computed_in("model", bundle.dtypes["unet"], device)
+    place(bundle, device, {part: torch.float32 if part == "vae" else stored for part in bundle.modules})
 
 
 def text_to(bundle: Bundle, device: torch.device | str) -> None:
     """Move the text encoders."""
     for text_encoder in bundle.text_encoders:
         text_encoder.to(device)
+
+
+def broken_weight(bundle: Bundle) -> str:
+    """The part and the name of a weight that is not a number or infinite, as a phrase; empty if all are numbers."""
+    for part, module in bundle.modules.items():
+        for name, tensor in module.state_dict().items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                return f"{name} in {PARTS.get(part, part)}"
+    return ""
 
 
 def device_of(module: nn.Module) -> torch.device:

@@ -6,7 +6,7 @@ type asks :func:`cast`.
 
 from __future__ import annotations
 
-import mmap
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .header import Header, TensorInfo
+from .header import Header, TensorInfo, read_header
 from .identify import FileKind, classify
+from .int8 import Int8Conv2d, Int8Linear, can_be_int8, store_as_int8
+from .pages import Stretch, map_stretches
 from .unpickle import Pickled, Span, StoredTensor, is_pickle, read_pickle, unpack
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -77,7 +79,7 @@ class Source:
 def map_file(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, on the file's pages: memory is used as they are read, and shared with other readers.
 
-    Writing to them does not change the file. A legacy ``.ckpt`` whose bytes lie unaligned is copied.
+    Writing to them does not change the file. Tensors whose bytes lie unaligned are copied.
 
     Raises:
         ModelError: the file is damaged, or has tensors of a type this torch does not know.
@@ -88,46 +90,53 @@ def map_file(path: Path) -> dict[str, Tensor]:
 
 
 def _map_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it has only keys)
-    except (SafetensorError, AttributeError, KeyError) as error:
-        raise ModelError(f"{path.name} cannot be read ({error})", do="Download or copy it again") from error
-
-
-def _map_pickle(path: Path, pickled: Pickled) -> dict[str, Tensor]:
-    with path.open("rb") as file:
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    storages: dict[str, Tensor] = {}
+    header = read_header(path)
+    stored = map_stretches(path, (Stretch(*span) for span in header.spans.values()))
     tensors = {}
-    for name, stored in pickled.tensors.items():
-        if stored.storage.key not in storages:
-            storages[stored.storage.key] = _bytes_of(path, pages, pickled.spans[stored.storage.key])
-        tensors[name] = _view(stored, storages[stored.storage.key], path.name)
+    for name, info in header.tensors.items():
+        dtype = _dtype_of(info.dtype, path.name)
+        stretch = Stretch(*header.spans[name])
+        if stretch.end - stretch.start != math.prod(info.shape) * dtype.itemsize:
+            raise ModelError(f"{path.name} is damaged: {name} has no sensible size", do="Download or copy it again")
+        tensors[name] = _aligned(stored[stretch], dtype.itemsize).view(dtype).view(info.shape)
     return tensors
 
 
-def _bytes_of(path: Path, pages: mmap.mmap, span: Span) -> Tensor:
-    """A storage's bytes as a flat uint8 tensor."""
-    if span.length == 0:
-        return torch.empty(0, dtype=torch.uint8)
-    if span.entry:
-        return torch.frombuffer(bytearray(unpack(path, span)), dtype=torch.uint8)
-    if span.offset % 8:
-        return torch.frombuffer(bytearray(pages[span.offset : span.offset + span.length]), dtype=torch.uint8)
-    return torch.frombuffer(pages, dtype=torch.uint8, count=span.length, offset=span.offset)
+def _map_pickle(path: Path, pickled: Pickled) -> dict[str, Tensor]:
+    spans = {tensor.storage.key: pickled.spans[tensor.storage.key] for tensor in pickled.tensors.values()}
+    stretches = {key: Stretch(span.offset, span.offset + span.length) for key, span in spans.items() if not span.entry}
+    mapped = map_stretches(path, stretches.values())
+    storages = {key: _aligned(mapped[stretch], 8) for key, stretch in stretches.items()}
+    storages |= {key: _unpacked(path, span) for key, span in spans.items() if span.entry}
+    return {name: _view(stored, storages[stored.storage.key], path.name) for name, stored in pickled.tensors.items()}
+
+
+def _unpacked(path: Path, span: Span) -> Tensor:
+    content = bytearray(unpack(path, span))
+    return torch.frombuffer(content, dtype=torch.uint8) if content else torch.empty(0, dtype=torch.uint8)
 
 
 def _view(stored: StoredTensor, storage: Tensor, name: str) -> Tensor:
-    dtype = getattr(torch, DTYPES[stored.dtype], None)
-    if dtype is None:
-        raise ModelError(f"{name} is stored as {DTYPES[stored.dtype]}, which this version of torch cannot read")
+    dtype = _dtype_of(stored.dtype, name)
     if 0 in stored.shape:
         return torch.empty(stored.shape, dtype=dtype)
     whole = storage[: storage.numel() // dtype.itemsize * dtype.itemsize].view(dtype)
     return whole.as_strided(stored.shape, stored.stride, stored.offset)
+
+
+def _aligned(content: Tensor, size: int) -> Tensor:
+    """Bytes that begin at a multiple of ``size``; copied if they do not."""
+    return content.clone() if content.data_ptr() % size else content
+
+
+def _dtype_of(stored: str, name: str) -> torch.dtype:
+    dtype = getattr(torch, DTYPES.get(stored, ""), None)
+    if not isinstance(dtype, torch.dtype):
+        raise ModelError(
+            f"{name} is stored as {DTYPES.get(stored, stored)}, which this version of torch cannot read",
+            do="Choose the model in fp16, bf16 or fp32",
+        )
+    return dtype
 
 
 def build_empty(make: Callable[[], Module]) -> Module:
@@ -213,6 +222,48 @@ def stored_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
     return max(counts, key=lambda dtype: counts[dtype], default=torch.float32)
 
 
-def cast(module: Module, dtype: torch.dtype) -> Module:
-    """The module with its floating-point weights in ``dtype``; those that are in it already are not copied."""
-    return nn.Module.to(module, dtype=dtype)  # diffusers' own ``to`` warns of a cast that is meant
+def cast(module: Module, dtype: torch.dtype, device: torch.device | None = None, *, int8: bool = False) -> Module:
+    """Bring a module's weights into another type, to another device; what is there in it already is not copied.
+
+    Weights go one after the other, in the order in which they lie in memory, each let go when it has been copied:
+    pieces of a mapped file leave the memory on the way, and so do the weights of a model that nobody else holds. The
+    tensors themselves, which may be a host's, are never written to.
+
+    Args:
+        module: any module.
+        dtype: the type of floating-point weights.
+        device: where to; None leaves every tensor where it is.
+        int8: keep the weights of linears and convolutions as int8; ``dtype`` is that of the rest.
+    """
+    for owners in _owners(module):
+        owner, name = owners[0]
+        parameter = getattr(owner, name)
+        if int8 and name == "weight" and len(owners) == 1 and can_be_int8(owner):
+            store_as_int8(owner, parameter if device is None else parameter.to(device))
+            continue
+        changed = _changed(parameter.data, dtype, device)
+        if changed.data_ptr() != parameter.data_ptr() or changed.dtype != parameter.dtype:
+            replaced = nn.Parameter(changed, parameter.requires_grad)
+            for owner, name in owners:
+                setattr(owner, name, replaced)
+    for owner in module.modules():
+        kept = torch.float32 if isinstance(owner, Int8Linear | Int8Conv2d) else dtype  # the scales
+        for name, buffer in list(owner.named_buffers(recurse=False)):
+            setattr(owner, name, _changed(buffer, kept, device))
+    return module
+
+
+def _owners(module: nn.Module) -> list[list[tuple[nn.Module, str]]]:
+    """For every parameter, by its address, the modules that hold it under a name."""
+    found: dict[int, tuple[int, list[tuple[nn.Module, str]]]] = {}
+    for owner in module.modules():
+        for name, parameter in owner.named_parameters(recurse=False, remove_duplicate=False):
+            found.setdefault(id(parameter), (parameter.data_ptr(), []))[1].append((owner, name))
+    return [owners for _, owners in sorted(found.values(), key=lambda entry: entry[0])]
+
+
+def _changed(tensor: Tensor, dtype: torch.dtype, device: torch.device | None) -> Tensor:
+    wanted = dtype if tensor.is_floating_point() else tensor.dtype
+    if device is not None and device.type == "mps":  # which knows neither float8 nor float64
+        return tensor.to(wanted).to(device)
+    return tensor.to(device).to(wanted)

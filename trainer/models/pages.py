@@ -1,0 +1,69 @@
+"""A file's bytes as tensors on the file's own pages, mapped in pieces that are let go one by one.
+
+One mapping of a whole checkpoint stays, with every page that has been read, until its last tensor is gone: while it is
+copied to a wider type, the file and the copy are both in memory. In pieces, what has been copied is let go.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_SMALLEST_PIECE = 64 << 20
+"""Bytes; every piece holds a file descriptor, and a program has about a thousand of those."""
+_MOST_PIECES = 64
+
+
+class Stretch(NamedTuple):
+    """Bytes of a file, from ``start`` up to ``end``."""
+
+    start: int
+    end: int
+
+
+def map_stretches(path: Path, stretches: Iterable[Stretch]) -> dict[Stretch, Tensor]:
+    """Flat uint8 tensors on the pages of a file; a page is read when it is first used.
+
+    Writing to them does not change the file. A piece of the file leaves the memory as soon as none of its tensors is
+    used any more.
+
+    Args:
+        path: the file.
+        stretches: within the file.
+    """
+    found: dict[Stretch, Tensor] = {}
+    with path.open("rb") as file:
+        for piece in _pieces(sorted(stretches)):
+            first, last = piece[0].start, max(stretch.end for stretch in piece)
+            if first == last:  # nothing in it, which cannot be mapped
+                found.update((stretch, torch.empty(0, dtype=torch.uint8)) for stretch in piece)
+                continue
+            base = first - first % mmap.ALLOCATIONGRANULARITY
+            pages = mmap.mmap(file.fileno(), last - base, access=mmap.ACCESS_COPY, offset=base)
+            for stretch in piece:
+                found[stretch] = _view(pages, stretch.start - base, stretch.end - base)
+    return found
+
+
+def _pieces(stretches: list[Stretch]) -> Iterator[list[Stretch]]:
+    """Neighbours together, until a piece is large enough."""
+    enough = max(_SMALLEST_PIECE, sum(stretch.end - stretch.start for stretch in stretches) // _MOST_PIECES)
+    piece: list[Stretch] = []
+    for stretch in stretches:
+        if piece and stretch.end - piece[0].start > enough:
+            yield piece
+            piece = []
+        piece.append(stretch)
+    if piece:
+        yield piece
+
+
+def _view(pages: mmap.mmap, start: int, end: int) -> Tensor:
+    if start == end:
+        return torch.empty(0, dtype=torch.uint8)
+    return torch.frombuffer(pages, dtype=torch.uint8, count=end - start, offset=start)
