@@ -98,10 +98,24 @@ def _addift(settings: Settings) -> _Found:
         yield "target_image", "is empty; choose the image as it is after the change"
     elif settings.target_image == settings.original_image:
         yield "target_image", "is the same as the original image, so there is nothing to learn; choose another"
+    prompts = (settings.original_prompt, settings.target_prompt, settings.lora_trigger_word)
+    if settings.network_blocks == ("BASE",) and not any(prompt.strip() for prompt in prompts):
+        advice = "write a trigger word or a prompt, or choose more blocks"
+        yield "network_blocks", f"BASE alone is the text encoder, which has nothing to read; {advice}"
+    yield from _turns(settings)
+
+
+def _turns(settings: Settings) -> _Found:
+    if settings.diff_keep_outside > 0 and not settings.diff_use_diff_mask:
+        yield "diff_keep_outside", "needs the mask that it keeps clear of; set diff use diff mask, or write 0"
+    if settings.diff_both_turns and "BASE" in settings.network_blocks and split_prompts(settings.keep_prompts):
+        advice = "unset one of the two, or take BASE out of the network blocks"
+        yield "diff_both_turns", f"cannot go with keep prompts while the text encoder is trained; {advice}"
 
 
 def _multi_addift(settings: Settings) -> _Found:
     yield from _lora(settings)
+    yield from _turns(settings)
     if not settings.diff_target_name:
         advice = "write what the targets' file names end in, such as _closed for a.png and a_closed.png"
         yield "diff_target_name", f"is empty, so each image would be paired with itself; {advice}"

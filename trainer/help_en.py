@@ -175,6 +175,17 @@ HELP: Mapping[str, str] = MappingProxyType(
             "The strength of the reverse turn, which teaches the LoRA to work in both directions. 0 leaves it "
             "out; below 0 it uses noise alone."
         ),
+        "diff_both_turns": (
+            "Takes the forward and the reverse turn in one step instead of one after the other. Each step takes "
+            "longer, but half as many do the same."
+        ),
+        "diff_noise_count": (
+            "How many noises each pair of images is seen under in one step. More is steadier, but takes more memory."
+        ),
+        "diff_keep_outside": (
+            "With diff use diff mask: how strongly what both images show alike is held to what the model makes of "
+            "it without the LoRA. 0 switches it off, 1 is a good start."
+        ),
         "logging_save_csv": "Writes loss and learning rate of every step to a CSV file.",
         "logging_verbose": "Prints more of what happens to the console.",
         "sample_prompt": "The prompt of the pictures made while training.",

@@ -84,6 +84,9 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "diff_revert_original_target": "元と目標を入れ替える",
         "diff_use_diff_mask": "差分のマスクを使う",
         "diff_alt_ratio": "逆方向の強さ",
+        "diff_both_turns": "順方向と逆方向を同時に学習",
+        "diff_noise_count": "ペアごとのノイズの数",
+        "diff_keep_outside": "マスクの外を保つ強さ",
         "logging_save_csv": "ログをCSVに保存する",
         "logging_verbose": "詳しいログを表示する",
         "sample_prompt": "サンプル画像のプロンプト",
@@ -256,6 +259,16 @@ HELP: Mapping[str, str] = MappingProxyType(
         "diff_alt_ratio": (
             "逆方向の学習の強さです。逆方向も学習すると、LoRAがプラスにもマイナスにも働くようになります。"
             "0なら行わず、マイナスの値ならノイズだけを使います。"
+        ),
+        "diff_both_turns": (
+            "順方向と逆方向を交互にではなく、1ステップで同時に学習します。1ステップは長くなりますが、半分のステップ数で済みます。"
+        ),
+        "diff_noise_count": (
+            "1ステップで画像のペアごとに使うノイズの数です。増やすと学習が安定しますが、メモリを多く使います。"
+        ),
+        "diff_keep_outside": (
+            "差分のマスクを使うとき、2枚の画像に共通する部分を、LoRAなしのモデルの結果にどれだけ強く保つかです。"
+            "0で無効、まずは1を試してください。"
         ),
         "logging_save_csv": "各ステップの損失と学習率をCSVファイルに書き出します。",
         "logging_verbose": "コンソールに詳しい経過を表示します。",

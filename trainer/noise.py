@@ -13,6 +13,7 @@ from torch import Tensor
 
 EPSILON = "epsilon"
 VELOCITY = "v_prediction"
+_TENTHS = 10
 
 
 def scaled_linear_betas(steps: int = 1000, start: float = 0.00085, end: float = 0.012) -> Tensor:
@@ -108,3 +109,16 @@ class Draw:
         device = self.generator.device
         drawn = torch.randint(low, high, (1 if same else count,), generator=self.generator, device=device)
         return drawn.expand(count) if same else drawn
+
+    def swept_timesteps(self, count: int, low: int, high: int, *, same: bool = False) -> Tensor:
+        """``count`` timesteps that sweep ``[low, high)`` evenly, int64: its tenths in turn, a draw within each.
+
+        The samples of a batch take one tenth after the other, and the next step goes on behind them; with ``same`` a
+        step has one timestep.
+        """
+        device, drawn = self.generator.device, 1 if same else count
+        tenths = (torch.arange(drawn, device=device) + (self.step - 1) * drawn) % _TENTHS
+        starts = low + (high - low) * tenths // _TENTHS
+        widths = (low + (high - low) * (tenths + 1) // _TENTHS - starts).clamp(min=1)
+        found = starts + (torch.rand(drawn, generator=self.generator, device=device) * widths).long()
+        return found.expand(count) if same else found

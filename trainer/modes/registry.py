@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ..errors import NotBuiltError
 from ..settings import MODES as ALL_MODES
+from .addift import ADDifT
 from .base import Mode
 from .ileco import ILECO
 from .lora import LoRA
+from .multi_addift import MultiADDifT
 
-MODES: tuple[Mode, ...] = (LoRA(), ILECO())
+MODES: tuple[Mode, ...] = (LoRA(), ILECO(), ADDifT(), MultiADDifT())
 
 
 def mode_of(name: str) -> Mode:

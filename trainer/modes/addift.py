@@ -1,0 +1,182 @@
+"""ADDifT (alternating direct difference training): what differs between two pictures, straight into the network.
+
+A pair of turns shares one noise and one timestep; ``z`` are latents, ``c`` the pictures' conditionings, ``a`` is
+``diff_alt_ratio``::
+
+    forward  loss(e(x_t(z_target), t, c_target; +1/4), e(x_t(z_original), t, c_original; 0))
+    reverse  loss(e(x_t(z_original), t, c_target; -|a|/4), e(x_t(z_target), t, c_original; 0))
+
+With the network on, the model no longer takes the difference for noise to be removed. It is trained at a quarter of
+the strength it is used at. With ``a < 0`` the noise itself stands for both latents of the reverse turn, a pull back to
+the base; with ``a = 0`` every step is a forward turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data.latents import Batch, Dataset
+from ..loss import sample_losses, snr_weight
+from ..models.base import Conditioning
+from ..networks.metadata import Usage
+from ..noise import Draw
+from ..settings import Settings
+from .base import Pass, Pictures, Scene, StepLoss, encode_each
+from .keep import Keep
+
+STRENGTH = 0.25
+"""What a forward turn is trained at, and at most a reverse turn, with the sign turned round."""
+
+
+class ADDifT:
+    """The mode for one pair."""
+
+    name = "ADDifT"
+    pictures: Pictures = "pair"
+
+    def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
+        return "BASE" in settings.network_blocks and any(captions)
+
+    def passes(self, settings: Settings) -> list[Pass]:
+        return [TurnsPass(pairs_repeated=settings.train_batch_size)]
+
+    def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
+        return usage(settings, captions)
+
+
+def usage(settings: Settings, captions: Sequence[str]) -> Usage:
+    """How a LoRA of pairs is used; its pictures show most where the prompt says as little as the original's caption."""
+    trigger = settings.lora_trigger_word.strip()
+    before, after = ("target", "original") if settings.diff_revert_original_target else ("original", "target")
+    called = f', with "{trigger}" in the prompt' if trigger else ""
+    meaning = f"what makes the {before} image the {after} image{called}; below 0 the opposite"
+    return Usage(trigger or next(iter(captions), ""), trigger, meaning)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One side of a step: what the network sees, and what the untouched base sees.
+
+    Attributes:
+        strength: the network's.
+        noisy: ``(B, C, h, w)``, what the network sees.
+        captions: the captions that go with it.
+        base_noisy: ``(B, C, h, w)``, what the base sees, whose prediction is the target.
+        base_captions: the captions that go with that.
+    """
+
+    strength: float
+    noisy: Tensor
+    captions: tuple[int, ...]
+    base_noisy: Tensor
+    base_captions: tuple[int, ...]
+
+
+class TurnsPass:
+    """Forward and reverse turns on batches of pairs.
+
+    Args:
+        pairs_repeated: how often a batch of the data is taken at once, with a noise for each: where one pair is all
+            there is, the batch size.
+    """
+
+    def __init__(self, *, pairs_repeated: int = 1) -> None:
+        self._repeated = pairs_repeated
+
+    def prepare(self, scene: Scene) -> None:
+        assert scene.data is not None
+        self._scene = scene
+        self._data: Dataset = scene.data
+        self._trains_text_encoder = bool(scene.network.parameters_of("text"))
+        with scene.network.off():
+            self._base = encode_each(scene, self._data.captions, "encoding the captions")
+        self._keep = Keep(scene)
+
+    def loss(self, draw: Draw) -> StepLoss:
+        settings, schedule = self._scene.settings, self._scene.schedule
+        pair_of_turns, forward, reverse = _turns_of(draw.step, settings)
+        shared = Draw.of_step(draw.seed, pair_of_turns, draw.generator.device)
+        batch = self._data.of_step(pair_of_turns).repeated(self._repeated * settings.diff_noise_count)
+        noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
+        timesteps = shared.swept_timesteps(
+            len(batch.latents),
+            settings.train_min_timesteps,
+            settings.train_max_timesteps,
+            same=settings.train_fixed_timsteps_in_batch,
+        )
+        turns = self._turns(batch, noise, timesteps, forward=forward, reverse=reverse)
+        losses = self._losses(turns, timesteps, batch, draw).view(len(turns), -1).sum(0)
+        if settings.train_snr_gamma > 0:
+            losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
+        return StepLoss(losses, timesteps, batch.names)
+
+    def _turns(self, batch: Batch, noise: Tensor, timesteps: Tensor, *, forward: bool, reverse: bool) -> list[Turn]:
+        assert batch.targets is not None
+        settings, schedule = self._scene.settings, self._scene.schedule
+        original = schedule.add_noise(batch.latents, noise, timesteps)
+        target = schedule.add_noise(batch.targets, noise, timesteps)
+        captions, target_captions = batch.captions, batch.target_captions
+        if settings.diff_revert_original_target:
+            original, target, captions, target_captions = target, original, target_captions, captions
+        turns = []
+        if forward:
+            turns.append(Turn(STRENGTH, target, target_captions, original, captions))
+        if reverse:
+            seen, base_seen = (original, target) if settings.diff_alt_ratio > 0 else (noise, noise)
+            turns.append(Turn(-abs(settings.diff_alt_ratio) * STRENGTH, seen, target_captions, base_seen, captions))
+        return turns
+
+    def _losses(self, turns: list[Turn], timesteps: Tensor, batch: Batch, draw: Draw) -> Tensor:
+        """Of all turns in one launch, ``(turns * B,)``, turn after turn."""
+        settings, bundle, network = self._scene.settings, self._scene.bundle, self._scene.network
+        count = len(turns)
+        timesteps = timesteps.repeat(count)
+        noisy = torch.cat([turn.noisy for turn in turns])
+        base_noisy = torch.cat([turn.base_noisy for turn in turns])
+        with torch.no_grad(), network.off():
+            wanted = bundle.predict(base_noisy, timesteps, self._of_base([turn.base_captions for turn in turns]))
+        conditioning = Conditioning.cat([self._with_network(turn) for turn in turns])
+        network.strength = _strength(turns)
+        predicted, kept = self._keep.predict(noisy, timesteps, conditioning, draw)
+        mask = _of_all(batch.mask, count)
+        losses = sample_losses(predicted, wanted, settings.train_loss_function, mask) + kept
+        if settings.diff_keep_outside > 0 and batch.outside is not None:
+            with torch.no_grad(), network.off():
+                base = bundle.predict(noisy, timesteps, self._of_base([turn.captions for turn in turns]))
+            outside = sample_losses(predicted, base, settings.train_loss_function, _of_all(batch.outside, count))
+            losses = losses + settings.diff_keep_outside * outside
+        return losses
+
+    def _of_base(self, captions: Sequence[tuple[int, ...]]) -> Conditioning:
+        return Conditioning.cat([self._base[number] for numbers in captions for number in numbers])
+
+    def _with_network(self, turn: Turn) -> Conditioning:
+        """The captions of a turn as the network makes them; the text encoder has one strength for all its prompts."""
+        if not self._trains_text_encoder:
+            return self._of_base([turn.captions])
+        self._scene.network.strength = turn.strength
+        return self._scene.bundle.encode([self._data.captions[number] for number in turn.captions])
+
+
+def _turns_of(step: int, settings: Settings) -> tuple[int, bool, bool]:
+    """Which pair of turns a step belongs to, counted from 1, and whether it has the forward and the reverse one."""
+    if settings.diff_alt_ratio == 0:
+        return step, True, False
+    if settings.diff_both_turns:
+        return step, True, True
+    forward = step % 2 == 1
+    return (step + 1) // 2, forward, not forward
+
+
+def _strength(turns: list[Turn]) -> float | Tensor:
+    if len(turns) == 1:
+        return turns[0].strength
+    return torch.cat([turn.noisy.new_full((len(turn.noisy),), turn.strength) for turn in turns])
+
+
+def _of_all(mask: Tensor | None, turns: int) -> Tensor | None:
+    return None if mask is None else mask.repeat(turns, 1, 1, 1)

@@ -1,0 +1,18 @@
+"""Multi-ADDifT: ADDifT over many pairs, found by their file names in a folder and bucketed like LoRA's pictures."""
+
+from __future__ import annotations
+
+from ..settings import Settings
+from .addift import ADDifT, TurnsPass
+from .base import Pass, Pictures
+
+
+class MultiADDifT(ADDifT):
+    """The mode for a folder of pairs."""
+
+    name = "Multi-ADDifT"
+    pictures: Pictures = "folder of pairs"
+
+    def passes(self, settings: Settings) -> list[Pass]:
+        del settings
+        return [TurnsPass()]
