@@ -12,8 +12,10 @@ import torch
 
 from .check import check_for_run
 from .data.latents import encode_samples
+from .data.pair_scan import scan_pairs
 from .data.pairs import Pair, open_pair
-from .data.scan import Scan, scan
+from .data.samples import Scan
+from .data.scan import scan
 from .errors import (
     DivergedError,
     MemoryShortError,
@@ -142,7 +144,7 @@ class _Run:
             return None
         if pictures == "pair":
             return open_pair(self.job.settings)
-        scanned = scan(
+        scanned = (scan_pairs if pictures == "folder of pairs" else scan)(
             self.job.settings,
             check=self.control.check,
             progress=lambda done, total: self.emit(Phase("looking at the pictures", done, total)),

@@ -58,6 +58,7 @@ def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "usable": True,
         "images": 3,
         "left_out": 1,
+        "pairs": 0,
         "samples": 12,
         "buckets": [{"width": 512, "height": 512, "samples": 12}],
         "captions": {

@@ -12,7 +12,8 @@ from PIL import Image
 
 from checkpoints import sd1_tensors, write_safetensors
 from trainer.data.latents import Dataset, encode_samples
-from trainer.data.scan import pixels_of, scan
+from trainer.data.samples import pixels_of
+from trainer.data.scan import scan
 from trainer.errors import DataError, Stopped
 from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle

@@ -13,7 +13,7 @@ from PIL import Image
 from checkpoints import sd1_tensors, write_safetensors
 from trainer.data.latents import Batch, encode_samples
 from trainer.data.pairs import difference, fitted, open_pair
-from trainer.data.scan import pixels_of
+from trainer.data.samples import pixels_of
 from trainer.errors import DataError
 from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle

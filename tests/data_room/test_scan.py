@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from trainer.data.scan import Sample, Scan, pixels_of, scan
+from trainer.data.samples import Sample, Scan, pixels_of
+from trainer.data.scan import scan
 from trainer.errors import DataError, Stopped
 from trainer.settings import Settings
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from checkpoints import Sizes, sd1_tensors, unet_shapes, write_safetensors
 from trainer import presets
-from trainer.data.scan import Sample as ScannedSample
+from trainer.data.samples import Sample as ScannedSample
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Warned
 from trainer.networks.metadata import plain, tag_frequency

@@ -11,7 +11,7 @@ from ..schema import parse, parse_assignment
 from ..settings import Settings
 
 if TYPE_CHECKING:
-    from ..data.scan import CaptionCounts, Scan
+    from ..data.samples import CaptionCounts, Scan
 
 _MOST_PROBLEMS = 100
 
@@ -20,7 +20,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = commands.add_parser(
         "check",
         help="say what a folder of images would train",
-        description="Read every image and caption of a folder, and say what would be trained and what is wrong.",
+        description=(
+            "Read every image and caption of a folder, and say what would be trained and what is wrong. With "
+            "--set mode=Multi-ADDifT and --set diff_target_name=SUFFIX, pairs of images."
+        ),
     )
     parser.add_argument("folder", metavar="FOLDER", help="the folder; its sub-folders are included")
     parser.add_argument(
@@ -36,6 +39,7 @@ def _check(options: argparse.Namespace) -> int:
     settings = parse(changes).settings
     from tqdm import tqdm
 
+    from ..data.pair_scan import scan_pairs
     from ..data.scan import scan
 
     with tqdm(desc="Reading", unit="image", file=sys.stderr, leave=False, disable=None) as bar:
@@ -44,7 +48,7 @@ def _check(options: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        found = scan(settings, progress=show)
+        found = (scan_pairs if settings.mode == "Multi-ADDifT" else scan)(settings, progress=show)
     if options.json:
         print(json.dumps(_as_json(found, settings), ensure_ascii=False, indent=2))
     else:
@@ -56,14 +60,15 @@ def _check(options: argparse.Namespace) -> int:
 def _print(found: Scan, settings: Settings) -> None:
     left_out = f", {found.left_out} left out" if found.left_out else ""
     print(f"Folder:   {found.folder}")
-    print(f"Images:   {found.pictures} trained{left_out}")
+    pairs = f" in {_counted(found.pairs, 'pair')}" if found.pairs else ""
+    print(f"Images:   {found.pictures} trained{pairs}{left_out}")
     print(f"Samples:  {len(found.samples)} in one round{_why_so_many(settings)}")
     for number, ((width, height), count) in enumerate(found.buckets):
         print(f"{'' if number else 'Buckets:':10}{width} x {height}: {_counted(count, 'sample')}")
     print(f"Captions: {_captions(found.captions)}")
     print(f"Trigger:  {settings.lora_trigger_word.strip() or 'none'}")
-    if found.samples:
-        print(f'Example:  {found.samples[0].path.name} is "{found.samples[0].caption}"')
+    for side in found.samples[0].sides() if found.samples else ():
+        print(f'Example:  {side.path.name} is "{side.caption}"')
     if found.others:
         print(f"Ignored:  {', '.join(f'{count} {ending}' for ending, count in found.others)}")
     for note in found.notes:
@@ -110,6 +115,7 @@ def _as_json(found: Scan, settings: Settings) -> dict[str, Any]:
         "usable": found.usable,
         "images": found.pictures,
         "left_out": found.left_out,
+        "pairs": found.pairs,
         "samples": len(found.samples),
         "buckets": [{"width": width, "height": height, "samples": count} for (width, height), count in found.buckets],
         "captions": {

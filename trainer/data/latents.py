@@ -18,7 +18,7 @@ from ..settings import Settings
 from .images import Mask, Pixels
 from .loader import Batches
 from .pairs import difference, masks_difference
-from .scan import Sample, Scan, pixels_of
+from .samples import Sample, Scan, pixels_of
 
 _PIXELS_AT_ONCE = 4 * 512 * 512
 _MOST_RESIDENT = 512 * 2**20
@@ -148,9 +148,8 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     progress("encoding the pictures", len(distinct), len(distinct))
     caption_numbers: dict[str, int] = {}
     for sample in distinct:
-        for each in (sample, sample.target):
-            if each is not None:
-                caption_numbers.setdefault(each.caption, len(caption_numbers))
+        for side in sample.sides():
+            caption_numbers.setdefault(side.caption, len(caption_numbers))
     repeated = [sample.frame for sample in scan.samples]
     return Dataset(
         samples=distinct,

@@ -21,7 +21,7 @@ from . import buckets
 from .buckets import Size
 from .files import with_trigger
 from .images import Picture, Pixels, open_picture, whole_files_only
-from .scan import CaptionCounts, FileProblem, Sample, Scan, pixels_of
+from .samples import CaptionCounts, FileProblem, Sample, Scan, pixels_of, sample_of
 
 FRAME_STEP = 64
 """The sides of a pair's frame are multiples of this many pixels."""
@@ -58,7 +58,10 @@ class Pair:
             DataError: with ``diff_use_diff_mask``, if the pictures differ nowhere.
         """
         frame = self.frame(settings, own_size)
-        samples = [_sample(picture, caption, frame) for picture, caption in self._captioned(settings)]
+        samples = [
+            sample_of(picture, buckets.place(picture.size, frame), caption)
+            for picture, caption in self._captioned(settings)
+        ]
         sample = replace(samples[0], target=samples[1] if len(samples) > 1 else None)
         if masks_difference(settings) and sample.target is not None and not differs(sample):
             raise DataError(
@@ -187,20 +190,6 @@ def _picture(written: str, setting: str) -> Picture | None:
         do = error.do if isinstance(error, DataError) else ""
         raise DataError(f'"{written}" {what}', where=label_of(setting), do=do or "Choose another image") from error
     return picture
-
-
-def _sample(picture: Picture, caption: str, frame: Size) -> Sample:
-    placement = buckets.place(picture.size, frame)
-    return Sample(
-        path=picture.path,
-        caption=caption,
-        frame=frame,
-        scaled=placement.scaled,
-        crop=placement.crop,
-        mirrored=False,
-        has_alpha=picture.has_alpha,
-        size=picture.size,
-    )
 
 
 def _problems(pictures: tuple[Picture, ...]) -> Iterator[FileProblem]:

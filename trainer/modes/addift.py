@@ -76,7 +76,7 @@ class Turn:
     base_captions: tuple[int, ...]
 
 
-class TurnsPass:
+class TurnsPass(Pass):
     """Forward and reverse turns on batches of pairs.
 
     Args:
@@ -138,28 +138,30 @@ class TurnsPass:
         noisy = torch.cat([turn.noisy for turn in turns])
         base_noisy = torch.cat([turn.base_noisy for turn in turns])
         with torch.no_grad(), network.off():
-            wanted = bundle.predict(base_noisy, timesteps, self._of_base([turn.base_captions for turn in turns]))
-        conditioning = Conditioning.cat([self._with_network(turn) for turn in turns])
+            wanted = bundle.predict(base_noisy, timesteps, self._of_base([turn.base_captions for turn in turns], batch))
+        conditioning = Conditioning.cat([self._with_network(turn, batch) for turn in turns])
         network.strength = _strength(turns)
         predicted, kept = self._keep.predict(noisy, timesteps, conditioning, draw)
         mask = _of_all(batch.mask, count)
         losses = sample_losses(predicted, wanted, settings.train_loss_function, mask) + kept
         if settings.diff_keep_outside > 0 and batch.outside is not None:
             with torch.no_grad(), network.off():
-                base = bundle.predict(noisy, timesteps, self._of_base([turn.captions for turn in turns]))
+                base = bundle.predict(noisy, timesteps, self._of_base([turn.captions for turn in turns], batch))
             outside = sample_losses(predicted, base, settings.train_loss_function, _of_all(batch.outside, count))
             losses = losses + settings.diff_keep_outside * outside
         return losses
 
-    def _of_base(self, captions: Sequence[tuple[int, ...]]) -> Conditioning:
-        return Conditioning.cat([self._base[number] for numbers in captions for number in numbers])
+    def _of_base(self, captions: Sequence[tuple[int, ...]], batch: Batch) -> Conditioning:
+        """The captions of turns as the base makes them; both sides of a pair with the sizes of the original."""
+        found = Conditioning.cat([self._base[number] for numbers in captions for number in numbers])
+        return found.sized(batch.sizes.repeat(len(captions), 1))
 
-    def _with_network(self, turn: Turn) -> Conditioning:
+    def _with_network(self, turn: Turn, batch: Batch) -> Conditioning:
         """The captions of a turn as the network makes them; the text encoder has one strength for all its prompts."""
         if not self._trains_text_encoder:
-            return self._of_base([turn.captions])
+            return self._of_base([turn.captions], batch)
         self._scene.network.strength = turn.strength
-        return self._scene.bundle.encode([self._data.captions[number] for number in turn.captions])
+        return self._scene.bundle.encode([self._data.captions[number] for number in turn.captions]).sized(batch.sizes)
 
 
 def _turns_of(step: int, settings: Settings) -> tuple[int, bool, bool]:

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import torch
 
-from ..data.scan import Sample, Scan
+from ..data.samples import Sample, Scan
 from ..job import Job
 from ..models.base import Bundle
 from ..models.hashes import Hashes
 from ..publish import publishable
 from ..schema import to_json
-from ..settings import Settings
+from ..settings import Settings, shows
 
 _MODULES = {"lierla": "networks.lora", "c3lier": "networks.lora", "loha": "lycoris.kohya"}
 _MOST_TAGS, _LONGEST_TAG = 5000, 200
@@ -62,6 +62,14 @@ class Origin:
     usage: Usage
     trains_text_encoder: bool = False
     scan: Scan | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels that was trained at: where a mode has no image size, that of its pair."""
+        if self.scan is None or shows(self.settings.mode, "image_size"):
+            return self.settings.image_size
+        width, height = self.scan.buckets[0][0]
+        return height, width
 
 
 def metadata(job: Job, origin: Origin, hashes: Hashes | None, path: Path, steps: int) -> dict[str, str]:
@@ -107,7 +115,7 @@ def strength_of_training(settings: Settings) -> float:
 
 def _training(origin: Origin, steps: int) -> dict[str, str]:
     settings = origin.settings
-    height, width = settings.image_size
+    height, width = origin.size
     rate = settings.train_learning_rate
     text_rate = settings.train_textencoder_learning_rate
     return {
@@ -175,10 +183,9 @@ def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, ob
     if scan is None:
         return found
     pictures = _pictures(scan)
+    repeats = settings.image_num_multiply if shows(settings.mode, "image_num_multiply") else 1
     counts = Counter(folder_of(picture) for picture in pictures)
-    found["ss_dataset_dirs"] = {
-        folder: {"n_repeats": settings.image_num_multiply, "img_count": count} for folder, count in counts.items()
-    }
+    found["ss_dataset_dirs"] = {folder: {"n_repeats": repeats, "img_count": count} for folder, count in counts.items()}
     found["ss_bucket_info"] = {
         "buckets": {
             str(number): {"resolution": list(frame), "count": count}
@@ -191,7 +198,7 @@ def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, ob
 
 def _pictures(scan: Scan) -> list[Sample]:
     """One sample of each picture: sub-images and mirrored ones have the same caption."""
-    return list({sample.path: sample for sample in scan.distinct}.values())
+    return list({side.path: side for sample in scan.distinct for side in sample.sides()}.values())
 
 
 def folder_of(sample: Sample) -> str:
@@ -221,7 +228,7 @@ def tag_frequency(pictures: Iterable[Sample]) -> dict[str, dict[str, int]]:
 
 def _modelspec(job: Job, origin: Origin, title: str) -> dict[str, str]:
     settings, bundle, usage = origin.settings, origin.bundle, origin.usage
-    height, width = settings.image_size
+    height, width = origin.size
     found = {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": f"{bundle.family.architecture_of(bundle)}/lora",

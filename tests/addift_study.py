@@ -1,0 +1,225 @@
+"""What the modes of image pairs do to pictures, counted by the judge on the embedded checkpoint.
+
+A pair shows one scene twice, with one attribute changed; prompts that leave this attribute open show what the LoRA does
+with it at strength +1 and -1. As a program it prints the table that ``docs/differences.md`` holds:
+``PYTHONPATH=.:tests python -m addift_study``, with one torch thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from study import SEEDS, Studio, train_lora
+from toy.judge import Verdict, judge
+from toy.world import ATTRIBUTES, BACKGROUNDS, COLOURS, PLACES, SHAPES, SIZES, Scene, picture, subset_caption
+from trainer.models.latents import encode_images
+
+PROMPTS = 24
+STRENGTHS = (1.0, -1.0)
+PLAIN = Scene("red", "circle", "large", "white", "centre")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing asked of a mode of pairs.
+
+    Attributes:
+        kind: the attribute that differs.
+        original: the scene of the original image; the others of a folder of pairs differ from it in all else.
+        value: what the attribute becomes in the target image.
+        settings: laid over the shipped preset.
+    """
+
+    name: str
+    kind: str
+    original: Scene
+    value: str
+    settings: tuple[tuple[str, str], ...] = ()
+    preset: str = "ADDifT_Action_SD1.5"
+    mode: str = "ADDifT"
+
+    @property
+    def target(self) -> Scene:
+        return replace(self.original, **{self.kind: self.value})
+
+    @property
+    def before(self) -> str:
+        return str(getattr(self.original, self.kind))
+
+
+# ---- training -------------------------------------------------------------------------------------------------------
+
+
+def write_pair(case: Case, folder: Path) -> tuple[Path, Path]:
+    """The two pictures of a pair, the same but for the attribute."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / "original.png", folder / "target.png"
+    for path, scene in zip(paths, (case.original, case.target), strict=True):
+        picture(scene).save(path)
+    return paths
+
+
+def write_pairs(case: Case, folder: Path, count: int = 6) -> Path:
+    """A folder of pairs that differ from one another in everything but the change; each jitters, both sides alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, scene in enumerate(open_scenes(case.kind, count * 4)[::4]):
+        for suffix, value in (("", case.before), ("_changed", case.value)):
+            shown = replace(scene, **{case.kind: value})
+            picture(shown, np.random.default_rng(number)).save(folder / f"{number}{suffix}.png")
+    return folder
+
+
+def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
+    """Train one case from the command line; the LoRA and the seconds it took."""
+    if case.mode == "Multi-ADDifT":
+        pictures = write_pairs(case, folder / f"{case.kind}-{case.value}-pairs")
+        inputs = {"lora_data_directory": str(pictures), "diff_target_name": "_changed", "image_size": "64",
+                  "image_min_length": "64", "image_buckets_step": "64"}  # fmt: skip
+    else:
+        original, target = write_pair(case, folder / f"{case.kind}-{case.value}")
+        inputs = {"original_image": str(original), "target_image": str(target)}
+    given = {"mode": case.mode, **inputs, "save_overwrite": "true", **dict(case.settings)}
+    return train_lora(case.preset, given, case.name, seed, folder)
+
+
+# ---- measuring ------------------------------------------------------------------------------------------------------
+
+
+def open_scenes(kind: str, count: int = PROMPTS) -> list[Scene]:
+    """Scenes with all attributes but ``kind`` spread evenly; what that one holds does not matter."""
+    things = list(product(SIZES, SHAPES, BACKGROUNDS))
+    places, colours = list(PLACES), list(COLOURS)
+    return [
+        Scene(colours[(number * 5 + number // 4) % 6], shape, size, background, places[(number + number // 3) % 3])
+        for number, (size, shape, background) in enumerate(things)
+    ][:count]
+
+
+def open_prompt(scene: Scene, kind: str) -> str:
+    """A caption that names every attribute but ``kind``."""
+    return subset_caption(scene, [name for name in ATTRIBUTES if name != kind])
+
+
+@dataclass
+class Counts:
+    """Pictures of prompts that leave the attribute open, of how many; pooled over seeds by ``+=``.
+
+    Attributes:
+        base, plus, minus: that show the target's value without the LoRA, at +1, at -1.
+        minus_original: that show the original's value at -1.
+        up, down: whose latents lie nearer to the target at +1, farther from it at -1.
+        shift_up, shift_down: how far, in sum, in units of the way from the original to the target.
+        kept: for +1 and -1, for each other attribute, that show what the prompt says.
+    """
+
+    of: int = 0
+    base: int = 0
+    plus: int = 0
+    minus: int = 0
+    minus_original: int = 0
+    up: int = 0
+    down: int = 0
+    shift_up: float = 0.0
+    shift_down: float = 0.0
+    kept: dict[float, dict[str, int]] = field(default_factory=lambda: {1.0: {}, -1.0: {}})
+    seconds: float = 0.0
+
+    def __iadd__(self, other: Counts) -> Counts:
+        for name, value in vars(other).items():
+            if name == "kept":
+                for strength, counts in other.kept.items():
+                    for key, count in counts.items():
+                        self.kept[strength][key] = self.kept[strength].get(key, 0) + count
+            else:
+                setattr(self, name, getattr(self, name) + value)
+        return self
+
+    def least_kept(self, strength: float = 1.0) -> int:
+        """Of the attributes that were not to change, the one that stayed in the fewest pictures."""
+        return min(self.kept[strength].values())
+
+
+def measure(studio: Studio, case: Case, lora: Path, seed: int = 0) -> Counts:
+    """One picture a prompt without the LoRA, at +1 and at -1, from the same noise."""
+    scenes = open_scenes(case.kind)
+    prompts = [open_prompt(scene, case.kind) for scene in scenes]
+    first = 100 * seed
+    base = studio.pictures(prompts, first_seed=first)
+    found = {strength: studio.pictures(prompts, lora, strength=strength, first_seed=first) for strength in STRENGTHS}
+    verdicts = {strength: [judge(one) for one in pictures] for strength, pictures in found.items()}
+    shifts = {strength: _shifts(studio, case, scenes, base, found[strength]) for strength in STRENGTHS}
+    return Counts(
+        of=len(prompts),
+        base=_count([judge(one) for one in base], case.kind, case.value),
+        plus=_count(verdicts[1.0], case.kind, case.value),
+        minus=_count(verdicts[-1.0], case.kind, case.value),
+        minus_original=_count(verdicts[-1.0], case.kind, case.before),
+        up=int((shifts[1.0] > 0).sum()),
+        down=int((shifts[-1.0] < 0).sum()),
+        shift_up=float(shifts[1.0].sum()),
+        shift_down=float(shifts[-1.0].sum()),
+        kept={strength: _kept(verdicts[strength], scenes, case.kind) for strength in STRENGTHS},
+    )
+
+
+def study(studio: Studio, case: Case, folder: Path, seeds: tuple[int, ...] = SEEDS) -> Counts:
+    """Train and measure a case with every seed, pooled; the seconds are those of one run."""
+    pooled = Counts()
+    for seed in seeds:
+        lora, seconds = train(case, seed, folder)
+        pooled += measure(studio, case, lora, seed)
+        pooled.seconds += seconds / len(seeds)
+    return pooled
+
+
+def _count(verdicts: list[Verdict], kind: str, value: str) -> int:
+    return sum(getattr(verdict, kind) == value for verdict in verdicts)
+
+
+def _kept(verdicts: list[Verdict], scenes: list[Scene], kind: str) -> dict[str, int]:
+    return {
+        name: sum(
+            getattr(verdict, name) == getattr(scene, name) for verdict, scene in zip(verdicts, scenes, strict=True)
+        )
+        for name in ATTRIBUTES
+        if name != kind
+    }
+
+
+@torch.no_grad()
+def _shifts(
+    studio: Studio, case: Case, scenes: list[Scene], base: list[Image.Image], changed: list[Image.Image]
+) -> np.ndarray:
+    """``<z_changed - z_base, w> / <w, w>`` of each picture, ``w`` the way from its scene's original to its target."""
+    way = _latents(studio, [picture(replace(scene, **{case.kind: case.value})) for scene in scenes])
+    way -= _latents(studio, [picture(replace(scene, **{case.kind: case.before})) for scene in scenes])
+    moved = _latents(studio, changed) - _latents(studio, base)
+    return ((moved * way).sum((1, 2, 3)) / (way * way).sum((1, 2, 3))).numpy()
+
+
+def _latents(studio: Studio, pictures: list[Image.Image]) -> Tensor:
+    pixels = torch.from_numpy(np.stack([np.asarray(one) for one in pictures])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return encode_images(studio.bundle, pixels)
+
+
+def as_text(counts: Counts) -> str:
+    """One line, for looking at."""
+    of = counts.of
+    kept = {f"{strength:+g}": counts.kept[strength] for strength in STRENGTHS}
+    return (
+        f"base {counts.base} plus {counts.plus} minus {counts.minus} (original {counts.minus_original}) of {of}; "
+        f"up {counts.up} ({counts.shift_up / of:+.2f}) down {counts.down} ({counts.shift_down / of:+.2f}); "
+        f"kept {kept}; {counts.seconds:.1f} s"
+    )
+
+
+def settings(changes: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, str(value)) for key, value in changes.items())
