@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from checkpoints import sd1_tensors, write_safetensors
@@ -20,7 +19,6 @@ from trainer.data.matching import match_pairs
 from trainer.data.pair_scan import scan_pairs
 from trainer.data.samples import Scan, pixels_of
 from trainer.errors import DataError
-from trainer.models.placement import place
 from trainer.models.registry import load_bundle
 from trainer.settings import Settings
 
@@ -129,7 +127,6 @@ def test_mirrored_pairs_are_mirrored_alike_with_their_mask(tmp_path: Path) -> No
         {"trainyard_config": '{"unet_norm_groups": 8, "vae_norm_groups": 8}'},
     )
     bundle = load_bundle(path)
-    place(bundle, torch.device("cpu"), torch.float32, torch.float32)
     settings = replace(
         Settings(), mode="Multi-ADDifT", lora_data_directory=str(tmp_path), diff_target_name="_closed",
         image_mirroring=True, diff_use_diff_mask=True, train_batch_size=2, **SMALL,
