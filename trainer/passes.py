@@ -99,7 +99,7 @@ class Turn:
     def __init__(self, run: Passes, plan: Plan) -> None:
         self._run = run
         self._plan = plan
-        settings = plan.settings or run.job.settings
+        settings = plan.settings or run.origin.settings
         self._origin = replace(run.origin, settings=settings, usage=plan.usage or run.origin.usage)
         seed = mixed_seed(settings.train_seed, plan.stream) % 2**32 if plan.stream else settings.train_seed
         self._settings = replace(settings, train_seed=seed)

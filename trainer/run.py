@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -31,9 +31,10 @@ from .job import Control, Detail, Done, Failed, Job, Listener, Phase, Warned
 from .models.base import Bundle
 from .models.hashes import Hashing
 from .models.placement import broken_weight, place, stored_types
-from .modes.base import Pictures
+from .modes.base import Pictures, Plan
 from .modes.registry import mode_of
 from .networks.metadata import Origin
+from .networks.read import find_lora
 from .noise import VELOCITY
 from .optim import optimizers, schedules
 from .passes import Passes
@@ -41,6 +42,7 @@ from .paths import write_whole
 from .precision import choose_precision
 from .saving import output_path
 from .schema import dump
+from .settings import Settings
 
 
 def check(job: Job, host: Host) -> str:
@@ -50,17 +52,35 @@ def check(job: Job, host: Host) -> str:
         UserError: settings (all problems at once), a choice that is not built, the model, the output.
     """
     settings = job.settings
-    mode_of(settings.mode)
+    mode = mode_of(settings.mode)
     problems = check_for_run(settings)
     if problems:
         raise SettingsError(problems)
     if settings.network_resume:
         raise NotBuiltError("is not built yet", where="network resume", do="Leave it empty")
-    optimizers.arguments(settings)
-    schedules.arguments(settings)
+    plans = [training.plan for training in mode.passes(settings)]
+    for plan in plans:
+        _check_plan(plan, settings, host)
     model = host.check_model(settings)
-    _check_output(output_path(job, host.folders), overwrite=settings.save_overwrite)
+    for plan in plans:
+        if plan is plans[-1] or (plan.saved and not plan.loaded):
+            _check_output(output_path(job, host.folders, ending=plan.ending), overwrite=settings.save_overwrite)
     return model
+
+
+def _check_plan(plan: Plan, settings: Settings, host: Host) -> None:
+    """What one pass would stumble over; said with the pass's name where its settings are its own."""
+    if plan.loaded:
+        find_lora(plan.loaded, host.folders.loras)
+        return
+    own = plan.settings or settings
+    try:
+        optimizers.arguments(own)
+        schedules.arguments(own)
+    except UserError as error:
+        if plan.settings is None or not settings.use_2nd_pass_settings:
+            raise
+        raise type(error)(error.what, where=f"{plan.name}, {error.where}", do=error.do) from error
 
 
 def _check_output(target: Path, *, overwrite: bool) -> None:
@@ -127,6 +147,9 @@ class _Run:
             self.emit(Warned(note))
         place(bundle, host.device, precision.parts, int8=precision.int8)
         scanned = self._placed(looked, bundle) if isinstance(looked, Pair) else looked
+        if scanned is not None and mode.pictures == "pair":  # whatever the settings say, this is its size
+            width, height = scanned.distinct[0].frame
+            settings = replace(settings, image_size=(height, width))
         data = encode_samples(scanned, bundle, settings, self._progress) if scanned else None
         hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
         self.stack.callback(hashing.cancel)

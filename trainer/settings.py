@@ -22,15 +22,15 @@ BLOCKS: Final = (
 NETWORK_TYPES: Final = ("lierla", "c3lier", "loha")
 NETWORK_ELEMENTS: Final = ("Full", "CrossAttention", "SelfAttention")
 LOSS_FUNCTIONS: Final = ("MSE", "L1", "Smooth-L1")
+# fmt: off
 SHARED_BY_PASSES: Final = (
-    "mode",
-    "model",
-    "vae",
-    "original_prompt",
-    "target_prompt",
-    "original_image",
-    "target_image",
+    "mode", "model", "vae", "original_prompt", "target_prompt", "original_image", "target_image", "network_resume",
+    "image_size", "train_model_precision", "train_lora_precision", "train_VAE_precision", "save_lora_name",
+    "save_per_steps", "save_precision", "save_overwrite", "save_as_json", "diff_load_1st_pass", "diff_save_1st_pass",
+    "diff_1st_pass_only", "logging_save_csv", "logging_verbose", "sample_prompt", "sample_negative",
+    "sample_every_steps", "sample_seed", "sample_strengths", "effect_strip", "model_v_pred",
 )
+# fmt: on
 """What the second pass takes from the first, whatever settings of its own it has."""
 # fmt: off
 OPTIMIZERS: Final = (
@@ -215,6 +215,19 @@ class Row:
     above: float | None
     """It must be more than this."""
     multiple: int
+
+
+def of_second_pass(settings: Settings) -> Settings:
+    """What the second pass runs with: its own settings if they are used, with those of the first that both share.
+
+    Without a seed of its own it has that of the first.
+    """
+    own = settings.second_pass if settings.use_2nd_pass_settings else None
+    if own is None:
+        return settings
+    shared = {name: getattr(settings, name) for name in SHARED_BY_PASSES}
+    seed = settings.train_seed if own.train_seed < 0 else own.train_seed
+    return dataclasses.replace(own, **shared, train_seed=seed)
 
 
 def rows() -> tuple[Row, ...]:

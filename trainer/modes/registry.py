@@ -6,11 +6,12 @@ from ..errors import NotBuiltError
 from ..settings import MODES as ALL_MODES
 from .addift import ADDifT
 from .base import Mode
+from .difference import Difference
 from .ileco import ILECO
 from .lora import LoRA
 from .multi_addift import MultiADDifT
 
-MODES: tuple[Mode, ...] = (LoRA(), ILECO(), ADDifT(), MultiADDifT())
+MODES: tuple[Mode, ...] = (LoRA(), ILECO(), Difference(), ADDifT(), MultiADDifT())
 
 
 def mode_of(name: str) -> Mode:

@@ -1,0 +1,105 @@
+"""Difference: what two pictures differ in, in two passes over one picture each.
+
+The 1st pass trains a copier: a network that makes the original picture out of any noise. The 2nd trains a network that
+makes the target picture, with the copier active and frozen. What both pictures share the copier gives already, so the
+2nd network, which is what is saved, holds the difference alone. Either pass is LoRA training (Ho et al. 2020) on that
+one picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+
+from ..loss import sample_losses, snr_weight
+from ..networks.metadata import Usage
+from ..noise import Draw
+from ..settings import Settings, of_second_pass
+from .base import Pass, Pictures, Plan, Scene, StepLoss
+from .keep import Keep
+
+_SECOND_STREAM = 1
+Side = Literal["original", "target"]
+
+
+class Difference:
+    """The mode."""
+
+    name = "Difference"
+    pictures: Pictures = "pair"
+
+    def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
+        del settings, captions
+        return False
+
+    def passes(self, settings: Settings) -> list[Pass]:
+        only = settings.diff_1st_pass_only
+        copier = Plan(
+            settings=settings if only else replace(settings, network_resume=""),
+            name="1st pass",
+            ending="_copy",
+            saved=only or settings.diff_save_1st_pass,
+            loaded=settings.diff_load_1st_pass,
+            usage=Usage(settings.original_prompt, meaning="the original image is copied, whatever the noise"),
+        )
+        passes: list[Pass] = [PicturePass("original", copier)]
+        if not only:
+            second = Plan(settings=of_second_pass(settings), name="2nd pass", stream=_SECOND_STREAM)
+            passes.append(PicturePass("target", second))
+        return passes
+
+    def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
+        del captions
+        return Usage(settings.target_prompt, meaning="the original image becomes the target image")
+
+
+class PicturePass(Pass):
+    """``loss(e(x_t(z), t, c; 1), n)`` on one picture ``z`` with its prompt ``c``, ``train_batch_size`` times a step.
+
+    The noise is the velocity where the model predicts that. Networks of earlier passes take part as they are.
+    """
+
+    def __init__(self, side: Side, plan: Plan) -> None:
+        self.plan = plan
+        self._side = side
+
+    def prepare(self, scene: Scene) -> None:
+        assert scene.data is not None
+        self._scene = scene
+        pair = scene.data.of_step(1)
+        # Of a pair of which only the target is given, that is the sample itself.
+        is_target = self._side == "target" and pair.targets is not None
+        self._latents = pair.targets[:1] if is_target and pair.targets is not None else pair.latents[:1]
+        self._mask = None if pair.mask is None else pair.mask[:1]
+        sample = scene.data.samples[0]
+        picture = sample.target if is_target and sample.target is not None else sample
+        self._name = picture.path.name
+        with torch.no_grad():
+            encoded = scene.bundle.encode([picture.caption])
+        self._conditioning = encoded.sized(torch.tensor([picture.sizes]))
+        self._keep = Keep(scene)
+
+    def loss(self, draw: Draw) -> StepLoss:
+        scene, settings, schedule = self._scene, self._scene.settings, self._scene.schedule
+        count = settings.train_batch_size
+        latents = self._latents.expand(count, -1, -1, -1)  # (B, C, h, w)
+        noise = draw.noise(tuple(latents.shape), latents.dtype)
+        timesteps = draw.timesteps(
+            count,
+            settings.train_min_timesteps,
+            settings.train_max_timesteps,
+            same=settings.train_fixed_timsteps_in_batch,
+        )
+        noisy = schedule.add_noise(latents, noise, timesteps)
+        scene.network.strength = 1.0
+        predicted, kept = self._keep.predict(noisy, timesteps, self._conditioning, draw)
+        target = schedule.target(latents, noise, timesteps)
+        mask = None if self._mask is None else self._mask.expand(count, -1, -1, -1)
+
+        losses = sample_losses(predicted, target, settings.train_loss_function, mask) + kept
+        if settings.train_snr_gamma > 0:
+            losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
+        return StepLoss(losses, timesteps, (self._name,) * count)
