@@ -16,7 +16,7 @@ from safetensors import safe_open
 from checkpoints import sd1_tensors, write_safetensors
 from trainer import passes as passes_module
 from trainer import presets
-from trainer.errors import DivergedError, NotBuiltError, OutputError, SettingsError, UserError
+from trainer.errors import DivergedError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
 from trainer.log import CSVLog, read_log
@@ -283,14 +283,6 @@ def test_all_wrong_settings_at_once(host: Standalone) -> None:
     with pytest.raises(SettingsError) as caught:
         check(job(Path("none"), original_prompt="", network_blocks=("IN00",)), host)
     assert "original prompt" in str(caught.value)
-
-
-def test_modes_networks_and_choices_not_built_yet(model: Path, host: Standalone) -> None:
-    for changes, words in [
-        ({"mode": "Difference", "original_image": "a.png", "target_image": "b.png"}, "Difference is not built yet"),
-    ]:
-        with pytest.raises(NotBuiltError, match=words):
-            collect(job(model, **changes), host)
 
 
 def test_a_taken_name_is_refused_before_anything_is_loaded(model: Path, host: Standalone) -> None:

@@ -11,7 +11,7 @@ from . import help as texts
 from .check import check_for_run
 from .errors import Problem, SettingsError, UserError
 from .literals import parse_literals
-from .settings import SHARED_BY_PASSES, Row, Settings, rows
+from .settings import NAMED_ONCE, Row, Settings, rows
 from .values import closest, read_value, shown, to_json_value
 
 __all__ = [
@@ -197,7 +197,7 @@ def to_json(settings: Settings) -> dict[str, Any]:
 
 def _second_to_json(second: Settings) -> dict[str, Any]:
     """Without what the second pass takes from the first, unless it was set all the same."""
-    shared = [row for row in rows() if row.name in SHARED_BY_PASSES]
+    shared = [row for row in rows() if row.name in NAMED_ONCE]
     left_out = {row.key for row in shared if getattr(second, row.name) == row.default}
     return {key: value for key, value in to_json(second).items() if key not in left_out}
 

@@ -23,12 +23,15 @@ NETWORK_TYPES: Final = ("lierla", "c3lier", "loha")
 NETWORK_ELEMENTS: Final = ("Full", "CrossAttention", "SelfAttention")
 LOSS_FUNCTIONS: Final = ("MSE", "L1", "Smooth-L1")
 # fmt: off
+NAMED_ONCE: Final = (
+    "mode", "model", "vae", "original_prompt", "target_prompt", "original_image", "target_image",
+)
+"""Of those below, what a file does not carry among the second pass's settings."""
 SHARED_BY_PASSES: Final = (
-    "mode", "model", "vae", "original_prompt", "target_prompt", "original_image", "target_image", "network_resume",
-    "image_size", "train_model_precision", "train_lora_precision", "train_VAE_precision", "save_lora_name",
-    "save_per_steps", "save_precision", "save_overwrite", "save_as_json", "diff_load_1st_pass", "diff_save_1st_pass",
-    "diff_1st_pass_only", "logging_save_csv", "logging_verbose", "sample_prompt", "sample_negative",
-    "sample_every_steps", "sample_seed", "sample_strengths", "effect_strip", "model_v_pred",
+    *NAMED_ONCE, "network_resume", "image_size", "train_model_precision", "train_lora_precision", "train_VAE_precision",
+    "save_lora_name", "save_per_steps", "save_precision", "save_overwrite", "save_as_json", "diff_load_1st_pass",
+    "diff_save_1st_pass", "diff_1st_pass_only", "logging_save_csv", "logging_verbose", "sample_prompt",
+    "sample_negative", "sample_every_steps", "sample_seed", "sample_strengths", "effect_strip", "model_v_pred",
 )
 # fmt: on
 """What the second pass takes from the first, whatever settings of its own it has."""
