@@ -54,8 +54,7 @@ class Keep:
         """What the network predicts for a step's samples, and what each of them adds to the loss to keep the rest.
 
         One launch of the U-Net does both. The network's strength must be set: a number, or one a sample ``(B,)``; the
-        latter (where the text encoder is not trained) is repeated here for the rows added, and stays so for the
-        backward pass.
+        latter is set anew here, repeated for the rows added, and stays so for the backward pass.
 
         Args:
             noisy: ``(B, C, h, w)``, in the U-Net's type.
@@ -74,10 +73,10 @@ class Keep:
         with torch.no_grad(), scene.network.off():
             wanted = scene.bundle.predict(noisy, timesteps, base)
 
+        both = Conditioning.cat([conditioning, _like(self._now(numbers, base), conditioning)])
         strength = scene.network.strength
         if isinstance(strength, Tensor):
             scene.network.strength = strength.repeat(2)
-        both = Conditioning.cat([conditioning, _like(self._now(numbers, base), conditioning)])
         predicted, kept = scene.bundle.predict(noisy.repeat(2, 1, 1, 1), timesteps.repeat(2), both).chunk(2)
         return predicted, settings.keep_weight * sample_losses(kept, wanted, settings.train_loss_function)
 
@@ -87,11 +86,19 @@ class Keep:
         return [generator.randrange(len(self._prompts)) for _ in range(count)]
 
     def _now(self, numbers: list[int], base: Conditioning) -> Conditioning:
-        """The drawn prompts with the network on; each is encoded once."""
+        """The drawn prompts with the network on; each is encoded once, or for each sample at a strength of its own."""
         if not self._trains_text_encoder:
             return base
+        bundle, network, strength = self._scene.bundle, self._scene.network, self._scene.network.strength
+        if isinstance(strength, Tensor):
+            parts = []
+            for number, own in zip(numbers, strength.split(1), strict=True):
+                network.strength = own
+                parts.append(bundle.encode([self._prompts[number]]))
+            network.strength = strength
+            return Conditioning.cat(parts)
         distinct = sorted(set(numbers))
-        encoded = self._scene.bundle.encode([self._prompts[number] for number in distinct])
+        encoded = bundle.encode([self._prompts[number] for number in distinct])
         return encoded[[distinct.index(number) for number in numbers]]
 
 
