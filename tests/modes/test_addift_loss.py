@@ -1,0 +1,276 @@
+"""ADDifT's losses and gradients, turn by turn, against a plain re-computation in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.func import functional_call
+
+from checkpoints import small_checkpoint
+from merged import KEPT, merged_weights
+from trainer.data.latents import encode_samples
+from trainer.data.pair_scan import scan_pairs
+from trainer.data.pairs import open_pair
+from trainer.models.base import Bundle
+from trainer.models.placement import place
+from trainer.models.registry import load_bundle
+from trainer.modes.addift import ADDifT
+from trainer.modes.base import Scene
+from trainer.modes.multi_addift import MultiADDifT
+from trainer.networks.base import Network, build
+from trainer.networks.lora import lora_builder
+from trainer.networks.naming import text_targets, unet_targets
+from trainer.noise import Draw, NoiseSchedule
+from trainer.run import check_for_run
+from trainer.settings import BLOCKS, Settings
+
+CPU = torch.device("cpu")
+ORIGINAL, TARGET = "a red dog", "a blue cat, sitting"
+SCALE = 6.0 / 3
+
+
+@dataclass
+class Setting:
+    bundle: Bundle
+    plain: Bundle
+    """A second, untouched copy of the model."""
+    network: Network
+    settings: Settings
+
+    def scene(self, kind: str = "epsilon", **changes: Any) -> Scene:
+        settings = replace(self.settings, **changes)
+        scanned = open_pair(settings).placed(settings, (512, 512))
+        data = encode_samples(scanned, self.bundle, settings, lambda *event: None)
+        return Scene(settings, self.bundle, self.network, NoiseSchedule.from_betas(self.bundle.betas, kind), data)
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
+    path = small_checkpoint(tmp_path_factory.mktemp("model"))
+    pair = load_bundle(path), load_bundle(path)
+    for bundle in pair:
+        place(bundle, CPU, dict.fromkeys(bundle.modules, torch.float64))
+    return pair
+
+
+@pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
+def setting(bundles: tuple[Bundle, Bundle], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Setting]:
+    """The left half differs; the upper quarter of the original is transparent."""
+    bundle, plain = bundles
+    rng = np.random.default_rng(0)
+    original = rng.integers(0, 120, (64, 64, 3), dtype=np.uint8)
+    target = original.copy()
+    target[:, :32] += 100
+    alpha = np.full((64, 64), 255, np.uint8)
+    alpha[:16] = 0
+    Image.fromarray(np.dstack([original, alpha])).save(tmp_path / "a.png")
+    Image.fromarray(target).save(tmp_path / "b.png")
+    settings = replace(
+        Settings(), mode="ADDifT", original_image=str(tmp_path / "a.png"), target_image=str(tmp_path / "b.png"),
+        original_prompt=ORIGINAL, target_prompt=TARGET, train_batch_size=2, train_max_timesteps=300, train_seed=1,
+        network_blocks=BLOCKS if request.param else BLOCKS[1:],
+    )  # fmt: skip
+    targets = unet_targets(bundle.unet, BLOCKS, "Full")
+    if request.param:
+        targets += text_targets(bundle.text_encoders[0])
+    generator = torch.Generator().manual_seed(5)
+    network = build(targets, lora_builder(3, 6.0, torch.float64, CPU), generator)
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    with network.attached():
+        yield Setting(bundle, plain, network, settings)
+
+
+def ours(scene: Scene, step: int) -> Tensor:
+    training = ADDifT().passes(scene.settings)[0]
+    training.prepare(scene)
+    return training.loss(Draw.of_step(1, step, CPU)).samples.mean()
+
+
+# ---- the formulas, with merged weights and no adapters --------------------------------------------------------------
+
+
+def predict(setting: Setting, x: Tensor, t: Tensor, prompt: str, strength: float) -> Tensor:
+    """``e(x, t, c; strength)`` for one sample ``(1, 4, 8, 8)``."""
+    plain, text = setting.plain, setting.plain.text_encoders[0]
+    words = plain.tokenizers[0](prompt, add_special_tokens=False).input_ids
+    ids = torch.tensor([[49406, *words, *[49407] * (76 - len(words))]])
+    encoder = merged_weights(setting.network, text, "lora_te", SCALE * strength)
+    states = functional_call(text, encoder, (ids,)).last_hidden_state
+    weights = merged_weights(setting.network, plain.unet, "lora_unet", SCALE * strength)
+    return functional_call(plain.unet, weights, (x, t, states)).sample
+
+
+def error(one: Tensor, two: Tensor, mask: Tensor) -> Tensor:
+    return (((one - two) ** 2).mean((0, 1)) * mask).sum() / mask.sum()
+
+
+def plain_turn(
+    setting: Setting, scene: Scene, pair_of_turns: int, *, reverse: bool, count: int = 2, kind: str = "epsilon"
+) -> Tensor:
+    """``(count,)``: the loss of each sample of a turn."""
+    settings = scene.settings
+    assert scene.data is not None
+    data = scene.data.of_step(1)
+    assert data.targets is not None
+    z = {"original": data.latents, "target": data.targets}
+    prompts = {"original": ORIGINAL, "target": TARGET}
+    if settings.diff_revert_original_target:
+        z = {"original": data.targets, "target": data.latents}
+        prompts = {"original": TARGET, "target": ORIGINAL}
+    mask = torch.ones(8, 8, dtype=torch.float64)
+    mask[:2] = 0
+    outside = mask.clone()
+    if settings.diff_use_diff_mask:
+        mask[:, 4:] = 0
+        outside[:, :4] = 0
+    draw = Draw.of_step(1, pair_of_turns, CPU)
+    n = draw.noise((count, 4, 8, 8), torch.float64)
+    t = draw.swept_timesteps(count, 0, 300)
+    losses = []
+    for row in range(count):
+        noise, time = n[row : row + 1], t[row : row + 1]
+        a, s = KEPT[time].sqrt(), (1 - KEPT[time]).sqrt()
+        x = {name: a * latents + s * noise for name, latents in z.items()}
+        seen, base_seen, strength = x["target"], x["original"], 0.25
+        if reverse:
+            strength = -abs(settings.diff_alt_ratio) / 4
+            seen, base_seen = (x["original"], x["target"]) if settings.diff_alt_ratio > 0 else (noise, noise)
+        predicted = predict(setting, seen, time, prompts["target"], strength)
+        loss = error(predicted, predict(setting, base_seen, time, prompts["original"], 0).detach(), mask)
+        if settings.diff_keep_outside:
+            base = predict(setting, seen, time, prompts["target"], 0).detach()
+            loss = loss + settings.diff_keep_outside * error(predicted, base, outside)
+        snr = (KEPT / (1 - KEPT))[time]
+        weight = torch.clamp(5 / snr, max=1) if kind == "epsilon" else torch.clamp(snr, max=5) / (snr + 1)
+        losses.append(loss * weight)
+    return torch.cat(losses)
+
+
+def same(setting: Setting, one: Tensor, two: Tensor) -> None:
+    assert one.item() == pytest.approx(two.item(), rel=1e-5)
+    parameters = list(setting.network.parameters())
+    first, second = (torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (one, two))
+    for left, right in zip(first, second, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-9)
+
+
+TURNS: list[
+    tuple[dict[str, Any], int, int, bool]
+] = [  # what is set, the step, its pair of turns, whether it is reverse
+    ({}, 1, 1, False),
+    ({}, 2, 1, True),
+    ({}, 3, 2, False),
+    ({"diff_alt_ratio": 0.5}, 4, 2, True),
+    ({"diff_alt_ratio": -2.0}, 2, 1, True),
+    ({"diff_alt_ratio": 0.0}, 2, 2, False),
+    ({"diff_revert_original_target": True}, 1, 1, False),
+    ({"diff_revert_original_target": True}, 2, 1, True),
+    ({"diff_use_diff_mask": True}, 1, 1, False),
+    ({"diff_use_diff_mask": True, "diff_keep_outside": 0.7}, 2, 1, True),
+]
+
+
+@pytest.mark.parametrize(("changes", "step", "pair_of_turns", "reverse"), TURNS)
+def test_each_turn_is_its_formula(
+    setting: Setting, changes: dict[str, Any], step: int, pair_of_turns: int, reverse: bool
+) -> None:
+    scene = setting.scene(**changes)
+    same(setting, ours(scene, step), plain_turn(setting, scene, pair_of_turns, reverse=reverse).mean())
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_model_that_predicts_velocity(setting: Setting, step: int) -> None:
+    """The two predictions are held against each other whatever they are; only Min-SNR differs."""
+    scene = setting.scene("v_prediction")
+    plain = plain_turn(setting, scene, 1, reverse=step == 2, kind="v_prediction").mean()
+    same(setting, ours(scene, step), plain)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"diff_alt_ratio": -0.5}, {"diff_use_diff_mask": True, "diff_keep_outside": 2.0}]
+)
+def test_both_turns_at_once_are_the_sum_of_the_two(setting: Setting, changes: dict[str, Any]) -> None:
+    apart, together = setting.scene(**changes), setting.scene(**changes, diff_both_turns=True)
+    same(setting, ours(together, 1), ours(apart, 1) + ours(apart, 2))
+    same(setting, ours(together, 2), ours(apart, 3) + ours(apart, 4))
+    plain = [plain_turn(setting, apart, 1, reverse=reverse).mean() for reverse in (False, True)]
+    same(setting, ours(together, 1), plain[0] + plain[1])
+
+
+def test_several_noises_are_as_many_samples_of_the_same_pair(setting: Setting) -> None:
+    scene = setting.scene(diff_noise_count=2)  # of a batch of two
+    same(setting, ours(scene, 1), plain_turn(setting, scene, 1, reverse=False, count=4).mean())
+    assert scene.settings.train_batch_size == 2
+
+
+def test_pairs_of_a_folder_take_turns(setting: Setting, tmp_path: Path) -> None:
+    """Two steps on the same pairs, noises and timesteps, then the next pairs; every caption beside its own picture."""
+    (tmp_path / "pairs").mkdir()
+    for number in range(3):
+        for suffix in ("", "_on"):
+            pixels = np.random.default_rng(len(suffix) + 9 * number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pairs" / f"{number}{suffix}.png")
+            (tmp_path / "pairs" / f"{number}{suffix}.txt").write_text(f"caption {number}{suffix}")
+    settings = replace(
+        setting.settings, mode="Multi-ADDifT", lora_data_directory=str(tmp_path / "pairs"), diff_target_name="_on",
+        image_size=(64, 64), image_min_length=64, image_buckets_step=64, train_batch_size=1,
+    )  # fmt: skip
+    data = encode_samples(scan_pairs(settings), setting.bundle, settings, lambda *event: None)
+    scene = Scene(
+        settings, setting.bundle, setting.network, NoiseSchedule.from_betas(setting.bundle.betas, "epsilon"), data
+    )
+    training = MultiADDifT().passes(settings)[0]
+    training.prepare(scene)
+    seen = [training.loss(Draw.of_step(1, step, CPU)) for step in range(1, 7)]
+    names = [one.names for one in seen]
+    assert names[::2] == names[1::2]
+    assert sorted(names[::2]) == [("0.png",), ("1.png",), ("2.png",)]
+    times = [one.timesteps.tolist() for one in seen]
+    assert times[::2] == times[1::2]
+    for step, one in enumerate(seen, start=1):
+        batch = data.of_step((step + 1) // 2)
+        number = one.names[0][0]
+        assert batch.targets is not None
+        draw = Draw.of_step(1, (step + 1) // 2, CPU)
+        n = draw.noise((1, 4, 8, 8), torch.float64)
+        a, s = KEPT[one.timesteps].sqrt(), (1 - KEPT[one.timesteps]).sqrt()
+        x, y = a * batch.latents + s * n, a * batch.targets + s * n
+        if step % 2 == 0:
+            x, y = y, x
+        predicted = predict(setting, y, one.timesteps, f"caption {number}_on", 0.25 if step % 2 else -0.25)
+        wanted = predict(setting, x, one.timesteps, f"caption {number}", 0)
+        weight = torch.clamp(5 * (1 - KEPT) / KEPT, max=1)[one.timesteps]
+        expected = ((predicted - wanted) ** 2).mean() * weight
+        torch.testing.assert_close(one.samples, expected, rtol=1e-5, atol=1e-9)
+
+
+def test_the_text_encoder_is_trained_where_there_is_something_to_read() -> None:
+    mode, settings = ADDifT(), Settings(mode="ADDifT")
+    assert not mode.trains_text_encoder(settings, ["", ""])
+    assert mode.trains_text_encoder(settings, ["", "sks"])
+    assert not mode.trains_text_encoder(replace(settings, network_blocks=("M00",)), ["sks"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "label", "words"),
+    [
+        ({"diff_keep_outside": 1.0}, "diff keep outside", "set diff use diff mask"),
+        ({"diff_both_turns": True, "keep_prompts": "a dog"}, "diff both turns", "take BASE out"),
+        ({"network_blocks": ("BASE",)}, "network blocks", "write a trigger word or a prompt"),
+    ],
+)
+def test_what_cannot_go_together_is_said(changes: dict[str, Any], label: str, words: str) -> None:
+    given = replace(Settings(), mode="ADDifT", original_image="a.png", target_image="b.png")
+    assert check_for_run(given) == []
+    (problem,) = check_for_run(replace(given, **changes))
+    assert problem.label.startswith(label)
+    assert words in problem.what
