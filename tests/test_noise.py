@@ -72,3 +72,25 @@ def test_timesteps_fill_their_window_and_no_more() -> None:
     same = Draw.of_step(0, 1, torch.device("cpu")).timesteps(4, 0, 1000, same=True)
     assert same.shape == (4,)
     assert len(set(same.tolist())) == 1
+
+
+def test_swept_timesteps_take_the_tenths_in_turn() -> None:
+    def swept(step: int, count: int, low: int = 500, high: int = 1000, **options: bool) -> list[int]:
+        draw = Draw.of_step(3, step, torch.device("cpu"))
+        found = draw.swept_timesteps(count, low, high, **options).tolist()
+        again = Draw.of_step(3, step, torch.device("cpu"))
+        assert found == again.swept_timesteps(count, low, high, **options).tolist()
+        return found
+
+    one = [swept(step, 1)[0] for step in range(1, 2001)]
+    assert [(t - 500) // 50 for t in one] == [step % 10 for step in range(2000)]
+    assert set(one) <= set(range(500, 1000))
+    assert len(set(one)) > 450, "nearly every timestep is met"
+    assert [(t - 500) // 50 for step in (1, 2, 3) for t in swept(step, 4)] == [*range(10), 0, 1], (
+        "and on behind a batch"
+    )
+    assert [len(set(swept(step, 4, same=True))) for step in (1, 2)] == [1, 1]
+    assert [(swept(step, 4, same=True)[0] - 500) // 50 for step in (1, 2, 11)] == [0, 1, 0]
+    narrow = [swept(step, 1, 7, 10)[0] for step in range(1, 101)]
+    assert set(narrow) == {7, 8, 9}
+    assert {swept(step, 1, 999, 1000)[0] for step in range(1, 21)} == {999}
