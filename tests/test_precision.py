@@ -186,15 +186,19 @@ def test_the_file_is_in_the_precision_asked_for(base: str, saved: str, model: Pa
     assert bool(notes) is (stored is F16 or base == "int8")
 
 
-@pytest.mark.parametrize("base", [BF16, F16], ids=["bf16", "fp16"])
-def test_half_precision_trains_as_float32_does(
-    base: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("base", "int8"),
+    [(BF16, False), (F16, False), pytest.param(F32, True, marks=pytest.mark.slow)],
+    ids=["bf16", "fp16", "int8"],
+)
+def test_small_formats_train_as_float32_does(
+    base: torch.dtype, int8: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The GPU's half formats, computed on the CPU: same seed, so the losses must follow those of float32."""
+    """The GPU's formats, computed on the CPU: same seed, so the losses must follow those of float32."""
     host = Standalone(CPU, Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
-    losses: dict[torch.dtype, list[float]] = {}
-    for dtype in (F32, base):
-        forced = Precision({"unet": dtype, "text_encoder": dtype, "vae": F32}, F32, F32)
+    losses: list[list[float]] = []
+    for dtype, small in ((F32, False), (base, int8)):
+        forced = Precision({"unet": dtype, "text_encoder": dtype, "vae": F32}, F32, F32, small)
         monkeypatch.setattr(run_module, "choose_precision", lambda *_arguments, forced=forced: forced)
         settings = replace(
             Settings(), mode="iLECO", model=str(CHECKPOINT), original_prompt="red", target_prompt="blue",
@@ -204,7 +208,8 @@ def test_half_precision_trains_as_float32_does(
         )  # fmt: skip
         events: list[Event] = []
         run(Job.create(settings), host, Control(), events.append)
-        losses[dtype] = [event.loss for event in events if isinstance(event, Step)]
-    assert losses[base][:10] == pytest.approx(losses[F32][:10], rel=0.05)
-    assert sum(losses[base]) == pytest.approx(sum(losses[F32]), rel=0.1)
-    assert sum(losses[base][-10:]) < 0.6 * sum(losses[base][:10])
+        losses.append([event.loss for event in events if isinstance(event, Step)])
+    wanted, found = losses
+    assert found[:10] == pytest.approx(wanted[:10], rel=0.05)
+    assert sum(found) == pytest.approx(sum(wanted), rel=0.1)
+    assert sum(found[-10:]) < 0.6 * sum(found[:10])
