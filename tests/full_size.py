@@ -34,17 +34,18 @@ def write_full_size(path: Path, shapes: Shapes, dtype: torch.dtype) -> Path:
         end += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    block = torch.randn(_BLOCK, generator=torch.Generator().manual_seed(0))
+    block = torch.randn(_BLOCK, generator=torch.Generator().manual_seed(0)).repeat(2)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for number, (name, shape) in enumerate(shapes.items()):
             scale, mean = _scale(name, shape)
             # A tensor begins where the last did not, so that no two are alike.
-            turned = (block.roll(number * 7919) * scale + mean).to(dtype).view(torch.uint8).numpy()
-            left = math.prod(shape) * dtype.itemsize
+            first, left = number * 7919 % _BLOCK, math.prod(shape)
+            part = (block[first : first + min(left, _BLOCK)] * scale + mean).to(dtype).view(torch.uint8).numpy()
+            left *= dtype.itemsize
             while left > 0:
-                file.write(turned[:left].data)
-                left -= len(turned)
+                file.write(part[:left].data)
+                left -= len(part)
     return path
 
 

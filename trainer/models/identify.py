@@ -145,6 +145,21 @@ def classify(
     )  # fmt: skip
 
 
+def refuse_quantised(kind: FileKind) -> None:
+    """Refuse weights that are numbers only together with others, beside them in the file.
+
+    Raises:
+        ModelError: says what they are quantised to.
+    """
+    for name in kind.tensors:
+        for ending, what in _QUANTISED.items():
+            if name.endswith(ending):
+                raise ModelError(
+                    f"{kind.name} is quantised to {what}, which cannot be trained on",
+                    do="Choose the model in fp16, bf16 or fp32; int8 as model precision makes it as small for training",
+                )
+
+
 class _Trait(NamedTuple):
     """Tensor names beginning with (or containing, if so marked) one of these tell a kind."""
 
@@ -172,6 +187,15 @@ _WHOLES = (
         Kind.UPSCALER, ("conv_first.", "params_ema.conv_first.", "params.conv_first.", "model.0."), ("RRDB", ".RDB1.")
     ),
 )
+_QUANTISED = {
+    ".absmax": "4 bits by bitsandbytes (nf4, fp4)",
+    ".SCB": "int8 by bitsandbytes",
+    "scaled_fp8": "scaled fp8",
+    ".scale_weight": "scaled fp8",
+    ".comfy_quant": "a format of ComfyUI's",
+    ".qweight": "4 or 8 bits by GPTQ or AWQ",
+}
+"""Endings of the names of what is kept beside quantised weights -> what they are quantised to."""
 _LORA_ENDINGS = re.compile(
     r"\.(lora_(down|up|A|B)(\.[\w-]+)?(\.weight)?|lora_linear_layer\.(down|up)\.weight|lora\.(down|up)\.weight"
     r"|hada_w[12]_[ab]|lokr_w[12](_[ab])?|oft_blocks|oft_diag|a1\.weight|b1\.weight|ia3\.weight|dora_scale)$"

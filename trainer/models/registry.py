@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import ModelError, NotBuiltError
 from .base import Bundle, Family
-from .identify import FileKind, Kind, identify
+from .identify import FileKind, Kind, identify, refuse_quantised
 from .sd1 import SD1
 from .sd2 import SD2
 from .sdxl import SDXL
@@ -66,6 +66,7 @@ def family_of(kind: FileKind) -> Family:
         ModelError: the file is not a checkpoint.
         NotBuiltError: it is one of a family that is not built yet.
     """
+    refuse_quantised(kind)
     for family in FAMILIES:
         if family.recognises(kind):
             return family
