@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -328,31 +329,71 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], *, legacy: bool 
     return path
 
 
-def write_diffusers(folder: Path, *, seed: int = 0, variant: str = "", binary: bool = False) -> Path:
-    """A diffusers folder, written by diffusers and transformers themselves; 32 groups in the U-Net, 16 in the VAE."""
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+def write_diffusers(
+    folder: Path, family: str = "SD1", *, seed: int = 0, variant: str = "", binary: bool = False
+) -> Path:
+    """A diffusers folder, written by diffusers and transformers themselves; 32 groups in the U-Net, 16 in the VAE.
+
+    All predict the velocity; SDXL's has no signal left at the end.
+    """
+    from diffusers import AutoencoderKL, DDIMScheduler
 
     torch.manual_seed(seed)
-    unet = UNet2DConditionModel(block_out_channels=(32, 64, 64, 64), cross_attention_dim=64, attention_head_dim=8)
     vae = AutoencoderKL(
         block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=1, norm_num_groups=16,
     )  # fmt: skip
-    text = CLIPTextModel(
-        CLIPTextConfig(hidden_size=64, num_hidden_layers=2, num_attention_heads=1, intermediate_size=128)
-    )
+    texts = _diffusers_texts(family)
     options = {"safe_serialization": not binary, **({"variant": variant} if variant else {})}
-    unet.save_pretrained(folder / "unet", **options)
+    _diffusers_unet(family).save_pretrained(folder / "unet", **options)
     vae.save_pretrained(folder / "vae", **options)
-    if binary:
-        text.config.save_pretrained(folder / "text_encoder")
-        torch.save(_saved_names(text), folder / "text_encoder" / "pytorch_model.bin")
-    else:
-        text.save_pretrained(folder / "text_encoder", **({"variant": variant} if variant else {}))
-    DDIMScheduler(prediction_type="v_prediction").save_pretrained(folder / "scheduler")
+    for name, text in texts.items():
+        if binary:
+            text.config.save_pretrained(folder / name)
+            torch.save(_saved_names(text), folder / name / "pytorch_model.bin")
+        else:
+            text.save_pretrained(folder / name, **({"variant": variant} if variant else {}))
+    DDIMScheduler(prediction_type="v_prediction", rescale_betas_zero_snr=family == "SDXL").save_pretrained(
+        folder / "scheduler"
+    )
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
     return folder
+
+
+def _diffusers_unet(family: str) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    if family == "SDXL":
+        return UNet2DConditionModel(
+            block_out_channels=(32, 64, 128), cross_attention_dim=128, attention_head_dim=(1, 1, 2),
+            use_linear_projection=True, transformer_layers_per_block=(1, 1, 2),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            addition_embed_type="text_time", addition_time_embed_dim=256,
+            projection_class_embeddings_input_dim=6 * 256 + 64,
+        )  # fmt: skip
+    heads: Any = 8 if family == "SD1" else (1, 1, 1, 1)
+    return UNet2DConditionModel(
+        block_out_channels=(32, 64, 64, 64), cross_attention_dim=64, attention_head_dim=heads,
+        use_linear_projection=family == "SD2",
+    )  # fmt: skip
+
+
+def _diffusers_texts(family: str) -> dict[str, Any]:
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    def config(layers: int, act: str) -> Any:
+        return CLIPTextConfig(
+            hidden_size=64, num_hidden_layers=layers, num_attention_heads=1, intermediate_size=128, hidden_act=act,
+            projection_dim=64, bos_token_id=49406, eos_token_id=49407,
+        )  # fmt: skip
+
+    if family == "SDXL":
+        return {
+            "text_encoder": CLIPTextModel(config(3, "quick_gelu")),
+            "text_encoder_2": CLIPTextModelWithProjection(config(3, "gelu")),
+        }
+    return {"text_encoder": CLIPTextModel(config(2, "gelu" if family == "SD2" else "quick_gelu"))}
 
 
 def _saved_names(text: torch.nn.Module) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from checkpoints import sd1_tensors, write_safetensors
+from checkpoints import small_checkpoint
 from trainer.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,9 +26,7 @@ WORDS = ["--original-prompt", "red", "--target-prompt", "blue"]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    return str(write_safetensors(path, sd1_tensors(dtype=torch.float16), {"trainyard_config": config}))
+    return str(small_checkpoint(tmp_path_factory.mktemp("model"), dtype=torch.float16))
 
 
 @pytest.fixture
@@ -79,13 +77,28 @@ def test_a_lora_trains_again_to_the_same_file(model: str, folders: list[str], tm
     assert (tmp_path / "b" / "one.safetensors").read_bytes() == content
 
 
+def test_what_is_not_set_suits_the_models_family(folders: list[str], tmp_path: Path, capsys) -> None:
+    sdxl = str(small_checkpoint(tmp_path, "SDXL", dtype=torch.float16))
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (64, 64)).save(pictures / "a.png")
+    saved = tmp_path / "saved.json"
+    saved.write_text('{"image_size(height, width)": "512"}')
+    given = ["--model", sdxl, "--lora-data-directory", str(pictures), "--dry-run", *folders]
+    for arguments, size in (([], "1024"), (["--image-size", "768,512"], "768,512"), ([str(saved)], "512")):
+        assert train(*arguments, *given) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["image_size(height, width)"] == size
+        assert told["train_learning_rate"] == 1e-4
+
+
 def test_dry_run_says_everything_and_writes_nothing(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
     assert train("iLECO", "--model", model, *WORDS, "--dry-run", *folders) == 0
     said = capsys.readouterr()
     settings = json.loads(said.out)
     assert settings["network_rank"] == 4
     assert settings["original prompt"] == "red"
-    assert "Would train iLECO on small.safetensors (an SD1 checkpoint)" in said.err
+    assert "Would train iLECO on small-sd1.safetensors (an SD1 checkpoint)" in said.err
     assert sorted(path.name for path in tmp_path.iterdir()) == []
 
 
@@ -160,7 +173,7 @@ def test_info(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
     assert rows["ss_output_name"] == "i"
     assert main(["info", str(tmp_path / "löras" / "i.safetensors")]) == 0
     short = capsys.readouterr().out
-    assert "\ntrained on: small.safetensors\n" in short
+    assert "\ntrained on: small-sd1.safetensors\n" in short
     assert "\nrank: 2\n" in short
     assert "trainyard_settings" not in short
     assert main(["info", str(tmp_path / "löras" / "i.safetensors"), "--all"]) == 0

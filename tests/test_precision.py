@@ -97,6 +97,16 @@ def test_network_vae_and_file() -> None:
     on_gpu = choose_precision(settings, halves, CUDA)
     assert (on_gpu.network, on_gpu.parts["vae"], on_gpu.saved) == (BF16, F16, F16)
     assert on_gpu.notes == ("The VAE is stored as bf16 and is copied to fp16.",)  # as asked: no half for another
+    spared = choose_precision(settings, halves, CUDA, vae_survives_half=False)
+    assert spared.parts["vae"] is F32, "SDXL's own VAE"
+    copied, kept = spared.notes
+    assert copied == "The VAE is stored as bf16 and is copied to fp32."
+    assert kept == (
+        "The VAE is computed in fp32: in fp16 its pictures turn black. Choose bf16 as VAE precision, or the VAE "
+        "sdxl-vae-fp16-fix, to save memory."
+    )
+    wide = choose_precision(replace(settings, train_VAE_precision="bf16"), halves, CUDA, vae_survives_half=False)
+    assert (wide.parts["vae"], wide.notes) == (BF16, ())
     on_cpu = choose_precision(settings, halves, CPU)
     assert (on_cpu.network, on_cpu.parts["vae"], on_cpu.saved) == (F32, F32, F16)
     narrow = choose_precision(settings, {**halves, "unet": {FP8: 9}}, CUDA)
@@ -199,7 +209,7 @@ def test_small_formats_train_as_float32_does(
     losses: list[list[float]] = []
     for dtype, small in ((F32, False), (base, int8)):
         forced = Precision({"unet": dtype, "text_encoder": dtype, "vae": F32}, F32, F32, small)
-        monkeypatch.setattr(run_module, "choose_precision", lambda *_arguments, forced=forced: forced)
+        monkeypatch.setattr(run_module, "choose_precision", lambda *_arguments, forced=forced, **_named: forced)
         settings = replace(
             Settings(), mode="iLECO", model=str(CHECKPOINT), original_prompt="red", target_prompt="blue",
             image_size=(64, 64), train_iterations=40, train_learning_rate=3e-3, train_lr_scheduler="constant",

@@ -20,6 +20,11 @@ PARTS = {
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _HALVES = (torch.float16, torch.bfloat16)
 
+_VAE_KEPT = (
+    "The VAE is computed in fp32: in fp16 its pictures turn black. Choose bf16 as VAE precision, or the VAE "
+    "sdxl-vae-fp16-fix, to save memory."
+)
+
 Stored = Mapping[str, Mapping[torch.dtype, int]]
 """Part of the model (``unet``, ``vae``, ``text_encoder`` …) -> type -> how many of its numbers are stored in it."""
 
@@ -71,24 +76,30 @@ def choose_device(wanted: str = "") -> torch.device:
     return device
 
 
-def choose_precision(settings: Settings, stored: Stored, device: torch.device) -> Precision:
+def choose_precision(
+    settings: Settings, stored: Stored, device: torch.device, *, vae_survives_half: bool = True
+) -> Precision:
     """The formats for weights ``stored`` as given, on ``device``; each part goes by itself.
 
     Half formats take U-Net and text encoders that are stored in either half format as they are, without a copy. On the
-    CPU, where half formats are slow, they mean fp32. The VAE is in the type it is wanted in: some lose their pictures
-    in fp16, and only in that.
+    CPU, where half formats are slow, they mean fp32. The VAE is in the type it is wanted in, unless that is fp16 and it
+    does not survive it: some lose their pictures in fp16, and only in that.
     """
     int8 = settings.train_model_precision == "int8"
     wanted = settings.train_model_precision
     parts = {part: computed_in(wanted, main_type(types), device) for part, types in stored.items()}
     parts["vae"] = DTYPES[settings.train_VAE_precision]
     network = DTYPES[settings.train_lora_precision]
+    kept = parts["vae"] is torch.float16 and not vae_survives_half and device.type != "cpu"
+    if kept:
+        parts["vae"] = torch.float32
     if device.type == "cpu":
         network = parts["vae"] = torch.float32
     base = main_type(stored["unet"])
     as_stored = base if base in _NAMES else torch.float16
     saved = as_stored if settings.save_precision == "model" else DTYPES[settings.save_precision]
-    return Precision(parts, network, saved, int8, _notes(stored, parts, device, int8=int8))
+    notes = _notes(stored, parts, device, int8=int8)
+    return Precision(parts, network, saved, int8, (*notes, _VAE_KEPT) if kept else notes)
 
 
 def main_type(types: Mapping[torch.dtype, int]) -> torch.dtype:

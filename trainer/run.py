@@ -26,6 +26,7 @@ from .errors import (
     Stopped,
     UserError,
 )
+from .help import label_of
 from .hosts.base import Host
 from .job import Control, Detail, Done, Failed, Job, Listener, Phase, Warned
 from .models.base import Bundle
@@ -139,11 +140,11 @@ class _Run:
         looked = self._look(mode.pictures)
         self.emit(Phase("loading the model"))
         bundle = host.take_model(settings)
-        if settings.model_v_pred:
-            bundle.prediction_type = VELOCITY
+        told = [*bundle.notes, *_force_velocity(bundle, settings)]
         self.control.check()
-        precision = choose_precision(settings, stored_types(bundle), host.device)
-        for note in (*precision.notes, *filter(None, [optimizers.advice(settings)])):
+        survives = bundle.family.vae_survives_half(bundle.vae_name)
+        precision = choose_precision(settings, stored_types(bundle), host.device, vae_survives_half=survives)
+        for note in (*told, *precision.notes, *filter(None, [optimizers.advice(settings)])):
             self.emit(Warned(note))
         place(bundle, host.device, precision.parts, int8=precision.int8)
         scanned = self._placed(looked, bundle) if isinstance(looked, Pair) else looked
@@ -197,6 +198,15 @@ class _Run:
     def _save_settings(self) -> None:
         path = self.host.folders.settings(self.job.name, self.job.created)
         write_whole(path, [dump(self.job.settings).encode()])
+
+
+def _force_velocity(bundle: Bundle, settings: Settings) -> list[str]:
+    """Do what ``model_v_pred`` says, and say so where the model does not."""
+    if not settings.model_v_pred or bundle.prediction_type == VELOCITY:
+        return []
+    bundle.prediction_type = VELOCITY
+    why = f"it is trained as one because {label_of('model_v_pred')} is set. Unset it if its sample pictures are noise"
+    return [f"Nothing in {bundle.name} says that it is a v-prediction model; {why}."]
 
 
 def _explained(error: Exception) -> UserError:

@@ -39,6 +39,15 @@ class Parsed:
     given: frozenset[str] = frozenset()
     """Short names of the settings that were set: the others hold their default, which a model family may better."""
 
+    def with_defaults(self, better: Mapping[str, Any]) -> Settings:
+        """The settings, with other defaults for those that were not set.
+
+        Args:
+            better: short name -> value, of the setting's own type.
+        """
+        changes = {name: value for name, value in better.items() if name not in self.given}
+        return replace(self.settings, **changes)
+
 
 def parse(values: Mapping[str, Any], *, base: Settings | None = None) -> Parsed:
     """Settings from JSON keys or short names, with numbers as numbers or text.

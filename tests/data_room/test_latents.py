@@ -100,6 +100,24 @@ def test_a_batch_of_masked_and_unmasked_samples(folder: Path, bundle: Bundle) ->
     assert torch.equal(whole, torch.ones(1, 8, 8))
 
 
+def test_a_batch_says_how_large_its_pictures_were_and_how_they_are_cut(tmp_path: Path, bundle: Bundle) -> None:
+    """Height, width, top, left, height, width; a mirrored sample's picture is mirrored as a whole."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter: the file is 97 wide and 48 high, the picture 48 wide and 97 high
+    Image.new("RGB", (97, 48)).save(tmp_path / "a.jpg", exif=exif)
+    Image.new("RGB", (131, 64)).save(tmp_path / "b.png")
+    found = encode(settings(tmp_path, image_size=(64, 64), image_mirroring=True, train_batch_size=4), bundle)
+    batch = found.of_step(1)
+    assert batch.sizes.dtype == torch.int64
+    rows = {(name, tuple(row)) for name, row in zip(batch.names, batch.sizes.tolist(), strict=True)}
+    # a is scaled to 64 x 129 and loses 32 above and 33 below; b keeps its scale and loses 33 and 34 at the sides
+    assert rows == {
+        ("a.jpg", (97, 48, 32, 0, 64, 64)),
+        ("b.png", (64, 131, 0, 33, 64, 64)),
+        ("b.png", (64, 131, 0, 34, 64, 64)),
+    }
+
+
 def test_progress_counts_and_can_stop(folder: Path, bundle: Bundle) -> None:
     told: list[tuple[str, int, int]] = []
     encode(settings(folder), bundle, told)

@@ -3,40 +3,60 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from checkpoints import sd1_tensors, write_safetensors
+from checkpoints import FAMILIES, small_checkpoint
 from trainer.errors import Stopped
 from trainer.job import Control
 from trainer.models.base import Bundle
 from trainer.models.placement import place_for_pictures
 from trainer.models.registry import load_bundle
 from trainer.models.sample import Request, sample
+from trainer.models.text import clip_tokenizer
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    path: Path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    write_safetensors(path, sd1_tensors(), {"trainyard_config": '{"unet_norm_groups": 8, "vae_norm_groups": 8}'})
+    return placed(small_checkpoint(tmp_path_factory.mktemp("model")))
+
+
+def placed(path: Path) -> Bundle:
     made = load_bundle(path)
     place_for_pictures(made, torch.device("cpu"))
     return made
 
 
-@pytest.mark.parametrize("cfg", [1.0, 4.0])
-def test_same_picture_as_diffusers_pipeline(bundle: Bundle, cfg: float) -> None:
-    pipe = StableDiffusionPipeline(
-        bundle.vae, bundle.text_encoders[0], bundle.tokenizers[0], bundle.unet,
-        DDIMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-            set_alpha_to_one=False, steps_offset=1,
-        ),
-        None, None, requires_safety_checker=False,
+def pipeline_of(bundle: Bundle) -> Any:
+    """diffusers' pipeline on the bundle's modules, everything else as it is published for the family."""
+    zero = bool(bundle.betas[-1] == 1.0)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,
+        steps_offset=1, prediction_type=bundle.prediction_type, rescale_betas_zero_snr=zero,
+        timestep_spacing="trailing" if zero else "leading",
     )  # fmt: skip
+    zero_padded = clip_tokenizer()
+    zero_padded.pad_token = "!"
+    if bundle.family.name == "SDXL":
+        return StableDiffusionXLPipeline(
+            bundle.vae, *bundle.text_encoders, clip_tokenizer(), zero_padded, bundle.unet, scheduler,
+            add_watermarker=False,
+        )  # fmt: skip
+    tokenizer = zero_padded if bundle.family.name == "SD2" else clip_tokenizer()
+    return StableDiffusionPipeline(
+        bundle.vae, bundle.text_encoders[0], tokenizer, bundle.unet, scheduler, None, None,
+        requires_safety_checker=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "cfg"), [("SD1", 1.0), *((family, 4.0) for family in FAMILIES)])
+def test_same_picture_as_diffusers_pipeline(tmp_path: Path, family: str, cfg: float) -> None:
+    bundle = placed(small_checkpoint(tmp_path, family))
+    pipe = pipeline_of(bundle)
     pipe.set_progress_bar_config(disable=True)
     theirs = pipe(
         "a red circle", negative_prompt="blurred", num_inference_steps=6, guidance_scale=cfg, height=64, width=96,

@@ -129,6 +129,20 @@ def test_rows_batches_and_types() -> None:
         conditioning.expand(2)
 
 
+def test_sizes_reach_only_those_who_are_told() -> None:
+    sizes = torch.tensor([[1, 2, 3, 4, 5, 6], [2049, 8, 9, 10, 11, 12]])
+    untold = _random(2)
+    assert untold.sized(sizes) is untold
+    one = _random(1, pooled=True)
+    sized = one.sized(sizes)
+    assert sized.size_ids is not None
+    assert one.size_ids is not None
+    assert sized.size_ids.tolist() == sizes.tolist()
+    assert (len(sized), sized.sequence.stride(0), one.size_ids.tolist()) == (2, 0, [[0, 1, 2, 3, 4, 5]])
+    with pytest.raises(ValueError, match="3 prompts cannot be spread over a batch of 2"):
+        _random(3, pooled=True).sized(sizes)
+
+
 def test_lengths_meet_without_changing_what_is_said(bundle: Bundle) -> None:
     parts = [bundle.encode(["a cat"]), bundle.encode(["cat " * 80]), bundle.encode(["dog " * 200])]
     joined = Conditioning.cat(parts)

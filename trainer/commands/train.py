@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import presets
 from ..help import help_of
-from ..schema import dump, parse, parse_assignment
+from ..schema import Parsed, dump, parse, parse_assignment
 from ..settings import SECTIONS, Settings, rows
 from ..values import closest
 from .options import add_device, add_folders, folders_of
@@ -55,17 +55,15 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def read_settings(options: argparse.Namespace) -> Settings:
+def read_settings(options: argparse.Namespace) -> Parsed:
     """The settings file, what ``--set`` changes, and the flags, in this order.
 
     Raises:
         UserError: any of them is wrong.
     """
-    base = Settings()
-    unknown: tuple[str, ...] = ()
+    kept = Parsed(Settings(), ())
     if options.settings:
-        parsed = presets.load(options.settings, folders_of(options).presets)
-        base, unknown = parsed.settings, parsed.unknown
+        kept = presets.load(options.settings, folders_of(options).presets)
     changes: dict[str, Any] = {}
     for assignment in options.set:
         key, value = parse_assignment(assignment)
@@ -75,12 +73,12 @@ def read_settings(options: argparse.Namespace) -> Settings:
         for name, value in vars(options).items()
         if name.startswith("setting.") and value is not None
     }
-    parsed = parse({**changes, **flags}, base=base)
-    for key in unknown:
+    parsed = parse({**changes, **flags}, base=kept.settings)
+    for key in kept.unknown:
         near = closest(key, [row.key for row in rows()])
         perhaps = f"; perhaps you mean {near}" if near else ""
         print(f"{key}: there is no such setting{perhaps}. It has no effect.", file=sys.stderr)
-    return _with_whole_paths(parsed.settings)
+    return replace(parsed, settings=_with_whole_paths(parsed.settings), given=parsed.given | kept.given)
 
 
 def _with_whole_paths(settings: Settings) -> Settings:
@@ -95,7 +93,7 @@ def _is_here(path: str) -> bool:
 
 
 def _train(options: argparse.Namespace) -> int:
-    settings = read_settings(options)
+    parsed = read_settings(options)
     from ..hosts.standalone import Standalone
     from ..job import Control, Job
     from ..precision import choose_device
@@ -103,6 +101,7 @@ def _train(options: argparse.Namespace) -> int:
     from ..saving import output_path
 
     host = Standalone(choose_device(options.device), folders_of(options))
+    settings = parsed.with_defaults(host.defaults(parsed.settings))
     job = Job.create(settings)
     if options.dry_run:
         model = check(job, host)

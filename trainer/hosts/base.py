@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +24,13 @@ class Host(Protocol):
 
         Raises:
             ModelError: there is no such model, or it is something else.
+        """
+
+    def defaults(self, settings: Settings) -> Mapping[str, Any]:
+        """Settings by short name that suit the model and the mode better than the table's defaults.
+
+        For those the user has not set (:meth:`Parsed.with_defaults`), before a job is made of them. Empty if the
+        model cannot be used; :meth:`check_model` says why.
         """
 
     def take_model(self, settings: Settings) -> Bundle:

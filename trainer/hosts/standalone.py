@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from ..errors import ModelError, UserError
 from ..models.base import Bundle
 from ..models.placement import Away, tensors_of
-from ..models.registry import check_files, load_bundle
+from ..models.registry import check_files, defaults_for, load_bundle
 from ..paths import Folders
 from ..settings import Settings
 
@@ -28,6 +29,12 @@ class Standalone:
     def check_model(self, settings: Settings) -> str:
         model, vae = check_files(self._model(settings), vae=self._vae(settings))
         return f"{model.name} ({model.label})" + (f" with the VAE {vae.name}" if vae else "")
+
+    def defaults(self, settings: Settings) -> Mapping[str, Any]:
+        try:
+            return defaults_for(self._model(settings), settings.mode, velocity=settings.model_v_pred)
+        except UserError:
+            return {}
 
     def take_model(self, settings: Settings) -> Bundle:
         return load_bundle(self._model(settings), vae=self._vae(settings))

@@ -128,6 +128,7 @@ class Bundle:
         dtypes: part (``"unet"``, ``"vae"``, ``"text_encoder"``) -> the type its weights are stored in.
         path: the checkpoint's file, or None for a folder or a host's tensors without one.
         vae_name: the separate VAE's file name, empty if the checkpoint's own is used.
+        notes: what its user should know, a sentence each.
     """
 
     family: Family
@@ -144,6 +145,7 @@ class Bundle:
     dtypes: dict[str, torch.dtype]
     path: Path | None = None
     vae_name: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def text_encoder(self) -> nn.Module:
@@ -216,6 +218,20 @@ class Family(ABC):
         """The architecture of one model, where the family has several."""
         del bundle
         return self.architecture
+
+    def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
+        """Settings by short name, for those of a mode that the family wants other defaults for than the table's."""
+        del mode, kind
+        return {}
+
+    def vae_survives_half(self, vae_name: str) -> bool:
+        """Whether fp16 has the range this VAE needs.
+
+        Args:
+            vae_name: the separate VAE's file name, empty for the checkpoint's own.
+        """
+        del vae_name
+        return True
 
     def recognises(self, kind: FileKind) -> bool:
         """Whether a file of this kind is a checkpoint of the family."""

@@ -92,8 +92,10 @@ def clip_from_open_clip(tensors: Mapping[str, Tensor], *, last_layer: bool = Tru
     Args:
         last_layer: whether the last layer is wanted.
 
+    Names that are not OpenCLIP's stay as they are.
+
     Raises:
-        KeyError, ValueError: names or shapes are not OpenCLIP's.
+        ValueError: a layer has no number, or its queries, keys and values are not three alike.
     """
     start = "transformer.resblocks."
     depth = count(tensors, r"transformer\.resblocks\.(\d+)\.") - (0 if last_layer else 1)
@@ -106,7 +108,7 @@ def clip_from_open_clip(tensors: Mapping[str, Tensor], *, last_layer: bool = Tru
             if int(number) < depth:
                 renamed.update(_open_clip_layer(f"encoder.layers.{number}", rest, tensor))
         elif name not in _OPEN_CLIP_IGNORED:
-            renamed[_OPEN_CLIP_NAMES[name]] = tensor
+            renamed[_OPEN_CLIP_NAMES.get(name, name)] = tensor
     return renamed
 
 
@@ -117,4 +119,4 @@ def _open_clip_layer(layer: str, name: str, tensor: Tensor) -> dict[str, Tensor]
             f"{layer}.self_attn.{part}_proj.{ending}": view for part, view in zip("qkv", tensor.chunk(3), strict=True)
         }
     module, _, ending = name.rpartition(".")
-    return {f"{layer}.{_OPEN_CLIP_LAYER[module]}.{ending}": tensor}
+    return {f"{layer}.{_OPEN_CLIP_LAYER.get(module, module)}.{ending}": tensor}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import ModelError, NotBuiltError
+from ..noise import VELOCITY
 from .base import Bundle, Family
 from .identify import FileKind, Kind, identify, refuse_quantised
 from .sd1 import SD1
@@ -45,6 +48,20 @@ def check_files(path: Path | str, *, vae: Path | str | None = None) -> tuple[Fil
     vae_kind = None if vae is None else refuse_unless_vae(vae)
     family_of(kind).check(kind, vae_kind)
     return kind, vae_kind
+
+
+def defaults_for(path: Path | str, mode: str, *, velocity: bool = False) -> dict[str, Any]:
+    """Settings by short name that suit a checkpoint better than the table's defaults, in a mode.
+
+    Args:
+        velocity: the checkpoint is said to predict the velocity, whatever it says itself.
+
+    Raises:
+        ModelError: the file is missing, broken, or no checkpoint.
+        NotBuiltError: it is one of a family that is not built yet.
+    """
+    kind = identify(path)
+    return family_of(kind).defaults(mode, replace(kind, prediction_type=VELOCITY) if velocity else kind)
 
 
 def refuse_unless_checkpoint(path: Path | str) -> FileKind:

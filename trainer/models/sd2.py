@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..noise import EPSILON, VELOCITY
 from . import ldm
 from .base import Bundle
-from .identify import Kind
+from .identify import FileKind, Kind
 from .sd1 import SD1
 from .stable_diffusion import StableDiffusion, TextPart
 from .weights import Source
@@ -31,6 +31,10 @@ class SD2(StableDiffusion):
 
     def architecture_of(self, bundle: Bundle) -> str:
         return "stable-diffusion-v2-768-v" if bundle.prediction_type == VELOCITY else self.architecture
+
+    def size_of(self, kind: FileKind) -> tuple[int, int]:
+        known = kind.prediction_type or (self.prediction_type(Source.of_file(kind)) if kind.files else EPSILON)
+        return (768, 768) if known == VELOCITY else self.default_size
 
     def prediction_type(self, source: Source) -> str:
         """As the file says; published ones say nothing, so their weights have to."""

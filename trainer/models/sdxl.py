@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from ..noise import scaled_linear_betas, zero_terminal_snr
@@ -34,6 +36,15 @@ class SDXL(StableDiffusion):
         "M00",
         *(f"OUT{number:02d}" for number in range(9)),
     )
+
+    def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
+        rate = {"train_learning_rate": 2e-4} if mode in ("ADDifT", "Multi-ADDifT") else {}
+        return {**super().defaults(mode, kind), **rate}
+
+    def vae_survives_half(self, vae_name: str) -> bool:
+        """Only those finetuned for it; their names say so, their tensors look like any other's."""
+        name = vae_name.lower()
+        return "fp16" in name and "fix" in name
 
     def betas(self, kind: FileKind) -> Tensor:
         betas = scaled_linear_betas()

@@ -6,8 +6,10 @@ A family says what sets it apart (:class:`TextPart`, heads, latents' scale); siz
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -94,6 +96,14 @@ class StableDiffusion(Family):
                 do=f"Choose a VAE made for {self.name}",
             )
 
+    def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
+        return {"image_size": self.size_of(kind)} if mode in ("LoRA", "Multi-ADDifT") else {}
+
+    def size_of(self, kind: FileKind) -> tuple[int, int]:
+        """(height, width) in pixels that one checkpoint is made for."""
+        del kind
+        return self.default_size
+
     def prediction_type(self, source: Source) -> str:
         """What the U-Net predicts, ``"epsilon"`` or ``"v_prediction"``: as the file says, else the noise."""
         return source.kind.prediction_type or EPSILON
@@ -130,6 +140,7 @@ class StableDiffusion(Family):
             },
             path=source.path,
             vae_name=vae.name if vae else "",
+            notes=_notes_on_vae(vae.kind, self.name) if vae else (),
         )
 
     def encode(
@@ -191,8 +202,8 @@ class StableDiffusion(Family):
         """A text encoder, and the type its weights are stored in."""
         from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-        which = f" ({part.name})" if len(self.text_parts) > 1 else ""
-        what = f"the text encoder{which} of {source.name}"
+        second = "second " if part is not self.text_parts[0] else ""
+        what = f"the {second}text encoder of {source.name}"
         tensors = _or_incomplete(lambda: _text_tensors(source, part), what)
         config = _or_incomplete(
             lambda: shapes.clip_config(ldm.shapes_of(tensors), exact_gelu=part.open_clip),
@@ -203,6 +214,21 @@ class StableDiffusion(Family):
         level = "text_model." if any(name.startswith("text_model.") for name in module.state_dict()) else ""
         named = {name if name == ldm.PROJECTION else level + name: tensor for name, tensor in tensors.items()}
         return fill(module, named, what, optional=_IGNORED), stored_dtype(tensors)
+
+
+_VAE_OF_SDXL = re.compile(r"(?<![a-z])(sd)?xl(?![a-z])", re.IGNORECASE)
+_VAE_OF_SD1 = re.compile(r"ft[-_]?(mse|ema)|kl[-_]f8|(?<![a-z])sd[-_ ]?v?[12](?![0-9])|orangemix", re.IGNORECASE)
+
+
+def _notes_on_vae(vae: FileKind, family: str) -> tuple[str, ...]:
+    """The VAEs of SD1 and SD2 are alike, and of one shape with SDXL's, which has other latents: names alone tell."""
+    says = f"{Path(vae.name).stem} {vae.metadata.get('modelspec.architecture', '')}"
+    sdxl, sd1 = bool(_VAE_OF_SDXL.search(says)), bool(_VAE_OF_SD1.search(says))
+    if sdxl == sd1 or sdxl == (family == "SDXL"):
+        return ()
+    made_for = "SDXL" if sdxl else "SD1 and SD2"
+    what = f"{vae.name} is by its name a VAE for {made_for}, and the model is {family}"
+    return (f"{what}. If so, its pictures come out wrong: choose another VAE, or none.",)
 
 
 def _latent_channels(vae: FileKind) -> int | None:
