@@ -36,7 +36,7 @@ RINGS = (
     {"modes", "presets", "effect"},
     {"loop", "checkpoint", "log", "plot", "saving", "passes", "pause"},
     {"run"},
-    {"hosts", "queue"},
+    {"hosts", "queue", "store", "database", "live"},
     {"commands", "ui", "api", "cli", "__main__"},
 )
 # What a host is, run() has to know; which one it is, it does not.
@@ -46,10 +46,24 @@ RESERVED = {
     **dict.fromkeys(("modules", "modules_forge", "backend", "ldm_patched", "launch", "ldm", "sgm"), "hosts"),
     "gradio": "ui",
 }
-LIGHT = ("errors", "settings", "help", "schema", "presets", "paths", "job", "queue", "cli", "api", "hosts.needs")
+LIGHT = (
+    "errors",
+    "settings",
+    "help",
+    "schema",
+    "presets",
+    "paths",
+    "job",
+    "queue",
+    "store",
+    "live",
+    "cli",
+    "api",
+    "hosts.needs",
+)
 HEAVY = {"torch", "numpy", "diffusers", "transformers", "pandas", "matplotlib", "gradio", "PIL", "safetensors"}
 # Module-level state: the queue's worker, which has to outlive the host's "Reload UI".
-STATE: set[tuple[str, str]] = set()
+STATE: set[tuple[str, str]] = {("trainer/queue.py", "_HELD")}
 
 
 def named(path: Path) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 
 from .errors import UserError
+from .paths import kept_traceback
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,25 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:  # noqa: BLE001 - a bug of ours: few users read tracebacks, so it goes to a file
-        print(f"trainyard: {_kept(error)}", file=sys.stderr)
+        print(f"trainyard: {kept_traceback(error)}", file=sys.stderr)
         return 1
     assert isinstance(code, int)
     return code
 
 
-def _kept(error: Exception) -> str:
-    """Write the traceback of a bug to a file; a sentence that says where."""
-    handle, name = tempfile.mkstemp(prefix="trainyard-error-", suffix=".txt")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        traceback.print_exception(error, file=file)
-    return f"something went wrong that should not have ({type(error).__name__}: {error}). Please report it with {name}"
-
-
 def _parser() -> argparse.ArgumentParser:
-    from .commands import check, demo, inspect, pictures, train
+    from .commands import check, demo, inspect, pictures, queue, train
 
     parser = argparse.ArgumentParser(prog="python -m trainer", description="Trainyard trains LoRAs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (train, check, pictures, inspect, demo):
+    for module in (train, queue, check, pictures, inspect, demo):
         module.add_commands(commands)
     return parser

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +35,14 @@ class Folders:
     def presets(self) -> list[Path]:
         """Where presets are looked for: the user's own first."""
         return [self.data / "presets", SHIPPED_PRESETS / "user", SHIPPED_PRESETS]
+
+    @property
+    def queue(self) -> Path:
+        """Where the job store is, and the locks of those who run jobs from it."""
+        return self.data / "queue"
+
+    def lora(self, name: str, ending: str = "") -> Path:
+        return self.loras / f"{name}{ending}.safetensors"
 
     def log(self, name: str, created: datetime, ending: str = "") -> Path:
         return self._dated("logs", name, created, f"{ending}.csv")
@@ -142,3 +152,11 @@ def _candidates(path: Path) -> Iterator[Path]:
     yield path
     for number in range(2, 1000):
         yield path.with_name(f"{path.stem}_{number}{path.suffix}")
+
+
+def kept_traceback(error: Exception) -> str:
+    """Write the traceback of a bug to a file; a sentence that says where."""
+    handle, name = tempfile.mkstemp(prefix="trainyard-error-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        traceback.print_exception(error, file=file)
+    return f"something went wrong that should not have ({type(error).__name__}: {error}). Please report it with {name}"

@@ -23,7 +23,7 @@ from .paths import Folders, free_path
 def output_path(job: Job, folders: Folders, steps: int | None = None, ending: str = "") -> Path:
     """Where the LoRA goes; ``steps`` for one saved on the way, ``ending`` for one of several passes."""
     counted = "" if steps is None else f"_{steps}steps"
-    return folders.loras / f"{job.name}{ending}{counted}.safetensors"
+    return folders.lora(job.name, f"{ending}{counted}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import presets
 from ..help import help_of
@@ -18,7 +18,7 @@ from ..values import closest
 from .options import add_device, add_folders, folders_of
 
 if TYPE_CHECKING:
-    from ..job import Control, Effect, Event
+    from ..job import Effect, Event
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,21 +28,21 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Train a LoRA. Later settings win: the file, then --set, then flags.",
         usage="python -m trainer train [SETTINGS] [--set KEY=VALUE ...] [--dry-run] [--any-setting VALUE ...]",
     )
+    parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
+    add_settings(parser)
+    parser.set_defaults(command=_train)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """What :func:`read_settings` reads, device and folders included: a flag for every setting, by its section."""
     parser.add_argument(
         "settings", nargs="?", metavar="SETTINGS", help="a JSON file, a preset's name, or a LoRA to train again"
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; repeatable"
     )
-    parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
     add_device(parser)
     add_folders(parser, output=True)
-    _add_settings(parser)
-    parser.set_defaults(command=_train)
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """A flag for every setting of the table, grouped by its section."""
     groups = {section: parser.add_argument_group(f"settings: {section}") for section in SECTIONS}
     for row in rows():
         switch: dict[str, Any] = {"nargs": "?", "const": "true"} if row.kind == "bool" else {}
@@ -120,18 +120,29 @@ def _train(options: argparse.Namespace) -> int:
     return 130 if interrupt.pressed else 0
 
 
+class Stoppable(Protocol):
+    """What Ctrl-C stops: a run's control, or the queue."""
+
+    def stop(self) -> object: ...
+    def stop_and_save(self) -> object: ...
+
+
 class Interrupt:
     """Ctrl-C: the first time stop and save, the second time stop without saving."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Stoppable, also: str = "") -> None:
+        """Args:
+        also: what is said besides at the first time, a sentence with its full stop.
+        """
         self.pressed = 0
         self._control = control
+        self._also = also and f" {also}"
         signal.signal(signal.SIGINT, self._handle)
 
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         self.pressed += 1
         if self.pressed == 1:
-            print("\nStopping and saving. Press Ctrl-C again to stop without saving.", file=sys.stderr)
+            print(f"\nStopping and saving.{self._also} Press Ctrl-C again to stop without saving.", file=sys.stderr)
             self._control.stop_and_save()
         elif self.pressed == 2:
             self._control.stop()
