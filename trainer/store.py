@@ -94,11 +94,6 @@ class Store:
         """
         self.folders = folders
         self._database = Database(folders.queue / "queue.db", MIGRATIONS, timeout=timeout)
-        try:
-            self.recover()
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def notice(self) -> str:
@@ -157,17 +152,16 @@ class Store:
 
     # ---- changing ---------------------------------------------------------------------------------------------------
 
-    def add(self, settings: Settings, created: datetime | None = None) -> Entry:
-        """A new job at the end; a seed of -1 is drawn now.
-
-        Raises:
-            UserError: the settings would not train, or the name is taken by a job or a file.
-        """
-        return self.add_job(Job.create(settings, created))
+    def add(self, settings: Settings) -> Entry:
+        """A new job at the end; a seed of -1 is drawn now. Raises as :meth:`add_job` does."""
+        return self.add_job(Job.create(settings))
 
     def add_job(self, job: Job) -> Entry:
-        """As :meth:`add`, for a job that is complete."""
+        """Raises:
+        UserError: the settings would not train, or the name is taken by a job or a file.
+        """
         _require_runnable(job.settings)
+        self.recover()
         with self._database.transaction() as connection:
             self._require_free(connection, job)
             place = connection.execute("SELECT coalesce(max(place), 0) + 1 FROM job").fetchone()[0]
