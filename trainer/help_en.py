@@ -45,7 +45,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "network_conv_rank": "The rank of the convolutions in c3lier and loha. 0 takes the network rank.",
         "network_conv_alpha": "The alpha of the convolutions in c3lier and loha. 0 takes the network alpha.",
-        "network_resume": "A LoRA file to continue from. It must have the same network type and rank.",
+        "network_resume": "A LoRA file to continue from, of the same network type. It keeps its rank and alpha.",
         "network_strength": (
             "Multiplies what is saved. With 2, the LoRA does at strength 1 what it would otherwise do at 2."
         ),

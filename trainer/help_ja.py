@@ -141,7 +141,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "network_conv_rank": "c3lierとlohaの畳み込み層のランクです。0ならランクと同じ値になります。",
         "network_conv_alpha": "c3lierとlohaの畳み込み層のアルファです。0ならアルファと同じ値になります。",
         "network_resume": (
-            "続きから学習するLoRAファイルです。ネットワークの種類とランクが同じものを指定してください。"
+            "続きから学習するLoRAファイルです。ネットワークの種類が同じものを指定してください。ランクとアルファはファイルの値を使います。"
         ),
         "network_strength": (
             "保存する内容に掛ける倍率です。2にすると、強さ1で使ったときに本来の強さ2の効果になります。"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from .models.hashes import Hashing
 from .models.placement import text_to
 from .models.sample import Request, sample
 from .modes.base import Pass, Plan, Scene
+from .networks import resume
 from .networks.base import Network, build
 from .networks.metadata import Origin
 from .networks.read import find_lora, network_from_file
@@ -100,6 +102,9 @@ class Turn:
         self._run = run
         self._plan = plan
         settings = plan.settings or run.origin.settings
+        self._stored = resume.stored(settings, run.host.folders.loras)
+        if self._stored is not None:
+            settings = resume.as_stored(settings, self._stored)
         self._origin = replace(run.origin, settings=settings, usage=plan.usage or run.origin.usage)
         seed = mixed_seed(settings.train_seed, plan.stream) % 2**32 if plan.stream else settings.train_seed
         self._settings = replace(settings, train_seed=seed)
@@ -164,10 +169,17 @@ class Turn:
     # ---- the network and its file -----------------------------------------------------------------------------------
 
     def _network(self, bundle: Bundle, trains_text: bool) -> Network:
-        settings = self._settings
+        settings, dtype = self._settings, self._run.precision.network
         targets = targets_of(bundle, settings, trains_text=trains_text)
         generator = torch.Generator().manual_seed(mixed_seed(settings.train_seed, _NETWORK_STREAM))
-        return build(targets, builder(settings, self._run.precision.network, self._run.host.device), generator)
+        make = builder(settings, dtype, self._run.host.device)
+        if self._stored is None:
+            return build(targets, make, generator)
+        new = partial(make, generator=generator)
+        network, note = resume.resumed_network(self._stored, bundle, targets, new, settings, dtype)
+        self._stored = None
+        self._run.emit(Warned(note))
+        return network
 
     def _saver(self) -> Saver:
         run = self._run

@@ -20,7 +20,6 @@ from .errors import (
     DivergedError,
     MemoryShortError,
     ModelError,
-    NotBuiltError,
     OutputError,
     SettingsError,
     Stopped,
@@ -34,6 +33,7 @@ from .models.hashes import Hashing
 from .models.placement import broken_weight, place, stored_types
 from .modes.base import Pictures, Plan
 from .modes.registry import mode_of
+from .networks import resume
 from .networks.metadata import Origin
 from .networks.read import find_lora
 from .noise import VELOCITY
@@ -57,16 +57,15 @@ def check(job: Job, host: Host) -> str:
     problems = check_for_run(settings)
     if problems:
         raise SettingsError(problems)
-    if settings.network_resume:
-        raise NotBuiltError("is not built yet", where="network resume", do="Leave it empty")
     plans = [training.plan for training in mode.passes(settings)]
     for plan in plans:
         _check_plan(plan, settings, host)
     model = host.check_model(settings)
     for plan in plans:
+        resume.check(plan.settings or settings, model.family, host.folders.loras)
         if plan is plans[-1] or (plan.saved and not plan.loaded):
             _check_output(output_path(job, host.folders, ending=plan.ending), overwrite=settings.save_overwrite)
-    return model
+    return model.label
 
 
 def _check_plan(plan: Plan, settings: Settings, host: Host) -> None:

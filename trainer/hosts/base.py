@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -13,14 +13,23 @@ from ..paths import Folders
 from ..settings import Settings
 
 
+class Choice(NamedTuple):
+    """The model that will be trained on."""
+
+    label: str
+    """In words."""
+    family: str
+    """``SD1``, ``SD2`` or ``SDXL``."""
+
+
 class Host(Protocol):
     """The program Trainyard runs inside, or none (``standalone``)."""
 
     device: torch.device
     folders: Folders
 
-    def check_model(self, settings: Settings) -> str:
-        """What will be trained on, in words, from headers alone.
+    def check_model(self, settings: Settings) -> Choice:
+        """What will be trained on, from headers alone.
 
         Raises:
             ModelError: there is no such model, or it is something else.

@@ -12,9 +12,10 @@ from torch import Tensor
 from ..errors import ModelError, UserError
 from ..models.base import Bundle
 from ..models.placement import Away, tensors_of
-from ..models.registry import check_files, defaults_for, load_bundle
+from ..models.registry import check_files, defaults_for, family_of, load_bundle
 from ..paths import Folders
 from ..settings import Settings
+from .base import Choice
 
 _ENDINGS = (".safetensors", ".ckpt", ".pt")
 
@@ -26,9 +27,10 @@ class Standalone:
         self.device = device
         self.folders = folders
 
-    def check_model(self, settings: Settings) -> str:
+    def check_model(self, settings: Settings) -> Choice:
         model, vae = check_files(self._model(settings), vae=self._vae(settings))
-        return f"{model.name} ({model.label})" + (f" with the VAE {vae.name}" if vae else "")
+        label = f"{model.name} ({model.label})" + (f" with the VAE {vae.name}" if vae else "")
+        return Choice(label, family_of(model).name)
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,17 +70,36 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
     def scaled_tensors(self, factor: float) -> dict[str, Tensor]:
-        """The same, with the update multiplied by ``factor`` spread evenly over its factors."""
-        raise NotImplementedError
+        """The same, with the update multiplied by ``factor``, spread evenly over what it is a product of."""
+        parts = {key: part.detach() for key, part in self.tensors().items()}
+        for key, share in zip((key for key in parts if key != "alpha"), self._shares(factor), strict=True):
+            parts[key] = parts[key] * share
+        return parts
+
+    @torch.no_grad()
+    def multiply(self, factor: float) -> None:
+        """Multiply the update itself, likewise."""
+        for parameter, share in zip(self.parameters(), self._shares(factor), strict=True):
+            parameter.mul_(share)
+
+    def _shares(self, factor: float) -> list[float]:
+        count = len(list(self.parameters()))
+        root = abs(factor) ** (1 / count)
+        return [root] * (count - 1) + [math.copysign(root, factor)]
 
     def norm(self) -> float:
         """The Frobenius norm of the update at strength 1, scale included."""
         raise NotImplementedError
 
     @property
+    def module(self) -> nn.Module:
+        """The frozen module it stands in for."""
+        return self._target[0]
+
+    @property
     def weight(self) -> Tensor:
         """The frozen weight the update stands beside."""
-        return weight_of(self._target[0])
+        return weight_of(self.module)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # diffusers of the older hosts passes a ``scale`` to its projections; the original module does not take it.

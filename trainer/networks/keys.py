@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ..errors import NetworkError
+
 LORA_PARTS = frozenset({"lora_down.weight", "lora_up.weight"})
 LOHA_PARTS = frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"})
 TUCKER_PARTS = frozenset({"hada_t1", "hada_t2"})
@@ -74,6 +76,31 @@ def _name(component: str, path: str) -> str:
         return "lora_unet_" + path.replace(".", "_")
     prefix = "lora_te2" if component == "text_encoder_2" else "lora_te"
     return f"{prefix}_text_model_{path.removeprefix('text_model.').replace('.', '_')}"
+
+
+def by_module(keys: Iterable[str], where: str) -> dict[str, dict[str, Key]]:
+    """A file's keys taken apart and sorted: ``{module: {file's key: Key}}``.
+
+    Raises:
+        NetworkError: one of them is of another kind of network, or of none.
+    """
+    modules: dict[str, dict[str, Key]] = {}
+    unknown = []
+    for key in keys:
+        parsed = parse(key)
+        if parsed is None:
+            unknown.append(key)
+        else:
+            modules.setdefault(parsed.name, {})[key] = parsed
+    unknown += [name for name, found in modules.items() if not network_type_of(key.part for key in found.values())]
+    if unknown or not modules:
+        example = f" ({unknown[0]} …)" if unknown else ""
+        raise NetworkError(
+            f"is no LoRA of a kind that Trainyard knows{example}",
+            where=where,
+            do="Choose one of the kinds LoRA, LoCon (without Tucker) or LoHa, without DoRA",
+        )
+    return modules
 
 
 def network_type_of(parts: Iterable[str]) -> str | None:

@@ -49,12 +49,6 @@ class LoHa(Adapter):
         factors: dict[str, Tensor] = {f"hada_{name}": factor for name, factor in self.factors.items()}
         return {**factors, "alpha": torch.tensor(self.alpha, dtype=self.factors["w1_a"].dtype)}
 
-    def scaled_tensors(self, factor: float) -> dict[str, Tensor]:
-        root = abs(factor) ** (1 / len(self.factors))
-        scaled = {key: part if key == "alpha" else part.detach() * root for key, part in self.tensors().items()}
-        scaled["hada_w1_a"] = scaled["hada_w1_a"] * math.copysign(1.0, factor)
-        return scaled
-
     def norm(self) -> float:
         return abs(self.scale) * hadamard_norm(self.factors)
 
@@ -174,7 +168,7 @@ def loha_norm(parts: Mapping[str, Tensor]) -> float:
 
 
 def loha_from_tensors(target: Target, strength: Strength, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Adapter:
-    """An adapter from a file's ``hada_…`` tensors and ``alpha``, beside the module's weight.
+    """An adapter from a file's ``hada_…`` tensors and ``alpha``, on the CPU.
 
     Raises:
         NetworkError: the tensors do not fit the module.
@@ -184,7 +178,7 @@ def loha_from_tensors(target: Target, strength: Strength, tensors: Mapping[str, 
     if not _fits(given, weight):
         raise does_not_fit(target, *given.values())
     # Copied where nothing is cast: what is trained must not be a page of the file.
-    factors = {name: tensor.to(weight.device, dtype, copy=True).contiguous() for name, tensor in given.items()}
+    factors = {name: tensor.to(dtype, copy=True).contiguous() for name, tensor in given.items()}
     return LoHa(target, strength, factors, float(tensors["alpha"]))
 
 

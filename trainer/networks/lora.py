@@ -45,13 +45,6 @@ class LoRA(Adapter):
     def norm(self) -> float:
         return abs(self.scale) * product_norm(self.up, self.down)
 
-    def scaled_tensors(self, factor: float) -> dict[str, Tensor]:
-        root = math.sqrt(abs(factor))
-        scaled = self.tensors()
-        scaled["lora_down.weight"] = self.down.detach() * root
-        scaled["lora_up.weight"] = self.up.detach() * math.copysign(root, factor)
-        return scaled
-
 
 def product_norm(up: Tensor, down: Tensor) -> float:
     """The Frobenius norm of ``up @ down``, without making the product.
@@ -90,7 +83,7 @@ def lora_builder(
 
 
 def lora_from_tensors(target: Target, strength: Strength, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Adapter:
-    """An adapter from a file's ``lora_down.weight``, ``lora_up.weight`` and ``alpha``, beside the module's weight.
+    """An adapter from a file's ``lora_down.weight``, ``lora_up.weight`` and ``alpha``, on the CPU.
 
     Raises:
         NetworkError: the tensors do not fit the module.
@@ -104,5 +97,5 @@ def lora_from_tensors(target: Target, strength: Strength, tensors: Mapping[str, 
     if down.shape[1:] != weight.shape[1:] or up.shape != (weight.shape[0], down.shape[0], *[1] * (weight.ndim - 2)):
         raise does_not_fit(target, up, down)
     # Copied where nothing is cast: what is trained must not be a page of the file.
-    down, up = (each.to(weight.device, dtype, copy=True).contiguous() for each in (down, up))
+    down, up = (each.to(dtype, copy=True).contiguous() for each in (down, up))
     return LoRA(target, strength, down, up, float(tensors["alpha"]))

@@ -177,9 +177,19 @@ def _model(origin: Origin, hashes: Hashes | None) -> dict[str, str]:
 # ---- what it was done with ------------------------------------------------------------------------------------------
 
 
+def _network_arguments(settings: Settings) -> dict[str, str]:
+    """What sd-scripts would have to be given beside rank and alpha to train the same modules; text, as it has them."""
+    if settings.network_type == "lierla":
+        return {}
+    conv = {
+        "conv_dim": str(settings.network_conv_rank or settings.network_rank),
+        "conv_alpha": str(settings.network_conv_alpha or settings.network_alpha),
+    }
+    return conv if settings.network_type == "c3lier" else {**conv, "algo": "loha", "use_tucker": "True"}
+
+
 def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, object]]:
-    conv = {"conv_dim": settings.network_conv_rank, "conv_alpha": settings.network_conv_alpha}
-    found: dict[str, Mapping[str, object]] = {"ss_network_args": conv if settings.network_type == "c3lier" else {}}
+    found: dict[str, Mapping[str, object]] = {"ss_network_args": _network_arguments(settings)}
     if scan is None:
         return found
     pictures = _pictures(scan)

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from ..errors import NetworkError
 from ..models.base import Bundle
+from ..models.placement import device_of
 from ..settings import BLOCKS
 from .base import Adapter, Network, Strength, Target
 from .blocks import block_of
 from .file import read
-from .keys import Key, network_type_of, parse
+from .keys import Key, by_module, network_type_of
 from .loha import loha_from_tensors, loha_norm
 from .lora import lora_from_tensors, lora_norm
 from .naming import known_names
@@ -44,10 +45,6 @@ class Stored:
     modules: dict[str, Parts]
     metadata: dict[str, str]
 
-    def types(self) -> set[str]:
-        """``lora``, ``loha`` or both."""
-        return {network_type_of(parts) or "" for parts in self.modules.values()}
-
 
 def find_lora(name: str, folder: Path) -> Path:
     """The LoRA file called ``name``: a path, or what lies in the LoRA folder, with or without its ending.
@@ -69,30 +66,18 @@ def read_lora(path: Path) -> Stored:
         NetworkError: the file is not there, broken, or of a kind that is not known.
     """
     tensors, metadata = read(path)
-    keys = {name: parse(name) for name in tensors}
-    unknown = [name for name, key in keys.items() if key is None]
     modules: dict[str, Parts] = {}
-    firsts: dict[str, Key] = {}
-    for name, key in keys.items():
-        if key is not None:
-            modules.setdefault(key.name, {})[key.part] = tensors[name]
-            firsts.setdefault(key.name, key)
-    unknown += [name for name, parts in modules.items() if network_type_of(parts) is None]
-    if unknown or not modules:
-        example = f" ({unknown[0]} …)" if unknown else ""
-        raise NetworkError(
-            f"is no LoRA of a kind Trainyard knows{example}",
-            where=path.name,
-            do="Choose one of the kinds LoRA, LoCon (without Tucker) or LoHa, without DoRA",
-        )
     configs = _peft_configs(path, metadata)
-    for name, parts in modules.items():
+    for name, keys in by_module(tensors, path.name).items():
+        parts = {key.part: tensors[stored] for stored, key in keys.items()}
         if "alpha" not in parts:
-            parts["alpha"] = torch.tensor(_alpha(firsts[name], _rank(parts), configs))
+            parts["alpha"] = torch.tensor(_alpha(next(iter(keys.values())), rank_of(parts), configs))
+        modules[name] = parts
     return Stored(path, modules, metadata)
 
 
-def _rank(parts: Parts) -> int:
+def rank_of(parts: Mapping[str, Tensor]) -> int:
+    """The rank of a module's update."""
     return (parts["lora_down.weight"] if "lora_down.weight" in parts else parts["hada_w1_b"]).shape[0]
 
 
@@ -149,7 +134,7 @@ def network_from_file(path: Path, bundle: Bundle) -> Network:
 
 
 def adapters_of(stored: Stored, bundle: Bundle, strength: Strength, dtype: torch.dtype) -> dict[str, Adapter]:
-    """The adapters a file holds, beside the weights of ``bundle`` and by the names that its family writes.
+    """The adapters a file holds, on the U-Net's device and by the names that the family of ``bundle`` writes.
 
     Raises:
         NetworkError: the file is for another kind of model.
@@ -163,8 +148,9 @@ def adapters_of(stored: Stored, bundle: Bundle, strength: Strength, dtype: torch
             do=f"Choose a LoRA for {bundle.family.label}",
         )
     found: dict[str, Adapter] = {}
+    device = device_of(bundle.unet)  # the text encoders may be elsewhere just now
     for name, parts in stored.modules.items():
-        adapter = _adapter(known[name], strength, parts, dtype, stored.path.name)
+        adapter = _adapter(known[name], strength, parts, dtype, stored.path.name).to(device)
         found[adapter.name] = adapter
     return found
 

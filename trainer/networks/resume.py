@@ -1,0 +1,188 @@
+"""``network_resume``: training goes on where a LoRA file ends.
+
+What is in the file keeps the file's rank and alpha. Of the modules the settings train, those that are not in the file
+begin anew, at the file's rank and alpha as well; those of the file that the settings do not train stay as they are, act
+while the others are trained, and are saved with them.
+
+A file holds the update multiplied by ``network_strength``. It is divided by that of this run, so that a run that learns
+nothing saves what it was given.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ..errors import NetworkError, UserError
+from ..models.base import Bundle
+from ..models.header import Header, read_header
+from ..models.identify import Kind, classify
+from ..models.unpickle import is_pickle
+from ..settings import Settings, shows
+from .base import Adapter, Network, Strength, Target, refuse_none
+from .keys import Key, by_module, network_type_of
+from .read import Stored, adapters_of, find_lora, rank_of, read_lora
+from .registry import NETWORKS
+
+_LABEL = "network resume"
+_TYPE_NAMES = {"lora": "LoRA", "loha": "LoHa"}
+_VERSIONS = {
+    "sd_v1": "SD1",
+    "sd_v2": "SD2",
+    "sdxl_": "SDXL",
+    "stable-diffusion-v1": "SD1",
+    "stable-diffusion-v2": "SD2",
+    "stable-diffusion-xl": "SDXL",
+}
+_CONTEXTS = {768: "SD1", 1024: "SD2", 2048: "SDXL"}
+"""Families by the width of what their cross-attention looks at."""
+
+
+def wanted(settings: Settings) -> str:
+    """The file to continue from; empty for modes that do not."""
+    return settings.network_resume.strip() if shows(settings.mode, "network_resume") else ""
+
+
+def check(settings: Settings, family: str, folder: Path) -> None:
+    """Refuse a file that cannot be continued from, by its header alone.
+
+    Args:
+        settings: of the pass that continues; those without a file pass.
+        family: the model's.
+        folder: where LoRA files lie.
+
+    Raises:
+        NetworkError: it is missing, broken, no LoRA, of another network type or for another family.
+    """
+    name = wanted(settings)
+    if not name:
+        return
+    try:
+        path = find_lora(name, folder)
+        header = read_header(path)
+        kind = classify(path.name, header)
+        if kind.kind is not Kind.LORA:
+            raise NetworkError(f"{path.name} is {kind.label}, not a LoRA", do="Choose a LoRA file, or leave it empty")
+        if _is_pickled(path):
+            raise NetworkError(f"{path.name} is a pickle, no safetensors file", do="Convert it to .safetensors first")
+        modules = by_module(header.tensors, path.name)
+    except UserError as error:
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        raise NetworkError(what, where=_LABEL, do=error.do) from error
+    _check_type(path.name, modules, settings.network_type)
+    _check_family(path.name, header, modules, family)
+
+
+def _is_pickled(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_pickle(file.read(512))
+
+
+def _check_type(name: str, modules: Mapping[str, Mapping[str, Key]], network_type: str) -> None:
+    found = {network_type_of(key.part for key in keys.values()) or "" for keys in modules.values()}
+    if found != {NETWORKS[network_type].stored_as}:
+        kinds = " and ".join(_TYPE_NAMES[each] for each in sorted(found))
+        fitting = [each for each, row in NETWORKS.items() if {row.stored_as} == found]
+        raise NetworkError(
+            f"{name} is a {kinds}, but the network type is {network_type}",
+            where=_LABEL,
+            do=f"Choose {' or '.join(fitting)} as network type" if fitting else "Choose another file",
+        )
+
+
+def _check_family(name: str, header: Header, modules: Mapping[str, Mapping[str, Key]], family: str) -> None:
+    made_for = _family_of(header, modules)
+    if made_for not in (None, family):
+        raise NetworkError(
+            f"{name} was trained for {made_for}, but the model is {family}",
+            where=_LABEL,
+            do=f"Choose a LoRA for {family}, or another model",
+        )
+
+
+def _family_of(header: Header, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
+    """The family a LoRA was trained for: as it says, else by its names and shapes; None if neither tells."""
+    for stated in ("ss_base_model_version", "modelspec.architecture"):
+        for version, family in _VERSIONS.items():
+            if header.metadata.get(stated, "").startswith(version):
+                return family
+    for name, keys in modules.items():
+        for whole, key in keys.items():
+            if name.endswith("attn2_to_k") and key.part in ("lora_down.weight", "hada_w1_b"):
+                width = header.tensors[whole].shape[1]
+                if width in _CONTEXTS:
+                    return _CONTEXTS[width]
+    if any(name.startswith(("lora_te2_", "lora_unet_input_blocks_", "lora_unet_output_blocks_")) for name in modules):
+        return "SDXL"
+    return None
+
+
+def stored(settings: Settings, folder: Path) -> Stored | None:
+    """What to continue from, as :func:`check` has let it pass; None for a network that begins anew."""
+    name = wanted(settings)
+    return read_lora(find_lora(name, folder)) if name else None
+
+
+def as_stored(settings: Settings, given: Stored) -> Settings:
+    """The settings with the rank and alpha that most modules of the file have, for those that begin anew."""
+    plain: Counter[tuple[int, float]] = Counter()
+    wide: Counter[tuple[int, float]] = Counter()
+    for parts in given.modules.values():
+        tensor = parts.get("lora_down.weight", parts.get("hada_t1"))
+        is_wide = tensor is not None and tensor.ndim == 4 and tensor.shape[2:] != (1, 1)
+        (wide if is_wide else plain)[rank_of(parts), float(parts["alpha"])] += 1
+    if plain:
+        rank, alpha = plain.most_common(1)[0][0]
+        settings = replace(settings, network_rank=rank, network_alpha=alpha)
+    if wide:
+        rank, alpha = wide.most_common(1)[0][0]
+        settings = replace(settings, network_conv_rank=rank, network_conv_alpha=alpha)
+    return settings
+
+
+def resumed_network(
+    given: Stored,
+    bundle: Bundle,
+    targets: list[Target],
+    make: Callable[[Target, Strength], Adapter],
+    settings: Settings,
+    dtype: torch.dtype,
+) -> tuple[Network, str]:
+    """The network of a file on the model, with new adapters for the targets it lacks.
+
+    Args:
+        make: makes a new adapter.
+        settings: for the strength the file's update is divided by.
+        dtype: of the trained numbers.
+
+    Returns:
+        The network, and one sentence on what of the file goes on.
+
+    Raises:
+        NetworkError: the file is for another kind of model, or nothing is left to train.
+    """
+    refuse_none(targets)
+    strength = Strength()
+    stored_ones = adapters_of(given, bundle, strength, dtype)
+    for adapter in stored_ones.values():
+        if settings.network_strength != 1.0:
+            adapter.multiply(1.0 / settings.network_strength)
+    count = len(stored_ones)
+    trained = [
+        stored_ones.pop(target.name) if target.name in stored_ones else make(target, strength) for target in targets
+    ]
+    carried = list(stored_ones.values())
+    for adapter in carried:
+        adapter.requires_grad_(False)
+    going_on = count - len(carried)
+    note = f"{given.path.name} goes on with {going_on} modules at rank {settings.network_rank}"
+    note += f" and alpha {settings.network_alpha:g}"
+    if len(trained) > going_on:
+        note += f"; {len(trained) - going_on} that it lacks begin anew"
+    if carried:
+        note += f"; {len(carried)} that are not trained stay as they are"
+    return Network([*trained, *carried], strength), f"{note}."
