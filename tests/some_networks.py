@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+from lycoris.modules import get_module, make_module
+from torch import Tensor, nn
 
+from checkpoints import SDXL, UNET, unet_shapes
 from trainer.models.base import Bundle
+from trainer.networks import file
 from trainer.networks.base import Network, build
 from trainer.networks.registry import builder, targets_of
 from trainer.settings import Settings
@@ -40,3 +45,33 @@ def predict(bundle: Bundle) -> Tensor:
     with torch.no_grad():
         conditioning = bundle.encode(["a red circle", "something else, large"])
         return bundle.predict(latents, torch.tensor([10, 800]), conditioning)
+
+
+def apply_by_lycoris(path: Path, bundle: Bundle) -> None:
+    """Put a file on a model for good, by LyCORIS's modules, made by it from the tensors; every key has to be used."""
+    weights, layers = file.read(path)[0], layers_by_name(bundle)
+    for name in {key.partition(".")[0] for key in weights}:
+        kind, parts = get_module(weights, name)
+        assert len([part for part in parts if part is not None]) == sum(key.startswith(f"{name}.") for key in weights)
+        theirs = make_module(kind, parts, name, layers[name])
+        theirs.multiplier = 1.0
+        theirs.apply_to()
+
+
+def layers_by_name(bundle: Bundle) -> dict[str, nn.Module]:
+    """Every linear and convolution by the name files have for it, made without our own tables."""
+    layers = {}
+    original = {}
+    if bundle.family.name == "SDXL":
+        empty = {UNET + name: torch.empty(shape, device="meta") for name, shape in unet_shapes(SDXL).items()}
+        names = {id(tensor): name.removeprefix(UNET) for name, tensor in empty.items()}
+        converted = convert_ldm_unet_checkpoint(dict(empty), config=dict(bundle.unet.config))
+        original = {name: names[id(tensor)] for name, tensor in converted.items()}
+    for name, module in bundle.unet.named_modules():
+        path = original.get(f"{name}.weight", name).removesuffix(".weight")
+        layers["lora_unet_" + path.replace(".", "_")] = module
+    for number, encoder in enumerate(bundle.text_encoders, 1):
+        prefix = "lora_te" if len(bundle.text_encoders) == 1 else f"lora_te{number}"
+        for name, module in encoder.named_modules():
+            layers[f"{prefix}_text_model_" + name.removeprefix("text_model.").replace(".", "_")] = module
+    return layers

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
-from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
-from lycoris.modules import get_module, make_module
 from torch import Tensor
 
-from checkpoints import SDXL, UNET, small_checkpoint, unet_shapes
-from some_networks import predict, some_network, some_settings
+from checkpoints import small_checkpoint
+from some_networks import apply_by_lycoris, predict, some_network, some_settings
 from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
 from trainer.networks import file
@@ -75,31 +73,5 @@ def test_lycoris(models, family: str, network_type: str, tmp_path: Path) -> None
     """Its modules, made by it from our tensors; which layer a name means is told by the conversion of diffusers."""
     path, wanted, _ = saved(models[family], network_type, tmp_path)
     fresh = load_bundle(models[family])
-    weights, layers = file.read(path)[0], layers_by_name(fresh)
-    names = {key.partition(".")[0] for key in weights}
-    for name in names:
-        kind, parts = get_module(weights, name)
-        assert len([part for part in parts if part is not None]) == sum(key.startswith(f"{name}.") for key in weights)
-        theirs = make_module(kind, parts, name, layers[name])
-        theirs.multiplier = 1.0
-        theirs.apply_to()
+    apply_by_lycoris(path, fresh)
     torch.testing.assert_close(predict(fresh), wanted, rtol=1e-4, atol=1e-4)
-
-
-def layers_by_name(bundle: Bundle) -> dict[str, torch.nn.Module]:
-    """Every linear and convolution by the name files have for it, made without our own tables."""
-    layers = {}
-    original = {}
-    if bundle.family.name == "SDXL":
-        empty = {UNET + name: torch.empty(shape, device="meta") for name, shape in unet_shapes(SDXL).items()}
-        names = {id(tensor): name.removeprefix(UNET) for name, tensor in empty.items()}
-        converted = convert_ldm_unet_checkpoint(dict(empty), config=dict(bundle.unet.config))
-        original = {name: names[id(tensor)] for name, tensor in converted.items()}
-    for name, module in bundle.unet.named_modules():
-        path = original.get(f"{name}.weight", name).removesuffix(".weight")
-        layers["lora_unet_" + path.replace(".", "_")] = module
-    for number, encoder in enumerate(bundle.text_encoders, 1):
-        prefix = "lora_te" if len(bundle.text_encoders) == 1 else f"lora_te{number}"
-        for name, module in encoder.named_modules():
-            layers[f"{prefix}_text_model_" + name.removeprefix("text_model.").replace(".", "_")] = module
-    return layers
