@@ -82,16 +82,15 @@ def _opened(options: argparse.Namespace) -> Store:
 
 
 def _add(options: argparse.Namespace) -> int:
-    settings = read_settings(options)
+    parsed = read_settings(options)
     from ..hosts.standalone import Standalone
     from ..job import Job
     from ..precision import choose_device
     from ..run import check
 
-    job = Job.create(settings)
-    check(
-        job, Standalone(choose_device(options.device), folders_of(options))
-    )  # a mistake is better told now than at night
+    host = Standalone(choose_device(options.device), folders_of(options))
+    job = Job.create(parsed.with_defaults(host.defaults(parsed.settings)))
+    check(job, host)  # a mistake is better told now than at night
     _tell_place(_opened(options).add_job(job))
     return 0
 
