@@ -236,3 +236,33 @@ def test_collector_rests_in_the_loop_and_only_there() -> None:
         run(Regression(broken_at=2), settings())
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_the_collector_is_free_during_a_pause() -> None:
+    """It may last for hours, and the host goes on meanwhile."""
+    control, seen, story = Control(), [], []
+
+    def listen(step: Step) -> None:
+        story.append(gc.isenabled())
+        if step.number == 20:
+            control.pause()
+
+    def pause(step: int, tensors: list[torch.Tensor]) -> None:
+        assert all(tensor.grad is None for tensor in tensors)
+        seen.append((step, gc.isenabled(), gc.get_freeze_count(), len(tensors) > 4))
+        control.go_on()
+
+    taken, _ = run(Regression(), settings(), control=control, listen=listen, moments=moments_of(pause=pause))
+    assert taken == 60
+    assert seen == [(20, True, 0, True)]
+    assert not any(story)
+    assert gc.isenabled()
+
+
+def test_a_pause_asked_for_at_the_last_step_is_none() -> None:
+    control, seen = Control(), []
+    listen = lambda step: control.pause() if step.number == 60 else None  # noqa: E731
+    taken, _ = run(
+        Regression(), settings(), control=control, listen=listen, moments=moments_of(pause=lambda *_: seen.append(1))
+    )
+    assert (taken, seen) == (60, [])

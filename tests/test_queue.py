@@ -167,6 +167,19 @@ def test_a_bug_ends_its_job_and_is_kept(
     assert sum(isinstance(event, Failed) for name, event in watched.events if name == "a") == 1
 
 
+def test_a_terminal_that_was_closed_does_not_end_a_job(store: Store, settings, watched: Watched) -> None:
+    def react(_entry: Entry, event: Event) -> None:
+        if isinstance(event, Step):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    store.add(settings("a"))
+    watched.react = react
+    watched.worker.start()
+    watched.worker.join(WAIT)
+    assert statuses(store) == {"a": DONE}
+    assert "Broken pipe" in watched.worker.live.snapshot().warnings[-1]
+
+
 def test_a_host_that_cannot_be_had_fails_the_job(store: Store, settings) -> None:
     def none() -> Standalone:
         raise UserError("there is no cuda:7", where="device")

@@ -72,29 +72,32 @@ def train(
     means = _Means(emit)
     ledger = _Ledger(settings.train_iterations, device, means)
     step = 0
-    with _collector_held():
-        while step < settings.train_iterations and not control.asked_to_stop:
-            if control.asked_to_pause:
-                ledger.read_all()
-                moments.pause(step, _kept(network, optimizer))
-                continue
-            step += 1
-            losses = training.loss(Draw.of_step(settings.train_seed, step, device))
-            rates = effective_rates(optimizer)
-            _update(losses.samples.mean(), optimizer, scaler)
-            schedule.step()
-            ledger.note(step, losses, rates)
-            if isinstance(schedule, Plateau) and step % READ_EVERY == 0:  # not those that happen to be there
-                ledger.read_all()
-                schedule.hear(means.take())
-            if _is_due(step, settings.save_per_steps, settings):
-                ledger.read_all()
-                with as_meant(optimizer):
-                    moments.save(step)
-            if _is_due(step, settings.sample_every_steps, settings):
-                with as_meant(optimizer):
-                    moments.sample(step)
-        ledger.read_all()
+
+    def goes_on() -> bool:
+        return step < settings.train_iterations and not control.asked_to_stop
+
+    while goes_on():
+        with _collector_held():
+            while goes_on() and not control.asked_to_pause:
+                step += 1
+                losses = training.loss(Draw.of_step(settings.train_seed, step, device))
+                rates = effective_rates(optimizer)
+                _update(losses.samples.mean(), optimizer, scaler)
+                schedule.step()
+                ledger.note(step, losses, rates)
+                if isinstance(schedule, Plateau) and step % READ_EVERY == 0:  # not those that happen to be there
+                    ledger.read_all()
+                    schedule.hear(means.take())
+                if _is_due(step, settings.save_per_steps, settings):
+                    ledger.read_all()
+                    with as_meant(optimizer):
+                        moments.save(step)
+                if _is_due(step, settings.sample_every_steps, settings):
+                    with as_meant(optimizer):
+                        moments.sample(step)
+            ledger.read_all()
+        if goes_on() and control.asked_to_pause:
+            moments.pause(step, _kept(network, optimizer))
     settle(optimizer)
     return step
 

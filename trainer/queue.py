@@ -287,7 +287,11 @@ class _Report:
         self._failed = self._failed or isinstance(event, Failed)
         self._live(event)
         if self._listener is not None:
-            self._listener(self._entry, event)
+            try:
+                self._listener(self._entry, event)
+            except OSError as error:  # a terminal that was closed is no reason to lose a run
+                self._listener = None
+                self(Warned(f"Nobody hears any more what this job tells ({error})."))
         if isinstance(event, Step):
             self.step = event.number
             if time.monotonic() - self._noted > _NOTE_EVERY:
