@@ -5,6 +5,7 @@ The quick tier has each family, network type and mode at least once; ``--all`` h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -24,6 +25,7 @@ from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Job
 from trainer.models.registry import load_bundle
 from trainer.modes.registry import MODES
+from trainer.networks import file
 from trainer.networks.base import Network
 from trainer.networks.read import network_from_file
 from trainer.networks.registry import NETWORKS
@@ -97,6 +99,13 @@ def test_three_steps(
     done = run(job_of(folder, model, network_type, mode), host, Control(), lambda event: None)
     assert done.steps == STEPS
     assert all(after < before for before, after in losses)
+    described = file.read(done.path)[1]
+    conv = {"conv_dim": "2", "conv_alpha": "2.0"}
+    assert (described["ss_network_module"], json.loads(described["ss_network_args"])) == {
+        "lierla": ("networks.lora", {}),
+        "c3lier": ("networks.lora", conv),
+        "loha": ("lycoris.kohya", {**conv, "algo": "loha", "use_tucker": "True"}),
+    }[network_type]
 
     ours, theirs = load_bundle(model), load_bundle(model)
     base = predict(ours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +15,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from checkpoints import FULL, FULL_SDXL, UNET, Sizes, unet_shapes
 from trainer.models.sd1 import SD1
 from trainer.models.sdxl import SDXL
-from trainer.networks.base import Ranks, Target, is_wide, weight_of
+from trainer.networks import file
+from trainer.networks.base import Ranks, Target, build, is_wide, weight_of
 from trainer.networks.blocks import block_of, blocks_with
+from trainer.networks.lora import lora_builder
 from trainer.networks.naming import sgm_path, text_targets, unet_targets
 from trainer.settings import BLOCKS
 
@@ -133,6 +136,17 @@ def test_text_encoders() -> None:
     assert len(text_targets(text_of(1280, 32), "lora_te2")) == 192
     name = text_targets(text_of(1280, 1), "lora_te2")[0].name
     assert name.startswith("lora_te2_text_model_encoder_layers_0_")
+
+
+def test_file_sizes(unets, tmp_path: Path) -> None:
+    """SD1.5, U-Net and text encoder, half precision: 9, 36 and 144 MiB at rank 8, 32 and 128; the first one written."""
+    targets = unet_targets(unets["SD1"], BLOCKS, "Full") + text_targets(text_of(768, 12))
+    sizes = {rank: 2 * lora_parameters(targets, Ranks(rank, 1.0)) / 2**20 for rank in (8, 32, 128)}
+    assert sizes == {8: 9.0, 32: 36.0, 128: 144.0}
+    make = lora_builder(8, 4.0, torch.float16, torch.device("cpu"))
+    tensors = build(targets, make, torch.Generator()).tensors()
+    size = file.save(tmp_path / "x.safetensors", tensors, {}).stat().st_size / 2**20
+    assert 9.0 < size < 9.2
 
 
 # ---- blocks ---------------------------------------------------------------------------------------------------------
