@@ -265,7 +265,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     missing = {name: t for name, t in sd2.items() if name != f"{OPEN_CLIP}transformer.resblocks.0.ln_1.bias"}
     assert "the text encoder of x.safetensors does not fit together: " in sentence(missing)
     surprise = {**sd2, f"{OPEN_CLIP}surprise": torch.zeros(1)}
-    assert "the text encoder of x.safetensors does not fit together: surprise is not known" in sentence(surprise)
+    assert "surprise is not known. Choose another checkpoint" in sentence(surprise)
     first_only = {name: t for name, t in sdxl.items() if not name.startswith(CLIP_G)}
     assert "the second text encoder of x.safetensors is incomplete" in sentence(first_only)
     unlabelled = {name: t for name, t in sdxl.items() if name != f"{UNET}label_emb.0.2.weight"}
