@@ -7,6 +7,7 @@ with it at strength +1 and -1. As a program it prints the table that ``docs/diff
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -17,12 +18,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from study import SEEDS, Studio, train_lora
+from study import SEEDS, Studio, print_table, train_lora
 from toy.judge import Verdict, judge
 from toy.world import ATTRIBUTES, BACKGROUNDS, COLOURS, PLACES, SHAPES, SIZES, Scene, picture, subset_caption
 from trainer.models.latents import encode_images
 
-PROMPTS = 24
 STRENGTHS = (1.0, -1.0)
 PLAIN = Scene("red", "circle", "large", "white", "centre")
 
@@ -67,10 +67,11 @@ def write_pair(case: Case, folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-def write_pairs(case: Case, folder: Path, count: int = 6) -> Path:
-    """A folder of pairs that differ from one another in everything but the change; each jitters, both sides alike."""
+def write_pairs(case: Case, folder: Path) -> Path:
+    """Six pairs that differ from one another in everything but the change; each jitters, both sides alike."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, scene in enumerate(open_scenes(case.kind, count * 4)[::4]):
+    scenes = open_scenes(case.kind)
+    for number, scene in enumerate(scenes[place] for place in (0, 5, 10, 15, 17, 20)):
         for suffix, value in (("", case.before), ("_changed", case.value)):
             shown = replace(scene, **{case.kind: value})
             picture(shown, np.random.default_rng(number)).save(folder / f"{number}{suffix}.png")
@@ -93,14 +94,14 @@ def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
 # ---- measuring ------------------------------------------------------------------------------------------------------
 
 
-def open_scenes(kind: str, count: int = PROMPTS) -> list[Scene]:
-    """Scenes with all attributes but ``kind`` spread evenly; what that one holds does not matter."""
+def open_scenes(kind: str) -> list[Scene]:
+    """24 scenes with all attributes but ``kind`` spread evenly; what that one holds does not matter."""
     things = list(product(SIZES, SHAPES, BACKGROUNDS))
     places, colours = list(PLACES), list(COLOURS)
     return [
         Scene(colours[(number * 5 + number // 4) % 6], shape, size, background, places[(number + number // 3) % 3])
         for number, (size, shape, background) in enumerate(things)
-    ][:count]
+    ]
 
 
 def open_prompt(scene: Scene, kind: str) -> str:
@@ -210,16 +211,80 @@ def _latents(studio: Studio, pictures: list[Image.Image]) -> Tensor:
     return encode_images(studio.bundle, pixels)
 
 
-def as_text(counts: Counts) -> str:
-    """One line, for looking at."""
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+HEAD = (
+    "| difference | settings | steps | seconds | target, base | target at +1 | target at -1 | original at -1 | "
+    "nearer at +1 | farther at -1 | others kept at +1 | others kept at -1 |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+)
+
+
+def row(case: Case, counts: Counts, steps: str) -> str:
+    """A case in the table's columns; of the attributes that were not to change, the one that stayed least."""
     of = counts.of
-    kept = {f"{strength:+g}": counts.kept[strength] for strength in STRENGTHS}
-    return (
-        f"base {counts.base} plus {counts.plus} minus {counts.minus} (original {counts.minus_original}) of {of}; "
-        f"up {counts.up} ({counts.shift_up / of:+.2f}) down {counts.down} ({counts.shift_down / of:+.2f}); "
-        f"kept {kept}; {counts.seconds:.1f} s"
-    )
+    plus, minus = (min(counts.kept[strength], key=counts.kept[strength].__getitem__) for strength in STRENGTHS)
+    cells = [
+        f"{case.before} → {case.value}", case.name, steps, f"{counts.seconds:.0f}", f"{counts.base}/{of}",
+        f"{counts.plus}/{of}", f"{counts.minus}/{of}", f"{counts.minus_original}/{of}",
+        f"{counts.up}/{of} ({counts.shift_up / of:+.2f})", f"{counts.down}/{of} ({counts.shift_down / of:+.2f})",
+        f"{counts.kept[1.0][plus]}/{of} ({plus})", f"{counts.kept[-1.0][minus]}/{of} ({minus})",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
-def settings(changes: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+TOY = {
+    "train_optimizer": "AdamW", "train_lr_scheduler": "cosine", "train_lr_scheduler_settings": "", "network_rank": 4,
+    "network_alpha": 4, "train_iterations": 60, "train_learning_rate": 5e-3, "save_precision": "fp32",
+}  # fmt: skip
+"""Over the preset for actions: rates and steps that show on a model of three million parameters."""
+PAIRS = {**TOY, "train_batch_size": 2}
+FAST = {**TOY, "train_iterations": 30, "train_learning_rate": 1e-2}
+
+
+def pair(kind: str, value: str, name: str, changes: Mapping[str, object], **scene: str) -> Case:
+    mode = name.partition(",")[0]
+    return Case(name, kind, replace(PLAIN, **scene), value, texts(changes), mode=mode)
+
+
+def texts(changes: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     return tuple((key, str(value)) for key, value in changes.items())
+
+
+def table(folder: Path, cases: tuple[Case, ...]) -> str:
+    """The rows of ``docs/differences.md`` that these cases make; each is printed as it is done."""
+    studio, lines = Studio(), list(HEAD)
+    for case in cases:
+        steps = dict(case.settings).get("train_iterations", "as shipped")
+        lines.append(row(case, study(studio, case, folder), steps))
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+STRONGEST = (
+    pair("colour", "blue", "ADDifT, 30 steps", FAST),
+    pair("background", "black", "ADDifT", TOY),
+    pair("size", "large", "Multi-ADDifT, t from 700, strength 2",
+         {**PAIRS, "train_min_timesteps": 700, "network_strength": 2}, size="small"),
+    pair("shape", "square", "Multi-ADDifT, strength 1.5", {**PAIRS, "network_strength": 1.5}),
+    pair("colour", "blue", "Multi-ADDifT, 30 steps", {**FAST, "train_batch_size": 2}),
+)  # fmt: skip
+SHORT_OF_IT = (
+    pair("shape", "square", "ADDifT, strength 1.5", {**TOY, "network_strength": 1.5}),
+    pair("size", "large", "ADDifT, t from 700", {**TOY, "train_min_timesteps": 700}, size="small"),
+)
+PRESETS = tuple(
+    replace(pair("colour", "blue", f"ADDifT, preset {preset}", {}), preset=preset)
+    for preset in ("ADDifT_Action_SD1.5", "ADDifT_Style_SD1.5")
+)
+OURS = (
+    pair("colour", "blue", "ADDifT, diff_both_turns", {**FAST, "diff_both_turns": True}),
+    pair("colour", "blue", "ADDifT, diff_noise_count 4", {**FAST, "diff_noise_count": 4}),
+    pair("colour", "blue", "ADDifT, mask", {**FAST, "diff_use_diff_mask": True}),
+    pair("colour", "blue", "ADDifT, mask, diff_keep_outside 1",
+         {**FAST, "diff_use_diff_mask": True, "diff_keep_outside": 1}),
+)  # fmt: skip
+
+
+if __name__ == "__main__":
+    print_table(lambda folder: table(folder, (*STRONGEST, *SHORT_OF_IT, *PRESETS, *OURS)))

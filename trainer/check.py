@@ -108,9 +108,6 @@ def _addift(settings: Settings) -> _Found:
 def _turns(settings: Settings) -> _Found:
     if settings.diff_keep_outside > 0 and not settings.diff_use_diff_mask:
         yield "diff_keep_outside", "needs the mask that it keeps clear of; set diff use diff mask, or write 0"
-    if settings.diff_both_turns and "BASE" in settings.network_blocks and split_prompts(settings.keep_prompts):
-        advice = "unset one of the two, or take BASE out of the network blocks"
-        yield "diff_both_turns", f"cannot go with keep prompts while the text encoder is trained; {advice}"
 
 
 def _multi_addift(settings: Settings) -> _Found:

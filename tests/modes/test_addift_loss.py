@@ -206,6 +206,25 @@ def test_both_turns_at_once_are_the_sum_of_the_two(setting: Setting, changes: di
     same(setting, ours(together, 1), plain[0] + plain[1])
 
 
+def test_kept_prompts_go_with_both_turns(setting: Setting) -> None:
+    """What is added for them is that of each turn's own strength, and the turns themselves stay as they were."""
+    keeping = setting.scene(diff_both_turns=True, keep_prompts="a green dog", keep_weight=0.5)
+    added = ours(keeping, 1) - ours(setting.scene(diff_both_turns=True), 1)
+    assert keeping.data is not None
+    data, draw = keeping.data.of_step(1), Draw.of_step(1, 1, CPU)
+    n = draw.noise((2, 4, 8, 8), torch.float64)
+    t = draw.swept_timesteps(2, 0, 300)
+    expected = []
+    for latents, strength in ((data.targets, 0.25), (data.latents, -0.25)):
+        for row in range(2):
+            time = t[row : row + 1]
+            assert latents is not None
+            x = KEPT[time].sqrt() * latents + (1 - KEPT[time]).sqrt() * n[row : row + 1]
+            kept = predict(setting, x, time, "a green dog", strength) - predict(setting, x, time, "a green dog", 0)
+            expected.append(0.5 * (kept**2).mean() * torch.clamp(5 * (1 - KEPT) / KEPT, max=1)[time] / 2)
+    assert added.item() == pytest.approx(torch.cat(expected).sum().item(), rel=1e-4)
+
+
 def test_several_noises_are_as_many_samples_of_the_same_pair(setting: Setting) -> None:
     scene = setting.scene(diff_noise_count=2)  # of a batch of two
     same(setting, ours(scene, 1), plain_turn(setting, scene, 1, reverse=False, count=4).mean())
@@ -264,7 +283,6 @@ def test_the_text_encoder_is_trained_where_there_is_something_to_read() -> None:
     ("changes", "label", "words"),
     [
         ({"diff_keep_outside": 1.0}, "diff keep outside", "set diff use diff mask"),
-        ({"diff_both_turns": True, "keep_prompts": "a dog"}, "diff both turns", "take BASE out"),
         ({"network_blocks": ("BASE",)}, "network blocks", "write a trigger word or a prompt"),
     ],
 )
