@@ -213,11 +213,11 @@ def _latents(studio: Studio, pictures: list[Image.Image]) -> Tensor:
 
 # ---- the table ------------------------------------------------------------------------------------------------------
 
-HEAD = (
-    "| difference | settings | steps | seconds | target, base | target at +1 | target at -1 | original at -1 | "
-    "nearer at +1 | farther at -1 | others kept at +1 | others kept at -1 |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-)
+_COLUMNS = (
+    "difference", "settings", "steps", "seconds", "target, base", "target at +1", "target at -1", "original at -1",
+    "nearer at +1", "farther at -1", "others kept at +1", "others kept at -1",
+)  # fmt: skip
+HEAD = (f"| {' | '.join(_COLUMNS)} |", f"| {' | '.join('---' for _ in _COLUMNS)} |")
 
 
 def row(case: Case, counts: Counts, steps: str) -> str:

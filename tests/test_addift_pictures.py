@@ -1,0 +1,53 @@
+"""ADDifT and Multi-ADDifT move the attribute they were shown, both ways, and nothing else: pictures, judged and counted.
+
+The quick tier takes the fastest case with one seed, ``--all`` the strongest ones with every seed; ``addift_study.py``
+says what is trained and how it is counted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from addift_study import PRESETS, STRONGEST, Case, Counts, measure, study, train
+from study import SEEDS, Studio
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio()
+
+
+def named(case: Case) -> str:
+    return f"{case.kind}, {case.name}"
+
+
+def holds(counts: Counts, enough: float = 0.9) -> None:
+    assert counts.plus >= enough * counts.of
+    assert counts.minus < counts.base
+    assert counts.up >= enough * counts.of
+    assert counts.down >= enough * counts.of
+    assert counts.least_kept() >= enough * counts.of
+
+
+def test_a_pair_in_30_steps(studio: Studio, tmp_path: Path) -> None:
+    holds(study(studio, STRONGEST[0], tmp_path, SEEDS[:1]), enough=0.85)  # of 24 pictures; one more or less is chance
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", STRONGEST, ids=named)
+def test_the_difference_comes_and_goes_and_the_rest_stays(studio: Studio, case: Case, tmp_path: Path) -> None:
+    counts = study(studio, case, tmp_path)
+    holds(counts)
+    if case.kind == "size":  # of two values, what is not the one is the other
+        assert counts.minus_original >= 0.9 * counts.of
+
+
+@pytest.mark.slow
+def test_the_preset_for_actions_moves_latents_the_right_way(studio: Studio, tmp_path: Path) -> None:
+    """Made for real checkpoints, it does next to nothing to pictures of this one; but what it does has the right sign."""
+    lora, _ = train(PRESETS[0], 0, tmp_path)
+    counts = measure(studio, PRESETS[0], lora)
+    assert counts.shift_up > 0
+    assert counts.shift_down < 0
