@@ -1,4 +1,4 @@
-"""ADDifT and Multi-ADDifT move the attribute they were shown, both ways, and nothing else: pictures, judged and counted.
+"""The modes of pairs move the attribute they were shown, both ways, and nothing else: pictures, judged and counted.
 
 The quick tier takes the fastest case with one seed, ``--all`` the strongest ones with every seed; ``addift_study.py``
 says what is trained and how it is counted.
@@ -46,7 +46,7 @@ def test_the_difference_comes_and_goes_and_the_rest_stays(studio: Studio, case: 
 
 @pytest.mark.slow
 def test_the_preset_for_actions_moves_latents_the_right_way(studio: Studio, tmp_path: Path) -> None:
-    """Made for real checkpoints, it does next to nothing to pictures of this one; but what it does has the right sign."""
+    """It does next to nothing to pictures of this small checkpoint; but what it does has the right sign."""
     lora, _ = train(PRESETS[0], 0, tmp_path)
     counts = measure(studio, PRESETS[0], lora)
     assert counts.shift_up > 0
