@@ -31,7 +31,7 @@ def holds(counts: Counts, enough: float = 0.9) -> None:
     assert counts.least_kept() >= enough * counts.of
 
 
-def test_a_pair_in_30_steps(studio: Studio, tmp_path: Path) -> None:
+def test_a_pair_in_60_steps(studio: Studio, tmp_path: Path) -> None:
     holds(study(studio, STRONGEST[0], tmp_path, SEEDS[:1]), enough=0.85)  # of 24 pictures; one more or less is chance
 
 
