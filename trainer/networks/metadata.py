@@ -63,14 +63,6 @@ class Origin:
     trains_text_encoder: bool = False
     scan: Scan | None = None
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) in pixels that was trained at: where a mode has no image size, that of its pair."""
-        if self.scan is None or shows(self.settings.mode, "image_size"):
-            return self.settings.image_size
-        width, height = self.scan.buckets[0][0]
-        return height, width
-
 
 def metadata(job: Job, origin: Origin, hashes: Hashes | None, path: Path, steps: int) -> dict[str, str]:
     """All of it for the file at ``path``, trained for ``steps``; values are text, as safetensors has them."""
@@ -115,7 +107,7 @@ def strength_of_training(settings: Settings) -> float:
 
 def _training(origin: Origin, steps: int) -> dict[str, str]:
     settings = origin.settings
-    height, width = origin.size
+    height, width = origin.settings.image_size
     rate = settings.train_learning_rate
     text_rate = settings.train_textencoder_learning_rate
     return {
@@ -238,7 +230,7 @@ def tag_frequency(pictures: Iterable[Sample]) -> dict[str, dict[str, int]]:
 
 def _modelspec(job: Job, origin: Origin, title: str) -> dict[str, str]:
     settings, bundle, usage = origin.settings, origin.bundle, origin.usage
-    height, width = origin.size
+    height, width = origin.settings.image_size
     found = {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": f"{bundle.family.architecture_of(bundle)}/lora",
