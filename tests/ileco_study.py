@@ -5,7 +5,7 @@ As a program it prints the table that ``docs/ileco.md`` holds: ``PYTHONPATH=.:te
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 
@@ -25,6 +25,7 @@ class Case:
     Attributes:
         other: another colour, which is to stay.
         changes: settings laid over the shipped preset; none: the preset as it is.
+        named: colours that the keep prompts name.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Case:
     original_prompt: str
     target_prompt: str
     changes: tuple[tuple[str, str], ...] = ()
+    named: tuple[str, ...] = ()
 
 
 def pair(colour: str, target: str, other: str, *, preset: bool = False) -> Case:
@@ -42,8 +44,15 @@ def pair(colour: str, target: str, other: str, *, preset: bool = False) -> Case:
     return Case(name, colour, target, other, colour, target, changes)
 
 
+def keeping(case: Case, *named: str) -> Case:
+    """The same with these colours to be kept."""
+    changes = (*case.changes, ("keep_prompts", "; ".join(named)))
+    return replace(case, name=f"{case.name}, {' and '.join(named)} kept", changes=changes, named=named)
+
+
 CASES = (pair("blue", "yellow", "red"), pair("red", "blue", "green"))
 PRESET_CASES = (pair("blue", "yellow", "red", preset=True), pair("red", "blue", "green", preset=True))
+KEEPING_CASES = (keeping(CASES[0], "red", "green", "purple", "orange"), keeping(CASES[0], "purple"))
 ERASED = Case("red erased", "red", "", "green", "red", "", tuple(GOOD.items()))
 
 
@@ -82,19 +91,26 @@ def shapes() -> list[str]:
 
 @dataclass
 class Counts:
-    """Pictures that are what they should be, of how many."""
+    """Pictures that are what they should be, of how many.
+
+    ``rest`` and ``of_rest`` are those of all other colours, without ``named`` and ``of_named``: those of colours that
+    the keep prompts name.
+    """
 
     became: int = 0
     remained: int = 0
     kept: int = 0
     rest: int = 0
+    of_rest: int = 0
+    named: int = 0
+    of_named: int = 0
     shapes: int = 0
     of: int = 0
     seconds: float = 0.0
 
     def add(self, other: Counts) -> None:
-        for name in ("became", "remained", "kept", "rest", "shapes", "of", "seconds"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
 def measure(studio: Studio, case: Case, lora: Path | None, seed: int = 0) -> Counts:
@@ -102,12 +118,17 @@ def measure(studio: Studio, case: Case, lora: Path | None, seed: int = 0) -> Cou
     changed = studio.verdicts(prompts(case.colour), lora, first_seed=100 * seed)
     other = studio.verdicts(prompts(case.other), lora, first_seed=100 * seed)
     rest = studio.verdicts(prompts(*others(case)), lora, first_seed=100 * seed)
+    asked = turns(*others(case))
+    stayed = [colour for verdict, colour in zip(rest, asked, strict=True) if verdict.colour == colour]
     right = [verdict.shape == shape for verdict, shape in zip(changed + other, shapes() * 2, strict=True)]
     return Counts(
         became=sum(verdict.colour == case.target for verdict in changed),
         remained=sum(verdict.colour == case.colour for verdict in changed),
         kept=sum(verdict.colour == case.other for verdict in other),
-        rest=sum(verdict.colour == colour for verdict, colour in zip(rest, turns(*others(case)), strict=True)),
+        rest=sum(colour not in case.named for colour in stayed),
+        of_rest=sum(colour not in case.named for colour in asked),
+        named=sum(colour in case.named for colour in stayed),
+        of_named=sum(colour in case.named for colour in asked),
         shapes=sum(right),
         of=len(changed),
     )
@@ -154,21 +175,26 @@ def study_erasing(studio: Studio, case: Case, folder: Path, seeds: tuple[int, ..
     return Erasure(*counts, of=24 * len(seeds), seconds=seconds)
 
 
+def share(count: int, of: int, base: int) -> str:
+    return f"{count}/{of} (base {base})" if of else "–"
+
+
 def table(folder: Path) -> str:
     """The table of ``docs/ileco.md``."""
     studio = Studio()
     lines = [
-        "| case | became the target | original left | another kept | all others | shape kept | seconds |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| case | became target | original left | another kept | named others | all others | shape kept | seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for case in CASES + PRESET_CASES:
+    for case in CASES + PRESET_CASES + KEEPING_CASES:
         base, counts = Counts(), study(studio, case, folder)
         for seed in SEEDS:
             base.add(measure(studio, case, None, seed))
         of = counts.of
         lines.append(
             f"| {case.name} | {counts.became}/{of} | {counts.remained}/{of} | {case.other} "
-            f"{counts.kept}/{of} (base {base.kept}) | {counts.rest}/{of} (base {base.rest}) | "
+            f"{counts.kept}/{of} (base {base.kept}) | {share(counts.named, counts.of_named, base.named)} | "
+            f"{share(counts.rest, counts.of_rest, base.rest)} | "
             f"{counts.shapes}/{2 * of} (base {base.shapes}) | {counts.seconds / len(SEEDS):.0f} |"
         )
     lines += [

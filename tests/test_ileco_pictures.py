@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ileco_study import CASES, ERASED, Case, measure, prompts, study, study_erasing, train
+from ileco_study import CASES, ERASED, KEEPING_CASES, Case, measure, prompts, study, study_erasing, train
 from study import SEEDS, Studio
 from trainer.models.sample import Request, sample
 from trainer.networks.read import network_from_file
@@ -40,6 +40,13 @@ def test_the_concept_becomes_the_target_and_the_rest_stays(
     assert after.became >= 0.9 * after.of
     assert after.kept >= enough * after.of
     assert after.shapes >= enough * 2 * after.of
+
+
+@pytest.mark.slow
+def test_colours_that_are_kept_stay(studio: Studio, tmp_path: Path) -> None:
+    after = study(studio, KEEPING_CASES[0], tmp_path)
+    assert after.became >= 0.9 * after.of
+    assert after.named >= 0.9 * after.of_named
 
 
 @pytest.mark.parametrize(
