@@ -28,7 +28,7 @@ def keeps_the_rest(counts: Counts, enough: float) -> bool:
 @pytest.mark.parametrize(
     ("case", "seeds", "enough"),
     [
-        # Of 24 pictures one or two more or less are chance; for the two things, the seed that is farthest from the bounds.
+        # Of 24 pictures one or two more or less are chance; the two things take the seed farthest from the bounds.
         pytest.param(ONE, SEEDS[:1], 0.9, id="one thing, one seed"),
         pytest.param(TWO_AND_KEPT, SEEDS[2:], 0.9, id="two things, one seed"),
         pytest.param(ONE, SEEDS, ENOUGH, id="one thing, all seeds", marks=pytest.mark.slow),
