@@ -1,0 +1,179 @@
+"""Both passes of Difference against a plain re-computation in double precision: merged weights, no adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.func import functional_call
+
+from checkpoints import sd1_tensors, write_safetensors
+from merged import KEPT, merged_weights
+from trainer.data.latents import Dataset, encode_samples
+from trainer.data.pairs import open_pair
+from trainer.models.base import Bundle
+from trainer.models.placement import place
+from trainer.models.registry import load_bundle
+from trainer.modes.base import Pass, Scene
+from trainer.modes.difference import Difference
+from trainer.networks.base import Network, build
+from trainer.networks.lora import lora_builder
+from trainer.networks.naming import unet_targets
+from trainer.noise import Draw, NoiseSchedule
+from trainer.settings import BLOCKS, Settings
+
+CPU = torch.device("cpu")
+PROMPTS = ("a closed eye", "an open eye, wide")
+RANKS, ALPHAS = (3, 2), (6.0, 1.0)
+
+
+@dataclass
+class Setting:
+    bundle: Bundle
+    plain: Bundle
+    """A second, untouched copy of the model."""
+    networks: tuple[Network, Network]
+    settings: Settings
+    data: Dataset
+    pixels: tuple[np.ndarray, np.ndarray]
+    alpha: np.ndarray
+
+    def prepared(self, number: int) -> Pass:
+        training = Difference().passes(self.settings)[number]
+        assert training.plan.settings is not None
+        schedule = NoiseSchedule.from_betas(self.bundle.betas, self.bundle.prediction_type)
+        training.prepare(Scene(training.plan.settings, self.bundle, self.networks[number], schedule, self.data))
+        return training
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    write_safetensors(path, sd1_tensors(), {"trainyard_config": '{"unet_norm_groups": 8, "vae_norm_groups": 8}'})
+    pair = load_bundle(path), load_bundle(path)
+    for bundle in pair:
+        place(bundle, CPU, dict.fromkeys(bundle.modules, torch.float64))
+    return pair
+
+
+@pytest.fixture(params=["epsilon", "v_prediction"])
+def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
+    bundle, plain = bundles
+    bundle.prediction_type = request.param
+    random = np.random.default_rng(1)
+    pixels = tuple(random.integers(0, 256, (64, 128, 3), np.uint8) for _ in range(2))
+    alpha = np.full((64, 128), 255, np.uint8)
+    alpha[:, :16] = 0  # two columns of latents of the original count for nothing
+    Image.fromarray(np.dstack([pixels[0], alpha])).save(tmp_path / "original.png")
+    Image.fromarray(pixels[1]).save(tmp_path / "target.png")
+    settings = replace(
+        Settings(), mode="Difference", original_image=str(tmp_path / "original.png"), train_seed=1,
+        target_image=str(tmp_path / "target.png"), original_prompt=PROMPTS[0], target_prompt=PROMPTS[1],
+        train_batch_size=2, train_max_timesteps=250, use_2nd_pass_settings=True,
+        second_pass=replace(Settings(), train_batch_size=3, train_min_timesteps=100, train_max_timesteps=300),
+    )  # fmt: skip
+    networks = tuple(_network(bundle, rank, alpha) for rank, alpha in zip(RANKS, ALPHAS, strict=True))
+    data = encode_samples(open_pair(settings).placed(settings, (512, 512)), bundle, settings, lambda *_: None)
+    with networks[0].attached():
+        yield Setting(bundle, plain, networks, settings, data, pixels, alpha)
+
+
+def _network(bundle: Bundle, rank: int, alpha: float) -> Network:
+    generator = torch.Generator().manual_seed(rank)
+    network = build(unet_targets(bundle.unet, BLOCKS, "Full"), lora_builder(rank, alpha, torch.float64, CPU), generator)
+    for parameter in network.parameters():  # an update that is not zero
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return network
+
+
+def plain_loss(setting: Setting, number: int, step: int) -> Tensor:
+    """The formula, written out: the pass's picture and prompt, and the weights with one update or with both."""
+    bundle, plain, count = setting.bundle, setting.plain, (2, 3)[number]
+    low, high = ((0, 250), (100, 300))[number]
+    draw = Draw.of_step(1, step, CPU)
+    noise = draw.noise((count, 4, 8, 16), torch.float64)
+    t = draw.timesteps(count, low, high)
+    pixels = setting.pixels[number].astype(np.float64)
+    if number == 0:
+        pixels[setting.alpha == 0] = 128
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        z = plain.vae.encode(image).latent_dist.mean * 0.18215
+        ids = plain.tokenizers[0](PROMPTS[number], padding="max_length", max_length=77, return_tensors="pt").input_ids
+        c = plain.text_encoders[0](ids).last_hidden_state.expand(count, -1, -1)
+    signal, spread = KEPT[t].sqrt().view(-1, 1, 1, 1), (1 - KEPT[t]).sqrt().view(-1, 1, 1, 1)
+    weights = dict(plain.unet.named_parameters())
+    for at in range(number + 1):
+        one = merged_weights(setting.networks[at], plain.unet, "lora_unet", ALPHAS[at] / RANKS[at])
+        for path, weight in one.items():
+            weights[path] = weights[path] + weight - dict(plain.unet.named_parameters())[path]
+    predicted = functional_call(plain.unet, weights, (signal * z + spread * noise, t, c)).sample
+    snr = KEPT[t] / (1 - KEPT[t])
+    if bundle.prediction_type == "epsilon":
+        wanted, weight = noise, (5 / snr).clamp(max=1)
+    else:
+        wanted, weight = signal * noise - spread * z, snr.clamp(max=5) / (snr + 1)
+    counts = torch.ones(8, 16, dtype=torch.float64)
+    counts[:, :2] = 0
+    error = ((predicted - wanted) ** 2).mean(1)
+    return ((error * counts).sum((1, 2)) / counts.sum() * weight).mean()
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["1st pass", "2nd pass"])
+def test_loss_and_gradient_are_the_formulas(setting: Setting, number: int) -> None:
+    network = setting.networks[number]
+    with network.attached() if number else torch.enable_grad():
+        ours = setting.prepared(number).loss(Draw.of_step(1, 7, CPU)).samples.mean()
+        gradients = torch.autograd.grad(ours, list(network.parameters()))
+    plain = plain_loss(setting, number, 7)
+    assert ours.item() == pytest.approx(plain.item(), rel=2e-6)  # the tables of the noise schedule are float32
+    for one, two in zip(gradients, torch.autograd.grad(plain, list(network.parameters())), strict=True):
+        torch.testing.assert_close(one, two, rtol=2e-5, atol=1e-8)
+
+
+def test_a_difference_that_is_off_leaves_the_copier(setting: Setting) -> None:
+    copier, difference = setting.networks
+    x, t = torch.randn(1, 4, 8, 16, dtype=torch.float64), torch.tensor([300])
+    conditioning = setting.bundle.encode(["x"])
+    with torch.no_grad():
+        copied = setting.bundle.predict(x, t, conditioning)
+        with difference.attached():
+            both = setting.bundle.predict(x, t, conditioning)
+            difference.strength = 0.0
+            assert torch.equal(setting.bundle.predict(x, t, conditioning), copied)
+            with copier.off():
+                base = setting.bundle.predict(x, t, conditioning)
+        assert torch.equal(setting.bundle.predict(x, t, conditioning), copied)
+        torch.testing.assert_close(base, setting.plain.unet(x, t, conditioning.sequence).sample)
+    assert not torch.allclose(both, copied)
+    assert not torch.allclose(base, copied)
+
+
+def test_networks_come_off_in_reverse_and_leave_the_model_as_it_was(bundles: tuple[Bundle, Bundle]) -> None:
+    bundle, _ = bundles
+    networks = [_network(bundle, 2, 1.0) for _ in range(3)]
+    before = {name: module.forward for name, module in bundle.unet.named_modules()}
+
+    def nested(rest: list[Network]) -> None:
+        if not rest:
+            raise KeyError("however it ends")
+        with rest[0].attached():
+            nested(rest[1:])
+
+    with pytest.raises(KeyError, match="however it ends"):
+        nested(networks)
+    assert all("forward" not in module.__dict__ for module in bundle.unet.modules())
+    assert all(module.forward == before[name] for name, module in bundle.unet.named_modules())
+
+
+def test_the_target_alone_is_enough_for_a_loaded_copier(setting: Setting) -> None:
+    alone = replace(setting.settings, original_image="", diff_load_1st_pass="copier")
+    data = encode_samples(open_pair(alone).placed(alone, (512, 512)), setting.bundle, alone, lambda *_: None)
+    losses = replace(setting, data=data, settings=alone).prepared(1).loss(Draw.of_step(1, 1, CPU))
+    assert losses.names == ("target.png",) * 3
