@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from . import help as texts
 from .errors import Problem
-from .literals import split_prompts
+from .literals import prompt_pairs, split_lines, split_prompts
 from .settings import Settings, rows
 
 _Found = Iterator[tuple[str, str]]
@@ -57,18 +57,33 @@ def _lora(settings: Settings) -> _Found:
 
 
 def _ileco(settings: Settings) -> _Found:
-    original, target = settings.original_prompt.strip(), settings.target_prompt.strip()
-    if not original:
+    originals, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
+    if not all(originals):
         yield "original_prompt", "is empty; write the concept to be changed (an empty target prompt erases it)"
-    elif original == target:
+    elif settings.slider_positive.strip() or settings.slider_negative.strip():
+        yield from _slider(settings, len(originals))
+    elif len(targets) != len(originals):
+        yield "target_prompt", f"has {len(targets)} lines and the original prompt {len(originals)}; write as many"
+    elif any(one == other for one, other in zip(originals, targets, strict=True)):
         yield "target_prompt", "is the same as the original prompt, so there is nothing to learn; change one of them"
-    if original in split_prompts(settings.keep_prompts):
+    if set(originals) & set(split_prompts(settings.keep_prompts)):
         yield "keep_prompts", "name the original prompt, which is to change; take it out"
     if settings.network_blocks == ("BASE",) and not settings.network_train_text_encoder:
         yield (
             "network_blocks",
             "BASE alone trains only with network train text encoder; set that, or choose more blocks",
         )
+
+
+def _slider(settings: Settings, count: int) -> _Found:
+    if settings.target_prompt.strip():
+        yield "target_prompt", "has no place beside slider prompts, which say where to go; empty it"
+    for name in ("slider_positive", "slider_negative"):
+        lines = len(split_lines(getattr(settings, name)))
+        if lines not in (1, count):
+            yield name, f"has {lines} lines and the original prompt {count}; write one, or as many"
+    if settings.slider_positive.strip() == settings.slider_negative.strip():
+        yield "slider_negative", "is the same as slider positive, so there is nothing to learn; change one of them"
 
 
 def _difference(settings: Settings) -> _Found:

@@ -14,10 +14,12 @@ HELP: Mapping[str, str] = MappingProxyType(
         "model": "The checkpoint to train on. Leave it empty for the one that is loaded.",
         "vae": "The VAE to use. None takes the checkpoint's own, or the one that is loaded.",
         "original_prompt": (
-            "What there is before the change. For iLECO the concept to be changed, for image pairs a "
-            "description of the original image, mostly left empty."
+            "What there is before the change. For iLECO the concept to be changed, or several, one per line; for image "
+            "pairs a description of the original image, mostly left empty."
         ),
-        "target_prompt": "What it is to become. Left empty, iLECO erases the original concept.",
+        "target_prompt": (
+            "What it is to become. Left empty, iLECO erases the original concept. With several, line by line."
+        ),
         "original_image": "The picture before the change. It must have the same proportions as the target image.",
         "target_image": "The picture after the change. The LoRA learns what differs from the original image.",
         "use_2nd_pass_settings": (
@@ -46,6 +48,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "network_conv_rank": "The rank of the convolutions in c3lier and loha. 0 takes the network rank.",
         "network_conv_alpha": "The alpha of the convolutions in c3lier and loha. 0 takes the network alpha.",
         "network_resume": "A LoRA file to continue from, of the same network type. It keeps its rank and alpha.",
+        "base_loras": (
+            "LoRAs that are active while training, as part of the model: name or name:strength, one per line or set "
+            "off by ;. Use the new LoRA together with them."
+        ),
         "network_strength": (
             "Multiplies what is saved. With 2, the LoRA does at strength 1 what it would otherwise do at 2."
         ),
@@ -138,6 +144,16 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "train_snr_gamma": (
             "Min-SNR: keeps the easy timesteps from ruling the training. 5 is a good value, 0 switches it off."
+        ),
+        "slider_positive": (
+            "Makes a slider: at strength 1 the original prompt goes from what the negative prompt shows towards what "
+            "this one shows, at -1 the other way. One line for all original prompts, or one for each."
+        ),
+        "slider_negative": "The other end of the slider, see slider positive. The target prompt stays empty.",
+        "slider_scale": "How far the slider goes at strength 1, in differences between its two prompts.",
+        "ileco_denoise_steps": (
+            "Steps of denoising before each training step, so that what is learned from looks like a picture on its "
+            "way. Slower by as much. 0 takes pure noise."
         ),
         "keep_prompts": (
             "Prompts whose pictures shall stay as they are, one per line or set off by ;. For instance the class of "

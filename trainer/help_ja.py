@@ -35,6 +35,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "network_conv_rank": "畳み込み層のランク",
         "network_conv_alpha": "畳み込み層のアルファ",
         "network_resume": "続きから学習するLoRA",
+        "base_loras": "土台にするLoRA",
         "network_strength": "保存時の強さ",
         "network_train_text_encoder": "テキストエンコーダーも学習する",
         "lora_data_directory": "学習画像のフォルダ",
@@ -67,6 +68,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_fixed_timsteps_in_batch": "バッチ内でタイムステップを揃える",
         "train_loss_function": "損失関数",
         "train_snr_gamma": "Min-SNRのガンマ",
+        "slider_positive": "スライダーの正のプロンプト",
+        "slider_negative": "スライダーの負のプロンプト",
+        "slider_scale": "スライダーの幅",
+        "ileco_denoise_steps": "学習前のノイズ除去ステップ数",
         "keep_prompts": "変えたくないプロンプト",
         "keep_weight": "変えない力の重み",
         "train_model_precision": "モデルの精度",
@@ -142,6 +147,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "network_conv_alpha": "c3lierとlohaの畳み込み層のアルファです。0ならアルファと同じ値になります。",
         "network_resume": (
             "続きから学習するLoRAファイルです。ネットワークの種類が同じものを指定してください。ランクとアルファはファイルの値を使います。"
+        ),
+        "base_loras": (
+            "学習中、モデルの一部として働くLoRAです。名前、または名前:強度を、1行に1つか;区切りで書きます。"
+            "できたLoRAはこれらと一緒に使います。"
         ),
         "network_strength": (
             "保存する内容に掛ける倍率です。2にすると、強さ1で使ったときに本来の強さ2の効果になります。"
@@ -230,6 +239,16 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "train_snr_gamma": (
             "Min-SNRの値です。易しいタイムステップに学習が偏るのを防ぎます。5がおすすめで、0なら使いません。"
+        ),
+        "slider_positive": (
+            "スライダーを作ります。強度1で元のプロンプトの絵がこのプロンプトの側へ、-1で負のプロンプトの側へ動きます。"
+            "1行なら全ての元のプロンプトに、複数行なら行ごとに使います。"
+        ),
+        "slider_negative": "スライダーの反対側です。目標のプロンプトは空にします。",
+        "slider_scale": "強度1で動く幅です。2つのプロンプトの差を単位とします。",
+        "ileco_denoise_steps": (
+            "学習の各ステップの前に行うノイズ除去の回数です。途中の絵に近いものから学習しますが、その分遅くなります。"
+            "0なら純粋なノイズを使います。"
         ),
         "keep_prompts": (
             "絵を変えたくないプロンプトを、1行に1つか;区切りで書きます。例えば学習対象の種類を、トリガーワードなしで書きます。"

@@ -42,6 +42,31 @@ def split_prompts(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in stripped if part))
 
 
+def split_lines(text: str) -> tuple[str, ...]:
+    """One prompt a line; at least one, which may be empty."""
+    return tuple(line.strip() for line in text.rstrip().split("\n"))
+
+
+def prompt_pairs(originals: str, targets: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lines of both texts, which belong together one by one; without any target every one of them is empty."""
+    found, wanted = split_lines(originals), tuple(line.strip() for line in targets.split("\n"))
+    if not any(wanted):
+        return found, ("",) * len(found)
+    return found, wanted[:-1] if len(wanted) == len(found) + 1 and not wanted[-1] else wanted
+
+
+def split_loras(text: str) -> tuple[tuple[str, float], ...]:
+    """Names of LoRA files with their strengths, ``name:0.8`` or ``name`` for 1; one per line or set off by ``;``."""
+    found = []
+    for entry in split_prompts(text):
+        name, _, strength = entry.rpartition(":")
+        try:
+            found.append((name.strip(), float(strength)) if name else (entry, 1.0))
+        except ValueError:  # the colon is part of the path
+            found.append((entry, 1.0))
+    return tuple(found)
+
+
 def _parts(text: str) -> Iterator[str]:
     """The text between line breaks and ``;``, save those inside quotes and brackets."""
     start, depth, quote = 0, 0, ""

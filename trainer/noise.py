@@ -64,6 +64,13 @@ class NoiseSchedule:
             return noise
         return self._at(self.signal, timesteps, latents) * noise - self._at(self.noise, timesteps, latents) * latents
 
+    def split(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """What a prediction takes ``noisy`` for: the latents and the noise it is made of, each ``(B, C, H, W)``."""
+        signal, spread = self._at(self.signal, timesteps, noisy), self._at(self.noise, timesteps, noisy)
+        if self.prediction_type == EPSILON:
+            return (noisy - spread * predicted) / signal, predicted
+        return signal * noisy - spread * predicted, spread * noisy + signal * predicted
+
     def snr(self, timesteps: Tensor) -> Tensor:
         """Signal-to-noise ratio ``a_t^2 / s_t^2`` at ``timesteps`` ``(B,)``, float32."""
         return (self.signal[timesteps] / self.noise[timesteps]) ** 2

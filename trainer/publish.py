@@ -21,6 +21,7 @@ def publishable(settings: Settings) -> Settings:
     return replace(
         _with_paths(settings, settings.mode, _without_home),
         unknown=(),
+        base_loras=settings.base_loras.replace(str(Path.home()), "~"),
         second_pass=second and replace(_with_paths(second, SECOND_PASS, _without_home), unknown=()),
     )
 

@@ -28,6 +28,7 @@ from .errors import (
 from .help import label_of
 from .hosts.base import Host
 from .job import Control, Detail, Done, Failed, Job, Listener, Phase, Warned
+from .literals import split_loras
 from .models.base import Bundle
 from .models.hashes import Hashing
 from .models.placement import broken_weight, place, stored_types
@@ -35,7 +36,7 @@ from .modes.base import Pictures, Plan
 from .modes.registry import mode_of
 from .networks import resume
 from .networks.metadata import Origin
-from .networks.read import find_lora
+from .networks.read import find_lora, network_from_file
 from .noise import VELOCITY
 from .optim import optimizers, schedules
 from .passes import Passes
@@ -57,6 +58,8 @@ def check(job: Job, host: Host) -> str:
     problems = check_for_run(settings)
     if problems:
         raise SettingsError(problems)
+    for name, _ in split_loras(settings.base_loras):
+        find_lora(name, host.folders.loras)
     plans = [training.plan for training in mode.passes(settings)]
     for plan in plans:
         _check_plan(plan, settings, host)
@@ -146,6 +149,7 @@ class _Run:
         for note in (*told, *precision.notes, *filter(None, [optimizers.advice(settings)])):
             self.emit(Warned(note))
         place(bundle, host.device, precision.parts, int8=precision.int8)
+        self._attach_base_loras(bundle)
         scanned = self._placed(looked, bundle) if isinstance(looked, Pair) else looked
         if scanned is not None and mode.pictures == "pair":  # whatever the settings say, this is its size
             width, height = scanned.distinct[0].frame
@@ -160,6 +164,13 @@ class _Run:
         passes = Passes(self.job, host, self.control, self.emit, origin, hashing, precision, data)
         with _broken_model_named(bundle):
             return passes.run(mode.passes(settings))
+
+    def _attach_base_loras(self, bundle: Bundle) -> None:
+        """LoRAs that are part of the model for this run: frozen, and on whatever the trained network's strength is."""
+        for name, strength in split_loras(self.job.settings.base_loras):
+            network = network_from_file(find_lora(name, self.host.folders.loras), bundle).requires_grad_(False)
+            network.strength = strength
+            self.stack.enter_context(network.attached())
 
     def _look(self, pictures: Pictures) -> Scan | Pair | None:
         """Look at every picture before the model is loaded; what is wrong with one of a folder is told, not fatal."""

@@ -28,10 +28,11 @@ NAMED_ONCE: Final = (
 )
 """Of those below, what a file does not carry among the second pass's settings."""
 SHARED_BY_PASSES: Final = (
-    *NAMED_ONCE, "network_resume", "image_size", "train_model_precision", "train_lora_precision", "train_VAE_precision",
-    "save_lora_name", "save_per_steps", "save_precision", "save_overwrite", "save_as_json", "diff_load_1st_pass",
-    "diff_save_1st_pass", "diff_1st_pass_only", "logging_save_csv", "logging_verbose", "sample_prompt",
-    "sample_negative", "sample_every_steps", "sample_seed", "sample_strengths", "effect_strip", "model_v_pred",
+    *NAMED_ONCE, "network_resume", "base_loras", "image_size", "train_model_precision", "train_lora_precision",
+    "train_VAE_precision", "save_lora_name", "save_per_steps", "save_precision", "save_overwrite", "save_as_json",
+    "diff_load_1st_pass", "diff_save_1st_pass", "diff_1st_pass_only", "logging_save_csv", "logging_verbose",
+    "sample_prompt", "sample_negative", "sample_every_steps", "sample_seed", "sample_strengths", "effect_strip",
+    "model_v_pred",
 )
 # fmt: on
 """What the second pass takes from the first, whatever settings of its own it has."""
@@ -126,6 +127,7 @@ class Settings:
     network_conv_rank: int = _int(0, "Network", least=0, offered=(0, *_RANKS))
     network_conv_alpha: float = _float(0.0, "Network", least=0, offered=(0.0, *_ALPHAS))
     network_resume: str = _text("Network", "L D M", kind="path")
+    base_loras: str = _text("Network", "L I D A M")
     network_strength: float = _float(1.0, "Network")
     network_train_text_encoder: bool = _switch("Network", "I")
     lora_data_directory: str = _text("Required", "L M", kind="path")
@@ -163,6 +165,10 @@ class Settings:
     train_model_precision: str = _choice("fp16", MODEL_PRECISIONS, "Training")
     train_lora_precision: str = _choice("fp32", PRECISIONS, "Training")
     train_VAE_precision: str = _choice("fp32", PRECISIONS, "Training")  # noqa: N815 - the key is spelt so
+    slider_positive: str = _text("Training", "I")
+    slider_negative: str = _text("Training", "I")
+    slider_scale: float = _float(1.0, "Training", "I", above=0)
+    ileco_denoise_steps: int = _int(0, "Training", "I", least=0, most=50)
     keep_prompts: str = _text("Training")
     keep_weight: float = _float(1.0, "Training", least=0)
     use_gradient_checkpointing: bool = _switch("Required")

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
+from torch import Tensor
 
+from ..literals import prompt_pairs, split_lines
 from ..loss import sample_losses, snr_weight
 from ..models.base import Conditioning
 from ..models.placement import dtype_of
@@ -37,22 +39,44 @@ class ILECO:
 
     def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
         del captions
-        target = settings.target_prompt.strip()
-        becomes = f'becomes "{target}"' if target else "is erased"
-        return Usage(settings.original_prompt, meaning=f'"{settings.original_prompt.strip()}" {becomes}')
+        originals, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
+        slider = _slider(settings, len(originals))
+        if slider:
+            each = [f'"{one}" turns from "{down}" to "{up}"' for one, (up, down) in zip(originals, slider, strict=True)]
+        else:
+            becomes = [f'becomes "{target}"' if target else "is erased" for target in targets]
+            each = [f'"{one}" {happens}' for one, happens in zip(originals, becomes, strict=True)]
+        return Usage(originals[0], meaning=", ".join(each))
+
+
+def _slider(settings: Settings, count: int) -> list[tuple[str, str]]:
+    """The positive and the negative prompt of each original prompt; none where no slider is trained."""
+    ends = [split_lines(text) for text in (settings.slider_positive, settings.slider_negative)]
+    if ends == [("",), ("",)]:
+        return []
+    positive, negative = (lines * count if len(lines) == 1 else lines for lines in ends)
+    return list(zip(positive, negative, strict=True))
 
 
 class ConceptPass(Pass):
-    """``loss(e(x, t, c_original; 1), e(x, t, c_target; 0))`` with ``x ~ N(0, 1)``."""
+    """``loss(e(x, t, c_original; 1), wanted)`` with ``x ~ N(0, 1)``; concepts take the samples in turn.
+
+    What is wanted is the base's ``e(x, t, c_target; 0)``; of a slider (Gandikota et al. 2023)
+    ``e(x, t, c_original; 0) + slider_scale (e(x, t, c_positive; 0) - e(x, t, c_negative; 0))``. With
+    ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO.
+    """
 
     def __init__(self, *, trains_text_encoder: bool) -> None:
         self._trains_text_encoder = trains_text_encoder
 
     def prepare(self, scene: Scene) -> None:
-        self._scene = scene
+        self._scene, settings = scene, scene.settings
+        self._prompts, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
+        slider = _slider(settings, len(self._prompts))
         with torch.no_grad(), scene.network.off():
-            self._target = scene.bundle.encode([scene.settings.target_prompt], size=scene.settings.image_size)
-            self._original = None if self._trains_text_encoder else self._encode_original()
+            self._ends = [self._encode(prompts) for prompts in zip(*slider, strict=True)]  # positive, negative
+            self._target = self._encode(self._prompts if slider else targets)
+            self._original = None if self._trains_text_encoder else self._encode(self._prompts)
         self._keep = Keep(scene)
 
     def loss(self, draw: Draw) -> StepLoss:
@@ -67,10 +91,13 @@ class ConceptPass(Pass):
             settings.train_max_timesteps,
             same=settings.train_fixed_timsteps_in_batch,
         )
-        with torch.no_grad(), scene.network.off():
-            wanted = bundle.predict(x, timesteps, self._target.expand(batch))
+        first = (draw.step - 1) * batch
+        numbers = [(first + sample) % len(self._prompts) for sample in range(batch)]
         scene.network.strength = 1.0
-        original = self._original or self._encode_original()
+        original = (self._original or self._encode(self._prompts))[numbers]
+        if settings.ileco_denoise_steps > 0:
+            x = denoised(scene, x, timesteps, original.detach(), settings.ileco_denoise_steps)
+        wanted = self._wanted(x, timesteps, numbers)
         predicted, kept = self._keep.predict(x, timesteps, original, draw)
 
         losses = sample_losses(predicted, wanted, settings.train_loss_function) + kept
@@ -79,7 +106,37 @@ class ConceptPass(Pass):
             losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
         return StepLoss(losses, timesteps)
 
-    def _encode_original(self) -> Conditioning:
+    @torch.no_grad()
+    def _wanted(self, x: Tensor, timesteps: Tensor, numbers: list[int]) -> Tensor:
+        scene = self._scene
+        with scene.network.off():
+            wanted = scene.bundle.predict(x, timesteps, self._target[numbers])
+            if self._ends:
+                positive, negative = (scene.bundle.predict(x, timesteps, end[numbers]) for end in self._ends)
+                wanted = wanted + scene.settings.slider_scale * (positive - negative)
+        return wanted
+
+    def _encode(self, prompts: Sequence[str]) -> Conditioning:
         with nullcontext() if self._trains_text_encoder else torch.no_grad():
-            settings = self._scene.settings
-            return self._scene.bundle.encode([settings.original_prompt], size=settings.image_size)
+            return self._scene.bundle.encode(list(prompts), size=self._scene.settings.image_size)
+
+
+@torch.no_grad()
+def denoised(scene: Scene, noise: Tensor, timesteps: Tensor, conditioning: Conditioning, steps: int) -> Tensor:
+    """What ``noise`` becomes on its way to a picture, by the time each sample has reached its timestep.
+
+    Deterministic DDIM (Song et al. 2021) in ``steps`` even strides from the last timestep down, with the network as it
+    is set and without guidance: the starting points of LECO.
+
+    Args:
+        noise: ``(B, C, h, w)``, standard normal.
+        timesteps: ``(B,)``, where each sample is to arrive.
+    """
+    schedule, last = scene.schedule, len(scene.schedule.signal) - 1
+    x, now = noise, torch.full_like(timesteps, last)
+    for step in range(1, steps + 1):
+        after = last - (last - timesteps) * step // steps
+        predicted = scene.bundle.predict(x, now, conditioning)
+        clean, spread = schedule.split(x, predicted, now)
+        x, now = schedule.add_noise(clean, spread, after), after
+    return x
