@@ -171,15 +171,19 @@ def test_a_device_without_room_loses_nothing(model: Path, tmp_path: Path) -> Non
     def react(event: Event):
         if isinstance(event, Step) and event.number == 2:
             control.pause()
-        waits = isinstance(event, Paused) or (isinstance(event, Warned) and "Still paused" in event.message)
-        return control.go_on if waits else None
+        if isinstance(event, Warned) and "Still paused" in event.message:
+            waits.append(control.asked_to_pause)
+            return control.go_on
+        return control.go_on if isinstance(event, Paused) else None
 
+    waits: list[bool] = []
     plain, _ = train(model, host_in(tmp_path / "plain"))
     folders = host_in(tmp_path / "crowded").folders
     crowded = Crowded(torch.device("cpu"), folders)
     done, story = train(model, crowded, react, control)
     assert done.path.read_bytes() == plain.path.read_bytes()
     assert crowded.attempts == 3
+    assert waits == [True, True], "it asks once each time it is told to go on"
     assert sum("there is no room on cpu" in event.message for event in story.of(Warned)) == 2
 
 

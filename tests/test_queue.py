@@ -255,6 +255,23 @@ def test_run_this_one_now(store: Store, settings, watched: Watched) -> None:
         watched.worker.run_now(3)
 
 
+def test_a_job_deleted_before_its_turn_does_not_keep_the_next_from_running(
+    store: Store, settings, watched: Watched
+) -> None:
+    for name in "abc":
+        store.add(settings(name))
+
+    def press() -> None:
+        watched.worker.run_now(2)
+        watched.worker.run_now(3)
+        store.delete(2)
+
+    watched.at_step(1, press, of="a")
+    watched.worker.run_now(1)
+    assert watched.worker.join(WAIT)
+    assert statuses(store) == {"a": DONE, "c": DONE}
+
+
 def test_run_again_what_was_stopped(store: Store, settings, watched: Watched) -> None:
     store.add(settings("a", train_iterations=LONG))
     watched.at_step(2, watched.worker.stop)

@@ -462,6 +462,7 @@ def test_the_log_of_a_damaged_file_does_not_get_into_the_new_one(folders: Folder
     store = Store(folders)
     assert "is damaged" in store.notice
     assert not store.entries()
+    assert (folders.queue / "queue-damaged.db").exists()
     store.close()
 
 
