@@ -76,7 +76,8 @@ def test_a_job_comes_back_as_it_was(store: Store, folders: Folders) -> None:
     second = parse({"network_rank": 9}).settings
     given = settings(
         "sub/ü 'n'; DROP TABLE job; --", sample_strengths=(0.5, -1.0), second_pass=second, unknown=(("z", [1, None]),),
-        original_prompt="<script>alert(1)</script>\n\x1b[31m 赤 ' OR 1=1 --", target_prompt="a\nb", model="ordner/&lt;b&gt;\u202e.ckpt",
+        original_prompt="<script>alert(1)</script>\n\x1b[31m 赤 ' OR 1=1 --", target_prompt="a\nb",
+        model="ordner/&lt;b&gt;\u202e.ckpt",
     )  # fmt: skip
     entry = store.add_job(Job(given, CREATED))
     store.close()
