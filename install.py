@@ -1,6 +1,6 @@
 """Makes what Trainyard runs on.
 
-By hand, ``python install.py demo`` or ``python install.py test`` makes ``.venv`` beside this file and goes on. Run by
+By hand, ``python install.py`` with ``demo``, ``ui`` or ``test`` makes ``.venv`` beside this file and goes on. Run by
 a WebUI, at every start of it, this only adds what the host lacks. Standard library only, and light for that reason.
 """
 
@@ -28,7 +28,7 @@ USAGE = """usage: python install.py COMMAND
 
   demo           train a LoRA on a small checkpoint and show what it does
   test [--all]   run the tests; --all also the slow ones. More arguments go to pytest
-  ui             the page of its own (not there yet)
+  ui             the page: form, queue and plot. More arguments: ui --help
 
 The first time makes .venv beside this file and installs what is needed; later it takes a second.
 A WebUI runs this file by itself, without a command."""
@@ -133,7 +133,7 @@ def fingerprint(machine: Machine, command: str, pins: Path = PINS) -> str:
 
 def after(command: str, arguments: Sequence[str]) -> list[str]:
     """What is run when the environment is there, as arguments of its Python."""
-    return ["-m", "trainer", "demo", *arguments] if command == "demo" else ["-m", "pytest", *arguments]
+    return ["-m", "pytest", *arguments] if command == "test" else ["-m", "trainer", command, *arguments]
 
 
 # ---- by hand: deeds -------------------------------------------------------------------------------------------------
@@ -293,10 +293,7 @@ def by_hand(arguments: Sequence[str]) -> int:
     if command in ("--help", "-h", "help"):
         say(USAGE)
         return 0
-    if command == "ui":
-        say("The page of its own is not built yet: use Trainyard in a WebUI, or see it train with the command demo.")
-        return 2
-    if command not in ("demo", "test"):
+    if command not in ("demo", "test", "ui"):
         say(f"install.py does not know `{command}`.\n\n{USAGE}")
         return 2
     machine = this_machine()
@@ -306,12 +303,13 @@ def by_hand(arguments: Sequence[str]) -> int:
         return 2
     venv = Venv(ROOT / ".venv")
     try:
-        prepare(venv, machine, command)
+        prepare(venv, machine, "demo" if command == "ui" else command)  # the two need the same
     except SetupError as error:
         say(str(error))
         return 1
-    # The small checkpoint of both commands is too small to share among threads: one is faster than two.
-    environment = {"OMP_NUM_THREADS": "1", **clean_environment()}
+    # The small checkpoint of demo and test is too small to share among threads: one is faster than two.
+    threads = {} if command == "ui" else {"OMP_NUM_THREADS": "1"}
+    environment = {**threads, **clean_environment()}
     process = subprocess.Popen([str(venv.python), *after(command, arguments[1:])], cwd=str(ROOT), env=environment)
     try:
         returned = process.wait()

@@ -160,3 +160,26 @@ def save(settings: Settings, name: str, folder: Path, overwrite: bool = False) -
     if path.exists() and not overwrite:
         raise OutputError("there is a preset of that name", where=name, do="Choose another name, or overwrite it")
     return write_whole(path, [dump(settings).encode("utf-8")], overwrite=overwrite)
+
+
+def delete(name: str, folder: Path, shipped: Iterable[Path] = ()) -> Path:
+    """Delete a preset of the user's own.
+
+    Args:
+        folder: where the user's presets are.
+        shipped: where others are, which stay.
+
+    Raises:
+        UserError: there is none of that name in ``folder``, or it cannot be deleted.
+    """
+    name = name.removesuffix(_ENDING)
+    path = folder / f"{name}{_ENDING}"
+    if _preset_name_problem(name) or not _is_file(path):
+        if name in list_presets(shipped):
+            raise UserError("is not one of your own presets, so it stays", where=name)
+        raise UserError("there is no preset of that name", where=name or "preset name")
+    try:
+        path.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot be deleted ({error.strerror or error})", where=str(path)) from error
+    return path

@@ -1,0 +1,53 @@
+"""Which models there are to choose from, by their names; nothing of them is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+MODEL_ENDINGS = (".safetensors", ".ckpt", ".pt")
+
+
+class Catalogue(Protocol):
+    """The lists of a host."""
+
+    def models(self) -> list[str]:
+        """The checkpoints' names, as ``model`` takes them."""
+
+    def vaes(self) -> list[str]:
+        """The VAEs' names, as ``vae`` takes them, without ``None``."""
+
+    def advice(self) -> str:
+        """What an empty ``model`` means here, and where models are found."""
+
+
+@dataclass(frozen=True)
+class FolderCatalogue:
+    """The lists of a folder and its sub-folders. What has ``vae`` in its path is a VAE."""
+
+    folder: Path
+
+    def models(self) -> list[str]:
+        return [name for name in self._names() if not _is_vae(name)]
+
+    def vaes(self) -> list[str]:
+        return [name for name in self._names() if _is_vae(name)]
+
+    def advice(self) -> str:
+        return f"The checkpoint to train on: one of the folder {self.folder}, or the path of any other file."
+
+    def _names(self) -> list[str]:
+        found = sorted(self._files(), key=lambda path: (path.as_posix().casefold(), path.as_posix()))
+        return [path.as_posix() for path in found]
+
+    def _files(self) -> Iterator[Path]:
+        for path in self.folder.rglob("*"):
+            name = path.relative_to(self.folder)
+            if path.suffix.lower() in MODEL_ENDINGS and not any(part.startswith(".") for part in name.parts):
+                yield name
+
+
+def _is_vae(name: str) -> bool:
+    return "vae" in name.casefold()

@@ -1,0 +1,75 @@
+"""The page of its own: the tab, its routes and its server."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..paths import CHECKOUT
+from .desk import Desk
+
+TITLE = "Trainyard"
+FILES = {"style.css": CHECKOUT / "style.css", "trainyard.js": CHECKOUT / "javascript" / "trainyard.js"}
+HERE, EVERYWHERE = "127.0.0.1", "0.0.0.0"
+
+
+def application(desk: Desk) -> Any:
+    """The page with its routes, as a FastAPI application."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # off line, also while Gradio is imported
+    from fastapi import FastAPI
+    from fastapi.responses import FileResponse
+
+    from .. import api
+    from . import compat, tab
+
+    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=f"{api.PREFIX}/openapi.json")
+    api.mount(app, desk.worker, desk.guard)
+    for name, path in FILES.items():
+        app.add_api_route(f"/trainyard/{name}", _sending(path, FileResponse), include_in_schema=False)
+    with compat.page(TITLE) as page:
+        tab.build(desk, page)
+    return compat.mount(app, page, _head())
+
+
+def serve(desk: Desk, port: int) -> None:
+    """Serve the page until Ctrl-C.
+
+    Raises:
+        UserError: the port is taken.
+    """
+    address = EVERYWHERE if desk.guard.open_to_others else HERE
+    _require_free(address, port)
+    app = application(desk)
+    import uvicorn
+
+    where = "every address of this machine" if desk.guard.open_to_others else "this machine only"
+    print(f"Trainyard is at http://{HERE}:{port} (for {where}). Ctrl-C ends it.", flush=True)
+    try:
+        uvicorn.run(app, host=address, port=port, log_level="warning", timeout_graceful_shutdown=2)
+    finally:
+        desk.worker.close()
+
+
+def _require_free(address: str, port: int) -> None:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((address, port))
+        except OSError as error:
+            text = f"port {port} cannot be used ({error.strerror or error})"
+            raise UserError(text, where="--port", do="Choose another, or end the program that has it") from error
+
+
+def _sending(path: Path, response: Any) -> Any:
+    async def send() -> Any:
+        return response(path, headers={"Cache-Control": "no-cache"})
+
+    return send
+
+
+def _head() -> str:
+    """Our files in the page's head; relative, so that the page may stand below any path."""
+    return '<link rel="stylesheet" href="trainyard/style.css"><script src="trainyard/trainyard.js" defer></script>'

@@ -1,0 +1,51 @@
+"""The one place that knows how Gradio 3.41, 4.40 and the current one differ."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+MAJOR = int(gr.__version__.split(".", maxsplit=1)[0])
+"""Gradio's own: 3 in AUTOMATIC1111 and reForge, 4 in Forge, the current one on the page of its own."""
+
+
+def on(
+    event: Callable[..., Any],
+    function: Callable[..., Any],
+    inputs: Sequence[Any] = (),
+    outputs: Sequence[Any] = (),
+) -> None:
+    """Call a function at an event: at once, past any queue, without covering the page, and not as a part of an API."""
+    hidden = {"api_visibility": "private"} if _takes(event, "api_visibility") else {"api_name": False}
+    event(function, list(inputs), list(outputs), queue=False, show_progress="hidden", **hidden)
+
+
+def changes(component: Any) -> Callable[..., Any]:
+    """The event of a user, not of the program, changing a component."""
+    event: Callable[..., Any] = component.input if hasattr(component, "input") else component.change
+    return event
+
+
+def page(title: str) -> Any:
+    """An empty page, to be filled within ``with``."""
+    return gr.Blocks(title=title, analytics_enabled=False)
+
+
+def mount(app: Any, blocks: Any, head: str) -> Any:
+    """The page as the root of a FastAPI application.
+
+    Args:
+        head: HTML for the page's head. A page within a host gets none: the host loads our files by itself.
+    """
+    if _takes(gr.mount_gradio_app, "head"):
+        return gr.mount_gradio_app(app, blocks, path="/", head=head, footer_links=[])
+    blocks.head = head
+    blocks.queue()
+    return gr.mount_gradio_app(app, blocks, path="/")
+
+
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    return name in inspect.signature(function).parameters

@@ -1,0 +1,40 @@
+"""What the page works with: folders, lists of models, the worker with its store, and who may ask the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..api import Guard
+from ..hosts.catalogue import Catalogue
+from ..paths import Folders
+from ..queue import Worker
+from ..settings import Settings
+from ..store import Entry
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One for the whole page, shared by everybody who looks at it."""
+
+    folders: Folders
+    catalogue: Catalogue
+    worker: Worker
+    guard: Guard
+
+    @property
+    def own_presets(self) -> Path:
+        return self.folders.presets[0]
+
+    def add(self, settings: Settings) -> Entry:
+        """A new job of the queue. Where no name is given, the first free one: the mode's, with a number behind it.
+
+        Raises:
+            UserError: the settings would not train, or the name is taken.
+        """
+        return self.worker.store.add(self.named(settings))
+
+    def named(self, settings: Settings) -> Settings:
+        if settings.save_lora_name:
+            return settings
+        return replace(settings, save_lora_name=self.worker.store.proposed_name(settings.mode))
