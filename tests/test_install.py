@@ -362,7 +362,7 @@ def command_line(*arguments: str, at: Path = ROOT) -> subprocess.CompletedProces
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
-    [((), 0, "usage"), (("--help",), 0, "usage"), (("ui",), 2, "not built yet"), (("dmeo",), 2, "`dmeo`")],
+    [((), 0, "usage"), (("--help",), 0, "usage"), (("dmeo",), 2, "`dmeo`")],
 )
 def test_what_needs_no_environment(arguments: tuple[str, ...], code: int, words: str) -> None:
     done = command_line(*arguments)
@@ -372,6 +372,7 @@ def test_what_needs_no_environment(arguments: tuple[str, ...], code: int, words:
 
 def test_what_is_run() -> None:
     assert install.after("demo", ["--seed", "3"]) == ["-m", "trainer", "demo", "--seed", "3"]
+    assert install.after("ui", ["--port", "1"]) == ["-m", "trainer", "ui", "--port", "1"]
     assert install.after("test", ["--all"]) == ["-m", "pytest", "--all"]
 
 
@@ -401,9 +402,10 @@ posix_venv = pytest.mark.skipif(
 
 
 @posix_venv
-def test_the_exit_code_is_that_of_the_command(checkout: Path) -> None:
-    done = command_line("demo", "--seed", "3", at=checkout)
-    assert done.stdout.strip() == "['demo', '--seed', '3']", done.stderr
+@pytest.mark.parametrize("command", ["demo", "ui"])
+def test_the_exit_code_is_that_of_the_command(checkout: Path, command: str) -> None:
+    done = command_line(command, "--seed", "3", at=checkout)
+    assert done.stdout.strip() == f"['{command}', '--seed', '3']", done.stderr
     assert done.returncode == 3
 
 

@@ -130,3 +130,24 @@ def test_a_wrong_value_that_nobody_sees_does_no_harm(form: Form) -> None:
 def test_numbers_are_shown_in_full(number: float) -> None:
     assert float(shown_number(number)) == number
     assert shown_number(8.0) == "8"
+
+
+def test_a_mode_brings_its_defaults_where_the_user_has_left_a_field_alone(form: Form) -> None:
+    values = form.values(Settings())
+    names = [each.row.name for each in form.fields if not each.second]
+
+    def switch(values: list[Any], mode: str) -> list[Any]:
+        values = [
+            mode if each.row.name == "mode" else value for each, value in zip(form.fields, values, strict=False)
+        ] + [values[-1]]
+        updates = form.switched(values)
+        shown = [u.get("value", v) for u, v in zip(updates[:-1], values[:-1], strict=True)]
+        return [*shown, updates[-1]]
+
+    values[names.index("train_batch_size")] = "7"
+    values = switch(values, "ADDifT")
+    read = form.settings(values)
+    assert (read.train_iterations, read.network_rank, read.train_optimizer) == (30, 4, "CAME")
+    assert (read.train_batch_size, read.train_seed, read.save_lora_name) == (7, -1, "")
+    values = switch(switch(values, "iLECO"), "LoRA")
+    assert form.settings(values) == replace(Settings(), train_batch_size=7)

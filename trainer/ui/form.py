@@ -12,6 +12,7 @@ from .. import help as texts
 from ..schema import SECOND_PASS_KEY, parse, to_json
 from ..settings import MODES, SECOND_PASS, SECTIONS, Row, Settings, rows
 from ..values import read_value, to_json_value
+from . import defaults
 
 PREFIX = "trainyard"
 SECOND = f"{PREFIX}_second"
@@ -134,12 +135,28 @@ class Form:
         second = settings.second_pass or Settings()
         shown = [shown_value(getattr(second if each.second else settings, each.row.name), each.row)
                  for each in self.fields]  # fmt: skip
-        return [*shown, {"settings": to_json(settings)}]
+        return [*shown, {"settings": to_json(settings), "mode": settings.mode}]
 
     def updates(self, settings: Settings) -> list[Any]:
         """The same as what an event's function returns."""
         *shown, rest = self.values(settings)
         return [*(gr.update(value=value) for value in shown), rest]
+
+    def switched(self, values: Sequence[Any]) -> list[Any]:
+        """Updates after a change of the mode: its own defaults in the fields that had those of the mode before."""
+        *shown, rest = values
+        kept = rest or {}
+        mode = self._mode(shown)
+        before, now = defaults.of(kept.get("mode", Settings.mode)), defaults.of(mode)
+        updates = []
+        for each, value in zip(self.fields, shown, strict=True):
+            name, row = each.row.name, each.row
+            untouched = not each.second and name != "mode" and value == shown_value(getattr(before, name), row)
+            updates.append(gr.update(value=shown_value(getattr(now, name), row)) if untouched else gr.update())
+        return [*updates, {**kept, "mode": mode}]
+
+    def _mode(self, shown: Sequence[Any]) -> str:
+        return str(next(value for each, value in zip(self.fields, shown, strict=True) if each.row.name == "mode"))
 
     def settings(self, values: Sequence[Any]) -> Settings:
         """The settings that the components' values mean.
@@ -150,7 +167,7 @@ class Form:
             SettingsError: with every problem there is, each by its field's label.
         """
         *shown, rest = values
-        mode = str(next(value for each, value in zip(self.fields, shown, strict=True) if each.row.name == "mode"))
+        mode = self._mode(shown)
         first: dict[str, Any] = {}
         second: dict[str, Any] = {}
         for each, value in zip(self.fields, shown, strict=True):

@@ -12,7 +12,7 @@ from .. import presets
 from ..errors import SettingsError, UserError
 from ..settings import Settings
 from . import pair
-from .compat import on
+from .compat import changes, on
 from .desk import Desk
 from .form import PREFIX, Form
 
@@ -117,6 +117,8 @@ class _Train:
         filled = [*self.form.components, *self.pair.components, self.message]
         for button, begin in self._begins:
             on(button.click, begin, self.form.components, [self.message, self.form.component("save_lora_name")])
+        mode = changes(self.form.component("mode"))
+        on(mode, lambda *values: self.form.switched(values), self.form.components, self.form.components)
         on(load.click, self._load, [chosen], filled)
         on(dropped.upload, self._load, [dropped], filled)
         on(save.click, self._save, [chosen, *self.form.components], [chosen, self.message])
@@ -136,7 +138,7 @@ class _Train:
         def begin(settings: Settings) -> str:
             entry = self.desk.add(settings)
             if self.desk.worker.run_now(entry.id):
-                return f"{entry.name} is being trained."
+                return f"Started {entry.name}."
             return f"Another LoRA is being trained. {entry.name} is the next one in the queue."
 
         return self._with_settings(values, begin)
