@@ -168,7 +168,7 @@ class Settings:
     slider_positive: str = _text("Training", "I")
     slider_negative: str = _text("Training", "I")
     slider_scale: float = _float(1.0, "Training", "I", above=0)
-    ileco_denoise_steps: int = _int(0, "Training", "I", least=0, most=50)
+    ileco_denoise_steps: int = _int(0, "Training", "I", least=0)
     keep_prompts: str = _text("Training")
     keep_weight: float = _float(1.0, "Training", least=0)
     use_gradient_checkpointing: bool = _switch("Required")
