@@ -9,8 +9,7 @@
     const ROOT = "trainyard";
     const BUSY_EVERY = 1000;
     const IDLE_EVERY = 3000;
-    const PHASES = 240;
-
+    
     const byId = (name) => document.getElementById(`${ROOT}_${name}`);
 
     // ---- asking ---------------------------------------------------------------------------------------------------
@@ -69,9 +68,9 @@
     // ---- the run --------------------------------------------------------------------------------------------------
 
     const NUMBERS = [
-        ["steps per second", (run) => number(run.steps_per_second, 3)],
-        ["time left", (run) => duration(run.seconds_left)],
-        ["time so far", (run) => duration(run.seconds)],
+        ["steps per second", (run) => number(run.steps_per_second, 3), true],
+        ["time left", (run) => duration(run.seconds_left), true],
+        ["time so far", (run) => duration(run.seconds), true],
         ["loss", (run) => number(run.loss)],
         ["loss, smoothed", (run) => number(run.smoothed)],
         ["learning rate", (run) => run.rates.length ? run.rates.map((rate) => number(rate, 3)).join(", ") : "–"],
@@ -124,7 +123,10 @@
         parts.bar.max = Math.max(1, run.total);
         if (run.total) parts.bar.value = run.done;
         else parts.bar.removeAttribute("value");
-        NUMBERS.forEach(([, value], index) => write(parts.values[index], value(run)));
+        NUMBERS.forEach(([, value, onlyGoing], index) => {
+            write(parts.values[index], value(run));
+            parts.values[index].parentElement.hidden = Boolean(onlyGoing) && !going;
+        });
         parts.numbers.hidden = !run.step;
         drawCurve(parts.curve, run.curve, run.number);
         write(parts.result, run.path ? `Saved: ${run.path}` : "");
@@ -154,7 +156,7 @@
         holder.hidden = known.length < 2;
         if (holder.hidden || holder.dataset.version === String(version)) return;
         holder.dataset.version = version;
-        const width = PHASES, height = 80;
+        const width = 240, height = 80;
         const losses = known.flatMap((point) => [point[1], point[2]]);
         const [low, high] = [Math.min(...losses), Math.max(...losses)];
         const [first, last] = [known[0][0], known[known.length - 1][0]];
@@ -267,7 +269,7 @@
         parts.start.hidden = status.queue_started || !waiting;
         parts.hold.hidden = !status.queue_started;
         parts.clear.hidden = !jobs.some((job) => job.status === "done");
-        const going = status.queue_started ? "They are run one after the other." : "The queue is held: start it to run them.";
+        const going = status.queue_started ? "The queue is started." : "The queue is held.";
         const jobsInWords = waiting === 1 ? "1 job waits." : `${waiting} jobs wait.`;
         write(parts.state, waiting ? `${jobsInWords} ${going}` : jobs.length ? "No job waits." : "The queue is empty.");
         parts.table.hidden = !jobs.length;
@@ -299,7 +301,7 @@
             if (name === "status" && job.message) cell.append(make("small", "", job.message));
             row.append(cell);
         }
-        const actions = make("td", "actions");
+        const actions = make("div", "actions");
         for (const action of ACTIONS[job.status] || []) {
             const made = make("button", "button", WORDS[action]);
             made.type = "button";
@@ -308,21 +310,39 @@
             made.addEventListener("click", () => press(panel, `jobs/${job.id}/${action}`, `${WORDS[action]} ${job.name}`));
             actions.append(made);
         }
-        row.append(actions);
+        const last = make("td");
+        last.append(actions);
+        row.append(last);
         return row;
     }
 
     // ---- wrong values beside their fields ---------------------------------------------------------------------------
 
-    async function checkField(event) {
+    const TYPED = "textarea, input:not([type=checkbox]):not([type=radio]):not([type=file])";
+
+    function leftField(event) {
         const field = event.target.closest && event.target.closest(`.${ROOT}-field[id^="${ROOT}_"]`);
-        if (!field || !byId("form") || !byId("form").contains(field)) return;
-        if (!event.target.matches("textarea, input:not([type=checkbox]):not([type=radio]):not([type=file])")) return;
+        if (field && byId("form") && byId("form").contains(field) && event.target.matches(TYPED)) checkField(field);
+    }
+
+    async function checkField(field) {
+        const value = field.querySelector(TYPED).value;
         const name = field.id.replace(`${ROOT}_second_`, "").replace(`${ROOT}_`, "");
+        let problem = "";
         try {
-            mark(field, (await ask("check", {name, value: event.target.value})).problem);
+            problem = (await ask("check", {name, value})).problem;
         } catch (error) {
-            mark(field, "");
+            problem = ""; // that the server does not answer is said where the run is shown
+        }
+        field.dataset.checked = value;
+        mark(field, problem);
+    }
+
+    /* A preset may have put another value where a wrong one was. */
+    function checkAgain() {
+        for (const field of document.querySelectorAll(`#${ROOT} .${ROOT}-is-wrong`)) {
+            const typed = field.querySelector(TYPED);
+            if (typed && typed !== document.activeElement && typed.value !== field.dataset.checked) checkField(field);
         }
     }
 
@@ -366,6 +386,7 @@
     async function look() {
         const live = seen("live", buildLive);
         const queue = seen("queue", buildQueue);
+        checkAgain();
         const status = await ask("status");
         if (live) showRun(live, status);
         if (queue && queue.offsetParent !== null) showQueue(queue, (await ask("jobs")).jobs, status);
@@ -374,7 +395,7 @@
         return status.running || (queue && queue.offsetParent !== null) ? BUSY_EVERY : IDLE_EVERY;
     }
 
-    document.addEventListener("focusout", checkField);
+    document.addEventListener("focusout", leftField);
     document.addEventListener("visibilitychange", () => document.hidden || refresh());
     // A click may have begun something, or shown another tab: look soon.
     document.addEventListener("click", (event) => {

@@ -31,7 +31,12 @@ def changes(component: Any) -> Callable[..., Any]:
 
 def page(title: str) -> Any:
     """An empty page, to be filled within ``with``."""
-    return gr.Blocks(title=title, analytics_enabled=False)
+    return gr.Blocks(title=title, analytics_enabled=False, **({} if MAJOR > 4 else {"theme": _theme()}))
+
+
+def _theme() -> Any:
+    """Gradio's own look with the machine's fonts: the page fetches nothing from elsewhere."""
+    return gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 
 def mount(app: Any, blocks: Any, head: str) -> Any:
@@ -40,8 +45,8 @@ def mount(app: Any, blocks: Any, head: str) -> Any:
     Args:
         head: HTML for the page's head. A page within a host gets none: the host loads our files by itself.
     """
-    if _takes(gr.mount_gradio_app, "head"):
-        return gr.mount_gradio_app(app, blocks, path="/", head=head, footer_links=[])
+    if MAJOR > 5:
+        return gr.mount_gradio_app(app, blocks, path="/", head=head, theme=_theme(), footer_links=[])
     blocks.head = head
     blocks.queue()
     return gr.mount_gradio_app(app, blocks, path="/")

@@ -37,4 +37,7 @@ class Desk:
     def named(self, settings: Settings) -> Settings:
         if settings.save_lora_name:
             return settings
-        return replace(settings, save_lora_name=self.worker.store.proposed_name(settings.mode))
+        store, name = self.worker.store, settings.mode
+        if self.folders.lora(name).exists() or any(entry.name == name for entry in store.entries()):
+            name = store.proposed_name(name)
+        return replace(settings, save_lora_name=name)

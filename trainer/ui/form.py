@@ -182,7 +182,7 @@ class Form:
 
 def make(row: Row, second: bool = False) -> Any:
     """A setting's component, with its label, its help and its default."""
-    for_modes = ("Difference",) if second else row.modes
+    for_modes = ("Difference",) if second or row.modes == (SECOND_PASS,) else row.modes
     common: dict[str, Any] = {
         "label": texts.label_of(row.name),
         "info": HELP.get(row.name) or texts.help_of(row.name),

@@ -78,7 +78,8 @@ class Pair:
 
 
 def _drop(name: str, label: str) -> Any:
-    return gr.Image(type="pil", image_mode="RGBA", label=label, interactive=True, elem_id=f"{PREFIX}_{name}_drop")
+    elem_id = f"{PREFIX}_{name}_drop"
+    return gr.Image(type="pil", image_mode="RGBA", label=label, height=260, interactive=True, elem_id=elem_id)
 
 
 def place(form: Form, folders: Folders) -> Pair:

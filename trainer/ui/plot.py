@@ -38,7 +38,7 @@ def build(desk: Desk) -> None:
 
     def drawn(chosen: list[str] | None, as_logarithm: bool) -> tuple[Any, str]:
         try:
-            return figure_of(desk, chosen or [], as_logarithm)
+            return figure_of(desk, chosen or [], as_logarithm), ""
         except UserError as error:
             return None, str(error)
 
@@ -60,8 +60,8 @@ def _began(path: Path) -> tuple[str, str]:
     return path.stem.removesuffix("_copy")[-15:], path.stem
 
 
-def figure_of(desk: Desk, chosen: list[str], logarithmic: bool) -> tuple[Any, str]:
-    """The figure of some runs, or of the newest one, and whose it is.
+def figure_of(desk: Desk, chosen: list[str], logarithmic: bool) -> Any:
+    """The figure of some runs, or of the newest one.
 
     Raises:
         UserError: there is no such run, or its log cannot be read.
@@ -79,4 +79,4 @@ def figure_of(desk: Desk, chosen: list[str], logarithmic: bool) -> tuple[Any, st
     if gone:
         raise UserError("there is no such run", where=gone[0], do="Refresh the list")
     found = [read_log(by_name[name]) for name in wanted]
-    return loss_figure(found, logarithmic=logarithmic), ", ".join(wanted)
+    return loss_figure(found, logarithmic=logarithmic)

@@ -54,7 +54,7 @@ class _Train:
         with gr.Column(elem_classes=[f"{PREFIX}-grid", f"{PREFIX}-models"]):
             model = gr.Dropdown(
                 self.desk.catalogue.models(),
-                value="",
+                value=self._only_model(),
                 label="model",
                 info=self.desk.catalogue.advice(),
                 allow_custom_value=True,
@@ -116,7 +116,7 @@ class _Train:
             component.do_not_save_to_config = True
         filled = [*self.form.components, *self.pair.components, self.message]
         for button, begin in self._begins:
-            on(button.click, begin, self.form.components, [self.message, self.form.component("save_lora_name")])
+            on(button.click, begin, self.form.components, [self.message])
         mode = changes(self.form.component("mode"))
         on(mode, lambda *values: self.form.switched(values), self.form.components, self.form.components)
         on(load.click, self._load, [chosen], filled)
@@ -126,6 +126,11 @@ class _Train:
         on(refresh.click, self._refresh, [], [*self.models, chosen])
         on(self.page.load, self._as_before, [], [*filled, *self.models, chosen])
 
+    def _only_model(self) -> str:
+        """The one there is, so that it need not be chosen; nothing where there is a choice."""
+        models = self.desk.catalogue.models()
+        return models[0] if len(models) == 1 else ""
+
     def _vaes(self) -> list[str]:
         return ["None", *self.desk.catalogue.vaes()]
 
@@ -134,7 +139,7 @@ class _Train:
 
     # ---- what the buttons do ----------------------------------------------------------------------------------------
 
-    def _start(self, *values: Any) -> tuple[str, Any]:
+    def _start(self, *values: Any) -> str:
         def begin(settings: Settings) -> str:
             entry = self.desk.add(settings)
             if self.desk.worker.run_now(entry.id):
@@ -143,7 +148,7 @@ class _Train:
 
         return self._with_settings(values, begin)
 
-    def _add(self, *values: Any) -> tuple[str, Any]:
+    def _add(self, *values: Any) -> str:
         def add(settings: Settings) -> str:
             entry = self.desk.add(settings)
             begins = "" if self.desk.worker.is_started else " Start the queue in its tab."
@@ -151,12 +156,11 @@ class _Train:
 
         return self._with_settings(values, add)
 
-    def _with_settings(self, values: Sequence[Any], deed: Callable[[Settings], str]) -> tuple[str, Any]:
+    def _with_settings(self, values: Sequence[Any], deed: Callable[[Settings], str]) -> str:
         try:
-            settings = self.desk.named(self.form.settings(values))
-            return deed(settings), gr.update(value=settings.save_lora_name)
+            return deed(self.form.settings(values))
         except UserError as error:
-            return told(error), gr.update()
+            return told(error)
 
     def _load(self, chosen: Any) -> list[Any]:
         name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
@@ -168,8 +172,12 @@ class _Train:
             nothing = [gr.update() for _ in (*self.form.fields, *self.pair.components)]
             # What no field shows stays as well: an update without a value leaves a component alone.
             return [*nothing, gr.update(), told(error)]
+        filled = self._filled(parsed.settings)
+        if not parsed.settings.model:  # a preset is for any model: the one that is chosen stays
+            for name in ("model", "vae"):
+                filled[[each.row.name for each in self.form.fields].index(name)] = gr.update()
         unknown = f" Not known here, and kept: {', '.join(parsed.unknown)}." if parsed.unknown else ""
-        return [*self._filled(parsed.settings), f"Loaded.{unknown}"]
+        return [*filled, f"Loaded.{unknown}"]
 
     def _filled(self, settings: Settings) -> list[Any]:
         return [*self.form.updates(settings), *self.pair.updates(settings)]
@@ -198,14 +206,15 @@ class _Train:
 
     def _as_before(self) -> list[Any]:
         """A page that is opened while a run goes on shows what is being trained."""
-        settings = Settings()
+        settings = Settings(model=self._only_model())
+        message = ""
         entry = self.desk.worker.entry
         if entry is not None:
             try:
                 settings = self.desk.worker.store.job(entry.id).settings
-            except UserError:  # its job has been deleted meanwhile
-                settings = Settings()
-        return [*self._filled(settings), "", *self._refresh()]
+            except UserError:
+                message = f"{entry.name} is no longer in the queue, so its settings are not shown."
+        return [*self._filled(settings), message, *self._refresh()]
 
 
 def told(error: UserError) -> str:

@@ -1,0 +1,302 @@
+"""The routes under /trainyard/v1/, asked over real HTTP: who may, what they answer, and that mistakes are sentences."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, HTTPException
+from PIL import Image
+
+from trainer import api, run
+from trainer.api import Guard
+from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Sample, Saved, Step, Warned
+from trainer.paths import Folders
+from trainer.queue import Worker
+from trainer.settings import rows
+from trainer.store import Store
+
+ILECO = {"mode": "iLECO", "original prompt": "red", "target prompt": "blue", "train_iterations": "4"}
+HOSTILE = "<script>alert(1)</script> \N{PILE OF POO} 言葉"
+
+
+class Server:
+    """The routes of one worker, served in a thread."""
+
+    def __init__(self, folders: Folders, guard: Guard) -> None:
+        self.worker = Worker(Store(folders), lambda: None)  # type: ignore[arg-type, return-value]
+        self.guard = guard
+        app = FastAPI()
+        api.mount(app, self.worker, guard)
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Status and answer; with a body a POST with the token, unless the headers say otherwise."""
+        data = None if body is None else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", api.TOKEN_HEADER: self.guard.token, **headers}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, sent)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                content, kind = answer.read(), answer.headers["Content-Type"]
+                return answer.status, json.loads(content) if "json" in kind else content
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def get(self, path: str) -> Any:
+        status, answer = self.ask(f"{api.PREFIX}{path}")
+        assert status == 200, answer
+        return answer
+
+    def post(self, path: str, body: Any = None) -> Any:
+        status, answer = self.ask(f"{api.PREFIX}{path}", {} if body is None else body)
+        assert status == 200, answer
+        return answer
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self.worker.close()
+        self.worker.store.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    served = Server(Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"), Guard())
+    yield served
+    served.close()
+
+
+Script = Callable[[Control, Callable[[Event], None]], Done]
+
+
+def plays(monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
+    """What a run does, instead of training."""
+
+    def play(_job: Job, _host: object, control: Control, emit: Callable[[Event], None]) -> Done:
+        done = script(control, emit)
+        emit(done)
+        return done
+
+    monkeypatch.setattr(run, "run", play)
+
+
+def named(**settings: Any) -> dict[str, Any]:
+    return {**ILECO, **settings}
+
+
+# ---- who may ask ----------------------------------------------------------------------------------------------------
+
+
+def test_changing_needs_the_token_of_the_page(server: Server) -> None:
+    for path, body in (("/jobs", ILECO), ("/queue/start", {}), ("/run/stop", {}), ("/jobs/clear", {})):
+        for token in ("", "another", server.guard.token[:-1]):
+            status, answer = server.ask(f"{api.PREFIX}{path}", body, **{api.TOKEN_HEADER: token})
+            assert (status, "reload the page" in answer["detail"]) == (403, True)
+    assert server.get("/jobs") == {"jobs": []}
+    assert server.post("/jobs", ILECO)["status"] == "waiting"
+
+
+def test_a_page_of_strangers_in_the_same_browser_learns_nothing(server: Server) -> None:
+    # A name of its own that a stranger lets point to this machine arrives in the Host header.
+    assert server.ask(f"{api.PREFIX}/jobs", Host="rebound.example")[0] == 403
+    assert server.ask(f"{api.PREFIX}/jobs", ILECO, Host="rebound.example")[0] == 403
+    assert server.ask(f"{api.PREFIX}/jobs", Host=f"localhost:{server.port}")[0] == 200
+
+
+@pytest.mark.parametrize(("caller", "open_to_others", "may"), [
+    ("192.168.1.5", False, False), ("192.168.1.5", True, True), ("127.0.0.1", False, True), ("", False, False),
+])  # fmt: skip
+def test_other_machines_are_refused_unless_the_page_is_open(caller: str, open_to_others: bool, may: bool) -> None:
+    from starlette.requests import Request
+
+    scope = {"type": "http", "headers": [(b"host", b"127.0.0.1:7870")], "path": "/", "query_string": b"",
+             "server": ("127.0.0.1", 7870), "scheme": "http", "client": (caller, 5) if caller else None}  # fmt: skip
+    guard = Guard(open_to_others)
+    if may:
+        guard.reading(Request(scope))
+    else:
+        with pytest.raises(HTTPException, match="--listen"):
+            guard.reading(Request(scope))
+    with pytest.raises(HTTPException):
+        guard.changing(Request(scope))
+
+
+# ---- jobs -----------------------------------------------------------------------------------------------------------
+
+
+def test_jobs_are_added_moved_copied_and_deleted(server: Server) -> None:
+    numbers = [server.post("/jobs", named(save_lora_name=name))["id"] for name in ("a", "b", "c")]
+
+    def order() -> list[str]:
+        return [job["name"] for job in server.get("/jobs")["jobs"]]
+
+    assert order() == ["a", "b", "c"]
+    server.post(f"/jobs/{numbers[2]}/up")
+    server.post(f"/jobs/{numbers[0]}/down")
+    assert order() == ["c", "a", "b"]
+    assert server.post(f"/jobs/{numbers[1]}/duplicate")["name"] == "b_2"
+    server.post(f"/jobs/{numbers[0]}/delete")
+    assert order() == ["c", "b", "b_2"]
+    job = server.get(f"/jobs/{numbers[1]}")
+    assert (job["settings"]["original prompt"], job["settings"]["train_iterations"]) == ("red", 4)
+
+
+@pytest.mark.parametrize(("path", "body", "words"), [
+    ("/jobs", {"mode": "iLECO"}, "original prompt: is empty"),
+    ("/jobs", {**ILECO, "train_iterations": "x"}, "train iterations: must be a whole number"),
+    ("/jobs/99/run", {}, "there is no such job"),
+    ("/jobs/clear", {"statuses": ["waiting"]}, "must be a list of"),
+    ("/check", {"name": "nothing", "value": 1}, "there is no such setting"),
+])  # fmt: skip
+def test_mistakes_are_sentences(server: Server, path: str, body: dict[str, Any], words: str) -> None:
+    status, answer = server.ask(f"{api.PREFIX}{path}", body)
+    assert status == 400
+    assert words in answer["error"]
+
+
+def test_every_wrong_setting_is_named_by_its_key(server: Server) -> None:
+    status, answer = server.ask(f"{api.PREFIX}/jobs", {**ILECO, "network_rank": 0, "train_batch_size": "many"})
+    assert status == 400
+    assert [each["key"] for each in answer["problems"]] == ["network_rank", "train_batch_size"]
+
+
+def test_an_equal_name_is_refused(server: Server) -> None:
+    server.post("/jobs", named(save_lora_name="same"))
+    status, answer = server.ask(f"{api.PREFIX}/jobs", named(save_lora_name="same"))
+    assert status == 400
+    assert "same is taken by job 1" in answer["error"]
+
+
+@pytest.mark.parametrize("action", ["explode", "../../x", "RUN"])
+def test_unknown_actions_do_nothing(server: Server, action: str) -> None:
+    server.post("/jobs", ILECO)
+    for path in (f"/jobs/1/{action}", f"/queue/{action}", f"/run/{action}"):
+        assert server.ask(f"{api.PREFIX}{path}", {})[0] in (404, 405, 422)
+    assert server.get("/jobs")["jobs"][0]["status"] == "waiting"
+
+
+# ---- the run --------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_run_the_status_says_so(server: Server) -> None:
+    assert server.get("/status") == {
+        "running": False, "pausing": False, "queue_started": False, "problem": "", "run": None
+    }  # fmt: skip
+
+
+def test_a_run_is_shown_with_its_numbers_and_pictures(server: Server, tmp_path: Path, monkeypatch: Any) -> None:
+    pictures = [tmp_path / "samples" / name for name in ("4 <b>.png", "effect.png")]
+    pictures[0].parent.mkdir()
+    for path in pictures:
+        Image.new("RGB", (8, 8), "red").save(path)
+    secret = tmp_path / "samples" / "secret.png"
+    Image.new("RGB", (8, 8)).save(secret)
+    lora = tmp_path / "loras" / "x.safetensors"
+
+    def script(_control: Control, emit: Callable[[Event], None]) -> Done:
+        emit(Phase("training"))
+        emit(Warned(HOSTILE))
+        for number, loss in enumerate((0.5, math.nan, math.inf, 0.25), start=1):
+            emit(Step(number, 4, loss, (1e-4,)))
+        emit(Sample(4, pictures[0]))
+        emit(Saved(lora, 4))
+        emit(Effect(lora, Change("", 1.0, math.nan), (Change("IN01", 1.0, 0.5),), pictures[1], HOSTILE, ((1.0, 3.0),)))
+        return Done(lora, 4, stopped=False)
+
+    plays(monkeypatch, script)
+    server.post("/jobs", named(save_lora_name="x"))
+    server.post("/queue/start")
+    assert server.worker.join(20)
+    status = server.get("/status")
+    shown = status["run"]
+    assert (status["running"], shown["state"], shown["step"], shown["loss"]) == (False, "done", 4, 0.25)
+    assert [point[:2] for point in shown["curve"]] == [[1, 0.5], [2, None], [3, None], [4, 0.25]]
+    assert (shown["warnings"], shown["path"], shown["job"]["name"]) == ([HOSTILE], str(lora), "x")
+    assert shown["effect"]["relative"] is None
+    assert shown["effect"]["strongest"] == [{"block": "IN01", "relative": 0.5}]
+    assert shown["pictures"] == [{"step": 4, "name": "4 <b>.png"}]
+    for name, path in zip((shown["pictures"][0]["name"], shown["effect"]["strip"]), pictures, strict=True):
+        assert server.get(f"/pictures/{urllib.request.quote(name)}") == path.read_bytes()
+    for name in ("secret.png", "..%2Fsamples%2Fsecret.png", "..", urllib.request.quote(str(secret), safe="")):
+        assert server.ask(f"{api.PREFIX}/pictures/{name}")[0] == 404
+    assert server.post("/jobs/clear") == {"cleared": 1}
+
+
+def test_the_buttons_reach_the_run(server: Server, monkeypatch: Any) -> None:
+    reached = threading.Event()
+
+    def script(control: Control, emit: Callable[[Event], None]) -> Done:
+        emit(Step(1, 4, 0.5, (1e-4,)))
+        reached.set()
+        while not control.asked_to_stop:
+            time.sleep(0.005)
+        return Done(Path("x") if control.asked_to_save else None, 1, stopped=True)
+
+    plays(monkeypatch, script)
+    assert server.post("/run/stop") == {"pressed": False}
+    server.post("/jobs", ILECO)
+    assert server.post("/jobs/1/run")["begins"]
+    assert reached.wait(20)
+    assert server.post("/run/pause") == {"pressed": True}
+    assert server.get("/status")["pausing"]
+    assert server.post("/run/continue") == {"pressed": True}
+    assert not server.get("/status")["pausing"]
+    assert server.post("/run/stop_and_save") == {"pressed": True}
+    assert server.worker.join(20)
+    assert server.get("/status")["run"]["path"] == "x"
+    assert server.get("/jobs")["jobs"][0]["status"] == "stopped"
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_end() -> None:
+    from trainer.live import Point
+
+    points = [Point(step, float(step), float(step), ()) for step in range(1, 2001)]
+    thinned = api._curve(points)
+    assert len(thinned) <= api.MOST_POINTS
+    assert (thinned[-1][0], thinned[0][0] < 10) == (2000, True)
+    assert [point[0] for point in thinned] == sorted(point[0] for point in thinned)
+    assert api._curve(points[:3]) == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
+
+
+# ---- what there is --------------------------------------------------------------------------------------------------
+
+
+def test_settings_and_presets(server: Server) -> None:
+    table = server.get("/settings")["settings"]
+    assert [each["short"] for each in table] == [row.name for row in rows()]
+    assert server.get("/settings?language=ja")["settings"][0]["label"] != table[0]["label"]
+    assert "iLECO" in server.get("/presets")["presets"]
+    assert server.get("/presets/iLECO")["network_rank"] == 4
+    assert server.ask(f"{api.PREFIX}/presets/..%2F..%2Fpyproject")[0] in (400, 404)
+
+
+def test_one_value_is_checked(server: Server) -> None:
+    assert server.post("/check", {"name": "train_iterations", "value": "12"}) == {"problem": ""}
+    assert "whole number" in server.post("/check", {"name": "train_iterations", "value": "1.5"})["problem"]
+
+
+def test_openapi_lists_every_route(server: Server) -> None:
+    status, description = server.ask("/openapi.json")
+    assert status == 200
+    paths = {path: set(methods) for path, methods in description["paths"].items()}
+    assert paths[f"{api.PREFIX}/jobs"] == {"get", "post"}
+    for path in ("/status", "/jobs/{number}/{action}", "/queue/{action}", "/run/{action}", "/presets", "/settings"):
+        (route,) = description["paths"][f"{api.PREFIX}{path}"].values()
+        assert len(route["description"]) > 20
