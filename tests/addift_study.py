@@ -245,7 +245,7 @@ TOY = {
 }  # fmt: skip
 """Over the preset for actions: rates and steps that show on a model of three million parameters."""
 PAIRS = {**TOY, "train_batch_size": 2}
-STEADY = {**TOY, "train_batch_size": 4, "network_strength": 1.5}
+STEADY = {**TOY, "train_batch_size": 4, "train_learning_rate": 4e-3}
 
 
 def pair(kind: str, value: str, name: str, changes: Mapping[str, object], **scene: str) -> Case:
@@ -268,29 +268,31 @@ def table(folder: Path, cases: tuple[Case, ...]) -> str:
 
 
 STRONGEST = (
+    pair("colour", "blue", "ADDifT, batch 4, rate 4e-3", STEADY, colour="yellow"),
     pair("background", "black", "ADDifT", TOY),
-    pair("shape", "square", "Multi-ADDifT, strength 1.5", {**PAIRS, "network_strength": 1.5}),
+    pair("colour", "blue", "Multi-ADDifT, batch 4", {**TOY, "train_batch_size": 4}, colour="yellow"),
     pair("size", "large", "Multi-ADDifT, t from 700, strength 2",
          {**PAIRS, "train_min_timesteps": 700, "network_strength": 2}, size="small"),
-    pair("colour", "blue", "ADDifT, batch 4, strength 1.5", STEADY),
-    pair("colour", "blue", "Multi-ADDifT, strength 1.5", {**PAIRS, "network_strength": 1.5}),
 )  # fmt: skip
 PRESETS = tuple(
     replace(pair("colour", "blue", f"ADDifT, preset {preset}", {}), preset=preset)
     for preset in ("ADDifT_Action_SD1.5", "ADDifT_Style_SD1.5")
 )
-SHORT_OF_IT = (
-    pair("shape", "square", "ADDifT, strength 1.5", {**TOY, "network_strength": 1.5}),
-    pair("size", "large", "ADDifT, t from 700", {**TOY, "train_min_timesteps": 700}, size="small"),
-)
 OURS = (
     pair("background", "black", "ADDifT, diff_both_turns", {**TOY, "diff_both_turns": True, "train_iterations": 30}),
     pair("background", "black", "ADDifT, diff_noise_count 4", {**TOY, "diff_noise_count": 4}),
-    pair("colour", "blue", "ADDifT, mask", {**STEADY, "diff_use_diff_mask": True}),
-    pair("colour", "blue", "ADDifT, mask, diff_keep_outside 1",
-         {**STEADY, "diff_use_diff_mask": True, "diff_keep_outside": 1}),
+    pair("colour", "blue", "ADDifT, batch 4, rate 4e-3, mask", {**STEADY, "diff_use_diff_mask": True}, colour="yellow"),
+    pair("colour", "blue", "ADDifT, batch 4, rate 4e-3, mask, diff_keep_outside 1",
+         {**STEADY, "diff_use_diff_mask": True, "diff_keep_outside": 1}, colour="yellow"),
+)  # fmt: skip
+SHORT_OF_IT = (
+    pair("colour", "blue", "ADDifT, batch 4, strength 1.5", {**STEADY, "train_learning_rate": 5e-3,
+                                                             "network_strength": 1.5}),
+    pair("colour", "blue", "Multi-ADDifT, strength 1.5", {**PAIRS, "network_strength": 1.5}),
+    pair("shape", "square", "Multi-ADDifT, strength 1.5", {**PAIRS, "network_strength": 1.5}),
+    pair("shape", "square", "Multi-ADDifT, batch 4", {**TOY, "train_batch_size": 4, "train_iterations": 100}),
 )  # fmt: skip
 
 
 if __name__ == "__main__":
-    print_table(lambda folder: table(folder, (*STRONGEST, *PRESETS, *SHORT_OF_IT, *OURS)))
+    print_table(lambda folder: table(folder, (*STRONGEST, *PRESETS, *OURS, *SHORT_OF_IT)))

@@ -26,13 +26,18 @@ def named(case: Case) -> str:
 def holds(counts: Counts, enough: float = 0.9) -> None:
     assert counts.plus >= enough * counts.of
     assert counts.minus < counts.base
-    assert counts.up >= enough * counts.of
-    assert counts.down >= enough * counts.of
     assert counts.least_kept() >= enough * counts.of
 
 
+def latents_move(counts: Counts, enough: float = 0.9) -> None:
+    assert counts.up >= enough * counts.of
+    assert counts.down >= enough * counts.of
+
+
 def test_a_pair_in_60_steps(studio: Studio, tmp_path: Path) -> None:
-    holds(study(studio, STRONGEST[0], tmp_path, SEEDS[:1]), enough=0.85)  # of 24 pictures; one more or less is chance
+    counts = study(studio, STRONGEST[1], tmp_path, SEEDS[:1])
+    holds(counts, enough=0.85)  # of 24 pictures; one more or less is chance
+    latents_move(counts, enough=0.85)
 
 
 @pytest.mark.slow
@@ -40,8 +45,10 @@ def test_a_pair_in_60_steps(studio: Studio, tmp_path: Path) -> None:
 def test_the_difference_comes_and_goes_and_the_rest_stays(studio: Studio, case: Case, tmp_path: Path) -> None:
     counts = study(studio, case, tmp_path)
     holds(counts)
-    if case.kind == "size":  # of two values, what is not the one is the other
+    if case.kind == "size":  # of two values, what is not the one is the other; and most is large without the LoRA
         assert counts.minus_original >= 0.9 * counts.of
+    else:
+        latents_move(counts)
 
 
 @pytest.mark.slow

@@ -192,8 +192,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "out; below 0 it uses noise alone."
         ),
         "diff_both_turns": (
-            "Takes the forward and the reverse turn in one step instead of one after the other. Each step takes "
-            "longer, but half as many do the same."
+            "Takes the forward and the reverse turn in one step instead of one after the other: half as many steps see "
+            "as much. They may need a higher learning rate."
         ),
         "diff_noise_count": (
             "How many noises each pair of images is seen under in one step. More is steadier, but takes more memory."
