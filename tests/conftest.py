@@ -7,6 +7,7 @@ now and then, and a run must be a function of its job.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from typing import Any
 
@@ -25,18 +26,37 @@ os.environ.update(
 )
 
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", default=False, help="run the slow tier as well")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not _browser_expected(config):
+        _leave_out(config, items, "browser")
     # Naming one test is asking for it, slow or not.
     if config.getoption("--all") or any("::" in argument for argument in config.args):
         return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    _leave_out(config, items, "slow")
+
+
+def _browser_expected(config: pytest.Config) -> bool:
+    """Where there is none, CI and those who ask for everything are told by a failure, others in the first lines."""
+    asked = config.getoption("--all") or os.environ.get("CI") or any("::" in argument for argument in config.args)
+    return bool(asked or os.environ.get("CHROMIUM") or any(map(shutil.which, BROWSERS)))
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str) -> None:
+    left_out = [item for item in items if item.get_closest_marker(marker)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker(marker)]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return "" if _browser_expected(config) else "No Chromium here: the tests that need a browser are left out."
 
 
 @pytest.fixture(autouse=True)

@@ -205,16 +205,19 @@ class _Train:
         ]
 
     def _as_before(self) -> list[Any]:
-        """A page that is opened while a run goes on shows what is being trained."""
-        settings = Settings(model=self._only_model())
-        message = ""
+        """A page that is opened while a run goes on, or after it, shows what is being trained; else it stays as it is.
+
+        The answer comes when somebody may have begun to fill the form in.
+        """
+        updates = [gr.update() for _ in (*self.form.components, *self.pair.components)]
+        message = gr.update()
         entry = self.desk.worker.entry
         if entry is not None:
             try:
-                settings = self.desk.worker.store.job(entry.id).settings
+                updates = self._filled(self.desk.worker.store.job(entry.id).settings)
             except UserError:
                 message = f"{entry.name} is no longer in the queue, so its settings are not shown."
-        return [*self._filled(settings), message, *self._refresh()]
+        return [*updates, message, *self._refresh()]
 
 
 def told(error: UserError) -> str:
