@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -174,6 +175,14 @@ def test_a_mode_shows_its_own_fields(visit: Callable[..., Visitor]) -> None:
         someone.page.wait_for_selector(f"#trainyard_mode_words .trainyard-for-{mode.lower()}", state="visible")
 
 
+def test_modes_passed_over_quickly_leave_nothing_behind(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    for mode in ("iLECO", "ADDifT", "Difference"):
+        someone.page.click(f"#trainyard_mode label:has(input[value='{mode}'])")
+    someone.until(lambda: someone.box("train_iterations").input_value() == "500")
+    assert someone.box("network_rank").input_value() == "16"
+
+
 def test_a_wrong_value_is_marked_beside_its_field_and_unmarked_by_a_preset(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     someone.write("train_iterations", "many")
@@ -205,6 +214,23 @@ def test_presets_are_saved_loaded_and_deleted(visit: Callable[..., Visitor], sit
     assert not (site.data / "presets" / "mine.json").exists()
     someone.page.set_input_files("#trainyard_preset_file input[type=file]", str(ROOT / "presets" / "Difference.json"))
     someone.until(lambda: someone.box("train_iterations").input_value() == "500")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "presets").glob("*.json")))
+def test_every_preset_goes_through_the_form_unchanged(visit: Callable[..., Visitor], site: Site, name: str) -> None:
+    someone = visit()
+    someone.write("preset", name)
+    someone.press("preset_load")
+    someone.message("Loaded")
+    someone.write("preset", f"again {name}")
+    someone.press("preset_save")
+    someone.message("Saved as again")
+    files = (ROOT / "presets" / f"{name}.json", site.data / "presets" / f"again {name}.json")
+    before, after = (json.loads(path.read_text("utf-8")) for path in files)
+    # A preset that names no model leaves the one that is chosen.
+    assert (before.pop("model"), after.pop("model")) == ("", "toy-sd1.safetensors")
+    assert (before.pop("vae") or "None") == after.pop("vae")
+    assert after == before
 
 
 def test_dropped_pictures_become_paths_and_are_compared(visit: Callable[..., Visitor], tmp_path: Path) -> None:

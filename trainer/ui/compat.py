@@ -17,10 +17,19 @@ def on(
     function: Callable[..., Any],
     inputs: Sequence[Any] = (),
     outputs: Sequence[Any] = (),
+    *,
+    latest: bool = False,
 ) -> None:
-    """Call a function at an event: at once, past any queue, without covering the page, and not as a part of an API."""
-    hidden = {"api_visibility": "private"} if _takes(event, "api_visibility") else {"api_name": False}
-    event(function, list(inputs), list(outputs), queue=False, show_progress="hidden", **hidden)
+    """Call a function at an event: at once, past any queue, without covering the page, and not as a part of an API.
+
+    Args:
+        latest: what happens while the function runs is not lost: it is called once more, with what holds then.
+    """
+    options: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+    options |= {"api_visibility": "private"} if _takes(event, "api_visibility") else {"api_name": False}
+    if latest and _takes(event, "trigger_mode"):
+        options["trigger_mode"] = "always_last"
+    event(function, list(inputs), list(outputs), **options)
 
 
 def changes(component: Any) -> Callable[..., Any]:

@@ -39,7 +39,7 @@ class Pair:
             picture.do_not_save_to_config = True
             on(picture.upload, self._keep, [picture], [path])
             on(picture.clear, lambda: "", [], [path])
-            on(path.change, self._note, self._paths, [self.note])
+            on(path.change, self._note, self._paths, [self.note], latest=True)
             on(path.blur, shown, [path], [picture])
 
     @property

@@ -118,7 +118,7 @@ class _Train:
         for button, begin in self._begins:
             on(button.click, begin, self.form.components, [self.message])
         mode = changes(self.form.component("mode"))
-        on(mode, lambda *values: self.form.switched(values), self.form.components, self.form.components)
+        on(mode, lambda *values: self.form.switched(values), self.form.components, self.form.components, latest=True)
         on(load.click, self._load, [chosen], filled)
         on(dropped.upload, self._load, [dropped], filled)
         on(save.click, self._save, [chosen, *self.form.components], [chosen, self.message])
