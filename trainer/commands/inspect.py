@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from .. import presets, settings
-from ..errors import NetworkError, UserError
+from ..errors import NetworkError
 from ..schema import describe
 from .options import add_folders, folders_of
 
@@ -106,53 +106,17 @@ def _list(options: argparse.Namespace) -> int:
 
 def _line(row: dict[str, Any]) -> str:
     if "key" not in row:
-        return row["name"] if row.get("built", True) else f"{row['name']}  (not built yet)"
+        return str(row["name"])
     chosen = f", one of: {', '.join(map(str, row['choices']))}" if row.get("choices") else ""
     return f"{row['short']} = {row['default']!r}  ({row['type']}{chosen})\n    {row['help']}"
 
 
-def _named(names: tuple[str, ...] | list[str], built: set[str]) -> list[dict[str, Any]]:
-    return [{"name": name, "built": name in built} for name in names]
-
-
-def _modes(_options: argparse.Namespace) -> list[dict[str, Any]]:
-    from ..modes.registry import MODES
-
-    return _named(settings.MODES, {mode.name for mode in MODES})
-
-
-def _networks(_options: argparse.Namespace) -> list[dict[str, Any]]:
-    from ..networks.registry import NETWORKS
-
-    return _named(settings.NETWORK_TYPES, set(NETWORKS))
-
-
-def _optimizers(_options: argparse.Namespace) -> list[dict[str, Any]]:
-    from ..optim.optimizers import OPTIMIZERS
-
-    return _named(settings.OPTIMIZERS, set(OPTIMIZERS))
-
-
-def _schedulers(_options: argparse.Namespace) -> list[dict[str, Any]]:
-    from ..optim.schedules import SCHEDULERS
-
-    return _named(settings.SCHEDULERS, set(SCHEDULERS))
+def _names_of(names: Iterable[str]) -> Callable[[argparse.Namespace], list[dict[str, Any]]]:
+    return lambda _options: [{"name": name} for name in names]
 
 
 def _presets(options: argparse.Namespace) -> list[dict[str, Any]]:
-    from ..modes.registry import MODES
-
-    folders, built = folders_of(options).presets, {mode.name for mode in MODES}
-    names = presets.list_presets(folders)
-    return [{"name": name, "built": _mode_of_preset(name, folders) in built} for name in names]
-
-
-def _mode_of_preset(name: str, folders: list[Path]) -> str:
-    """Its mode; empty for one that cannot be read, which choosing it will explain."""
-    try:
-        return presets.load(name, folders).settings.mode
-    except UserError:
-        return ""
+    return [{"name": name} for name in presets.list_presets(folders_of(options).presets)]
 
 
 def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -160,10 +124,10 @@ def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 _LISTS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
-    "modes": _modes,
-    "networks": _networks,
-    "optimizers": _optimizers,
-    "schedulers": _schedulers,
+    "modes": _names_of(settings.MODES),
+    "networks": _names_of(settings.NETWORK_TYPES),
+    "optimizers": _names_of(settings.OPTIMIZERS),
+    "schedulers": _names_of(settings.SCHEDULERS),
     "presets": _presets,
     "settings": _settings,
 }
