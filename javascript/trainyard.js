@@ -112,7 +112,7 @@
         }
         write(parts.message, (run && run.state === "failed" && run.message) || status.problem || "");
         if (!run) {
-            write(parts.title, "Nothing is being trained. Choose a mode, fill in what is on top, and press Start Training.");
+            write(parts.title, "Nothing is being trained. Choose a mode, fill in what it asks for, and press Start Training.");
             return;
         }
         const going = run.state === "running" || run.state === "paused";

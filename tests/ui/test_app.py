@@ -25,7 +25,7 @@ from trainer.ui.desk import Desk
 folders = Folders(*(Path(sys.argv[1]) / name for name in ("data", "loras", "models")))
 worker = Worker(Store(folders), lambda: None)
 application(Desk(folders, FolderCatalogue(folders.models), worker, Guard()))
-print(*sorted({"torch", "diffusers", "transformers", "matplotlib", "safetensors"} & set(sys.modules)))
+print(*sorted({"torch", "diffusers", "transformers", "safetensors"} & set(sys.modules)))
 """
 
 

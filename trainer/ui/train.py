@@ -111,7 +111,7 @@ class _Train:
                 save = gr.Button("Save", size="sm", elem_id=f"{PREFIX}_preset_save")
                 delete = gr.Button("Delete", size="sm", elem_id=f"{PREFIX}_preset_delete")
                 refresh = gr.Button("Refresh lists", size="sm", elem_id=f"{PREFIX}_refresh")
-            dropped = gr.File(label="or drop a settings file here", height=110, elem_id=f"{PREFIX}_preset_file")
+            dropped = gr.File(label="or drop a settings file here", height=140, elem_id=f"{PREFIX}_preset_file")
         for component in (chosen, dropped):
             component.do_not_save_to_config = True
         filled = [*self.form.components, *self.pair.components, self.message]
