@@ -42,6 +42,8 @@ def table(folder: Path) -> str:
     ]
     yellow, seconds = train(YELLOW, SEED, folder)
     lines.append(_row("default", "200", studio, YELLOW, yellow, seconds))
+    alone, seconds = train(GREEN, SEED, folder)
+    lines.append(_row("default", "200", studio, GREEN, alone, seconds))
     both, seconds = train(BOTH, SEED, folder)
     lines += [_row("two concepts in one run", "400", studio, case, both, seconds) for case in (YELLOW, GREEN)]
     denoised, seconds = train(DENOISED, SEED, folder)
