@@ -25,11 +25,11 @@ def _case(kind: str, value: str, name: str, changes: dict[str, object], **scene:
 
 
 STRONGEST = (
-    _case("colour", "blue", "200 + 200", {}),
-    _case("background", "cyan", "200 + 200", {}),
-    _case("size", "large", "200 + 200", {}, size="small"),
+    _case("colour", "blue", "batch 2", {}),
+    _case("background", "cyan", "batch 4", {"train_batch_size": 4, "2nd_pass.train_batch_size": 4}),
+    _case("size", "large", "batch 2", {}, size="small"),
 )
-SHAPE = (_case("shape", "square", "200 + 200", {}),)
+SHAPE = (_case("shape", "square", "batch 2", {}),)
 PRESETS = tuple(
     replace(pair("colour", "blue", f"Difference, preset {name}", {}), preset=name, settings=texts({}))
     for name in ("Difference", "Difference_Use2ndPass")
