@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-MODEL_ENDINGS = (".safetensors", ".ckpt", ".pt")
+from ..models.identify import MODEL_ENDINGS
 
 
 class Catalogue(Protocol):

@@ -11,13 +11,12 @@ from torch import Tensor
 
 from ..errors import ModelError, UserError
 from ..models.base import Bundle
+from ..models.identify import MODEL_ENDINGS
 from ..models.placement import Away, tensors_of
 from ..models.registry import check_files, defaults_for, family_of, load_bundle
 from ..paths import Folders
 from ..settings import Settings
 from .base import Choice
-
-_ENDINGS = (".safetensors", ".ckpt", ".pt")
 
 
 class Standalone:
@@ -67,7 +66,7 @@ def find_model(name: str, folder: Path, label: str) -> Path:
         ModelError: there is none.
     """
     given = Path(name).expanduser()
-    candidates = [given, folder / name, *(folder / f"{name}{ending}" for ending in _ENDINGS)]
+    candidates = [given, folder / name, *(folder / f"{name}{ending}" for ending in MODEL_ENDINGS)]
     for candidate in candidates:
         if candidate.exists():
             return candidate
