@@ -12,7 +12,9 @@ from ..paths import CHECKOUT
 from .desk import Desk
 
 TITLE = "Trainyard"
-FILES = {"style.css": CHECKOUT / "style.css", "trainyard.js": CHECKOUT / "javascript" / "trainyard.js"}
+STYLE = CHECKOUT / "style.css"
+SCRIPTS = tuple(sorted((CHECKOUT / "javascript").glob("*.js")))
+"""In the order in which they are loaded, here as within a WebUI, which takes all of that folder."""
 HERE, EVERYWHERE = "127.0.0.1", "0.0.0.0"
 
 
@@ -27,8 +29,8 @@ def application(desk: Desk) -> Any:
 
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=f"{api.PREFIX}/openapi.json")
     api.mount(app, desk.worker, desk.guard)
-    for name, path in FILES.items():
-        app.add_api_route(f"/trainyard/{name}", _sending(path, FileResponse), include_in_schema=False)
+    for path in (STYLE, *SCRIPTS):
+        app.add_api_route(f"/trainyard/{path.name}", _sending(path, FileResponse), include_in_schema=False)
     with compat.page(TITLE) as page:
         tab.build(desk, page)
     return compat.mount(app, page, _head())
@@ -72,4 +74,5 @@ def _sending(path: Path, response: Any) -> Any:
 
 def _head() -> str:
     """Our files in the page's head; relative, so that the page may stand below any path."""
-    return '<link rel="stylesheet" href="trainyard/style.css"><script src="trainyard/trainyard.js" defer></script>'
+    scripts = "".join(f'<script src="trainyard/{path.name}" defer></script>' for path in SCRIPTS)
+    return f'<link rel="stylesheet" href="trainyard/{STYLE.name}">{scripts}'

@@ -1,0 +1,146 @@
+/* The run: its phase, numbers, curve and pictures. */
+(function () {
+    "use strict";
+
+    const {ROOT, byId, make, write, number, duration, picture, addPanel} = window.trainyard;
+
+    const NUMBERS = [
+        ["steps per second", (run) => number(run.steps_per_second, 3), true],
+        ["time left", (run) => duration(run.seconds_left), true],
+        ["time so far", (run) => duration(run.seconds), true],
+        ["loss", (run) => number(run.loss)],
+        ["loss, smoothed", (run) => number(run.smoothed)],
+        ["learning rate", (run) => run.rates.length ? run.rates.map((rate) => number(rate, 3)).join(", ") : "–"],
+    ];
+
+    function buildLive(panel) {
+        const title = make("p", "title");
+        title.setAttribute("role", "status");
+        const phase = make("p", "phase");
+        const bar = document.createElement("progress");
+        bar.setAttribute("aria-label", "progress");
+        const numbers = make("dl", "numbers");
+        const values = NUMBERS.map(([label]) => {
+            const cell = make("div");
+            const value = make("dd");
+            cell.append(make("dt", "", label), value);
+            numbers.append(cell);
+            return value;
+        });
+        const curve = make("div", "curve");
+        const message = make("p", "wrong");
+        const result = make("p", "result");
+        const effect = make("div", "effect");
+        const pictures = make("div", "pictures");
+        const warnings = make("ul", "warnings");
+        panel.append(title, phase, bar, numbers, curve, message, result, effect, pictures, warnings);
+        panel.parts = {title, phase, bar, numbers, values, curve, message, result, effect, pictures, warnings};
+    }
+
+    const TITLES = {
+        running: "Training", paused: "Paused", done: "Done", stopped: "Stopped", failed: "Failed",
+    };
+
+    function showRun(panel, status) {
+        const parts = panel.parts;
+        const run = status.run;
+        for (const name of ["phase", "bar", "numbers", "curve", "result", "effect", "pictures", "warnings"]) {
+            parts[name].hidden = !run;
+        }
+        write(parts.message, (run && run.state === "failed" && run.message) || status.problem || "");
+        if (!run) {
+            write(parts.title, "Nothing is being trained. Choose a mode, fill in what it asks for, and press Start Training.");
+            return;
+        }
+        const going = run.state === "running" || run.state === "paused";
+        const pausing = going && status.pausing && run.state === "running";
+        write(parts.title, `${pausing ? "Pausing" : TITLES[run.state]}: ${run.job.name} (${run.job.mode})`);
+        write(parts.phase, going ? phaseOf(run) : endOf(run));
+        parts.bar.hidden = !going && run.state !== "stopped";
+        parts.bar.max = Math.max(1, run.total);
+        if (run.total) parts.bar.value = run.done;
+        else parts.bar.removeAttribute("value");
+        NUMBERS.forEach(([, value, onlyGoing], index) => {
+            write(parts.values[index], value(run));
+            parts.values[index].parentElement.hidden = Boolean(onlyGoing) && !going;
+        });
+        parts.numbers.hidden = !run.step;
+        drawCurve(parts.curve, run.curve, run.number);
+        write(parts.result, run.path ? `Saved: ${run.path}` : "");
+        showEffect(parts.effect, run);
+        showPictures(parts.pictures, run.pictures);
+        showList(parts.warnings, run.warnings);
+    }
+
+    function phaseOf(run) {
+        if (run.phase === "training" || (run.step && run.done === run.step)) return `step ${run.step} of ${run.steps}`;
+        return run.total ? `${run.phase}: ${run.done} of ${run.total}` : run.phase || "starting";
+    }
+
+    function endOf(run) {
+        if (run.state === "done") return `${run.step} steps in ${duration(run.seconds)}`;
+        return run.steps ? `at step ${run.step} of ${run.steps}` : "";
+    }
+
+    function svg(tag, attributes) {
+        const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+        for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+        return element;
+    }
+
+    function drawCurve(holder, points, version) {
+        const known = points.filter((point) => point[1] !== null && point[2] !== null);
+        holder.hidden = known.length < 2;
+        if (holder.hidden || holder.dataset.version === String(version)) return;
+        holder.dataset.version = version;
+        const width = 240, height = 80;
+        const losses = known.flatMap((point) => [point[1], point[2]]);
+        const [low, high] = [Math.min(...losses), Math.max(...losses)];
+        const [first, last] = [known[0][0], known[known.length - 1][0]];
+        const x = (step) => (width * (step - first)) / Math.max(1, last - first);
+        const y = (loss) => 2 + ((height - 4) * (high - loss)) / (high - low || 1);
+        const line = (column) => known.map((point) => `${x(point[0]).toFixed(1)},${y(point[column]).toFixed(1)}`).join(" ");
+        const picture = svg("svg", {viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img"});
+        picture.setAttribute("aria-label", "loss over the steps");
+        picture.append(svg("polyline", {points: line(1), class: `${ROOT}-raw`}));
+        picture.append(svg("polyline", {points: line(2), class: `${ROOT}-smoothed`}));
+        const caption = make("small", "", `loss, steps ${first} to ${last}: ${number(low, 3)} to ${number(high, 3)}`);
+        holder.replaceChildren(picture, caption);
+    }
+
+    function showPictures(holder, pictures) {
+        const names = JSON.stringify(pictures);
+        holder.hidden = !pictures.length;
+        if (holder.dataset.names === names) return;
+        holder.dataset.names = names;
+        const newest = pictures.slice().reverse();
+        holder.replaceChildren(...newest.map((each) => picture(each.name, `step ${each.step}`)));
+    }
+
+    function showEffect(holder, run) {
+        const effect = run.effect;
+        holder.hidden = !effect;
+        const version = effect ? JSON.stringify(effect) : "";
+        if (!effect || holder.dataset.version === version) return;
+        holder.dataset.version = version;
+        const percent = (share) => share === null ? "–" : `${number(100 * share, 2)} %`;
+        const most = effect.strongest.map((each) => `${each.block} ${percent(each.relative)}`).join(", ");
+        const lines = [make("p", "", `The LoRA changes the weights by ${percent(effect.relative)}, most in ${most}.`)];
+        if (effect.strip) lines.push(picture(effect.strip, `“${effect.prompt}” at strength −1, 0 and +1`));
+        holder.replaceChildren(...lines);
+    }
+
+    function showList(holder, texts) {
+        const all = JSON.stringify(texts);
+        holder.hidden = !texts.length;
+        if (holder.dataset.texts === all) return;
+        holder.dataset.texts = all;
+        holder.replaceChildren(...texts.map((text) => make("li", "", text)));
+    }
+
+    addPanel("live", {build: buildLive, show: showRun});
+    document.addEventListener("trainyard-round", (event) => {
+        const live = byId("live");
+        if (event.detail.problem && live && live.parts) write(live.parts.message, event.detail.problem);
+    });
+})();
