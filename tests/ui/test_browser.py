@@ -3,162 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
+from ui.site import ROOT, Site
+from ui.visitor import Visitor
+
 pytestmark = pytest.mark.browser
-
-ROOT = Path(__file__).resolve().parents[2]
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 60_000  # ms; only ever spent when something is broken, or the machine is very busy
-
-
-def chromium() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        pytest.fail("no Chromium found: install one (Debian: apt install chromium), or name it in CHROMIUM")
-    return found
-
-
-@dataclass
-class Site:
-    """A server of the page with its folders."""
-
-    address: str
-    data: Path
-
-    @property
-    def loras(self) -> list[str]:
-        return sorted(path.stem for path in (self.data / "loras").glob("*.safetensors"))
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    data = tmp_path_factory.mktemp("page")
-    (data / "models").mkdir()
-    shutil.copy(ROOT / "tests" / "toy" / "toy-sd1.safetensors", data / "models")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "trainer", "ui", "--port", str(port), "--data-dir", str(data), "--device", "cpu"]
-    with (data / "server.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-    began = time.monotonic()
-    while not answers(port):
-        assert server.poll() is None, (data / "server.log").read_text()
-        assert time.monotonic() - began < 120
-        time.sleep(0.2)
-    yield Site(f"http://127.0.0.1:{port}/", data)
-    server.send_signal(signal.SIGINT)
-    assert server.wait(60) in (0, 130), (data / "server.log").read_text()
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-class Visitor:
-    """Somebody at the page."""
-
-    def __init__(self, browser: Any, site: Site, **options: Any) -> None:
-        self.troubles: list[str] = []
-        self.site = site
-        self.page = browser.new_page(**{"viewport": {"width": 1400, "height": 1000}, **options})
-        self.page.set_default_timeout(PATIENCE)
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("request", self._heed)
-        self.open()
-
-    def _heed(self, request: Any) -> None:
-        if not request.url.startswith((self.site.address, "data:", "blob:")):
-            self.troubles.append(f"asks {request.url}")
-
-    def open(self) -> None:
-        self.page.goto(self.site.address)
-        self.page.wait_for_selector("#trainyard[data-state]", state="attached")
-        self.page.wait_for_function("document.querySelector('#trainyard_model input')?.value")
-
-    def box(self, name: str) -> Any:
-        return self.page.locator(f"#trainyard_{name}").locator("textarea, input").first
-
-    def write(self, name: str, text: str) -> None:
-        self.box(name).fill(text)
-        self.box(name).blur()
-
-    def choose(self, mode: str) -> None:
-        """A mode, with its defaults."""
-        steps = {"LoRA": "1000", "iLECO": "300", "Difference": "500", "ADDifT": "30"}[mode]
-        self.page.click(f"#trainyard_mode label:has(input[value='{mode}'])")
-        self.until(lambda: self.box("train_iterations").input_value() == steps)
-
-    def press(self, button: str) -> None:
-        self.page.click(f"#trainyard_{button}")
-
-    def tab(self, name: str) -> None:
-        self.page.get_by_role("tab", name=name).click()
-
-    def message(self, pattern: str) -> None:
-        self.until(lambda: re.search(pattern, self.page.locator("#trainyard_message textarea").input_value()))
-
-    def live(self, pattern: str) -> re.Match[str]:
-        return self.until(lambda: re.search(pattern, self.page.locator("#trainyard_live").inner_text()))
-
-    def queue(self) -> list[str]:
-        return self.page.locator("#trainyard_queue td[data-label=name]").all_inner_texts()
-
-    def row_button(self, name: str, button: str) -> None:
-        row = self.page.locator("#trainyard_queue tr", has=self.page.locator(f"td[data-label=name]:text-is('{name}')"))
-        row.get_by_role("button", name=button, exact=True).click()
-
-    def until(self, holds: Callable[[], Any]) -> Any:
-        began = time.monotonic()
-        while True:
-            found = holds()
-            if found:
-                return found
-            if time.monotonic() - began > PATIENCE / 1000:
-                self.page.screenshot(path=str(self.site.data / "failed.png"), full_page=True)
-                raise AssertionError(f"did not come; the page is in {self.site.data / 'failed.png'}")
-            self.page.wait_for_timeout(100)
-
-
-@pytest.fixture
-def visit(browser: Any, site: Site) -> Iterator[Callable[..., Visitor]]:
-    visitors: list[Visitor] = []
-
-    def visited(**options: Any) -> Visitor:
-        visitors.append(Visitor(browser, site, **options))
-        return visitors[-1]
-
-    yield visited
-    for visitor in visitors:
-        assert visitor.troubles == []
-        visitor.page.close()
 
 
 def test_a_mode_shows_its_own_fields(visit: Callable[..., Visitor]) -> None:

@@ -1,0 +1,78 @@
+"""Somebody at the page: what they can do there, in words of the page."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ui.site import Site
+
+PATIENCE = 60_000  # ms; only ever spent when something is broken, or the machine is very busy
+
+
+class Visitor:
+    """A browser window with the page in it. Whatever goes wrong unseen is in ``troubles``."""
+
+    def __init__(self, browser: Any, site: Site, **options: Any) -> None:
+        self.troubles: list[str] = []
+        self.site = site
+        self.page = browser.new_page(**{"viewport": {"width": 1400, "height": 1000}, **options})
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("request", self._heed)
+        self.open()
+
+    def _heed(self, request: Any) -> None:
+        if not request.url.startswith((self.site.address, "data:", "blob:")):
+            self.troubles.append(f"asks {request.url}")
+
+    def open(self) -> None:
+        self.page.goto(self.site.address)
+        self.page.wait_for_selector("#trainyard[data-state]", state="attached")
+        self.page.wait_for_function("document.querySelector('#trainyard_model input')?.value")
+
+    def box(self, name: str) -> Any:
+        return self.page.locator(f"#trainyard_{name}").locator("textarea, input").first
+
+    def write(self, name: str, text: str) -> None:
+        self.box(name).fill(text)
+        self.box(name).blur()
+
+    def choose(self, mode: str) -> None:
+        """A mode, with its defaults."""
+        steps = {"LoRA": "1000", "iLECO": "300", "Difference": "500", "ADDifT": "30"}[mode]
+        self.page.click(f"#trainyard_mode label:has(input[value='{mode}'])")
+        self.until(lambda: self.box("train_iterations").input_value() == steps)
+
+    def press(self, button: str) -> None:
+        self.page.click(f"#trainyard_{button}")
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+
+    def message(self, pattern: str) -> None:
+        self.until(lambda: re.search(pattern, self.page.locator("#trainyard_message textarea").input_value()))
+
+    def live(self, pattern: str) -> re.Match[str]:
+        return self.until(lambda: re.search(pattern, self.page.locator("#trainyard_live").inner_text()))
+
+    def queue(self) -> list[str]:
+        return self.page.locator("#trainyard_queue td[data-label=name]").all_inner_texts()
+
+    def row_button(self, name: str, button: str) -> None:
+        row = self.page.locator("#trainyard_queue tr", has=self.page.locator(f"td[data-label=name]:text-is('{name}')"))
+        row.get_by_role("button", name=button, exact=True).click()
+
+    def until(self, holds: Callable[[], Any]) -> Any:
+        """What ``holds`` returns, as soon as it is true."""
+        began = time.monotonic()
+        while True:
+            found = holds()
+            if found:
+                return found
+            if time.monotonic() - began > PATIENCE / 1000:
+                self.page.screenshot(path=str(self.site.data / "failed.png"), full_page=True)
+                raise AssertionError(f"did not come; the page is in {self.site.data / 'failed.png'}")
+            self.page.wait_for_timeout(100)
