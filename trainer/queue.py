@@ -40,7 +40,7 @@ class Worker:
 
     def __init__(self, store: Store, make_host: Callable[[], Host], listener: Listener | None = None) -> None:
         """Args:
-        make_host: called once, in the worker's thread, before the first job; torch need not be loaded before.
+        make_host: called once, before the first job or when somebody asks; torch need not be loaded before.
         listener: told every event of every job, in the worker's thread.
         """
         self.store = store
@@ -50,6 +50,7 @@ class Worker:
         self._make_host = make_host
         self._listener = listener
         self._host: Host | None = None
+        self._making = threading.Lock()
         self._lease: Lease | None = None
         # Re-entrant: Ctrl-C presses a button in the middle of whatever its thread was doing.
         self._changed = threading.Condition(threading.RLock())
@@ -108,6 +109,13 @@ class Worker:
         """Wait until there is nothing left to do; whether that is so."""
         with self._changed:
             return self._changed.wait_for(lambda: self._thread is None, timeout)
+
+    def host(self) -> Host:
+        """The host that jobs run on, for any thread; the first call takes seconds if torch is not loaded yet."""
+        with self._making:
+            if self._host is None:
+                self._host = self._make_host()
+            return self._host
 
     # ---- the running job --------------------------------------------------------------------------------------------
 
@@ -233,9 +241,7 @@ class Worker:
     def _train(self, job: Job, control: Control, report: _Report) -> Done:
         from .run import run
 
-        if self._host is None:
-            self._host = self._make_host()
-        return run(job, self._host, control, report)
+        return run(job, self.host(), control, report)
 
     def _outcome(self, done: Done, entry: Entry) -> tuple[str, str, Path | None]:
         if not done.stopped:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..models.base import Bundle
@@ -20,6 +23,32 @@ class Choice(NamedTuple):
     """In words."""
     family: str
     """``SD1``, ``SD2`` or ``SDXL``."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Pictures to be made: one for each strength of the LoRA, all from the same noise; one without a LoRA.
+
+    Attributes:
+        cfg: guidance scale; 1 or less leaves the negative prompt out.
+        size: (height, width) in pixels, multiples of 8.
+        model, vae: as in :class:`Settings`; empty means what is loaded.
+        velocity: the model predicts the velocity, whatever it says itself (``model_v_pred``).
+        lora: a LoRA file.
+        strengths: how strongly the LoRA is put on in each picture.
+    """
+
+    prompt: str
+    negative: str = ""
+    seed: int = 0
+    steps: int = 20
+    cfg: float = 7.0
+    size: tuple[int, int] = (512, 512)
+    model: str = ""
+    vae: str = ""
+    velocity: bool = False
+    lora: Path | None = None
+    strengths: tuple[float, ...] = (1.0,)
 
 
 class Host(Protocol):
@@ -54,4 +83,17 @@ class Host(Protocol):
         Returns:
             What brings all of it back exactly where it was. It raises ``RuntimeError`` if there is no room, and may
             be called once more then. It is not called if the run is stopped in the pause; :meth:`give_back` is.
+        """
+
+    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        """Make pictures, one for each strength, in their order. Any thread may ask, also while a run goes on.
+
+        The host sees to who has the device: what it cannot do beside a run it refuses.
+
+        Args:
+            advance: called with how much is done of how much, again and again; raises ``Stopped`` to end it.
+
+        Raises:
+            UserError: the model or the LoRA cannot be used, or the device is not free.
+            Stopped: from ``advance``; nothing is left of it.
         """

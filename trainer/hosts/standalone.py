@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from ..errors import ModelError, UserError
+from ..effect import strength_grid
+from ..errors import MemoryShortError, ModelError, UserError
 from ..models.base import Bundle
 from ..models.identify import MODEL_ENDINGS
-from ..models.placement import Away, tensors_of
+from ..models.placement import Away, place_for_pictures, tensors_of
 from ..models.registry import check_files, defaults_for, family_of, load_bundle
+from ..models.sample import Request, sample
+from ..networks.read import network_from_file
+from ..noise import VELOCITY
 from ..paths import Folders
 from ..settings import Settings
-from .base import Choice
+from .base import Choice, Drawing
 
 
 class Standalone:
-    """Reads models from disk; the bundle is dropped when the run ends."""
+    """Reads models from disk; the bundle is dropped when the run ends.
+
+    A run comes before pictures: it ends them when it begins or goes on, and none are made while it has the device.
+    """
 
     def __init__(self, device: torch.device, folders: Folders) -> None:
         self.device = device
         self.folders = folders
+        self._has_run = threading.Event()
+        self._drawing = threading.Lock()
+        self._kept: tuple[object, Bundle] | None = None
 
     def check_model(self, settings: Settings) -> Choice:
         model, vae = check_files(self._model(settings), vae=self._vae(settings))
@@ -38,13 +50,81 @@ class Standalone:
             return {}
 
     def take_model(self, settings: Settings) -> Bundle:
+        self._clear_for_run()
         return load_bundle(self._model(settings), vae=self._vae(settings))
 
     def give_back(self) -> None:
-        """Nothing was borrowed."""
+        self._has_run.clear()
 
     def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
-        return Away([*tensors_of(bundle), *tensors]).come_back
+        away = Away([*tensors_of(bundle), *tensors])
+        self._has_run.clear()
+
+        def come_back() -> None:
+            self._clear_for_run()
+            try:
+                away.come_back()
+            except RuntimeError:
+                self._has_run.clear()
+                raise
+
+        return come_back
+
+    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        self._refuse_beside_run()
+        done, total = 0, len(drawing.strengths) * (drawing.steps + 1)
+
+        def check() -> None:
+            nonlocal done
+            self._refuse_beside_run()
+            advance(done, total)
+            done += 1
+
+        with self._drawing:
+            try:
+                return self._pictures(drawing, check)
+            except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+                raise MemoryShortError("the memory is not enough for pictures", do="Make them smaller") from error
+
+    def _pictures(self, drawing: Drawing, check: Callable[[], None]) -> list[Image.Image]:
+        bundle = self._bundle_for(drawing)
+        request = Request(drawing.prompt, drawing.negative, drawing.seed, drawing.steps, drawing.cfg, drawing.size)
+        if drawing.lora is None:
+            return sample(bundle, [request], check=check)
+        network = network_from_file(drawing.lora, bundle)
+        return strength_grid(bundle, network, [request], drawing.strengths, check=check)[0]
+
+    def _bundle_for(self, drawing: Drawing) -> Bundle:
+        """The model, kept for the next pictures: to load it may take longer than to make them."""
+        chosen = Settings(model=drawing.model, vae=drawing.vae)
+        files = self._model(chosen), self._vae(chosen)
+        key = (*((path, path.stat().st_mtime_ns) for path in files if path), drawing.velocity)
+        if self._kept is None or self._kept[0] != key:
+            self._drop()
+            bundle = load_bundle(files[0], vae=files[1])
+            if drawing.velocity:
+                bundle.prediction_type = VELOCITY
+            place_for_pictures(bundle, self.device)
+            self._kept = key, bundle
+        return self._kept[1]
+
+    def _refuse_beside_run(self) -> None:
+        if self._has_run.is_set():
+            raise UserError(
+                "no pictures are made while a LoRA is being trained", do="Pause the training, or wait until it ends"
+            )
+
+    def _clear_for_run(self) -> None:
+        """The device is the run's from now on; a picture that is being made ends at its next step."""
+        self._has_run.set()
+        with self._drawing:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Give the memory back that the kept model has."""
+        self._kept = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _model(self, settings: Settings) -> Path:
         if not settings.model:
