@@ -29,8 +29,20 @@ window.trainyard = (function () {
         };
         const answer = await fetch(address(route), options);
         const found = await answer.json();
-        if (!answer.ok) throw new Error(found.error || found.detail || `The server answers ${answer.status}.`);
+        if (!answer.ok) throw new Error(found.error || found.detail || say("live.status", {status: answer.status}));
         return found;
+    }
+
+    // ---- words ----------------------------------------------------------------------------------------------------
+
+    let words = null;
+
+    /* A sentence of the page in its language; {name} in it becomes the value of that name. */
+    function say(key, values = {}) {
+        const token = byId("token");
+        if (!words && token) words = JSON.parse(token.dataset.words);
+        const sentence = (words && words[key]) || key;
+        return sentence.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
     }
 
     // ---- writing --------------------------------------------------------------------------------------------------
@@ -114,7 +126,7 @@ window.trainyard = (function () {
         try {
             if (document.getElementById(ROOT)) every = await look();
         } catch (error) {
-            problem = `No answer from the server (${error.message}). Trying again.`;
+            problem = say("live.no_answer", {what: error.message});
         }
         document.dispatchEvent(new CustomEvent("trainyard-round", {detail: {problem}}));
         asking = false;
@@ -144,5 +156,5 @@ window.trainyard = (function () {
     });
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", refresh);
 
-    return {ROOT, byId, address, ask, make, write, number, duration, clock, picture, addPanel, refresh};
+    return {ROOT, byId, address, ask, say, make, write, number, duration, clock, picture, addPanel, refresh};
 })();

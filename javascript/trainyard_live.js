@@ -2,15 +2,15 @@
 (function () {
     "use strict";
 
-    const {ROOT, byId, make, write, number, duration, picture, addPanel} = window.trainyard;
+    const {ROOT, byId, say, make, write, number, duration, picture, addPanel} = window.trainyard;
 
     const NUMBERS = [
-        ["steps per second", (run) => number(run.steps_per_second, 3), true],
-        ["time left", (run) => duration(run.seconds_left), true],
-        ["time so far", (run) => duration(run.seconds), true],
-        ["loss", (run) => number(run.loss)],
-        ["loss, smoothed", (run) => number(run.smoothed)],
-        ["learning rate", (run) => run.rates.length ? run.rates.map((rate) => number(rate, 3)).join(", ") : "–"],
+        ["live.speed", (run) => number(run.steps_per_second, 3), true],
+        ["live.left", (run) => duration(run.seconds_left), true],
+        ["live.so_far", (run) => duration(run.seconds), true],
+        ["live.loss", (run) => number(run.loss)],
+        ["live.smoothed", (run) => number(run.smoothed)],
+        ["live.rate", (run) => run.rates.length ? run.rates.map((rate) => number(rate, 3)).join(", ") : "–"],
     ];
 
     function buildLive(panel) {
@@ -18,12 +18,12 @@
         title.setAttribute("role", "status");
         const phase = make("p", "phase");
         const bar = document.createElement("progress");
-        bar.setAttribute("aria-label", "progress");
+        bar.setAttribute("aria-label", say("live.progress"));
         const numbers = make("dl", "numbers");
         const values = NUMBERS.map(([label]) => {
             const cell = make("div");
             const value = make("dd");
-            cell.append(make("dt", "", label), value);
+            cell.append(make("dt", "", say(label)), value);
             numbers.append(cell);
             return value;
         });
@@ -37,10 +37,6 @@
         panel.parts = {title, phase, bar, numbers, values, curve, message, result, effect, pictures, warnings};
     }
 
-    const TITLES = {
-        running: "Training", paused: "Paused", done: "Done", stopped: "Stopped", failed: "Failed",
-    };
-
     function showRun(panel, status) {
         const parts = panel.parts;
         const run = status.run;
@@ -49,12 +45,12 @@
         }
         write(parts.message, (run && run.state === "failed" && run.message) || status.problem || "");
         if (!run) {
-            write(parts.title, "Nothing is being trained. Choose a mode, fill in what it asks for, and press Start Training.");
+            write(parts.title, say("live.idle"));
             return;
         }
         const going = run.state === "running" || run.state === "paused";
         const pausing = going && status.pausing && run.state === "running";
-        write(parts.title, `${pausing ? "Pausing" : TITLES[run.state]}: ${run.job.name} (${run.job.mode})`);
+        write(parts.title, say(`live.${pausing ? "pausing" : run.state}`, {name: run.job.name, mode: run.job.mode}));
         write(parts.phase, going ? phaseOf(run) : endOf(run));
         parts.bar.hidden = !going && run.state !== "stopped";
         parts.bar.max = Math.max(1, run.total);
@@ -66,20 +62,28 @@
         });
         parts.numbers.hidden = !run.step;
         drawCurve(parts.curve, run.curve, run.number);
-        write(parts.result, run.path ? `Saved: ${run.path}` : "");
+        write(parts.result, run.path ? say("live.saved", {path: run.path}) : "");
         showEffect(parts.effect, run);
         showPictures(parts.pictures, run.pictures);
         showList(parts.warnings, run.warnings);
     }
 
     function phaseOf(run) {
-        if (run.phase === "training" || (run.step && run.done === run.step)) return `step ${run.step} of ${run.steps}`;
-        return run.total ? `${run.phase}: ${run.done} of ${run.total}` : run.phase || "starting";
+        if (run.phase === "training" || (run.step && run.done === run.step)) return say("live.step", run);
+        const phase = run.phase ? run.phase.split(": ").map(inWords).join(": ") : say("live.starting");
+        return run.total ? say("live.step_of", {phase, done: run.done, total: run.total}) : phase;
+    }
+
+    /* A phase is told in English; one that has no words of its own is shown as it is. */
+    function inWords(phase) {
+        const key = `phase.${phase}`;
+        const found = say(key);
+        return found === key ? phase : found;
     }
 
     function endOf(run) {
-        if (run.state === "done") return `${run.step} steps in ${duration(run.seconds)}`;
-        return run.steps ? `at step ${run.step} of ${run.steps}` : "";
+        if (run.state === "done") return say("live.ended", {steps: run.step, time: duration(run.seconds)});
+        return run.steps ? say("live.ended_at", run) : "";
     }
 
     function svg(tag, attributes) {
@@ -101,10 +105,11 @@
         const y = (loss) => 2 + ((height - 4) * (high - loss)) / (high - low || 1);
         const line = (column) => known.map((point) => `${x(point[0]).toFixed(1)},${y(point[column]).toFixed(1)}`).join(" ");
         const picture = svg("svg", {viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img"});
-        picture.setAttribute("aria-label", "loss over the steps");
+        picture.setAttribute("aria-label", say("live.curve_is"));
         picture.append(svg("polyline", {points: line(1), class: `${ROOT}-raw`}));
         picture.append(svg("polyline", {points: line(2), class: `${ROOT}-smoothed`}));
-        const caption = make("small", "", `loss, steps ${first} to ${last}: ${number(low, 3)} to ${number(high, 3)}`);
+        const range = say("live.curve", {first, last, low: number(low, 3), high: number(high, 3)});
+        const caption = make("small", "", range);
         holder.replaceChildren(picture, caption);
     }
 
@@ -114,7 +119,7 @@
         if (holder.dataset.names === names) return;
         holder.dataset.names = names;
         const newest = pictures.slice().reverse();
-        holder.replaceChildren(...newest.map((each) => picture(each.name, `step ${each.step}`)));
+        holder.replaceChildren(...newest.map((each) => picture(each.name, say("live.picture", each))));
     }
 
     function showEffect(holder, run) {
@@ -125,8 +130,9 @@
         holder.dataset.version = version;
         const percent = (share) => share === null ? "–" : `${number(100 * share, 2)} %`;
         const most = effect.strongest.map((each) => `${each.block} ${percent(each.relative)}`).join(", ");
-        const lines = [make("p", "", `The LoRA changes the weights by ${percent(effect.relative)}, most in ${most}.`)];
-        if (effect.strip) lines.push(picture(effect.strip, `“${effect.prompt}” at strength −1, 0 and +1`));
+        const said = say("live.effect", {share: percent(effect.relative), blocks: most});
+        const lines = [make("p", "", said)];
+        if (effect.strip) lines.push(picture(effect.strip, say("live.strip", effect)));
         holder.replaceChildren(...lines);
     }
 

@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ask, make, write, clock, addPanel, refresh} = window.trainyard;
+    const {ask, say, make, write, clock, addPanel, refresh} = window.trainyard;
 
     const ACTIONS = {
         waiting: ["run", "up", "down", "duplicate", "delete"],
@@ -12,28 +12,30 @@
         stopped: ["run", "duplicate", "delete"],
         interrupted: ["run", "duplicate", "delete"],
     };
-    const WORDS = {run: "Run", up: "Up", down: "Down", duplicate: "Duplicate", delete: "Delete"};
 
     function buildQueue(panel) {
         const message = make("p", "message");
         message.setAttribute("role", "status");
         const bar = make("div", "queue-bar");
-        const button = (words, route) => {
+        const button = (action, route) => {
+            const words = say(`queue.${action}`);
             const made = make("button", "button", words);
             made.type = "button";
             made.addEventListener("click", () => press(panel, route, words));
             bar.append(made);
             return made;
         };
-        const start = button("Start queue", "queue/start");
-        const hold = button("Hold queue", "queue/hold");
-        const clear = button("Clear done", "jobs/clear");
+        const start = button("start", "queue/start");
+        const hold = button("hold", "queue/hold");
+        const clear = button("clear", "jobs/clear");
         const state = make("span", "note");
         bar.append(state);
         const table = make("table", "jobs");
         const head = make("thead");
         const names = make("tr");
-        for (const name of ["", "name", "mode", "model", "steps", "status", "when", ""]) names.append(make("th", "", name));
+        for (const name of ["", "name", "mode", "model", "steps", "status", "when", ""]) {
+            names.append(make("th", "", name && say(`queue.${name}`)));
+        }
         head.append(names);
         const body = make("tbody");
         table.append(head, body);
@@ -58,9 +60,7 @@
         parts.start.hidden = status.queue_started || !waiting;
         parts.hold.hidden = !status.queue_started;
         parts.clear.hidden = !jobs.some((job) => job.status === "done");
-        const going = status.queue_started ? "The queue is started." : "The queue is held.";
-        const jobsInWords = waiting === 1 ? "1 job waits." : `${waiting} jobs wait.`;
-        write(parts.state, waiting ? `${jobsInWords} ${going}` : jobs.length ? "No job waits." : "The queue is empty.");
+        write(parts.state, stateOf(jobs, waiting, status));
         parts.table.hidden = !jobs.length;
         const version = JSON.stringify(jobs);
         if (parts.table.dataset.version === version) return;
@@ -73,6 +73,12 @@
         }
     }
 
+    function stateOf(jobs, waiting, status) {
+        if (!waiting) return say(jobs.length ? "queue.none_waits" : "queue.empty");
+        const going = status.queue_started ? "started" : "held";
+        return waiting === 1 ? say(`queue.one_waits_${going}`) : say(`queue.many_wait_${going}`, {count: waiting});
+    }
+
     function rowOf(panel, job, waiting) {
         const row = make("tr", `job-${job.status}`);
         const cells = {
@@ -80,8 +86,8 @@
             name: job.name,
             mode: job.mode,
             model: job.model.split(/[\\/]/).pop(),
-            steps: job.step && job.step < job.steps ? `${job.step} of ${job.steps}` : String(job.steps),
-            status: job.status,
+            steps: job.step && job.step < job.steps ? say("queue.step_of", job) : String(job.steps),
+            status: say(`queue.is_${job.status}`),
             when: clock(job.ended || job.started || Date.parse(job.created) / 1000),
         };
         for (const [name, text] of Object.entries(cells)) {
@@ -92,11 +98,12 @@
         }
         const actions = make("div", "actions");
         for (const action of ACTIONS[job.status] || []) {
-            const made = make("button", "button", WORDS[action]);
+            const words = say(`queue.${action}`);
+            const made = make("button", "button", words);
             made.type = "button";
             made.dataset.key = `${job.id} ${action}`;
             made.disabled = (action === "up" && job.position === 1) || (action === "down" && job.position === waiting);
-            made.addEventListener("click", () => press(panel, `jobs/${job.id}/${action}`, `${WORDS[action]} ${job.name}`));
+            made.addEventListener("click", () => press(panel, `jobs/${job.id}/${action}`, `${words} ${job.name}`));
             actions.append(made);
         }
         const last = make("td");

@@ -49,6 +49,7 @@ def served(data: Path, arguments: Sequence[str] = ()) -> Iterator[Site]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "trainer", "ui", "--port", str(port), "--data-dir", str(data), "--device", "cpu"]
+    command += ["--language", "en"]
     with (data / "server.log").open("w") as log:
         server = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
     try:

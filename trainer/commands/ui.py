@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..help import LANGUAGES
 from ..paths import CHECKOUT, Folders
 from .options import add_device
 
@@ -22,6 +23,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--listen", action="store_true",
         help="let other machines open the page; whoever can reach it can train and read your pictures",
     )  # fmt: skip
+    parser.add_argument("--language", choices=LANGUAGES, help="of the page (default: the environment's, or en)")
     group = parser.add_argument_group("folders")
     group.add_argument("--data-dir", type=Path, metavar="D", help="logs, queue, your presets (default: data/)")
     group.add_argument("--models-dir", type=Path, metavar="D", help="models to choose from (default: data/models)")
@@ -37,13 +39,15 @@ def _ui(options: argparse.Namespace) -> int:
     from ..store import Store
     from ..ui.app import serve
     from ..ui.desk import Desk
+    from ..ui.words import language_of_machine
 
     data = (options.data_dir or CHECKOUT / "data").resolve()
     folders = Folders(
         data, (options.lora_dir or data / "loras").resolve(), (options.models_dir or data / "models").resolve()
     )
     worker = Worker(Store(folders), lambda: _host(options.device, folders))
-    serve(Desk(folders, FolderCatalogue(folders.models), worker, Guard(options.listen)), options.port)
+    language = options.language or language_of_machine()
+    serve(Desk(folders, FolderCatalogue(folders.models), worker, Guard(options.listen), language), options.port)
     return 0
 
 

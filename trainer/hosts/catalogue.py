@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..help import is_japanese
 from ..models.identify import MODEL_ENDINGS
 
 
@@ -19,8 +20,8 @@ class Catalogue(Protocol):
     def vaes(self) -> list[str]:
         """The VAEs' names, as ``vae`` takes them, without ``None``."""
 
-    def advice(self) -> str:
-        """What an empty ``model`` means here, and where models are found."""
+    def advice(self, language: str) -> str:
+        """In ``en`` or ``ja``: what an empty ``model`` means here, and where models are found."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class FolderCatalogue:
     def vaes(self) -> list[str]:
         return [name for name in self._names() if _is_vae(name)]
 
-    def advice(self) -> str:
+    def advice(self, language: str) -> str:
+        if is_japanese(language):
+            return f"学習に使うモデルです。フォルダ {self.folder} にあるものか、ほかのファイルのパスを指定します。"
         return f"The checkpoint to train on: one of the folder {self.folder}, or the path of any other file."
 
     def _names(self) -> list[str]:

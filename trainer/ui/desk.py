@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..api import Guard
 from ..hosts.catalogue import Catalogue
@@ -11,6 +12,7 @@ from ..paths import Folders
 from ..queue import Worker
 from ..settings import Settings
 from ..store import Entry
+from .words import Words
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,16 @@ class Desk:
     catalogue: Catalogue
     worker: Worker
     guard: Guard
+    language: str = "en"
+    """What the page is read in: ``en`` or ``ja``, also as a host writes it (``ja_JP``)."""
+
+    @property
+    def words(self) -> Words:
+        return Words(self.language)
+
+    def say(self, key: str, **values: Any) -> str:
+        """A sentence of the page in its language."""
+        return self.words.say(key, **values)
 
     @property
     def own_presets(self) -> Path:

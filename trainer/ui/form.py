@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from .. import help as texts
 from ..schema import SECOND_PASS_KEY, parse, to_json
 from ..settings import MODES, SECOND_PASS, SECTIONS, Row, Settings, rows
 from ..values import read_value, to_json_value
 from . import defaults
+from .words import Words
 
 PREFIX = "trainyard"
 SECOND = f"{PREFIX}_second"
@@ -24,12 +24,6 @@ SUBJECT = (
 """What is to be learned and how the result is called: first in the form, in this order."""
 ELSEWHERE = ("mode", "model", "vae", "original_image", "target_image", "use_2nd_pass_settings")
 """Fields with a place of their own."""
-TITLES = {"Required": "Network and training"}
-HELP = {
-    "save_lora_name": "The file name of the LoRA, without ending; folder/name puts it in a sub-folder. "
-    "Left empty, it gets the mode's name and a number.",
-}
-"""Where the page does more than the table's help says."""
 _LONG = ("literals",)
 _LINES = {"original_prompt": 2, "target_prompt": 2, "keep_prompts": 2, "sample_prompt": 2, "sample_negative": 2}
 
@@ -47,7 +41,8 @@ class Field:
 class Form:
     """All fields in a fixed order, and beside them what settings hold that no field shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words | None = None) -> None:
+        self.words = words or Words()
         self.fields: list[Field] = []
         self.rest: Any = None
 
@@ -64,7 +59,9 @@ class Form:
     def place_mode(self) -> None:
         """The mode's switch, and what each mode does in a sentence."""
         row = _row("mode")
-        self._add(row, gr.Radio(list(MODES), value=row.default, label="mode", elem_id=f"{PREFIX}_mode"))
+        self._add(
+            row, gr.Radio(list(MODES), value=row.default, label=self.words.label("mode"), elem_id=f"{PREFIX}_mode")
+        )
 
     def place(self, name: str, component: Any) -> None:
         """A field that the page has made itself."""
@@ -86,8 +83,9 @@ class Form:
         table = [row for row in rows() if row.name not in (*SUBJECT, *ELSEWHERE)]
         for section in SECTIONS:
             here = [row for row in table if row.section == section and set(row.modes) & set(MODES)]
-            title = TITLES.get(section, section)
-            with _fold(title, here, f"{PREFIX}_section_{section.lower()}", is_open=section == "Required"):
+            with _fold(
+                self._title(section), here, f"{PREFIX}_section_{section.lower()}", is_open=section == "Required"
+            ):
                 self._rows_in_grid(here)
         self._place_second_pass()
         self.rest = gr.State({})
@@ -95,12 +93,12 @@ class Form:
     def _place_second_pass(self) -> None:
         own = [row for row in rows() if SECOND_PASS in row.modes]
         classes = [f"{PREFIX}-field", f"{PREFIX}-for-difference"]
-        with gr.Accordion("Second pass", open=False, elem_id=SECOND, elem_classes=classes):
+        with gr.Accordion(self.words.say("section.second"), open=False, elem_id=SECOND, elem_classes=classes):
             self._field(_row("use_2nd_pass_settings"))
             for section in SECTIONS:
                 here = [row for row in own if row.section == section and row.name not in ELSEWHERE]
                 if here:
-                    gr.HTML(f"<h4>{TITLES.get(section, section)}</h4>")
+                    gr.HTML(f"<h4>{self._title(section)}</h4>")
                     self._rows_in_grid(here, second=True)
 
     def _rows_in_grid(self, here: Sequence[Row], second: bool = False) -> None:
@@ -117,11 +115,14 @@ class Form:
                     self._field(row, second)
         for row in here:
             if row.kind == "blocks":
-                with gr.Accordion("Blocks of the model", open=False, elem_classes=[f"{PREFIX}-blocks-fold"]):
+                with gr.Accordion(self.words.say("section.blocks"), open=False, elem_classes=[f"{PREFIX}-blocks-fold"]):
                     self._field(row, second)
 
     def _field(self, row: Row, second: bool = False) -> None:
-        self._add(row, make(row, second), second)
+        self._add(row, make(row, self.words, second), second)
+
+    def _title(self, section: str) -> str:
+        return self.words.say(f"section.{section.lower()}")
 
     def _add(self, row: Row, component: Any, second: bool = False) -> None:
         # Else a host would keep what was in the field when it first saw it as the default for ever.
@@ -180,12 +181,12 @@ class Form:
         return replace(read, second_pass=None) if unused else read
 
 
-def make(row: Row, second: bool = False) -> Any:
+def make(row: Row, words: Words, second: bool = False) -> Any:
     """A setting's component, with its label, its help and its default."""
     for_modes = ("Difference",) if second or row.modes == (SECOND_PASS,) else row.modes
     common: dict[str, Any] = {
-        "label": texts.label_of(row.name),
-        "info": HELP.get(row.name) or texts.help_of(row.name),
+        "label": words.label(row.name),
+        "info": words.help(row.name),
         "value": shown_value(row.default, row),
         "interactive": True,
         "elem_id": f"{SECOND if second else PREFIX}_{row.name}",

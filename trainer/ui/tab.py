@@ -13,12 +13,15 @@ from .form import PREFIX
 
 def build(desk: Desk, page: Any) -> None:
     """Fill ``page``, which is being built."""
+    words = desk.words
     with gr.Column(elem_id=PREFIX):
-        gr.HTML(f'<div id="{PREFIX}_token" hidden data-token="{desk.guard.token}"></div>')
+        # What the page's script needs: who may press its buttons, and its words.
+        data = f'data-token="{desk.guard.token}" data-words="{words.data()}"'
+        gr.HTML(f'<div id="{PREFIX}_token" hidden {data}></div>')
         with gr.Tabs(elem_id=f"{PREFIX}_tabs"):
-            with gr.Tab("Train", elem_id=f"{PREFIX}_tab_train"):
+            with gr.Tab(words.say("tab.train"), elem_id=f"{PREFIX}_tab_train"):
                 train.build(desk, page)
-            with gr.Tab("Queue", elem_id=f"{PREFIX}_tab_queue"):
+            with gr.Tab(words.say("tab.queue"), elem_id=f"{PREFIX}_tab_queue"):
                 gr.HTML(f'<div id="{PREFIX}_queue"></div>')
-            with gr.Tab("Plot", elem_id=f"{PREFIX}_tab_plot"):
+            with gr.Tab(words.say("tab.plot"), elem_id=f"{PREFIX}_tab_plot"):
                 plot.build(desk)

@@ -7,22 +7,15 @@ from typing import Any
 
 import gradio as gr
 
-from .. import help as texts
 from .. import presets
 from ..errors import SettingsError, UserError
-from ..settings import Settings
+from ..settings import MODES, Settings
 from . import pair
 from .compat import changes, on
 from .desk import Desk
 from .form import PREFIX, Form
 
-MODES_IN_WORDS = (
-    ("lora", "Learns a subject or a style from a folder of pictures with captions."),
-    ("ileco", "Turns one concept into another, or erases it, from two prompts and without a picture."),
-    ("difference", "Learns what differs between two pictures, in two passes: first the original, then the change."),
-    ("addift", "Learns what differs between two pictures, quickly and in one pass."),
-    ("multi-addift", "Learns the change that many pairs of pictures in one folder have in common."),
-)
+_MODES = tuple(mode.lower() for mode in MODES)
 
 
 def build(desk: Desk, page: Any) -> None:
@@ -33,8 +26,9 @@ def build(desk: Desk, page: Any) -> None:
 class _Train:
     def __init__(self, desk: Desk, page: Any) -> None:
         self.desk = desk
+        self.say = desk.say
         self.page = page
-        self.form = Form()
+        self.form = Form(desk.words)
         with gr.Row(elem_id=f"{PREFIX}_train"):
             with gr.Column(scale=7, elem_id=f"{PREFIX}_form"):
                 self._place_head()
@@ -49,22 +43,23 @@ class _Train:
 
     def _place_head(self) -> None:
         self.form.place_mode()
-        sentences = (f'<p class="{PREFIX}-field {PREFIX}-for-{mode}">{words}</p>' for mode, words in MODES_IN_WORDS)
+        sentences = (f'<p class="{PREFIX}-field {PREFIX}-for-{mode}">{self.say(f"mode.{mode}")}</p>' for mode in _MODES)
         gr.HTML("".join(sentences), elem_id=f"{PREFIX}_mode_words")
+        words = self.desk.words
         with gr.Column(elem_classes=[f"{PREFIX}-grid", f"{PREFIX}-models"]):
             model = gr.Dropdown(
                 self.desk.catalogue.models(),
                 value=self._only_model(),
-                label="model",
-                info=self.desk.catalogue.advice(),
+                label=words.label("model"),
+                info=self.desk.catalogue.advice(self.desk.language),
                 allow_custom_value=True,
                 elem_id=f"{PREFIX}_model",
             )
             vae = gr.Dropdown(
                 self._vaes(),
                 value="None",
-                label="vae",
-                info=texts.help_of("vae"),
+                label=words.label("vae"),
+                info=words.help("vae"),
                 allow_custom_value=True,
                 elem_id=f"{PREFIX}_vae",
             )
@@ -73,14 +68,17 @@ class _Train:
         self.models = (model, vae)
 
     def _place_run(self) -> None:
+        say = self.say
         with gr.Column(elem_id=f"{PREFIX}_buttons"):
-            start = gr.Button("Start Training", variant="primary", elem_id=f"{PREFIX}_start")
-            add = gr.Button("Add to Queue", elem_id=f"{PREFIX}_add")
-            stop = gr.Button("Stop", elem_id=f"{PREFIX}_stop")
-            save = gr.Button("Stop and Save", elem_id=f"{PREFIX}_stop_and_save")
-            pause = gr.Button("Pause", elem_id=f"{PREFIX}_pause")
-            go_on = gr.Button("Continue", elem_id=f"{PREFIX}_continue")
-        message = gr.Textbox(label="message", interactive=False, lines=1, placeholder=" ", elem_id=f"{PREFIX}_message")
+            start = gr.Button(say("run.start"), variant="primary", elem_id=f"{PREFIX}_start")
+            add = gr.Button(say("run.add"), elem_id=f"{PREFIX}_add")
+            stop = gr.Button(say("run.stop"), elem_id=f"{PREFIX}_stop")
+            save = gr.Button(say("run.stop_and_save"), elem_id=f"{PREFIX}_stop_and_save")
+            pause = gr.Button(say("run.pause"), elem_id=f"{PREFIX}_pause")
+            go_on = gr.Button(say("run.continue"), elem_id=f"{PREFIX}_continue")
+        message = gr.Textbox(
+            label=say("run.message"), interactive=False, lines=1, placeholder=" ", elem_id=f"{PREFIX}_message"
+        )
         message.do_not_save_to_config = True
         gr.HTML(f'<div id="{PREFIX}_live"></div>')
         self.message = message
@@ -88,30 +86,33 @@ class _Train:
         # Inputs are named when the form is whole.
         self._begins = ((start, self._start), (add, self._add))
         for button, press, words in (
-            (stop, worker.stop, "Stops after the current step and saves nothing."),
-            (save, worker.stop_and_save, "Stops after the current step and saves what has been trained."),
-            (pause, worker.pause, "Pauses after the current step and gives the device's memory back."),
-            (go_on, worker.go_on, "Goes on."),
+            (stop, worker.stop, "run.stopping"),
+            (save, worker.stop_and_save, "run.stopping_and_saving"),
+            (pause, worker.pause, "run.pausing"),
+            (go_on, worker.go_on, "run.going_on"),
         ):
-            on(button.click, _pressing(press, words), [], [message])
+            on(button.click, self._pressing(press, words), [], [message])
+
+    def _pressing(self, press: Callable[[], bool], words: str) -> Callable[[], str]:
+        return lambda: self.say(words if press() else "run.nothing")
 
     def _place_presets(self) -> None:
-        with gr.Accordion("Presets and saved settings", open=True, elem_id=f"{PREFIX}_presets"):
+        say = self.say
+        with gr.Accordion(say("preset.heading"), open=True, elem_id=f"{PREFIX}_presets"):
             chosen = gr.Dropdown(
                 self._preset_names(),
                 value="",
-                label="preset or file",
-                info="A preset's name, or the path of a settings file (.json) or of a LoRA that Trainyard has trained. "
-                "To save, write a new name.",
+                label=say("preset.name"),
+                info=say("preset.help"),
                 allow_custom_value=True,
                 elem_id=f"{PREFIX}_preset",
             )
             with gr.Row(elem_id=f"{PREFIX}_preset_buttons"):
-                load = gr.Button("Load", size="sm", elem_id=f"{PREFIX}_preset_load")
-                save = gr.Button("Save", size="sm", elem_id=f"{PREFIX}_preset_save")
-                delete = gr.Button("Delete", size="sm", elem_id=f"{PREFIX}_preset_delete")
-                refresh = gr.Button("Refresh lists", size="sm", elem_id=f"{PREFIX}_refresh")
-            dropped = gr.File(label="or drop a settings file here", height=140, elem_id=f"{PREFIX}_preset_file")
+                load = gr.Button(say("preset.load"), size="sm", elem_id=f"{PREFIX}_preset_load")
+                save = gr.Button(say("preset.save"), size="sm", elem_id=f"{PREFIX}_preset_save")
+                delete = gr.Button(say("preset.delete"), size="sm", elem_id=f"{PREFIX}_preset_delete")
+                refresh = gr.Button(say("preset.refresh"), size="sm", elem_id=f"{PREFIX}_refresh")
+            dropped = gr.File(label=say("preset.drop"), height=140, elem_id=f"{PREFIX}_preset_file")
         for component in (chosen, dropped):
             component.do_not_save_to_config = True
         filled = [*self.form.components, *self.pair.components, self.message]
@@ -143,16 +144,16 @@ class _Train:
         def begin(settings: Settings) -> str:
             entry = self.desk.add(settings)
             if self.desk.worker.run_now(entry.id):
-                return f"Started {entry.name}."
-            return f"Another LoRA is being trained. {entry.name} is the next one in the queue."
+                return self.say("run.started", name=entry.name)
+            return self.say("run.is_next", name=entry.name)
 
         return self._with_settings(values, begin)
 
     def _add(self, *values: Any) -> str:
         def add(settings: Settings) -> str:
             entry = self.desk.add(settings)
-            begins = "" if self.desk.worker.is_started else " Start the queue in its tab."
-            return f"{entry.name} waits in the queue at place {entry.position}.{begins}"
+            words = "run.added" if self.desk.worker.is_started else "run.start_the_queue"
+            return self.say(words, name=entry.name, place=entry.position)
 
         return self._with_settings(values, add)
 
@@ -166,7 +167,7 @@ class _Train:
         name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
         try:
             if not name:
-                raise UserError("is empty", where="preset or file", do="Choose one")
+                raise UserError("is empty", where=self.say("preset.name"), do="Choose one")
             parsed = presets.load(name, self.desk.folders.presets)
         except UserError as error:
             nothing = [gr.update() for _ in (*self.form.fields, *self.pair.components)]
@@ -176,8 +177,9 @@ class _Train:
         if not parsed.settings.model:  # a preset is for any model: the one that is chosen stays
             for name in ("model", "vae"):
                 filled[[each.row.name for each in self.form.fields].index(name)] = gr.update()
-        unknown = f" Not known here, and kept: {', '.join(parsed.unknown)}." if parsed.unknown else ""
-        return [*filled, f"Loaded.{unknown}"]
+        if parsed.unknown:
+            return [*filled, self.say("preset.loaded_unknown", keys=", ".join(parsed.unknown))]
+        return [*filled, self.say("preset.loaded")]
 
     def _filled(self, settings: Settings) -> list[Any]:
         return [*self.form.updates(settings), *self.pair.updates(settings)]
@@ -187,7 +189,7 @@ class _Train:
             path = presets.save(self.form.settings(values), str(chosen or ""), self.desk.own_presets)
         except UserError as error:
             return gr.update(), told(error)
-        return gr.update(choices=self._preset_names(), value=path.stem), f"Saved as {path.stem}."
+        return gr.update(choices=self._preset_names(), value=path.stem), self.say("preset.saved", name=path.stem)
 
     def _delete(self, chosen: Any) -> tuple[Any, str]:
         own, *shipped = self.desk.folders.presets
@@ -195,7 +197,7 @@ class _Train:
             presets.delete(str(chosen or ""), own, shipped)
         except UserError as error:
             return gr.update(), told(error)
-        return gr.update(choices=self._preset_names(), value=""), f"Deleted {chosen}."
+        return gr.update(choices=self._preset_names(), value=""), self.say("preset.deleted", name=chosen)
 
     def _refresh(self) -> list[Any]:
         return [
@@ -225,7 +227,3 @@ def told(error: UserError) -> str:
     if isinstance(error, SettingsError):
         return "\n".join(f"{problem}." for problem in error.problems)
     return str(error)
-
-
-def _pressing(press: Callable[[], bool], words: str) -> Callable[[], str]:
-    return lambda: words if press() else "Nothing is being trained."
