@@ -57,7 +57,7 @@ def unused(*_arguments: object) -> None: ...
 
 
 def moments_of(save=unused, sample=unused, pause=unused) -> Moments:
-    return Moments(save, sample, pause)
+    return Moments(save, sample, pause, lambda step: None)
 
 
 def run(

@@ -40,11 +40,13 @@ class Moments:
         save: writes the network as it is after a step's number.
         sample: makes pictures after a step's number.
         pause: waits after a step's number, told the tensors the loop keeps on the device; they come back as they were.
+        between: is told the number of each step that is done, when nothing of it is left in the making.
     """
 
     save: Callable[[int], None]
     sample: Callable[[int], None]
     pause: Callable[[int, Sequence[Tensor]], None]
+    between: Callable[[int], None]
 
 
 def train(
@@ -95,6 +97,7 @@ def train(
                 if _is_due(step, settings.sample_every_steps, settings):
                     with as_meant(optimizer):
                         moments.sample(step)
+                moments.between(step)
             ledger.read_all()
         if goes_on() and control.asked_to_pause:
             moments.pause(step, _kept(network, optimizer))

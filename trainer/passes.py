@@ -20,7 +20,7 @@ from .effect import STEPS as EFFECT_STEPS
 from .effect import report
 from .errors import Stopped
 from .hosts.base import Host
-from .job import Control, Detail, Done, Event, Job, Listener, Phase, Sample, Step, Warned
+from .job import Control, Detail, Done, Event, Job, Listener, Phase, Sample, Saved, Step, Warned
 from .log import CSVLog
 from .loop import Moments, train
 from .models.base import Bundle
@@ -154,6 +154,7 @@ class Turn:
                     lambda step: self._save_on_the_way(saver, network, step),
                     lambda step: self._sample(network, bundle, step),
                     self._pause,
+                    lambda step: self._between("training", step, settings.train_iterations),
                 ),
             )
         return network, self._finish(network, saver, steps)
@@ -183,9 +184,13 @@ class Turn:
 
     def _saver(self) -> Saver:
         run = self._run
-        return Saver(
-            run.job, run.host.folders, self._origin, run.hashing, run.precision.saved, run.emit, self._plan.ending
-        )
+        saved = run.precision.saved
+        return Saver(run.job, run.host.folders, self._origin, run.hashing, saved, self._tell_host, self._plan.ending)
+
+    def _tell_host(self, event: Event) -> None:
+        if isinstance(event, Saved):
+            self._run.host.saved(event.path)
+        self._run.emit(event)
 
     def _save_on_the_way(self, saver: Saver, network: Network, step: int) -> None:
         if self._plan.saved:
@@ -248,6 +253,12 @@ class Turn:
     def _progress(self, name: str, done: int, total: int) -> None:
         self._run.control.check()
         self._phase(name, done, total)
+        self._between(name, done, total)
+
+    def _between(self, name: str, done: int, total: int) -> None:
+        note = self._run.host.between_steps(f"{self._run.job.name}, {name}", done, total)
+        if note:
+            self._run.emit(Warned(note))
 
     def _detail(self, message: str) -> None:
         if self._run.job.settings.logging_verbose:

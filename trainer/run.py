@@ -204,6 +204,9 @@ class _Run:
     def _progress(self, name: str, done: int, total: int) -> None:
         self.control.check()
         self.emit(Phase(name, done, total))
+        note = self.host.between_steps(f"{self.job.name}, {name}", done, total)
+        if note:
+            self.emit(Warned(note))
 
     def _save_settings(self) -> None:
         path = self.host.folders.settings(self.job.name, self.job.created)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..models.base import Bundle
 from ..models.latents import encode_images
-from ..models.placement import device_of, dtype_of
+from ..models.placement import device_of, dtype_of, vae_to
 from ..settings import Settings
 from .images import Mask, Pixels
 from .loader import Batches
@@ -136,7 +136,7 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     encoded: dict[int, _Encoded] = {}
     resident = _bytes(distinct, bundle, dtype) <= _MOST_RESIDENT
     home = device if resident else torch.device("cpu")
-    bundle.vae.to(device)
+    vae_to(bundle, device)
     try:
         for numbers in _together(distinct):
             progress("encoding the pictures", len(encoded), len(distinct))
@@ -144,7 +144,7 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
             found = _encode(chosen, bundle, dtype, home, masked=masks_difference(settings))
             encoded.update(zip(numbers, found, strict=True))
     finally:
-        bundle.vae.to("cpu")
+        vae_to(bundle, "cpu")
     progress("encoding the pictures", len(distinct), len(distinct))
     caption_numbers: dict[str, int] = {}
     for sample in distinct:

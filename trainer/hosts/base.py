@@ -54,8 +54,13 @@ class Drawing:
 class Host(Protocol):
     """The program Trainyard runs inside, or none (``standalone``)."""
 
-    device: torch.device
-    folders: Folders
+    @property
+    def device(self) -> torch.device:
+        """Where runs compute."""
+
+    @property
+    def folders(self) -> Folders:
+        """Where things are kept."""
 
     def check_model(self, settings: Settings) -> Choice:
         """What will be trained on, from headers alone.
@@ -76,6 +81,18 @@ class Host(Protocol):
 
     def give_back(self) -> None:
         """Put the host's model back as it was; called however the run ended."""
+
+    def between_steps(self, phase: str, done: int, total: int) -> str:
+        """Called by the run's thread where nothing is being computed: at every step, and on the way to the first.
+
+        The host shows the progress, and lets others have the model who wait for it. It costs nothing where none wait.
+
+        Returns:
+            What the user should know about that; mostly nothing, an empty text.
+        """
+
+    def saved(self, path: Path) -> None:
+        """A LoRA file has been written: what the host has in memory of an older one of that name is old."""
 
     def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
         """Give the device's memory back for a pause: what of the model and of ``tensors`` is there leaves it.

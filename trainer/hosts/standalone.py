@@ -56,6 +56,13 @@ class Standalone:
     def give_back(self) -> None:
         self._has_run.clear()
 
+    def between_steps(self, phase: str, done: int, total: int) -> str:
+        del phase, done, total
+        return ""
+
+    def saved(self, path: Path) -> None:
+        """Nobody has read an older one."""
+
     def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
         away = Away([*tensors_of(bundle), *tensors])
         self._has_run.clear()

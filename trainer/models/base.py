@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,10 @@ class Conditioning:
         if self.size_ids is None:
             return self
         return replace(self.expand(len(sizes)), size_ids=sizes.to(self.size_ids))
+
+    def copied(self) -> Conditioning:
+        """The same in memory of its own, as plain tensors, whatever mode it was computed in."""
+        return self._each(lambda tensor: tensor.detach().clone())
 
     def detach(self) -> Conditioning:
         return self._each(Tensor.detach)
@@ -129,6 +133,9 @@ class Bundle:
         path: the checkpoint's file, or None for a folder or a host's tensors without one.
         vae_name: the separate VAE's file name, empty if the checkpoint's own is used.
         notes: what its user should know, a sentence each.
+        borrowed: whether its weights are a host's memory: to move them off the device would free nothing.
+        encode_prompt: encodes a prompt for a picture of (height, width) as the host does, emphasis and embeddings
+            and all; returns None where it cannot. None without a host.
     """
 
     family: Family
@@ -146,6 +153,8 @@ class Bundle:
     path: Path | None = None
     vae_name: str = ""
     notes: tuple[str, ...] = ()
+    borrowed: bool = False
+    encode_prompt: Callable[[str, tuple[int, int] | None], Conditioning | None] | None = None
 
     @property
     def text_encoder(self) -> nn.Module:
@@ -183,10 +192,31 @@ class Bundle:
         return self.family.predict(self, latents, timesteps, fitting)
 
     def encode(
-        self, prompts: Sequence[str], *, clip_skip: int = 1, size: tuple[int, int] | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        clip_skip: int = 1,
+        size: tuple[int, int] | None = None,
+        literal: bool = False,
     ) -> Conditioning:
-        """What the prompts become; see :meth:`Family.encode`."""
+        """What the prompts become; see :meth:`Family.encode`.
+
+        Within a host they are encoded as it would encode them, unless something is attached to the text encoders.
+
+        Args:
+            literal: nothing in the prompts has a special meaning: captions.
+        """
+        if self.encode_prompt is not None and not literal and not self._text_is_changed():
+            found = [self.encode_prompt(prompt, size) for prompt in prompts]
+            as_host = [each for each in found if each is not None]
+            if len(as_host) == len(prompts):
+                device = next(self.text_encoder.parameters()).device
+                return Conditioning.cat(as_host).to(device)
         return self.family.encode(self, prompts, clip_skip=clip_skip, size=size)
+
+    def _text_is_changed(self) -> bool:
+        """Whether some module of a text encoder has another ``forward`` than its class: an adapter's."""
+        return any("forward" in vars(module) for encoder in self.text_encoders for module in encoder.modules())
 
 
 class Family(ABC):

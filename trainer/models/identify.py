@@ -16,6 +16,9 @@ from .header import Header, TensorInfo, read_header
 MODEL_ENDINGS = (".safetensors", ".ckpt", ".pt", ".bin")
 """Endings of model files' names, for looking one up by its stem; what a file is, its content tells."""
 
+MARKS = ("v_pred", "ztsnr")
+"""Names of tensors that hold nothing and say by being there how a model predicts and how it was noised."""
+
 Tensors = Mapping[str, TensorInfo]
 
 

@@ -23,7 +23,7 @@ def stored_types(bundle: Bundle) -> dict[str, dict[torch.dtype, int]]:
 
 
 def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype], *, int8: bool = False) -> None:
-    """Bring U-Net and text encoders to ``device``; the VAE waits on the CPU.
+    """Bring U-Net and text encoders to ``device``; the VAE waits on the CPU, unless it is a host's.
 
     Weights that are there already in their type are not copied.
 
@@ -34,8 +34,9 @@ def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype]
         int8: keep the weights of U-Net and text encoders as int8; what is not kept so has the part's type.
     """
     for part, module in bundle.modules.items():
-        waits = part == "vae"
-        cast(module, types[part], torch.device("cpu") if waits else device, int8=int8 and not waits)
+        is_vae = part == "vae"
+        waits = is_vae and not bundle.borrowed
+        cast(module, types[part], torch.device("cpu") if waits else device, int8=int8 and not is_vae)
 
 
 def place_for_pictures(bundle: Bundle, device: torch.device) -> None:
@@ -45,9 +46,16 @@ def place_for_pictures(bundle: Bundle, device: torch.device) -> None:
 
 
 def text_to(bundle: Bundle, device: torch.device | str) -> None:
-    """Move the text encoders."""
-    for text_encoder in bundle.text_encoders:
-        text_encoder.to(device)
+    """Move the text encoders; a host's stay where they are, which is where the U-Net is."""
+    if not bundle.borrowed:
+        for text_encoder in bundle.text_encoders:
+            text_encoder.to(device)
+
+
+def vae_to(bundle: Bundle, device: torch.device | str) -> None:
+    """Move the VAE; a host's stays where it is, which is where the U-Net is."""
+    if not bundle.borrowed:
+        bundle.vae.to(device)
 
 
 def broken_weight(bundle: Bundle) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .base import Bundle
 from .latents import decode
-from .placement import device_of, dtype_of
+from .placement import device_of, dtype_of, vae_to
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ def sample(bundle: Bundle, requests: list[Request], *, check: Callable[[], None]
         latents = scheduler.step(prediction, timestep, latents).prev_sample
     check()
     home = device_of(bundle.vae)
-    bundle.vae.to(device)
+    vae_to(bundle, device)
     try:
         return [_picture(pixels) for pixels in decode(bundle, latents)]
     finally:
-        bundle.vae.to(home)
+        vae_to(bundle, home)
 
 
 def _picture(pixels: Tensor) -> Image.Image:

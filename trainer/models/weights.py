@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .header import Header, TensorInfo, read_header
-from .identify import FileKind, classify
+from .identify import MARKS, FileKind, classify
 from .int8 import Int8Conv2d, Int8Linear, can_be_int8, store_as_int8
 from .pages import Stretch, map_stretches
 from .unpickle import Pickled, Span, StoredTensor, is_pickle, read_pickle, unpack
@@ -60,20 +60,29 @@ class Source:
         return Source(kind, tensors, None if kind.is_folder else kind.files.get(""))
 
     @staticmethod
-    def of_tensors(tensors: Mapping[str, Tensor], name: str, path: Path | None = None) -> Source:
+    def of_tensors(
+        tensors: Mapping[str, Tensor], name: str, path: Path | None = None, *, like: FileKind | None = None
+    ) -> Source:
         """Tensors that are in memory already, as a host has them, under the names of a checkpoint file.
 
         Args:
             tensors: e.g. ``model.diffusion_model.input_blocks.0.0.weight`` -> tensor.
             name: what messages and metadata call the model.
             path: the file it was loaded from, for its hash.
+            like: what is known of that file; of it is taken what no tensor's shape says.
         """
         names = {dtype: name for name, dtype in DTYPES.items()}
         infos = {
             key: TensorInfo(names.get(str(value.dtype).removeprefix("torch."), str(value.dtype)), tuple(value.shape))
             for key, value in tensors.items()
         }
-        return Source(classify(name, Header(infos)), tensors, path)
+        kind = classify(name, Header(infos))
+        if like is not None:
+            marks = {key: info for key, info in like.tensors.items() if key in MARKS}
+            kind = replace(
+                kind, tensors={**infos, **marks}, prediction_type=like.prediction_type, metadata=like.metadata
+            )
+        return Source(kind, tensors, path)
 
 
 def map_file(path: Path) -> dict[str, Tensor]:

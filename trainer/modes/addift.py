@@ -93,7 +93,7 @@ class TurnsPass(Pass):
         self._data: Dataset = scene.data
         self._trains_text_encoder = bool(scene.network.parameters_of("text"))
         with scene.network.off():
-            self._base = encode_each(scene, self._data.captions, "encoding the captions")
+            self._base = encode_each(scene, self._data.captions, "encoding the captions", literal=True)
         self._keep = Keep(scene)
 
     def loss(self, draw: Draw) -> StepLoss:
@@ -161,7 +161,8 @@ class TurnsPass(Pass):
         if not self._trains_text_encoder:
             return self._of_base([turn.captions], batch)
         self._scene.network.strength = turn.strength
-        return self._scene.bundle.encode([self._data.captions[number] for number in turn.captions]).sized(batch.sizes)
+        captions = [self._data.captions[number] for number in turn.captions]
+        return self._scene.bundle.encode(captions, literal=True).sized(batch.sizes)
 
 
 def _turns_of(step: int, settings: Settings) -> tuple[int, bool, bool]:

@@ -44,12 +44,16 @@ class Scene:
 
 
 @torch.no_grad()
-def encode_each(scene: Scene, prompts: Sequence[str], phase: str) -> list[Conditioning]:
-    """Every prompt's conditioning, without gradients; computed in batches, told as progress of ``phase``."""
+def encode_each(scene: Scene, prompts: Sequence[str], phase: str, *, literal: bool = False) -> list[Conditioning]:
+    """Every prompt's conditioning, without gradients; computed in batches, told as progress of ``phase``.
+
+    Args:
+        literal: they are captions; see :meth:`Bundle.encode`.
+    """
     found: list[Conditioning] = []
     for at in range(0, len(prompts), _PROMPTS_AT_ONCE):
         scene.progress(phase, at, len(prompts))
-        part = scene.bundle.encode(prompts[at : at + _PROMPTS_AT_ONCE])
+        part = scene.bundle.encode(prompts[at : at + _PROMPTS_AT_ONCE], literal=literal)
         found += [part[number] for number in range(len(part))]
     return found
 

@@ -78,7 +78,7 @@ class PicturePass(Pass):
         picture = sample.target if is_target and sample.target is not None else sample
         self._name = picture.path.name
         with torch.no_grad():
-            encoded = scene.bundle.encode([picture.caption])
+            encoded = scene.bundle.encode([picture.caption], literal=True)
         self._conditioning = encoded.sized(torch.tensor([picture.sizes]))
         self._keep = Keep(scene)
 

@@ -45,7 +45,7 @@ class CaptionPass(Pass):
         self._data: Dataset = scene.data
         self._conditionings: list[Conditioning] = []
         if not self._trains_text_encoder:
-            self._conditionings = encode_each(scene, self._data.captions, "encoding the captions")
+            self._conditionings = encode_each(scene, self._data.captions, "encoding the captions", literal=True)
         self._keep = Keep(scene)
 
     def loss(self, draw: Draw) -> StepLoss:
@@ -71,5 +71,5 @@ class CaptionPass(Pass):
 
     def _conditioning(self, captions: tuple[int, ...]) -> Conditioning:
         if self._trains_text_encoder:
-            return self._scene.bundle.encode([self._data.captions[number] for number in captions])
+            return self._scene.bundle.encode([self._data.captions[number] for number in captions], literal=True)
         return Conditioning.cat([self._conditionings[number] for number in captions])

@@ -1,0 +1,339 @@
+"""What all WebUIs share: their model lent to a run, their lock, their progress, their folders and lists.
+
+An adapter says how one of them keeps its model: see the methods of :class:`WebUI` that raise NotImplementedError.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import ModelError, UserError
+from ..models.base import Bundle, Conditioning
+from ..models.borrowed import Borrowed
+from ..models.identify import FileKind, identify
+from ..models.placement import Away, tensors_of
+from ..models.registry import check_files, defaults_for, family_of, load_bundle
+from ..models.weights import Source
+from ..noise import VELOCITY, zero_terminal_snr
+from ..paths import Folders
+from ..settings import Settings
+from . import inside
+from .base import Choice
+from .lists import NO_VAE, find_checkpoint, find_vae
+from .turn import Turn
+
+
+class Loaded(NamedTuple):
+    """The model that a host has in memory.
+
+    Attributes:
+        model: the host's own object; another object means another model.
+        path: the checkpoint's file.
+        vae: the file of the VAE it was given; None if it has the checkpoint's own.
+    """
+
+    model: Any
+    path: Path
+    vae: Path | None = None
+
+
+class Files(NamedTuple):
+    """What a run is on."""
+
+    model: Path
+    vae: Path | None
+
+
+class NotPlainError(Exception):
+    """The host's memory cannot be trained on; the text says why: ``"the host keeps it in fp8"``."""
+
+
+class WebUI(ABC):
+    """A WebUI around us.
+
+    A run holds the host's lock while it works with the model. Before and after somebody else had it, between two
+    steps, the model's weights are taken anew: the host may have put a LoRA into them, or loaded another checkpoint.
+    """
+
+    def __init__(self) -> None:
+        from modules import call_queue
+
+        self.turn = Turn(call_queue.queue_lock)
+        self._borrowed: Borrowed | None = None
+        self._bundle: Bundle | None = None
+        self._files: Files | None = None
+        self._aside = False
+        self._notes: list[str] = []
+
+    # ---- what an adapter says ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def loaded(self) -> Loaded | None:
+        """The model in memory; None if there is none. Loads nothing, and is called by any thread."""
+
+    @abstractmethod
+    def chosen(self) -> Path:
+        """The checkpoint the host would load if it had to generate now; called by any thread.
+
+        Raises:
+            ModelError: it has none.
+        """
+
+    @abstractmethod
+    def load(self) -> None:
+        """Have the host load what it would generate with; called with the lock, when nothing is loaded."""
+
+    @abstractmethod
+    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
+        """The loaded model's clean weights under a checkpoint file's (LDM) names, on the host's storage.
+
+        Called with the lock. LoRAs are out of the weights afterwards. Names that are no part of U-Net, VAE or text
+        encoders may be there as well, if they begin differently.
+
+        Raises:
+            NotPlainError: they are not what the checkpoint's file holds, or not all on one device.
+        """
+
+    @abstractmethod
+    def predicts_velocity(self, loaded: Loaded) -> bool:
+        """Whether the host takes what the model predicts for the velocity."""
+
+    @abstractmethod
+    def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
+        """Whether the host's noise schedule for it leaves no signal at the last timestep."""
+
+    @abstractmethod
+    def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
+        """A prompt as the host encodes it for a picture of (height, width); called with the lock, without gradients."""
+
+    @abstractmethod
+    def step_aside(self) -> None:
+        """Take the host's model off the device, for one of ours; called with the lock."""
+
+    @abstractmethod
+    def step_back(self) -> None:
+        """Undo :meth:`step_aside`."""
+
+    def saved(self, path: Path) -> None:
+        """A LoRA file was written: the host lists it, and uses this one under its name, whatever it has in memory."""
+        del path
+
+    # ---- what a host is ---------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        from modules import devices
+
+        device = torch.device(devices.device)
+        return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
+
+    @property
+    def folders(self) -> Folders:
+        return inside.folders()
+
+    def check_model(self, settings: Settings) -> Choice:
+        files = self._wanted(settings)
+        model, vae = check_files(files.model, vae=files.vae)
+        label = f"{model.name} ({model.label})" + (f" with the VAE {vae.name}" if vae else "")
+        return Choice(label, family_of(model).name)
+
+    def defaults(self, settings: Settings) -> Mapping[str, Any]:
+        try:
+            return defaults_for(self._wanted(settings).model, settings.mode, velocity=settings.model_v_pred)
+        except UserError:
+            return {}
+
+    def take_model(self, settings: Settings) -> Bundle:
+        self.turn.take()
+        self._begin()
+        if not settings.model and self.loaded() is None:
+            self.load()
+        self._files = self._wanted(settings)
+        bundle = self._from_host(self._files)
+        if bundle is None:
+            bundle = self._from_files(self._files)
+        self._bundle = bundle
+        return bundle
+
+    def between_steps(self, phase: str, done: int, total: int) -> str:
+        if self.turn.is_mine:
+            self._show(phase, done, total)
+            if self.turn.others_wait and not inside.option("training_first", False):
+                self._let_others()
+        notes, self._notes = self._notes, []
+        return " ".join(notes)
+
+    def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
+        own = [] if bundle.borrowed else tensors_of(bundle)
+        away = Away([*own, *tensors])
+        self._leave()
+
+        def come_back() -> None:
+            self._return()
+            try:
+                away.come_back()
+            except RuntimeError:
+                self._leave()
+                raise
+
+        return come_back
+
+    def give_back(self) -> None:
+        self._bundle = self._borrowed = self._files = None
+        self._notes = []
+        self._leave()
+
+    # ---- the model --------------------------------------------------------------------------------------------------
+
+    def _wanted(self, settings: Settings) -> Files:
+        """Raises:
+        ModelError: there is no such file.
+        """
+        loaded = self.loaded()
+        if settings.model:
+            model = find_checkpoint(settings.model)
+        else:
+            model = loaded.path if loaded else self.chosen()
+        if settings.vae not in NO_VAE:
+            return Files(model, find_vae(settings.vae))
+        return Files(model, loaded.vae if loaded and _same(loaded.path, model) else None)
+
+    def _from_host(self, files: Files) -> Bundle | None:
+        """The model as it lies in the host's memory; None if that holds another one, or cannot be trained on."""
+        loaded = self.loaded()
+        if loaded is None or not _same(loaded.path, files.model):
+            return None
+        try:
+            bundle = self._borrow(loaded, files)
+        except NotPlainError as error:
+            self._notes.append(f"{files.model.name} is read from its file: {error}.")
+            return None
+        self._borrowed = Borrowed(bundle)
+        return bundle
+
+    def _borrow(self, loaded: Loaded, files: Files) -> Bundle:
+        tensors = self.tensors(loaded)
+        kind = identify(files.model)
+        family = family_of(kind)
+        vae = None
+        if files.vae is not None:
+            theirs = {name: each for name, each in tensors.items() if name.startswith("first_stage_model.")}
+            same = loaded.vae is not None and _same(loaded.vae, files.vae)
+            vae = Source.of_tensors(theirs, files.vae.name) if same else Source.of_file(identify(files.vae))
+        source = Source.of_tensors(tensors, kind.name, files.model, like=self._as_loaded(loaded, kind))
+        bundle = family.take(source, vae=vae)
+        bundle.borrowed = True
+        if self.has_zero_terminal_snr(loaded) and bool(bundle.betas[-1] < 1.0):
+            bundle.betas = zero_terminal_snr(bundle.betas)
+        bundle.encode_prompt = lambda prompt, size: self._encode(loaded, prompt, size)
+        return bundle
+
+    def _as_loaded(self, loaded: Loaded, kind: FileKind) -> FileKind:
+        from dataclasses import replace
+
+        return replace(kind, prediction_type=VELOCITY) if self.predicts_velocity(loaded) else kind
+
+    def _from_files(self, files: Files) -> Bundle:
+        if self.device.type != "cpu" and not self._aside:
+            self.step_aside()
+            self._aside = True
+        return load_bundle(files.model, vae=files.vae)
+
+    def _encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning | None:
+        """As the host does it; None where it has another model by now."""
+        now = self.loaded()
+        if not self.turn.is_mine or now is None or now.model is not loaded.model or not _same(now.path, loaded.path):
+            return None
+        with torch.no_grad():
+            found = self.encode(loaded, prompt, size)
+        return found.copied()  # outside of inference mode, in which the host may have computed it
+
+    # ---- the turn ---------------------------------------------------------------------------------------------------
+
+    def _let_others(self) -> None:
+        bundle = self._bundle
+        own = tensors_of(bundle) if bundle is not None and not bundle.borrowed and self.device.type != "cpu" else []
+        away = Away(own)
+        self._end()
+        self.turn.let_others()
+        self._begin()
+        self._take_again()
+        away.come_back()
+
+    def _leave(self) -> None:
+        if self.turn.is_mine:
+            try:
+                self._end()
+            finally:
+                self.turn.leave()
+
+    def _return(self) -> None:
+        self.turn.take()
+        self._begin()
+        self._take_again()
+
+    def _take_again(self) -> None:
+        """What the run has of the host's memory is put right after others had the model."""
+        if self._files is None:
+            return
+        if self._borrowed is None:
+            self._from_files_aside()
+            return
+        borrowed, self._borrowed = self._borrowed, None
+        bundle = self._from_host(self._files)
+        if bundle is None:
+            self._notes.append(
+                f"The host has loaded another model; the run goes on with {self._files.model.name} from its file."
+            )
+            bundle = load_bundle(self._files.model, vae=self._files.vae)
+        borrowed.renew(bundle)
+        self._borrowed = borrowed
+
+    def _from_files_aside(self) -> None:
+        if self.device.type != "cpu":
+            self.step_aside()
+            self._aside = True
+
+    def _begin(self) -> None:
+        from modules import shared
+
+        shared.state.begin(job="Trainyard")
+
+    def _show(self, phase: str, done: int, total: int) -> None:
+        from modules import shared
+
+        state = shared.state
+        state.job, state.job_no, state.job_count = "Trainyard", done, total
+        state.textinfo = f"Trainyard: {phase}" + (f" {done} of {total}" if total else "")
+
+    def _end(self) -> None:
+        from modules import shared
+
+        if self._aside:
+            self._aside = False
+            self.step_back()
+        shared.state.job_no = 0
+        shared.state.textinfo = None
+        shared.state.end()
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one == other
+
+
+def require_file(path: Path) -> Path:
+    """Raises:
+    ModelError: there is no such file any more.
+    """
+    if not path.exists():
+        raise ModelError(f"the file of the loaded checkpoint, {path}, is gone", do="Choose another checkpoint")
+    return path
