@@ -52,6 +52,13 @@ def option(name: str, default: Any) -> Any:
     return getattr(shared.opts, f"{OWN}_{name}", default)
 
 
+def language() -> str:
+    """What our tab is read in: as our option says, else as the host's page is."""
+    from modules import shared
+
+    return str(option("language", "") or getattr(shared.opts, "localization", ""))
+
+
 def flag(name: str, default: Any = None) -> Any:
     """What the host was started with: ``flag("listen")`` for ``--listen``. None where it has no such flag."""
     from modules import shared

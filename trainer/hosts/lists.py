@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ModelError
+from ..help import is_japanese
 from ..models.identify import MODEL_ENDINGS
 from . import inside
 
@@ -26,7 +27,9 @@ class HostLists:
         sd_vae.refresh_vae_list()
         return list(sd_vae.vae_dict)
 
-    def advice(self) -> str:
+    def advice(self, language: str) -> str:
+        if is_japanese(language):
+            return "空欄なら、いま読み込まれているモデルをメモリ上のまま使います。ほかのモデルはファイルから読みます。"
         return (
             "Empty: the checkpoint that is loaded, as it is in memory. Another one is read from its file, and the one "
             "that is loaded stays."

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from ..errors import ModelError, UserError
+from ..errors import UserError
 from ..models.base import Bundle, Conditioning
 from ..models.borrowed import Borrowed
 from ..models.identify import FileKind, identify
@@ -23,9 +25,10 @@ from ..models.weights import Source
 from ..noise import VELOCITY, zero_terminal_snr
 from ..paths import Folders
 from ..settings import Settings
-from . import inside
-from .base import Choice
+from . import inside, pictures
+from .base import Choice, Drawing
 from .lists import NO_VAE, find_checkpoint, find_vae
+from .standalone import Standalone
 from .turn import Turn
 
 
@@ -184,6 +187,31 @@ class WebUI(ABC):
 
         return come_back
 
+    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        if self.turn.is_mine:  # a run's own samples
+            try:
+                return self._draw(drawing, advance)
+            finally:
+                self._begin()
+                self._take_again()
+        self.turn.take()
+        self._begin()
+        try:
+            return self._draw(drawing, advance)
+        finally:
+            self._leave()
+
+    def _draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        if not drawing.model and self.loaded() is None:
+            self.load()
+        files, loaded = self._wanted(Settings(model=drawing.model, vae=drawing.vae)), self.loaded()
+        it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
+        if loaded is not None and it_is and (not drawing.velocity or self.predicts_velocity(loaded)):
+            return pictures.draw(drawing, self.saved, advance)
+        own = Standalone(self.device, self.folders)
+        self._make_device_free()
+        return own.draw(replace(drawing, model=str(files.model), vae=str(files.vae or "")), advance)
+
     def give_back(self) -> None:
         self._bundle = self._borrowed = self._files = None
         self._notes = []
@@ -235,14 +263,10 @@ class WebUI(ABC):
         return bundle
 
     def _as_loaded(self, loaded: Loaded, kind: FileKind) -> FileKind:
-        from dataclasses import replace
-
         return replace(kind, prediction_type=VELOCITY) if self.predicts_velocity(loaded) else kind
 
     def _from_files(self, files: Files) -> Bundle:
-        if self.device.type != "cpu" and not self._aside:
-            self.step_aside()
-            self._aside = True
+        self._make_device_free()
         return load_bundle(files.model, vae=files.vae)
 
     def _encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning | None:
@@ -283,7 +307,7 @@ class WebUI(ABC):
         if self._files is None:
             return
         if self._borrowed is None:
-            self._from_files_aside()
+            self._make_device_free()
             return
         borrowed, self._borrowed = self._borrowed, None
         bundle = self._from_host(self._files)
@@ -295,8 +319,9 @@ class WebUI(ABC):
         borrowed.renew(bundle)
         self._borrowed = borrowed
 
-    def _from_files_aside(self) -> None:
-        if self.device.type != "cpu":
+    def _make_device_free(self) -> None:
+        """For a model of our own."""
+        if self.device.type != "cpu" and not self._aside:
             self.step_aside()
             self._aside = True
 
@@ -328,12 +353,3 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return one == other
-
-
-def require_file(path: Path) -> Path:
-    """Raises:
-    ModelError: there is no such file any more.
-    """
-    if not path.exists():
-        raise ModelError(f"the file of the loaded checkpoint, {path}, is gone", do="Choose another checkpoint")
-    return path

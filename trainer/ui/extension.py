@@ -75,7 +75,7 @@ def _desk() -> Desk:
     from .guard import HostGuard
 
     worker = held_worker(_worker)
-    return Desk(worker.store.folders, HostLists(), worker, HostGuard.of_host())
+    return Desk(worker.store.folders, HostLists(), worker, HostGuard.of_host(), inside.language())
 
 
 def _worker() -> Any:

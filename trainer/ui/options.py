@@ -5,15 +5,17 @@ from __future__ import annotations
 import gradio as gr
 
 from .. import presets
+from ..help import LANGUAGES
 from ..hosts import inside
-
-LANGUAGES = ("en", "ja")
 
 
 def add() -> None:
     """Tell the host what there is to set."""
     shipped = presets.list_presets(inside.folders().presets)
-    inside.add_option("language", "en", "Language of the form", gr.Dropdown, {"choices": list(LANGUAGES)}, _AFTER)
+    inside.add_option(
+        "language", "", "Language of the tab", gr.Dropdown, {"choices": ["", *LANGUAGES]},
+        f"empty: this WebUI's; {_AFTER}",
+    )  # fmt: skip
     inside.add_option(
         "lora_folder", "", "Folder for finished LoRAs", gr.Textbox, {},
         "empty: where this WebUI looks for LoRAs; elsewhere it does not find them",
