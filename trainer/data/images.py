@@ -108,6 +108,19 @@ def load_pixels(path: Path) -> tuple[Pixels, Mask | None]:
     return np.array(rgb), None if alpha is None else _fractions(alpha)
 
 
+def load_transparent(path: Path) -> Image.Image:
+    """A whole picture as RGBA in sRGB, upright, to be changed and written again.
+
+    Raises:
+        DataError: it cannot be read, or is too large.
+    """
+    rgb, alpha = _whole(path)
+    picture = rgb.convert("RGBA")
+    if alpha is not None:
+        picture.putalpha(alpha)
+    return picture
+
+
 def load_placed(
     path: Path, placement: Placement, *, mirrored: bool = False, size: Size | None = None
 ) -> tuple[Pixels, Mask | None]:
@@ -155,16 +168,20 @@ def whole_files_only() -> Iterator[None]:
 
 def _load(path: Path) -> tuple[Image.Image, Image.Image | None]:
     """RGB over grey, and the alpha as L; upright."""
+    rgb, alpha = _whole(path)
+    if alpha is None:
+        return rgb, None
+    # What is hidden under transparency would otherwise come out as a box or a fringe once the picture is scaled.
+    return Image.composite(rgb, Image.new("RGB", rgb.size, NEUTRAL), alpha), alpha
+
+
+def _whole(path: Path) -> tuple[Image.Image, Image.Image | None]:
+    """RGB as the file has it, also where it is transparent, and the alpha as L; upright."""
     with _picture_file(path) as image:
         image.load()
         orientation = _orientation(image)
         rgb, alpha = as_rgb(image)
-        rgb = _upright(rgb, orientation)
-        if alpha is None:
-            return rgb, None
-        alpha = _upright(alpha, orientation)
-        # What is hidden under transparency would otherwise come out as a box or a fringe once the picture is scaled.
-        return Image.composite(rgb, Image.new("RGB", rgb.size, NEUTRAL), alpha), alpha
+        return _upright(rgb, orientation), None if alpha is None else _upright(alpha, orientation)
 
 
 def _cut(image: Image.Image, placement: Placement) -> Image.Image:
