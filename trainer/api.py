@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from . import presets
@@ -75,7 +75,7 @@ def mount(app: Any, worker: Worker, guard: Guard) -> None:
         ("/settings", routes.settings),
         ("/pictures/{name}", routes.picture),
     ):
-        reading.add_api_route(path, _telling(answer), methods=["GET"], response_model=None)
+        reading.add_api_route(path, telling(answer), methods=["GET"], response_model=None)
     changing = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(guard.changing)])
     for path, deed in (
         ("/jobs", routes.add),
@@ -85,13 +85,13 @@ def mount(app: Any, worker: Worker, guard: Guard) -> None:
         ("/run/{action}", routes.press),
         ("/check", routes.check),
     ):
-        changing.add_api_route(path, _telling(deed), methods=["POST"], response_model=None)
+        changing.add_api_route(path, telling(deed), methods=["POST"], response_model=None)
     app.include_router(reading)
     app.include_router(changing)
 
 
-def _telling(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, with a mistake answered as such: status 400 and the sentence."""
+def telling(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, its answer as JSON, and a mistake answered as such: status 400 and the sentence."""
 
     @functools.wraps(answer)
     def told(*arguments: Any, **named: Any) -> Any:
@@ -102,7 +102,7 @@ def _telling(answer: Callable[..., Any]) -> Callable[..., Any]:
             return JSONResponse({"error": str(error), "problems": problems}, status_code=400)
         except UserError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
-        return found if isinstance(found, FileResponse) else JSONResponse(_plain(found))
+        return found if isinstance(found, Response) else JSONResponse(_plain(found))
 
     return told
 

@@ -176,8 +176,8 @@ def differs(sample: Sample) -> bool:
 def _picture(written: str, setting: str) -> Picture | None:
     if not written:
         return None
-    path = Path(written).expanduser()
     try:
+        path = Path(written).expanduser()
         if path.is_dir():
             raise DataError("is a folder", where=written, do="Choose one image in it")
         if not path.exists():
@@ -185,8 +185,9 @@ def _picture(written: str, setting: str) -> Picture | None:
         picture = open_picture(path)
         if picture.visible is not None and picture.visible[2:] == (0, 0):
             raise DataError("is fully transparent", where=written)
-    except (DataError, ValueError) as error:
-        what = error.what if isinstance(error, DataError) else f"is not a path ({error})"
+    except (DataError, OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        what = error.what if isinstance(error, DataError) else f"is not a path ({reason})"
         do = error.do if isinstance(error, DataError) else ""
         raise DataError(f'"{written}" {what}', where=label_of(setting), do=do or "Choose another image") from error
     return picture

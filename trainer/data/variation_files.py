@@ -7,68 +7,26 @@ import os
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from ..errors import DataError, Problem, SettingsError
-from ..filenames import name_problem
+from ..errors import DataError
 from ..paths import write_unless_there
 from .files import PictureFile, find_pictures
 from .images import load_transparent, whole_files_only
+from .recipe import LABELS, Recipe
 from .samples import FileProblem
-from .variations import SIDES, Ranges, drawn, varied
+from .variations import drawn, varied
 
 MARK = "_rot_"
 """Between a picture's name and the number of its variation."""
-MOST, MOST_ANGLE = 1000, 180.0
 MOST_SHOWN, SHOWN_SIDE = 6, 256
 """How many variations are shown before any is written, and how large at most."""
-LABELS: Mapping[str, str] = {
-    "source": "image file or directory",
-    "folder": "output directory",
-    "name": "output name",
-    "fixed_side": "fix side",
-    "number": "number of images",
-    "most_angle": "max tilting angle",
-    "least_scale": "minimum downscale ratio",
-    "seed": "seed",
-    "captions": "copy captions",
-}
-"""What the user knows the fields of a recipe by."""
 _MADE = re.compile(rf"(.+){MARK}[0-9]{{3,}}")
 _CAPTIONS = (".txt", ".caption")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What is to be made.
-
-    Attributes:
-        source: a picture's path, or a folder's; its sub-folders are included.
-        folder: where to; empty is beside the picture, for a folder a new one beside it.
-        name: what the files are called; empty is as their pictures.
-        number: variations of each picture.
-        seed: -1 draws one.
-        captions: whether each variation gets a copy of its picture's caption file.
-    """
-
-    source: str = ""
-    folder: str = ""
-    name: str = ""
-    fixed_side: str = "none"
-    number: int = 5
-    most_angle: float = MOST_ANGLE
-    least_scale: float = 0.4
-    seed: int = -1
-    captions: bool = True
-
-    @property
-    def ranges(self) -> Ranges:
-        return Ranges(self.most_angle, self.least_scale, self.fixed_side)
 
 
 @dataclass(frozen=True)
@@ -96,101 +54,6 @@ class Written:
     variations: int
     seed: int
     problems: tuple[FileProblem, ...]
-
-
-# ---- what is asked for ----------------------------------------------------------------------------------------------
-
-
-def recipe_from(given: Mapping[str, Any]) -> Recipe:
-    """A recipe from what was typed; what is not given has its default, and so has what is left empty.
-
-    Raises:
-        SettingsError: with every value that is wrong, by its label.
-    """
-    values: dict[str, Any] = {}
-    problems = [Problem(key, str(key), "is not known here") for key in given if key not in LABELS]
-    for each in fields(Recipe):
-        value = given.get(each.name)
-        if value is None or (isinstance(value, str) and not value.strip()):
-            continue
-        try:
-            values[each.name] = _READERS[each.name](value)
-        except ValueError as error:
-            problems.append(Problem(each.name, LABELS[each.name], str(error)))
-    if "source" not in values and not any(problem.key == "source" for problem in problems):
-        problems.append(Problem("source", LABELS["source"], "is empty; write an image's path, or a folder's"))
-    if problems:
-        raise SettingsError(problems)
-    return Recipe(**values)
-
-
-def _text(value: Any) -> str:
-    text = str(value).strip().strip('"').strip()
-    if any(ord(character) < 32 for character in text):
-        raise ValueError("has a line break or another control character in it; write one path")
-    return text
-
-
-def _name(value: Any) -> str:
-    name = str(value).strip()
-    problem = name_problem(name)
-    if problem:
-        raise ValueError(problem)
-    return name
-
-
-def _side(value: Any) -> str:
-    if value not in SIDES:
-        raise ValueError(f"must be one of {', '.join(SIDES)}, not {value!r}")
-    return str(value)
-
-
-def _whole(least: int, most: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        number = _number(value)
-        if number != int(number) or not least <= number <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}, not {value}")
-        return int(number)
-
-    return read
-
-
-def _between(least: float, most: float) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
-        number = _number(value)
-        if not least <= number <= most:
-            raise ValueError(f"must be a number from {least:g} to {most:g}, not {value}")
-        return number
-
-    return read
-
-
-def _number(value: Any) -> float:
-    try:
-        number = float(value)
-        int(number)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f'must be a number, not "{value}"') from None
-    return number
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-_READERS: Mapping[str, Callable[[Any], Any]] = {
-    "source": _text,
-    "folder": _text,
-    "name": _name,
-    "fixed_side": _side,
-    "number": _whole(1, MOST),
-    "most_angle": _between(0, MOST_ANGLE),
-    "least_scale": _between(0.01, 1),
-    "seed": _whole(-1, 2**53),
-    "captions": _truth,
-}
 
 
 # ---- what will be written -------------------------------------------------------------------------------------------
@@ -233,9 +96,7 @@ class Plan:
         used: Counter[Path] = Counter()
         for source in self.sources:
             parent = self.folder / Path(source.name).parent
-            stem = (
-                self.folder / f"{self.recipe.name}_" if self.recipe.name else parent / f"{source.path.stem}{MARK}"
-            )
+            stem = self.folder / f"{self.recipe.name}_" if self.recipe.name else parent / f"{source.path.stem}{MARK}"
             for _ in range(self.recipe.number):
                 used[stem] += 1
                 while _taken(stem, used[stem]):
@@ -291,7 +152,9 @@ def _is_made(path: Path, sources: tuple[PictureFile, ...], folder: Path, source:
     if folder != source and folder in path.parents:
         return True
     made = _MADE.fullmatch(path.stem)
-    return bool(made) and any(each.path.parent == path.parent and each.path.stem == made[1] for each in sources)
+    if made is None:
+        return False
+    return any(each.path.parent == path.parent and each.path.stem == made[1] for each in sources)
 
 
 # ---- making them ----------------------------------------------------------------------------------------------------
@@ -314,7 +177,11 @@ def shown(plan: Plan) -> Iterator[tuple[str, Image.Image]]:
         if several and seen[planned.source.path] > 1:
             continue
         original.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        yield planned.path.name, plan.picture(planned, original)
+        try:
+            made = plan.picture(planned, original)
+        except DataError as error:
+            raise DataError(error.what, where=planned.source.name) from error
+        yield planned.path.name, made
         given += 1
         if given == MOST_SHOWN:
             return
@@ -359,7 +226,8 @@ def write(
 
 def _opened(planned: Iterator[Planned]) -> Iterator[tuple[Planned, Image.Image | DataError]]:
     """Each with its picture, which is read once for all its variations, and what is wrong with it otherwise."""
-    path, original = None, None
+    path: Path | None = None
+    original: Image.Image | DataError | None = None
     for each in planned:
         if each.source.path != path:
             path = each.source.path

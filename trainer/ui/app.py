@@ -25,10 +25,10 @@ def application(desk: Desk) -> Any:
     from fastapi.responses import FileResponse
 
     from .. import api
-    from . import compat, tab
+    from . import compat, routes, tab
 
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=f"{api.PREFIX}/openapi.json")
-    api.mount(app, desk.worker, desk.guard)
+    routes.mount(app, desk)
     for path in (STYLE, *SCRIPTS):
         app.add_api_route(f"/trainyard/{path.name}", _sending(path, FileResponse), include_in_schema=False)
     with compat.page(TITLE) as page:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from ..paths import Folders
 from ..queue import Worker
 from ..settings import Settings
 from ..store import Entry
+from .preview import Preview
+from .variations import Variations
 from .words import Words
 
 
@@ -25,6 +27,8 @@ class Desk:
     guard: Guard
     language: str = "en"
     """What the page is read in: ``en`` or ``ja``, also as a host writes it (``ja_JP``)."""
+    preview: Preview = field(default_factory=Preview)
+    variations: Variations = field(default_factory=Variations)
 
     @property
     def words(self) -> Words:

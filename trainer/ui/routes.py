@@ -1,0 +1,127 @@
+"""The page's routes: the API's, and those of what is looked at before a run."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Depends, HTTPException, Response
+
+from .. import api
+from ..errors import UserError
+from ..schema import parse
+from ..settings import Settings
+from .desk import Desk
+from .variations import data_address
+
+_PAIR = ("mode", "original_image", "target_image")
+
+
+def mount(app: Any, desk: Desk) -> None:
+    """Add all routes to a FastAPI application."""
+    api.mount(app, desk.worker, desk.guard)
+    routes = _Routes(desk)
+    reading = APIRouter(prefix=api.PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.reading)])
+    for path, answer in (
+        ("/preview", routes.preview),
+        ("/preview/samples", routes.samples),
+        ("/preview/{name}/{place}", routes.picture),
+        ("/variations", routes.variations),
+    ):
+        reading.add_api_route(path, api.telling(answer), methods=["GET"], response_model=None)
+    changing = APIRouter(prefix=api.PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.changing)])
+    for path, deed in (
+        ("/pair", routes.pair),
+        ("/preview", routes.look),
+        ("/preview/{action}", routes.end_look),
+        ("/variations/{action}", routes.vary),
+    ):
+        changing.add_api_route(path, api.telling(deed), methods=["POST"], response_model=None)
+    app.include_router(reading)
+    app.include_router(changing)
+
+
+class _Routes:
+    """One method a route; its answer is what JSON can carry, or a picture."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._preview = desk.preview
+        self._variations = desk.variations
+
+    # ---- the data of a folder ---------------------------------------------------------------------------------------
+
+    def look(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Look at the data that these settings would train, as in a settings file; answered at once, see GET."""
+        self._preview.look(parse(body).settings)
+        return self._preview.state()
+
+    def end_look(self, action: Literal["stop", "close"]) -> dict[str, Any]:
+        """Stop looking, or forget what was found as well."""
+        if action == "stop":
+            self._preview.stop()
+        else:
+            self._preview.close()
+        return self._preview.state()
+
+    def preview(self) -> dict[str, Any]:
+        """How far looking at the data is, then buckets with counts, captions and problems by file name."""
+        return self._preview.state()
+
+    def samples(self, first: int = 0, count: int = 24, width: int = 0, height: int = 0) -> dict[str, Any]:
+        """Some of what would be trained, each with its caption and its crop; of one bucket if its size is given."""
+        return self._preview.page(first, count, (width, height) if width and height else None)
+
+    def picture(self, name: str, place: int, target: bool = False, whole: bool = False) -> Response:
+        """One of the previewed pictures exactly as it would be trained, small or in all its pixels."""
+        found = self._preview.picture(name, place, target=target, whole=whole)
+        if found is None:
+            raise HTTPException(404, "The data that was looked at has no such picture.")
+        return Response(found[0], media_type=found[1], headers={"Cache-Control": "private, max-age=3600"})
+
+    # ---- a pair -----------------------------------------------------------------------------------------------------
+
+    def pair(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Where the pictures of a pair differ and by how much; the body: mode, original_image and target_image."""
+        unknown = sorted(set(body) - set(_PAIR))
+        if unknown:
+            raise UserError(f"is none of {', '.join(_PAIR)}", where=", ".join(unknown))
+        return compared(parse(body).settings)
+
+    # ---- variations -------------------------------------------------------------------------------------------------
+
+    def variations(self) -> dict[str, Any]:
+        """How far writing variations is, and what came of it."""
+        return self._variations.state()
+
+    def vary(self, action: Literal["show", "start", "stop"], body: dict[str, Any]) -> dict[str, Any]:
+        """Show a few variations of a picture or a folder, write them, or stop writing.
+
+        The body: source, and if wanted folder, name, fixed_side, number, most_angle, least_scale, seed, captions.
+        """
+        if action == "show":
+            return self._variations.shown(body)
+        return self._variations.start(body) if action == "start" else self._variations.stop()
+
+
+def compared(settings: Settings) -> dict[str, Any]:
+    """What a pair's pictures are, and what differs if there are two.
+
+    Raises:
+        UserError: what a run would refuse them for.
+    """
+    from ..data.comparison import compare, heat
+    from ..data.pairs import open_pair
+
+    pair = open_pair(settings)
+    notes = [f"{each.path.name} {what}: {done}." for each in pair.pictures for what, done in each.notes]
+    answer: dict[str, Any] = {"sizes": [list(each.size) for each in pair.pictures], "notes": notes, "found": None}
+    if pair.original is not None and pair.target is not None:
+        found = compare(pair, settings)
+        size = pair.target.size
+        shift = [round(share * side) for share, side in zip(found.shift, size, strict=True)]
+        answer["found"] = {
+            "share": found.share,
+            "mean": found.mean,
+            "shift": shift,
+            "overlay": data_address(heat(found), "JPEG"),
+        }
+    return answer
