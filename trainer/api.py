@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -62,9 +62,13 @@ class Guard:
             raise HTTPException(403, f"The header {TOKEN_HEADER} is not the page's; reload the page.")
 
 
-def mount(app: Any, worker: Worker, guard: Guard) -> None:
-    """Add the routes to a FastAPI application."""
-    routes = _Routes(worker)
+def mount(app: Any, worker: Worker, guard: Guard, also: Callable[[], Mapping[str, Any]] = dict) -> None:
+    """Add the routes to a FastAPI application.
+
+    Args:
+        also: what the status tells beside the run and the queue.
+    """
+    routes = _Routes(worker, also)
     reading = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(guard.reading)])
     for path, answer in (
         ("/status", routes.status),
@@ -110,8 +114,9 @@ def telling(answer: Callable[..., Any]) -> Callable[..., Any]:
 class _Routes:
     """One method a route; its answer is what JSON can carry."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, also: Callable[[], Mapping[str, Any]]) -> None:
         self._worker = worker
+        self._also = also
         self._store = worker.store
 
     def status(self) -> dict[str, Any]:
@@ -127,6 +132,7 @@ class _Routes:
             "queue_started": worker.is_started,
             "problem": worker.problem or self._store.notice,
             "run": run,
+            **self._also(),
         }
 
     def jobs(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..paths import Folders
 from ..queue import Worker
 from ..settings import Settings
 from ..store import Entry
+from .advice import Advisor
 from .preview import Preview
 from .variations import Variations
 from .words import Words
@@ -29,6 +31,11 @@ class Desk:
     """What the page is read in: ``en`` or ``ja``, also as a host writes it (``ja_JP``)."""
     preview: Preview = field(default_factory=Preview)
     variations: Variations = field(default_factory=Variations)
+
+    @cached_property
+    def advisor(self) -> Advisor:
+        """Knows which model is chosen and what suits it."""
+        return Advisor(self.worker.host)
 
     @property
     def words(self) -> Words:

@@ -56,9 +56,9 @@ class _Extension:
         """Add the routes; without them the tab says by itself that nobody answers."""
         try:
             require_packages()
-            from .. import api
+            from . import routes
 
-            api.mount(app, self.desk().worker, self.desk().guard)
+            routes.mount(app, self.desk())
         except Exception as error:  # noqa: BLE001 - the host has to start
             print(f"Trainyard has no routes: {error}", file=sys.stderr)
 

@@ -18,7 +18,7 @@ _PAIR = ("mode", "original_image", "target_image")
 
 def mount(app: Any, desk: Desk) -> None:
     """Add all routes to a FastAPI application."""
-    api.mount(app, desk.worker, desk.guard)
+    api.mount(app, desk.worker, desk.guard, desk.advisor.status)
     routes = _Routes(desk)
     reading = APIRouter(prefix=api.PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.reading)])
     for path, answer in (
