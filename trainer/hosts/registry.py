@@ -18,7 +18,11 @@ class _Known(NamedTuple):
     name: str
 
 
-_KNOWN = (_Known((), "a1111", "A1111"),)  # the first that fits is it
+_KNOWN = (  # the first that fits is it
+    _Known(("backend", "modules_forge"), "forge", "Forge"),
+    _Known(("ldm_patched", "modules_forge"), "forge", "ReForge"),
+    _Known((), "a1111", "A1111"),
+)
 
 
 def make_webui() -> WebUI:

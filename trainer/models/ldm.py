@@ -92,7 +92,7 @@ def clip_from_open_clip(tensors: Mapping[str, Tensor], *, last_layer: bool = Tru
     Args:
         last_layer: whether the last layer is wanted.
 
-    Names that are not OpenCLIP's stay as they are.
+    Names that are not OpenCLIP's are taken for transformers', which is what some hosts have in memory.
 
     Raises:
         ValueError: a layer has no number, or its queries, keys and values are not three alike.
@@ -108,7 +108,7 @@ def clip_from_open_clip(tensors: Mapping[str, Tensor], *, last_layer: bool = Tru
             if int(number) < depth:
                 renamed.update(_open_clip_layer(f"encoder.layers.{number}", rest, tensor))
         elif name not in _OPEN_CLIP_IGNORED:
-            renamed[_OPEN_CLIP_NAMES.get(name, name)] = tensor
+            renamed[_OPEN_CLIP_NAMES.get(name, name.removeprefix("text_model."))] = tensor
     return renamed
 
 
