@@ -78,10 +78,10 @@ window.trainyard = (function () {
         return sameDay ? time : `${date.toLocaleDateString()} ${time}`;
     }
 
-    function picture(name, caption) {
+    function picture(name, caption, folder = "pictures") {
         const figure = make("figure");
         const link = document.createElement("a");
-        link.href = address(`pictures/${encodeURIComponent(name)}`);
+        link.href = address(`${folder}/${encodeURIComponent(name)}`);
         link.target = "_blank";
         const image = document.createElement("img");
         image.src = link.href;

@@ -15,7 +15,7 @@ from PIL import Image
 from some_networks import some_network, some_settings
 from trainer.errors import ModelError, NetworkError, Stopped, UserError
 from trainer.hosts import standalone
-from trainer.hosts.base import Drawing
+from trainer.hosts.drawing import Drawing
 from trainer.hosts.standalone import Standalone
 from trainer.models.base import Bundle
 from trainer.models.placement import place_for_pictures

@@ -30,8 +30,9 @@ from .models.sample import Request, sample
 from .modes.base import Pass, Plan, Scene
 from .networks import resume
 from .networks.base import Network, build
+from .networks.find import find_lora
 from .networks.metadata import Origin
-from .networks.read import find_lora, network_from_file
+from .networks.read import network_from_file
 from .networks.registry import builder, targets_of
 from .noise import NoiseSchedule, mixed_seed
 from .pause import pause

@@ -35,8 +35,9 @@ from .models.placement import broken_weight, place, stored_types
 from .modes.base import Pictures, Plan
 from .modes.registry import mode_of
 from .networks import resume
+from .networks.find import find_lora
 from .networks.metadata import Origin
-from .networks.read import find_lora, network_from_file
+from .networks.read import network_from_file
 from .noise import VELOCITY
 from .optim import optimizers, schedules
 from .passes import Passes

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import UserError
+from ..networks.find import find_lora
 from .options import add_device, add_folders, folders_of
 
 
@@ -130,12 +131,7 @@ def _lora(text: str, folder: Path) -> tuple[Path, tuple[float, ...]]:
     number = r"[+-]?(?:\d+\.?\d*|\.\d+)"
     found = re.fullmatch(rf"(.+):({number}(?:,{number})*)", text)
     name, strengths = (found[1], tuple(map(float, found[2].split(",")))) if found else (text, (1.0,))
-    for path in (Path(name), folder / name, folder / f"{name}.safetensors"):
-        if path.is_file():
-            return path, strengths
-    raise UserError(
-        "there is no such LoRA", where=text, do=f"Write FILE or FILE:STRENGTH; names are looked for in {folder}"
-    )
+    return find_lora(name, folder), strengths
 
 
 def _only_one_varies(loras: list[tuple[Path, tuple[float, ...]]]) -> None:

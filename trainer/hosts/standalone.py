@@ -22,7 +22,8 @@ from ..networks.read import network_from_file
 from ..noise import VELOCITY
 from ..paths import Folders
 from ..settings import Settings
-from .base import Choice, Drawing
+from .base import Choice
+from .drawing import Drawing
 
 
 class Standalone:

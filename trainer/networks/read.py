@@ -26,7 +26,6 @@ from .naming import known_names
 
 Parts = dict[str, Tensor]
 """The tensors of one module, by kohya's and LyCORIS's names: ``lora_down.weight``, ``hada_w1_a``, ``alpha`` …"""
-_ENDING = ".safetensors"
 _ADAPTERS = {"lora": lora_from_tensors, "loha": loha_from_tensors}
 _NORMS = {"lora": lora_norm, "loha": loha_norm}
 
@@ -44,19 +43,6 @@ class Stored:
     path: Path
     modules: dict[str, Parts]
     metadata: dict[str, str]
-
-
-def find_lora(name: str, folder: Path) -> Path:
-    """The LoRA file called ``name``: a path, or what lies in the LoRA folder, with or without its ending.
-
-    Raises:
-        NetworkError: there is none.
-    """
-    given = Path(name).expanduser()
-    for candidate in (given, folder / name, folder / f"{name}{_ENDING}"):
-        if candidate.is_file():
-            return candidate
-    raise NetworkError("there is no such LoRA file", where=name, do=f"Give its full path, or put it into {folder}")
 
 
 def read_lora(path: Path) -> Stored:

@@ -24,8 +24,9 @@ from ..models.identify import Kind, classify
 from ..models.unpickle import is_pickle
 from ..settings import Settings, shows
 from .base import Adapter, Network, Strength, Target, refuse_none
+from .find import find_lora
 from .keys import Key, by_module, network_type_of
-from .read import Stored, adapters_of, find_lora, rank_of, read_lora
+from .read import Stored, adapters_of, rank_of, read_lora
 from .registry import NETWORKS
 
 _LABEL = "network resume"

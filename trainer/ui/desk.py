@@ -14,6 +14,7 @@ from ..queue import Worker
 from ..settings import Settings
 from ..store import Entry
 from .advice import Advisor
+from .easel import Easel
 from .preview import Preview
 from .variations import Variations
 from .words import Words
@@ -36,6 +37,10 @@ class Desk:
     def advisor(self) -> Advisor:
         """Knows which model is chosen and what suits it."""
         return Advisor(self.worker.host)
+
+    @cached_property
+    def easel(self) -> Easel:
+        return Easel(self.worker.host)
 
     @property
     def words(self) -> Words:

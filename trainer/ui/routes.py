@@ -1,4 +1,4 @@
-"""The page's routes: the API's, and those of what is looked at before a run."""
+"""The page's routes: the API's, those of what is looked at before a run, and those of pictures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .. import api
 from ..errors import UserError
 from ..schema import parse
 from ..settings import Settings
+from . import drawings
 from .desk import Desk
 from .variations import data_address
 
@@ -38,6 +39,7 @@ def mount(app: Any, desk: Desk) -> None:
         changing.add_api_route(path, api.telling(deed), methods=["POST"], response_model=None)
     app.include_router(reading)
     app.include_router(changing)
+    drawings.mount(app, desk)
 
 
 class _Routes:

@@ -14,6 +14,7 @@ from . import pair
 from .compat import changes, on
 from .desk import Desk
 from .form import PREFIX, Form
+from .prompts import Prompts
 
 _MODES = tuple(mode.lower() for mode in MODES)
 
@@ -34,7 +35,9 @@ class _Train:
                 self._place_head()
                 self.pair = pair.place(self.form, desk.folders)
                 self.form.place_subject()
+                prompts = Prompts(desk)
                 self.form.place_sections()
+                prompts.connect(self.form)
             with gr.Column(scale=4, elem_id=f"{PREFIX}_side", min_width=300):
                 self._place_run()
                 self._place_presets()
@@ -80,7 +83,7 @@ class _Train:
             label=say("run.message"), interactive=False, lines=1, placeholder=" ", elem_id=f"{PREFIX}_message"
         )
         message.do_not_save_to_config = True
-        gr.HTML(f'<div id="{PREFIX}_live"></div>')
+        gr.HTML(f'<div id="{PREFIX}_live"></div><div id="{PREFIX}_try"></div>')
         self.message = message
         worker = self.desk.worker
         # Inputs are named when the form is whole.

@@ -1,0 +1,88 @@
+/* Pictures made for the page: iLECO's prompts, and a LoRA at several strengths. Asked for only while some are made. */
+(function () {
+    "use strict";
+
+    const page = window.trainyard;
+    const {ROOT, ask, say, make, write, picture, addPanel} = page;
+    const EVERY = 700;
+    const PATIENCE = 6000;
+
+    const places = new Map();
+    let until = 0;
+    let timer = null;
+    let asking = false;
+
+    /* A place for the sheet of that name, at the end of an element. */
+    function place(name, holder) {
+        const panel = make("div", "sheet");
+        const title = make("p", "note");
+        title.setAttribute("role", "status");
+        const bar = document.createElement("progress");
+        bar.setAttribute("aria-label", say("live.progress"));
+        const stop = make("button", "button", say("draw.stop"));
+        stop.type = "button";
+        stop.addEventListener("click", () => ask("drawings/stop", {}).catch((error) => write(message, error.message)));
+        const message = make("p", "wrong");
+        message.setAttribute("role", "alert");
+        const pictures = make("div", "drawn");
+        panel.append(title, bar, stop, message, pictures);
+        panel.parts = {title, bar, stop, message, pictures};
+        panel.hidden = true;
+        holder.append(panel);
+        places.set(name, panel);
+        watch();
+    }
+
+    function show(name, panel, sheet) {
+        const parts = panel.parts;
+        const going = sheet.state === "drawing";
+        panel.hidden = false;
+        const steps = sheet.total ? say("draw.going", {done: sheet.done, total: sheet.total}) : say("draw.loading");
+        const state = going ? steps : sheet.state === "stopped" ? say("draw.stopped") : "";
+        // The prompts stand below their pictures.
+        const title = going || name !== "prompts" ? sheet.title : "";
+        write(parts.title, [title, state].filter(Boolean).join(" · "));
+        parts.bar.hidden = parts.stop.hidden = !going;
+        parts.bar.max = Math.max(1, sheet.total);
+        if (sheet.total) parts.bar.value = sheet.done;
+        else parts.bar.removeAttribute("value");
+        write(parts.message, sheet.message);
+        const version = sheet.pictures.map((each) => each.name).join();
+        parts.pictures.hidden = !version;
+        if (parts.pictures.dataset.version === version) return;
+        parts.pictures.dataset.version = version;
+        const prompted = name === "prompts";
+        parts.pictures.replaceChildren(...sheet.pictures.map((each) => {
+            const prompt = each.prompt ? say("draw.quoted", {prompt: each.prompt}) : say("draw.nothing");
+            return picture(each.name, prompted ? `${each.label}: ${prompt}` : each.label, "drawings");
+        }));
+    }
+
+    /* Look now, and again until what has just been asked for is done. */
+    function watch() {
+        until = Date.now() + PATIENCE;
+        look();
+    }
+
+    async function look() {
+        if (asking) return;
+        asking = true;
+        clearTimeout(timer);
+        let going = false;
+        try {
+            const sheets = await ask("drawings");
+            going = Object.values(sheets).some((sheet) => sheet.state === "drawing");
+            for (const [name, panel] of places) if (sheets[name]) show(name, panel, sheets[name]);
+        } catch (error) {
+            going = true; // that the server does not answer is said where the run is shown
+        }
+        asking = false;
+        if (going || Date.now() < until) timer = setTimeout(look, EVERY);
+    }
+
+    addPanel("prompts", {build: (panel) => place("prompts", panel), show: () => {}});
+    document.addEventListener("click", (event) => {
+        if (event.target.closest && event.target.closest(`#${ROOT}_generate_buttons button`)) watch();
+    });
+    page.drawings = {place, watch};
+})();

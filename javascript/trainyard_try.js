@@ -1,0 +1,127 @@
+/* Try it: a LoRA at several strengths with a prompt of one's own; the one that was just trained, or any other. */
+(function () {
+    "use strict";
+
+    const {ROOT, ask, say, make, write, addPanel, drawings} = window.trainyard;
+
+    function field(panel, name, element, value = "") {
+        const label = make("label", "try-field", say(`try.${name}`));
+        element.id = `${ROOT}_try_${name}`;
+        element.classList.add(`${ROOT}-input`);
+        element.value = value;
+        label.append(element);
+        panel.fields[name] = element;
+        return label;
+    }
+
+    function input() {
+        return document.createElement("input");
+    }
+
+    function build(panel) {
+        panel.fields = {};
+        panel.suited = {};
+        const fold = document.createElement("details");
+        const box = make("div", "try-fields");
+        const lora = document.createElement("select");
+        const prompt = document.createElement("textarea");
+        prompt.rows = 2;
+        const more = document.createElement("details");
+        const others = make("div", "try-fields");
+        others.append(
+            field(panel, "negative", input()), field(panel, "steps", input(), "20"), field(panel, "cfg", input(), "7"),
+            field(panel, "size", input()), field(panel, "model", document.createElement("select")),
+        );
+        more.append(make("summary", "", say("try.more")), others);
+        const draw = make("button", "button", say("try.draw"));
+        draw.type = "button";
+        draw.id = `${ROOT}_try_draw`;
+        draw.addEventListener("click", () => begin(panel));
+        box.append(
+            field(panel, "lora", lora), field(panel, "prompt", prompt),
+            field(panel, "strengths", input(), "-1, -0.5, 0, 0.5, 1"), field(panel, "seed", input(), "0"), more, draw,
+        );
+        const message = make("p", "wrong");
+        message.setAttribute("role", "alert");
+        message.hidden = true;
+        fold.append(make("summary", "", say("try.heading")), box, message);
+        panel.append(fold);
+        panel.parts = {fold, message, draw};
+        drawings.place("strip", fold);
+        lora.addEventListener("change", () => choose(panel, lora.value));
+        prompt.addEventListener("input", () => (panel.typed = true));
+        fold.addEventListener("toggle", () => fold.open && list(panel));
+    }
+
+    function fill(select, choices, chosen) {
+        const all = chosen === "" || choices.some(([value]) => value === chosen) ? choices : [[chosen, chosen], ...choices];
+        select.replaceChildren(...all.map(([value, words]) => {
+            const option = make("option", "", words);
+            option.value = value;
+            return option;
+        }));
+        select.value = chosen;
+    }
+
+    async function list(panel) {
+        try {
+            const found = await ask("loras");
+            const chosen = panel.fields.lora.value || found.latest || found.loras[0] || "";
+            const none = found.loras.length || chosen ? [] : [["", say("try.none")]];
+            fill(panel.fields.lora, [...none, ...found.loras.map((name) => [name, name])], chosen);
+            panel.models = found.models;
+            if (panel.shown !== chosen) await choose(panel, chosen);
+            write(panel.parts.message, "");
+        } catch (error) {
+            write(panel.parts.message, error.message);
+        }
+    }
+
+    /* What suits a LoRA takes the place of what nobody has typed. */
+    async function choose(panel, name) {
+        panel.shown = name;
+        const fields = panel.fields;
+        const models = [["", say("try.loaded")], ...panel.models.map((model) => [model, model])];
+        let suited = {};
+        write(panel.parts.message, "");
+        try {
+            if (name) suited = await ask(`lora?name=${encodeURIComponent(name)}`);
+        } catch (error) {
+            write(panel.parts.message, error.message);
+        }
+        if (panel.shown !== name) return;
+        panel.suited = suited;
+        if (!panel.typed) fields.prompt.value = suited.prompt || "";
+        fields.negative.value = suited.negative || "";
+        fields.size.value = (suited.size || [512, 512]).join(", ");
+        fill(fields.model, models, suited.model || "");
+    }
+
+    async function begin(panel) {
+        const asked = {vae: panel.suited.vae || "", velocity: Boolean(panel.suited.velocity)};
+        for (const [name, element] of Object.entries(panel.fields)) asked[name] = element.value;
+        panel.parts.draw.disabled = true;
+        try {
+            await ask("drawings/strip", asked);
+            write(panel.parts.message, "");
+            drawings.watch();
+        } catch (error) {
+            write(panel.parts.message, error.message);
+        }
+        panel.parts.draw.disabled = false;
+    }
+
+    /* A run that has ended with a file opens it, with that file. */
+    function show(panel, status) {
+        const path = (status.run && !status.running && status.run.path) || "";
+        if (!path || panel.path === path) return;
+        panel.path = path;
+        panel.fields.lora.value = "";
+        panel.typed = false;
+        panel.shown = null;
+        if (panel.parts.fold.open) list(panel);
+        else panel.parts.fold.open = true;
+    }
+
+    addPanel("try", {build, show});
+})();

@@ -1,0 +1,132 @@
+"""The routes of pictures that are made for the page, below those of :mod:`trainer.api`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from fastapi import APIRouter, Depends, HTTPException
+from fastapi.responses import Response
+
+from ..api import PREFIX, telling
+from ..errors import UserError
+from ..live import Snapshot
+from ..networks.find import find_lora, lora_names
+from ..schema import parse
+from ..settings import Settings
+from . import wishes
+from .desk import Desk
+from .easel import Sheet
+
+PROMPTS, STRIP = "prompts", "strip"
+"""The places of the page that show a sheet."""
+
+
+def mount(app: Any, desk: Desk) -> None:
+    """Add the routes to a FastAPI application."""
+    routes = _Routes(desk)
+    reading = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.reading)])
+    for path, answer in (
+        ("/drawings", routes.sheets),
+        ("/drawings/{name}", routes.picture),
+        ("/loras", routes.loras),
+        ("/lora", routes.lora),
+    ):
+        reading.add_api_route(path, telling(answer), methods=["GET"], response_model=None)
+    changing = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.changing)])
+    deeds: tuple[tuple[str, Callable[..., Any]], ...] = (
+        ("/drawings/stop", routes.stop),
+        ("/drawings/strip", routes.strip),
+        ("/drawings/prompts/{which}", routes.prompts),
+    )
+    for path, deed in deeds:
+        changing.add_api_route(path, telling(deed), methods=["POST"], response_model=None)
+    app.include_router(reading)
+    app.include_router(changing)
+
+
+def draw_prompts(desk: Desk, settings: Callable[[], Settings], which: str, asked: dict[str, Any]) -> bool:
+    """Begin to draw iLECO's prompts; what is wrong stands where the pictures would. Whether it began."""
+    title = desk.say(f"draw.{which}")
+    try:
+        pieces = wishes.of_prompts(settings(), which, asked, desk.say)
+        desk.easel.begin(PROMPTS, title, pieces)
+    except UserError as error:
+        desk.easel.refuse(PROMPTS, title, error)
+        return False
+    return True
+
+
+class _Routes:
+    """One method a route."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def sheets(self) -> dict[str, Any]:
+        """What is being drawn and was drawn last: iLECO's prompts, and a LoRA at several strengths."""
+        return {place: _sheet(sheet) for place, sheet in self._desk.easel.sheets().items()}
+
+    def picture(self, name: str) -> Response:
+        """A picture by the name that a sheet gives it, as PNG."""
+        content = self._desk.easel.picture(name)
+        if content is None:
+            raise HTTPException(404, "There is no such picture any more.")
+        return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
+
+    def loras(self) -> dict[str, Any]:
+        """The LoRAs of the folder, the newest first, the models, and the last run's LoRA, as a strip takes them."""
+        folder, path = self._desk.folders.loras, self._last().path
+        latest = "" if path is None else str(path)
+        if path is not None and path.is_relative_to(folder):
+            latest = path.relative_to(folder).with_suffix("").as_posix()
+        return {"loras": lora_names(folder), "models": self._desk.catalogue.models(), "latest": latest}
+
+    def lora(self, name: str) -> dict[str, Any]:
+        """What suits a LoRA to be tried with: prompt, model, size … as far as its file says."""
+        path = find_lora(name, self._desk.folders.loras)
+        found = wishes.suited(path, self._desk.catalogue.models())
+        effect = self._last().effect
+        if effect is not None and effect.path == path and effect.prompt:
+            found["prompt"] = effect.prompt  # with a caption, which no file has
+        return found
+
+    def _last(self) -> Snapshot:
+        live = self._desk.worker.live
+        return Snapshot() if live is None else live.snapshot()
+
+    def strip(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Draw a LoRA at several strengths.
+
+        The body: "lora", "prompt", and if it is to be otherwise "strengths", "negative", "seed", "steps", "cfg",
+        "size", "model", "vae", "velocity".
+        """
+        piece = wishes.of_lora(body, self._desk.folders, self._desk.say)
+        assert piece.drawing.lora is not None
+        title = self._desk.say("draw.strip", name=piece.drawing.lora.stem, prompt=piece.drawing.prompt)
+        self._desk.easel.begin(STRIP, title, [piece])
+        return self.sheets()
+
+    def prompts(self, which: Literal["original", "target", "both"], body: dict[str, Any]) -> dict[str, Any]:
+        """Draw iLECO's prompts without a LoRA. The body: the "settings", and "seed", "steps", "cfg"."""
+        settings = parse(body.get("settings", {})).settings
+        asked: dict[str, Any] = {name: body[name] for name in ("seed", "steps", "cfg") if name in body}
+        draw_prompts(self._desk, lambda: settings, which, asked)
+        return self.sheets()
+
+    def stop(self, body: dict[str, Any]) -> dict[str, Any]:
+        """End what is being drawn; the answer says whether there is something."""
+        del body
+        return {"stopped": self._desk.easel.stop()}
+
+
+def _sheet(sheet: Sheet) -> dict[str, Any]:
+    pictures = [{"name": each.name, "label": each.label, "prompt": each.prompt} for each in sheet.pictures]
+    return {
+        "title": sheet.title,
+        "state": sheet.state,
+        "done": sheet.done,
+        "total": sheet.total,
+        "message": sheet.message,
+        "pictures": pictures,
+    }
