@@ -16,7 +16,7 @@ from PIL import Image
 
 from ..errors import MemoryShortError, UserError
 from . import inside
-from .base import Drawing
+from .drawing import Drawing
 
 _SAMPLER = "Euler"
 

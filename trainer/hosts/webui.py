@@ -26,7 +26,8 @@ from ..noise import VELOCITY, zero_terminal_snr
 from ..paths import Folders
 from ..settings import Settings
 from . import inside, pictures
-from .base import Choice, Drawing
+from .base import Choice
+from .drawing import Drawing
 from .lists import NO_VAE, find_checkpoint, find_vae
 from .standalone import Standalone
 from .turn import Turn
