@@ -1,0 +1,242 @@
+"""A double of AUTOMATIC1111 1.10.1, by what was seen of it."""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from checkpoints import UNET
+from hosts.double import (
+    LORA,
+    CheckpointInfo,
+    Double,
+    Generation,
+    SdConditioning,
+    grow,
+    lora_names,
+    module_of,
+    picture,
+    read,
+    updates,
+)
+
+_INSIDE = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner."
+
+
+def hijacked(name: str) -> str:
+    """A tensor's name in the running host: wrappers around text encoders and around their token embeddings."""
+    for start in ("cond_stage_model.", "conditioner.embedders.0.", "conditioner.embedders.1."):
+        if name.startswith(start):
+            name = f"{start}wrapped.{name[len(start) :]}"
+    return name.replace("token_embedding.weight", "token_embedding.wrapped.weight")
+
+
+def plain(name: str) -> str:
+    return name.replace(".wrapped.", ".")
+
+
+class A1111Double(Double):
+    """Loads at its start. LoRAs are merged in place, lazily, and stay until the next picture without them."""
+
+    name = "A1111"
+    adapter = "a1111:A1111"
+
+    def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(root, family, dtype)
+        self.loaded_networks: list[types.SimpleNamespace] = []
+        self.available: dict[str, Path] = {}
+        self.in_memory: dict[str, types.SimpleNamespace] = {}
+        self.vaes: dict[str, str] = {}
+        self.model: Any = self._made(self.first)
+
+    # ---- the model --------------------------------------------------------------------------------------------------
+
+    def _made(self, path: Path) -> nn.Module:
+        tensors = {name: tensor for name, tensor in read(path).items() if name.startswith(_INSIDE)}
+        halved = {name: each.to(self.dtype) if each.is_floating_point() else each for name, each in tensors.items()}
+        model = grow(nn.Module(), {hijacked(name): tensor for name, tensor in halved.items()})
+        model.register_buffer("betas", torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
+        model.register_buffer("alphas_cumprod", torch.cumprod(1 - model.betas, 0))
+        model.eval()
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith(UNET))
+        any_model: Any = model
+        if self.family.startswith("SDXL"):
+            any_model.cond_stage_model = any_model.conditioner  # another name for the same module
+        by_module = {path: name for name, path in lora_names(self._of(model)).items()}
+        for module_name, module in model.named_modules():
+            if plain(f"{module_name}.").rstrip(".") in by_module:
+                module.network_layer_name = plain(module_name)
+        any_model.sd_checkpoint_info = CheckpointInfo(str(path), f"{path.name} [0123456789]")
+        any_model.sd_model_checkpoint = str(path)
+        any_model.lowvram = False
+        any_model.loaded_vae_file = None
+        any_model.parameterization = "v" if self.family == "SDXL-v" else "eps"
+        any_model.get_learned_conditioning = self._conditioning
+        return model
+
+    def _of(self, model: nn.Module) -> dict[str, Tensor]:
+        found = {}
+        for name, tensor in model.named_parameters():
+            if not name.startswith("cond_stage_model.embedders."):
+                found[plain(name)] = tensor
+        return found
+
+    def weights(self) -> dict[str, Tensor]:
+        return self._of(self.model)
+
+    def choose(self, checkpoint: Path) -> None:
+        """`reload_model_weights`: the next checkpoint of the same layout is read into the same tensors."""
+        if Path(self.model.sd_model_checkpoint) == checkpoint:
+            return
+        tensors = read(checkpoint)
+        with torch.no_grad():
+            for name, parameter in self.weights().items():
+                parameter.copy_(tensors[name])
+        for module in self.model.modules():
+            for mark in ("network_weights_backup", "network_current_names"):
+                if hasattr(module, mark):
+                    delattr(module, mark)
+        self.model.sd_checkpoint_info = CheckpointInfo(str(checkpoint), checkpoint.name)
+        self.model.sd_model_checkpoint = str(checkpoint)
+
+    def marks(self) -> list[Any]:
+        parts = [(name, part.training) for name, part in self.model.named_modules()]
+        tensors = [(name, each.requires_grad, each.device, each.dtype) for name, each in self.model.named_parameters()]
+        return [*parts, *tensors, self.model.lowvram, [id(module) for module in self.model.modules()]]
+
+    # ---- pictures ---------------------------------------------------------------------------------------------------
+
+    def process(self, wanted: Generation) -> Image.Image:
+        assert self.lock.is_held
+        names = [(name, float(strength)) for name, strength in LORA.findall(wanted.prompt)]
+        self._load_networks(names)
+        for module in self.model.modules():
+            self._apply(module)
+        self.state.sampling_step = 1
+        prompt = LORA.sub("", wanted.prompt).strip()
+        skip = self.options["CLIP_stop_at_last_layers"]
+        states, pooled = self.text.encode(self.weights(), prompt, skip)
+        return picture(self.weights(), states, pooled, wanted)
+
+    def _conditioning(self, prompts: SdConditioning) -> Any:
+        """Gradients flow; a batch is as long as its longest prompt."""
+        for module in self.model.modules():
+            if getattr(module, "network_layer_name", "").startswith(("cond", "conditioner")):
+                self._apply(module)
+        found = [self.text.encode(self.weights(), each, self.options["CLIP_stop_at_last_layers"]) for each in prompts]
+        states = torch.cat([states for states, _ in found])
+        if found[0][1] is None:
+            return states
+        pooled = torch.cat([each for _, each in found if each is not None])
+        sizes = torch.full((len(found), 6 * 256), float(prompts.width or 1024))
+        return {"crossattn": states, "vector": torch.cat([pooled, sizes], dim=1)}
+
+    # ---- the built-in extension for LoRAs ---------------------------------------------------------------------------
+
+    def list_available_networks(self) -> None:
+        self.available = {path.stem: path for path in sorted(self.loras.rglob("*.safetensors"))}
+
+    def listed(self) -> list[str]:
+        return list(self.available)
+
+    def _load_networks(self, names: list[tuple[str, float]]) -> None:
+        if any(name not in self.available for name, _ in names):
+            self.list_available_networks()
+        self.loaded_networks.clear()
+        for name, strength in names:
+            path = self.available[name]
+            known = self.in_memory.get(name)
+            if known is None or os.path.getmtime(path) > known.mtime:
+                known = types.SimpleNamespace(name=name, mtime=os.path.getmtime(path), tensors=read(path))
+                known.adds = updates(known.tensors, lora_names(self.weights()), self.weights())
+                self.in_memory[name] = known
+            known.strength = strength
+            self.loaded_networks.append(known)
+
+    def _apply(self, module: Any) -> None:
+        """At a module's next forward: what is merged into its weight is what is wanted now."""
+        if not hasattr(module, "network_layer_name"):
+            return
+        wanted = tuple((each.name, each.strength) for each in self.loaded_networks)
+        if getattr(module, "network_current_names", ()) == wanted:
+            return
+        if not hasattr(module, "network_weights_backup"):
+            assert getattr(module, "network_current_names", ()) == (), "no backup, and the weights are changed"
+            module.network_weights_backup = module.weight.detach().to("cpu", copy=True)
+        with torch.no_grad():
+            self.restore(module)
+            for each in self.loaded_networks:
+                update = each.adds.get(module.network_layer_name)
+                if update is not None:
+                    module.weight.copy_((module.weight.float() + each.strength * update).to(module.weight.dtype))
+        module.network_current_names = wanted
+
+    def restore(self, module: Any) -> None:
+        """`network_restore_weights_from_backup`: in place, and without a no_grad of its own."""
+        backup = getattr(module, "network_weights_backup", None)
+        if backup is not None:
+            module.weight.copy_(backup)
+
+    # ---- within Python ----------------------------------------------------------------------------------------------
+
+    def asked_for_model(self) -> Any:
+        return self.model
+
+    def modules(self) -> dict[str, types.ModuleType]:
+        found = self.common_modules()
+        vars(found["modules.devices"])["autocast"] = nullcontext
+        found["modules.sd_models"] = module_of(
+            "modules.sd_models",
+            {
+                "model_data": types.SimpleNamespace(sd_model=self.model),
+                "list_models": lambda: None,
+                "checkpoint_tiles": lambda: [each.name for each in self._checkpoints()],
+                "get_closet_checkpoint_match": self._closest,
+                "select_checkpoint": lambda: CheckpointInfo(str(self.first), self.first.name),
+            },
+        )
+        found["modules.sd_vae"] = module_of(
+            "modules.sd_vae", {"vae_dict": self.vaes, "refresh_vae_list": lambda: None, "loaded_vae_file": None}
+        )
+        found["modules.sd_unet"] = module_of("modules.sd_unet", {"current_unet": None})
+        found["networks"] = module_of(
+            "networks",
+            {
+                "loaded_networks": self.loaded_networks,
+                "list_available_networks": self.list_available_networks,
+                "network_restore_weights_from_backup": self.restore,
+            },
+        )
+        return found
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted(self.models.glob("*.safetensors"))
+
+    def _closest(self, wanted: str) -> CheckpointInfo | None:
+        found = [each for each in self._checkpoints() if wanted in f"{each.name} [0123456789]"]
+        return CheckpointInfo(str(found[0]), found[0].name) if wanted and found else None
+
+    @contextmanager
+    def around(self) -> Iterator[Double]:
+        """Linear.forward is another function for the whole process, which asks each module for its LoRA name."""
+        kept, double = nn.Linear.forward, self
+
+        def forward(self: nn.Linear, x: Tensor) -> Tensor:
+            double._apply(self)
+            return kept(self, x)
+
+        nn.Linear.forward = forward  # type: ignore[method-assign]
+        try:
+            with super().around():
+                yield self
+        finally:
+            nn.Linear.forward = kept  # type: ignore[method-assign]

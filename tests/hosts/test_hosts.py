@@ -1,0 +1,387 @@
+"""What a WebUI's adapter promises, held by the doubles of all of them: the model is lent, and comes back as it was."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hosts.a1111 import A1111Double
+from hosts.double import Double, read
+from trainer.errors import MemoryShortError, UserError
+from trainer.hosts.base import Drawing
+from trainer.hosts.webui import WebUI
+from trainer.job import Control, Done, Event, Job, Step, Warned
+from trainer.run import run
+from trainer.settings import Settings
+
+DOUBLES: tuple[type[Double], ...] = (A1111Double,)
+WAIT = 60.0
+
+
+@pytest.fixture(params=DOUBLES, ids=lambda each: each.name)
+def double(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Double]:
+    made: Double = request.param(tmp_path / "host")
+    with made.around():
+        yield made
+
+
+@pytest.fixture
+def host(double: Double) -> WebUI:
+    return adapter_of(double)
+
+
+def adapter_of(double: Double) -> WebUI:
+    module, name = double.adapter.split(":")
+    found: WebUI = getattr(importlib.import_module(f"trainer.hosts.{module}"), name)()
+    return found
+
+
+def settings_of(mode: str, tmp_path: Path, **changes: Any) -> Settings:
+    given: dict[str, Any] = {
+        "mode": mode, "save_lora_name": "new", "train_iterations": 3, "image_size": (64, 64), "network_rank": 2,
+        "network_alpha": 2.0, "train_learning_rate": 1e-2, "train_optimizer": "AdamW", "train_seed": 4,
+        "effect_strip": False,
+    }  # fmt: skip
+    if mode == "iLECO":
+        given |= {"original_prompt": "a red circle", "target_prompt": "a blue circle"}
+    if mode == "LoRA":
+        folder = tmp_path / "pictures"
+        if not folder.exists():
+            folder.mkdir()
+            for number in range(2):
+                _noise(number).save(folder / f"{number}.png")
+                (folder / f"{number}.txt").write_text("a (red:1.3) circle")
+        given["lora_data_directory"] = str(folder)
+    if mode == "ADDifT":
+        for side, number in (("original", 0), ("target", 1)):
+            path = tmp_path / f"{side}.png"
+            _noise(number).save(path)
+            given[f"{side}_image"] = str(path)
+    return Settings(**{**given, **changes})
+
+
+def _noise(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+
+
+class Told(list[Event]):
+    """Everything a run said; something may be done at each event."""
+
+    def __init__(self, react: Any = None) -> None:
+        super().__init__()
+        self._react = react
+
+    def __call__(self, event: Event) -> None:
+        self.append(event)
+        if self._react is not None:
+            self._react(event)
+
+    @property
+    def warnings(self) -> str:
+        return "\n".join(event.message for event in self if isinstance(event, Warned))
+
+
+def trained(host: WebUI, settings: Settings, told: Told | None = None, control: Control | None = None) -> Done:
+    return run(Job.create(settings), host, control or Control(), told if told is not None else Told())
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# ---- the model is lent ----------------------------------------------------------------------------------------------
+
+
+def test_the_modules_share_the_hosts_storage(double: Double, host: WebUI) -> None:
+    theirs = {tensor.data_ptr() for tensor in double.weights().values()}
+    bundle = host.take_model(Settings())
+    ours = [parameter for module in bundle.modules.values() for parameter in module.parameters()]
+    assert ours
+    assert all(parameter.data_ptr() in theirs for parameter in ours)
+    assert not any(parameter.is_inference() or parameter.requires_grad for parameter in ours)
+    host.give_back()
+    assert not double.lock.is_held
+
+
+@pytest.mark.parametrize("mode", ["LoRA", "iLECO", "ADDifT"])
+def test_a_run_leaves_the_host_as_it_was(double: Double, host: WebUI, tmp_path: Path, mode: str) -> None:
+    before, marks, weights = double.generate(), double.marks(), double.copies()
+    done = trained(host, settings_of(mode, tmp_path))
+    assert done.path is not None
+    assert done.path.parent == double.loras
+    assert same(weights, double.copies())
+    assert marks == double.marks()
+    assert np.array_equal(before, double.generate())
+    assert not double.lock.is_held
+    assert (double.state.job, double.state.job_count, double.state.textinfo) == ("", 0, None)
+
+
+@pytest.mark.parametrize("end", ["stopped", "error", "memory"])
+def test_a_run_that_breaks_off_leaves_it_as_well(double: Double, host: WebUI, tmp_path: Path, end: str) -> None:
+    before, marks, weights, control = double.generate(), double.marks(), double.copies(), Control()
+
+    def react(event: Event) -> None:
+        if isinstance(event, Step):
+            if end == "stopped":
+                control.stop()
+            if end == "error":
+                raise RuntimeError("a mistake of ours")
+            if end == "memory":
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    settings, told = settings_of("iLECO", tmp_path, train_iterations=50), Told(react)
+    if end == "stopped":
+        assert trained(host, settings, told, control).stopped
+    else:
+        with pytest.raises(RuntimeError if end == "error" else MemoryShortError):
+            trained(host, settings, told)
+    assert same(weights, double.copies())
+    assert marks == double.marks()
+    assert not double.lock.is_held
+    assert np.array_equal(before, double.generate())
+    assert (double.state.job, double.state.job_count) == ("", 0)
+
+
+def test_no_model_no_lock(double: Double, host: WebUI, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no file nothing"):
+        trained(host, settings_of("iLECO", tmp_path, model="nothing.safetensors"))
+    assert not double.lock.is_held
+    assert double.state.begun == 0
+
+
+# ---- LoRAs of the host's own pictures -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(double: Double, host: WebUI, tmp_path: Path) -> Path:
+    """A LoRA in the host's folder that changes its pictures."""
+    done = trained(host, settings_of("iLECO", tmp_path, save_lora_name="old", train_learning_rate=0.05))
+    assert done.path is not None
+    return done.path
+
+
+def test_a_lora_in_the_hosts_weights_is_not_trained_on(double: Double, host: WebUI, tmp_path: Path, old: Path) -> None:
+    clean, plain = double.copies(), double.generate()
+    with_lora = double.generate("a red circle <lora:old:1>")
+    assert not np.array_equal(plain, with_lora)
+    bundle = host.take_model(Settings())
+    taken = {parameter.data_ptr(): parameter.detach().clone() for parameter in bundle.unet.parameters()}
+    for name, tensor in double.weights().items():
+        if tensor.data_ptr() in taken:
+            assert torch.equal(clean[name].flatten(), taken[tensor.data_ptr()].flatten()), name
+    host.give_back()
+    assert np.array_equal(with_lora, double.generate("a red circle <lora:old:1>"))
+    assert np.array_equal(plain, double.generate())
+
+
+def test_a_new_lora_of_an_old_name_is_the_new_one(double: Double, host: WebUI, tmp_path: Path, old: Path) -> None:
+    first = double.generate("a red circle <lora:old:1>")
+    settings = settings_of("iLECO", tmp_path, save_lora_name="old", save_overwrite=True, train_seed=99)
+    done = trained(host, settings)
+    assert done.path == old
+    second = double.generate("a red circle <lora:old:1>")
+    assert not np.array_equal(first, second)
+    # A name the host has never seen has to give the same picture.
+    (old.parent / "fresh.safetensors").write_bytes(old.read_bytes())
+    assert np.array_equal(second, double.generate("a red circle <lora:fresh:1>"))
+
+
+def test_a_new_lora_is_listed_without_a_restart(double: Double, host: WebUI, tmp_path: Path) -> None:
+    trained(host, settings_of("iLECO", tmp_path, save_lora_name="sub/listed"))
+    assert "listed" in double.listed()
+
+
+# ---- the turn -------------------------------------------------------------------------------------------------------
+
+
+class Waiting:
+    """A generation that somebody asks for while a run goes on."""
+
+    def __init__(self, double: Double, prompt: str = "a red circle") -> None:
+        self.picture: np.ndarray | None = None
+        self._double, self._prompt = double, prompt
+        self._thread = threading.Thread(target=self._wait, daemon=True)
+
+    def begin(self) -> None:
+        """It stands in line when this returns."""
+        self._thread.start()
+        ends = time.monotonic() + WAIT
+        while not self._double.lock._pending_threads:
+            assert time.monotonic() < ends
+            time.sleep(0.001)
+
+    def _wait(self) -> None:
+        self.picture = self._double.generate(self._prompt)
+
+    def end(self) -> np.ndarray:
+        self._thread.join(WAIT)
+        assert self.picture is not None
+        return self.picture
+
+
+@pytest.mark.parametrize("prompt", ["a red circle", "a red circle <lora:old:1>"])
+def test_a_picture_that_waits_is_made_at_the_next_step(
+    double: Double, host: WebUI, tmp_path: Path, old: Path, prompt: str
+) -> None:
+    alone = double.generate(prompt)
+    waiting, at, made = Waiting(double, prompt), [], []
+
+    def react(event: Event) -> None:
+        if isinstance(event, Step):
+            at.append(event.number)
+            made.append(waiting.picture is not None)
+            if event.number == 2:
+                waiting.begin()
+
+    told = Told(react)
+    settings = settings_of("iLECO", tmp_path, train_iterations=4)
+    first = trained(host, settings, told)
+    assert made == [False, False, True, True]
+    assert np.array_equal(alone, waiting.end())
+    # The run has not noticed, whatever LoRA the host had put into the weights that both use.
+    undisturbed = trained(host, settings_of("iLECO", tmp_path, train_iterations=4, save_lora_name="again"))
+    assert first.path is not None
+    assert undisturbed.path is not None
+    assert same(read(first.path), read(undisturbed.path))
+
+
+def test_training_first_if_the_user_says_so(double: Double, host: WebUI, tmp_path: Path) -> None:
+    double.options["trainyard_training_first"] = True
+    waiting, made = Waiting(double), []
+
+    def react(event: Event) -> None:
+        if isinstance(event, Step):
+            made.append(waiting.picture is not None)
+            if event.number == 1:
+                waiting.begin()
+
+    trained(host, settings_of("iLECO", tmp_path), Told(react))
+    assert made == [False, False, False]
+    waiting.end()
+
+
+def test_the_hosts_interrupt_is_not_ours(double: Double, host: WebUI, tmp_path: Path) -> None:
+    def react(event: Event) -> None:
+        if isinstance(event, Step):
+            double.state.interrupt()
+
+    assert trained(host, settings_of("iLECO", tmp_path), Told(react)).steps == 3
+
+
+def test_the_hosts_progress_shows_the_run(double: Double, host: WebUI, tmp_path: Path) -> None:
+    shown = []
+
+    def react(event: Event) -> None:
+        if isinstance(event, Step):
+            shown.append((double.state.job, double.state.job_no, double.state.job_count, double.state.textinfo))
+
+    trained(host, settings_of("iLECO", tmp_path), Told(react))
+    assert shown[1:] == [("Trainyard", number, 3, f"Trainyard: new, training {number} of 3") for number in (1, 2)]
+
+
+def test_a_checkpoint_chosen_meanwhile_does_not_end_up_in_the_run(double: Double, host: WebUI, tmp_path: Path) -> None:
+    settings = settings_of("iLECO", tmp_path, train_iterations=4)
+    undisturbed = trained(host, settings)
+    weights = double.copies()
+
+    class Choosing(Waiting):
+        def _wait(self) -> None:
+            double.switch(double.second)
+            self.picture = np.zeros(1)
+
+    choosing = Choosing(double)
+
+    def react(event: Event) -> None:
+        if isinstance(event, Step) and event.number == 2:
+            choosing.begin()
+
+    told = Told(react)
+    disturbed = trained(host, settings_of("iLECO", tmp_path, train_iterations=4, save_lora_name="again"), told)
+    choosing.end()
+    assert undisturbed.path is not None
+    assert disturbed.path is not None
+    assert same(read(undisturbed.path), read(disturbed.path))
+    assert "the run goes on with first.safetensors from its file" in told.warnings
+    # The host has what was chosen, and comes back to what it had.
+    assert not same(weights, double.copies())
+    double.switch(double.first)
+    assert same(weights, double.copies())
+
+
+# ---- another model --------------------------------------------------------------------------------------------------
+
+
+def test_another_checkpoint_is_read_from_its_file(double: Double, host: WebUI, tmp_path: Path) -> None:
+    before, weights = double.generate(), double.copies()
+    theirs = {tensor.data_ptr() for tensor in weights.values()}
+    bundle = host.take_model(Settings(model=double.second.name))
+    assert bundle.path is not None
+    assert bundle.path.samefile(double.second)
+    assert not any(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+    host.give_back()
+    done = trained(host, settings_of("iLECO", tmp_path, model=double.second.name))
+    assert done.path is not None
+    assert same(weights, double.copies())
+    assert np.array_equal(before, double.generate())
+
+
+def test_the_loaded_checkpoint_may_be_named(double: Double, host: WebUI) -> None:
+    theirs = {tensor.data_ptr() for tensor in double.weights().values()}
+    bundle = host.take_model(Settings(model=double.first.name))
+    assert all(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+    host.give_back()
+
+
+# ---- prompts and pictures -------------------------------------------------------------------------------------------
+
+
+def test_plain_prompts_are_encoded_as_by_us(double: Double, host: WebUI) -> None:
+    bundle = host.take_model(Settings())
+    with torch.no_grad():
+        as_host = bundle.encode(["a red circle", ""])
+        ours = bundle.encode(["a red circle", ""], literal=True)
+    host.give_back()
+    torch.testing.assert_close(as_host.sequence, ours.sequence, atol=1e-3, rtol=0)
+    assert not as_host.sequence.is_inference()
+    assert not torch.equal(as_host.sequence[0], as_host.sequence[1])
+
+
+def test_emphasis_is_the_hosts_and_captions_have_none(double: Double, host: WebUI) -> None:
+    bundle = host.take_model(Settings())
+    prompt = "a (red:1.5) circle"
+    with torch.no_grad():
+        as_host, literal = bundle.encode([prompt]), bundle.encode([prompt], literal=True)
+        plain = bundle.encode(["a red circle"])
+    host.give_back()
+    assert (as_host.sequence - plain.sequence).abs().max() > 0.1
+    assert (as_host.sequence - literal.sequence).abs().max() > 0.1
+
+
+def test_pictures_are_the_hosts_own(double: Double, host: WebUI, old: Path) -> None:
+    drawing = Drawing("a red circle", seed=3, size=(64, 64), lora=old, strengths=(0.0, 1.0))
+    without, with_lora = (np.asarray(each) for each in host.draw(drawing, lambda _done, _total: None))
+    assert np.array_equal(without, double.generate())
+    assert np.array_equal(with_lora, double.generate("a red circle <lora:old:1>"))
+    assert not double.lock.is_held
+
+
+def test_a_lora_from_elsewhere_is_drawn_and_leaves_nothing(
+    double: Double, host: WebUI, old: Path, tmp_path: Path
+) -> None:
+    with_lora = double.generate("a red circle <lora:old:1>")
+    elsewhere = old.rename(tmp_path / "elsewhere.safetensors")
+    files = sorted(double.loras.iterdir())
+    drawing = Drawing("a red circle", seed=3, size=(64, 64), lora=elsewhere)
+    (made,) = host.draw(drawing, lambda _done, _total: None)
+    assert np.array_equal(np.asarray(made), with_lora)
+    assert sorted(double.loras.iterdir()) == files
