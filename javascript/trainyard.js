@@ -54,6 +54,16 @@ window.trainyard = (function () {
         return element;
     }
 
+    /* Press a button of the page that nobody sees, after its field, as nobody sees either, has got a text. */
+    function pressUnseen(button, field, text) {
+        if (field) {
+            const box = byId(field).querySelector("textarea, input");
+            box.value = text;
+            box.dispatchEvent(new Event("input", {bubbles: true}));
+        }
+        setTimeout(() => byId(button).click(), field ? 50 : 0); // Gradio first takes over what was typed
+    }
+
     function write(element, text) {
         if (element.textContent !== text) element.textContent = text;
         element.hidden = !text;
@@ -122,21 +132,22 @@ window.trainyard = (function () {
         if (asking) return;
         asking = true;
         let every = IDLE_EVERY;
-        let problem = "";
+        const told = {problem: "", status: null};
         try {
-            if (document.getElementById(ROOT)) every = await look();
+            if (document.getElementById(ROOT)) every = await look(told);
         } catch (error) {
-            problem = say("live.no_answer", {what: error.message});
+            told.problem = say("live.no_answer", {what: error.message});
         }
-        document.dispatchEvent(new CustomEvent("trainyard-round", {detail: {problem}}));
+        document.dispatchEvent(new CustomEvent("trainyard-round", {detail: told}));
         asking = false;
         clearTimeout(timer);
         timer = setTimeout(refresh, document.hidden ? 5 * every : every);
     }
 
-    async function look() {
+    async function look(told) {
         const found = panels.map((panel) => [panel, built(panel)]).filter(([, element]) => element);
         const status = await ask("status");
+        told.status = status;
         let busy = status.running;
         for (const [panel, element] of found) {
             const seen = element.offsetParent !== null;
@@ -156,5 +167,5 @@ window.trainyard = (function () {
     });
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", refresh);
 
-    return {ROOT, byId, address, ask, say, make, write, number, duration, clock, picture, addPanel, refresh};
+    return {ROOT, byId, address, ask, say, make, write, pressUnseen, number, duration, clock, picture, addPanel, refresh};
 })();

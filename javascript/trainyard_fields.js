@@ -1,8 +1,8 @@
-/* Wrong values, beside their fields as soon as these are left. */
+/* The form: wrong values beside their fields as soon as these are left, and what suits the model. */
 (function () {
     "use strict";
 
-    const {ROOT, byId, ask, make, write} = window.trainyard;
+    const {ROOT, byId, ask, make, write, pressUnseen} = window.trainyard;
 
     const TYPED = "textarea, input:not([type=checkbox]):not([type=radio]):not([type=file])";
 
@@ -43,6 +43,18 @@
         field.classList.toggle(`${ROOT}-is-wrong`, Boolean(problem));
     }
 
+    // ---- what suits the model ---------------------------------------------------------------------------------------
+
+    /* The page that has just been opened is filled; one that does not know the latest of its model is told it. */
+    function fit(event) {
+        const status = event.detail.status;
+        if (!status || !byId("open")) return;
+        const note = document.querySelector(`#${ROOT}_model_note [data-advice]`);
+        if (!note) pressUnseen("open");
+        else if (note.dataset.advice !== String(status.advice)) pressUnseen("fit");
+    }
+
     document.addEventListener("focusout", leftField);
+    document.addEventListener("trainyard-round", fit);
     document.addEventListener("trainyard-round", checkAgain);
 })();

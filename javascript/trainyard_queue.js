@@ -2,16 +2,22 @@
 (function () {
     "use strict";
 
-    const {ask, say, make, write, clock, addPanel, refresh} = window.trainyard;
+    const {ask, say, make, write, pressUnseen, clock, addPanel, refresh} = window.trainyard;
 
     const ACTIONS = {
-        waiting: ["run", "up", "down", "duplicate", "delete"],
-        running: ["duplicate"],
-        done: ["duplicate", "delete"],
-        failed: ["run", "duplicate", "delete"],
-        stopped: ["run", "duplicate", "delete"],
-        interrupted: ["run", "duplicate", "delete"],
+        waiting: ["run", "up", "down", "edit", "duplicate", "delete"],
+        running: ["copy", "duplicate"],
+        done: ["copy", "duplicate", "delete"],
+        failed: ["run", "edit", "duplicate", "delete"],
+        stopped: ["run", "edit", "duplicate", "delete"],
+        interrupted: ["run", "edit", "duplicate", "delete"],
     };
+
+    /* One that has been stopped with a LoRA saved is at its end, too. */
+    function actionsOf(job) {
+        const actions = ACTIONS[job.status] || [];
+        return job.path ? actions.filter((each) => each !== "run").map((each) => each === "edit" ? "copy" : each) : actions;
+    }
 
     function buildQueue(panel) {
         const message = make("p", "message");
@@ -62,15 +68,32 @@
         parts.clear.hidden = !jobs.some((job) => job.status === "done");
         write(parts.state, stateOf(jobs, waiting, status));
         parts.table.hidden = !jobs.length;
-        const version = JSON.stringify(jobs);
-        if (parts.table.dataset.version === version) return;
-        parts.table.dataset.version = version;
-        const focused = document.activeElement && document.activeElement.dataset.key;
-        parts.body.replaceChildren(...jobs.map((job) => rowOf(panel, job, waiting)));
-        if (focused) {
-            const again = [...parts.body.querySelectorAll("button")].find((each) => each.dataset.key === focused);
-            if (again) again.focus();
-        }
+        showRows(panel, jobs, waiting);
+    }
+
+    /* Rows that say the same as before are left alone: somebody may just be pressing one of their buttons. */
+    function showRows(panel, jobs, waiting) {
+        const body = panel.parts.body;
+        const before = new Map([...body.children].map((row) => [row.dataset.version, row]));
+        const rows = jobs.map((job) => {
+            const version = JSON.stringify([job, job.position && job.position === waiting]);
+            const row = before.get(version) || rowOf(panel, job, waiting);
+            row.dataset.version = version;
+            return row;
+        });
+        if (rows.length === body.children.length && rows.every((row, place) => row === body.children[place])) return;
+        const {job, action} = document.activeElement ? document.activeElement.dataset : {};
+        body.replaceChildren(...rows);
+        if (job && action) focusAgain(body, job, action);
+    }
+
+    /* Whoever orders the queue by keyboard goes on with the same button, or the other one where that has come to the end. */
+    function focusAgain(body, job, action) {
+        const buttons = [...body.querySelectorAll("button:enabled")].filter((each) => each.dataset.job === job);
+        const other = {up: "down", down: "up"}[action];
+        const again = buttons.find((each) => each.dataset.action === action)
+            || buttons.find((each) => each.dataset.action === other) || buttons[0];
+        if (again) again.focus();
     }
 
     function stateOf(jobs, waiting, status) {
@@ -97,13 +120,17 @@
             row.append(cell);
         }
         const actions = make("div", "actions");
-        for (const action of ACTIONS[job.status] || []) {
+        for (const action of actionsOf(job)) {
             const words = say(`queue.${action}`);
             const made = make("button", "button", words);
             made.type = "button";
-            made.dataset.key = `${job.id} ${action}`;
+            made.dataset.job = job.id;
+            made.dataset.action = action;
             made.disabled = (action === "up" && job.position === 1) || (action === "down" && job.position === waiting);
-            made.addEventListener("click", () => press(panel, `jobs/${job.id}/${action}`, `${words} ${job.name}`));
+            made.addEventListener("click", () => {
+                if (action === "edit" || action === "copy") pressUnseen("pick", "picked", job.id);
+                else press(panel, `jobs/${job.id}/${action}`, `${words} ${job.name}`);
+            });
             actions.append(made);
         }
         const last = make("td");

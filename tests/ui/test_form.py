@@ -140,7 +140,7 @@ def test_a_mode_brings_its_defaults_where_the_user_has_left_a_field_alone(form: 
         values = [
             mode if each.row.name == "mode" else value for each, value in zip(form.fields, values, strict=False)
         ] + [values[-1]]
-        updates = form.switched(values)
+        updates = form.fitted(values, None)
         shown = [u.get("value", v) for u, v in zip(updates[:-1], values[:-1], strict=True)]
         return [*shown, updates[-1]]
 
@@ -151,3 +151,36 @@ def test_a_mode_brings_its_defaults_where_the_user_has_left_a_field_alone(form: 
     assert (read.train_batch_size, read.train_seed, read.save_lora_name) == (7, -1, "")
     values = switch(switch(values, "iLECO"), "LoRA")
     assert form.settings(values) == replace(Settings(), train_batch_size=7)
+
+
+def fit(form: Form, values: list[Any], better: dict[str, Any] | None, **changes: str) -> list[Any]:
+    """The values after they have been fitted, with some typed or chosen before."""
+    names = [("second " if each.second else "") + each.row.name for each in form.fields]
+    values = [changes.get(name, value) for name, value in zip(names, values, strict=False)] + [values[-1]]
+    updates = form.fitted(values, better)
+    return [u.get("value", v) for u, v in zip(updates[:-1], values[:-1], strict=True)] + [updates[-1]]
+
+
+def opened(form: Form) -> list[Any]:
+    return [*form.values(Settings())[:-1], form.rest.value]
+
+
+def test_a_model_brings_its_defaults_where_the_user_has_left_a_field_alone(form: Form) -> None:
+    large = {"image_size": (1024, 1024)}
+    values = fit(form, fit(form, opened(form), None), large)
+    assert form.settings(values) == replace(Settings(), image_size=(1024, 1024))
+    values = fit(form, values, {"image_size": (768, 768)})
+    assert form.settings(values).image_size == (768, 768)
+    values = fit(form, values, large, image_size="640")
+    assert form.settings(values).image_size == (640, 640)
+    values = fit(form, values, {"train_learning_rate": 2e-4}, mode="ADDifT")
+    read = form.settings(values)
+    assert (read.train_learning_rate, read.train_iterations) == (2e-4, 30)
+    values = fit(form, values, None, mode="LoRA")
+    assert form.settings(values) == replace(Settings(), image_size=(640, 640))
+
+
+def test_a_model_changes_nothing_of_what_was_loaded(form: Form) -> None:
+    preset = presets.load("ADDifT_Action_SD1.5", [SHIPPED]).settings
+    values = fit(form, form.values(preset), {"train_learning_rate": 2e-4, "image_size": (1024, 1024)})
+    assert form.settings(values) == preset

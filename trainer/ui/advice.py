@@ -69,8 +69,13 @@ class Advisor:
             self._latest = question
             return self._look(question)
 
+    @property
+    def number(self) -> int:
+        """Grows when there is something new to be asked for."""
+        return self._number
+
     def status(self) -> dict[str, Any]:
-        """``advice``, a number that grows when there is something new to be asked for."""
+        """:attr:`number`, as ``advice``."""
         with self._turn:
             if self._latest is not None and not self._latest.model:  # what is loaded may change by itself
                 self._look(self._latest)

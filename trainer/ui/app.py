@@ -32,7 +32,7 @@ def application(desk: Desk) -> Any:
     for path in (STYLE, *SCRIPTS):
         app.add_api_route(f"/trainyard/{path.name}", _sending(path, FileResponse), include_in_schema=False)
     with compat.page(TITLE) as page:
-        tab.build(desk, page)
+        tab.build(desk)
     return compat.mount(app, page, _head())
 
 

@@ -12,7 +12,7 @@ from ..hosts.catalogue import Catalogue
 from ..paths import Folders
 from ..queue import Worker
 from ..settings import Settings
-from ..store import Entry
+from ..store import DONE, RUNNING, Entry
 from .advice import Advisor
 from .easel import Easel
 from .preview import Preview
@@ -61,6 +61,18 @@ class Desk:
             UserError: the settings would not train, or the name is taken.
         """
         return self.worker.store.add(self.named(settings))
+
+    def put(self, settings: Settings, number: int = 0) -> Entry:
+        """A new job, or other settings for the one with this number.
+
+        Raises:
+            UserError: as for :meth:`add`; the job runs by now, has run, or is gone.
+        """
+        return self.worker.store.edit(number, self.named(settings)) if number else self.add(settings)
+
+    def can_edit(self, entry: Entry) -> bool:
+        """Whether the job may get other settings: it neither runs nor has a LoRA that it made."""
+        return entry.status not in (RUNNING, DONE) and entry.path is None
 
     def named(self, settings: Settings) -> Settings:
         if settings.save_lora_name:

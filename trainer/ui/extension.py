@@ -46,7 +46,7 @@ class _Extension:
             with gr.Blocks(analytics_enabled=False) as page:
                 from . import tab
 
-                tab.build(self.desk(), page)
+                tab.build(self.desk())
         except Exception as error:  # noqa: BLE001 - whatever it is, the tab says it
             with gr.Blocks(analytics_enabled=False) as page:
                 gr.HTML(explained(error))

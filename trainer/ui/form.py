@@ -52,7 +52,11 @@ class Form:
         return [*(field.component for field in self.fields), self.rest]
 
     def component(self, name: str) -> Any:
-        return next(field.component for field in self.fields if field.row.name == name and not field.second)
+        return self.fields[self.place_of(name)].component
+
+    def place_of(self, name: str) -> int:
+        """Where a field of the first pass stands among the components."""
+        return next(n for n, each in enumerate(self.fields) if each.row.name == name and not each.second)
 
     # ---- building, within a page ------------------------------------------------------------------------------------
 
@@ -88,7 +92,8 @@ class Form:
             ):
                 self._rows_in_grid(here)
         self._place_second_pass()
-        self.rest = gr.State({})
+        unchanged = {row.name: shown_value(row.default, row) for row in rows()}
+        self.rest = gr.State({"mode": Settings.mode, "defaults": unchanged})
 
     def _place_second_pass(self) -> None:
         own = [row for row in rows() if SECOND_PASS in row.modes]
@@ -143,18 +148,48 @@ class Form:
         *shown, rest = self.values(settings)
         return [*(gr.update(value=value) for value in shown), rest]
 
-    def switched(self, values: Sequence[Any]) -> list[Any]:
-        """Updates after a change of the mode: its own defaults in the fields that had those of the mode before."""
+    def nothing(self) -> list[Any]:
+        """Updates that leave everything as it is."""
+        return [gr.update() for _ in self.components]
+
+    def fitted(self, values: Sequence[Any], better: Mapping[str, Any] | None) -> list[Any]:
+        """Updates that bring the defaults of the mode and the model into the fields the user has left alone.
+
+        Left alone is what holds the defaults that were brought last. What came from a file or a job was chosen.
+
+        Args:
+            values: of the components.
+            better: short name -> what suits the model better than the mode's default; None while that is not known.
+        """
         *shown, rest = values
         kept = rest or {}
         mode = self._mode(shown)
-        before, now = defaults.of(kept.get("mode", Settings.mode)), defaults.of(mode)
+        now = self._defaults(mode, better or {})
+        before = kept.get("defaults")
+        if before is None:
+            before = now if kept.get("mode") == mode else self._defaults(kept.get("mode", Settings.mode), {})
+        elif better is None and kept.get("mode") == mode:
+            return self.nothing()
         updates = []
         for each, value in zip(self.fields, shown, strict=True):
-            name, row = each.row.name, each.row
-            untouched = not each.second and name != "mode" and value == shown_value(getattr(before, name), row)
-            updates.append(gr.update(value=shown_value(getattr(now, name), row)) if untouched else gr.update())
-        return [*updates, {**kept, "mode": mode}]
+            name = each.row.name
+            untouched = not each.second and name in now and value == before[name] != now[name]
+            updates.append(gr.update(value=now[name]) if untouched else gr.update())
+        return [*updates, {**kept, "mode": mode, "defaults": now}]
+
+    def _defaults(self, mode: str, better: Mapping[str, Any]) -> dict[str, Any]:
+        """What stands in the fields of the first pass if nobody has changed them."""
+        settings = replace(defaults.of(mode), **better)
+        first = [each.row for each in self.fields if not each.second and each.row.name not in ELSEWHERE]
+        return {row.name: shown_value(getattr(settings, row.name), row) for row in first}
+
+    def chosen(self, values: Sequence[Any]) -> Settings:
+        """The mode and the model alone, whatever the other fields hold."""
+        *shown, _ = values
+        names = ("mode", "model", "vae", "model_v_pred")
+        found = {each.row.name: value for each, value in zip(self.fields, shown, strict=True)
+                 if each.row.name in names and not each.second}  # fmt: skip
+        return parse({name: value for name, value in found.items() if value is not None}).settings
 
     def _mode(self, shown: Sequence[Any]) -> str:
         return str(next(value for each, value in zip(self.fields, shown, strict=True) if each.row.name == "mode"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from . import plot, train
@@ -11,17 +9,17 @@ from .desk import Desk
 from .form import PREFIX
 
 
-def build(desk: Desk, page: Any) -> None:
-    """Fill ``page``, which is being built."""
+def build(desk: Desk) -> None:
+    """Fill the page that is being built."""
     words = desk.words
     with gr.Column(elem_id=PREFIX):
         # What the page's script needs: who may press its buttons, and its words.
         data = f'data-token="{desk.guard.token}" data-words="{words.data()}"'
         gr.HTML(f'<div id="{PREFIX}_token" hidden {data}></div>')
-        with gr.Tabs(elem_id=f"{PREFIX}_tabs"):
-            with gr.Tab(words.say("tab.train"), elem_id=f"{PREFIX}_tab_train"):
-                train.build(desk, page)
-            with gr.Tab(words.say("tab.queue"), elem_id=f"{PREFIX}_tab_queue"):
+        with gr.Tabs(elem_id=f"{PREFIX}_tabs") as tabs:
+            with gr.Tab(words.say("tab.train"), id=train.TAB, elem_id=f"{PREFIX}_tab_train"):
+                train.build(desk, tabs)
+            with gr.Tab(words.say("tab.queue"), id="queue", elem_id=f"{PREFIX}_tab_queue"):
                 gr.HTML(f'<div id="{PREFIX}_queue"></div>')
-            with gr.Tab(words.say("tab.plot"), elem_id=f"{PREFIX}_tab_plot"):
+            with gr.Tab(words.say("tab.plot"), id="plot", elem_id=f"{PREFIX}_tab_plot"):
                 plot.build(desk)

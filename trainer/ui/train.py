@@ -1,38 +1,46 @@
-"""The page's first tab: the form, its presets, and the buttons that begin and end a run."""
+"""The page's first tab: the form, what fills it, and the buttons that begin and end a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from .. import presets
-from ..errors import SettingsError, UserError
-from ..settings import MODES, Settings
-from . import pair
+from ..errors import UserError
+from ..settings import Settings
+from . import modes, pair
 from .compat import changes, on
 from .desk import Desk
 from .form import PREFIX, Form
+from .model import Model
 from .prompts import Prompts
+from .saved import Saved
+from .telling import told
 
-_MODES = tuple(mode.lower() for mode in MODES)
+TAB = "train"
 
 
-def build(desk: Desk, page: Any) -> None:
-    """Fill the tab that is being built."""
-    _Train(desk, page)
+def build(desk: Desk, tabs: Any) -> None:
+    """Fill the tab that is being built.
+
+    Args:
+        tabs: the row of tabs it is one of.
+    """
+    _Train(desk, tabs)
 
 
 class _Train:
-    def __init__(self, desk: Desk, page: Any) -> None:
+    def __init__(self, desk: Desk, tabs: Any) -> None:
         self.desk = desk
         self.say = desk.say
-        self.page = page
         self.form = Form(desk.words)
         with gr.Row(elem_id=f"{PREFIX}_train"):
             with gr.Column(scale=7, elem_id=f"{PREFIX}_form"):
-                self._place_head()
+                self.form.place_mode()
+                modes.place(desk.words)
+                self.model = Model(self.form, desk)
                 self.pair = pair.place(self.form, desk.folders)
                 self.form.place_subject()
                 prompts = Prompts(desk)
@@ -40,41 +48,21 @@ class _Train:
                 prompts.connect(self.form)
             with gr.Column(scale=4, elem_id=f"{PREFIX}_side", min_width=300):
                 self._place_run()
-                self._place_presets()
+                self.saved = Saved(desk)
+        self._place_unseen()
+        self._wire(tabs)
 
     # ---- what is seen -----------------------------------------------------------------------------------------------
 
-    def _place_head(self) -> None:
-        self.form.place_mode()
-        sentences = (f'<p class="{PREFIX}-field {PREFIX}-for-{mode}">{self.say(f"mode.{mode}")}</p>' for mode in _MODES)
-        gr.HTML("".join(sentences), elem_id=f"{PREFIX}_mode_words")
-        words = self.desk.words
-        with gr.Column(elem_classes=[f"{PREFIX}-grid", f"{PREFIX}-models"]):
-            model = gr.Dropdown(
-                self.desk.catalogue.models(),
-                value=self._only_model(),
-                label=words.label("model"),
-                info=self.desk.catalogue.advice(self.desk.language),
-                allow_custom_value=True,
-                elem_id=f"{PREFIX}_model",
-            )
-            vae = gr.Dropdown(
-                self._vaes(),
-                value="None",
-                label=words.label("vae"),
-                info=words.help("vae"),
-                allow_custom_value=True,
-                elem_id=f"{PREFIX}_vae",
-            )
-        self.form.place("model", model)
-        self.form.place("vae", vae)
-        self.models = (model, vae)
-
     def _place_run(self) -> None:
         say = self.say
+        self.edited = gr.State(0)
+        with gr.Column(visible=False, elem_id=f"{PREFIX}_edited") as self.banner:
+            self.banner_words = gr.HTML("")
+            self.leave = gr.Button(say("run.leave"), size="sm", elem_id=f"{PREFIX}_leave")
         with gr.Column(elem_id=f"{PREFIX}_buttons"):
-            start = gr.Button(say("run.start"), variant="primary", elem_id=f"{PREFIX}_start")
-            add = gr.Button(say("run.add"), elem_id=f"{PREFIX}_add")
+            self.start = gr.Button(say("run.start"), variant="primary", elem_id=f"{PREFIX}_start")
+            self.add = gr.Button(say("run.add"), elem_id=f"{PREFIX}_add")
             stop = gr.Button(say("run.stop"), elem_id=f"{PREFIX}_stop")
             save = gr.Button(say("run.stop_and_save"), elem_id=f"{PREFIX}_stop_and_save")
             pause = gr.Button(say("run.pause"), elem_id=f"{PREFIX}_pause")
@@ -86,8 +74,6 @@ class _Train:
         gr.HTML(f'<div id="{PREFIX}_live"></div><div id="{PREFIX}_try"></div>')
         self.message = message
         worker = self.desk.worker
-        # Inputs are named when the form is whole.
-        self._begins = ((start, self._start), (add, self._add))
         for button, press, words in (
             (stop, worker.stop, "run.stopping"),
             (save, worker.stop_and_save, "run.stopping_and_saving"),
@@ -99,134 +85,144 @@ class _Train:
     def _pressing(self, press: Callable[[], bool], words: str) -> Callable[[], str]:
         return lambda: self.say(words if press() else "run.nothing")
 
-    def _place_presets(self) -> None:
-        say = self.say
-        with gr.Accordion(say("preset.heading"), open=True, elem_id=f"{PREFIX}_presets"):
-            chosen = gr.Dropdown(
-                self._preset_names(),
-                value="",
-                label=say("preset.name"),
-                info=say("preset.help"),
-                allow_custom_value=True,
-                elem_id=f"{PREFIX}_preset",
-            )
-            with gr.Row(elem_id=f"{PREFIX}_preset_buttons"):
-                load = gr.Button(say("preset.load"), size="sm", elem_id=f"{PREFIX}_preset_load")
-                save = gr.Button(say("preset.save"), size="sm", elem_id=f"{PREFIX}_preset_save")
-                delete = gr.Button(say("preset.delete"), size="sm", elem_id=f"{PREFIX}_preset_delete")
-                refresh = gr.Button(say("preset.refresh"), size="sm", elem_id=f"{PREFIX}_refresh")
-            dropped = gr.File(label=say("preset.drop"), height=140, elem_id=f"{PREFIX}_preset_file")
-        for component in (chosen, dropped):
-            component.do_not_save_to_config = True
-        filled = [*self.form.components, *self.pair.components, self.message]
-        for button, begin in self._begins:
-            on(button.click, begin, self.form.components, [self.message])
-        mode = changes(self.form.component("mode"))
-        on(mode, lambda *values: self.form.switched(values), self.form.components, self.form.components, latest=True)
-        on(load.click, self._load, [chosen], filled)
-        on(dropped.upload, self._load, [dropped], filled)
-        on(save.click, self._save, [chosen, *self.form.components], [chosen, self.message])
-        on(delete.click, self._delete, [chosen], [chosen, self.message])
-        on(refresh.click, self._refresh, [], [*self.models, chosen])
-        on(self.page.load, self._as_before, [], [*filled, *self.models, chosen])
+    def _place_unseen(self) -> None:
+        """What the page's script presses: a host's page tells nobody else that it has been opened."""
+        with gr.Column(elem_id=f"{PREFIX}_unseen"):
+            self.open = gr.Button("open", elem_id=f"{PREFIX}_open")
+            self.fit = gr.Button("fit", elem_id=f"{PREFIX}_fit")
+            self.picked = gr.Textbox(label="picked", elem_id=f"{PREFIX}_picked")
+            self.pick = gr.Button("pick", elem_id=f"{PREFIX}_pick")
+        self.picked.do_not_save_to_config = True
 
-    def _only_model(self) -> str:
-        """The one there is, so that it need not be chosen; nothing where there is a choice."""
-        models = self.desk.catalogue.models()
-        return models[0] if len(models) == 1 else ""
+    def _wire(self, tabs: Any) -> None:
+        fields, message = self.form.components, self.message
+        whole = [*fields, *self.pair.components, self.model.note]
+        editing = [self.edited, self.banner, self.banner_words]
+        name = self.form.component("save_lora_name")
+        for button, begin in ((self.start, self._start), (self.add, self._add)):
+            on(button.click, begin, [self.edited, *fields], [message, name, *editing])
+        for component in (self.form.component("mode"), *self.model.components, self.form.component("model_v_pred")):
+            on(changes(component), self._fit, fields, [*fields, self.model.note], latest=True)
+        on(self.fit.click, self._fit, fields, [*fields, self.model.note], latest=True)
+        on(self.open.click, self._open, fields, [*whole, self.saved.chosen, message])
+        on(self.leave.click, lambda: self._editing(0), [], editing)
+        on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs])
+        self.saved.wire(
+            fields,
+            message,
+            whole,
+            self._filled_beside_model,
+            self._unchanged,
+            self.form.settings,
+        )
+        on(self.saved.refresh.click, self._lists, [], [*self.model.components, self.saved.chosen])
 
-    def _vaes(self) -> list[str]:
-        return ["None", *self.desk.catalogue.vaes()]
+    # ---- into the form ----------------------------------------------------------------------------------------------
 
-    def _preset_names(self) -> list[str]:
-        return presets.list_presets(self.desk.folders.presets)
+    def _unchanged(self) -> list[Any]:
+        return [*self.form.nothing(), *(gr.update() for _ in self.pair.components), gr.update()]
 
-    # ---- what the buttons do ----------------------------------------------------------------------------------------
+    def _filled(self, settings: Settings) -> list[Any]:
+        return [*self.form.updates(settings), *self.pair.updates(settings), self._note(settings)]
 
-    def _start(self, *values: Any) -> str:
+    def _filled_beside_model(self, settings: Settings) -> list[Any]:
+        """A preset is for any model: where it names none, the one that is chosen stays."""
+        updates = self._filled(settings)
+        if not settings.model:
+            for name in ("model", "vae"):
+                updates[self.form.place_of(name)] = gr.update()
+            updates[-1] = gr.update()
+        return updates
+
+    def _fit(self, *values: Any) -> list[Any]:
+        """What suits the mode and the model, where nobody has chosen; the name that an empty field means."""
+        try:
+            chosen = self.form.chosen(values)
+        except UserError:  # marked beside its field
+            return [*self.form.nothing(), gr.update()]
+        number = self.desk.advisor.number
+        advice = self.desk.advisor.on(chosen)
+        updates = self.form.fitted(values, advice.defaults if advice else None)
+        updates[self.form.place_of("save_lora_name")] = self._proposed(chosen)
+        return [*updates, self.model.told(advice, number, is_named=bool(chosen.model))]
+
+    def _note(self, settings: Settings) -> str:
+        number = self.desk.advisor.number
+        return self.model.told(self.desk.advisor.on(settings), number, is_named=bool(settings.model))
+
+    def _proposed(self, settings: Settings) -> Any:
+        return gr.update(placeholder=self.desk.named(replace(settings, save_lora_name="")).save_lora_name)
+
+    def _open(self, *values: Any) -> list[Any]:
+        """A page that is opened while a run goes on, or after it, shows what is being trained, for a new name.
+
+        The answer comes when somebody may have begun to fill the form in.
+        """
+        message, entry = gr.update(), self.desk.worker.entry
+        updates = None
+        if entry is not None:
+            try:
+                settings = replace(self.desk.worker.store.job(entry.id).settings, save_lora_name="")
+                updates = self._filled(settings)
+                place = self.form.place_of("save_lora_name")
+                updates[place] = {**self._proposed(settings), **updates[place]}
+            except UserError:
+                message = self.say("run.job_gone", name=entry.name)
+        if updates is None:
+            *fitted, note = self._fit(*values)
+            updates = [*fitted, *(gr.update() for _ in self.pair.components), note]
+        for field, choices in zip(("model", "vae"), self.model.lists(), strict=True):
+            place = self.form.place_of(field)
+            updates[place] = {**choices, **updates[place]}
+        return [*updates, self.saved.lists(), message]
+
+    def _lists(self) -> list[Any]:
+        return [*self.model.lists(), self.saved.lists()]
+
+    # ---- a job of the queue -----------------------------------------------------------------------------------------
+
+    def _pick(self, picked: str) -> list[Any]:
+        """A job back into the form: to be changed, if it has not run to its end; else as the start of a new one."""
+        try:
+            entry = self.desk.worker.store.get(int(picked))
+            settings = self.desk.worker.store.job(entry.id).settings
+        except UserError as error:
+            return [*self._unchanged(), told(error), *(gr.update() for _ in range(4))]
+        tab = gr.update(selected=TAB)
+        if self.desk.can_edit(entry):
+            return [*self._filled(settings), "", *self._editing(entry.id, entry.name), tab]
+        copy = replace(settings, save_lora_name=self.desk.worker.store.proposed_name(entry.name))
+        return [*self._filled(copy), self.say("run.copied", name=entry.name), *self._editing(0), tab]
+
+    def _editing(self, number: int, name: str = "") -> list[Any]:
+        """Updates of which job is being changed (0: none), and of the banner that says so."""
+        words = self.say("run.editing", name=name, number=number) if number else ""
+        return [number, gr.update(visible=bool(number)), modes.paragraph(words, "note")]
+
+    def _start(self, edited: int, *values: Any) -> list[Any]:
         def begin(settings: Settings) -> str:
-            entry = self.desk.add(settings)
+            entry = self.desk.put(settings, edited)
             if self.desk.worker.run_now(entry.id):
                 return self.say("run.started", name=entry.name)
             return self.say("run.is_next", name=entry.name)
 
         return self._with_settings(values, begin)
 
-    def _add(self, *values: Any) -> str:
+    def _add(self, edited: int, *values: Any) -> list[Any]:
         def add(settings: Settings) -> str:
-            entry = self.desk.add(settings)
+            entry = self.desk.put(settings, edited)
+            if edited:
+                return self.say("run.changed", name=entry.name, place=entry.position)
             words = "run.added" if self.desk.worker.is_started else "run.start_the_queue"
             return self.say(words, name=entry.name, place=entry.position)
 
         return self._with_settings(values, add)
 
-    def _with_settings(self, values: Sequence[Any], deed: Callable[[Settings], str]) -> str:
+    def _with_settings(self, values: Sequence[Any], deed: Callable[[Settings], str]) -> list[Any]:
+        """What a button tells; then the next free name is proposed and no job is edited any more."""
         try:
-            return deed(self.form.settings(values))
+            settings = self.form.settings(values)
+            message = deed(settings)
         except UserError as error:
-            return told(error)
-
-    def _load(self, chosen: Any) -> list[Any]:
-        name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
-        try:
-            if not name:
-                raise UserError("is empty", where=self.say("preset.name"), do="Choose one")
-            parsed = presets.load(name, self.desk.folders.presets)
-        except UserError as error:
-            nothing = [gr.update() for _ in (*self.form.fields, *self.pair.components)]
-            # What no field shows stays as well: an update without a value leaves a component alone.
-            return [*nothing, gr.update(), told(error)]
-        filled = self._filled(parsed.settings)
-        if not parsed.settings.model:  # a preset is for any model: the one that is chosen stays
-            for name in ("model", "vae"):
-                filled[[each.row.name for each in self.form.fields].index(name)] = gr.update()
-        if parsed.unknown:
-            return [*filled, self.say("preset.loaded_unknown", keys=", ".join(parsed.unknown))]
-        return [*filled, self.say("preset.loaded")]
-
-    def _filled(self, settings: Settings) -> list[Any]:
-        return [*self.form.updates(settings), *self.pair.updates(settings)]
-
-    def _save(self, chosen: Any, *values: Any) -> tuple[Any, str]:
-        try:
-            path = presets.save(self.form.settings(values), str(chosen or ""), self.desk.own_presets)
-        except UserError as error:
-            return gr.update(), told(error)
-        return gr.update(choices=self._preset_names(), value=path.stem), self.say("preset.saved", name=path.stem)
-
-    def _delete(self, chosen: Any) -> tuple[Any, str]:
-        own, *shipped = self.desk.folders.presets
-        try:
-            presets.delete(str(chosen or ""), own, shipped)
-        except UserError as error:
-            return gr.update(), told(error)
-        return gr.update(choices=self._preset_names(), value=""), self.say("preset.deleted", name=chosen)
-
-    def _refresh(self) -> list[Any]:
-        return [
-            gr.update(choices=self.desk.catalogue.models()),
-            gr.update(choices=self._vaes()),
-            gr.update(choices=self._preset_names()),
-        ]
-
-    def _as_before(self) -> list[Any]:
-        """A page that is opened while a run goes on, or after it, shows what is being trained; else it stays as it is.
-
-        The answer comes when somebody may have begun to fill the form in.
-        """
-        updates = [gr.update() for _ in (*self.form.components, *self.pair.components)]
-        message = gr.update()
-        entry = self.desk.worker.entry
-        if entry is not None:
-            try:
-                updates = self._filled(self.desk.worker.store.job(entry.id).settings)
-            except UserError:
-                message = f"{entry.name} is no longer in the queue, so its settings are not shown."
-        return [*updates, message, *self._refresh()]
-
-
-def told(error: UserError) -> str:
-    """A mistake in words, one line for each setting it concerns."""
-    if isinstance(error, SettingsError):
-        return "\n".join(f"{problem}." for problem in error.problems)
-    return str(error)
+            return [told(error), *(gr.update() for _ in range(4))]
+        return [message, self._proposed(settings), *self._editing(0)]

@@ -26,9 +26,12 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "mode.difference": "Learns what differs between two pictures in two passes: the original, then the change.",
         "mode.addift": "Learns what differs between two pictures, quickly and in one pass.",
         "mode.multi-addift": "Learns the change that many pairs of pictures in one folder have in common.",
+        "mode.picture": "A picture before and after",
         # ---- the form
         "help.save_lora_name": "The file name of the LoRA, without ending; folder/name puts it in a sub-folder. "
         "Left empty, it gets the mode's name and a number.",
+        "model.is": "It trains on {label}.",
+        "model.looking": "Looking at the model …",
         # ---- the run's buttons, and what they answer
         "run.message": "message",
         "run.start": "Start Training",
@@ -46,6 +49,11 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "run.is_next": "Another LoRA is being trained. {name} is the next one in the queue.",
         "run.added": "{name} waits in the queue at place {place}.",
         "run.start_the_queue": "{name} waits in the queue at place {place}. Start the queue in its tab.",
+        "run.changed": "Changed: {name} waits in the queue at place {place}.",
+        "run.editing": "You are changing {name}, job {number}. It stays as it is until you start or add it.",
+        "run.leave": "Leave it as it is",
+        "run.copied": "The settings of {name} are in the form, for a new LoRA.",
+        "run.job_gone": "{name} is no longer in the queue, so its settings are not shown.",
         # ---- presets and saved settings
         "preset.heading": "Presets and saved settings",
         "preset.name": "preset or file",
@@ -128,6 +136,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "queue.run": "Run",
         "queue.up": "Up",
         "queue.down": "Down",
+        "queue.edit": "Edit",
+        "queue.copy": "Copy to form",
         "queue.duplicate": "Duplicate",
         "queue.delete": "Delete",
         "queue.name": "name",

@@ -26,9 +26,12 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "mode.difference": "2枚の画像の違いを2段階で学習します。先に元の画像を、次に変化を覚えます。",
         "mode.addift": "2枚の画像の違いを、1段階で素早く学習します。",
         "mode.multi-addift": "フォルダにある多数の画像の組から、共通する変化を学習します。",
+        "mode.picture": "適用前と適用後の画像",
         # ---- フォーム
         "help.save_lora_name": "LoRAのファイル名(拡張子なし)です。folder/name と書くとサブフォルダに保存します。"
         "空欄なら、モード名に番号を付けた名前になります。",
+        "model.is": "学習するモデル: {label}",
+        "model.looking": "モデルを調べています…",
         # ---- 学習のボタンと、その返事
         "run.message": "メッセージ",
         "run.start": "学習開始",
@@ -46,6 +49,11 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "run.is_next": "別のLoRAを学習中です。{name} はキューの次の番になりました。",
         "run.added": "{name} をキューの{place}番目に入れました。",
         "run.start_the_queue": "{name} をキューの{place}番目に入れました。キューのタブで開始してください。",
+        "run.changed": "変更しました。{name} はキューの{place}番目です。",
+        "run.editing": "キューのジョブ {number}「{name}」を変更しています。下のボタンを押すまで元のままです。",
+        "run.leave": "変更をやめる",
+        "run.copied": "{name} の設定をフォームに写しました。新しいLoRAとして学習できます。",
+        "run.job_gone": "{name} はもうキューにないため、設定を表示できません。",
         # ---- プリセットと保存した設定
         "preset.heading": "プリセットと保存した設定",
         "preset.name": "プリセットまたはファイル",
@@ -128,6 +136,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "queue.run": "実行",
         "queue.up": "上へ",
         "queue.down": "下へ",
+        "queue.edit": "編集",
+        "queue.copy": "フォームに写す",
         "queue.duplicate": "複製",
         "queue.delete": "削除",
         "queue.name": "名前",

@@ -1,0 +1,72 @@
+"""The row of the model: checkpoint and VAE, and below them what will be trained on."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from .advice import Advice
+from .desk import Desk
+from .form import PREFIX, Form
+
+_NO_VAE = "None"
+
+
+class Model:
+    """The two fields, their lists, and the note below."""
+
+    def __init__(self, form: Form, desk: Desk) -> None:
+        self._desk = desk
+        words = desk.words
+        with gr.Column(elem_classes=[f"{PREFIX}-grid", f"{PREFIX}-models"]):
+            self.model = gr.Dropdown(
+                desk.catalogue.models(),
+                value=self.only_one(),
+                label=words.label("model"),
+                info=desk.catalogue.advice(desk.language),
+                allow_custom_value=True,
+                elem_id=f"{PREFIX}_model",
+            )
+            self.vae = gr.Dropdown(
+                self._vaes(),
+                value=_NO_VAE,
+                label=words.label("vae"),
+                info=words.help("vae"),
+                allow_custom_value=True,
+                elem_id=f"{PREFIX}_vae",
+            )
+        self.note = gr.HTML("", elem_id=f"{PREFIX}_model_note")
+        form.place("model", self.model)
+        form.place("vae", self.vae)
+
+    @property
+    def components(self) -> list[Any]:
+        return [self.model, self.vae]
+
+    def lists(self) -> list[Any]:
+        """Updates with what there is to choose from now."""
+        return [gr.update(choices=self._desk.catalogue.models()), gr.update(choices=self._vaes())]
+
+    def only_one(self) -> str:
+        """The checkpoint there is, so that it need not be chosen; nothing where there is a choice."""
+        models = self._desk.catalogue.models()
+        return models[0] if len(models) == 1 else ""
+
+    def told(self, advice: Advice | None, number: int, *, is_named: bool) -> str:
+        """The note. Its number tells the page's script whether there is news of the model.
+
+        Args:
+            is_named: whether a model is chosen; that a host has none loaded is nothing wrong yet.
+        """
+        if advice is None:
+            words, kind = self._desk.say("model.looking"), "note"
+        elif advice.problem:
+            words, kind = advice.problem, "wrong" if is_named else "note"
+        else:
+            words, kind = self._desk.say("model.is", label=advice.label), "note"
+        return f'<p class="{PREFIX}-{kind}" data-advice="{number}">{html.escape(words)}</p>'
+
+    def _vaes(self) -> list[str]:
+        return [_NO_VAE, *self._desk.catalogue.vaes()]

@@ -1,0 +1,108 @@
+"""Presets and saved settings: from a list, a path or a dropped file into the form, and from the form to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from .. import presets
+from ..errors import UserError
+from ..settings import Settings
+from .compat import on
+from .desk import Desk
+from .form import PREFIX
+from .telling import told
+
+
+class Saved:
+    """The fold with the list and its buttons.
+
+    Attributes:
+        chosen: the field with the preset's name.
+        refresh: the button that brings all lists up to date.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        say = desk.say
+        with gr.Accordion(say("preset.heading"), open=True, elem_id=f"{PREFIX}_presets"):
+            self.chosen = gr.Dropdown(
+                self._names(),
+                value="",
+                label=say("preset.name"),
+                info=say("preset.help"),
+                allow_custom_value=True,
+                elem_id=f"{PREFIX}_preset",
+            )
+            with gr.Row(elem_id=f"{PREFIX}_preset_buttons"):
+                self._load = gr.Button(say("preset.load"), size="sm", elem_id=f"{PREFIX}_preset_load")
+                self._save = gr.Button(say("preset.save"), size="sm", elem_id=f"{PREFIX}_preset_save")
+                self._delete = gr.Button(say("preset.delete"), size="sm", elem_id=f"{PREFIX}_preset_delete")
+                self.refresh = gr.Button(say("preset.refresh"), size="sm", elem_id=f"{PREFIX}_refresh")
+            self._dropped = gr.File(label=say("preset.drop"), height=100, elem_id=f"{PREFIX}_preset_file")
+        for component in (self.chosen, self._dropped):
+            component.do_not_save_to_config = True
+
+    def wire(
+        self,
+        fields: list[Any],
+        message: Any,
+        filled: list[Any],
+        fill: Callable[[Settings], list[Any]],
+        keep: Callable[[], list[Any]],
+        read: Callable[[Any], Settings],
+    ) -> None:
+        """Give the buttons their work.
+
+        Args:
+            fields: the inputs of ``read``.
+            message: where something is told.
+            filled: the outputs of ``fill``, which puts settings into the form, and of ``keep``, which leaves it.
+            read: the settings that the fields hold.
+        """
+
+        def load(chosen: Any) -> list[Any]:
+            try:
+                settings, words = self._loaded(chosen)
+            except UserError as error:
+                return [*keep(), told(error)]
+            return [*fill(settings), words]
+
+        def save(chosen: Any, *values: Any) -> tuple[Any, str]:
+            try:
+                path = presets.save(read(values), str(chosen or ""), self._desk.own_presets)
+            except UserError as error:
+                return gr.update(), told(error)
+            return gr.update(choices=self._names(), value=path.stem), self._desk.say("preset.saved", name=path.stem)
+
+        on(self._load.click, load, [self.chosen], [*filled, message])
+        on(self._dropped.upload, load, [self._dropped], [*filled, message])
+        on(self._save.click, save, [self.chosen, *fields], [self.chosen, message])
+        on(self._delete.click, self._deleted, [self.chosen], [self.chosen, message])
+
+    def lists(self) -> Any:
+        """An update with what there is to choose from now."""
+        return gr.update(choices=self._names())
+
+    def _loaded(self, chosen: Any) -> tuple[Settings, str]:
+        """The settings, and what is to be said of them."""
+        name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
+        if not name:
+            raise UserError("is empty", where=self._desk.say("preset.name"), do="Choose one")
+        parsed = presets.load(name, self._desk.folders.presets)
+        say = self._desk.say
+        words = say("preset.loaded_unknown", keys=", ".join(parsed.unknown)) if parsed.unknown else say("preset.loaded")
+        return parsed.settings, words
+
+    def _deleted(self, chosen: Any) -> tuple[Any, str]:
+        own, *shipped = self._desk.folders.presets
+        try:
+            presets.delete(str(chosen or ""), own, shipped)
+        except UserError as error:
+            return gr.update(), told(error)
+        return gr.update(choices=self._names(), value=""), self._desk.say("preset.deleted", name=chosen)
+
+    def _names(self) -> list[str]:
+        return presets.list_presets(self._desk.folders.presets)
