@@ -25,6 +25,11 @@
         const message = make("p", "wrong");
         message.setAttribute("role", "alert");
         const pictures = make("div", "drawn");
+        pictures.addEventListener("click", (event) => {
+            if (!event.target.closest("a") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+            event.preventDefault();
+            enlarge(pictures);
+        });
         panel.append(title, bar, stop, message, pictures);
         panel.parts = {title, bar, stop, message, pictures};
         panel.hidden = true;
@@ -56,6 +61,16 @@
             const prompt = each.prompt ? say("draw.quoted", {prompt: each.prompt}) : say("draw.nothing");
             return picture(each.name, prompted ? `${each.label}: ${prompt}` : each.label, "drawings");
         }));
+    }
+
+    /* All pictures of a sheet, as large as the window allows; one of them opens alone, a click beside them closes all. */
+    function enlarge(pictures) {
+        const dialog = make("dialog", "enlarged");
+        dialog.append(...[...pictures.children].map((figure) => figure.cloneNode(true)));
+        dialog.addEventListener("click", (event) => event.target.closest("a") || dialog.close());
+        dialog.addEventListener("close", () => dialog.remove());
+        document.getElementById(ROOT).append(dialog);
+        dialog.showModal();
     }
 
     /* Look now, and again until what has just been asked for is done. */

@@ -1,0 +1,93 @@
+"""Pictures on the page, in a real Chromium: iLECO's prompts before a run, the LoRA at several strengths after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ui.site import Site
+from ui.visitor import Visitor
+
+pytestmark = pytest.mark.browser
+HOSTILE = "a red circle <img src=x onerror=alert(1)>"
+SIZES = "images => images.map(each => each.complete && `${each.naturalWidth}x${each.naturalHeight}`)"
+
+
+def drawn(someone: Visitor, place: str, count: int) -> list[str]:
+    """The captions, once that many pictures are there in full."""
+    pictures = someone.page.locator(f"#trainyard_{place} .trainyard-drawn img")
+    someone.until(lambda: pictures.evaluate_all(SIZES) == ["64x64"] * count)
+    return someone.page.locator(f"#trainyard_{place} .trainyard-drawn figcaption").all_inner_texts()
+
+
+def sources(someone: Visitor, place: str) -> list[str]:
+    pictures = someone.page.locator(f"#trainyard_{place} .trainyard-drawn img")
+    return pictures.evaluate_all("images => images.map(each => each.src)")
+
+
+def test_pictures_are_stopped(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    someone.choose("iLECO")
+    someone.write("original_prompt", "a red circle")
+    someone.write("image_size", "256")
+    someone.write("draw_steps", "150")
+    someone.press("generate_original")
+    stop = someone.page.locator("#trainyard_prompts .trainyard-sheet .trainyard-button")
+    someone.until(stop.is_visible)
+    stop.click()
+    someone.until(lambda: "Stopped." in someone.page.locator("#trainyard_prompts").inner_text())
+    assert not stop.is_visible()
+
+
+def test_prompts_before_a_run_and_strengths_after_it(visit: Callable[..., Visitor], site: Site) -> None:
+    someone = visit()
+    assert not someone.page.is_visible("#trainyard_generate")
+    someone.choose("iLECO")
+    someone.press("generate_both")
+    problem = someone.page.locator("#trainyard_prompts .trainyard-wrong")
+    someone.until(lambda: "original prompt: is empty" in problem.inner_text())
+
+    someone.write("original_prompt", HOSTILE)
+    someone.write("target_prompt", "a blue circle")
+    someone.write("image_size", "64")
+    someone.write("draw_steps", "2")
+    someone.press("generate_both")
+    captions = [f"original: “{HOSTILE}”", "target: “a blue circle”"]
+    assert drawn(someone, "prompts", 2) == captions
+    assert not problem.is_visible()
+    both = sources(someone, "prompts")
+    someone.press("generate_target")
+    assert drawn(someone, "prompts", 1) == captions[1:]
+    assert sources(someone, "prompts")[0] not in both
+    fresh = visit()  # somebody else's, or the same page reloaded
+    fresh.choose("iLECO")
+    assert drawn(fresh, "prompts", 1) == captions[1:]
+
+    someone.write("train_iterations", "2")
+    someone.write("save_lora_name", "tried")
+    someone.press("start")
+    someone.live("Done: tried")
+    someone.until(lambda: someone.page.locator("#trainyard_try_prompt").input_value() == HOSTILE)
+    assert someone.page.locator("#trainyard_try_lora").input_value() == "tried"
+    someone.page.fill("#trainyard_try_prompt", "a green cross")
+    someone.page.fill("#trainyard_try_strengths", "-2, 0, 2, much")
+    someone.page.click("#trainyard_try_draw")
+    complaint = someone.page.locator("#trainyard_try > details > .trainyard-wrong")
+    someone.until(lambda: "strengths: " in complaint.inner_text())
+    someone.page.fill("#trainyard_try_strengths", "-2, 0, 2")
+    someone.page.fill("#trainyard_try_seed", "9")
+    someone.page.click("#trainyard_try_draw")
+    assert drawn(someone, "try", 3) == ["-2", "off", "+2"]
+    assert not complaint.is_visible()
+    assert (
+        someone.page.locator("#trainyard_try .trainyard-sheet .trainyard-note").inner_text() == "tried: “a green cross”"
+    )
+
+    someone.page.locator("#trainyard_try .trainyard-drawn img").first.click()
+    assert someone.page.locator("dialog[open] figure").count() == 3
+    someone.page.keyboard.press("Escape")
+    assert someone.page.locator("dialog").count() == 0
+
+    reloaded = visit()
+    assert drawn(reloaded, "try", 3) == ["-2", "off", "+2"]
