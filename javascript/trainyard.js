@@ -144,7 +144,20 @@ window.trainyard = (function () {
         timer = setTimeout(refresh, document.hidden ? 5 * every : every);
     }
 
+    let prepared = false;
+
+    /* Whoever looks at us will train soon: the server loads what that takes. */
+    async function prepare() {
+        prepared = true;
+        try {
+            await ask("prepare", {});
+        } catch (error) {
+            prepared = false;
+        }
+    }
+
     async function look(told) {
+        if (!prepared && document.getElementById(ROOT).offsetParent !== null) prepare();
         const found = panels.map((panel) => [panel, built(panel)]).filter(([, element]) => element);
         const status = await ask("status");
         told.status = status;

@@ -88,6 +88,7 @@ def mount(app: Any, worker: Worker, guard: Guard, also: Callable[[], Mapping[str
         ("/queue/{action}", routes.queue),
         ("/run/{action}", routes.press),
         ("/check", routes.check),
+        ("/prepare", routes.prepare),
     ):
         changing.add_api_route(path, telling(deed), methods=["POST"], response_model=None)
     app.include_router(reading)
@@ -205,6 +206,11 @@ class _Routes:
             "continue": self._worker.go_on,
         }
         return {"pressed": buttons[action]()}
+
+    def prepare(self) -> dict[str, Any]:
+        """The page has been opened: what a run needs is loaded meanwhile. Answered at once."""
+        self._worker.prepare()
+        return {"prepares": True}
 
     def check(self, body: dict[str, Any]) -> dict[str, Any]:
         """What is wrong with one setting's value, in a sentence that is empty if nothing is."""

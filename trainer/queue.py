@@ -51,6 +51,7 @@ class Worker:
         self._listener = listener
         self._host: Host | None = None
         self._making = threading.Lock()
+        self._prepares = False
         self._lease: Lease | None = None
         # Re-entrant: Ctrl-C presses a button in the middle of whatever its thread was doing.
         self._changed = threading.Condition(threading.RLock())
@@ -116,6 +117,13 @@ class Worker:
             if self._host is None:
                 self._host = self._make_host()
             return self._host
+
+    def prepare(self) -> None:
+        """Load what a run needs, in the background and once, so that the first one need not wait for it."""
+        with self._changed:
+            begins, self._prepares = not self._prepares, True
+        if begins:
+            threading.Thread(target=self._prepare, name="trainyard-prepare", daemon=True).start()
 
     # ---- the running job --------------------------------------------------------------------------------------------
 
@@ -189,6 +197,15 @@ class Worker:
                     self._takes, self._thread = False, None
                     self._changed.notify_all()
                     return
+
+    def _prepare(self) -> None:
+        try:
+            from .run import check
+
+            del check
+            self.host().prepare()
+        except Exception as error:  # noqa: BLE001 - the run will meet it again, and tell it
+            kept_traceback(error)
 
     def _take(self) -> tuple[Entry, Control] | None:
         """The next job, claimed, with the buttons it will listen to."""

@@ -50,6 +50,9 @@ class Host(Protocol):
         model cannot be used; :meth:`check_model` says why.
         """
 
+    def prepare(self) -> None:
+        """Load the libraries that :meth:`take_model` needs; called by a thread of its own, which may wait."""
+
     def take_model(self, settings: Settings) -> Bundle:
         """The model the settings name, or the one the host has loaded."""
 

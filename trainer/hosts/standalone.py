@@ -16,7 +16,7 @@ from ..errors import MemoryShortError, ModelError, UserError
 from ..models.base import Bundle
 from ..models.identify import MODEL_ENDINGS
 from ..models.placement import Away, place_for_pictures, tensors_of
-from ..models.registry import check_files, defaults_for, family_of, load_bundle
+from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ..models.sample import Request, sample
 from ..networks.read import network_from_file
 from ..noise import VELOCITY
@@ -49,6 +49,9 @@ class Standalone:
             return defaults_for(self._model(settings), settings.mode, velocity=settings.model_v_pred)
         except UserError:
             return {}
+
+    def prepare(self) -> None:
+        load_libraries()
 
     def take_model(self, settings: Settings) -> Bundle:
         self._clear_for_run()

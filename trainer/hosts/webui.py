@@ -20,7 +20,7 @@ from ..models.base import Bundle, Conditioning
 from ..models.borrowed import Borrowed
 from ..models.identify import FileKind, identify
 from ..models.placement import Away, tensors_of
-from ..models.registry import check_files, defaults_for, family_of, load_bundle
+from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ..models.weights import Source
 from ..noise import VELOCITY, zero_terminal_snr
 from ..paths import Folders
@@ -153,9 +153,13 @@ class WebUI(ABC):
         except UserError:
             return {}
 
+    def prepare(self) -> None:
+        load_libraries()
+
     def take_model(self, settings: Settings) -> Bundle:
         self.turn.take()
         self._begin()
+        _wait_for_loading()
         if not settings.model and self.loaded() is None:
             self.load()
         self._files = self._wanted(settings)
@@ -354,3 +358,13 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return one == other
+
+
+def _wait_for_loading() -> None:
+    """At its start a host may load its model without its lock, and has torch's classes changed while it does."""
+    from modules import sd_models
+
+    lock = getattr(sd_models.model_data, "lock", None)
+    if lock is not None:
+        with lock:
+            pass

@@ -13,6 +13,7 @@ from .identify import FileKind, Kind, identify, refuse_quantised
 from .sd1 import SD1
 from .sd2 import SD2
 from .sdxl import SDXL
+from .text import clip_tokenizer
 from .weights import Source
 
 FAMILIES: tuple[Family, ...] = (SD1(), SD2(), SDXL())
@@ -32,6 +33,16 @@ def load_bundle(path: Path | str, *, vae: Path | str | None = None) -> Bundle:
     kind, vae_kind = check_files(path, vae=vae)
     chosen_vae = None if vae_kind is None else Source.of_file(vae_kind)
     return family_of(kind).take(Source.of_file(kind), vae=chosen_vae)
+
+
+def load_libraries() -> None:
+    """Import what bundles are made of, which takes seconds the first time."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from diffusers.loaders import single_file_utils
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    clip_tokenizer()
+    del AutoencoderKL, UNet2DConditionModel, single_file_utils, CLIPTextModel, CLIPTextModelWithProjection
 
 
 def check_files(path: Path | str, *, vae: Path | str | None = None) -> tuple[FileKind, FileKind | None]:

@@ -30,6 +30,8 @@ class Desk:
     guard: Guard
     language: str = "en"
     """What the page is read in: ``en`` or ``ja``, also as a host writes it (``ja_JP``)."""
+    preset: str = ""
+    """The one the form begins with; empty for the mode's own defaults."""
     preview: Preview = field(default_factory=Preview)
     variations: Variations = field(default_factory=Variations)
 

@@ -75,7 +75,8 @@ def _desk() -> Desk:
     from .guard import HostGuard
 
     worker = held_worker(_worker)
-    return Desk(worker.store.folders, HostLists(), worker, HostGuard.of_host(), inside.language())
+    folders, guard = worker.store.folders, HostGuard.of_host()
+    return Desk(folders, HostLists(), worker, guard, inside.language(), str(inside.option("preset", "") or ""))
 
 
 def _worker() -> Any:

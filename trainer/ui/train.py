@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from .. import presets
 from ..errors import UserError
 from ..settings import Settings
 from . import modes, pair
@@ -51,6 +52,18 @@ class _Train:
                 self.saved = Saved(desk)
         self._place_unseen()
         self._wire(tabs)
+        if desk.preset:
+            self._begin_with(desk.preset)
+
+    def _begin_with(self, preset: str) -> None:
+        """Fill the form before anybody sees it; with nothing, if somebody has deleted that preset."""
+        if preset not in presets.list_presets(self.desk.folders.presets):
+            return
+        settings = presets.load(preset, self.desk.folders.presets).settings
+        models = () if settings.model else (self.form.component("model"), self.form.component("vae"))
+        for component, value in zip(self.form.components, self.form.values(settings), strict=True):
+            if component not in models:
+                component.value = value
 
     # ---- what is seen -----------------------------------------------------------------------------------------------
 
@@ -71,7 +84,7 @@ class _Train:
             label=say("run.message"), interactive=False, lines=1, placeholder=" ", elem_id=f"{PREFIX}_message"
         )
         message.do_not_save_to_config = True
-        gr.HTML(f'<div id="{PREFIX}_live"></div><div id="{PREFIX}_try"></div>')
+        gr.HTML(f'<div id="{PREFIX}_live"></div><div id="{PREFIX}_use"></div><div id="{PREFIX}_try"></div>')
         self.message = message
         worker = self.desk.worker
         for button, press, words in (

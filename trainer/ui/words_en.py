@@ -69,6 +69,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "preset.saved": "Saved as {name}.",
         "preset.deleted": "Deleted {name}.",
         # ---- the live panel
+        "webui.use": "Put {tag} into txt2img",
+        "webui.used": "It is in the prompt of txt2img.",
         "live.idle": "Nothing is being trained. Choose a mode, fill in what it asks for, and press Start Training.",
         "live.no_answer": "No answer from the server ({what}). Trying again.",
         "live.status": "The server answers {status}.",

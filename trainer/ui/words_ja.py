@@ -69,6 +69,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "preset.saved": "{name} として保存しました。",
         "preset.deleted": "{name} を削除しました。",
         # ---- 学習の様子
+        "webui.use": "{tag} を txt2img のプロンプトに入れる",
+        "webui.used": "txt2img のプロンプトに入れました。",
         "live.idle": "学習中のものはありません。モードを選び、必要な欄を埋めて「学習開始」を押してください。",
         "live.no_answer": "サーバーから返事がありません ({what})。もう一度試しています。",
         "live.status": "サーバーの返事: {status}",
