@@ -20,6 +20,9 @@ class Catalogue(Protocol):
     def vaes(self) -> list[str]:
         """The VAEs' names, as ``vae`` takes them, without ``None``."""
 
+    def proposed(self) -> str:
+        """The model that a fresh form names; empty where that means one that is loaded, or is the user's to choose."""
+
     def advice(self, language: str) -> str:
         """In ``en`` or ``ja``: what an empty ``model`` means here, and where models are found."""
 
@@ -35,6 +38,11 @@ class FolderCatalogue:
 
     def vaes(self) -> list[str]:
         return [name for name in self._names() if _is_vae(name)]
+
+    def proposed(self) -> str:
+        """The only one, where there is no choice."""
+        models = self.models()
+        return models[0] if len(models) == 1 else ""
 
     def advice(self, language: str) -> str:
         if is_japanese(language):

@@ -27,6 +27,10 @@ class HostLists:
         sd_vae.refresh_vae_list()
         return list(sd_vae.vae_dict)
 
+    def proposed(self) -> str:
+        """None: what is loaded is trained on, also after the user has loaded another one."""
+        return ""
+
     def advice(self, language: str) -> str:
         if is_japanese(language):
             return "空欄なら、いま読み込まれているモデルをメモリ上のまま使います。ほかのモデルはファイルから読みます。"

@@ -23,7 +23,7 @@ class Model:
         with gr.Column(elem_classes=[f"{PREFIX}-grid", f"{PREFIX}-models"]):
             self.model = gr.Dropdown(
                 desk.catalogue.models(),
-                value=self.only_one(),
+                value=desk.catalogue.proposed(),
                 label=words.label("model"),
                 info=desk.catalogue.advice(desk.language),
                 allow_custom_value=True,
@@ -48,11 +48,6 @@ class Model:
     def lists(self) -> list[Any]:
         """Updates with what there is to choose from now."""
         return [gr.update(choices=self._desk.catalogue.models()), gr.update(choices=self._vaes())]
-
-    def only_one(self) -> str:
-        """The checkpoint there is, so that it need not be chosen; nothing where there is a choice."""
-        models = self._desk.catalogue.models()
-        return models[0] if len(models) == 1 else ""
 
     def told(self, advice: Advice | None, number: int, *, is_named: bool) -> str:
         """The note. Its number tells the page's script whether there is news of the model.
