@@ -47,6 +47,9 @@ class _Extension:
                 from . import tab
 
                 tab.build(self.desk())
+            # Else the host keeps what it first saw in a field as its default for ever.
+            for component in page.blocks.values():
+                component.do_not_save_to_config = True
         except Exception as error:  # noqa: BLE001 - whatever it is, the tab says it
             with gr.Blocks(analytics_enabled=False) as page:
                 gr.HTML(explained(error))

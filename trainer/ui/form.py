@@ -130,8 +130,6 @@ class Form:
         return self.words.say(f"section.{section.lower()}")
 
     def _add(self, row: Row, component: Any, second: bool = False) -> None:
-        # Else a host would keep what was in the field when it first saw it as the default for ever.
-        component.do_not_save_to_config = True
         self.fields.append(Field(row, component, second))
 
     # ---- settings to form, form to settings -------------------------------------------------------------------------

@@ -36,7 +36,6 @@ class Pair:
                     self._paths.append(form.place_one(name))
             self.note = gr.HTML("", elem_id=f"{PREFIX}_pair_note")
         for picture, path in zip(self.pictures, self._paths, strict=True):
-            picture.do_not_save_to_config = True
             on(picture.upload, self._keep, [picture], [path])
             on(picture.clear, lambda: "", [], [path])
             on(path.change, self._note, self._paths, [self.note], latest=True)

@@ -33,8 +33,6 @@ def build(desk: Desk) -> None:
         refresh = gr.Button("Refresh list", elem_id=f"{PREFIX}_plot_refresh")
     message = gr.Textbox(label="message", interactive=False, lines=1, placeholder=" ", elem_id=f"{PREFIX}_plot_message")
     figure = gr.Plot(label="loss and learning rate", elem_id=f"{PREFIX}_plot")
-    for component in (runs, logarithmic, message):
-        component.do_not_save_to_config = True
 
     def drawn(chosen: list[str] | None, as_logarithm: bool) -> tuple[Any, str]:
         try:

@@ -32,8 +32,6 @@ class Prompts:
                     for name, value in (("seed", Drawing.seed), ("steps", Drawing.steps), ("cfg", Drawing.cfg))
                 }
             gr.HTML(f'<div id="{PREFIX}_prompts"></div>')
-        for field in self._fields.values():
-            field.do_not_save_to_config = True
 
     def connect(self, form: Form) -> None:
         """Once the form is whole."""

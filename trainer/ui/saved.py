@@ -42,8 +42,6 @@ class Saved:
                 self._delete = gr.Button(say("preset.delete"), size="sm", elem_id=f"{PREFIX}_preset_delete")
                 self.refresh = gr.Button(say("preset.refresh"), size="sm", elem_id=f"{PREFIX}_refresh")
             self._dropped = gr.File(label=say("preset.drop"), height=100, elem_id=f"{PREFIX}_preset_file")
-        for component in (self.chosen, self._dropped):
-            component.do_not_save_to_config = True
 
     def wire(
         self,

@@ -83,7 +83,6 @@ class _Train:
         message = gr.Textbox(
             label=say("run.message"), interactive=False, lines=1, placeholder=" ", elem_id=f"{PREFIX}_message"
         )
-        message.do_not_save_to_config = True
         gr.HTML(f'<div id="{PREFIX}_live"></div><div id="{PREFIX}_use"></div><div id="{PREFIX}_try"></div>')
         self.message = message
         worker = self.desk.worker
@@ -105,7 +104,6 @@ class _Train:
             self.fit = gr.Button("fit", elem_id=f"{PREFIX}_fit")
             self.picked = gr.Textbox(label="picked", elem_id=f"{PREFIX}_picked")
             self.pick = gr.Button("pick", elem_id=f"{PREFIX}_pick")
-        self.picked.do_not_save_to_config = True
 
     def _wire(self, tabs: Any) -> None:
         fields, message = self.form.components, self.message
