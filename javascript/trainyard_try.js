@@ -4,8 +4,10 @@
 
     const {ROOT, ask, say, make, write, addPanel, drawings} = window.trainyard;
 
+    const SHORT = ["strengths", "seed", "steps", "cfg", "size", "model"];
+
     function field(panel, name, element, value = "") {
-        const label = make("label", "try-field", say(`try.${name}`));
+        const label = make("label", SHORT.includes(name) ? "try-short" : "try-field", say(`try.${name}`));
         element.id = `${ROOT}_try_${name}`;
         element.classList.add(`${ROOT}-input`);
         element.value = value;
