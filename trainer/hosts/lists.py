@@ -19,7 +19,7 @@ class HostLists:
         from modules import sd_models
 
         sd_models.list_models()
-        return list(sd_models.checkpoint_tiles())
+        return ["", *sd_models.checkpoint_tiles()]  # the first is what Gradio 4 shows where none is chosen
 
     def vaes(self) -> list[str]:
         from modules import sd_vae
