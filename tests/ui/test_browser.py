@@ -93,8 +93,8 @@ def test_dropped_pictures_become_paths_and_are_compared(visit: Callable[..., Vis
     Image.new("RGB", (96, 64), "red").save(tmp_path / "original.png")
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "square.png")
     Image.new("RGB", (96, 64), "blue").save(tmp_path / "target.png")
-    note = someone.page.locator("#trainyard_pair_note").first
-    for name, words in (("square.png", "differ in shape"), ("target.png", "96 × 64 and 96 × 64")):
+    note = someone.page.locator("#trainyard_pair")
+    for name, words in (("square.png", "differ in shape"), ("target.png", "Both pictures are 96 × 64")):
         for place, file in (("original_image", "original.png"), ("target_image", name)):
             clear = someone.page.locator(f"#trainyard_{place}_drop button[aria-label=Clear]")
             if clear.count():
@@ -114,7 +114,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit: Callable[...
     for mode in ("ADDifT", "Difference"):
         someone.choose(mode)
         assert someone.page.evaluate("document.documentElement.scrollWidth") == 400
-    for tab in ("Queue", "Plot"):
+    for tab in ("Queue", "Plot", "Image"):
         someone.tab(tab)
         assert someone.page.evaluate("document.documentElement.scrollWidth") == 400
 

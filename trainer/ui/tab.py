@@ -1,10 +1,10 @@
-"""The tab: training, queue and plot, within a page of its own or a host's."""
+"""The tab: training, queue, plot and pictures, within a page of its own or a host's."""
 
 from __future__ import annotations
 
 import gradio as gr
 
-from . import plot, train
+from . import image, plot, train
 from .desk import Desk
 from .form import PREFIX
 
@@ -23,3 +23,5 @@ def build(desk: Desk) -> None:
                 gr.HTML(f'<div id="{PREFIX}_queue"></div>')
             with gr.Tab(words.say("tab.plot"), id="plot", elem_id=f"{PREFIX}_tab_plot"):
                 plot.build(desk)
+            with gr.Tab(words.say("tab.image"), id="image", elem_id=f"{PREFIX}_tab_image"):
+                image.build(desk)

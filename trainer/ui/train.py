@@ -11,7 +11,7 @@ import gradio as gr
 from .. import presets
 from ..errors import UserError
 from ..settings import Settings
-from . import modes, pair
+from . import data, modes, pair
 from .compat import changes, on
 from .desk import Desk
 from .form import PREFIX, Form
@@ -44,9 +44,11 @@ class _Train:
                 self.model = Model(self.form, desk)
                 self.pair = pair.place(self.form, desk.folders)
                 self.form.place_subject()
+                look = data.place(self.desk)
                 prompts = Prompts(desk)
                 self.form.place_sections()
                 prompts.connect(self.form)
+                data.connect(self.desk, self.form, look)
             with gr.Column(scale=4, elem_id=f"{PREFIX}_side", min_width=300):
                 self._place_run()
                 self.saved = Saved(desk)

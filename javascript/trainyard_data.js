@@ -1,0 +1,236 @@
+/* What a folder would train, before the run: buckets, every picture as it will be cropped, captions, problems. */
+(function () {
+    "use strict";
+
+    const {ROOT, byId, address, ask, say, make, write, number, addPanel} = window.trainyard;
+
+    const LOOK_EVERY = 400;
+    const LOOK_AFTER_CLICK = 8000;
+    const IN_A_PAGE = 24;
+
+    let timer = null;
+    let until = 0;
+    let shown = "";
+    let bucket = null;
+    let first = 0;
+
+    function button(words, press) {
+        const made = make("button", "button", words);
+        made.type = "button";
+        made.addEventListener("click", press);
+        return made;
+    }
+
+    function build(panel) {
+        const title = make("p", "title");
+        title.setAttribute("role", "status");
+        const bar = document.createElement("progress");
+        bar.setAttribute("aria-label", say("data.progress"));
+        const stop = button(say("data.stop"), () => end("stop"));
+        const close = button(say("data.close"), () => end("close"));
+        const head = make("div", "data-head");
+        head.append(title, stop, close);
+        const message = make("p", "wrong");
+        message.setAttribute("role", "alert");
+        const summary = make("div", "data-summary");
+        const problems = make("details", "data-problems");
+        const buckets = make("div", "data-buckets");
+        buckets.setAttribute("role", "group");
+        buckets.setAttribute("aria-label", say("data.buckets"));
+        const grid = make("div", "data-grid");
+        const pager = make("div", "data-pager");
+        panel.append(head, bar, message, summary, problems, buckets, grid, pager);
+        panel.parts = {title, bar, stop, close, message, summary, problems, buckets, grid, pager};
+        panel.hidden = true;
+        look();
+    }
+
+    /* The form's values go another way, so the answer may come a little later. */
+    function pressed(event) {
+        if (!event.target.closest || !event.target.closest(`#${ROOT}_data_look`)) return;
+        until = Date.now() + LOOK_AFTER_CLICK;
+        clearTimeout(timer);
+        timer = setTimeout(look, LOOK_EVERY);
+    }
+
+    async function end(action) {
+        try {
+            await ask(`preview/${action}`, {});
+        } catch (error) {
+            write(byId("data").parts.message, error.message);
+        }
+        look();
+    }
+
+    async function look() {
+        const panel = byId("data");
+        clearTimeout(timer);
+        if (!panel.parts) return; // the round builds it, and looks then
+        let state = null;
+        try {
+            state = await ask("preview");
+        } catch (error) {
+            write(panel.parts.message, error.message);
+        }
+        if (state) show(panel, state);
+        const more = state ? state.state === "working" || Date.now() < until : Date.now() < until;
+        if (more) timer = setTimeout(look, LOOK_EVERY);
+    }
+
+    function show(panel, state) {
+        const parts = panel.parts;
+        const working = state.state === "working";
+        const found = state.found;
+        panel.hidden = state.state === "none";
+        write(parts.title, titleOf(state));
+        write(parts.message, state.problem || "");
+        parts.bar.hidden = parts.stop.hidden = !working;
+        if (state.total) {
+            parts.bar.max = state.total;
+            parts.bar.value = state.done;
+        } else {
+            parts.bar.removeAttribute("value");
+        }
+        for (const name of ["summary", "buckets", "grid", "pager"]) parts[name].hidden = !found;
+        parts.problems.hidden = !found || !found.problems.length;
+        if (!found) {
+            shown = "";
+            return;
+        }
+        if (shown === state.name) return;
+        shown = state.name;
+        until = 0;
+        parts.summary.replaceChildren(...summaryOf(found).map(([kind, words]) => make("p", kind, words)));
+        showProblems(parts.problems, found);
+        showBuckets(panel, found, state.name);
+        turn(panel, state.name, null, 0);
+    }
+
+    function titleOf(state) {
+        if (state.state === "working") {
+            return state.total ? say("data.looking_at", {done: state.done, total: state.total}) : say("data.looking");
+        }
+        if (state.state === "stopped") return say("data.stopped");
+        return state.found ? say("data.title", {folder: state.found.folder}) : say("data.failed");
+    }
+
+    function summaryOf(found) {
+        const counts = {pictures: found.pictures, pairs: found.pairs, samples: found.samples, count: found.left_out};
+        const lines = [];
+        if (!found.samples) lines.push(["wrong", say("data.nothing")]);
+        else lines.push(["", found.pairs ? say("data.pairs", counts) : say("data.pictures", counts)]);
+        if (found.left_out) lines.push(["wrong", say("data.left_out", counts)]);
+        if (found.repeats > 1) lines.push(["", say("data.repeats", {count: found.repeats})]);
+        if (found.samples) lines.push(["", say("data.captions", found.captions)]);
+        if (found.trigger_word) lines.push(["", say("data.trigger", {word: found.trigger_word})]);
+        for (const note of found.notes) lines.push(["note", note]);
+        return lines;
+    }
+
+    function showProblems(holder, found) {
+        const list = make("ul");
+        for (const problem of found.problems) {
+            const line = make("li");
+            line.append(make("b", "", problem.file), ` ${problem.what}: ${problem.done}`);
+            list.append(line);
+        }
+        const more = found.problems_in_all - found.problems.length;
+        if (more) list.append(make("li", "", say("data.more_problems", {count: more})));
+        holder.replaceChildren(make("summary", "", say("data.problems", {count: found.problems_in_all})), list);
+        holder.open = found.left_out > 0;
+    }
+
+    function showBuckets(panel, found, name) {
+        const all = [[say("data.all", {count: found.samples}), null]];
+        for (const each of found.buckets) {
+            all.push([say("data.bucket", {size: `${each.width} × ${each.height}`, count: each.count}), each]);
+        }
+        panel.parts.buckets.replaceChildren(...all.map(([words, each]) => {
+            const chip = button(words, () => turn(panel, name, each, 0));
+            chip.bucket = each;
+            return chip;
+        }));
+    }
+
+    /* Another page, of one bucket or of all. */
+    async function turn(panel, name, to, start) {
+        bucket = to;
+        first = start;
+        for (const chip of panel.parts.buckets.children) {
+            chip.setAttribute("aria-pressed", String(chip.bucket === to));
+        }
+        const size = to ? `&width=${to.width}&height=${to.height}` : "";
+        let page;
+        try {
+            page = await ask(`preview/samples?first=${start}&count=${IN_A_PAGE}${size}`);
+        } catch (error) {
+            write(panel.parts.message, error.message);
+            return;
+        }
+        if (bucket !== to || first !== start || shown !== name) return;
+        panel.parts.grid.replaceChildren(...page.samples.map((sample) => figureOf(name, sample)));
+        showPager(panel, name, page);
+    }
+
+    function showPager(panel, name, page) {
+        const {pager} = panel.parts;
+        pager.hidden = page.count <= IN_A_PAGE;
+        const last = Math.min(page.first + IN_A_PAGE, page.count);
+        const back = button(say("data.back"), () => turn(panel, name, bucket, Math.max(0, page.first - IN_A_PAGE)));
+        const on = button(say("data.on"), () => turn(panel, name, bucket, page.first + IN_A_PAGE));
+        back.disabled = page.first === 0;
+        on.disabled = last === page.count;
+        const focused = pager.contains(document.activeElement) && [...pager.children].indexOf(document.activeElement);
+        pager.replaceChildren(back, make("span", "", say("data.page", {first: page.first + 1, last, count: page.count})), on);
+        if (focused !== false) {
+            const again = pager.children[focused];
+            (again && !again.disabled ? again : [back, on].find((each) => !each.disabled) || pager).focus();
+        }
+    }
+
+    function figureOf(name, sample) {
+        const figure = make("figure");
+        const sides = [sample, sample.target].filter(Boolean);
+        const pictures = make("div", "data-pictures");
+        sides.forEach((side, index) => pictures.append(pictureOf(name, sample, side, index > 0)));
+        const caption = make("figcaption");
+        sides.forEach((side, index) => {
+            if (index && side.caption === sample.caption) return;
+            const words = make("p", side.caption ? "data-caption" : "data-caption trainyard-data-none",
+                side.caption || say("data.no_caption"));
+            words.title = side.caption;
+            caption.append(words);
+        });
+        caption.append(make("small", "", sides.map((side) => side.name).join(" → ")));
+        caption.append(make("small", "", told(sample)));
+        figure.append(pictures, caption);
+        return figure;
+    }
+
+    function pictureOf(name, sample, side, isTarget) {
+        const link = document.createElement("a");
+        const query = isTarget ? "target=true" : "";
+        link.href = address(`preview/${name}/${sample.place}?whole=true&${query}`);
+        link.target = "_blank";
+        const image = document.createElement("img");
+        image.loading = "lazy";
+        image.src = address(`preview/${name}/${sample.place}?${query}`);
+        image.alt = side.name;
+        image.style.aspectRatio = `${sample.frame[0]} / ${sample.frame[1]}`;
+        image.addEventListener("error", () => link.replaceWith(make("p", "wrong", say("data.gone", {name: side.name}))));
+        link.append(image);
+        return link;
+    }
+
+    function told(sample) {
+        const words = [`${sample.size[0]} × ${sample.size[1]} → ${sample.frame[0]} × ${sample.frame[1]}`];
+        if (sample.kept < 0.995) words.push(say("data.kept", {share: `${number(100 * sample.kept, 2)} %`}));
+        if (sample.scale > 1.005) words.push(say("data.enlarged", {factor: number(sample.scale, 2)}));
+        if (sample.mirrored) words.push(say("data.mirrored"));
+        if (sample.masked) words.push(say("data.masked"));
+        return words.join(" · ");
+    }
+
+    document.addEventListener("click", pressed);
+    addPanel("data", {build, show: () => undefined});
+})();
