@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hosts.a1111 import A1111Double
 from hosts.double import Double, read
+from hosts.forge import ForgeDouble, ReForgeDouble
 from trainer.errors import MemoryShortError, UserError
 from trainer.hosts.base import Drawing
 from trainer.hosts.webui import WebUI
@@ -24,7 +25,7 @@ from trainer.job import Control, Done, Event, Job, Step, Warned
 from trainer.run import run
 from trainer.settings import Settings
 
-DOUBLES: tuple[type[Double], ...] = (A1111Double,)
+DOUBLES: tuple[type[Double], ...] = (A1111Double, ForgeDouble, ReForgeDouble)
 WAIT = 60.0
 
 

@@ -1,0 +1,435 @@
+"""Doubles of Forge 2 and of reForge 1.0, by what was seen of them: models as patchers, which put LoRAs in when loaded."""
+
+from __future__ import annotations
+
+import functools
+import types
+import uuid
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from checkpoints import UNET
+from hosts.double import (
+    LORA,
+    CheckpointInfo,
+    Double,
+    Generation,
+    SdConditioning,
+    grow,
+    lora_names,
+    module_of,
+    picture,
+    read,
+    updates,
+)
+
+VAE, TEXT = "first_stage_model.", "cond_stage_model.transformer."
+CPU = torch.device("cpu")
+
+
+class LoraLoader:
+    """Forge's: belongs to a model, and knows by the LoRAs' names alone whether they are in it already."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.backup, self.loaded_hash = model, {}, str([])
+
+    @torch.inference_mode()
+    def refresh(self, lora_patches: dict[Any, dict[str, Tensor]]) -> None:
+        wanted = str(list(lora_patches))
+        if wanted == self.loaded_hash:
+            return
+        for name, parameter in self.backup.items():
+            put(self.model, name, parameter)
+        self.backup: dict[str, nn.Parameter] = {}
+        for (_, strength), patches in lora_patches.items():
+            for name, update in patches.items():
+                weight = self.model.get_parameter(name)
+                self.backup.setdefault(name, weight)
+                merged = (weight.float() + strength * update).to(weight.dtype)
+                put(self.model, name, nn.Parameter(merged, requires_grad=False))
+        self.loaded_hash = wanted
+
+
+class ForgePatcher:
+    """A model with the LoRAs that belong to it; clones have the same model."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.load_device = model, CPU
+        self.lora_patches: dict[Any, dict[str, Tensor]] = {}
+        if not hasattr(model, "lora_loader"):
+            model.lora_loader = LoraLoader(model)
+
+    def clone(self) -> ForgePatcher:
+        made = ForgePatcher(self.model)
+        made.lora_patches = dict(self.lora_patches)
+        return made
+
+    def add(self, file: str, strength: float, patches: dict[str, Tensor]) -> None:
+        self.lora_patches[file, strength] = patches
+
+    def load(self) -> None:
+        self.model.lora_loader.refresh(self.lora_patches)
+
+    def unload(self) -> None:
+        """LoRAs stay where they are."""
+
+
+class ComfyPatcher:
+    """reForge's: what it put into the weights it knows by a number that each change of its LoRAs makes anew."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.load_device = model, CPU
+        self.patches: dict[str, list[tuple[float, Tensor]]] = {}
+        self.backup: dict[str, Tensor] = {}
+        self.patches_uuid = uuid.uuid4()
+        if not hasattr(model, "current_weight_patches_uuid"):
+            model.current_weight_patches_uuid, model.is_loaded = None, False
+
+    def clone(self) -> ComfyPatcher:
+        made = ComfyPatcher(self.model)
+        made.patches = {name: list(each) for name, each in self.patches.items()}
+        made.patches_uuid, made.backup = self.patches_uuid, self.backup
+        return made
+
+    def add(self, file: str, strength: float, patches: dict[str, Tensor]) -> None:
+        del file
+        for name, update in patches.items():
+            self.patches.setdefault(name, []).append((strength, update))
+        self.patches_uuid = uuid.uuid4()
+
+    @torch.inference_mode()
+    def load(self) -> None:
+        """What a LoRA has been in is a tensor of inference mode from then on, and wants no gradient."""
+        if self.model.current_weight_patches_uuid not in (None, self.patches_uuid):
+            self.unload()
+        if self.model.is_loaded:
+            return
+        for name, patches in self.patches.items():
+            weight = self.model.get_parameter(name)
+            self.backup.setdefault(name, weight)
+            merged = weight.float()
+            for strength, update in patches:
+                merged = merged + strength * update
+            put(self.model, name, nn.Parameter(merged.to(weight.dtype), requires_grad=False))
+        self.model.current_weight_patches_uuid, self.model.is_loaded = self.patches_uuid, True
+
+    def unload(self) -> None:
+        for name, tensor in self.backup.items():
+            put(self.model, name, nn.Parameter(tensor, requires_grad=False))
+        self.backup.clear()
+        self.model.current_weight_patches_uuid, self.model.is_loaded = None, False
+
+
+def put(model: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    path, _, last = name.rpartition(".")
+    setattr(model.get_submodule(path), last, parameter)
+
+
+class ForgeObjects:
+    """U-Net, text encoders, VAE; a shallow copy has the same ones."""
+
+    def __init__(self, unet: Any, clip: Any, vae: Any) -> None:
+        self.unet, self.clip, self.vae = unet, clip, vae
+
+    def shallow_copy(self) -> ForgeObjects:
+        return ForgeObjects(self.unet, self.clip, self.vae)
+
+
+class Clip:
+    """The text encoders with their patcher."""
+
+    def __init__(self, cond_stage_model: Any, patcher: Any) -> None:
+        self.cond_stage_model, self.patcher = cond_stage_model, patcher
+
+    def clone(self) -> Clip:
+        return Clip(self.cond_stage_model, self.patcher.clone())
+
+
+class LoadedModel:
+    def __init__(self, model: Any) -> None:
+        self.model, self.device = model, model.load_device
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LoadedModel) and self.model is other.model
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Patched(Double):
+    """What the two do alike."""
+
+    patcher: type[Any]
+    already_loaded_is_left_alone: bool
+
+    def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(root, family, dtype)
+        self.current_loaded_models: list[LoadedModel] = []
+        self.available: dict[str, Path] = {}
+        self.load_lora_state_dict = functools.lru_cache(maxsize=5)(lambda name: read(Path(name)))
+        self.data = types.SimpleNamespace(sd_model=None)
+        self.processing = type("Processing", (), {"cached_c": [None, None, None], "cached_uc": [None, None, None]})
+        self.txt2img = type("Txt2Img", (Generation, self.processing), {"cached_hr_c": [None, None, None]})
+
+    # ---- the model --------------------------------------------------------------------------------------------------
+
+    def made(self, path: Path) -> Any:
+        """A model as the host has it in memory; an object of its own kind, not a module."""
+        tensors = {
+            name: each.to(self.dtype) if each.is_floating_point() else each
+            for name, each in read(path).items()
+            if name.startswith((UNET, VAE, TEXT))
+        }
+        unet, texts, vae = nn.Module(), nn.Module(), nn.Module()
+        grow(unet, {name.replace(UNET, "diffusion_model."): each for name, each in tensors.items() if UNET in name})
+        grow(texts, {name.replace(TEXT, "clip_l.transformer."): each for name, each in tensors.items() if TEXT in name})
+        grow(vae, {name.removeprefix(VAE): each for name, each in tensors.items() if name.startswith(VAE)})
+        embedding: Any = texts.get_submodule("clip_l.transformer.text_model.embeddings.token_embedding")
+        embedding.wrapped = nn.Module()
+        embedding.wrapped.weight = embedding.weight  # a second time, for textual inversion
+        texts.get_submodule("clip_l").register_parameter("logit_scale", nn.Parameter(torch.ones(())))
+        vae.eval()
+        schedule = types.SimpleNamespace(sigmas=torch.tensor([0.03, 14.6]), prediction_type="epsilon")
+        setattr(unet, self.schedule, schedule)
+        model = types.SimpleNamespace(sd_checkpoint_info=CheckpointInfo(str(path), path.name), loaded_vae_file=None)
+        model.current_lora_hash = str([])
+        clip = Clip(texts, self.patcher(texts))
+        vae_of = types.SimpleNamespace(first_stage_model=vae, patcher=self.patcher(vae))
+        model.forge_objects = ForgeObjects(self.patcher(unet), clip, vae_of)
+        model.forge_objects_original = model.forge_objects.shallow_copy()
+        model.forge_objects_after_applying_lora = model.forge_objects.shallow_copy()
+        return model
+
+    schedule: str
+    """What the U-Net's model calls its noise schedule."""
+
+    def parts(self) -> tuple[nn.Module, nn.Module, nn.Module]:
+        objects = self.asked_for_model().forge_objects_original
+        return objects.unet.model, objects.clip.cond_stage_model, objects.vae.first_stage_model
+
+    def weights(self) -> dict[str, Tensor]:
+        unet, texts, vae = self.parts()
+        found = {name.replace("diffusion_model.", UNET): each for name, each in unet.named_parameters()}
+        found |= {VAE + name: each for name, each in vae.named_parameters()}
+        start = "clip_l.transformer."
+        return found | {name.replace(start, TEXT): each for name, each in texts.named_parameters() if start in name}
+
+    def marks(self) -> list[Any]:
+        found: list[Any] = []
+        for part in self.parts():
+            found += [(name, module.training, id(module)) for name, module in part.named_modules()]
+            found += [(name, each.requires_grad, each.device, each.dtype) for name, each in part.named_parameters()]
+        return found
+
+    # ---- what moves models ------------------------------------------------------------------------------------------
+
+    def load_models_gpu(self, models: list[Any]) -> None:
+        for patcher in models:
+            loaded = LoadedModel(patcher)
+            if self.already_loaded_is_left_alone and loaded in self.current_loaded_models:
+                continue
+            others = [each for each in self.current_loaded_models if each.model.model is not patcher.model]
+            self.current_loaded_models[:] = [loaded, *others]
+            patcher.load()
+
+    def unload_all_models(self) -> None:
+        while self.current_loaded_models:
+            self.current_loaded_models.pop().model.unload()
+
+    # ---- pictures ---------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def process(self, wanted: Generation) -> Image.Image:
+        assert self.lock.is_held
+        model = self.asked_for_model()
+        model.forge_objects = model.forge_objects_original.shallow_copy()
+        names = [(name, float(strength)) for name, strength in LORA.findall(wanted.prompt)]
+        self._load_networks(names)
+        model.forge_objects = model.forge_objects_after_applying_lora.shallow_copy()
+        self.state.sampling_step = 1
+        prompt = LORA.sub("", wanted.prompt).strip()
+        key = prompt, names, model.sd_checkpoint_info.filename
+        cache = self.processing.cached_c  # type: ignore[attr-defined]
+        if cache[0] != key:  # what is in the LoRAs' files it does not look at
+            self.set_clip_skip()
+            cache[:2] = key, model.get_learned_conditioning([prompt])
+        self.load_models_gpu([model.forge_objects.unet])
+        return picture(self.weights(), cache[1], None, wanted)
+
+    def set_clip_skip(self) -> None:
+        """Said to the model before prompts are encoded, where it does not read the option."""
+
+    def _load_networks(self, names: list[tuple[str, float]]) -> None:
+        if any(name not in self.available for name, _ in names):
+            self.list_available_networks()
+        model = self.asked_for_model()
+        targets = [(str(self.available[name]), strength) for name, strength in names]
+        if model.current_lora_hash == str(targets):
+            return
+        model.current_lora_hash = str(targets)
+        unet, clip = model.forge_objects_original.unet, model.forge_objects_original.clip
+        for file, strength in targets:
+            unet, clip = unet.clone(), clip.clone()
+            weights = self.weights()
+            adds = updates(self.load_lora_state_dict(file), lora_names(weights), weights)
+            for start, home, patcher in ((UNET, "diffusion_model.", unet), (TEXT, "clip_l.transformer.", clip.patcher)):
+                own = {f"{home}{name[len(start) :]}.weight": each for name, each in adds.items() if start in name}
+                patcher.add(file, strength, own)
+        model.forge_objects.unet, model.forge_objects.clip = unet, clip
+        model.forge_objects_after_applying_lora = model.forge_objects.shallow_copy()
+
+    def list_available_networks(self) -> None:
+        self.available.clear()
+        self.available.update({path.stem: path for path in sorted(self.loras.rglob("*.safetensors"))})
+
+    def listed(self) -> list[str]:
+        return list(self.available)
+
+    # ---- within Python ----------------------------------------------------------------------------------------------
+
+    def modules(self) -> dict[str, types.ModuleType]:
+        found = self.common_modules()
+        vars(found["modules.devices"])["autocast"] = nullcontext
+        vars(found["modules.processing"])["StableDiffusionProcessing"] = self.processing
+        vars(found["modules.processing"])["StableDiffusionProcessingTxt2Img"] = self.txt2img
+        packages = {
+            "modules.sd_models": {
+                "model_data": self.data,
+                "list_models": lambda: None,
+                "checkpoint_tiles": lambda: [each.name for each in self._checkpoints()],
+                "get_closet_checkpoint_match": self._closest,
+                "select_checkpoint": lambda: CheckpointInfo(str(self.first), self.first.name),
+            },
+            "modules.sd_vae": {"vae_dict": {}, "refresh_vae_list": lambda: None, "loaded_vae_file": None},
+            "networks": {
+                "load_lora_state_dict": self.load_lora_state_dict,
+                "list_available_networks": self.list_available_networks,
+            },
+            "modules_forge": {"__path__": []},
+        }
+        return found | {name: module_of(name, content) for name, content in packages.items()}
+
+    def management(self) -> dict[str, Any]:
+        return {
+            "current_loaded_models": self.current_loaded_models,
+            "load_models_gpu": self.load_models_gpu,
+            "unload_all_models": self.unload_all_models,
+            "soft_empty_cache": lambda: None,
+        }
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted(self.models.glob("*.safetensors"))
+
+    def _closest(self, wanted: str) -> CheckpointInfo | None:
+        found = [each for each in self._checkpoints() if wanted in f"{each.name} [0123456789]"]
+        return CheckpointInfo(str(found[0]), found[0].name) if wanted and found else None
+
+
+class ForgeDouble(Patched):
+    """Loads nothing at its start. All that it loads are tensors of inference mode, which want gradients."""
+
+    name = "Forge"
+    adapter = "forge:Forge"
+    patcher = ForgePatcher
+    schedule = "predictor"
+    already_loaded_is_left_alone = True
+
+    def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(root, family, dtype)
+        self.data.sd_model = types.SimpleNamespace(cond_stage_model=None, chunk_length=75)  # the fake one
+        self.data.forge_loading_parameters, self.data.forge_hash = {}, ""
+        self.chosen = self.first
+        self.additional_modules: list[str] = []
+        self.clip_skip = 1
+        self.refresh_model_loading_parameters()
+
+    def refresh_model_loading_parameters(self) -> None:
+        info = CheckpointInfo(str(self.chosen), self.chosen.name)
+        modules = list(self.additional_modules)
+        self.data.forge_loading_parameters = {"checkpoint_info": info, "additional_modules": modules}
+
+    @torch.inference_mode()
+    def forge_model_reload(self) -> tuple[Any, bool]:
+        wanted = str(self.data.forge_loading_parameters)
+        if wanted == self.data.forge_hash:
+            return self.data.sd_model, False
+        self.data.sd_model = None
+        self.unload_all_models()
+        model = self.made(Path(self.data.forge_loading_parameters["checkpoint_info"].filename))
+        model.set_clip_skip = lambda skip: setattr(self, "clip_skip", skip)
+        model.get_learned_conditioning = functools.partial(self._conditioning, model)
+        self.data.sd_model, self.data.forge_hash = model, wanted
+        return model, True
+
+    def asked_for_model(self) -> Any:
+        """As a picture would: it loads what is chosen."""
+        return self.forge_model_reload()[0]
+
+    def choose(self, checkpoint: Path) -> None:
+        self.chosen = checkpoint
+        self.refresh_model_loading_parameters()
+        self.forge_model_reload()  # somebody wants a picture of it
+
+    def set_clip_skip(self) -> None:
+        self.data.sd_model.set_clip_skip(self.options["CLIP_stop_at_last_layers"])
+
+    @torch.inference_mode()
+    def _conditioning(self, model: Any, prompts: SdConditioning) -> Tensor:
+        self.load_models_gpu([model.forge_objects.clip.patcher])
+        return torch.cat([self.text.encode(self.weights(), each, self.clip_skip)[0] for each in prompts])
+
+    def modules(self) -> dict[str, types.ModuleType]:
+        found = super().modules()
+        vars(found["modules.sd_models"])["forge_model_reload"] = self.forge_model_reload
+        refresh = {"refresh_model_loading_parameters": self.refresh_model_loading_parameters}
+        found["modules_forge.main_entry"] = module_of("modules_forge.main_entry", refresh)
+        found["backend"] = module_of("backend", {"__path__": []})
+        found["backend.memory_management"] = module_of("backend.memory_management", self.management())
+        return found
+
+
+class ReForgeDouble(Patched):
+    """Loads at its start, without inference mode; what is loaded and asked for again is looked at again."""
+
+    name = "reForge"
+    adapter = "forge:ReForge"
+    patcher = ComfyPatcher
+    schedule = "model_sampling"
+    already_loaded_is_left_alone = False
+
+    def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(root, family, dtype)
+        self.choose(self.first)
+
+    def choose(self, checkpoint: Path) -> None:
+        """A checkpoint takes the place of another: nothing is left of the old one, whoever holds on to it."""
+        if self.data.sd_model is not None:
+            for part in self.parts():
+                for module in list(part.modules()):
+                    module._parameters.clear()
+            self.unload_all_models()
+        with torch.no_grad():
+            self.data.sd_model = model = self.made(checkpoint)
+        model.parameterization = "eps"
+        model.get_learned_conditioning = functools.partial(self._conditioning, model)
+
+    def asked_for_model(self) -> Any:
+        return self.data.sd_model
+
+    @torch.inference_mode()
+    def _conditioning(self, model: Any, prompts: SdConditioning) -> Tensor:
+        self.load_models_gpu([model.forge_objects.clip.patcher])
+        skip = self.options["CLIP_stop_at_last_layers"]
+        return torch.cat([self.text.encode(self.weights(), each, skip)[0] for each in prompts])
+
+    def modules(self) -> dict[str, types.ModuleType]:
+        found = super().modules()
+        name = "ldm_patched.modules.model_management"
+        found["ldm_patched"] = module_of("ldm_patched", {"__path__": []})
+        found["ldm_patched.modules"] = module_of("ldm_patched.modules", {"__path__": []})
+        found[name] = module_of(name, self.management())
+        return found
