@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from trainer.job import Control
 from trainer.models.base import Bundle
 from trainer.models.placement import place_for_pictures
 from trainer.models.registry import load_bundle
-from trainer.models.sample import Request, sample
+from trainer.models.sample import Request, sample, scheduler_of
 from trainer.models.text import clip_tokenizer
+from trainer.noise import zero_terminal_snr
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,34 @@ def test_same_picture_as_diffusers_pipeline(tmp_path: Path, family: str, cfg: fl
     (ours,) = sample(bundle, [Request("a red circle", "blurred", seed=11, steps=6, cfg=cfg, size=(64, 96))])
     assert ours.size == (96, 64)
     assert np.abs(np.asarray(ours) / 255 - theirs).max() <= 1.5 / 255
+
+
+@pytest.mark.parametrize("family", ["SD1", "SDXL"])
+def test_no_negative_prompt_is_what_it_is_elsewhere(tmp_path: Path, family: str) -> None:
+    """SDXL's is zeros, as diffusers has it from the model's own configuration and WebUIs have it; SD's is encoded."""
+    bundle = placed(small_checkpoint(tmp_path, family))
+    pipe = pipeline_of(bundle)
+    pipe.set_progress_bar_config(disable=True)
+    theirs = pipe(
+        "a red circle", num_inference_steps=6, guidance_scale=4.0, height=64, width=64,
+        generator=torch.Generator().manual_seed(11), output_type="np",
+    ).images[0]  # fmt: skip
+    request = Request("a red circle", seed=11, steps=6, cfg=4.0, size=(64, 64))
+    alone, _ = (np.asarray(each) / 255 for each in sample(bundle, [request, replace(request, negative="x")]))
+    assert np.abs(alone - theirs).max() <= 1.5 / 255
+
+
+@pytest.mark.parametrize("steps", [4, 500])
+def test_a_model_that_predicts_the_noise_with_zero_terminal_snr_gives_a_picture(bundle: Bundle, steps: int) -> None:
+    """At the last of its timesteps there is no picture to be told from the noise."""
+    zero = replace(bundle, betas=zero_terminal_snr(bundle.betas))
+    assert scheduler_of(zero).alphas_cumprod[-1] > 0
+    scheduler = scheduler_of(zero)
+    scheduler.set_timesteps(steps)
+    latents = torch.ones(1, 4, 8, 8)
+    for timestep in scheduler.timesteps:
+        latents = scheduler.step(0.9 * latents, timestep, latents).prev_sample
+        assert latents.isfinite().all()
 
 
 def test_a_picture_does_not_depend_on_its_neighbours(bundle: Bundle) -> None:

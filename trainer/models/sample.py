@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
-from .base import Bundle
+from ..noise import VELOCITY
+from .base import Bundle, Conditioning
 from .latents import decode
 from .placement import device_of, dtype_of, vae_to
 
@@ -32,15 +33,21 @@ class Request:
     size: tuple[int, int] = (512, 512)
 
 
+_MOST_BETA = 0.999
+
+
 def scheduler_of(bundle: Bundle) -> DDIMScheduler:
     """DDIM over the bundle's own noise schedule, deterministic.
 
-    Stable Diffusion's spacing leaves out the last timestep, where a schedule of zero terminal SNR has to begin.
+    Stable Diffusion's spacing leaves out the last timestep, where a schedule of zero terminal SNR has to begin, if the
+    velocity is predicted: noise that is all there is tells nothing of a picture. Betas that are divided by end at
+    0.999 (Nichol & Dhariwal 2021).
     """
-    zero = bool(bundle.betas[-1] >= 1.0)
+    from_nothing = bundle.prediction_type == VELOCITY
+    zero = from_nothing and bool(bundle.betas[-1] >= 1.0)
     return DDIMScheduler(
         num_train_timesteps=len(bundle.betas),
-        trained_betas=bundle.betas.tolist(),
+        trained_betas=(bundle.betas if from_nothing else bundle.betas.clamp(max=_MOST_BETA)).tolist(),
         prediction_type=bundle.prediction_type,
         clip_sample=False,
         set_alpha_to_one=False,
@@ -69,6 +76,8 @@ def sample(bundle: Bundle, requests: list[Request], *, check: Callable[[], None]
     prompts = [request.prompt for request in requests]
     negatives = [request.negative for request in requests] if guided else []
     conditioning = bundle.encode([*prompts, *negatives], size=first.size)
+    if guided:
+        conditioning = _without(conditioning, [len(prompts) + at for at, text in enumerate(negatives) if not text])
 
     scheduler = scheduler_of(bundle)
     scheduler.set_timesteps(first.steps)
@@ -88,6 +97,15 @@ def sample(bundle: Bundle, requests: list[Request], *, check: Callable[[], None]
         return [_picture(pixels) for pixels in decode(bundle, latents)]
     finally:
         vae_to(bundle, home)
+
+
+def _without(conditioning: Conditioning, rows: list[int]) -> Conditioning:
+    """Zeros for some prompts where there is a pooled vector: SDXL knows no prompt as that, and so hosts have it."""
+    if conditioning.pooled is None:
+        return conditioning
+    sequence, pooled = conditioning.sequence.clone(), conditioning.pooled.clone()
+    sequence[rows], pooled[rows] = 0, 0
+    return replace(conditioning, sequence=sequence, pooled=pooled)
 
 
 def _picture(pixels: Tensor) -> Image.Image:
