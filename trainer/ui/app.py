@@ -13,8 +13,7 @@ from .desk import Desk
 
 TITLE = "Trainyard"
 STYLE = CHECKOUT / "style.css"
-SCRIPTS = tuple(sorted((CHECKOUT / "javascript").glob("*.js")))
-"""In the order in which they are loaded, here as within a WebUI, which takes all of that folder."""
+SCRIPTS = CHECKOUT / "javascript"
 HERE, EVERYWHERE = "127.0.0.1", "0.0.0.0"
 
 
@@ -22,15 +21,20 @@ def application(desk: Desk) -> Any:
     """The page with its routes, as a FastAPI application."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # off line, also while Gradio is imported
     from fastapi import FastAPI
-    from fastapi.responses import FileResponse
+    from fastapi.responses import FileResponse, Response
 
     from .. import api
     from . import compat, routes, tab
 
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=f"{api.PREFIX}/openapi.json")
     routes.mount(app, desk)
-    for path in (STYLE, *SCRIPTS):
-        app.add_api_route(f"/trainyard/{path.name}", _sending(path, FileResponse), include_in_schema=False)
+    fresh = {"Cache-Control": "no-cache"}
+    script = script_of(SCRIPTS)
+    for name, answer in (
+        ("style.css", lambda: FileResponse(STYLE, headers=fresh)),
+        ("trainyard.js", lambda: Response(script, media_type="text/javascript", headers=fresh)),
+    ):
+        app.add_api_route(f"/trainyard/{name}", answer, include_in_schema=False, response_model=None)
     with compat.page(TITLE) as page:
         tab.build(desk)
     return compat.mount(app, page, _head())
@@ -65,14 +69,14 @@ def _require_free(address: str, port: int) -> None:
             raise UserError(text, where="--port", do="Choose another, or end the program that has it") from error
 
 
-def _sending(path: Path, response: Any) -> Any:
-    async def send() -> Any:
-        return response(path, headers={"Cache-Control": "no-cache"})
+def script_of(folder: Path) -> str:
+    """All scripts of a folder in one, in the order of their names, which is the order a WebUI loads them in.
 
-    return send
+    One by one, Gradio 4 would run each when it happens to arrive.
+    """
+    return "\n".join(path.read_text("utf-8") for path in sorted(folder.glob("*.js")))
 
 
 def _head() -> str:
     """Our files in the page's head; relative, so that the page may stand below any path."""
-    scripts = "".join(f'<script src="trainyard/{path.name}" defer></script>' for path in SCRIPTS)
-    return f'<link rel="stylesheet" href="trainyard/{STYLE.name}">{scripts}'
+    return '<link rel="stylesheet" href="trainyard/style.css"><script src="trainyard/trainyard.js" defer></script>'

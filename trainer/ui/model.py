@@ -45,9 +45,13 @@ class Model:
     def components(self) -> list[Any]:
         return [self.model, self.vae]
 
-    def lists(self) -> list[Any]:
-        """Updates with what there is to choose from now."""
-        return [gr.update(choices=self._desk.catalogue.models()), gr.update(choices=self._vaes())]
+    def lists(self, model: str, vae: str) -> list[Any]:
+        """Updates with what there is to choose from now; what is chosen stays.
+
+        Told nothing of it, Gradio 4 would choose the first.
+        """
+        models = self._desk.catalogue.models()
+        return [gr.update(choices=models, value=model), gr.update(choices=self._vaes(), value=vae)]
 
     def told(self, advice: Advice | None, number: int, *, is_named: bool) -> str:
         """The note. Its number tells the page's script whether there is news of the model.

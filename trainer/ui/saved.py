@@ -80,9 +80,9 @@ class Saved:
         on(self._save.click, save, [self.chosen, *fields], [self.chosen, message])
         on(self._delete.click, self._deleted, [self.chosen], [self.chosen, message])
 
-    def lists(self) -> Any:
-        """An update with what there is to choose from now."""
-        return gr.update(choices=self._names())
+    def lists(self, chosen: str) -> Any:
+        """An update with what there is to choose from now; what is chosen stays."""
+        return gr.update(choices=self._names(), value=chosen)
 
     def _loaded(self, chosen: Any) -> tuple[Settings, str]:
         """The settings, and what is to be said of them."""

@@ -128,7 +128,8 @@ class _Train:
             self._unchanged,
             self.form.settings,
         )
-        on(self.saved.refresh.click, self._lists, [], [*self.model.components, self.saved.chosen])
+        lists = [*self.model.components, self.saved.chosen]
+        on(self.saved.refresh.click, self._lists, lists, lists)
 
     # ---- into the form ----------------------------------------------------------------------------------------------
 
@@ -184,13 +185,13 @@ class _Train:
         if updates is None:
             *fitted, note = self._fit(*values)
             updates = [*fitted, *(gr.update() for _ in self.pair.components), note]
-        for field, choices in zip(("model", "vae"), self.model.lists(), strict=True):
-            place = self.form.place_of(field)
+        places = [self.form.place_of(name) for name in ("model", "vae")]
+        for place, choices in zip(places, self.model.lists(*(values[place] for place in places)), strict=True):
             updates[place] = {**choices, **updates[place]}
-        return [*updates, self.saved.lists(), message]
+        return [*updates, self.saved.lists(""), message]
 
-    def _lists(self) -> list[Any]:
-        return [*self.model.lists(), self.saved.lists()]
+    def _lists(self, model: str, vae: str, preset: str) -> list[Any]:
+        return [*self.model.lists(model, vae), self.saved.lists(preset)]
 
     # ---- a job of the queue -----------------------------------------------------------------------------------------
 
