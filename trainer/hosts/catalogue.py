@@ -23,6 +23,9 @@ class Catalogue(Protocol):
     def proposed(self) -> str:
         """The model that a fresh form names; empty where that means one that is loaded, or is the user's to choose."""
 
+    def refresh(self) -> None:
+        """Look for files that are new; called where somebody asks for it, since hosts take a while."""
+
     def advice(self, language: str) -> str:
         """In ``en`` or ``ja``: what an empty ``model`` means here, and where models are found."""
 
@@ -43,6 +46,9 @@ class FolderCatalogue:
         """The only one, where there is no choice."""
         models = self.models()
         return models[0] if len(models) == 1 else ""
+
+    def refresh(self) -> None:
+        """The folder is looked at each time."""
 
     def advice(self, language: str) -> str:
         if is_japanese(language):

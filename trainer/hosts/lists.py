@@ -13,23 +13,27 @@ NO_VAE = ("", "None")
 
 
 class HostLists:
-    """What the host offers to choose from; asked for anew each time."""
+    """What the host offers to choose from, as its own lists have it."""
 
     def models(self) -> list[str]:
         from modules import sd_models
 
-        sd_models.list_models()
         return ["", *sd_models.checkpoint_tiles()]  # the first is what Gradio 4 shows where none is chosen
 
     def vaes(self) -> list[str]:
         from modules import sd_vae
 
-        sd_vae.refresh_vae_list()
         return list(sd_vae.vae_dict)
 
     def proposed(self) -> str:
         """None: what is loaded is trained on, also after the user has loaded another one."""
         return ""
+
+    def refresh(self) -> None:
+        from modules import sd_models, sd_vae
+
+        sd_models.list_models()
+        sd_vae.refresh_vae_list()
 
     def advice(self, language: str) -> str:
         if is_japanese(language):

@@ -191,6 +191,7 @@ class _Train:
         return [*updates, self.saved.lists(""), message]
 
     def _lists(self, model: str, vae: str, preset: str) -> list[Any]:
+        self.desk.catalogue.refresh()
         return [*self.model.lists(model, vae), self.saved.lists(preset)]
 
     # ---- a job of the queue -----------------------------------------------------------------------------------------
