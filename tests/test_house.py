@@ -40,7 +40,7 @@ RINGS = (
     {"commands", "ui", "api", "cli", "__main__"},
 )
 # What a host is, run() has to know; which one it is, it does not.
-INTERFACES = {("run", "hosts.base"), ("passes", "hosts.base"), ("pause", "hosts.base")}
+INTERFACES = {("run", "hosts.base"), ("passes", "hosts.base"), ("passes", "hosts.drawing"), ("pause", "hosts.base")}
 # Where only some rooms may reach out to.
 RESERVED = {
     **dict.fromkeys(("modules", "modules_forge", "backend", "ldm_patched", "launch", "ldm", "sgm"), "hosts"),

@@ -6,20 +6,24 @@ done; only that one is left for what is told of the finished LoRA.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from .data.latents import Dataset
 from .effect import STEPS as EFFECT_STEPS
 from .effect import report
-from .errors import Stopped
+from .errors import Stopped, UserError
 from .hosts.base import Host
+from .hosts.drawing import Drawing
 from .job import Control, Detail, Done, Event, Job, Listener, Phase, Sample, Saved, Step, Warned
 from .log import CSVLog
 from .loop import Moments, train
@@ -28,7 +32,7 @@ from .models.hashes import Hashing
 from .models.placement import text_to
 from .models.sample import Request, sample
 from .modes.base import Pass, Plan, Scene
-from .networks import resume
+from .networks import file, resume
 from .networks.base import Network, build
 from .networks.find import find_lora
 from .networks.metadata import Origin
@@ -222,24 +226,45 @@ class Turn:
         """
         run, settings = self._run, self._settings
         folder = run.host.folders.samples(run.job.name, run.job.created)
-        request = self._request(settings.sample_prompt)
+        try:
+            as_host = run.host.draws_samples and not settings.base_loras and not settings.model_v_pred
+            pictures = self._drawn(network) if as_host else self._sampled(network, bundle)
+            for strength, picture in zip(settings.sample_strengths, pictures, strict=True):
+                path = folder / f"{step:06d}_{strength:+g}{self._plan.ending}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                picture.save(path)
+                run.emit(Sample(step, path))
+        except Stopped:  # the loop sees it, too, and ends as it was asked to
+            return
+        except (RuntimeError, OSError, UserError) as error:
+            run.emit(Warned(f"No sample picture at step {step}: {error}"))
+
+    def _sampled(self, network: Network, bundle: Bundle) -> Iterator[Image.Image]:
+        """By our own sampler, with the network as it is attached."""
+        run, request = self._run, self._request(self._settings.sample_prompt)
         try:
             text_to(bundle, run.host.device)
             with run.alone():
-                for strength in settings.sample_strengths:
+                for strength in self._settings.sample_strengths:
                     network.strength = strength
-                    (picture,) = sample(bundle, [request], check=run.control.check)
-                    path = folder / f"{step:06d}_{strength:+g}{self._plan.ending}.png"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    picture.save(path)
-                    run.emit(Sample(step, path))
-        except Stopped:  # the loop sees it, too, and ends as it was asked to
-            return
-        except (RuntimeError, OSError) as error:
-            run.emit(Warned(f"No sample picture at step {step}: {error}"))
+                    yield from sample(bundle, [request], check=run.control.check)
         finally:
             if not network.parameters_of("text"):
                 text_to(bundle, "cpu")
+
+    def _drawn(self, network: Network) -> list[Image.Image]:
+        """By the host's own generation, which wants a file."""
+        run, settings = self._run, self._settings
+        tensors = network.tensors(factor=settings.network_strength)
+        request = self._request(settings.sample_prompt)
+        with tempfile.TemporaryDirectory(prefix="trainyard-") as folder:
+            path = Path(folder) / "sample.safetensors"
+            file.save(path, {name: tensor.to("cpu", run.precision.saved) for name, tensor in tensors.items()}, {})
+            drawing = Drawing(
+                request.prompt, request.negative, request.seed, request.steps, request.cfg, request.size,
+                settings.model, settings.vae, settings.model_v_pred, path, tuple(settings.sample_strengths),
+            )  # fmt: skip
+            return run.host.draw(drawing, lambda _done, _total: run.control.check())
 
     def _pause(self, step: int, tensors: Sequence[Tensor]) -> None:
         run = self._run

@@ -21,7 +21,7 @@ from hosts.forge import ForgeDouble, ReForgeDouble
 from trainer.errors import MemoryShortError, UserError
 from trainer.hosts.base import Drawing
 from trainer.hosts.webui import WebUI
-from trainer.job import Control, Done, Event, Job, Step, Warned
+from trainer.job import Control, Done, Event, Job, Sample, Saved, Step, Warned
 from trainer.run import run
 from trainer.settings import Settings
 
@@ -386,3 +386,29 @@ def test_a_lora_from_elsewhere_is_drawn_and_leaves_nothing(
     (made,) = host.draw(drawing, lambda _done, _total: None)
     assert np.array_equal(np.asarray(made), with_lora)
     assert sorted(double.loras.iterdir()) == files
+
+
+def test_samples_are_the_hosts_own(double: Double, host: WebUI, tmp_path: Path) -> None:
+    plain, weights, marks = double.generate(seed=5), double.copies(), double.marks()
+    samples: dict[str, np.ndarray] = {}
+
+    def react(event: Event) -> None:
+        if isinstance(event, Sample):
+            samples[event.path.name] = np.asarray(Image.open(event.path))
+
+    told = Told(react)
+    settings = {"sample_every_steps": 2, "sample_prompt": "a red circle", "sample_seed": 5, "save_per_steps": 2}
+    done = trained(host, settings_of("iLECO", tmp_path, **settings), told)
+    assert told.warnings == ""
+    assert np.array_equal(samples["000002_+0.png"], plain)
+    (on_the_way,) = (event.path for event in told if isinstance(event, Saved) and event.path != done.path)
+    assert np.array_equal(samples["000002_+1.png"], double.generate(f"a red circle <lora:{on_the_way.stem}:1>", seed=5))
+    assert not np.array_equal(samples["000002_+1.png"], plain)
+    double.generate()
+    assert same(weights, double.copies())
+    assert marks == double.marks()
+    # They have not changed what is trained.
+    without = trained(host, settings_of("iLECO", tmp_path, save_lora_name="without"))
+    assert done.path is not None
+    assert without.path is not None
+    assert same(read(done.path), read(without.path))

@@ -79,6 +79,10 @@ class Host(Protocol):
             be called once more then. It is not called if the run is stopped in the pause; :meth:`give_back` is.
         """
 
+    @property
+    def draws_samples(self) -> bool:
+        """Whether the pictures a run makes on its way are made by :meth:`draw`, from a file of what is trained."""
+
     def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
         """Make pictures, one for each strength, in their order. Any thread may ask, also while a run goes on.
 

@@ -81,6 +81,10 @@ class Standalone:
 
         return come_back
 
+    @property
+    def draws_samples(self) -> bool:
+        return False
+
     def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
         self._refuse_beside_run()
         done, total = 0, len(drawing.strengths) * (drawing.steps + 1)

@@ -29,7 +29,6 @@ from . import inside, pictures
 from .base import Choice
 from .drawing import Drawing
 from .lists import NO_VAE, find_checkpoint, find_vae
-from .standalone import Standalone
 from .turn import Turn
 
 
@@ -192,6 +191,13 @@ class WebUI(ABC):
 
         return come_back
 
+    @property
+    def draws_samples(self) -> bool:
+        """Where the host has the model that is trained on."""
+        now, files = self.loaded(), self._files
+        same_vae = now is not None and files is not None and now.vae == files.vae
+        return self._borrowed is not None and same_vae and self._loaded_is_ours()
+
     def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
         if self.turn.is_mine:  # a run's own samples
             try:
@@ -213,6 +219,8 @@ class WebUI(ABC):
         it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
         if loaded is not None and it_is and (not drawing.velocity or self.predicts_velocity(loaded)):
             return pictures.draw(drawing, self.saved, advance)
+        from .standalone import Standalone  # with diffusers
+
         own = Standalone(self.device, self.folders)
         self._make_device_free()
         return own.draw(replace(drawing, model=str(files.model), vae=str(files.vae or "")), advance)
@@ -274,10 +282,15 @@ class WebUI(ABC):
         self._make_device_free()
         return load_bundle(files.model, vae=files.vae)
 
+    def _loaded_is_ours(self) -> bool:
+        """Whether the host has in memory what the run is on."""
+        now, files = self.loaded(), self._files
+        return now is not None and files is not None and _same(now.path, files.model)
+
     def _encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning | None:
         """As the host does it; None where it has another model by now."""
         now = self.loaded()
-        if not self.turn.is_mine or now is None or now.model is not loaded.model or not _same(now.path, loaded.path):
+        if not self.turn.is_mine or now is None or now.model is not loaded.model or not self._loaded_is_ours():
             return None
         with torch.no_grad():
             found = self.encode(loaded, prompt, size)
