@@ -56,6 +56,9 @@ class A1111Double(Double):
         self.in_memory: dict[str, types.SimpleNamespace] = {}
         self.vaes: dict[str, str] = {}
         self.model: Any = self._made(self.first)
+        self._unloaded: Any = None
+        self._model_data = types.SimpleNamespace(sd_model=self.model)
+        self._sd_unet: Any = module_of("modules.sd_unet", {"current_unet": None})
 
     # ---- the model --------------------------------------------------------------------------------------------------
 
@@ -189,7 +192,29 @@ class A1111Double(Double):
     # ---- within Python ----------------------------------------------------------------------------------------------
 
     def asked_for_model(self) -> Any:
+        """It is loaded when somebody asks for it."""
+        if self.model is None:
+            self.model, self._unloaded = self._unloaded, None
+            self._model_data.sd_model = self.model
         return self.model
+
+    def unload(self) -> Any:
+        """As the host is before its first picture, if it was told not to load at its start."""
+        self._unloaded, self.model = self.model, None
+        self._model_data.sd_model = None
+        return self._unloaded
+
+    def use_other_unet(self) -> None:
+        """The option SD Unet, for one in another form than the checkpoint's."""
+        self._sd_unet.current_unet = object()
+
+    def use_vae(self, path: Path) -> None:
+        """The option SD VAE: the file's weights, in the same tensors."""
+        weights = self.weights()
+        with torch.no_grad():
+            for name, tensor in read(path).items():
+                weights[f"first_stage_model.{name}"].copy_(tensor)
+        self.model.loaded_vae_file = str(path)
 
     def modules(self) -> dict[str, types.ModuleType]:
         found = self.common_modules()
@@ -197,7 +222,7 @@ class A1111Double(Double):
         found["modules.sd_models"] = module_of(
             "modules.sd_models",
             {
-                "model_data": types.SimpleNamespace(sd_model=self.model),
+                "model_data": self._model_data,
                 "list_models": lambda: None,
                 "checkpoint_tiles": lambda: [each.name for each in self._checkpoints()],
                 "get_closet_checkpoint_match": self._closest,
@@ -207,7 +232,7 @@ class A1111Double(Double):
         found["modules.sd_vae"] = module_of(
             "modules.sd_vae", {"vae_dict": self.vaes, "refresh_vae_list": lambda: None, "loaded_vae_file": None}
         )
-        found["modules.sd_unet"] = module_of("modules.sd_unet", {"current_unet": None})
+        found["modules.sd_unet"] = self._sd_unet
         found["networks"] = module_of(
             "networks",
             {

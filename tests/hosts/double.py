@@ -22,7 +22,7 @@ from PIL import Image
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from checkpoints import GROUPS, UNET, family_tensors, write_safetensors
+from checkpoints import FAMILIES, GROUPS, UNET, family_tensors, write_safetensors
 from ldm_reference import ClipText, LdmUNet, LdmVae, OpenClipText
 from trainer.models.text import clip_tokenizer, tokenize
 
@@ -266,6 +266,7 @@ class Double:
     name: str
     adapter: str
     """The module below ``trainer.hosts`` and the class in it."""
+    families: tuple[str, ...] = FAMILIES
 
     def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
         self.root, self.family, self.dtype = root, family, dtype

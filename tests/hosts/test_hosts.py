@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from checkpoints import FAMILIES
 from hosts.a1111 import A1111Double
 from hosts.double import Double, read
 from hosts.forge import ForgeDouble, ReForgeDouble
@@ -412,3 +413,58 @@ def test_samples_are_the_hosts_own(double: Double, host: WebUI, tmp_path: Path) 
     assert done.path is not None
     assert without.path is not None
     assert same(read(done.path), read(without.path))
+
+
+# ---- what hosts differ in -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(
+    params=[(each, family) for each in DOUBLES for family in FAMILIES], ids=lambda each: f"{each[0].name}-{each[1]}"
+)
+def of_family(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Double]:
+    kind, family = request.param
+    if family not in kind.families:
+        pytest.skip(f"{kind.name} does not know {family}")
+    made: Double = kind(tmp_path / "host", family)
+    with made.around():
+        yield made
+
+
+def test_every_family_is_shared_and_predicts_as_its_file_does(of_family: Double) -> None:
+    from trainer.models.registry import load_bundle
+
+    host = adapter_of(of_family)
+    theirs = {tensor.data_ptr() for tensor in of_family.weights().values()}
+    lent, read_from_file = host.take_model(Settings()), load_bundle(of_family.first)
+    for part, module in lent.modules.items():
+        shared = [parameter.untyped_storage().data_ptr() in theirs for parameter in module.parameters()]
+        assert all(shared), f"{part}: {shared.count(False)} are copies"
+        other = dict(read_from_file.modules[part].named_parameters())
+        assert all(torch.equal(parameter, other[name]) for name, parameter in module.named_parameters())
+    assert lent.family is not None
+    assert lent.family.name == of_family.family[:4].rstrip("-")
+    assert lent.prediction_type == read_from_file.prediction_type
+    assert torch.equal(lent.betas, read_from_file.betas)
+    with torch.no_grad():
+        as_host, ours = lent.encode(["a red circle"]), lent.encode(["a red circle"], literal=True)
+    host.give_back()
+    torch.testing.assert_close(as_host.sequence, ours.sequence, atol=1e-3, rtol=0)
+    assert (as_host.pooled is None) == (ours.pooled is None)
+    if as_host.pooled is not None and ours.pooled is not None:
+        torch.testing.assert_close(as_host.pooled, ours.pooled, atol=1e-3, rtol=0)
+        assert torch.equal(as_host.size_ids, ours.size_ids)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", DOUBLES, ids=lambda each: each.name)
+def test_half_precision_is_shared_until_it_is_cast(kind: type[Double], tmp_path: Path) -> None:
+    double = kind(tmp_path / "host", "SD1", torch.float16)
+    with double.around():
+        host, weights = adapter_of(double), double.copies()
+        bundle = host.take_model(Settings())
+        theirs = {tensor.data_ptr() for tensor in double.weights().values()}
+        assert all(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+        host.give_back()
+        told = Told()
+        trained(host, settings_of("LoRA", tmp_path), told)
+        assert "stored as fp16" in told.warnings  # which the CPU does not compute in
+        assert same(weights, double.copies())

@@ -1,0 +1,120 @@
+"""What only AUTOMATIC1111 does: options and commands under which its memory cannot be trained on, and VAEs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from checkpoints import GROUPS, VAE, sd1_tensors, write_safetensors
+from hosts.a1111 import A1111Double
+from hosts.double import read
+from hosts.test_hosts import Told, adapter_of, settings_of, trained
+from trainer.hosts.webui import WebUI
+from trainer.settings import Settings
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[A1111Double]:
+    made = A1111Double(tmp_path / "host")
+    with made.around():
+        yield made
+
+
+@pytest.fixture
+def host(double: A1111Double) -> WebUI:
+    return adapter_of(double)
+
+
+def keep_in_fp8(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.data = module.weight.data.to(torch.float8_e4m3fn)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda double: keep_in_fp8(double.model), "the host keeps it in float8_e4m3fn"),
+        (lambda double: setattr(double.model, "lowvram", True), "--medvram or --lowvram"),
+        (lambda double: double.use_other_unet(), "SD Unet"),
+    ],
+    ids=["fp8", "medvram", "TensorRT"],
+)
+def test_memory_that_cannot_be_trained_on(
+    double: A1111Double, host: WebUI, tmp_path: Path, change: Any, words: str
+) -> None:
+    change(double)
+    marks, theirs = double.marks(), {tensor.data_ptr() for tensor in double.weights().values()}
+    bundle = host.take_model(Settings())
+    assert not any(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+    host.give_back()
+    told = Told()
+    assert trained(host, settings_of("iLECO", tmp_path), told).path is not None
+    assert "first.safetensors is read from its file" in told.warnings
+    assert words in told.warnings
+    assert marks == double.marks()
+
+
+def some_vae(double: A1111Double, seed: int = 3) -> Path:
+    tensors = {name: tensor for name, tensor in sd1_tensors(seed=seed).items() if name.startswith(VAE)}
+    path = double.root / "models" / "VAE" / "mine.safetensors"
+    return write_safetensors(path, {name.removeprefix(VAE): tensor for name, tensor in tensors.items()}, GROUPS)
+
+
+def test_the_vae_that_is_loaded_is_taken(double: A1111Double, host: WebUI) -> None:
+    path = some_vae(double)
+    double.use_vae(path)
+    bundle = host.take_model(Settings())
+    assert bundle.vae_name == "mine.safetensors"
+    theirs = {tensor.data_ptr() for tensor in double.weights().values()}
+    assert all(parameter.data_ptr() in theirs for parameter in bundle.vae.parameters())
+    host.give_back()
+
+
+def test_a_vae_by_its_name_is_read_and_the_rest_is_shared(double: A1111Double, host: WebUI) -> None:
+    path = some_vae(double)
+    double.vaes["mine.safetensors"] = str(path)
+    bundle = host.take_model(Settings(vae="mine.safetensors"))
+    theirs = {tensor.data_ptr() for tensor in double.weights().values()}
+    assert all(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+    assert not any(parameter.data_ptr() in theirs for parameter in bundle.vae.parameters())
+    assert torch.equal(
+        dict(bundle.vae.named_parameters())["encoder.conv_in.weight"], read(path)["encoder.conv_in.weight"]
+    )
+    host.give_back()
+
+
+def test_what_is_predicted_is_as_the_host_says(double: A1111Double, host: WebUI) -> None:
+    double.model.parameterization = "v"
+    double.options["sd_noise_schedule"] = "Zero Terminal SNR"
+    bundle = host.take_model(Settings())
+    host.give_back()
+    assert bundle.prediction_type == "v_prediction"
+    assert bundle.betas[-1] == 1.0
+
+
+def test_clip_skip_is_the_hosts(double: A1111Double, host: WebUI) -> None:
+    bundle = host.take_model(Settings())
+    with torch.no_grad():
+        last = bundle.encode(["a red circle"]).sequence
+        double.options["CLIP_stop_at_last_layers"] = 2
+        second_last = bundle.encode(["a red circle"]).sequence
+        ours = bundle.encode(["a red circle"], literal=True, clip_skip=2).sequence
+    host.give_back()
+    assert not torch.equal(last, second_last)
+    torch.testing.assert_close(second_last, ours, atol=1e-3, rtol=0)
+
+
+def test_nothing_loaded_yet_is_loaded(double: A1111Double, host: WebUI) -> None:
+    loaded = double.unload()
+    assert host.check_model(Settings()).family == "SD1"
+    assert double.model is None  # nobody has waited for that
+    bundle = host.take_model(Settings())
+    assert double.model is loaded
+    assert bundle.borrowed
+    host.give_back()
