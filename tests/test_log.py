@@ -14,7 +14,7 @@ from PIL import Image
 from trainer.errors import OutputError, UserError
 from trainer.job import Step
 from trainer.log import CSVLog, read_log, smoothed
-from trainer.plot import loss_figure, strength_sheet
+from trainer.plot import MOST_POINTS, loss_figure, strength_sheet, thinned
 from trainer.settings import Settings
 
 
@@ -101,3 +101,61 @@ def test_sheet_shows_every_picture_once(tmp_path: Path, with_log: bool) -> None:
     for row in colours:
         for colour in row:
             assert (np.abs(drawn.astype(int) - colour).max(axis=1) < 5).sum() > 500
+
+
+# ---- what is drawn of long logs and of many --------------------------------------------------------------------------
+
+
+def test_a_long_curve_keeps_its_shape_in_few_points() -> None:
+    random = np.random.default_rng(3)
+    for length in (MOST_POINTS, MOST_POINTS + 1, 12_345, 100_000):
+        x, y = np.arange(length), random.standard_normal(length)
+        y[[length // 3, length // 2]] = 40, -40  # one step each, that must not be lost
+        y[length // 5] = np.nan
+        steps, values = thinned(x, y)
+        assert len(steps) <= MOST_POINTS
+        assert (np.diff(steps) > 0).all()
+        assert (steps[0], steps[-1]) == (0, length - 1)
+        assert (np.nanmax(values), np.nanmin(values)) == (40, -40)
+        np.testing.assert_array_equal(values, y[steps.astype(int)])
+        covered = 4 * length / MOST_POINTS + 1  # each stretch leaves two points
+        assert np.diff(steps).max() <= 2 * covered
+
+
+def test_forty_runs_look_different_and_keep_their_names(tmp_path: Path) -> None:
+    names = ["_hidden", r"a $\nonsense{$ b", "costs $5", "x" * 300, *(f"run {number}" for number in range(36))]
+    logs = [replace(read_log(write(tmp_path / "x.csv", 3)), name=name) for name in names]
+    figure = loss_figure(logs)
+    legend = figure.axes[0].get_legend()
+    looks = {(line.get_color(), str(line._dash_pattern)) for line in legend.get_lines()}
+    assert len(looks) == 40
+    shown = [text.get_text().replace(r"\$", "$") for text in legend.get_texts()]
+    assert shown[:3] == names[:3]
+    assert len(shown[3]) < 60
+    figure.savefig(tmp_path / "x.png")  # a formula that is none would fail here
+
+
+def test_only_what_is_wanted_is_drawn(tmp_path: Path) -> None:
+    log = read_log(write(tmp_path / "x.csv", 30, 2))
+
+    def drawn(**wanted: bool) -> list[tuple[str, int]]:
+        return [(axes.get_ylabel(), len(axes.get_lines())) for axes in loss_figure([log], **wanted).axes]
+
+    assert drawn() == [("loss", 2), ("learning rate", 2)]
+    assert drawn(raw=False) == [("loss", 1), ("learning rate", 2)]
+    assert drawn(smooth=False, rate=False) == [("loss", 1)]
+    assert drawn(raw=False, smooth=False) == [("learning rate", 2)]
+    with pytest.raises(UserError, match="nothing to draw"):
+        drawn(raw=False, smooth=False, rate=False)
+
+
+def test_the_dark_figure_is_light_on_dark(tmp_path: Path) -> None:
+    log = read_log(write(tmp_path / "x.csv"))
+    for dark in (False, True):
+        figure = loss_figure([log], dark=dark)
+        figure.savefig(tmp_path / "x.png")
+        with Image.open(tmp_path / "x.png") as picture:
+            ground = picture.convert("L").getpixel((1, 1))
+        assert (ground < 60) is dark
+        ink = figure.axes[0].yaxis.label.get_color()
+        assert (int(ink[1:3], 16) > 180) is dark

@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 
+from ui.gradios import VERSIONS
 from ui.site import Site, chromium, served
 from ui.visitor import Visitor
 
+OWN = pytest.param("", id="current")
+OLDER = tuple(pytest.param(version, marks=pytest.mark.slow, id=version) for version in VERSIONS)
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server of the page, with the toy checkpoint as its only model."""
-    with served(tmp_path_factory.mktemp("page")) as found:
+
+@pytest.fixture(scope="module", params=[OWN, *OLDER])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server of the page, with the toy checkpoint as its only model; with ``--all`` under the hosts' Gradios too."""
+    with served(tmp_path_factory.mktemp("page"), gradio=request.param) as found:
         yield found
 
 

@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from ui import gradios
+from ui.gradios import ROOT
+
 TOY = ROOT / "tests" / "toy" / "toy-sd1.safetensors"
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -29,6 +31,8 @@ class Site:
 
     address: str
     data: Path
+    gradio: str = ""
+    """Its version; empty is that of our own environment."""
 
     @property
     def loras(self) -> list[str]:
@@ -36,19 +40,21 @@ class Site:
 
 
 @contextlib.contextmanager
-def served(data: Path, arguments: Sequence[str] = ()) -> Iterator[Site]:
+def served(data: Path, arguments: Sequence[str] = (), gradio: str = "") -> Iterator[Site]:
     """The page at a free port, with the toy checkpoint as its only model; ended as Ctrl-C ends it.
 
     Args:
         data: an empty folder.
         arguments: further ones of ``trainer ui``.
+        gradio: one of :data:`gradios.VERSIONS`; empty for that of our own environment.
     """
+    python = gradios.python_with(gradio) if gradio else sys.executable
     (data / "models").mkdir(parents=True, exist_ok=True)
     shutil.copy(TOY, data / "models")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "trainer", "ui", "--port", str(port), "--data-dir", str(data), "--device", "cpu"]
+    command = [str(python), "-m", "trainer", "ui", "--port", str(port), "--data-dir", str(data), "--device", "cpu"]
     command += ["--language", "en"]
     with (data / "server.log").open("w") as log:
         server = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
@@ -58,7 +64,7 @@ def served(data: Path, arguments: Sequence[str] = ()) -> Iterator[Site]:
             assert server.poll() is None, (data / "server.log").read_text()
             assert time.monotonic() - began < 120
             time.sleep(0.2)
-        yield Site(f"http://127.0.0.1:{port}/", data)
+        yield Site(f"http://127.0.0.1:{port}/", data, gradio)
     finally:
         server.send_signal(signal.SIGINT)
         ended = server.wait(60)

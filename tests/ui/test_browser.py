@@ -99,6 +99,7 @@ def test_dropped_pictures_become_paths_and_are_compared(visit: Callable[..., Vis
             clear = someone.page.locator(f"#trainyard_{place}_drop button[aria-label=Clear]")
             if clear.count():
                 clear.click()
+                someone.until(lambda place=place: someone.box(place).input_value() == "")
             chosen = f"#trainyard_{place}_drop input[type=file]"
             someone.page.wait_for_selector(chosen, state="attached")
             someone.page.set_input_files(chosen, str(tmp_path / file))
@@ -155,5 +156,4 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     someone.live("Saved: .*iLECO.safetensors")
     assert site.loras == ["iLECO"]
     someone.tab("Plot")
-    someone.press("plot_draw")
     someone.page.wait_for_selector("#trainyard_plot img")

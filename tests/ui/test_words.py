@@ -46,6 +46,7 @@ def test_no_sentence_is_left_over() -> None:
         "help",
         "queue",
         "live",
+        "plot",
         "draw",
         "try",
         "vary",

@@ -9,6 +9,8 @@ from typing import Any
 
 from ui.site import Site
 
+OWN_TO_GRADIO = "https://cdnjs.cloudflare.com/ajax/libs/iframe-resizer/"
+"""What the older ones ask for, and do without."""
 PATIENCE = 60_000  # ms; only ever spent when something is broken, or the machine is very busy
 
 
@@ -25,11 +27,15 @@ class Visitor:
         self.open()
 
     def _heed(self, request: Any) -> None:
-        if not request.url.startswith((self.site.address, "data:", "blob:")):
+        allowed = (self.site.address, "data:", "blob:", *([OWN_TO_GRADIO] if self.site.gradio else []))
+        if not request.url.startswith(allowed):
             self.troubles.append(f"asks {request.url}")
 
     def open(self) -> None:
         self.page.goto(self.site.address)
+        if self.site.gradio.startswith("3"):  # it cannot write our files into the page's head: the host does
+            self.page.add_style_tag(url="trainyard/style.css")
+            self.page.add_script_tag(url="trainyard/trainyard.js")
         self.page.wait_for_selector("#trainyard[data-state]", state="attached")
         self.page.wait_for_function("document.querySelector('#trainyard_model input')?.value")
 
@@ -38,6 +44,7 @@ class Visitor:
 
     def write(self, name: str, text: str) -> None:
         self.box(name).fill(text)
+        self.box(name).press("End")  # Gradio 3 takes what was typed into a list when a key comes up
         self.box(name).blur()
 
     def choose(self, mode: str) -> None:
@@ -50,7 +57,8 @@ class Visitor:
         self.page.click(f"#trainyard_{button}")
 
     def tab(self, name: str) -> None:
-        self.page.get_by_role("tab", name=name).click()
+        roles = self.page.locator("#trainyard_tabs > .tab-nav button, #trainyard_tabs [role=tab]")
+        roles.get_by_text(name, exact=True).first.click()
 
     def message(self, pattern: str) -> None:
         self.until(lambda: re.search(pattern, self.page.locator("#trainyard_message textarea").input_value()))

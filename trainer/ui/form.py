@@ -153,7 +153,8 @@ class Form:
     def fitted(self, values: Sequence[Any], better: Mapping[str, Any] | None) -> list[Any]:
         """Updates that bring the defaults of the mode and the model into the fields the user has left alone.
 
-        Left alone is what holds the defaults that were brought last. What came from a file or a job was chosen.
+        Left alone is what holds defaults that were brought: the last ones, or earlier ones where the page had not yet
+        shown the last when it asked. What came from a file or a job was chosen.
 
         Args:
             values: of the components.
@@ -168,12 +169,14 @@ class Form:
             before = now if kept.get("mode") == mode else self._defaults(kept.get("mode", Settings.mode), {})
         elif better is None and kept.get("mode") == mode:
             return self.nothing()
+        brought = kept.get("brought") or {name: [value] for name, value in before.items()}
         updates = []
         for each, value in zip(self.fields, shown, strict=True):
             name = each.row.name
-            untouched = not each.second and name in now and value == before[name] != now[name]
+            untouched = not each.second and name in now and value != now[name] and value in brought[name]
             updates.append(gr.update(value=now[name]) if untouched else gr.update())
-        return [*updates, {**kept, "mode": mode, "defaults": now}]
+        brought = {name: [*brought[name], *([] if value in brought[name] else [value])] for name, value in now.items()}
+        return [*updates, {**kept, "mode": mode, "defaults": now, "brought": brought}]
 
     def _defaults(self, mode: str, better: Mapping[str, Any]) -> dict[str, Any]:
         """What stands in the fields of the first pass if nobody has changed them."""

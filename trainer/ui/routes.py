@@ -10,7 +10,7 @@ from .. import api
 from ..errors import UserError
 from ..schema import parse
 from ..settings import Settings
-from . import drawings
+from . import drawings, plot
 from .desk import Desk
 from .variations import data_address
 
@@ -40,6 +40,7 @@ def mount(app: Any, desk: Desk) -> None:
     app.include_router(reading)
     app.include_router(changing)
     drawings.mount(app, desk)
+    plot.mount(app, desk)
 
 
 class _Routes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from . import image, plot, train
+from . import image, train
 from .desk import Desk
 from .form import PREFIX
 
@@ -22,6 +22,6 @@ def build(desk: Desk) -> None:
             with gr.Tab(words.say("tab.queue"), id="queue", elem_id=f"{PREFIX}_tab_queue"):
                 gr.HTML(f'<div id="{PREFIX}_queue"></div>')
             with gr.Tab(words.say("tab.plot"), id="plot", elem_id=f"{PREFIX}_tab_plot"):
-                plot.build(desk)
+                gr.HTML(f'<div id="{PREFIX}_plot"></div>')
             with gr.Tab(words.say("tab.image"), id="image", elem_id=f"{PREFIX}_tab_image"):
                 image.build(desk)

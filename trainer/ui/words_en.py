@@ -241,6 +241,18 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "vary.writing": "Writing: {done} of {total}",
         "vary.stopped": "Stopped after {done} of {total}; what is written stays.",
         "vary.written": "Wrote {variations} variations of {pictures} images to {folder}, with seed {seed}.",
+        # ---- the plot
+        "plot.runs": "Runs",
+        "plot.help": "The latest first. With none chosen, the run that goes on or the last one is drawn.",
+        "plot.find": "Find by name",
+        "plot.none": "Choose none",
+        "plot.refresh": "Refresh list",
+        "plot.raw": "loss",
+        "plot.smoothed": "loss, smoothed",
+        "plot.rate": "learning rate",
+        "plot.logarithmic": "logarithmic",
+        "plot.save": "Save PNG",
+        "plot.picture": "Loss and learning rate over the steps",
         # ---- the phases of a run, as it tells them
         "phase.1st pass": "1st pass",
         "phase.2nd pass": "2nd pass",

@@ -242,6 +242,18 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "vary.writing": "書き出し中: {total} 枚中 {done} 枚",
         "vary.stopped": "{total} 枚中 {done} 枚で中止しました。書き出した画像は残ります。",
         "vary.written": "{pictures} 枚の画像から {variations} 枚を {folder} に書き出しました。シードは {seed} です。",
+        # ---- グラフ
+        "plot.runs": "学習の記録",
+        "plot.help": "新しい順です。何も選ばないと、学習中または最後の学習を描きます。",
+        "plot.find": "名前で探す",
+        "plot.none": "選択を解除",
+        "plot.refresh": "一覧を更新",
+        "plot.raw": "損失",
+        "plot.smoothed": "損失（平滑化）",
+        "plot.rate": "学習率",
+        "plot.logarithmic": "対数表示",
+        "plot.save": "PNGを保存",
+        "plot.picture": "ステップごとの損失と学習率",
         # ---- 学習の段階
         "phase.1st pass": "1回目",
         "phase.2nd pass": "2回目",
