@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from trainer.cli import main
 from trainer.data.recipe import Recipe, recipe_from
 from trainer.data.variation_files import Plan, shown, write
 from trainer.errors import DataError, SettingsError, Stopped
@@ -160,3 +161,24 @@ def test_a_path_without_a_picture_is_a_sentence(tmp_path: Path, written: str) ->
     where = written if written.startswith(("~", "x")) else str(tmp_path / written)
     with pytest.raises(DataError):
         list(shown(Plan.of(recipe_from({"source": where}))))
+
+
+def test_the_command_line_makes_them_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    original = picture(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("words")
+    flags = ["--number", "2", "--seed", "4", "--fix-side", "left", "--max-angle", "0", "--min-scale", "0.5"]
+    assert main(["images", str(original), *flags, "--no-captions"]) == 0
+    assert f"Wrote 2 variations of 1 images to {tmp_path}, with seed 4" in capsys.readouterr().out
+    assert sorted(hashes(tmp_path)) == ["a.png", "a.txt", "a_rot_001.png", "a_rot_002.png"]
+    recipe = Recipe(str(original), str(tmp_path / "page"), "", "left", 2, 0.0, 0.5, 4, captions=False)
+    write(Plan.of(recipe))
+    made = hashes(tmp_path)
+    assert [made[f"page/a_rot_00{n}.png"] for n in (1, 2)] == [made[f"a_rot_00{n}.png"] for n in (1, 2)]
+
+
+def test_the_command_line_tells_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["images", str(tmp_path / "nowhere"), "--number", "0"]) == 2
+    assert "number of images: must be a whole number from 1 to 1000, not 0" in capsys.readouterr().err
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    assert main(["images", str(tmp_path / "a.png")]) == 2
+    assert "a.png is no image" in capsys.readouterr().out

@@ -56,6 +56,7 @@ def serve(desk: Desk, port: int) -> None:
     try:
         uvicorn.run(app, host=address, port=port, log_level="warning", timeout_graceful_shutdown=2)
     finally:
+        desk.variations.close()
         desk.worker.close()
 
 

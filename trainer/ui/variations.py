@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..data.variation_files import Written
 
 MOST_PROBLEMS = 100
+_CLOSING_TAKES = 20.0
+"""Seconds at most."""
 
 
 class Variations:
@@ -65,6 +67,12 @@ class Variations:
         if self._task is not None:
             self._task.stop()
         return self.state()
+
+    def close(self) -> None:
+        """Stop, and wait until no file is half written."""
+        self.stop()
+        if self._task is not None:
+            self._task.join(_CLOSING_TAKES)
 
     def state(self) -> dict[str, Any]:
         task = self._task
