@@ -10,6 +10,7 @@
         ["live.so_far", (run) => duration(run.seconds), true],
         ["live.loss", (run) => number(run.loss)],
         ["live.smoothed", (run) => number(run.smoothed)],
+        ["live.memory", (run) => memoryOf(run.memory)],
         ["live.rate", (run) => run.rates.length ? run.rates.map((rate) => number(rate, 3)).join(", ") : "–"],
     ];
 
@@ -49,7 +50,7 @@
             return;
         }
         const going = run.state === "running" || run.state === "paused";
-        const pausing = going && status.pausing && run.state === "running";
+        const pausing = going && status.pausing && run.state === "running" && run.step < run.steps;
         write(parts.title, say(`live.${pausing ? "pausing" : run.state}`, {name: run.job.name, mode: run.job.mode}));
         write(parts.phase, going ? phaseOf(run) : endOf(run));
         parts.bar.hidden = !going && run.state !== "stopped";
@@ -66,6 +67,14 @@
         showEffect(parts.effect, run);
         showPictures(parts.pictures, run.pictures);
         showList(parts.warnings, run.warnings);
+    }
+
+    /* What is used and the most it has been, in GiB; of how much, where it is the device's own. */
+    function memoryOf(memory) {
+        if (!memory) return "–";
+        const gib = (bytes) => (bytes / 2 ** 30).toFixed(1);
+        const values = {used: gib(memory.used), most: gib(memory.most), total: gib(memory.total)};
+        return say(memory.device === "cpu" ? "live.memory_process" : "live.memory_device", values);
     }
 
     function phaseOf(run) {

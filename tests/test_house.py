@@ -36,7 +36,7 @@ RINGS = (
     {"modes", "presets", "effect"},
     {"loop", "checkpoint", "log", "plot", "saving", "passes", "pause"},
     {"run"},
-    {"hosts", "queue", "store", "database", "live"},
+    {"hosts", "queue", "store", "database", "live", "gauge"},
     {"commands", "ui", "api", "cli", "__main__"},
 )
 # What a host is, run() has to know; which one it is, it does not.

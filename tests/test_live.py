@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from trainer.errors import UserError
+from trainer.gauge import Memory
 from trainer.job import Change, Continued, Done, Effect, Failed, Paused, Phase, Sample, Saved, Step, Warned
 from trainer.live import MOST_POINTS, Live
 
@@ -170,3 +171,14 @@ def test_many_may_look_while_it_runs() -> None:
     for looker in lookers:
         looker.join()
     assert not wrong
+
+
+def test_memory_is_read_for_whoever_looks_and_kept_when_the_run_has_ended() -> None:
+    readings = [Memory(5, 7, 9, "cuda"), Memory(6, 7, 9, "cuda")]
+    live = Live(Clock(), lambda: readings.pop(0))
+    steps(live, [1.0] * 20)
+    assert len(readings) == 2
+    assert live.snapshot().memory == Memory(5, 7, 9, "cuda")
+    assert live.snapshot().memory == Memory(6, 7, 9, "cuda")
+    live(Done(Path("a.safetensors"), 20, stopped=False))
+    assert live.snapshot().memory == Memory(6, 7, 9, "cuda")

@@ -246,6 +246,7 @@ def _snapshot(now: Snapshot) -> dict[str, Any]:
         "saved": [{"step": each.step, "path": _text(each.path)} for each in now.saved],
         "effect": None if now.effect is None else _effect(now.effect),
         "path": _text(now.path),
+        "memory": None if now.memory is None else dataclasses.asdict(now.memory),
     }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .gauge import Memory
 from .job import Continued, Done, Effect, Event, Failed, Paused, Phase, Sample, Saved, Step, Warned
 
 MOST_POINTS = 2000
@@ -57,6 +58,7 @@ class Snapshot:
         effect: what the finished LoRA does.
         message: why it failed.
         path: the finished LoRA.
+        memory: as it was last read while the run went on.
     """
 
     number: int = 0
@@ -78,13 +80,20 @@ class Snapshot:
     effect: Effect | None = None
     message: str = ""
     path: Path | None = None
+    memory: Memory | None = None
 
 
 class Live:
     """Listens to one run. Any thread may ask for :meth:`snapshot` and :meth:`curve` meanwhile and afterwards."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, memory: Callable[[], Memory | None] = lambda: None
+    ) -> None:
+        """Args:
+        memory: what the run takes now; asked when somebody asks for a snapshot, never by the run.
+        """
         self._clock = clock
+        self._memory = memory
         self._began = clock()
         self._ended: float | None = None
         self._turn = threading.Lock()
@@ -98,7 +107,10 @@ class Live:
             self._now = replace(changed, number=self._now.number + 1)
 
     def snapshot(self) -> Snapshot:
+        memory = self._memory() if self._ended is None else None  # before its turn: a run that tells never waits for it
         with self._turn:
+            if memory is not None:
+                self._now = replace(self._now, memory=memory)
             speed = self._speed()
             left = (self._now.steps - self._now.step) / speed if speed else None
             seconds = (self._clock() if self._ended is None else self._ended) - self._began

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .database import Lease
 from .errors import UserError
+from .gauge import Gauge
 from .job import Control, Done, Event, Failed, Job, Step, Warned
 from .live import Live
 from .paths import kept_traceback
@@ -57,6 +58,7 @@ class Worker:
         self._changed = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
         self._control: Control | None = None
+        self._gauge = Gauge(lambda: self._host)
         self._takes = False
         self._watches = False
         self._closing = threading.Event()
@@ -228,7 +230,8 @@ class Worker:
         if entry is None:
             return None
         with self._changed:
-            self._control, self.entry, self.live = Control(), entry, Live()
+            self._gauge = Gauge(lambda: self._host)
+            self._control, self.entry, self.live = Control(), entry, Live(memory=self._gauge.read)
             if self._closing.is_set():
                 self._control.stop()
             return entry, self._control
@@ -258,7 +261,9 @@ class Worker:
     def _train(self, job: Job, control: Control, report: _Report) -> Done:
         from .run import run
 
-        return run(job, self.host(), control, report)
+        host = self.host()
+        self._gauge.begin()
+        return run(job, host, control, report)
 
     def _outcome(self, done: Done, entry: Entry) -> tuple[str, str, Path | None]:
         if not done.stopped:

@@ -1,4 +1,4 @@
-"""Doubles of Forge 2 and of reForge 1.0, by what was seen of them: models as patchers, which put LoRAs in when loaded."""
+"""Doubles of Forge 2 and of reForge 1.0: models as patchers, which put LoRAs in when loaded."""
 
 from __future__ import annotations
 

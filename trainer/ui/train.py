@@ -91,10 +91,17 @@ class _Train:
         for button, press, words in (
             (stop, worker.stop, "run.stopping"),
             (save, worker.stop_and_save, "run.stopping_and_saving"),
-            (pause, worker.pause, "run.pausing"),
             (go_on, worker.go_on, "run.going_on"),
         ):
             on(button.click, self._pressing(press, words), [], [message])
+
+        on(pause.click, self._pause, [], [message])
+
+    def _pause(self) -> str:
+        live = self.desk.worker.live
+        now = live.snapshot() if live else None
+        is_late = now is not None and now.steps > 0 and now.step == now.steps
+        return self._pressing(self.desk.worker.pause, "run.pausing_late" if is_late else "run.pausing")()
 
     def _pressing(self, press: Callable[[], bool], words: str) -> Callable[[], str]:
         return lambda: self.say(words if press() else "run.nothing")
