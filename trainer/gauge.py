@@ -72,10 +72,7 @@ class Gauge:
         torch, host = sys.modules.get("torch"), self._host()
         if torch is None or host is None:
             return None
-        if host.device.type == "cuda":
-            found = _of_card(torch, host.device)
-        else:
-            found = _of_process()
+        found = _of_card(torch, host.device) if host.device.type == "cuda" else _of_process()
         if found is None:
             return None
         used, most, total, device = found
