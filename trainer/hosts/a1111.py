@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..models.base import Conditioning
-from .webui import Loaded, NotPlainError, WebUI
+from .adapter import Loaded, NotPlainError
+from .webui import WebUI
 
 _PARTS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner.embedders.")
 _SIZE_NUMBERS = 6 * 256

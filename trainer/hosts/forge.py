@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..models.base import Conditioning
 from ..models.identify import AUTOENCODER, UNET, identify
-from .webui import Loaded, NotPlainError, WebUI
+from .adapter import Loaded, NotPlainError
+from .webui import WebUI
 
 _PLAIN = (torch.float32, torch.float16, torch.bfloat16)
 _QUANTISED = ("quant_state", "gguf_cls")

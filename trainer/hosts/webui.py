@@ -1,12 +1,13 @@
 """What all WebUIs share: their model lent to a run, their lock, their progress, their folders and lists.
 
-An adapter says how one of them keeps its model: see the methods of :class:`WebUI` that raise NotImplementedError.
+How one of them keeps its model is said by what derives from it: see :class:`Adapter`.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,24 +27,11 @@ from ..noise import VELOCITY, zero_terminal_snr
 from ..paths import Folders
 from ..settings import Settings
 from . import inside, pictures
+from .adapter import Adapter, Loaded, NotPlainError
 from .base import Choice
 from .drawing import Drawing
 from .lists import NO_VAE, find_checkpoint, find_vae
 from .turn import Turn
-
-
-class Loaded(NamedTuple):
-    """The model that a host has in memory.
-
-    Attributes:
-        model: the host's own object; another object means another model.
-        path: the checkpoint's file.
-        vae: the file of the VAE it was given; None if it has the checkpoint's own.
-    """
-
-    model: Any
-    path: Path
-    vae: Path | None = None
 
 
 class Files(NamedTuple):
@@ -53,11 +41,7 @@ class Files(NamedTuple):
     vae: Path | None
 
 
-class NotPlainError(Exception):
-    """The host's memory cannot be trained on; the text says why: ``"the host keeps it in fp8"``."""
-
-
-class WebUI(ABC):
+class WebUI(Adapter):
     """A WebUI around us.
 
     A run holds the host's lock while it works with the model. Before and after somebody else had it, between two
@@ -72,60 +56,8 @@ class WebUI(ABC):
         self._bundle: Bundle | None = None
         self._files: Files | None = None
         self._aside = False
+        self._is_changed = False
         self._notes: list[str] = []
-
-    # ---- what an adapter says ---------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def loaded(self) -> Loaded | None:
-        """The model in memory; None if there is none. Loads nothing, and is called by any thread."""
-
-    @abstractmethod
-    def chosen(self) -> Path:
-        """The checkpoint the host would load if it had to generate now; called by any thread.
-
-        Raises:
-            ModelError: it has none.
-        """
-
-    @abstractmethod
-    def load(self) -> None:
-        """Have the host load what it would generate with; called with the lock, when nothing is loaded."""
-
-    @abstractmethod
-    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
-        """The loaded model's clean weights under a checkpoint file's (LDM) names, on the host's storage.
-
-        Called with the lock. LoRAs are out of the weights afterwards. Names that are no part of U-Net, VAE or text
-        encoders may be there as well, if they begin differently.
-
-        Raises:
-            NotPlainError: they are not what the checkpoint's file holds, or not all on one device.
-        """
-
-    @abstractmethod
-    def predicts_velocity(self, loaded: Loaded) -> bool:
-        """Whether the host takes what the model predicts for the velocity."""
-
-    @abstractmethod
-    def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
-        """Whether the host's noise schedule for it leaves no signal at the last timestep."""
-
-    @abstractmethod
-    def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
-        """A prompt as the host encodes it for a picture of (height, width); called with the lock, without gradients."""
-
-    @abstractmethod
-    def step_aside(self) -> None:
-        """Take the host's model off the device, for one of ours; called with the lock."""
-
-    @abstractmethod
-    def step_back(self) -> None:
-        """Undo :meth:`step_aside`."""
-
-    def saved(self, path: Path) -> None:
-        """A LoRA file was written: the host lists it, and uses this one under its name, whatever it has in memory."""
-        del path
 
     # ---- what a host is ---------------------------------------------------------------------------------------------
 
@@ -153,7 +85,11 @@ class WebUI(ABC):
             return {}
 
     def prepare(self) -> None:
-        load_libraries()
+        self.turn.take()  # Forge has torch's classes replaced while it loads a model: ours must not inherit from those
+        try:
+            load_libraries()
+        finally:
+            self.turn.leave()
 
     def take_model(self, settings: Settings) -> Bundle:
         self.turn.take()
@@ -227,7 +163,7 @@ class WebUI(ABC):
 
     def give_back(self) -> None:
         self._bundle = self._borrowed = self._files = None
-        self._notes = []
+        self._is_changed, self._notes = False, []
         self._leave()
 
     # ---- the model --------------------------------------------------------------------------------------------------
@@ -303,7 +239,8 @@ class WebUI(ABC):
         own = tensors_of(bundle) if bundle is not None and not bundle.borrowed and self.device.type != "cpu" else []
         away = Away(own)
         self._end()
-        self.turn.let_others()
+        with _collector_on():
+            self.turn.let_others()
         self._begin()
         self._take_again()
         away.come_back()
@@ -327,15 +264,20 @@ class WebUI(ABC):
         if self._borrowed is None:
             self._make_device_free()
             return
-        borrowed, self._borrowed = self._borrowed, None
+        borrowed, notes = self._borrowed, list(self._notes)
         bundle = self._from_host(self._files)
-        if bundle is None:
-            self._notes.append(
-                f"The host has loaded another model; the run goes on with {self._files.model.name} from its file."
-            )
-            bundle = load_bundle(self._files.model, vae=self._files.vae)
-        borrowed.renew(bundle)
         self._borrowed = borrowed
+        if bundle is not None:
+            borrowed.renew(bundle)
+        elif self._is_changed:
+            self._notes = notes
+        else:
+            borrowed.renew(load_bundle(self._files.model, vae=self._files.vae))
+            self._notes.append(
+                f"The host has loaded another model. The run goes on with {self._files.model.name} from its file; both "
+                "are in memory now."
+            )
+        self._is_changed = bundle is None
 
     def _make_device_free(self) -> None:
         """For a model of our own."""
@@ -364,6 +306,18 @@ class WebUI(ABC):
         shared.state.job_no = 0
         shared.state.textinfo = None
         shared.state.end()
+
+
+@contextmanager
+def _collector_on() -> Iterator[None]:
+    """The loop has Python's collector off, and others rely on it."""
+    was_on = gc.isenabled()
+    gc.enable()
+    try:
+        yield
+    finally:
+        if not was_on:
+            gc.disable()
 
 
 def _same(one: Path, other: Path) -> bool:
