@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..data.latents import Batch, Dataset
-from ..loss import sample_losses, snr_weight
+from ..loss import sample_losses
 from ..models.base import Conditioning
 from ..networks.metadata import Usage
 from ..noise import Draw
@@ -97,7 +97,7 @@ class TurnsPass(Pass):
         self._keep = Keep(scene)
 
     def loss(self, draw: Draw) -> StepLoss:
-        settings, schedule = self._scene.settings, self._scene.schedule
+        settings = self._scene.settings
         pair_of_turns, forward, reverse = _turns_of(draw.step, settings)
         shared = Draw.of_step(draw.seed, pair_of_turns, draw.generator.device)
         batch = self._data.of_step(pair_of_turns).repeated(self._repeated * settings.diff_noise_count)
@@ -110,9 +110,7 @@ class TurnsPass(Pass):
         )
         turns = self._turns(batch, noise, timesteps, forward=forward, reverse=reverse)
         losses = self._losses(turns, timesteps, batch, draw).view(len(turns), -1).sum(0)
-        if settings.train_snr_gamma > 0:
-            losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
-        return StepLoss(losses, timesteps, batch.names)
+        return StepLoss(self._scene.weighted(losses, timesteps), timesteps, batch.names)
 
     def _turns(self, batch: Batch, noise: Tensor, timesteps: Tensor, *, forward: bool, reverse: bool) -> list[Turn]:
         assert batch.targets is not None

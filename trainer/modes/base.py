@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..data.latents import Dataset
+from ..loss import snr_weight
 from ..models.base import Bundle, Conditioning
 from ..networks.base import Network
 from ..networks.metadata import Usage
@@ -41,6 +42,19 @@ class Scene:
     schedule: NoiseSchedule
     data: Dataset | None = None
     progress: Callable[[str, int, int], None] = unheard
+
+    def timesteps(self, draw: Draw, count: int) -> Tensor:
+        """A step's timesteps ``(count,)``, as the settings bound them."""
+        settings = self.settings
+        low, high = settings.train_min_timesteps, settings.train_max_timesteps
+        return draw.timesteps(count, low, high, same=settings.train_fixed_timsteps_in_batch)
+
+    def weighted(self, losses: Tensor, timesteps: Tensor) -> Tensor:
+        """Losses ``(B,)`` with their Min-SNR weights, unless these are switched off."""
+        gamma, schedule = self.settings.train_snr_gamma, self.schedule
+        if gamma <= 0:
+            return losses
+        return losses * snr_weight(schedule.snr(timesteps), gamma, schedule.prediction_type)
 
 
 @torch.no_grad()

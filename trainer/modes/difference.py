@@ -14,11 +14,11 @@ from typing import Literal
 
 import torch
 
-from ..loss import sample_losses, snr_weight
 from ..networks.metadata import Usage
 from ..noise import Draw
 from ..settings import Settings, of_second_pass
 from .base import Pass, Pictures, Plan, Scene, StepLoss
+from .denoising import denoising_loss
 from .keep import Keep
 
 _SECOND_STREAM = 1
@@ -57,9 +57,9 @@ class Difference:
 
 
 class PicturePass(Pass):
-    """``loss(e(x_t(z), t, c; 1), n)`` on one picture ``z`` with its prompt ``c``, ``train_batch_size`` times a step.
+    """:func:`denoising_loss` on one picture with its prompt, ``train_batch_size`` times a step.
 
-    The noise is the velocity where the model predicts that. Networks of earlier passes take part as they are.
+    Networks of earlier passes take part as they are.
     """
 
     def __init__(self, side: Side, plan: Plan) -> None:
@@ -83,23 +83,8 @@ class PicturePass(Pass):
         self._keep = Keep(scene)
 
     def loss(self, draw: Draw) -> StepLoss:
-        scene, settings, schedule = self._scene, self._scene.settings, self._scene.schedule
-        count = settings.train_batch_size
+        count = self._scene.settings.train_batch_size
         latents = self._latents.expand(count, -1, -1, -1)  # (B, C, h, w)
-        noise = draw.noise(tuple(latents.shape), latents.dtype)
-        timesteps = draw.timesteps(
-            count,
-            settings.train_min_timesteps,
-            settings.train_max_timesteps,
-            same=settings.train_fixed_timsteps_in_batch,
-        )
-        noisy = schedule.add_noise(latents, noise, timesteps)
-        scene.network.strength = 1.0
-        predicted, kept = self._keep.predict(noisy, timesteps, self._conditioning, draw)
-        target = schedule.target(latents, noise, timesteps)
         mask = None if self._mask is None else self._mask.expand(count, -1, -1, -1)
-
-        losses = sample_losses(predicted, target, settings.train_loss_function, mask) + kept
-        if settings.train_snr_gamma > 0:
-            losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
-        return StepLoss(losses, timesteps, (self._name,) * count)
+        names = (self._name,) * count
+        return denoising_loss(self._scene, self._keep, draw, latents, self._conditioning, mask, names)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..literals import prompt_pairs, split_lines
-from ..loss import sample_losses, snr_weight
+from ..loss import sample_losses
 from ..models.base import Conditioning
 from ..models.placement import dtype_of
 from ..networks.metadata import Usage
@@ -85,12 +85,7 @@ class ConceptPass(Pass):
         height, width = settings.image_size
         bundle = scene.bundle
         x = draw.noise((batch, *bundle.latent_shape(height, width)), dtype_of(bundle.unet))  # (B, C, H/8, W/8)
-        timesteps = draw.timesteps(
-            batch,
-            settings.train_min_timesteps,
-            settings.train_max_timesteps,
-            same=settings.train_fixed_timsteps_in_batch,
-        )
+        timesteps = scene.timesteps(draw, batch)
         first = (draw.step - 1) * batch
         numbers = [(first + sample) % len(self._prompts) for sample in range(batch)]
         scene.network.strength = 1.0
@@ -101,10 +96,7 @@ class ConceptPass(Pass):
         predicted, kept = self._keep.predict(x, timesteps, original, draw)
 
         losses = sample_losses(predicted, wanted, settings.train_loss_function) + kept
-        if settings.train_snr_gamma > 0:
-            schedule = scene.schedule
-            losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
-        return StepLoss(losses, timesteps)
+        return StepLoss(scene.weighted(losses, timesteps), timesteps)
 
     @torch.no_grad()
     def _wanted(self, x: Tensor, timesteps: Tensor, numbers: list[int]) -> Tensor:

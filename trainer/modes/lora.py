@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..data.latents import Dataset
-from ..loss import sample_losses, snr_weight
 from ..models.base import Conditioning
 from ..networks.metadata import Usage
 from ..noise import Draw
 from ..settings import Settings
 from .base import Pass, Pictures, Scene, StepLoss, encode_each
+from .denoising import denoising_loss
 from .keep import Keep
 
 
@@ -34,7 +34,7 @@ class LoRA:
 
 
 class CaptionPass(Pass):
-    """``loss(e(x_t(z), t, c; 1), n)``, or against the velocity where the model predicts that."""
+    """:func:`denoising_loss` on the pictures with their captions."""
 
     def __init__(self, *, trains_text_encoder: bool) -> None:
         self._trains_text_encoder = trains_text_encoder
@@ -49,25 +49,10 @@ class CaptionPass(Pass):
         self._keep = Keep(scene)
 
     def loss(self, draw: Draw) -> StepLoss:
-        scene, settings, schedule = self._scene, self._scene.settings, self._scene.schedule
         batch = self._data.of_step(draw.step)
-        noise = draw.noise(tuple(batch.latents.shape), batch.latents.dtype)
-        timesteps = draw.timesteps(
-            len(batch.latents),
-            settings.train_min_timesteps,
-            settings.train_max_timesteps,
-            same=settings.train_fixed_timsteps_in_batch,
-        )
-        noisy = schedule.add_noise(batch.latents, noise, timesteps)
-        scene.network.strength = 1.0
+        self._scene.network.strength = 1.0  # of the text encoder, too
         conditioning = self._conditioning(batch.captions).sized(batch.sizes)
-        predicted, kept = self._keep.predict(noisy, timesteps, conditioning, draw)
-        target = schedule.target(batch.latents, noise, timesteps)
-
-        losses = sample_losses(predicted, target, settings.train_loss_function, batch.mask) + kept
-        if settings.train_snr_gamma > 0:
-            losses = losses * snr_weight(schedule.snr(timesteps), settings.train_snr_gamma, schedule.prediction_type)
-        return StepLoss(losses, timesteps, batch.names)
+        return denoising_loss(self._scene, self._keep, draw, batch.latents, conditioning, batch.mask, batch.names)
 
     def _conditioning(self, captions: tuple[int, ...]) -> Conditioning:
         if self._trains_text_encoder:

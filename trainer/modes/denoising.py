@@ -1,0 +1,39 @@
+"""The loss of training on pictures: to find the noise in a noisy one (Ho et al. 2020)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..loss import sample_losses
+from ..models.base import Conditioning
+from ..noise import Draw
+from .base import Scene, StepLoss
+from .keep import Keep
+
+
+def denoising_loss(
+    scene: Scene,
+    keep: Keep,
+    draw: Draw,
+    latents: Tensor,
+    conditioning: Conditioning,
+    mask: Tensor | None,
+    names: tuple[str, ...],
+) -> StepLoss:
+    """``loss(e(x_t(z), t, c; 1), n)``, or against the velocity where the model predicts that, and what ``keep`` adds.
+
+    Args:
+        latents: ``z``, ``(B, C, h, w)``.
+        conditioning: ``c``, of ``B`` prompts or of one.
+        mask: ``(B, 1, h, w)``, where the error counts; None: everywhere.
+        names: what the user calls each sample.
+    """
+    schedule = scene.schedule
+    noise = draw.noise(tuple(latents.shape), latents.dtype)
+    timesteps = scene.timesteps(draw, len(latents))
+    noisy = schedule.add_noise(latents, noise, timesteps)
+    scene.network.strength = 1.0
+    predicted, kept = keep.predict(noisy, timesteps, conditioning, draw)
+    target = schedule.target(latents, noise, timesteps)
+    losses = sample_losses(predicted, target, scene.settings.train_loss_function, mask) + kept
+    return StepLoss(scene.weighted(losses, timesteps), timesteps, names)
