@@ -157,3 +157,31 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     assert site.loras == ["iLECO"]
     someone.tab("Plot")
     someone.page.wait_for_selector("#trainyard_plot img")
+
+
+def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    status = {
+        "running": False, "pausing": False, "queue_started": False, "problem": "",
+        "run": {
+            "job": {"id": 7, "name": "cat", "mode": "LoRA"}, "state": "done",
+            "path": "C:\\loras\\sub\\my cat.safetensors", "step": 3, "steps": 3, "done": 3, "total": 3, "phase": "", "number": 1, "seconds": 4.0, "rates": [],
+            "curve": [], "pictures": [], "warnings": [], "effect": None, "message": "",
+        },
+    }  # fmt: skip
+    someone.page.route("**/trainyard/v1/status", lambda route: route.fulfill(json=status))
+    settings = {"settings": {"lora_trigger_word": "mycat"}}
+    someone.page.route("**/trainyard/v1/jobs/7", lambda route: route.fulfill(json=settings))
+    button = someone.page.locator("#trainyard_use button")
+    someone.live("Done: cat")
+    assert not button.is_visible()  # the page of its own has no txt2img
+    someone.page.evaluate("""() => {
+        document.body.insertAdjacentHTML("beforeend", '<div id="txt2img_prompt"><textarea>a cat</textarea></div>');
+        window.heard = 0;
+        document.querySelector("#txt2img_prompt textarea").addEventListener("input", () => { window.heard += 1; });
+    }""")
+    prompt = someone.page.locator("#txt2img_prompt textarea")
+    for _ in range(2):  # once more changes nothing
+        button.click()
+        someone.until(lambda: prompt.input_value() == "a cat mycat <lora:my cat:1>")
+    assert someone.page.evaluate("window.heard") >= 1
