@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..paths import CHECKOUT
+from ..settings import Settings
 from .desk import Desk
 
 TITLE = "Trainyard"
@@ -52,6 +53,7 @@ def serve(desk: Desk, port: int) -> None:
     import uvicorn
 
     where = "every address of this machine" if desk.guard.open_to_others else "this machine only"
+    desk.advisor.on(Settings())  # torch is loaded meanwhile, not while somebody waits for the page
     print(f"Trainyard is at http://{HERE}:{port} (for {where}). Ctrl-C ends it.", flush=True)
     try:
         uvicorn.run(app, host=address, port=port, log_level="warning", timeout_graceful_shutdown=2)
