@@ -24,6 +24,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent
 PINS = ROOT / "requirements"
 PYTORCH = "https://download.pytorch.org/whl"
+MOST_WORKERS = 4  # of the tests: each has a gigabyte or two of its own
 USAGE = """usage: python install.py COMMAND
 
   demo           train a LoRA on a small checkpoint and show what it does
@@ -133,7 +134,12 @@ def fingerprint(machine: Machine, command: str, pins: Path = PINS) -> str:
 
 def after(command: str, arguments: Sequence[str]) -> list[str]:
     """What is run when the environment is there, as arguments of its Python."""
-    return ["-m", "pytest", *arguments] if command == "test" else ["-m", "trainer", command, *arguments]
+    if command != "test":
+        return ["-m", "trainer", command, *arguments]
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    # A file's tests stay together: they share what it made. Each worker computes in one thread.
+    shared = ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
+    return ["-m", "pytest", *shared, *arguments]
 
 
 # ---- by hand: deeds -------------------------------------------------------------------------------------------------

@@ -370,10 +370,15 @@ def test_what_needs_no_environment(arguments: tuple[str, ...], code: int, words:
     assert words in done.stdout
 
 
-def test_what_is_run() -> None:
+def test_what_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert install.after("demo", ["--seed", "3"]) == ["-m", "trainer", "demo", "--seed", "3"]
     assert install.after("ui", ["--port", "1"]) == ["-m", "trainer", "ui", "--port", "1"]
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     assert install.after("test", ["--all"]) == ["-m", "pytest", "--all"]
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert install.after("test", ["--all"]) == ["-m", "pytest", "-n", "2", "--dist", "loadfile", "--all"]
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert "4" in install.after("test", [])
 
 
 @pytest.fixture
