@@ -303,6 +303,10 @@ class Double:
         """`process_images`; called with the lock."""
         raise NotImplementedError
 
+    def pictures(self, wanted: Generation) -> list[Image.Image]:
+        """None where the user has interrupted, whenever that was: only the beginning of a job forgets it."""
+        return [] if self.state.interrupted else [self.process(wanted)]
+
     def marks(self) -> list[Any]:
         """Flags, devices and modes of the model's parts, to be compared."""
         raise NotImplementedError
@@ -360,7 +364,7 @@ class Double:
             "prompt_parser": {"SdConditioning": SdConditioning},
             "processing": {
                 "StableDiffusionProcessingTxt2Img": Generation,
-                "process_images": lambda wanted: types.SimpleNamespace(images=[self.process(wanted)]),
+                "process_images": lambda wanted: types.SimpleNamespace(images=self.pictures(wanted)),
             },
             "script_callbacks": {
                 "on_ui_tabs": self.tabs.append, "on_ui_settings": self.settings.append,

@@ -136,6 +136,7 @@ class WebUI(Adapter):
 
     def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
         if self.turn.is_mine:  # a run's own samples
+            self._begin()  # an interruption from before was not meant for them
             try:
                 return self._draw(drawing, advance)
             finally:
