@@ -165,7 +165,8 @@ def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visit
         "running": False, "pausing": False, "queue_started": False, "problem": "",
         "run": {
             "job": {"id": 7, "name": "cat", "mode": "LoRA"}, "state": "done",
-            "path": "C:\\loras\\sub\\my cat.safetensors", "step": 3, "steps": 3, "done": 3, "total": 3, "phase": "", "number": 1, "seconds": 4.0, "rates": [],
+            "path": "C:\\loras\\sub\\my cat.safetensors",
+            "step": 3, "steps": 3, "done": 3, "total": 3, "phase": "", "number": 1, "seconds": 4.0, "rates": [],
             "curve": [], "pictures": [], "warnings": [], "effect": None, "message": "",
         },
     }  # fmt: skip

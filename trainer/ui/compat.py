@@ -38,6 +38,11 @@ def changes(component: Any) -> Callable[..., Any]:
     return event
 
 
+def offered(names: Sequence[str], chosen: str) -> list[str]:
+    """The choices of a list that may be left empty. Gradio 4 chooses the first for whoever has not: so, nothing."""
+    return list(names) if chosen or "" in names else ["", *names]
+
+
 def page(title: str) -> Any:
     """An empty page, to be filled within ``with``."""
     return gr.Blocks(title=title, analytics_enabled=False, **({} if MAJOR > 4 else {"theme": _theme()}))

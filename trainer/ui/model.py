@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from .advice import Advice
+from .compat import offered
 from .desk import Desk
 from .form import PREFIX, Form
 
@@ -22,7 +23,7 @@ class Model:
         words = desk.words
         with gr.Column(elem_classes=[f"{PREFIX}-grid", f"{PREFIX}-models"]):
             self.model = gr.Dropdown(
-                desk.catalogue.models(),
+                offered(desk.catalogue.models(), desk.catalogue.proposed()),
                 value=desk.catalogue.proposed(),
                 label=words.label("model"),
                 info=desk.catalogue.advice(desk.language),
@@ -46,11 +47,8 @@ class Model:
         return [self.model, self.vae]
 
     def lists(self, model: str, vae: str) -> list[Any]:
-        """Updates with what there is to choose from now; what is chosen stays.
-
-        Told nothing of it, Gradio 4 would choose the first.
-        """
-        models = self._desk.catalogue.models()
+        """Updates with what there is to choose from now; what is chosen stays."""
+        models = offered(self._desk.catalogue.models(), model)
         return [gr.update(choices=models, value=model), gr.update(choices=self._vaes(), value=vae)]
 
     def told(self, advice: Advice | None, number: int, *, is_named: bool) -> str:

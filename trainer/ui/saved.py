@@ -10,7 +10,7 @@ import gradio as gr
 from .. import presets
 from ..errors import UserError
 from ..settings import Settings
-from .compat import on
+from .compat import offered, on
 from .desk import Desk
 from .form import PREFIX
 from .telling import told
@@ -103,4 +103,4 @@ class Saved:
         return gr.update(choices=self._names(), value=""), self._desk.say("preset.deleted", name=chosen)
 
     def _names(self) -> list[str]:
-        return presets.list_presets(self._desk.folders.presets)
+        return offered(presets.list_presets(self._desk.folders.presets), "")
