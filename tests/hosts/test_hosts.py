@@ -235,7 +235,7 @@ class Waiting:
 def test_a_picture_that_waits_is_made_at_the_next_step(
     double: Double, host: WebUI, tmp_path: Path, old: Path, prompt: str
 ) -> None:
-    alone = double.generate(prompt)
+    alone, plain = double.generate(prompt), double.generate()
     waiting, at, made = Waiting(double, prompt), [], []
 
     def react(event: Event) -> None:
@@ -251,6 +251,7 @@ def test_a_picture_that_waits_is_made_at_the_next_step(
     assert made == [False, False, True, True]
     assert np.array_equal(alone, waiting.end())
     # The run has not noticed, whatever LoRA the host had put into the weights that both use.
+    assert np.array_equal(plain, double.generate())
     undisturbed = trained(host, settings_of("iLECO", tmp_path, train_iterations=4, save_lora_name="again"))
     assert first.path is not None
     assert undisturbed.path is not None

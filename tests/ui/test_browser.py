@@ -161,15 +161,12 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
 
 def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visitor]) -> None:
     someone = visit()
-    status = {
-        "running": False, "pausing": False, "queue_started": False, "problem": "",
-        "run": {
-            "job": {"id": 7, "name": "cat", "mode": "LoRA"}, "state": "done",
-            "path": "C:\\loras\\sub\\my cat.safetensors",
-            "step": 3, "steps": 3, "done": 3, "total": 3, "phase": "", "number": 1, "seconds": 4.0, "rates": [],
-            "curve": [], "pictures": [], "warnings": [], "effect": None, "message": "",
-        },
+    run = {
+        "job": {"id": 7, "name": "cat", "mode": "LoRA"}, "state": "done", "path": r"C:\loras\sub\my cat.safetensors",
+        "step": 3, "steps": 3, "done": 3, "total": 3, "phase": "", "number": 1, "seconds": 4.0, "rates": [],
+        "curve": [], "pictures": [], "warnings": [], "effect": None, "message": "",
     }  # fmt: skip
+    status = {"running": False, "pausing": False, "queue_started": False, "problem": "", "run": run}
     someone.page.route("**/trainyard/v1/status", lambda route: route.fulfill(json=status))
     settings = {"settings": {"lora_trigger_word": "mycat"}}
     someone.page.route("**/trainyard/v1/jobs/7", lambda route: route.fulfill(json=settings))
