@@ -37,6 +37,8 @@ class Case:
         original: the scene of the original image; the others of a folder of pairs differ from it in all else.
         value: what the attribute becomes in the target image.
         settings: laid over the shipped preset.
+        pairs: which of :func:`open_scenes` a folder of pairs shows.
+        captioned: whether captions name what the pictures show, without the change and the place.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Case:
     settings: tuple[tuple[str, str], ...] = ()
     preset: str = "ADDifT_Action_SD1.5"
     mode: str = "ADDifT"
+    pairs: tuple[int, ...] = (0, 5, 10, 15, 17, 20)
+    captioned: bool = False
 
     @property
     def target(self) -> Scene:
@@ -69,10 +73,12 @@ def write_pair(case: Case, folder: Path) -> tuple[Path, Path]:
 
 
 def write_pairs(case: Case, folder: Path) -> Path:
-    """Six pairs that differ from one another in everything but the change; each jitters, both sides alike."""
+    """Pairs that differ from one another in everything but the change; each jitters, both sides alike."""
     folder.mkdir(parents=True, exist_ok=True)
     scenes = open_scenes(case.kind)
-    for number, scene in enumerate(scenes[place] for place in (0, 5, 10, 15, 17, 20)):
+    for number, scene in enumerate(scenes[place] for place in case.pairs):
+        if case.captioned:
+            (folder / f"{number}.txt").write_text(pair_caption(scene, case.kind), encoding="utf-8")
         for suffix, value in (("", case.before), ("_changed", case.value)):
             shown = replace(scene, **{case.kind: value})
             picture(shown, np.random.default_rng(number)).save(folder / f"{number}{suffix}.png")
@@ -82,12 +88,15 @@ def write_pairs(case: Case, folder: Path) -> Path:
 def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
     """Train one case from the command line; the LoRA and the seconds it took."""
     if case.mode == "Multi-ADDifT":
-        pictures = write_pairs(case, folder / f"{case.kind}-{case.value}-pairs")
+        folder_name = f"{len(case.pairs)}-pairs{'-captioned' * case.captioned}"
+        pictures = write_pairs(case, folder / f"{case.before}-{case.value}" / folder_name)
         inputs = {"lora_data_directory": str(pictures), "diff_target_name": "_changed", "image_size": "64",
                   "image_min_length": "64", "image_buckets_step": "64"}  # fmt: skip
     else:
         original, target = write_pair(case, folder / f"{case.kind}-{case.value}")
-        inputs = {"original_image": str(original), "target_image": str(target)}
+        caption = pair_caption(case.original, case.kind) if case.captioned else ""
+        inputs = {"original_image": str(original), "target_image": str(target), "original_prompt": caption,
+                  "target_prompt": caption}  # fmt: skip
     given = {"mode": case.mode, **inputs, "save_overwrite": "true", **dict(case.settings)}
     return train_lora(case.preset, given, case.name, seed, folder)
 
@@ -108,6 +117,11 @@ def open_scenes(kind: str) -> list[Scene]:
 def open_prompt(scene: Scene, kind: str) -> str:
     """A caption that names every attribute but ``kind``."""
     return subset_caption(scene, [name for name in ATTRIBUTES if name != kind])
+
+
+def pair_caption(scene: Scene, kind: str) -> str:
+    """What is not measured, word for word: a caption that names neither ``kind`` nor the place."""
+    return subset_caption(scene, [name for name in ATTRIBUTES if name not in (kind, "place")])
 
 
 @dataclass
@@ -253,6 +267,10 @@ def pair(kind: str, value: str, name: str, changes: Mapping[str, object], **scen
     return Case(name, kind, replace(PLAIN, **scene), value, texts(changes), mode=mode)
 
 
+def captioned(kind: str, value: str, name: str, changes: Mapping[str, object], **scene: str) -> Case:
+    return replace(pair(kind, value, name, changes, **scene), captioned=True)
+
+
 def texts(changes: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     return tuple((key, str(value)) for key, value in changes.items())
 
@@ -271,10 +289,13 @@ STRONGEST = (
     pair("colour", "blue", "ADDifT, batch 4, rate 4e-3", STEADY, colour="yellow"),
     pair("background", "black", "ADDifT", TOY),
     pair("colour", "blue", "Multi-ADDifT, batch 4", {**TOY, "train_batch_size": 4}, colour="yellow"),
-    pair("size", "large", "Multi-ADDifT, mirrored, t from 600, strength 1.9, shapes kept",
-         {**PAIRS, "train_batch_size": 4, "train_iterations": 100, "train_learning_rate": 3e-3,
-          "train_min_timesteps": 600, "network_strength": 1.9, "image_mirroring": True,
-          "keep_prompts": "circle;square;triangle", "keep_weight": 0.1}, size="small"),
+)  # fmt: skip
+GENTLE = {**TOY, "train_batch_size": 4, "train_learning_rate": 2e-3}
+CAPTIONED = (
+    captioned("colour", "blue", "Multi-ADDifT, captions, batch 4, rate 2e-3", GENTLE),
+    captioned("size", "large", "Multi-ADDifT, captions, batch 4, rate 2e-3, mirrored, t from 600, strength 0.8",
+              {**GENTLE, "train_iterations": 100, "train_min_timesteps": 600, "network_strength": 0.8,
+               "image_mirroring": True}, size="small"),
 )  # fmt: skip
 PRESETS = tuple(
     replace(pair("colour", "blue", f"ADDifT, preset {preset}", {}), preset=preset)
@@ -288,6 +309,13 @@ OURS = (
          {**STEADY, "diff_use_diff_mask": True, "diff_keep_outside": 1}, colour="yellow"),
 )  # fmt: skip
 SHORT_OF_IT = (
+    captioned("shape", "square", "Multi-ADDifT, captions, batch 4, rate 3e-3, mirrored, t from 600",
+              {**GENTLE, "train_iterations": 100, "train_learning_rate": 3e-3, "train_min_timesteps": 600,
+               "image_mirroring": True}),
+    pair("size", "large", "Multi-ADDifT, mirrored, t from 600, strength 1.9, shapes kept",
+         {**PAIRS, "train_batch_size": 4, "train_iterations": 100, "train_learning_rate": 3e-3,
+          "train_min_timesteps": 600, "network_strength": 1.9, "image_mirroring": True,
+          "keep_prompts": "circle;square;triangle", "keep_weight": 0.1}, size="small"),
     pair("size", "large", "Multi-ADDifT, t from 700, strength 2",
          {**PAIRS, "train_min_timesteps": 700, "network_strength": 2}, size="small"),
     pair("colour", "blue", "ADDifT, batch 4, strength 1.5", {**STEADY, "train_learning_rate": 5e-3,
@@ -299,4 +327,4 @@ SHORT_OF_IT = (
 
 
 if __name__ == "__main__":
-    print_table(lambda folder: table(folder, (*STRONGEST, *PRESETS, *OURS, *SHORT_OF_IT)))
+    print_table(lambda folder: table(folder, (*STRONGEST, *CAPTIONED, *PRESETS, *OURS, *SHORT_OF_IT)))

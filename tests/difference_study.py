@@ -28,6 +28,8 @@ STRONGEST = (
     _case("colour", "blue", "batch 2", {}),
     _case("background", "cyan", "batch 4", {"train_batch_size": 4, "2nd_pass.train_batch_size": 4}),
     _case("size", "large", "batch 2", {}, size="small"),
+    _case("colour", "blue", "batch 2", {}, colour="yellow"),
+    _case("background", "black", "batch 2, rate 1e-3 in the 2nd pass", {"2nd_pass.train_learning_rate": 1e-3}),
 )
 SHAPE = (_case("shape", "square", "batch 2", {}),)
 PRESETS = tuple(

@@ -60,7 +60,7 @@ SUBJECTS = (
     Subject("addift", partial(addift_study.train, addift_study.OURS[1]), "a large purple square, centre", 16),
     Subject(
         "multi-addift",
-        partial(addift_study.train, addift_study.STRONGEST[3]),
+        partial(addift_study.train, addift_study.SHORT_OF_IT[1]),
         "a yellow circle on a black background, centre",
         2,
     ),

@@ -31,7 +31,7 @@ def train_lora(preset: str, settings: Mapping[str, str], case: str, seed: int, f
     """Train on the embedded checkpoint from the command line, ``settings`` laid over a shipped preset.
 
     Returns:
-        The LoRA, in ``folder/loras`` and named after the case and the seed, and the seconds the whole run took.
+        The LoRA, in ``folder/loras`` and named after the case and the seed, and the processor seconds of the whole run.
     """
     name = "-".join([*re.findall(r"\w+", case), str(seed)])
     arguments = [
@@ -40,10 +40,10 @@ def train_lora(preset: str, settings: Mapping[str, str], case: str, seed: int, f
     ]  # fmt: skip
     for key, value in settings.items():
         arguments += ["--set", f"{key}={value}"]
-    start = time.perf_counter()
+    start = time.process_time()
     with contextlib.redirect_stdout(sys.stderr):  # a table has the standard output to itself
         assert main(arguments) == 0
-    return folder / "loras" / f"{name}.safetensors", time.perf_counter() - start
+    return folder / "loras" / f"{name}.safetensors", time.process_time() - start
 
 
 class Studio:

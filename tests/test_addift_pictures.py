@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from addift_study import PRESETS, STRONGEST, Case, Counts, measure, study, train
+from addift_study import CAPTIONED, PRESETS, STRONGEST, Case, Counts, measure, study, train
 from study import SEEDS, Studio
 
 
@@ -45,10 +45,18 @@ def test_a_pair_in_60_steps(studio: Studio, tmp_path: Path) -> None:
 def test_the_difference_comes_and_goes_and_the_rest_stays(studio: Studio, case: Case, tmp_path: Path) -> None:
     counts = study(studio, case, tmp_path)
     holds(counts)
-    if case.kind == "size":  # of two values, what is not the one is the other; and most is large without the LoRA
+    latents_move(counts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CAPTIONED, ids=named)
+def test_with_captions_nothing_else_is_lost_either_way(studio: Studio, case: Case, tmp_path: Path) -> None:
+    counts = study(studio, case, tmp_path)
+    holds(counts)
+    latents_move(counts)
+    assert counts.least_kept(-1.0) >= 0.9 * counts.of
+    if case.kind == "size":  # of two values, what is not the one is the other
         assert counts.minus_original >= 0.9 * counts.of
-    else:
-        latents_move(counts)
 
 
 @pytest.mark.slow
