@@ -127,7 +127,8 @@ class A1111Double(Double):
         self.state.sampling_step = 1
         prompt = LORA.sub("", wanted.prompt).strip()
         skip = self.options["CLIP_stop_at_last_layers"]
-        states, pooled = self.text.encode(self.weights(), prompt, skip)
+        key = prompt, names, skip, self.model.sd_model_checkpoint
+        states, pooled = self.conditioned(key, lambda: self.text.encode(self.weights(), prompt, skip))
         return picture(self.weights(), states, pooled, wanted)
 
     def _conditioning(self, prompts: SdConditioning) -> Any:

@@ -5,12 +5,13 @@ It generates pictures with `ldm_reference`, on its own tensors: whatever somebod
 
 from __future__ import annotations
 
+import importlib.machinery
 import re
 import sys
 import threading
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -278,6 +279,8 @@ class Double:
         self.options: dict[str, Any] = {"CLIP_stop_at_last_layers": 1, "localization": "None"}
         self.flags: dict[str, Any] = {"listen": False, "share": False, "gradio_auth": None, "api_auth": None}
         self.flags |= {"lora_dir": str(self.loras), "nowebui": False}
+        self.processing = type("Processing", (), {"cached_c": [None, None, None], "cached_uc": [None, None, None]})
+        self.txt2img = type("Txt2Img", (Generation, self.processing), {"cached_hr_c": [None, None, None]})
         self.tabs: list[Any] = []
         self.settings: list[Any] = []
         self.started: list[Any] = []
@@ -334,6 +337,13 @@ class Double:
         """The weights as they are, to be compared with later."""
         return {name: tensor.detach().clone() for name, tensor in self.weights().items()}
 
+    def conditioned(self, key: tuple[Any, ...], encode: Callable[[], Any]) -> Any:
+        """The last prompt's conditioning is kept: under its text and its LoRAs' names, whatever is in their files."""
+        cache = self.processing.cached_c  # type: ignore[attr-defined]
+        if cache[0] != key:
+            cache[:2] = key, encode()
+        return cache[1]
+
     # ---- within Python ----------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -363,7 +373,7 @@ class Double:
             "devices": {"device": torch.device("cpu"), "torch_gc": lambda: None},
             "prompt_parser": {"SdConditioning": SdConditioning},
             "processing": {
-                "StableDiffusionProcessingTxt2Img": Generation,
+                "StableDiffusionProcessing": self.processing, "StableDiffusionProcessingTxt2Img": self.txt2img,
                 "process_images": lambda wanted: types.SimpleNamespace(images=self.pictures(wanted)),
             },
             "script_callbacks": {
@@ -433,4 +443,5 @@ class OptionInfo:
 def module_of(name: str, content: Mapping[str, Any]) -> types.ModuleType:
     made = types.ModuleType(name)
     vars(made).update(content)
+    made.__spec__ = importlib.machinery.ModuleSpec(name, None)
     return made

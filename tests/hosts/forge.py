@@ -32,6 +32,39 @@ VAE, TEXT = "first_stage_model.", "cond_stage_model.transformer."
 CPU = torch.device("cpu")
 
 
+_OPEN_CLIP = {
+    "token_embedding.weight": "embeddings.token_embedding.weight",
+    "positional_embedding": "embeddings.position_embedding.weight",
+    "ln_final.": "final_layer_norm.", "transformer.resblocks.": "encoder.layers.", ".ln_1.": ".layer_norm1.",
+    ".ln_2.": ".layer_norm2.", ".mlp.c_fc.": ".mlp.fc1.", ".mlp.c_proj.": ".mlp.fc2.",
+    ".attn.out_proj.": ".self_attn.out_proj.",
+}  # fmt: skip
+
+
+def as_transformers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A checkpoint's text encoders as both hosts have them in memory: all of them under transformers' names."""
+    found = {}
+    for name, tensor in tensors.items():
+        for start, home in ((TEXT, "clip_l"), ("conditioner.embedders.0.transformer.", "clip_l")):
+            if name.startswith(start):
+                found[f"{home}.transformer.{name[len(start) :]}"] = tensor
+        for start, home in (("cond_stage_model.model.", "clip_h"), ("conditioner.embedders.1.model.", "clip_g")):
+            if name.startswith(start):
+                inside = f"{home}.transformer.text_model."
+                own = name[len(start) :]
+                for theirs, new in _OPEN_CLIP.items():
+                    own = own.replace(theirs, new)
+                if own == "text_projection":
+                    found[f"{home}.transformer.text_projection.weight"] = tensor.T.contiguous()
+                elif ".attn.in_proj_" in own:
+                    layer, _, ending = own.partition(".attn.in_proj_")
+                    for part, piece in zip("qkv", tensor.chunk(3), strict=True):
+                        found[f"{inside}{layer}.self_attn.{part}_proj.{ending}"] = piece.clone()
+                elif own != "logit_scale":
+                    found[inside + own] = tensor
+    return found
+
+
 class LoraLoader:
     """Forge's: belongs to a model, and knows by the LoRAs' names alone whether they are in it already."""
 
@@ -172,26 +205,27 @@ class Patched(Double):
         self.available: dict[str, Path] = {}
         self.load_lora_state_dict = functools.lru_cache(maxsize=5)(lambda name: read(Path(name)))
         self.data = types.SimpleNamespace(sd_model=None)
-        self.processing = type("Processing", (), {"cached_c": [None, None, None], "cached_uc": [None, None, None]})
-        self.txt2img = type("Txt2Img", (Generation, self.processing), {"cached_hr_c": [None, None, None]})
 
     # ---- the model --------------------------------------------------------------------------------------------------
 
     def made(self, path: Path) -> Any:
         """A model as the host has it in memory; an object of its own kind, not a module."""
         tensors = {
-            name: each.to(self.dtype) if each.is_floating_point() else each
-            for name, each in read(path).items()
-            if name.startswith((UNET, VAE, TEXT))
+            name: each.to(self.dtype) if each.is_floating_point() else each for name, each in self.read(path).items()
         }
         unet, texts, vae = nn.Module(), nn.Module(), nn.Module()
         grow(unet, {name.replace(UNET, "diffusion_model."): each for name, each in tensors.items() if UNET in name})
-        grow(texts, {name.replace(TEXT, "clip_l.transformer."): each for name, each in tensors.items() if TEXT in name})
+        grow(texts, as_transformers(tensors))
         grow(vae, {name.removeprefix(VAE): each for name, each in tensors.items() if name.startswith(VAE)})
-        embedding: Any = texts.get_submodule("clip_l.transformer.text_model.embeddings.token_embedding")
-        embedding.wrapped = nn.Module()
-        embedding.wrapped.weight = embedding.weight  # a second time, for textual inversion
-        texts.get_submodule("clip_l").register_parameter("logit_scale", nn.Parameter(torch.ones(())))
+        if not self.has_last_layer and hasattr(texts, "clip_h"):
+            layers: Any = texts.get_submodule("clip_h.transformer.text_model.encoder.layers")
+            del layers._modules[str(len(layers._modules) - 1)]
+        encoder: Any
+        for encoder in texts.children():
+            embedding = encoder.transformer.text_model.embeddings.token_embedding
+            embedding.wrapped = nn.Module()
+            embedding.wrapped.weight = embedding.weight  # a second time, for textual inversion
+            encoder.register_parameter("logit_scale", nn.Parameter(torch.ones(())))
         vae.eval()
         schedule = types.SimpleNamespace(sigmas=torch.tensor([0.03, 14.6]), prediction_type="epsilon")
         setattr(unet, self.schedule, schedule)
@@ -206,6 +240,12 @@ class Patched(Double):
 
     schedule: str
     """What the U-Net's model calls its noise schedule."""
+    has_last_layer: bool
+    """Whether the last layer of SD2's text encoder is there; nothing is taken from it."""
+
+    def read(self, path: Path) -> dict[str, Tensor]:
+        """The tensors of what is loaded together with a checkpoint."""
+        return read(path)
 
     def parts(self) -> tuple[nn.Module, nn.Module, nn.Module]:
         objects = self.asked_for_model().forge_objects_original
@@ -253,15 +293,12 @@ class Patched(Double):
         self.state.sampling_step = 1
         prompt = LORA.sub("", wanted.prompt).strip()
         key = prompt, names, model.sd_checkpoint_info.filename
-        cache = self.processing.cached_c  # type: ignore[attr-defined]
-        if cache[0] != key:  # what is in the LoRAs' files it does not look at
-            self.set_clip_skip()
-            cache[:2] = key, model.get_learned_conditioning([prompt])
+        states = self.conditioned(key, lambda: self.encoded(model, prompt))
         self.load_models_gpu([model.forge_objects.unet])
-        return picture(self.weights(), cache[1], None, wanted)
+        return picture(self.weights(), states, None, wanted)
 
-    def set_clip_skip(self) -> None:
-        """Said to the model before prompts are encoded, where it does not read the option."""
+    def encoded(self, model: Any, prompt: str) -> Tensor:
+        return model.get_learned_conditioning([prompt])
 
     def _load_networks(self, names: list[tuple[str, float]]) -> None:
         if any(name not in self.available for name, _ in names):
@@ -294,8 +331,6 @@ class Patched(Double):
     def modules(self) -> dict[str, types.ModuleType]:
         found = self.common_modules()
         vars(found["modules.devices"])["autocast"] = nullcontext
-        vars(found["modules.processing"])["StableDiffusionProcessing"] = self.processing
-        vars(found["modules.processing"])["StableDiffusionProcessingTxt2Img"] = self.txt2img
         packages = {
             "modules.sd_models": {
                 "model_data": self.data,
@@ -337,6 +372,7 @@ class ForgeDouble(Patched):
     patcher = ForgePatcher
     schedule = "predictor"
     already_loaded_is_left_alone = True
+    has_last_layer = False
 
     def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
         super().__init__(root, family, dtype)
@@ -351,6 +387,13 @@ class ForgeDouble(Patched):
         info = CheckpointInfo(str(self.chosen), self.chosen.name)
         modules = list(self.additional_modules)
         self.data.forge_loading_parameters = {"checkpoint_info": info, "additional_modules": modules}
+
+    def read(self, path: Path) -> dict[str, Tensor]:
+        """Files of a VAE or of a text encoder take the place of what the checkpoint has."""
+        found = read(path)
+        for file in self.data.forge_loading_parameters["additional_modules"]:
+            found |= {f"{VAE if 'vae' in file else TEXT}{name}": each for name, each in read(Path(file)).items()}
+        return found
 
     @torch.inference_mode()
     def forge_model_reload(self) -> tuple[Any, bool]:
@@ -374,8 +417,10 @@ class ForgeDouble(Patched):
         self.refresh_model_loading_parameters()
         self.forge_model_reload()  # somebody wants a picture of it
 
-    def set_clip_skip(self) -> None:
-        self.data.sd_model.set_clip_skip(self.options["CLIP_stop_at_last_layers"])
+    def encoded(self, model: Any, prompt: str) -> Tensor:
+        """The model has to be told the option."""
+        model.set_clip_skip(self.options["CLIP_stop_at_last_layers"])
+        return super().encoded(model, prompt)
 
     @torch.inference_mode()
     def _conditioning(self, model: Any, prompts: SdConditioning) -> Tensor:
@@ -400,6 +445,7 @@ class ReForgeDouble(Patched):
     patcher = ComfyPatcher
     schedule = "model_sampling"
     already_loaded_is_left_alone = False
+    has_last_layer = True
 
     def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
         super().__init__(root, family, dtype)

@@ -15,12 +15,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from checkpoints import FAMILIES
+from checkpoints import FAMILIES, write_safetensors
 from hosts.a1111 import A1111Double
 from hosts.double import Double, read
 from hosts.forge import ForgeDouble, ReForgeDouble
 from trainer.errors import MemoryShortError, UserError
 from trainer.hosts.base import Drawing
+from trainer.hosts.registry import make_webui
 from trainer.hosts.webui import WebUI
 from trainer.job import Control, Done, Event, Job, Sample, Saved, Step, Warned
 from trainer.run import run
@@ -99,6 +100,10 @@ def trained(host: WebUI, settings: Settings, told: Told | None = None, control: 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_host_is_known(double: Double, host: WebUI) -> None:
+    assert type(make_webui()) is type(host)
 
 
 # ---- the model is lent ----------------------------------------------------------------------------------------------
@@ -196,6 +201,32 @@ def test_a_new_lora_of_an_old_name_is_the_new_one(double: Double, host: WebUI, t
     # A name the host has never seen has to give the same picture.
     (old.parent / "fresh.safetensors").write_bytes(old.read_bytes())
     assert np.array_equal(second, double.generate("a red circle <lora:fresh:1>"))
+
+
+def test_prompts_encoded_with_an_old_lora_are_encoded_anew(double: Double, host: WebUI) -> None:
+    layer = "lora_te_text_model_encoder_layers_0_mlp_fc1"
+    rows, columns = double.weights()["cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.weight"].shape
+
+    def write(name: str, seed: int) -> None:
+        made = torch.Generator().manual_seed(seed)
+        up, down = torch.randn(rows, 2, generator=made), torch.randn(2, columns, generator=made)
+        tensors = {
+            f"{layer}.lora_up.weight": up,
+            f"{layer}.lora_down.weight": down,
+            f"{layer}.alpha": torch.tensor(2.0),
+        }
+        write_safetensors(double.loras / "beside", tensors).replace(double.loras / f"{name}.safetensors")
+
+    write("words", 1)
+    first = double.generate("a red circle <lora:words:1>")
+    write("words", 2)
+    host.turn.take()
+    host.saved(double.loras / "words.safetensors")
+    host.turn.leave()
+    second = double.generate("a red circle <lora:words:1>")
+    assert not np.array_equal(first, second)
+    write("others", 2)
+    assert np.array_equal(second, double.generate("a red circle <lora:others:1>"))
 
 
 def test_a_new_lora_is_listed_without_a_restart(double: Double, host: WebUI, tmp_path: Path) -> None:

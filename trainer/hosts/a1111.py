@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import ModelError
 from ..models.base import Conditioning
 from .adapter import Loaded, NotPlainError
+from .pictures import forget_prompts
 from .webui import WebUI
 
 _PARTS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner.embedders.")
@@ -92,7 +93,13 @@ class A1111(WebUI):
             sd_models.send_model_to_device(sd_models.model_data.sd_model)
 
     def saved(self, path: Path) -> None:
+        from modules import sd_models
+
         del path
+        forget_prompts()
+        model = sd_models.model_data.sd_model
+        if self.turn.is_mine and model is not None:  # an old one of that name is not put in anew by itself
+            _take_loras_out(model)
         networks: Any = sys.modules.get("networks")
         if hasattr(networks, "list_available_networks"):  # what it has in memory it compares with the file's time
             networks.list_available_networks()

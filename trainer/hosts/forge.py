@@ -7,6 +7,7 @@ are put in anew.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from ..errors import ModelError
 from ..models.base import Conditioning
 from ..models.identify import AUTOENCODER, UNET, identify
 from .adapter import Loaded, NotPlainError
+from .pictures import forget_prompts
 from .webui import WebUI
 
 _PLAIN = (torch.float32, torch.float16, torch.bfloat16)
@@ -31,12 +33,14 @@ _NO_LORAS = str([])
 _OUTDATED = "outdated"
 _MOST_SIGMA = 1000.0
 """No schedule that leaves a signal at the last timestep has one as large."""
-_IDLE = "clip_h.transformer.text_model.encoder.layers.23."
-"""The last layer of SD2's text encoder, which nothing is taken from and Forge does not have."""
+_LAYER_OF_SD2 = re.compile(r"clip_h\.transformer\.text_model\.encoder\.layers\.(\d+)\.")
 
 
 class Kin(WebUI):
     """What Forge, reForge and Classic do alike."""
+
+    has_idle_layer: bool
+    """Whether the last layer of SD2's text encoder is there, of which nobody takes anything."""
 
     def load(self) -> None:
         from modules import shared
@@ -54,7 +58,7 @@ class Kin(WebUI):
             raise NotPlainError("the host has room for a part of it only on its device")
         found = {f"model.diffusion_model.{name}": each for name, each in unet.state_dict().items()}
         found |= {f"first_stage_model.{name}": each for name, each in vae.first_stage_model.state_dict().items()}
-        found |= _text_tensors(texts.state_dict())
+        found |= _text_tensors(texts.state_dict(), idle=self.has_idle_layer)
         return {name: _as_plain(tensor) for name, tensor in found.items()}
 
     def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
@@ -96,7 +100,7 @@ class Kin(WebUI):
         if hasattr(cached, "cache_clear"):
             cached.cache_clear()
         self._forget_applied()
-        _forget_prompts()
+        forget_prompts()
         if hasattr(networks, "list_available_networks"):
             networks.list_available_networks()
 
@@ -149,6 +153,8 @@ class Kin(WebUI):
 
 class Forge(Kin):
     """Forge 2, and Neo as far as it has the same modules."""
+
+    has_idle_layer = False
 
     def loaded(self) -> Loaded | None:
         from modules import sd_models
@@ -213,6 +219,8 @@ class Forge(Kin):
 class ReForge(Kin):
     """reForge and Forge Classic: A1111's loader over ComfyUI's patchers."""
 
+    has_idle_layer = True
+
     def loaded(self) -> Loaded | None:
         from modules import sd_models, sd_vae
 
@@ -254,16 +262,6 @@ def _without_loras(model: Any) -> Iterator[None]:
         model.forge_objects = before
 
 
-def _forget_prompts() -> None:
-    """What the host keeps of the last prompts it knows by the names of their LoRAs, not by what is in the files."""
-    from modules import processing
-
-    for kind in (processing.StableDiffusionProcessing, processing.StableDiffusionProcessingTxt2Img):
-        for name in ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc"):
-            if name in vars(kind):
-                setattr(kind, name, [None, None, None])
-
-
 def _refuse_unless_plain(module: nn.Module) -> None:
     for parameter in module.parameters():
         if any(getattr(parameter, name, None) is not None for name in _QUANTISED):
@@ -272,7 +270,7 @@ def _refuse_unless_plain(module: nn.Module) -> None:
             raise NotPlainError(f"the host keeps it in {str(parameter.dtype).removeprefix('torch.')}")
 
 
-def _text_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _text_tensors(tensors: dict[str, Tensor], *, idle: bool) -> dict[str, Tensor]:
     """The text encoders of a patcher, which all have transformers' names, where checkpoint files have them."""
     has_two = any(name.startswith("clip_g.") for name in tensors)
     homes = {
@@ -280,9 +278,11 @@ def _text_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         "clip_g.transformer.": "conditioner.embedders.1.model.",
         "clip_h.transformer.": "cond_stage_model.model.",
     }
+    layers = [int(match[1]) for match in map(_LAYER_OF_SD2.match, tensors) if match]
+    last = f"clip_h.transformer.text_model.encoder.layers.{max(layers)}." if layers and idle else ".wrapped."
     found = {}
     for name, tensor in tensors.items():
-        if ".wrapped." in name or name.startswith(_IDLE):  # .wrapped: the same one once more, for textual inversion
+        if ".wrapped." in name or name.startswith(last):  # .wrapped: the same one once more, for textual inversion
             continue
         for start, home in homes.items():
             if name.startswith(start):

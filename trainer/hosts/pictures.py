@@ -98,3 +98,13 @@ def _picture(drawing: Drawing, lora: str) -> Image.Image:
         raise UserError("the picture was interrupted")
     found: Image.Image = pictures[0]
     return found
+
+
+def forget_prompts() -> None:
+    """What the host keeps of the last prompts it knows by the names of their LoRAs, not by what is in the files."""
+    from modules import processing
+
+    for kind in (processing.StableDiffusionProcessing, processing.StableDiffusionProcessingTxt2Img):
+        for name in ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc"):
+            if name in vars(kind):
+                setattr(kind, name, [None, None, None])

@@ -1,0 +1,151 @@
+"""What Forge and reForge have that A1111 has not: a model that is not loaded yet, files beside it, other names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from checkpoints import GROUPS, sd1_tensors, write_safetensors
+from hosts.forge import ForgeDouble, Patched, ReForgeDouble
+from trainer.hosts.forge import Forge, ReForge
+from trainer.models.registry import load_bundle
+from trainer.settings import Settings
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[ForgeDouble]:
+    made = ForgeDouble(tmp_path / "host")
+    with made.around():
+        yield made
+
+
+@pytest.fixture
+def host(double: ForgeDouble) -> Forge:
+    return Forge()
+
+
+def is_shared(double: Patched, parameters: Iterator[torch.nn.Parameter]) -> bool:
+    theirs = {tensor.data_ptr() for part in double.parts() for tensor in part.parameters()}
+    return all(parameter.data_ptr() in theirs for parameter in parameters)
+
+
+def test_what_is_chosen_is_loaded_first(double: ForgeDouble, host: Forge) -> None:
+    assert host.loaded() is None
+    assert "first.safetensors" in host.check_model(Settings()).label
+    assert not double.data.forge_hash  # nobody has loaded anything so far
+    bundle = host.take_model(Settings())
+    assert double.data.forge_hash
+    assert is_shared(double, bundle.unet.parameters())
+    host.give_back()
+
+
+def test_what_is_chosen_now_takes_the_place_of_what_is_loaded(double: ForgeDouble, host: Forge) -> None:
+    double.generate()
+    double.chosen = double.second
+    double.refresh_model_loading_parameters()
+    assert host.loaded() is None
+    assert "second.safetensors" in host.check_model(Settings()).label
+    bundle = host.take_model(Settings())
+    assert bundle.path is not None
+    assert bundle.path.samefile(double.second)
+    assert is_shared(double, bundle.unet.parameters())
+    host.give_back()
+
+
+def test_a_model_that_was_taken_away_is_loaded_anew(double: ForgeDouble, host: Forge) -> None:
+    before = double.generate()
+    double.data.sd_model = None  # by another extension, which left the mark that it is loaded
+    bundle = host.take_model(Settings())
+    assert is_shared(double, bundle.unet.parameters())
+    host.give_back()
+    assert (before == double.generate()).all()
+
+
+@pytest.mark.parametrize("kind", ["fp8", "bitsandbytes", "gguf"])
+def test_other_than_plain_memory_is_said_and_the_file_read(double: ForgeDouble, host: Forge, kind: str) -> None:
+    words = write_safetensors(double.root / "models" / "words.safetensors", _text_tensors())
+    double.additional_modules = [str(words)]
+    double.refresh_model_loading_parameters()
+    double.generate()
+    with torch.inference_mode():
+        layer = double.parts()[0].get_submodule("diffusion_model.out.2")
+        if kind == "fp8":
+            layer.weight = torch.nn.Parameter(layer.weight.to(torch.float8_e4m3fn), requires_grad=False)
+        else:
+            setattr(layer.weight, "quant_state" if kind == "bitsandbytes" else "gguf_cls", object())
+    bundle = host.take_model(Settings())
+    assert not is_shared(double, bundle.unet.parameters())
+    told = host.between_steps("training", 1, 3)
+    assert "first.safetensors is read from its file: the host keeps it " in told
+    assert ("float8_e4m3fn" if kind == "fp8" else "quantised") in told
+    assert "words.safetensors is not used" in told
+    host.give_back()
+
+
+def _text_tensors() -> dict[str, torch.Tensor]:
+    start = "cond_stage_model.transformer."
+    return {name[len(start) :]: each for name, each in sd1_tensors(seed=9).items() if name.startswith(start)}
+
+
+def test_files_beside_the_checkpoint_are_honoured(double: ForgeDouble, host: Forge) -> None:
+    start = "first_stage_model."
+    other = {name[len(start) :]: each for name, each in sd1_tensors(seed=9).items() if name.startswith(start)}
+    vae = write_safetensors(double.root / "models" / "VAE" / "other-vae.safetensors", other, GROUPS)
+    words = write_safetensors(double.root / "models" / "words.safetensors", _text_tensors())
+    double.additional_modules = [str(words), str(vae)]
+    double.refresh_model_loading_parameters()
+    double.generate()
+    loaded = host.loaded()
+    assert loaded is not None
+    assert loaded.vae == vae
+    bundle = host.take_model(Settings())
+    assert bundle.vae_name == "other-vae.safetensors"
+    assert torch.equal(bundle.vae.decoder.conv_in.weight, other["decoder.conv_in.weight"])
+    mine = dict(bundle.text_encoder.named_parameters())
+    name = next(name for name in mine if name.endswith("token_embedding.weight"))
+    assert torch.equal(mine[name], _text_tensors()["text_model.embeddings.token_embedding.weight"])
+    for module in bundle.modules.values():
+        assert is_shared(double, module.parameters())
+    host.give_back()
+
+
+@pytest.mark.parametrize("family", ["SD2", "SDXL"])
+@pytest.mark.parametrize("kind", [ForgeDouble, ReForgeDouble], ids=["Forge", "reForge"])
+def test_text_encoders_under_transformers_names(tmp_path: Path, kind: type[Patched], family: str) -> None:
+    double = kind(tmp_path / "host", family)
+    with double.around():
+        host = Forge() if kind is ForgeDouble else ReForge()
+        bundle = host.take_model(Settings())
+        of_file = load_bundle(double.first)
+        with torch.no_grad():
+            ours, as_in_file = (each.encode(["a red circle"], literal=True) for each in (bundle, of_file))
+        assert torch.equal(ours.sequence, as_in_file.sequence)
+        if family == "SDXL":
+            assert ours.pooled is not None
+            assert as_in_file.pooled is not None
+            torch.testing.assert_close(ours.pooled, as_in_file.pooled)
+        for module in bundle.modules.values():
+            assert is_shared(double, module.parameters())
+        host.give_back()
+
+
+@pytest.mark.parametrize("kind", [ForgeDouble, ReForgeDouble], ids=["Forge", "reForge"])
+def test_how_the_host_takes_the_model_is_how_we_do(tmp_path: Path, kind: type[Patched]) -> None:
+    double = kind(tmp_path / "host")
+    with double.around():
+        host = Forge() if kind is ForgeDouble else ReForge()
+        model = double.asked_for_model()
+        bundle = host.take_model(Settings())
+        assert bundle.prediction_type == "epsilon"
+        assert float(bundle.betas[-1]) < 1
+        host.give_back()
+        schedule = getattr(model.forge_objects_original.unet.model, double.schedule)
+        schedule.prediction_type, model.parameterization = "v_prediction", "v"
+        schedule.sigmas = torch.tensor([0.03, 4518.0])
+        bundle = host.take_model(Settings())
+        assert bundle.prediction_type == "v_prediction"
+        assert float(bundle.betas[-1]) == 1
+        host.give_back()
