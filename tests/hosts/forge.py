@@ -243,6 +243,9 @@ class Patched(Double):
     has_last_layer: bool
     """Whether the last layer of SD2's text encoder is there; nothing is taken from it."""
 
+    keeps_flags: bool
+    """Whether weights that a LoRA has been in want gradients as before."""
+
     def read(self, path: Path) -> dict[str, Tensor]:
         """The tensors of what is loaded together with a checkpoint."""
         return read(path)
@@ -262,7 +265,9 @@ class Patched(Double):
         found: list[Any] = []
         for part in self.parts():
             found += [(name, module.training, id(module)) for name, module in part.named_modules()]
-            found += [(name, each.requires_grad, each.device, each.dtype) for name, each in part.named_parameters()]
+            found += [(name, each.device, each.dtype) for name, each in part.named_parameters()]
+            if self.keeps_flags:
+                found += [each.requires_grad for each in part.parameters()]
         return found
 
     # ---- what moves models ------------------------------------------------------------------------------------------
@@ -373,6 +378,7 @@ class ForgeDouble(Patched):
     schedule = "predictor"
     already_loaded_is_left_alone = True
     has_last_layer = False
+    keeps_flags = True
 
     def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
         super().__init__(root, family, dtype)
@@ -446,6 +452,7 @@ class ReForgeDouble(Patched):
     schedule = "model_sampling"
     already_loaded_is_left_alone = False
     has_last_layer = True
+    keeps_flags = False
 
     def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
         super().__init__(root, family, dtype)
