@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from typing import Any
 
 import pytest
@@ -56,7 +57,11 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str) -> 
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return "" if _browser_expected(config) else "No Chromium here: the tests that need a browser are left out."
+    if not _browser_expected(config):
+        return "No Chromium here: the tests that need a browser are left out."
+    if sys.version_info[:2] > (3, 11):
+        return "The hosts' Gradios do not run on this Python: the page is driven under the current one alone."
+    return ""
 
 
 @pytest.fixture(autouse=True)

@@ -202,9 +202,7 @@ class Worker:
 
     def _prepare(self) -> None:
         try:
-            from .run import check
-
-            del check
+            self._load()
             self.host().prepare()
         except Exception as error:  # noqa: BLE001 - the run will meet it again, and tell it
             kept_traceback(error)
@@ -259,11 +257,19 @@ class Worker:
             self._changed.notify_all()
 
     def _train(self, job: Job, control: Control, report: _Report) -> Done:
+        self._load()
         from .run import run
 
         host = self.host()
         self._gauge.begin()
         return run(job, host, control, report)
+
+    def _load(self) -> None:
+        """Import what runs a job, by one thread at a time: diffusers breaks where two import it at once."""
+        with self._making:
+            from .run import run
+
+            del run
 
     def _outcome(self, done: Done, entry: Entry) -> tuple[str, str, Path | None]:
         if not done.stopped:

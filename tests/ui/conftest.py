@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ui.gradios import VERSIONS
+from ui.gradios import AVAILABLE
 from ui.site import Site, chromium, served
 from ui.visitor import Visitor
 
 OWN = pytest.param("", id="current")
-OLDER = tuple(pytest.param(version, marks=pytest.mark.slow, id=version) for version in VERSIONS)
+OLDER = tuple(pytest.param(version, marks=pytest.mark.slow, id=version) for version in AVAILABLE)
 
 
 @pytest.fixture(scope="module", params=[OWN, *OLDER])

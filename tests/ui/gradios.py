@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("3.41.2", "4.40.0")
 PYTHONS = ((3, 10), (3, 11))
 """Those of the hosts; newer ones have no builds of what is pinned."""
+AVAILABLE = VERSIONS if sys.version_info[:2] in PYTHONS else ()
 ALWAYS = ("torch", "pytorch-optimizer", "matplotlib", "uvicorn")
 """What Trainyard needs and no requirement of Gradio's brings."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ui.gradios import AVAILABLE
 from ui.site import ROOT, Site
 from ui.visitor import Visitor
 
@@ -120,6 +121,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit: Callable[...
         assert someone.page.evaluate("document.documentElement.scrollWidth") == 400
 
 
+@pytest.mark.parametrize("site", ["", *AVAILABLE], ids=["current", *AVAILABLE], indirect=True)
 def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
     someone.choose("iLECO")
@@ -147,6 +149,11 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     someone.row_button("one", "Delete")
     someone.until(lambda: someone.queue() == ["iLECO", "two"])
 
+    someone.tab("Plot")
+    plot = someone.page.locator("#trainyard_plot img:visible")
+    drawn = someone.until(lambda: plot.count() and plot.get_attribute("src"))
+    someone.until(lambda: plot.get_attribute("src") != drawn)  # by itself, as the run goes on
+
     someone.tab("Train")
     someone.press("pause")
     someone.live("Paused: iLECO")
@@ -155,8 +162,6 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     someone.press("stop_and_save")
     someone.live("Saved: .*iLECO.safetensors")
     assert site.loras == ["iLECO"]
-    someone.tab("Plot")
-    someone.page.wait_for_selector("#trainyard_plot img")
 
 
 def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visitor]) -> None:

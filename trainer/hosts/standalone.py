@@ -37,6 +37,7 @@ class Standalone:
         self.folders = folders
         self._has_run = threading.Event()
         self._drawing = threading.Lock()
+        self._loading = threading.Lock()
         self._kept: tuple[object, Bundle] | None = None
 
     def check_model(self, settings: Settings) -> Choice:
@@ -51,10 +52,12 @@ class Standalone:
             return {}
 
     def prepare(self) -> None:
-        load_libraries()
+        with self._loading:  # diffusers breaks where two threads import it at once
+            load_libraries()
 
     def take_model(self, settings: Settings) -> Bundle:
         self._clear_for_run()
+        self.prepare()
         return load_bundle(self._model(settings), vae=self._vae(settings))
 
     def give_back(self) -> None:
@@ -116,6 +119,7 @@ class Standalone:
         key = (*((path, path.stat().st_mtime_ns) for path in files if path), drawing.velocity)
         if self._kept is None or self._kept[0] != key:
             self._drop()
+            self.prepare()
             bundle = load_bundle(files[0], vae=files[1])
             if drawing.velocity:
                 bundle.prediction_type = VELOCITY
