@@ -68,19 +68,26 @@
         if (!panel.parts) return; // the round builds it, and looks then
         let state = null;
         try {
-            state = await ask("preview");
+            state = await ask(`preview?known=${shown}`);
         } catch (error) {
             write(panel.parts.message, error.message);
         }
         if (state) show(panel, state);
-        const more = state ? state.state === "working" || Date.now() < until : Date.now() < until;
-        if (more) timer = setTimeout(look, LOOK_EVERY);
+        const soon = (state && state.state === "working") || Date.now() < until;
+        if (soon) timer = setTimeout(look, LOOK_EVERY);
+    }
+
+    /* Somebody may have looked in another window, or the server may have been slow to begin. */
+    function round() {
+        const button = byId("data_look");
+        if (button && button.offsetParent !== null) look();
     }
 
     function show(panel, state) {
         const parts = panel.parts;
         const working = state.state === "working";
         const found = state.found;
+        if (state.state === "done" && !found) return; // what is shown already
         panel.hidden = state.state === "none";
         write(parts.title, titleOf(state));
         write(parts.message, state.problem || "");
@@ -97,7 +104,6 @@
             shown = "";
             return;
         }
-        if (shown === state.name) return;
         shown = state.name;
         until = 0;
         parts.summary.replaceChildren(...summaryOf(found).map(([kind, words]) => make("p", kind, words)));
@@ -111,7 +117,7 @@
             return state.total ? say("data.looking_at", {done: state.done, total: state.total}) : say("data.looking");
         }
         if (state.state === "stopped") return say("data.stopped");
-        return state.found ? say("data.title", {folder: state.found.folder}) : say("data.failed");
+        return state.found ? say("data.title", {mode: state.found.mode, folder: state.found.folder}) : say("data.failed");
     }
 
     function summaryOf(found) {
@@ -232,5 +238,5 @@
     }
 
     document.addEventListener("click", pressed);
-    addPanel("data", {build, show: () => undefined});
+    addPanel("data", {build, show: round});
 })();

@@ -196,6 +196,7 @@ def test_ten_thousand_pictures_come_a_page_at_a_time(
     server.post("/preview", {"lora_data_directory": str(one.parent), "image_size": "64"})
     state = server.when_done("/preview")
     assert state["found"]["samples"] == 10_000
+    assert server.get(f"/preview?known={state['name']}")["found"] is None
     assert len(json.dumps(state)) < 2000, "the summary does not grow with the folder"
     page = server.get("/preview/samples?first=9990&count=24")
     assert (page["count"], len(page["samples"])) == (10_000, 10)

@@ -73,11 +73,12 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     someone.write("lora_data_directory", str(tmp_path))
     someone.write("lora_trigger_word", "sks")
     press_by_key(someone, "data_look")
+    words(someone, "data", f"LoRA: what would be trained from {tmp_path}")
     words(someone, "data", "Pictures: 30. What is trained of them: 30.")
     words(someone, "data", "Pictures left out: 1.")
     words(someone, "data", f"{HOSTILE}.png is no image")
     figures = someone.page.locator("#trainyard_data figure")
-    assert figures.count() == 24
+    someone.until(lambda: figures.count() == 24)
     assert f"sks, {HOSTILE}" in figures.first.inner_text()
     assert "640 × 480 → 512 × 512 · 75 % of it kept" in figures.first.inner_text()
     shown = figures.first.locator("img")
@@ -108,8 +109,8 @@ def test_pairs_of_a_folder_on_a_phone(visit: Callable[..., Visitor], tmp_path: P
     words(someone, "data", 'b.png has no target: there is no image "b_shut" beside it')
     words(someone, "data", "a.png → a_shut.png")
     pictures = someone.page.locator("#trainyard_data figure img")
+    someone.until(lambda: pictures.count() == 2)
     someone.until(lambda: all(each.evaluate("image => image.naturalWidth > 0") for each in pictures.all()))
-    assert pictures.count() == 2
     assert is_as_wide_as_its_window(someone)
 
 

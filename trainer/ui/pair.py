@@ -11,9 +11,10 @@ import gradio as gr
 from PIL import Image
 
 from ..errors import DataError
-from ..paths import Folders, write_unless_there
+from ..paths import write_unless_there
 from ..settings import Settings
 from .compat import on
+from .desk import Desk
 from .form import PREFIX, Form
 
 NAMES = ("original_image", "target_image")
@@ -24,12 +25,12 @@ _MOST_SHOWN = 1024
 class Pair:
     """The two pictures, beside the fields that hold their paths."""
 
-    def __init__(self, form: Form, folders: Folders) -> None:
-        folder = folders.data / "pictures"
+    def __init__(self, form: Form, desk: Desk) -> None:
+        folder = desk.folders.data / "pictures"
         self.pictures: list[Any] = []
         paths: list[Any] = []
         with gr.Column(elem_classes=[f"{PREFIX}-pair", *_CLASSES]):
-            for name, label in zip(NAMES, ("original", "target"), strict=True):
+            for name, label in zip(NAMES, (desk.say("pair.original"), desk.say("pair.target")), strict=True):
                 with gr.Column(elem_classes=[f"{PREFIX}-one"]):
                     self.pictures.append(_drop(name, label))
                     paths.append(form.place_one(name))
@@ -46,10 +47,6 @@ class Pair:
     def updates(self, settings: Settings) -> list[Any]:
         """What the components show for these settings, as an event's function returns it."""
         return [gr.update(value=shown(getattr(settings, name))) for name in NAMES]
-
-
-def place(form: Form, folders: Folders) -> Pair:
-    return Pair(form, folders)
 
 
 def kept(picture: Image.Image | None, folder: Path) -> str:

@@ -45,6 +45,7 @@ class Look:
         scan = self.scan
         counts = {frame: len(places) for frame, places in sorted(self.by_frame.items())}
         return {
+            "mode": self.settings.mode,
             "folder": str(scan.folder),
             "pictures": scan.pictures,
             "pairs": scan.pairs,
@@ -131,8 +132,8 @@ class Preview:
         if task is not None:
             task.stop()
 
-    def state(self) -> dict[str, Any]:
-        """How far it is, and what was found."""
+    def state(self, known: str = "") -> dict[str, Any]:
+        """How far it is, and what was found, unless that is of the look with the name ``known``."""
         task = self._task
         if task is None:
             return {"state": "failed" if self._problem else "none", "name": "", "problem": self._problem}
@@ -143,7 +144,7 @@ class Preview:
             "problem": task.problem,
             "done": task.done,
             "total": task.total,
-            "found": found.summary() if task.state == DONE and found is not None else None,
+            "found": None if task.state != DONE or found is None or task.name == known else found.summary(),
         }
 
     def page(self, first: int, count: int, frame: Size | None = None) -> dict[str, Any]:

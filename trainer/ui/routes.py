@@ -65,9 +65,12 @@ class _Routes:
             self._preview.close()
         return self._preview.state()
 
-    def preview(self) -> dict[str, Any]:
-        """How far looking at the data is, then buckets with counts, captions and problems by file name."""
-        return self._preview.state()
+    def preview(self, known: str = "") -> dict[str, Any]:
+        """How far looking at the data is, then buckets with counts, captions and problems by file name.
+
+        These are left out where ``known`` is the look's name.
+        """
+        return self._preview.state(known)
 
     def samples(self, first: int = 0, count: int = 24, width: int = 0, height: int = 0) -> dict[str, Any]:
         """Some of what would be trained, each with its caption and its crop; of one bucket if its size is given."""

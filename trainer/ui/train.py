@@ -11,11 +11,12 @@ import gradio as gr
 from .. import presets
 from ..errors import UserError
 from ..settings import Settings
-from . import data, modes, pair
+from . import data, modes
 from .compat import changes, on
 from .desk import Desk
 from .form import PREFIX, Form
 from .model import Model
+from .pair import Pair
 from .prompts import Prompts
 from .saved import Saved
 from .telling import told
@@ -42,7 +43,7 @@ class _Train:
                 self.form.place_mode()
                 modes.place(desk.words)
                 self.model = Model(self.form, desk)
-                self.pair = pair.place(self.form, desk.folders)
+                self.pair = Pair(self.form, desk)
                 self.form.place_subject()
                 look = data.place(self.desk)
                 prompts = Prompts(desk)

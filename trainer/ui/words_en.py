@@ -167,6 +167,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "queue.is_stopped": "stopped",
         "queue.is_interrupted": "interrupted",
         # ---- a pair of pictures
+        "pair.original": "original",
+        "pair.target": "target",
         "pair.comparing": "Comparing …",
         "pair.differs": "{share} of the picture differs, there by {mean} on average.",
         "pair.less_than": "less than {share}",
@@ -193,7 +195,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "data.close": "Close",
         "data.stopped": "Stopped before all pictures were looked at.",
         "data.failed": "The data cannot be trained like this.",
-        "data.title": "What would be trained from {folder}",
+        "data.title": "{mode}: what would be trained from {folder}",
         "data.nothing": "Nothing of it can be trained.",
         "data.pictures": "Pictures: {pictures}. What is trained of them: {samples}.",
         "data.pairs": "Pairs: {pairs}. What is trained of them: {samples}.",
