@@ -54,8 +54,9 @@
         write(parts.title, say(`live.${pausing ? "pausing" : run.state}`, {name: run.job.name, mode: run.job.mode}));
         write(parts.phase, going ? phaseOf(run) : endOf(run));
         parts.bar.hidden = !going && run.state !== "stopped";
-        parts.bar.max = Math.max(1, run.total);
-        if (run.total) parts.bar.value = run.done;
+        const [done, total] = going ? [run.done, run.total] : [run.step, run.steps];
+        parts.bar.max = Math.max(1, total);
+        if (total || !going) parts.bar.value = done;
         else parts.bar.removeAttribute("value");
         NUMBERS.forEach(([, value, onlyGoing], index) => {
             write(parts.values[index], value(run));
@@ -78,7 +79,7 @@
     }
 
     function phaseOf(run) {
-        if (run.phase === "training" || (run.step && run.done === run.step)) return say("live.step", run);
+        if (run.phase === "training") return say("live.step", {step: run.done, steps: run.total});
         const phase = run.phase ? run.phase.split(": ").map(inWords).join(": ") : say("live.starting");
         return run.total ? say("live.step_of", {phase, done: run.done, total: run.total}) : phase;
     }

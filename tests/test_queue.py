@@ -193,6 +193,31 @@ def test_a_host_that_cannot_be_had_fails_the_job(store: Store, settings) -> None
     worker.close()
 
 
+def test_libraries_are_loaded_by_one_thread_at_a_time_and_once(store: Store) -> None:
+    entered, let = threading.Event(), threading.Event()
+    loads: list[str] = []
+
+    class SlowHost:
+        def prepare(self) -> None:
+            loads.append(threading.current_thread().name)
+            entered.set()
+            assert let.wait(30)
+
+    worker = Worker(store, SlowHost)  # type: ignore[arg-type]
+    worker.prepare()
+    assert entered.wait(30)
+    others = [threading.Thread(target=worker.ready_host, name=f"other {number}") for number in range(3)]
+    for other in others:
+        other.start()
+    worker.host()  # what needs no libraries does not wait
+    assert all(other.is_alive() for other in others)
+    let.set()
+    for other in others:
+        other.join(30)
+    assert loads == ["trainyard-prepare"]
+    worker.close()
+
+
 def test_settings_that_cannot_be_read_fail_their_job(
     store: Store, settings, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,8 @@ class Worker:
         self._listener = listener
         self._host: Host | None = None
         self._making = threading.Lock()
+        self._loading = threading.Lock()
+        self._is_ready = False
         self._prepares = False
         self._lease: Lease | None = None
         # Re-entrant: Ctrl-C presses a button in the middle of whatever its thread was doing.
@@ -119,6 +121,22 @@ class Worker:
             if self._host is None:
                 self._host = self._make_host()
             return self._host
+
+    def ready_host(self) -> Host:
+        """The same, with everything loaded that a run or a picture needs.
+
+        Whoever needs that goes through here: diffusers and transformers load their parts when these are asked for, and
+        fail where two threads ask at once.
+        """
+        with self._loading:
+            host = self.host()
+            if not self._is_ready:
+                from . import run
+
+                del run
+                host.prepare()
+                self._is_ready = True
+            return host
 
     def prepare(self) -> None:
         """Load what a run needs, in the background and once, so that the first one need not wait for it."""
@@ -202,8 +220,7 @@ class Worker:
 
     def _prepare(self) -> None:
         try:
-            self._load()
-            self.host().prepare()
+            self.ready_host()
         except Exception as error:  # noqa: BLE001 - the run will meet it again, and tell it
             kept_traceback(error)
 
@@ -257,19 +274,11 @@ class Worker:
             self._changed.notify_all()
 
     def _train(self, job: Job, control: Control, report: _Report) -> Done:
-        self._load()
+        host = self.ready_host()
         from .run import run
 
-        host = self.host()
         self._gauge.begin()
         return run(job, host, control, report)
-
-    def _load(self) -> None:
-        """Import what runs a job, by one thread at a time: diffusers breaks where two import it at once."""
-        with self._making:
-            from .run import run
-
-            del run
 
     def _outcome(self, done: Done, entry: Entry) -> tuple[str, str, Path | None]:
         if not done.stopped:

@@ -42,7 +42,7 @@ class Desk:
 
     @cached_property
     def easel(self) -> Easel:
-        return Easel(self.worker.host)
+        return Easel(self.worker.ready_host)
 
     @property
     def words(self) -> Words:
