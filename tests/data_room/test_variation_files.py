@@ -89,6 +89,15 @@ def test_variations_are_not_varied_again(tmp_path: Path) -> None:
     assert write(Plan.of(Recipe(str(data), folder=str(data / "inside"), number=1))).pictures == 2
 
 
+def test_the_folder_above_can_take_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "data" / "dots.a.png")
+    picture(tmp_path / "data" / "dots.a_rot_001.png")
+    assert write(Plan.of(Recipe(str(tmp_path / "data"), folder=str(tmp_path), number=1))).pictures == 1
+    (tmp_path / "data" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "data" / "deep")
+    assert Plan.of(Recipe("..")).folder == tmp_path / "data_rot"
+
+
 def test_a_name_of_its_own_numbers_all_of_them(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         picture(tmp_path / "data" / name)

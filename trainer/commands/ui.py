@@ -21,7 +21,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default: {PORT}")
     parser.add_argument(
         "--listen", action="store_true",
-        help="let other machines open the page; whoever can reach it can train and read your pictures",
+        help="let other machines open the page; whoever can reach it can train, and read and vary your pictures",
     )  # fmt: skip
     parser.add_argument("--language", choices=LANGUAGES, help="of the page (default: the environment's, or en)")
     group = parser.add_argument_group("folders")

@@ -79,7 +79,9 @@ class Plan:
             folder = _written(recipe.folder, "folder")
         if folder.is_file():
             raise DataError(f'"{folder}" is a file', where=LABELS["folder"], do="Write a folder")
-        kept = tuple(each for each in sources if not _is_made(each.path, sources, folder, path))
+        stems = {each.path.with_suffix("") for each in sources}
+        inner = folder if path in folder.parents else None
+        kept = tuple(each for each in sources if each.path == path or not _is_made(each.path, stems, inner))
         if not kept:
             raise DataError(
                 f'the folder "{path}" holds variations only', where=LABELS["source"], do="Choose the folder they are of"
@@ -113,7 +115,7 @@ def _taken(stem: Path, number: int) -> bool:
 
 def _written(text: str, field: str) -> Path:
     try:
-        return Path(text).expanduser().absolute()
+        return Path(os.path.abspath(Path(text).expanduser()))
     except (RuntimeError, ValueError) as error:
         raise DataError(f'"{text}" is not a path ({error})', where=LABELS[field], do="Write it again") from error
 
@@ -145,16 +147,12 @@ def _alone(path: Path) -> PictureFile:
     return PictureFile(path, path.name, next((each for each in captions if each.is_file()), None))
 
 
-def _is_made(path: Path, sources: tuple[PictureFile, ...], folder: Path, source: Path) -> bool:
-    """Whether a picture of a folder is a variation that was made before, of another one or into this folder."""
-    if path == source:
-        return False
-    if folder != source and folder in path.parents:
+def _is_made(path: Path, stems: set[Path], inner: Path | None) -> bool:
+    """Whether a picture of a folder is a variation that was made before: of another one, or into a folder in it."""
+    if inner is not None and inner in path.parents:
         return True
     made = _MADE.fullmatch(path.stem)
-    if made is None:
-        return False
-    return any(each.path.parent == path.parent and each.path.stem == made[1] for each in sources)
+    return made is not None and path.with_name(made[1]) in stems
 
 
 # ---- making them ----------------------------------------------------------------------------------------------------
