@@ -11,6 +11,7 @@ import torch
 from checkpoints import GROUPS, sd1_tensors, write_safetensors
 from hosts.forge import ForgeDouble, Patched, ReForgeDouble
 from trainer.hosts.forge import Forge, ReForge
+from trainer.models.placement import place, tensors_of
 from trainer.models.registry import load_bundle
 from trainer.settings import Settings
 
@@ -149,3 +150,18 @@ def test_how_the_host_takes_the_model_is_how_we_do(tmp_path: Path, kind: type[Pa
         assert bundle.prediction_type == "v_prediction"
         assert float(bundle.betas[-1]) == 1
         host.give_back()
+
+
+def test_what_the_host_keeps_off_its_device_is_moved_there_as_our_own(double: ForgeDouble, host: Forge) -> None:
+    bundle = host.take_model(Settings())
+    assert bundle.borrowed == {"unet", "vae", "text_encoder"}
+    device = torch.device("meta")  # stands for a graphics card, on which the host has its U-Net and no more
+    bundle.unet.to(device)
+    place(bundle, device, dict.fromkeys(bundle.modules, torch.float32))
+    assert bundle.borrowed == {"unet"}
+    assert bundle.vae.encoder.conv_in.weight.device.type == "cpu"
+    assert next(bundle.text_encoder.parameters()).device == device
+    ours = {id(tensor) for tensor in tensors_of(bundle)}
+    assert ours
+    assert ours.isdisjoint(id(tensor) for tensor in bundle.unet.parameters())
+    host.give_back()

@@ -113,8 +113,7 @@ class WebUI(Adapter):
         return " ".join(notes)
 
     def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
-        own = [] if bundle.borrowed else tensors_of(bundle)
-        away = Away([*own, *tensors])
+        away = Away([*tensors_of(bundle), *tensors])
         self._leave()
 
         def come_back() -> None:
@@ -199,17 +198,17 @@ class WebUI(Adapter):
         tensors = self.tensors(loaded)
         kind = identify(files.model)
         family = family_of(kind)
-        vae = None
+        vae, same = None, False
         if files.vae is not None:
             theirs = {name: each for name, each in tensors.items() if name.startswith("first_stage_model.")}
             same = loaded.vae is not None and _same(loaded.vae, files.vae)
             vae = Source.of_tensors(theirs, files.vae.name) if same else Source.of_file(identify(files.vae))
         source = Source.of_tensors(tensors, kind.name, files.model, like=self._as_loaded(loaded, kind))
         bundle = family.take(source, vae=vae)
-        bundle.borrowed = True
+        bundle.borrowed = frozenset(bundle.modules) - ({"vae"} if vae is not None and not same else set())
         if self.has_zero_terminal_snr(loaded) and bool(bundle.betas[-1] < 1.0):
             bundle.betas = zero_terminal_snr(bundle.betas)
-        bundle.encode_prompt = lambda prompt, size: self._encode(loaded, prompt, size)
+        bundle.encode_prompt = self._encode
         return bundle
 
     def _as_loaded(self, loaded: Loaded, kind: FileKind) -> FileKind:
@@ -224,20 +223,20 @@ class WebUI(Adapter):
         now, files = self.loaded(), self._files
         return now is not None and files is not None and _same(now.path, files.model)
 
-    def _encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning | None:
+    def _encode(self, prompt: str, size: tuple[int, int] | None) -> Conditioning | None:
         """As the host does it; None where it has another model by now."""
         now = self.loaded()
-        if not self.turn.is_mine or now is None or now.model is not loaded.model or not self._loaded_is_ours():
+        if not self.turn.is_mine or now is None or not self._loaded_is_ours():
             return None
         with torch.no_grad():
-            found = self.encode(loaded, prompt, size)
+            found = self.encode(now, prompt, size)
         return found.copied()  # outside of inference mode, in which the host may have computed it
 
     # ---- the turn ---------------------------------------------------------------------------------------------------
 
     def _let_others(self) -> None:
         bundle = self._bundle
-        own = tensors_of(bundle) if bundle is not None and not bundle.borrowed and self.device.type != "cpu" else []
+        own = tensors_of(bundle) if bundle is not None and self.device.type != "cpu" else []
         away = Away(own)
         self._end()
         with _collector_on():

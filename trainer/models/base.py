@@ -133,7 +133,8 @@ class Bundle:
         path: the checkpoint's file, or None for a folder or a host's tensors without one.
         vae_name: the separate VAE's file name, empty if the checkpoint's own is used.
         notes: what its user should know, a sentence each.
-        borrowed: whether its weights are a host's memory: to move them off the device would free nothing.
+        borrowed: the parts, by their names in ``modules``, whose weights are a host's memory where it computes: to move
+            them off the device would free nothing.
         encode_prompt: encodes a prompt for a picture of (height, width) as the host does, emphasis and embeddings
             and all; returns None where it cannot. None without a host.
     """
@@ -153,7 +154,7 @@ class Bundle:
     path: Path | None = None
     vae_name: str = ""
     notes: tuple[str, ...] = ()
-    borrowed: bool = False
+    borrowed: frozenset[str] = frozenset()
     encode_prompt: Callable[[str, tuple[int, int] | None], Conditioning | None] | None = None
 
     @property

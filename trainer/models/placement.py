@@ -23,7 +23,7 @@ def stored_types(bundle: Bundle) -> dict[str, dict[torch.dtype, int]]:
 
 
 def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype], *, int8: bool = False) -> None:
-    """Bring U-Net and text encoders to ``device``; the VAE waits on the CPU, unless it is a host's.
+    """Bring U-Net and text encoders to ``device``; the VAE waits on the CPU, unless a host has it on ``device``.
 
     Weights that are there already in their type are not copied.
 
@@ -33,9 +33,10 @@ def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype]
         types: the type of each part, by its name in ``bundle.modules``.
         int8: keep the weights of U-Net and text encoders as int8; what is not kept so has the part's type.
     """
+    bundle.borrowed = frozenset(part for part in bundle.borrowed if device_of(bundle.modules[part]) == device)
     for part, module in bundle.modules.items():
         is_vae = part == "vae"
-        waits = is_vae and not bundle.borrowed
+        waits = is_vae and part not in bundle.borrowed
         cast(module, types[part], torch.device("cpu") if waits else device, int8=int8 and not is_vae)
 
 
@@ -47,14 +48,14 @@ def place_for_pictures(bundle: Bundle, device: torch.device) -> None:
 
 def text_to(bundle: Bundle, device: torch.device | str) -> None:
     """Move the text encoders; a host's stay where they are, which is where the U-Net is."""
-    if not bundle.borrowed:
-        for text_encoder in bundle.text_encoders:
-            text_encoder.to(device)
+    for part, module in bundle.modules.items():
+        if part.startswith("text_encoder") and part not in bundle.borrowed:
+            module.to(device)
 
 
 def vae_to(bundle: Bundle, device: torch.device | str) -> None:
     """Move the VAE; a host's stays where it is, which is where the U-Net is."""
-    if not bundle.borrowed:
+    if "vae" not in bundle.borrowed:
         bundle.vae.to(device)
 
 
@@ -76,8 +77,8 @@ def dtype_of(module: nn.Module) -> torch.dtype:
 
 
 def tensors_of(bundle: Bundle) -> list[Tensor]:
-    """Every parameter and buffer of the model."""
-    modules = bundle.modules.values()
+    """Every parameter and buffer of the model, but for what is a host's."""
+    modules = [module for part, module in bundle.modules.items() if part not in bundle.borrowed]
     return [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
 
 
