@@ -107,4 +107,4 @@ def forget_prompts() -> None:
     for kind in (processing.StableDiffusionProcessing, processing.StableDiffusionProcessingTxt2Img):
         for name in ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc"):
             if name in vars(kind):
-                setattr(kind, name, [None, None, None])
+                setattr(kind, name, [None] * len(getattr(kind, name)))
