@@ -16,7 +16,7 @@
         const name = field.id.replace(`${ROOT}_second_`, "").replace(`${ROOT}_`, "");
         let problem = "";
         try {
-            problem = (await ask("check", {name, value})).problem;
+            problem = (await ask("field", {name, value})).problem;
         } catch (error) {
             problem = ""; // that the server does not answer is said where the run is shown
         }

@@ -12,6 +12,7 @@ from ..schema import parse
 from ..settings import Settings
 from . import drawings, plot
 from .desk import Desk
+from .telling import value_problem
 from .variations import data_address
 
 _PAIR = ("mode", "original_image", "target_image")
@@ -31,6 +32,7 @@ def mount(app: Any, desk: Desk) -> None:
         reading.add_api_route(path, api.telling(answer), methods=["GET"], response_model=None)
     changing = APIRouter(prefix=api.PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.changing)])
     for path, deed in (
+        ("/field", routes.field),
         ("/pair", routes.pair),
         ("/preview", routes.look),
         ("/preview/{action}", routes.end_look),
@@ -47,8 +49,13 @@ class _Routes:
     """One method a route; its answer is what JSON can carry, or a picture."""
 
     def __init__(self, desk: Desk) -> None:
+        self._language = desk.language
         self._preview = desk.preview
         self._variations = desk.variations
+
+    def field(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What is wrong with a field's value as it was left, in the page's language; empty if nothing is."""
+        return {"problem": value_problem(str(body.get("name", "")), body.get("value"), self._language)}
 
     # ---- the data of a folder ---------------------------------------------------------------------------------------
 

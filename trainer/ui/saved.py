@@ -65,14 +65,14 @@ class Saved:
             try:
                 settings, words = self._loaded(chosen)
             except UserError as error:
-                return [*keep(), told(error)]
+                return [*keep(), told(error, self._desk.language)]
             return [*fill(settings), words]
 
         def save(chosen: Any, *values: Any) -> tuple[Any, str]:
             try:
                 path = presets.save(read(values), str(chosen or ""), self._desk.own_presets)
             except UserError as error:
-                return gr.update(), told(error)
+                return gr.update(), told(error, self._desk.language)
             return gr.update(choices=self._names(), value=path.stem), self._desk.say("preset.saved", name=path.stem)
 
         on(self._load.click, load, [self.chosen], [*filled, message])
@@ -99,7 +99,7 @@ class Saved:
         try:
             presets.delete(str(chosen or ""), own, shipped)
         except UserError as error:
-            return gr.update(), told(error)
+            return gr.update(), told(error, self._desk.language)
         return gr.update(choices=self._names(), value=""), self._desk.say("preset.deleted", name=chosen)
 
     def _names(self) -> list[str]:

@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
-from ..errors import SettingsError, UserError
+from typing import Any
+
+from ..api import problem_of
+from ..errors import DataError, Problem, SettingsError, UserError
+from ..help import is_japanese, label_of
+from ..settings import rows
+from . import problems_ja
 
 
-def told(error: UserError) -> str:
+def told(error: UserError, language: str = "en") -> str:
     """A mistake in words, one line for each setting it concerns."""
     if isinstance(error, SettingsError):
-        return "\n".join(f"{problem}." for problem in error.problems)
-    return str(error)
+        return "\n".join(_problem(each, language) for each in error.problems)
+    return problems_ja.error_in_japanese(str(error)) if is_japanese(language) else str(error)
+
+
+def value_problem(name: str, value: Any, language: str = "en") -> str:
+    """What is wrong with one value, to be written beside its field; empty if nothing is.
+
+    Raises:
+        UserError: there is no such setting.
+    """
+    return _in(problem_of(name, value) or _folder_problem(name, value), language)
+
+
+def _folder_problem(name: str, value: Any) -> str:
+    from ..data.files import existing_folder
+
+    written = str(value or "").strip('" \t\r\n')
+    if name != "lora_data_directory" or not written:
+        return ""
+    try:
+        existing_folder(written)
+    except DataError as error:
+        return f"{error.what}; {error.do[:1].lower()}{error.do[1:]}"
+    return ""
+
+
+def _in(what: str, language: str) -> str:
+    return problems_ja.in_japanese(what) if what and is_japanese(language) else what
+
+
+def _problem(problem: Problem, language: str) -> str:
+    if not is_japanese(language):
+        return f"{problem}."
+    key = problem.key.removeprefix("2nd pass.")
+    names = [row.name for row in rows() if row.key == key]
+    label = label_of(names[0], language) if names else problem.label
+    within = "2回目の学習、" if key != problem.key else ""
+    return f"{within}{label}: {_in(problem.what, language)}。"

@@ -210,7 +210,7 @@ class _Train:
             entry = self.desk.worker.store.get(int(picked))
             settings = self.desk.worker.store.job(entry.id).settings
         except UserError as error:
-            return [*self._unchanged(), told(error), *(gr.update() for _ in range(4))]
+            return [*self._unchanged(), told(error, self.desk.language), *(gr.update() for _ in range(4))]
         tab = gr.update(selected=TAB)
         if self.desk.can_edit(entry):
             return [*self._filled(settings), "", *self._editing(entry.id, entry.name), tab]
@@ -247,5 +247,5 @@ class _Train:
             settings = self.form.settings(values)
             message = deed(settings)
         except UserError as error:
-            return [told(error), *(gr.update() for _ in range(4))]
+            return [told(error, self.desk.language), *(gr.update() for _ in range(4))]
         return [message, self._proposed(settings), *self._editing(0)]

@@ -1,0 +1,71 @@
+"""Mistakes in the page's language: whatever can be typed into a field is told in Japanese where that is read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from trainer.errors import Problem, SettingsError, UserError
+from trainer.schema import check_for_run
+from trainer.settings import MODES, Settings, rows
+from trainer.ui.telling import told, value_problem
+
+WRONG = (
+    *("many", "-7", "3", "1e400", "nan", "0", "512,x", "a\nb", "a", "=1", "a=", "a=1;a=2", "a=[1", "a=1e999", ""),
+    *("..", "../x", "/x", "C:\\x", "a//b", "a\\b", "a?", "con", "x.", "x" * 300, "\ud800", "99999999999"),
+    *([], ["IN99"], {"a": 1}, True, 1.5),
+)
+JAPANESE = re.compile("[ぁ-んァ-ン一-龥]")
+
+
+def test_every_problem_of_a_value_is_told_in_japanese() -> None:
+    found = 0
+    for row in rows():
+        for value in WRONG:
+            english = value_problem(row.name, value)
+            if english:
+                found += 1
+                assert not JAPANESE.search(english)
+                assert JAPANESE.search(value_problem(row.name, value, "ja")), english
+    assert found > 200
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_missing_before_a_run_is_told_in_japanese(mode: str) -> None:
+    problems = check_for_run(Settings(mode=mode))
+    problems += check_for_run(replace(Settings(mode=mode), original_prompt="a", target_prompt="a"))
+    problems += check_for_run(replace(Settings(mode=mode), original_image="a", target_image="a"))
+    assert problems
+    for line in told(SettingsError(problems), "ja").splitlines():
+        label, _, what = line.partition(": ")
+        assert JAPANESE.search(label) or label == "VAE"
+        assert JAPANESE.search(what), line
+
+
+def test_the_values_stay_in_the_sentence() -> None:
+    assert value_problem("train_iterations", "many", "ja") == '整数を書いてください("many" は使えません)。例: 1000'
+    error = SettingsError([Problem("2nd pass.network_rank", "2nd pass, network rank", "must be at least 1, not 0")])
+    assert told(error) == "2nd pass, network rank: must be at least 1, not 0."
+    assert told(error, "ja") == "2回目の学習、ランク (rank): 1 以上にしてください(0 は使えません)。"
+
+
+def test_a_name_that_is_taken_is_told_in_japanese() -> None:
+    taken = UserError("{x} is taken by job 7, which is waiting", where="save lora name", do="Choose another name")
+    assert told(taken) == "save lora name: {x} is taken by job 7, which is waiting. Choose another name."
+    assert "{x} はジョブ 7 が使っています" in told(taken, "ja")
+
+
+def test_a_sentence_without_a_translation_stays() -> None:
+    assert told(UserError("the disk is full"), "ja") == "the disk is full."
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert value_problem("lora_data_directory", str(tmp_path)) == ""
+    assert value_problem("lora_data_directory", f'"{tmp_path}"') == ""
+    assert value_problem("lora_data_directory", "") == ""
+    missing = value_problem("lora_data_directory", str(tmp_path / "gone"))
+    assert missing.startswith("there is no folder")
+    assert "フォルダ" in value_problem("lora_data_directory", str(tmp_path / "gone"), "ja")
