@@ -83,7 +83,7 @@
     async function choose(panel, name) {
         panel.shown = name;
         const fields = panel.fields;
-        const models = [["", say("try.loaded")], ...panel.models.map((model) => [model, model])];
+        const models = panel.models.map((model) => [model, model || say("try.loaded")]);
         let suited = {};
         write(panel.parts.message, "");
         try {

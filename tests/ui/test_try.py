@@ -42,7 +42,7 @@ def test_pictures_are_stopped(visit: Callable[..., Visitor]) -> None:
 
 def test_prompts_before_a_run_and_strengths_after_it(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
-    assert not someone.page.is_visible("#trainyard_generate")
+    assert not someone.page.is_visible("#trainyard_generate_buttons")
     someone.choose("iLECO")
     someone.press("generate_both")
     problem = someone.page.locator("#trainyard_prompts .trainyard-wrong")
@@ -87,7 +87,7 @@ def test_prompts_before_a_run_and_strengths_after_it(visit: Callable[..., Visito
     someone.page.locator("#trainyard_try .trainyard-drawn img").first.click()
     assert someone.page.locator("dialog[open] figure").count() == 3
     someone.page.keyboard.press("Escape")
-    assert someone.page.locator("dialog").count() == 0
+    someone.until(lambda: someone.page.locator("dialog").count() == 0)
 
     reloaded = visit()
     assert drawn(reloaded, "try", 3) == ["-2", "off", "+2"]

@@ -133,20 +133,23 @@ def test_the_newest_lora_comes_first(folders: Folders) -> None:
 
 
 def test_a_lora_says_what_it_is_best_tried_with(folders: Folders) -> None:
-    found = wishes.suited(lora(folders, "ileco", FORM), ["m"])
+    found = wishes.suited(lora(folders, "ileco", FORM), ["m", "n"], "n")
     assert found == {
         "prompt": "a cat", "negative": "blur", "model": "m", "vae": "v", "velocity": True, "size": [64, 96],
     }  # fmt: skip
     trigger = Settings(mode="LoRA", lora_trigger_word="sks", sample_prompt="something", model="gone")
-    assert wishes.suited(lora(folders, "word", trigger), ["a", "b"])["prompt"] == "sks"
+    assert wishes.suited(lora(folders, "word", trigger), ["a", "b"], "")["prompt"] == "sks"
     without = replace(trigger, lora_trigger_word="")
-    assert wishes.suited(lora(folders, "plain", without), [])["prompt"] == "something"
-    # Where the model is gone, the only one there is, and else the one that was: the host says what is wrong with it.
-    assert wishes.suited(lora(folders, "one", trigger), ["only"])["model"] == "only"
-    assert wishes.suited(lora(folders, "many", trigger), ["a", "b"])["model"] == "gone"
+    assert wishes.suited(lora(folders, "plain", without), [], "")["prompt"] == "something"
+    # Where its model is gone: the proposed one, the one that is loaded, or still that one, for the host to complain.
+    for models, proposed, expected in ((["only"], "only", "only"), (["", "a"], "", ""), (["a", "b"], "", "gone")):
+        assert wishes.suited(folders.loras / "word.safetensors", models, proposed)["model"] == expected
 
 
 def test_a_lora_of_another_program(folders: Folders) -> None:
     known = {"modelspec.trigger_phrase": "<b>word</b>"}
-    assert wishes.suited(lora(folders, "theirs", None, **known), ["a", "b"]) == {"prompt": "<b>word</b>", "model": ""}
-    assert wishes.suited(lora(folders, "silent"), ["a"]) == {"prompt": "", "model": "a"}
+    assert wishes.suited(lora(folders, "theirs", None, **known), ["a", "b"], "") == {
+        "prompt": "<b>word</b>",
+        "model": "",
+    }
+    assert wishes.suited(lora(folders, "silent"), ["a"], "a") == {"prompt": "", "model": "a"}

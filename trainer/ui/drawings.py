@@ -85,7 +85,8 @@ class _Routes:
     def lora(self, name: str) -> dict[str, Any]:
         """What suits a LoRA to be tried with: prompt, model, size … as far as its file says."""
         path = find_lora(name, self._desk.folders.loras)
-        found = wishes.suited(path, self._desk.catalogue.models())
+        catalogue = self._desk.catalogue
+        found = wishes.suited(path, catalogue.models(), catalogue.proposed())
         effect = self._last().effect
         if effect is not None and effect.path == path and effect.prompt:
             found["prompt"] = effect.prompt  # with a caption, which no file has

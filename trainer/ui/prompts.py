@@ -20,7 +20,8 @@ class Prompts:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         say = desk.say
-        with gr.Column(elem_id=f"{PREFIX}_generate", elem_classes=[f"{PREFIX}-field", f"{PREFIX}-for-ileco"]):
+        # Without an id, which only a setting's own field has beside that class.
+        with gr.Column(elem_classes=[f"{PREFIX}-field", f"{PREFIX}-for-ileco", f"{PREFIX}-generate"]):
             with gr.Row(elem_id=f"{PREFIX}_generate_buttons"):
                 self._buttons = {
                     which: gr.Button(say(f"draw.{which}"), size="sm", elem_id=f"{PREFIX}_generate_{which}")

@@ -127,24 +127,26 @@ def _require_few(count: int) -> None:
 # ---- LoRAs to choose from -------------------------------------------------------------------------------------------
 
 
-def suited(lora: Path, models: list[str]) -> dict[str, Any]:
+def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
     """What shows best what a LoRA does: a prompt and the model it was trained on, as far as its file says.
 
     Args:
-        models: those there are; where there is only one, it is that one.
+        models: those there are.
+        proposed: the one to take where the LoRA's is not among them; empty as a host has it.
     """
     try:
         settings = presets.load_from_lora(lora).settings
     except UserError:
         trigger = read_header(lora).metadata.get("modelspec.trigger_phrase", "")
-        return {"prompt": trigger, "model": models[0] if len(models) == 1 else ""}
+        return {"prompt": trigger, "model": proposed}
     from ..modes.registry import mode_of
 
-    known = settings.model in models or Path(settings.model).exists()
+    # Where none is proposed and none is loaded, the host says what is wrong with the one that is gone.
+    known = settings.model in models or Path(settings.model).is_file() or not (proposed or "" in models)
     return {
         "prompt": mode_of(settings.mode).usage(settings, ()).prompt or settings.sample_prompt,
         "negative": settings.sample_negative,
-        "model": settings.model if known or len(models) != 1 else models[0],
+        "model": settings.model if known else proposed,
         "vae": settings.vae,
         "velocity": settings.model_v_pred,
         "size": list(settings.image_size),
