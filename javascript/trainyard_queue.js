@@ -116,6 +116,7 @@
         for (const [name, text] of Object.entries(cells)) {
             const cell = make("td", "", text);
             if (name) cell.dataset.label = name;
+            if (name === "steps") cell.dataset.title = say("queue.steps");
             if (name === "status" && job.message) cell.append(make("small", "", job.message));
             row.append(cell);
         }

@@ -146,15 +146,18 @@ def _draw_loss(axes: Axes, log: LossLog, *, raw: bool = True, smooth: bool = Tru
 
 def _legend(axes: Axes, logs: Sequence[LossLog], width: float) -> None:
     """The runs' names above the curves, which they never cover."""
-    names = [_shortened(log.name) for log in logs]
+    narrow = width < 5
+    letter = 4.2 if narrow else 5.5  # points, about
+    names = [_shortened(log.name, min(_LONGEST_NAME, int((72 * width - 75) / letter))) for log in logs]
     handles = [
         Line2D([], [], color=f"C{number % 10}", linestyle=_STYLES[number // 10 % len(_STYLES)], linewidth=1.6)
         for number in range(len(logs))
     ]
-    columns = max(1, int(72 * width / (5.5 * max(map(len, names), default=1) + 40)))
+    columns = max(1, int(72 * width / (letter * max(map(len, names), default=1) + 40)))
     legend = axes.legend(
         handles, [f"run {number}" for number in range(len(logs))], loc="lower left", bbox_to_anchor=(0, 1.0),
-        ncol=min(columns, max(1, len(logs))), fontsize="small", frameon=False, borderaxespad=0.2, handlelength=2.6,
+        ncol=min(columns, max(1, len(logs))), fontsize="x-small" if narrow else "small",
+        frameon=False, borderaxespad=0.2, handlelength=2.6,
     )  # fmt: skip
     for text, name in zip(legend.get_texts(), names, strict=True):
         # Not as the label: there an underscore in front hides it, and dollar signs make a formula of it.
@@ -162,11 +165,9 @@ def _legend(axes: Axes, logs: Sequence[LossLog], width: float) -> None:
         text.set_fontfamily(_families(name))
 
 
-def _shortened(name: str) -> str:
+def _shortened(name: str, most: int) -> str:
     """Its middle left out: what tells two runs apart is mostly the time at the end."""
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return f"{name[: _LONGEST_NAME - 19]}…{name[-18:]}"
+    return name if len(name) <= most else f"{name[: most - 17]}…{name[-16:]}"
 
 
 def _families(text: str) -> list[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from trainer import presets
+from trainer.schema import to_json
 from ui.gradios import AVAILABLE
 from ui.site import ROOT, Site
 from ui.visitor import Visitor
@@ -71,21 +73,26 @@ def test_presets_are_saved_loaded_and_deleted(visit: Callable[..., Visitor], sit
     someone.until(lambda: someone.box("train_iterations").input_value() == "500")
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "presets").glob("*.json")))
-def test_every_preset_goes_through_the_form_unchanged(visit: Callable[..., Visitor], site: Site, name: str) -> None:
+def test_every_preset_and_every_file_of_traintrain_goes_through_the_form_unchanged(
+    visit: Callable[..., Visitor], site: Site
+) -> None:
     someone = visit()
-    someone.write("preset", name)
-    someone.press("preset_load")
-    someone.message("Loaded")
-    someone.write("preset", f"again {name}")
-    someone.press("preset_save")
-    someone.message("Saved as again")
-    files = (ROOT / "presets" / f"{name}.json", site.data / "presets" / f"again {name}.json")
-    before, after = (json.loads(path.read_text("utf-8")) for path in files)
-    # A preset that names no model leaves the one that is chosen.
-    assert (before.pop("model"), after.pop("model")) == ("", "toy-sd1.safetensors")
-    assert (before.pop("vae") or "None") == after.pop("vae")
-    assert after == before
+    shipped = [(path.stem, path) for path in sorted((ROOT / "presets").glob("*.json"))]
+    foreign = [(str(path), path) for path in sorted((ROOT / "tests" / "data" / "traintrain_presets").glob("*.json"))]
+    assert (len(shipped), len(foreign)) == (8, 8)
+    for number, (written, path) in enumerate(shipped + foreign):
+        someone.write("preset", written)
+        someone.press("preset_load")
+        someone.message(r"Loaded\b")
+        someone.write("preset", f"again {number}")
+        someone.press("preset_save")
+        someone.message(f"Saved as again {number}")
+        before = to_json(presets.load(path, []).settings)
+        after = json.loads((site.data / "presets" / f"again {number}.json").read_text("utf-8"))
+        # A preset that names no model leaves the one that is chosen.
+        assert (before.pop("model"), after.pop("model")) == ("", "toy-sd1.safetensors")
+        assert (before.pop("vae") or "None") == after.pop("vae")
+        assert after == before, path
 
 
 def test_dropped_pictures_become_paths_and_are_compared(visit: Callable[..., Visitor], tmp_path: Path) -> None:

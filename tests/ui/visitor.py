@@ -82,5 +82,7 @@ class Visitor:
                 return found
             if time.monotonic() - began > PATIENCE / 1000:
                 self.page.screenshot(path=str(self.site.data / "failed.png"), full_page=True)
-                raise AssertionError(f"did not come; the page is in {self.site.data / 'failed.png'}")
+                said = self.page.evaluate("""["message textarea", "live"].map(
+                    part => document.querySelector(`#trainyard_${part}`)).map(each => each.value || each.innerText)""")
+                raise AssertionError(f"did not come; the page says {said} and is in {self.site.data / 'failed.png'}")
             self.page.wait_for_timeout(100)
