@@ -45,10 +45,10 @@
 
     // ---- what suits the model ---------------------------------------------------------------------------------------
 
-    /* The page that has just been opened is filled; one that does not know the latest of its model is told it. */
+    /* The form that is first seen is filled; one that does not show the latest of its model is told it. */
     function fit(event) {
         const status = event.detail.status;
-        if (!status || !byId("open")) return;
+        if (!status || !byId("open") || byId("form").offsetParent === null) return;
         const note = document.querySelector(`#${ROOT}_model_note [data-advice]`);
         if (!note) pressUnseen("open");
         else if (note.dataset.advice !== String(status.advice)) pressUnseen("fit");
