@@ -5,6 +5,7 @@ It generates pictures with `ldm_reference`, on its own tensors: whatever somebod
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import re
 import sys
@@ -163,11 +164,22 @@ def grow(tree: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
     return tree
 
 
+@functools.cache
+def tokenizer() -> Any:
+    return clip_tokenizer()
+
+
+@functools.cache
+def checkpoint(family: str, seed: int) -> Mapping[str, Tensor]:
+    """A small checkpoint, for every double that is made; only files are made of it."""
+    return family_tensors(family, seed)
+
+
 class Text:
     """The host's text encoding, on the tensors it is given: emphasis, and the layer the user chose."""
 
     def __init__(self) -> None:
-        self._tokenizer = clip_tokenizer()
+        self._tokenizer = tokenizer()
 
     def encode(self, weights: Mapping[str, Tensor], prompt: str, skip: int) -> tuple[Tensor, Tensor | None]:
         """Hidden states ``(1, 77, D)`` and the pooled vector of SDXL."""
@@ -268,6 +280,7 @@ class Double:
     adapter: str
     """The module below ``trainer.hosts`` and the class in it."""
     families: tuple[str, ...] = FAMILIES
+    """Those of which it has everything."""
 
     def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
         self.root, self.family, self.dtype = root, family, dtype
@@ -286,7 +299,7 @@ class Double:
         self.started: list[Any] = []
 
     def _file(self, name: str, seed: int) -> Path:
-        return write_safetensors(self.models / f"{name}.safetensors", family_tensors(self.family, seed), GROUPS)
+        return write_safetensors(self.models / f"{name}.safetensors", checkpoint(self.family, seed), GROUPS)
 
     # ---- what a double has to say -----------------------------------------------------------------------------------
 

@@ -196,6 +196,7 @@ class LoadedModel:
 class Patched(Double):
     """What the two do alike."""
 
+    families = ("SD1",)  # of the others the text encoders, in test_forge.py
     patcher: type[Any]
     already_loaded_is_left_alone: bool
 
