@@ -20,12 +20,17 @@ window.trainyard = (function () {
         return new URL(`${folder}trainyard/v1/${route}`, window.location.origin).href;
     }
 
+    /* With a body a POST: a file as it is, everything else as JSON. */
     async function ask(route, body) {
         const token = byId("token");
+        const isFile = body instanceof Blob;
         const options = body === undefined ? {} : {
             method: "POST",
-            headers: {"Content-Type": "application/json", "X-Trainyard-Token": token ? token.dataset.token : ""},
-            body: JSON.stringify(body),
+            headers: {
+                "Content-Type": isFile ? "application/octet-stream" : "application/json",
+                "X-Trainyard-Token": token ? token.dataset.token : "",
+            },
+            body: isFile ? body : JSON.stringify(body),
         };
         const answer = await fetch(address(route), options);
         const found = await answer.json();

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ class Server:
 
     def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """Status and answer; with a body a POST with the token, unless the headers say otherwise."""
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", api.TOKEN_HEADER: self.desk.guard.token, **headers}
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{api.PREFIX}{path}", data, sent)
         try:
@@ -168,7 +169,16 @@ def test_only_what_was_found_is_served_and_only_to_this_machine(server: Server, 
         assert server.ask(f"/preview/{wrong}")[0] == 404
     assert server.ask(f"/preview/{name}/..%2F0.png")[0] in (404, 422)
     assert server.ask(f"/preview/{name}/0", Host="evil.example")[0] == 403
-    for deed in ("/preview", "/preview/close", "/pair", "/variations/show", "/variations/start", "/variations/stop"):
+    for deed in (
+        "/preview",
+        "/preview/close",
+        "/pair",
+        "/picture",
+        "/pictures?name=a.png",
+        "/variations/show",
+        "/variations/start",
+        "/variations/stop",
+    ):
         assert server.ask(deed, {}, **{api.TOKEN_HEADER: "guessed"})[0] == 403
     server.post("/preview/close")
     assert server.ask(f"/preview/{name}/0")[0] == 404
@@ -255,6 +265,48 @@ def test_a_folder_that_is_none_is_a_sentence(server: Server, folder: str) -> Non
     problem = answer["error"] if status == 400 else server.when_done("/preview")["problem"]
     assert "lora data directory" in problem
     assert "something went wrong" not in problem
+
+
+# ---- single pictures -----------------------------------------------------------------------------------------------
+
+
+def test_a_dropped_picture_is_kept_byte_for_byte_and_once(server: Server, tmp_path: Path) -> None:
+    content = picture(tmp_path / "a.jpg").read_bytes()
+    first, second = (Path(server.post("/pictures?name=holiday%20.JPG", content)["path"]) for _ in range(2))
+    assert first == second
+    assert first.read_bytes() == content
+    assert (first.parent, first.suffix) == (server.desk.folders.data / "pictures", ".jpg")
+    outside = Path(server.post("/pictures?name=..%2F..%2Fevil.sh", content)["path"])
+    assert (outside.parent, outside.suffix) == (first.parent, ".png"), "its name is by its content alone"
+    assert opened(
+        base64.b64decode(server.post("/picture", {"path": str(first)})["picture"].partition(",")[2])
+    ).shape == (
+        60,
+        90,
+        3,
+    )
+
+
+@pytest.mark.parametrize("cut", [0, 20, 700])
+def test_what_is_dropped_and_no_picture_is_a_sentence_and_not_kept(server: Server, tmp_path: Path, cut: int) -> None:
+    content = picture(tmp_path / "a.png", (300, 300)).read_bytes()[:cut]
+    status, answer = server.ask(f"/pictures?name={urllib.parse.quote(HOSTILE)}", content)
+    assert status == 400
+    assert answer["error"].startswith(f"{HOSTILE}: is ")
+    assert not list((server.desk.folders.data / "pictures").iterdir())
+
+
+def test_a_picture_is_shown_small_upright_and_with_its_transparency(server: Server, tmp_path: Path) -> None:
+    sheer = Image.new("RGBA", (2000, 1000), (255, 0, 0, 0))
+    sheer.paste((0, 0, 255, 255), (0, 0, 1000, 1000))
+    sheer.save(tmp_path / "sheer.png")
+    small = opened(
+        base64.b64decode(server.post("/picture", {"path": f'"{tmp_path}/sheer.png" '})["picture"].partition(",")[2])
+    )
+    assert small.shape == (320, 640, 4)
+    assert (small[:, 10, 3].min(), small[:, 600, 3].max()) == (255, 0)
+    for wrong in ("", "~nobody-of-this-name/a", str(tmp_path), "x" * 5000, "a\u0000b"):
+        assert server.ask("/picture", {"path": wrong})[0] == 400
 
 
 # ---- a pair --------------------------------------------------------------------------------------------------------

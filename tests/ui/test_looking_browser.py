@@ -151,10 +151,20 @@ def test_variations_are_looked_at_and_written(
 
 def test_a_dropped_picture_is_varied(visit: Callable[..., Visitor], tmp_path: Path) -> None:
     Image.new("RGB", (300, 200), "red").save(tmp_path / "mine.png")
+    (tmp_path / "broken.png").write_text("no picture")
     someone = visit()
     someone.tab("Image")
-    someone.page.set_input_files("#trainyard_vary_drop input[type=file]", str(tmp_path / "mine.png"))
+    chosen = "#trainyard_vary_drop input[type=file]"
+    someone.page.set_input_files(chosen, str(tmp_path / "broken.png"))
+    words(someone, "vary_drop", "broken.png: is no image in a format that can be read. Choose another image.")
+    someone.page.set_input_files(chosen, str(tmp_path / "mine.png"))
     someone.until(lambda: someone.box("vary_source").input_value().endswith(".png"))
+    shown = someone.page.locator("#trainyard_vary_drop img")
+    someone.until(lambda: shown.is_visible())
+    assert "is no image" not in someone.page.locator("#trainyard_vary_drop").inner_text()
     press_by_key(someone, "vary_show")
     words(someone, "vary", "5 images will be written")
     assert someone.page.locator("#trainyard_vary figure").count() == 5
+    someone.page.get_by_role("button", name="Clear", exact=True).click()
+    someone.until(lambda: not shown.is_visible())
+    assert someone.box("vary_source").input_value() == ""

@@ -11,8 +11,7 @@ import gradio as gr
 
 from ..data.recipe import LABELS, Recipe
 from ..data.variations import SIDES
-from . import pair
-from .compat import on
+from . import drop
 from .desk import Desk
 from .form import PREFIX, shown_number
 
@@ -25,8 +24,8 @@ def build(desk: Desk) -> None:
     gr.HTML(f'<p class="{PREFIX}-lead">{say("vary.lead")}</p>')
     with gr.Row(elem_id=f"{_ID}_row"):
         with gr.Column(scale=4, min_width=280):
-            dropped = gr.Image(type="pil", image_mode="RGBA", label=say("vary.drop"), height=260, elem_id=f"{_ID}_drop")
-            source = _typed(desk, "source", "")
+            drop.place("vary_drop", "vary_source", say("vary.drop"))
+            _typed(desk, "source", "")
         with gr.Column(scale=7, min_width=280, elem_id=f"{_ID}_fields"):
             with gr.Column(elem_classes=[f"{PREFIX}-grid"]):
                 for name in ("number", "most_angle", "least_scale", "seed"):
@@ -40,14 +39,10 @@ def build(desk: Desk) -> None:
                 gr.Button(say("vary.write"), variant="primary", elem_id=f"{_ID}_write")
                 gr.Button(say("vary.stop"), elem_id=f"{_ID}_stop")
     gr.HTML(f'<div id="{_ID}"></div>')
-    folder = desk.folders.data / "pictures"
-    on(dropped.upload, lambda picture: pair.kept(picture, folder), [dropped], [source])
-    on(dropped.clear, lambda: "", [], [source])
-    on(source.blur, pair.shown, [source], [dropped])
 
 
-def _typed(desk: Desk, name: str, value: str) -> Any:
-    return gr.Textbox(value=value, lines=1, **_labelled(desk, name))
+def _typed(desk: Desk, name: str, value: str) -> None:
+    gr.Textbox(value=value, lines=1, **_labelled(desk, name))
 
 
 def _labelled(desk: Desk, name: str) -> dict[str, Any]:

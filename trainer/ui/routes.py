@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from .. import api
 from ..errors import UserError
@@ -12,8 +12,8 @@ from ..schema import parse
 from ..settings import Settings
 from . import drawings, plot
 from .desk import Desk
+from .dropped import MOST_BYTES, data_address, kept, small
 from .telling import value_problem
-from .variations import data_address
 
 _PAIR = ("mode", "original_image", "target_image")
 
@@ -32,6 +32,8 @@ def mount(app: Any, desk: Desk) -> None:
         reading.add_api_route(path, api.telling(answer), methods=["GET"], response_model=None)
     changing = APIRouter(prefix=api.PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.changing)])
     for path, deed in (
+        ("/pictures", routes.keep),
+        ("/picture", routes.show),
         ("/field", routes.field),
         ("/pair", routes.pair),
         ("/preview", routes.look),
@@ -45,10 +47,21 @@ def mount(app: Any, desk: Desk) -> None:
     plot.mount(app, desk)
 
 
+async def _content(request: Request) -> bytes:
+    """The body of a request, as far as it is not too large."""
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > MOST_BYTES:
+            raise HTTPException(413, f"More than {MOST_BYTES // 1_000_000} megabytes are too many for an image.")
+    return bytes(content)
+
+
 class _Routes:
     """One method a route; its answer is what JSON can carry, or a picture."""
 
     def __init__(self, desk: Desk) -> None:
+        self._pictures = desk.folders.data / "pictures"
         self._language = desk.language
         self._preview = desk.preview
         self._variations = desk.variations
@@ -89,6 +102,16 @@ class _Routes:
         if found is None:
             raise HTTPException(404, "The data that was looked at has no such picture.")
         return Response(found[0], media_type=found[1], headers={"Cache-Control": "private, max-age=3600"})
+
+    # ---- single pictures --------------------------------------------------------------------------------------------
+
+    def keep(self, name: str = "", content: bytes = Depends(_content)) -> dict[str, Any]:
+        """Keep a picture, the body of the request, as a file; the answer is its path."""
+        return {"path": str(kept(content, name or "image", self._pictures))}
+
+    def show(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A small copy of the picture at the body's path, as a data address."""
+        return {"picture": data_address(small(str(body.get("path", ""))))}
 
     # ---- a pair -----------------------------------------------------------------------------------------------------
 
@@ -135,6 +158,6 @@ def compared(settings: Settings) -> dict[str, Any]:
             "share": found.share,
             "mean": found.mean,
             "shift": shift,
-            "overlay": data_address(heat(found), "JPEG"),
+            "overlay": data_address(heat(found)),
         }
     return answer

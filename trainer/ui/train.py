@@ -11,12 +11,11 @@ import gradio as gr
 from .. import presets
 from ..errors import UserError
 from ..settings import Settings
-from . import data, modes
+from . import data, modes, pair
 from .compat import changes, on
 from .desk import Desk
 from .form import PREFIX, Form
 from .model import Model
-from .pair import Pair
 from .prompts import Prompts
 from .saved import Saved
 from .telling import told
@@ -43,7 +42,7 @@ class _Train:
                 self.form.place_mode()
                 modes.place(desk.words)
                 self.model = Model(self.form, desk)
-                self.pair = Pair(self.form, desk)
+                pair.place(self.form, desk)
                 self.form.place_subject()
                 look = data.place(self.desk)
                 prompts = Prompts(desk)
@@ -117,7 +116,7 @@ class _Train:
 
     def _wire(self, tabs: Any) -> None:
         fields, message = self.form.components, self.message
-        whole = [*fields, *self.pair.components, self.model.note]
+        whole = [*fields, self.model.note]
         editing = [self.edited, self.banner, self.banner_words]
         name = self.form.component("save_lora_name")
         for button, begin in ((self.start, self._start), (self.add, self._add)):
@@ -142,10 +141,10 @@ class _Train:
     # ---- into the form ----------------------------------------------------------------------------------------------
 
     def _unchanged(self) -> list[Any]:
-        return [*self.form.nothing(), *(gr.update() for _ in self.pair.components), gr.update()]
+        return [*self.form.nothing(), gr.update()]
 
     def _filled(self, settings: Settings) -> list[Any]:
-        return [*self.form.updates(settings), *self.pair.updates(settings), self._note(settings)]
+        return [*self.form.updates(settings), self._note(settings)]
 
     def _filled_beside_model(self, settings: Settings) -> list[Any]:
         """A preset is for any model: where it names none, the one that is chosen stays."""
@@ -192,7 +191,7 @@ class _Train:
                 message = self.say("run.job_gone", name=entry.name)
         if updates is None:
             *fitted, note = self._fit(*values)
-            updates = [*fitted, *(gr.update() for _ in self.pair.components), note]
+            updates = [*fitted, note]
         places = [self.form.place_of(name) for name in ("model", "vae")]
         for place, choices in zip(places, self.model.lists(*(values[place] for place in places)), strict=True):
             updates[place] = {**choices, **updates[place]}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from .background import DONE, WORKING, Check, Progress, Task
+from .dropped import data_address
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from ..data.variation_files import Written
 
 MOST_PROBLEMS = 100
@@ -98,10 +95,3 @@ def _told(found: Written) -> dict[str, Any]:
                      for each in found.problems[:MOST_PROBLEMS]],
         "problems_in_all": len(found.problems),
     }  # fmt: skip
-
-
-def data_address(picture: Image.Image, kind: str = "PNG") -> str:
-    """A small picture as an address that holds it."""
-    content = io.BytesIO()
-    picture.save(content, kind, **({"quality": 85} if kind == "JPEG" else {}))
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(content.getvalue()).decode('ascii')}"

@@ -166,6 +166,10 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "queue.is_failed": "failed",
         "queue.is_stopped": "stopped",
         "queue.is_interrupted": "interrupted",
+        # ---- places to drop a picture
+        "drop.hint": "Drop an image here, or click to choose one",
+        "drop.sending": "Sending …",
+        "drop.clear": "Clear",
         # ---- a pair of pictures
         "pair.original": "original",
         "pair.target": "target",
@@ -220,7 +224,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         # ---- variations of a picture
         "vary.lead": "Makes variations of a picture, or of every picture in a folder: turned and made smaller at "
         "random, over transparency, so that a thing is learned at any angle and size. No file is ever overwritten.",
-        "vary.drop": "drop an image here",
+        "vary.drop": "image",
         "vary.source": "image file or directory",
         "vary.source_help": "The path of one image, or of a folder; its sub-folders are included.",
         "vary.number": "number of images",

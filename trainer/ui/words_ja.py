@@ -166,6 +166,10 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "queue.is_failed": "失敗",
         "queue.is_stopped": "中止",
         "queue.is_interrupted": "中断",
+        # ---- 画像を落とす場所
+        "drop.hint": "画像をここにドロップするか、クリックして選んでください",
+        "drop.sending": "送っています …",
+        "drop.clear": "消す",
         # ---- 画像の組
         "pair.original": "元の画像",
         "pair.target": "目標の画像",
@@ -221,7 +225,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "vary.lead": "1枚の画像、またはフォルダのすべての画像から、"
         "透明な背景の上でランダムに回転・縮小した画像を作ります。"
         "どんな角度や大きさでも学習できるようになります。すでにあるファイルは決して上書きしません。",
-        "vary.drop": "画像をここにドロップ",
+        "vary.drop": "画像",
         "vary.source": "画像ファイルまたはフォルダ",
         "vary.source_help": "1枚の画像、またはフォルダのパスです。サブフォルダも含みます。",
         "vary.number": "作る枚数",
