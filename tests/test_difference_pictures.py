@@ -15,7 +15,9 @@ from study import Studio
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [STRONGEST[0], PRESETS[0]], ids=["colour", "preset as shipped"])
+@pytest.mark.parametrize(
+    "case", [STRONGEST[0], STRONGEST[4], PRESETS[0]], ids=["colour", "background", "preset as shipped"]
+)
 def test_the_difference_comes_and_goes_and_the_rest_stays(case, tmp_path: Path) -> None:
     counts = study(Studio(), case, tmp_path)
     assert counts.plus >= 0.9 * counts.of
