@@ -316,8 +316,6 @@ SHORT_OF_IT = (
          {**PAIRS, "train_batch_size": 4, "train_iterations": 100, "train_learning_rate": 3e-3,
           "train_min_timesteps": 600, "network_strength": 1.9, "image_mirroring": True,
           "keep_prompts": "circle;square;triangle", "keep_weight": 0.1}, size="small"),
-    pair("size", "large", "Multi-ADDifT, t from 700, strength 2",
-         {**PAIRS, "train_min_timesteps": 700, "network_strength": 2}, size="small"),
     pair("colour", "blue", "ADDifT, batch 4, strength 1.5", {**STEADY, "train_learning_rate": 5e-3,
                                                              "network_strength": 1.5}),
     pair("colour", "blue", "Multi-ADDifT, strength 1.5", {**PAIRS, "network_strength": 1.5}),
