@@ -5,11 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trainer.networks.base import Network
-from trainer.networks.lora import LoRA
+from trainer.models.base import Bundle
+from trainer.networks.base import Network, build
+from trainer.networks.lora import LoRA, lora_builder
+from trainer.networks.naming import text_targets, unet_targets
+from trainer.settings import BLOCKS
 
 KEPT = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
 """Stable Diffusion's share of signal left at every timestep, ``(1000,)``, written out once more."""
+
+
+def double_network(bundle: Bundle, *, text: bool, rank: int = 3, alpha: float = 6.0, seed: int = 5) -> Network:
+    """A LoRA in double precision at every module of the U-Net, and of the text encoder; its update is not zero."""
+    targets = unet_targets(bundle.unet, BLOCKS, "Full")
+    if text:
+        targets += text_targets(bundle.text_encoders[0])
+    generator = torch.Generator().manual_seed(seed)
+    network = build(targets, lora_builder(rank, alpha, torch.float64, torch.device("cpu")), generator)
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return network
 
 
 def merged_weights(network: Network, module: nn.Module, prefix: str, scale: float) -> dict[str, Tensor]:

@@ -14,20 +14,15 @@ from PIL import Image
 from torch import Tensor
 from torch.func import functional_call
 
-from checkpoints import small_checkpoint
-from merged import KEPT, merged_weights
+from merged import KEPT, double_network, merged_weights
 from trainer.data.latents import encode_samples
 from trainer.data.pair_scan import scan_pairs
 from trainer.data.pairs import open_pair
 from trainer.models.base import Bundle
-from trainer.models.placement import place
-from trainer.models.registry import load_bundle
 from trainer.modes.addift import ADDifT
 from trainer.modes.base import Scene
 from trainer.modes.multi_addift import MultiADDifT
-from trainer.networks.base import Network, build
-from trainer.networks.lora import lora_builder
-from trainer.networks.naming import text_targets, unet_targets
+from trainer.networks.base import Network
 from trainer.noise import Draw, NoiseSchedule
 from trainer.run import check_for_run
 from trainer.settings import BLOCKS, Settings
@@ -52,15 +47,6 @@ class Setting:
         return Scene(settings, self.bundle, self.network, NoiseSchedule.from_betas(self.bundle.betas, kind), data)
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
-    path = small_checkpoint(tmp_path_factory.mktemp("model"))
-    pair = load_bundle(path), load_bundle(path)
-    for bundle in pair:
-        place(bundle, CPU, dict.fromkeys(bundle.modules, torch.float64))
-    return pair
-
-
 @pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
 def setting(bundles: tuple[Bundle, Bundle], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Setting]:
     """The left half differs; the upper quarter of the original is transparent."""
@@ -78,13 +64,7 @@ def setting(bundles: tuple[Bundle, Bundle], tmp_path: Path, request: pytest.Fixt
         original_prompt=ORIGINAL, target_prompt=TARGET, train_batch_size=2, train_max_timesteps=300, train_seed=1,
         network_blocks=BLOCKS if request.param else BLOCKS[1:],
     )  # fmt: skip
-    targets = unet_targets(bundle.unet, BLOCKS, "Full")
-    if request.param:
-        targets += text_targets(bundle.text_encoders[0])
-    generator = torch.Generator().manual_seed(5)
-    network = build(targets, lora_builder(3, 6.0, torch.float64, CPU), generator)
-    for parameter in network.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    network = double_network(bundle, text=request.param)
     with network.attached():
         yield Setting(bundle, plain, network, settings)
 

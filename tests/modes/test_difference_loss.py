@@ -13,20 +13,15 @@ from PIL import Image
 from torch import Tensor
 from torch.func import functional_call
 
-from checkpoints import sd1_tensors, write_safetensors
-from merged import KEPT, merged_weights
+from merged import KEPT, double_network, merged_weights
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.pairs import open_pair
 from trainer.models.base import Bundle
-from trainer.models.placement import place
-from trainer.models.registry import load_bundle
 from trainer.modes.base import Pass, Scene
 from trainer.modes.difference import Difference
-from trainer.networks.base import Network, build
-from trainer.networks.lora import lora_builder
-from trainer.networks.naming import unet_targets
+from trainer.networks.base import Network
 from trainer.noise import Draw, NoiseSchedule
-from trainer.settings import BLOCKS, Settings
+from trainer.settings import Settings
 
 CPU = torch.device("cpu")
 PROMPTS = ("a closed eye", "an open eye, wide")
@@ -52,16 +47,6 @@ class Setting:
         return training
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    write_safetensors(path, sd1_tensors(), {"trainyard_config": '{"unet_norm_groups": 8, "vae_norm_groups": 8}'})
-    pair = load_bundle(path), load_bundle(path)
-    for bundle in pair:
-        place(bundle, CPU, dict.fromkeys(bundle.modules, torch.float64))
-    return pair
-
-
 @pytest.fixture(params=["epsilon", "v_prediction"])
 def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
     bundle, plain = bundles
@@ -78,18 +63,13 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest, tmp_
         train_batch_size=2, train_max_timesteps=250, use_2nd_pass_settings=True,
         second_pass=replace(Settings(), train_batch_size=3, train_min_timesteps=100, train_max_timesteps=300),
     )  # fmt: skip
-    networks = tuple(_network(bundle, rank, alpha) for rank, alpha in zip(RANKS, ALPHAS, strict=True))
+    networks = tuple(
+        double_network(bundle, text=False, rank=rank, alpha=alpha, seed=rank)
+        for rank, alpha in zip(RANKS, ALPHAS, strict=True)
+    )
     data = encode_samples(open_pair(settings).placed(settings, (512, 512)), bundle, settings, lambda *_: None)
     with networks[0].attached():
         yield Setting(bundle, plain, networks, settings, data, pixels, alpha)
-
-
-def _network(bundle: Bundle, rank: int, alpha: float) -> Network:
-    generator = torch.Generator().manual_seed(rank)
-    network = build(unet_targets(bundle.unet, BLOCKS, "Full"), lora_builder(rank, alpha, torch.float64, CPU), generator)
-    for parameter in network.parameters():  # an update that is not zero
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-    return network
 
 
 def plain_loss(setting: Setting, number: int, step: int) -> Tensor:
@@ -157,7 +137,7 @@ def test_a_difference_that_is_off_leaves_the_copier(setting: Setting) -> None:
 
 def test_networks_come_off_in_reverse_and_leave_the_model_as_it_was(bundles: tuple[Bundle, Bundle]) -> None:
     bundle, _ = bundles
-    networks = [_network(bundle, 2, 1.0) for _ in range(3)]
+    networks = [double_network(bundle, text=False, rank=2, alpha=1.0) for _ in range(3)]
     before = {name: module.forward for name, module in bundle.unet.named_modules()}
 
     def nested(rest: list[Network]) -> None:

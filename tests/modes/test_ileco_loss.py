@@ -5,23 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from checkpoints import sd1_tensors, write_safetensors
-from merged import KEPT, merged_weights
+from merged import KEPT, double_network, merged_weights
 from trainer.models.base import Bundle
-from trainer.models.placement import place
-from trainer.models.registry import load_bundle
 from trainer.modes.base import Scene
 from trainer.modes.ileco import ILECO
-from trainer.networks.base import Network, build
-from trainer.networks.lora import lora_builder
-from trainer.networks.naming import text_targets, unet_targets
+from trainer.networks.base import Network
 from trainer.noise import Draw, NoiseSchedule
 from trainer.passes import checkpointing
 from trainer.settings import BLOCKS, Settings
@@ -40,17 +34,6 @@ class Setting:
     settings: Settings
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
-    path: Path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    groups = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    write_safetensors(path, sd1_tensors(), {"trainyard_config": groups})
-    pair = load_bundle(path), load_bundle(path)
-    for bundle in pair:
-        place(bundle, CPU, dict.fromkeys(bundle.modules, torch.float64))
-    return pair
-
-
 @pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
 def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> Iterator[Setting]:
     bundle, plain = bundles
@@ -59,13 +42,7 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> I
         train_batch_size=3, train_max_timesteps=250,  # Min-SNR weighs only early timesteps
         network_train_text_encoder=request.param, network_blocks=BLOCKS,
     )  # fmt: skip
-    targets = unet_targets(bundle.unet, BLOCKS, "Full")
-    if request.param:
-        targets += text_targets(bundle.text_encoders[0])
-    generator = torch.Generator().manual_seed(5)
-    network = build(targets, lora_builder(3, 6.0, torch.float64, CPU), generator)
-    for parameter in network.parameters():  # an update that is not zero
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    network = double_network(bundle, text=request.param)
     schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type)
     with network.attached():
         yield Setting(bundle, plain, network, Scene(settings, bundle, network, schedule), settings)

@@ -13,20 +13,15 @@ from PIL import Image
 from torch import Tensor
 from torch.func import functional_call
 
-from checkpoints import sd1_tensors, write_safetensors
-from merged import KEPT, merged_weights
+from merged import KEPT, double_network, merged_weights
 from trainer.data.latents import encode_samples
 from trainer.data.scan import scan
 from trainer.models.base import Bundle, Conditioning
-from trainer.models.placement import place
-from trainer.models.registry import load_bundle
 from trainer.modes.base import Mode, Scene
 from trainer.modes.ileco import ILECO
 from trainer.modes.keep import Keep
 from trainer.modes.lora import LoRA
-from trainer.networks.base import Network, build
-from trainer.networks.lora import lora_builder
-from trainer.networks.naming import text_targets, unet_targets
+from trainer.networks.base import Network
 from trainer.noise import Draw, NoiseSchedule
 from trainer.settings import BLOCKS, Settings
 
@@ -47,17 +42,6 @@ class Setting:
         return replace(self.scene, settings=replace(self.scene.settings, **changes))
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    groups = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    write_safetensors(path, sd1_tensors(), {"trainyard_config": groups})
-    pair = load_bundle(path), load_bundle(path)
-    for bundle in pair:
-        place(bundle, CPU, dict.fromkeys(bundle.modules, torch.float64))
-    return pair
-
-
 @pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
 def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> Iterator[Setting]:
     bundle, plain = bundles
@@ -66,13 +50,7 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> I
         train_batch_size=ROWS, train_max_timesteps=300, keep_prompts="\n".join(PROMPTS), keep_weight=0.7,
         network_train_text_encoder=request.param, network_blocks=BLOCKS if request.param else BLOCKS[1:],
     )  # fmt: skip
-    targets = unet_targets(bundle.unet, BLOCKS, "Full")
-    if request.param:
-        targets += text_targets(bundle.text_encoders[0])
-    generator = torch.Generator().manual_seed(5)
-    network = build(targets, lora_builder(3, 6.0, torch.float64, CPU), generator)
-    for parameter in network.parameters():  # an update that is not zero
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    network = double_network(bundle, text=request.param)
     schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type)
     with network.attached():
         yield Setting(plain, network, Scene(settings, bundle, network, schedule))

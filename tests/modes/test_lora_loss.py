@@ -13,18 +13,13 @@ from PIL import Image
 from torch import Tensor
 from torch.func import functional_call
 
-from checkpoints import sd1_tensors, write_safetensors
-from merged import KEPT, merged_weights
+from merged import KEPT, double_network, merged_weights
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.scan import scan
 from trainer.models.base import Bundle
-from trainer.models.placement import place
-from trainer.models.registry import load_bundle
 from trainer.modes.base import Scene
 from trainer.modes.lora import LoRA
-from trainer.networks.base import Network, build
-from trainer.networks.lora import lora_builder
-from trainer.networks.naming import text_targets, unet_targets
+from trainer.networks.base import Network
 from trainer.noise import Draw, NoiseSchedule
 from trainer.settings import BLOCKS, Settings
 
@@ -39,17 +34,6 @@ class Setting:
     network: Network
     data: Dataset
     scene: Scene
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    groups = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    write_safetensors(path, sd1_tensors(), {"trainyard_config": groups})
-    pair = load_bundle(path), load_bundle(path)
-    for bundle in pair:
-        place(bundle, CPU, dict.fromkeys(bundle.modules, torch.float64))
-    return pair
 
 
 @pytest.fixture(params=["epsilon", "v_prediction"])
@@ -74,13 +58,7 @@ def setting(
         Settings(), mode="LoRA", lora_data_directory=str(tmp_path), image_size=(64, 64), image_min_length=64,
         image_buckets_step=64, train_batch_size=3, train_max_timesteps=300, network_blocks=blocks, train_seed=1,
     )  # fmt: skip
-    targets = unet_targets(bundle.unet, BLOCKS, "Full")
-    if request.param:
-        targets += text_targets(bundle.text_encoders[0])
-    generator = torch.Generator().manual_seed(5)
-    network = build(targets, lora_builder(3, 6.0, torch.float64, CPU), generator)
-    for parameter in network.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    network = double_network(bundle, text=request.param)
     data = encode_samples(scan(settings), bundle, settings, lambda *event: None)
     schedule = NoiseSchedule.from_betas(bundle.betas, kind)
     with network.attached():
