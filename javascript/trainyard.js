@@ -111,6 +111,16 @@ window.trainyard = (function () {
     const panels = [];
     let timer = null;
     let asking = false;
+    let again = false;
+
+    /* Whoever opens a tab is not to wait for the next round. */
+    const widths = new WeakMap();
+    const appearing = new ResizeObserver((entries) => {
+        for (const {target, contentRect} of entries) {
+            if (contentRect.width && !widths.get(target)) refresh();
+            widths.set(target, contentRect.width);
+        }
+    });
 
     /* A part of the page that is looked after.
      *
@@ -129,11 +139,13 @@ window.trainyard = (function () {
         if (element && element.dataset.built === undefined) {
             element.dataset.built = "";
             panel.build(element);
+            appearing.observe(element);
         }
         return element;
     }
 
     async function refresh() {
+        again = asking;
         if (asking) return;
         asking = true;
         let every = IDLE_EVERY;
@@ -146,7 +158,7 @@ window.trainyard = (function () {
         document.dispatchEvent(new CustomEvent("trainyard-round", {detail: told}));
         asking = false;
         clearTimeout(timer);
-        timer = setTimeout(refresh, document.hidden ? 5 * every : every);
+        timer = setTimeout(refresh, again ? 0 : document.hidden ? 5 * every : every);
     }
 
     let prepared = false;
