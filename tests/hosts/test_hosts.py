@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from checkpoints import small_checkpoint, write_safetensors
+from checkpoints import GROUPS, write_safetensors
 from hosts.a1111 import A1111Double
-from hosts.double import Double, read
+from hosts.double import Double, checkpoint, read
 from hosts.forge import ForgeDouble, ReForgeDouble
 from some_networks import some_network
 from trainer.errors import MemoryShortError, UserError
@@ -176,7 +176,7 @@ def test_no_model_no_lock(double: Double, host: WebUI, tmp_path: Path) -> None:
 def some_lora(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A LoRA file that changes pictures, of the network that :func:`settings_of` trains."""
     folder = tmp_path_factory.mktemp("lora")
-    bundle = load_bundle(small_checkpoint(folder))
+    bundle = load_bundle(write_safetensors(folder / "same.safetensors", checkpoint("SD1", 0), GROUPS))
     network = some_network(bundle, settings_of("iLECO", folder))
     return file.save(folder / "some.safetensors", network.tensors(), {}).read_bytes()
 
