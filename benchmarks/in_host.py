@@ -93,6 +93,8 @@ def measure(host: Host, memory: Memory) -> dict[str, float]:
             if found["phase"] == "training":
                 first = now - begin
         run = found
+    while host.get("/status")["running"]:  # the queue still has to hear of it
+        time.sleep(EVERY)
     host.post(f"/jobs/{entry['id']}/delete", {})
     if run["state"] != "done":
         raise SystemExit(f"the run did not end well: {run['message'] or run['state']}")
