@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from toy.world import Scene, draw_scene, full_caption, render
+from ui import visitor
 from ui.site import ROOT, Site, chromium, served
 from ui.visitor import Visitor
 
@@ -98,15 +99,16 @@ def runs(someone: Visitor, photographer: Photographer, site: Site) -> Iterator[s
     """Two short runs, then one that goes on; tells where it is."""
     someone.choose("iLECO")
     fill(someone, original_prompt="a red circle", target_prompt="a blue circle", image_size="64")
-    fill(someone, train_learning_rate="2e-3", save_lora_name="red to blue", train_iterations="150")
+    fill(someone, train_learning_rate="2e-3", save_lora_name="red to blue", train_iterations="100")
     photographer.take(someone, "ileco")
     someone.press("generate_both")
     someone.until(lambda: someone.page.locator("#trainyard_prompts .trainyard-drawn img").count() == 2)
     photographer.take(someone, "ileco-generated")
     someone.press("start")
     someone.live("Saved: ")
+    someone.page.wait_for_selector("#trainyard[data-state='idle']", state="attached")
     yield "done"
-    fill(someone, save_lora_name="red to blue, slowly", train_learning_rate="5e-4", train_iterations="150")
+    fill(someone, save_lora_name="red to blue, slowly", train_learning_rate="5e-4", train_iterations="100")
     someone.press("start")
     someone.until(lambda: "red to blue, slowly" in site.loras)
     fill(someone, save_lora_name="red to green", target_prompt="a green circle", train_iterations="20000")
@@ -163,6 +165,7 @@ def tabs(someone: Visitor, photographer: Photographer, look: str, folder: Path) 
 
 def main(wanted: list[str]) -> None:
     photographer = Photographer(wanted)
+    visitor.PATIENCE *= 3
     folder = Path(tempfile.gettempdir()) / "trainyard"  # its name stands in the pictures
     folder.mkdir()
     try:

@@ -103,16 +103,19 @@ def test_dropped_pictures_become_paths_and_are_compared(visit: Callable[..., Vis
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "square.png")
     Image.new("RGB", (96, 64), "blue").save(tmp_path / "target.png")
     note = someone.page.locator("#trainyard_pair")
-    for name, words in (("square.png", "differ in shape"), ("target.png", "Both pictures are 96 × 64")):
-        for place, file in (("original_image", "original.png"), ("target_image", name)):
-            clear = someone.page.locator(f"#trainyard_{place}_drop button[aria-label=Clear]")
-            if clear.count():
-                clear.click()
-                someone.until(lambda place=place: someone.box(place).input_value() == "")
-            chosen = f"#trainyard_{place}_drop input[type=file]"
-            someone.page.wait_for_selector(chosen, state="attached")
-            someone.page.set_input_files(chosen, str(tmp_path / file))
-            someone.until(lambda place=place: someone.box(place).input_value().endswith(".png"))
+    for place, file, words in (
+        ("original_image", "original.png", "96 × 64"),
+        ("target_image", "square.png", "differ in shape"),
+        ("target_image", "target.png", "Both pictures are 96 × 64"),
+    ):
+        clear = someone.page.locator(f"#trainyard_{place}_drop button[aria-label=Clear]")
+        if clear.count():
+            clear.click()
+            someone.until(lambda place=place: someone.box(place).input_value() == "")
+        chosen = f"#trainyard_{place}_drop input[type=file]"
+        someone.page.wait_for_selector(chosen, state="attached")
+        someone.page.set_input_files(chosen, str(tmp_path / file))
+        someone.until(lambda place=place: someone.box(place).input_value().endswith(".png"))
         someone.until(lambda words=words: words in note.inner_text())
     with Image.open(someone.box("target_image").input_value()) as kept, Image.open(tmp_path / "target.png") as dropped:
         assert kept.convert("RGB").tobytes() == dropped.tobytes()

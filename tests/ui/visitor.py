@@ -11,7 +11,7 @@ from ui.site import Site
 
 OWN_TO_GRADIO = "https://cdnjs.cloudflare.com/ajax/libs/iframe-resizer/"
 """What the older ones ask for, and do without."""
-PATIENCE = 60_000  # ms; only ever spent when something is broken, or the machine is very busy
+PATIENCE = 120_000  # ms; only ever spent when something is broken, or the machine is very busy
 
 
 class Visitor:
@@ -37,7 +37,8 @@ class Visitor:
             self.page.add_style_tag(url="trainyard/style.css")
             self.page.add_script_tag(url="trainyard/trainyard.js")
         self.page.wait_for_selector("#trainyard[data-state]", state="attached")
-        self.page.wait_for_function("document.querySelector('#trainyard_model input')?.value")
+        # The server's answer to the opening fills lists and the note; what is typed before it would be lost.
+        self.page.wait_for_function("document.querySelector('#trainyard_model_note')?.textContent.trim()")
 
     def box(self, name: str) -> Any:
         return self.page.locator(f"#trainyard_{name}").locator("textarea, input").first
