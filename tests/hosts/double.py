@@ -385,6 +385,7 @@ class Double:
             "paths": {
                 "data_path": str(self.root), "script_path": str(self.root), "models_path": str(self.root / "models"),
             },
+            "extra_networks": {"extra_network_registry": {"lora": object()}},
             "devices": {"device": torch.device("cpu"), "torch_gc": lambda: None},
             "prompt_parser": {"SdConditioning": SdConditioning},
             "processing": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -453,6 +454,16 @@ def test_a_lora_from_elsewhere_is_drawn_and_leaves_nothing(
     (made,) = host.draw(drawing, lambda _done, _total: None)
     assert np.array_equal(np.asarray(made), with_lora)
     assert sorted(double.loras.iterdir()) == files
+
+
+def test_where_the_host_ignores_loras_they_are_drawn_by_us(double: Double, host: WebUI, old: Path) -> None:
+    drawing = Drawing("a red circle", seed=3, size=(64, 64), steps=2, lora=old, strengths=(0.0, 1.0))
+    sys.modules["modules.extra_networks"].extra_network_registry.clear()
+    off, on = (np.asarray(each) for each in host.draw(drawing, lambda _done, _total: None))
+    assert not np.array_equal(off, on)
+    assert not np.array_equal(off, double.generate(seed=3))
+    assert not host.draws_samples
+    assert not double.lock.is_held
 
 
 def test_samples_are_the_hosts_own(double: Double, host: WebUI, tmp_path: Path) -> None:

@@ -21,6 +21,13 @@ from .drawing import Drawing
 _SAMPLER = "Euler"
 
 
+def takes_loras() -> bool:
+    """Whether ``<lora:…>`` in a prompt means something: the built-in extension that reads it may be switched off."""
+    from modules import extra_networks
+
+    return "lora" in extra_networks.extra_network_registry
+
+
 def draw(drawing: Drawing, listed: Callable[[Path], None], advance: Callable[[int, int], None]) -> list[Image.Image]:
     """The pictures of a drawing on the model the host has loaded; called with the host's lock.
 

@@ -128,10 +128,10 @@ class WebUI(Adapter):
 
     @property
     def draws_samples(self) -> bool:
-        """Where the host has the model that is trained on."""
+        """Where the host has the model that is trained on, and knows LoRAs."""
         now, files = self.loaded(), self._files
         same_vae = now is not None and files is not None and now.vae == files.vae
-        return self._borrowed is not None and same_vae and self._loaded_is_ours()
+        return self._borrowed is not None and same_vae and self._loaded_is_ours() and pictures.takes_loras()
 
     def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
         if self.turn.is_mine:  # a run's own samples
@@ -153,6 +153,7 @@ class WebUI(Adapter):
             self.load()
         files, loaded = self._wanted(Settings(model=drawing.model, vae=drawing.vae)), self.loaded()
         it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
+        it_is = it_is and (drawing.lora is None or pictures.takes_loras())
         if loaded is not None and it_is and (not drawing.velocity or self.predicts_velocity(loaded)):
             return pictures.draw(drawing, self.saved, advance)
         from .standalone import Standalone  # with diffusers
