@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -157,13 +158,15 @@ def test_a_run_that_begins_ends_the_picture_and_has_its_memory(host: Standalone,
     starts: Callable[[], object] = lambda: host.take_model(CHOSEN)  # noqa: E731 - one of two
     if begin == "come_back":
         starts = host.make_room(host.take_model(CHOSEN), [])
-    begun, found = threading.Event(), []
+    begun, found, left = threading.Event(), [], []
 
     def advance(_done: int, _total: int) -> None:
         if not begun.is_set():
             begun.set()
             # The run waits for this thread, so it cannot be waited for here.
             assert host._has_run.wait(WAIT)
+            time.sleep(0.3)
+            left.append(None)
 
     def draw() -> None:
         try:
@@ -175,6 +178,7 @@ def test_a_run_that_begins_ends_the_picture_and_has_its_memory(host: Standalone,
     thread.start()
     assert begun.wait(WAIT)
     starts()
+    assert left, "the run has the device while the picture is still being made"
     thread.join(WAIT)
     assert len(found) == 1
     assert "while a LoRA is being trained" in found[0]
