@@ -149,6 +149,8 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     someone.open()  # a reload
     assert int(someone.live(r"step (\d+) of 5000")[1]) > first
     someone.until(lambda: someone.box("original_prompt").input_value() == "red")
+    name = someone.box("save_lora_name")  # the run's own is taken
+    assert (name.input_value(), name.get_attribute("placeholder")) == ("", "iLECO_2")
     for name in ("one", "two"):
         someone.write("save_lora_name", name)
         someone.press("add")
