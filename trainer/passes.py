@@ -170,7 +170,7 @@ class Turn:
         run = self._run
         request = self._request(self._origin.usage.prompt, EFFECT_STEPS) if run.job.settings.effect_strip else None
         picture = run.host.folders.samples(run.job.name, run.job.created) / "effect.png"
-        report(done.path, run.origin.bundle, request, picture, control=run.control, emit=run.emit)
+        report(done.path, run.origin.bundle, request, picture, control=run.control, emit=self._emit_and_let_others)
 
     # ---- the network and its file -----------------------------------------------------------------------------------
 
@@ -280,6 +280,11 @@ class Turn:
         self._run.control.check()
         self._phase(name, done, total)
         self._between(name, done, total)
+
+    def _emit_and_let_others(self, event: Event) -> None:
+        self._run.emit(event)
+        if isinstance(event, Phase):
+            self._between(event.name, event.done, event.total)
 
     def _between(self, name: str, done: int, total: int) -> None:
         note = self._run.host.between_steps(f"{self._run.job.name}, {name}", done, total)

@@ -25,7 +25,7 @@ from trainer.errors import MemoryShortError, UserError
 from trainer.hosts.base import Drawing
 from trainer.hosts.registry import make_webui
 from trainer.hosts.webui import WebUI
-from trainer.job import Control, Done, Event, Job, Paused, Sample, Saved, Step, Warned
+from trainer.job import Control, Done, Effect, Event, Job, Paused, Phase, Sample, Saved, Step, Warned
 from trainer.models.registry import load_bundle
 from trainer.networks import file
 from trainer.run import run
@@ -300,6 +300,22 @@ def test_a_picture_that_waits_is_made_at_the_next_step(
     assert first.path is not None
     assert undisturbed.path is not None
     assert same(read(first.path), read(undisturbed.path))
+
+
+def test_a_picture_does_not_wait_for_the_strip_at_the_end(double: Double, host: WebUI, tmp_path: Path) -> None:
+    waiting, made = Waiting(double), []
+
+    def react(event: Event) -> None:
+        if isinstance(event, Phase) and event.name == "looking at the effect":
+            made.append(waiting.picture is not None)
+            if len(made) == 2:
+                waiting.begin()
+
+    told = Told(react)
+    trained(host, settings_of("iLECO", tmp_path, train_iterations=1, effect_strip=True), told)
+    assert made[:2] == [False, False]
+    assert made[2:] == [True] * len(made[2:])
+    assert any(isinstance(event, Effect) and event.strip is not None for event in told)
 
 
 def test_training_first_if_the_user_says_so(double: Double, host: WebUI, tmp_path: Path) -> None:
