@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,7 +35,9 @@ class Server:
     """The routes of one worker, served in a thread."""
 
     def __init__(self, folders: Folders, guard: Guard) -> None:
-        self.worker = Worker(Store(folders), lambda: None)  # type: ignore[arg-type, return-value]
+        # What runs is played, so a host is only asked to load what it would take.
+        host = SimpleNamespace(device=SimpleNamespace(type="cpu"), prepare=lambda: None)
+        self.worker = Worker(Store(folders), lambda: host)  # type: ignore[arg-type, return-value]
         self.guard = guard
         app = FastAPI()
         api.mount(app, self.worker, guard)
