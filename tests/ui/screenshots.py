@@ -77,7 +77,7 @@ def fill(someone: Visitor, **values: str) -> None:
 def modes(someone: Visitor, photographer: Photographer, folder: Path) -> None:
     data, original, target = pictures(folder)
     fill(someone, lora_data_directory=str(data), lora_trigger_word="mycat")
-    someone.until(lambda: "It trains on" in someone.page.locator("#trainyard_model_note").inner_text())
+    someone.until(lambda: "It trains on" in someone.page.locator("#trainyard_model_note").first.inner_text())
     photographer.take(someone, "lora")
     someone.press("data_look")
     someone.until(lambda: "12" in someone.page.locator("#trainyard_data").inner_text())

@@ -50,7 +50,7 @@ def test_hostile_text_is_shown_as_text(visit: Callable[..., Visitor], site: Site
     page = someone.page
 
     def shows(part: str, text: str) -> None:
-        someone.until(lambda: text in page.locator(f"#trainyard_{part}").inner_text())
+        someone.until(lambda: text in page.locator(f"#trainyard_{part}").first.inner_text())
         assert_harmless(someone)
 
     # Names that the folders have, and a preset of such a name, which could not be one elsewhere.
