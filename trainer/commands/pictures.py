@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import NetworkError, UserError
 from ..networks.find import find_lora
 from .options import add_device, add_folders, folders_of
 
@@ -131,7 +131,11 @@ def _lora(text: str, folder: Path) -> tuple[Path, tuple[float, ...]]:
     number = r"[+-]?(?:\d+\.?\d*|\.\d+)"
     found = re.fullmatch(rf"(.+):({number}(?:,{number})*)", text)
     name, strengths = (found[1], tuple(map(float, found[2].split(",")))) if found else (text, (1.0,))
-    return find_lora(name, folder), strengths
+    try:
+        return find_lora(name, folder), strengths
+    except NetworkError as error:
+        do = f"Write FILE or FILE:STRENGTH; names are looked for in {folder}"
+        raise NetworkError(error.what, where=error.where, do=do) from error
 
 
 def _only_one_varies(loras: list[tuple[Path, tuple[float, ...]]]) -> None:
