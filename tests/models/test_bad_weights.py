@@ -100,6 +100,19 @@ def test_a_sound_model_is_not_blamed(tmp_path: Path) -> None:
         train(path, tmp_path, train_learning_rate=1e30, train_lr_scheduler="constant", train_optimizer="Lion")
 
 
+def test_what_a_host_has_put_in_torchs_place_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A1111 leaves its own way of loading in these classes where its extension for LoRAs is switched off."""
+
+    def theirs(*_arguments: Any) -> None:
+        raise AssertionError("the host's way of loading was asked")
+
+    path = write_checkpoint(tmp_path / "sound.safetensors", sd1_tensors())
+    for kind in (torch.nn.Module, torch.nn.Linear, torch.nn.Conv2d, torch.nn.LayerNorm, torch.nn.GroupNorm):
+        monkeypatch.setattr(kind, "_load_from_state_dict", theirs, raising=False)
+    bundle = load_bundle(path)
+    assert not any(tensor.is_meta or tensor.requires_grad for tensor in bundle.unet.parameters())
+
+
 def test_the_machines_memory_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while the weights are copied; the sentence reaches the listener before the exception does."""
     path = write_safetensors(tmp_path / "large.safetensors", sd1_tensors(dtype=torch.float16), GROUPS)

@@ -176,7 +176,11 @@ def fill(module: Module, tensors: Mapping[str, Tensor], what: str, *, optional: 
             f"{what} is stored as whole numbers ({_some(whole)}), which cannot be trained on",
             do="Choose the checkpoint in fp16, bf16 or fp32",
         )
-    module.load_state_dict(given, strict=False, assign=True)
+    for name, tensor in given.items():
+        # Not by load_state_dict: A1111 puts its own in torch's place, which makes memory for all of it first.
+        path, _, last = name.rpartition(".")
+        owner = module.get_submodule(path)
+        setattr(owner, last, nn.Parameter(tensor, requires_grad=False) if last in owner._parameters else tensor)
     make_positions(module)
     left = [name for name, tensor in [*module.named_parameters(), *module.named_buffers()] if tensor.is_meta]
     if left:
