@@ -51,6 +51,11 @@ def test_on_the_processor_it_is_what_the_process_takes() -> None:
     after = gauge.read()
     assert after is not None
     assert after.used < with_it.used <= after.most
+    gauge.begin()  # the run after it has its own
+    clock.now += 1
+    of_the_next = gauge.read()
+    assert of_the_next is not None
+    assert of_the_next.most < with_it.used
 
 
 def test_on_a_card_the_peak_is_what_others_hold_and_the_most_that_was_ours(monkeypatch: pytest.MonkeyPatch) -> None:

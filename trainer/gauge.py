@@ -53,6 +53,7 @@ class Gauge:
 
     def begin(self) -> None:
         """A run begins: the most is counted from here."""
+        self._most = 0
         torch, host = sys.modules.get("torch"), self._host()
         if torch is not None and host is not None and host.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(host.device)

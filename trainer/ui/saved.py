@@ -28,8 +28,9 @@ class Saved:
         self._desk = desk
         say = desk.say
         with gr.Accordion(say("preset.heading"), open=True, elem_id=f"{PREFIX}_presets"):
+            self._placed = self._names()
             self.chosen = gr.Dropdown(
-                self._names(),
+                self._placed,
                 value="",
                 label=say("preset.name"),
                 info=say("preset.help"),
@@ -79,6 +80,11 @@ class Saved:
         on(self._dropped.upload, load, [self._dropped], [*filled, message])
         on(self._save.click, save, [self.chosen, *fields], [self.chosen, message])
         on(self._delete.click, self._deleted, [self.chosen], [self.chosen, message])
+
+    def opened(self) -> Any:
+        """An update for a page that is opened: none if nothing is new, for it might undo what is chosen meanwhile."""
+        names = self._names()
+        return gr.update() if names == self._placed else gr.update(choices=names, value="")
 
     def lists(self, chosen: str) -> Any:
         """An update with what there is to choose from now; what is chosen stays."""

@@ -195,7 +195,7 @@ class _Train:
         places = [self.form.place_of(name) for name in ("model", "vae")]
         for place, choices in zip(places, self.model.lists(*(values[place] for place in places)), strict=True):
             updates[place] = {**choices, **updates[place]}
-        return [*updates, self.saved.lists(""), message]
+        return [*updates, self.saved.opened(), message]
 
     def _lists(self, model: str, vae: str, preset: str) -> list[Any]:
         self.desk.catalogue.refresh()
