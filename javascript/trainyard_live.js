@@ -6,7 +6,7 @@
 
     const NUMBERS = [
         ["live.speed", (run) => number(run.steps_per_second, 3), true],
-        ["live.left", (run) => duration(run.seconds_left), true],
+        ["live.left", (run) => duration(run.seconds_left || null), true],
         ["live.so_far", (run) => duration(run.seconds), true],
         ["live.loss", (run) => number(run.loss)],
         ["live.smoothed", (run) => number(run.smoothed)],

@@ -118,6 +118,7 @@
             if (name) cell.dataset.label = name;
             if (name === "steps") cell.dataset.title = say("queue.steps");
             if (name === "status" && job.message) cell.append(make("small", "", job.message));
+            if (name === "status" && job.path) cell.append(make("small", "", say("live.saved", job)));
             row.append(cell);
         }
         const actions = make("div", "actions");

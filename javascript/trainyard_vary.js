@@ -82,6 +82,7 @@
 
     async function begin(panel) {
         write(panel.parts.message, "");
+        if (JSON.stringify(fields()) !== kept.fields) panel.parts.grid.replaceChildren();  // they show something else
         try {
             show(panel, await ask("variations/start", asShown()));
             look(panel);

@@ -177,6 +177,9 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     someone.press("stop_and_save")
     someone.live("Saved: .*iLECO.safetensors")
     assert site.loras == ["iLECO"]
+    someone.tab("Queue")
+    row = someone.page.locator("#trainyard_queue tr", has_text="stopped").first
+    someone.until(lambda: "iLECO.safetensors" in row.inner_text())
 
 
 def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visitor]) -> None:

@@ -147,6 +147,7 @@ def test_variations_are_looked_at_and_written(
     someone.write("vary_source", str(tmp_path / "nowhere"))
     press_by_key(someone, "vary_write")
     words(someone, "vary", "is not there")
+    assert figures.count() == 0  # not what was asked for now
 
 
 def test_a_dropped_picture_is_varied(visit: Callable[..., Visitor], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from trainer.errors import Problem, SettingsError, UserError
 from trainer.schema import check_for_run
 from trainer.settings import MODES, Settings, rows
-from trainer.ui.telling import told, value_problem
+from trainer.ui.telling import require_folder, told, value_problem
 
 WRONG = (
     *("many", "-7", "3", "1e400", "nan", "0", "512,x", "a\nb", "a", "=1", "a=", "a=1;a=2", "a=[1", "a=1e999", ""),
@@ -69,3 +69,12 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     missing = value_problem("lora_data_directory", str(tmp_path / "gone"))
     assert missing.startswith("there is no folder")
     assert "フォルダ" in value_problem("lora_data_directory", str(tmp_path / "gone"), "ja")
+
+
+def test_a_job_that_would_not_find_its_folder_is_refused(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    for mode in ("LoRA", "Multi-ADDifT"):
+        require_folder(Settings(mode=mode, lora_data_directory=str(tmp_path)))
+        with pytest.raises(SettingsError, match="lora data directory: there is no folder"):
+            require_folder(Settings(mode=mode, lora_data_directory=gone))
+    require_folder(Settings(mode="iLECO", lora_data_directory=gone))

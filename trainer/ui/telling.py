@@ -7,7 +7,7 @@ from typing import Any
 from ..api import problem_of
 from ..errors import DataError, Problem, SettingsError, UserError
 from ..help import is_japanese, label_of
-from ..settings import rows
+from ..settings import Settings, rows
 from . import problems_ja
 
 
@@ -25,6 +25,19 @@ def value_problem(name: str, value: Any, language: str = "en") -> str:
         UserError: there is no such setting.
     """
     return _in(problem_of(name, value) or _folder_problem(name, value), language)
+
+
+def require_folder(settings: Settings) -> None:
+    """Known before the job waits in the queue, and not when its turn has come.
+
+    Raises:
+        SettingsError: the mode learns from a folder, and it is not there.
+    """
+    name = "lora_data_directory"
+    row = next(each for each in rows() if each.name == name)
+    problem = _folder_problem(name, settings.lora_data_directory) if settings.mode in row.modes else ""
+    if problem:
+        raise SettingsError([Problem(row.key, label_of(name), problem)])
 
 
 def _folder_problem(name: str, value: Any) -> str:

@@ -18,7 +18,7 @@ from .form import PREFIX, Form
 from .model import Model
 from .prompts import Prompts
 from .saved import Saved
-from .telling import told
+from .telling import require_folder, told
 
 TAB = "train"
 
@@ -244,6 +244,7 @@ class _Train:
         """What a button tells; then the next free name is proposed and no job is edited any more."""
         try:
             settings = self.form.settings(values)
+            require_folder(settings)
             message = deed(settings)
         except UserError as error:
             return [told(error, self.desk.language), *(gr.update() for _ in range(4))]
