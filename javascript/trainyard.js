@@ -59,6 +59,13 @@ window.trainyard = (function () {
         return element;
     }
 
+    function button(words, act) {
+        const made = make("button", "button", words);
+        made.type = "button";
+        made.addEventListener("click", act);
+        return made;
+    }
+
     /* Press a button of the page that nobody sees, after its field, as nobody sees either, has got a text. */
     function pressUnseen(button, field, text) {
         if (field) {
@@ -197,5 +204,7 @@ window.trainyard = (function () {
     });
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", refresh);
 
-    return {ROOT, byId, address, ask, say, make, write, pressUnseen, number, duration, clock, picture, addPanel, refresh};
+    return {
+        ROOT, byId, address, ask, say, make, button, write, pressUnseen, number, duration, clock, picture, addPanel, refresh,
+    };
 })();

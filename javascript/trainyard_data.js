@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ROOT, byId, address, ask, say, make, write, number, addPanel} = window.trainyard;
+    const {ROOT, byId, address, ask, say, make, button, write, number, addPanel} = window.trainyard;
 
     const LOOK_EVERY = 400;
     const LOOK_AFTER_CLICK = 8000;
@@ -13,13 +13,6 @@
     let shown = "";
     let bucket = null;
     let first = 0;
-
-    function button(words, press) {
-        const made = make("button", "button", words);
-        made.type = "button";
-        made.addEventListener("click", press);
-        return made;
-    }
 
     function build(panel) {
         const title = make("p", "title");

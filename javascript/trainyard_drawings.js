@@ -3,7 +3,7 @@
     "use strict";
 
     const page = window.trainyard;
-    const {ROOT, ask, say, make, write, picture, addPanel} = page;
+    const {ROOT, ask, say, make, button, write, picture, addPanel} = page;
     const EVERY = 700;
     const PATIENCE = 6000;
 
@@ -19,9 +19,8 @@
         title.setAttribute("role", "status");
         const bar = document.createElement("progress");
         bar.setAttribute("aria-label", say("live.progress"));
-        const stop = make("button", "button", say("draw.stop"));
-        stop.type = "button";
-        stop.addEventListener("click", () => ask("drawings/stop", {}).catch((error) => write(message, error.message)));
+        const stopped = () => ask("drawings/stop", {}).catch((error) => write(message, error.message));
+        const stop = button(say("draw.stop"), stopped);
         const message = make("p", "wrong");
         message.setAttribute("role", "alert");
         const pictures = make("div", "drawn");

@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ROOT, address, ask, say, make, write, clock, addPanel} = window.trainyard;
+    const {ROOT, address, ask, say, make, button, write, clock, addPanel} = window.trainyard;
     const CURVES = [["raw", true], ["smoothed", true], ["rate", true], ["logarithmic", false]];
     const LEAST_WAIT = 2000;
 
@@ -14,13 +14,6 @@
         box.name = name;
         label.append(box, make("span", "", text));
         return label;
-    }
-
-    function button(words, act) {
-        const made = make("button", "button", words);
-        made.type = "button";
-        made.addEventListener("click", act);
-        return made;
     }
 
     function build(panel) {

@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ask, say, make, write, pressUnseen, clock, addPanel, refresh} = window.trainyard;
+    const {ask, say, make, button, write, pressUnseen, clock, addPanel, refresh} = window.trainyard;
 
     const ACTIONS = {
         waiting: ["run", "up", "down", "edit", "duplicate", "delete"],
@@ -23,17 +23,15 @@
         const message = make("p", "message");
         message.setAttribute("role", "status");
         const bar = make("div", "queue-bar");
-        const button = (action, route) => {
+        const ordering = (action, route) => {
             const words = say(`queue.${action}`);
-            const made = make("button", "button", words);
-            made.type = "button";
-            made.addEventListener("click", () => press(panel, route, words));
+            const made = button(words, () => press(panel, route, words));
             bar.append(made);
             return made;
         };
-        const start = button("start", "queue/start");
-        const hold = button("hold", "queue/hold");
-        const clear = button("clear", "jobs/clear");
+        const start = ordering("start", "queue/start");
+        const hold = ordering("hold", "queue/hold");
+        const clear = ordering("clear", "jobs/clear");
         const state = make("span", "note");
         bar.append(state);
         const table = make("table", "jobs");
@@ -124,15 +122,13 @@
         const actions = make("div", "actions");
         for (const action of actionsOf(job)) {
             const words = say(`queue.${action}`);
-            const made = make("button", "button", words);
-            made.type = "button";
-            made.dataset.job = job.id;
-            made.dataset.action = action;
-            made.disabled = (action === "up" && job.position === 1) || (action === "down" && job.position === waiting);
-            made.addEventListener("click", () => {
+            const made = button(words, () => {
                 if (action === "edit" || action === "copy") pressUnseen("pick", "picked", job.id);
                 else press(panel, `jobs/${job.id}/${action}`, `${words} ${job.name}`);
             });
+            made.dataset.job = job.id;
+            made.dataset.action = action;
+            made.disabled = (action === "up" && job.position === 1) || (action === "down" && job.position === waiting);
             actions.append(made);
         }
         const last = make("td");

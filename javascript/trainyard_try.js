@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ROOT, ask, say, make, write, addPanel, drawings} = window.trainyard;
+    const {ROOT, ask, say, make, button, write, addPanel, drawings} = window.trainyard;
 
     const SHORT = ["strengths", "seed", "steps", "cfg", "size", "model"];
 
@@ -35,10 +35,8 @@
             field(panel, "size", input()), field(panel, "model", document.createElement("select")),
         );
         more.append(make("summary", "", say("try.more")), others);
-        const draw = make("button", "button", say("try.draw"));
-        draw.type = "button";
+        const draw = button(say("try.draw"), () => begin(panel));
         draw.id = `${ROOT}_try_draw`;
-        draw.addEventListener("click", () => begin(panel));
         box.append(
             field(panel, "lora", lora), field(panel, "prompt", prompt),
             field(panel, "strengths", input(), "-1, -0.5, 0, 0.5, 1"), field(panel, "seed", input(), "0"), more, draw,

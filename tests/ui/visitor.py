@@ -22,7 +22,7 @@ class Visitor:
         self.site = site
         self.page = browser.new_page(**{"viewport": {"width": 1400, "height": 1000}, **options})
         self.page.set_default_timeout(PATIENCE)
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("pageerror", lambda error: self.troubles.append(f"{error}\n{error.stack}"))
         self.page.on("request", self._heed)
         self.open()
 

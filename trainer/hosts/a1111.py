@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import ModelError
 from ..models.base import Conditioning
 from .adapter import Loaded, NotPlainError
+from .lists import selected_checkpoint
 from .pictures import forget_prompts
 from .webui import WebUI
 
@@ -34,13 +35,7 @@ class A1111(WebUI):
         return Loaded(model, Path(info.filename), Path(vae) if vae else None)
 
     def chosen(self) -> Path:
-        from modules import sd_models
-
-        try:
-            return Path(sd_models.select_checkpoint().filename)
-        except FileNotFoundError as error:
-            do = "Put one into its models folder"
-            raise ModelError("the host has no checkpoint", where="model", do=do) from error
+        return selected_checkpoint()
 
     def load(self) -> None:
         from modules import shared

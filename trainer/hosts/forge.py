@@ -21,6 +21,7 @@ from ..errors import ModelError
 from ..models.base import Conditioning
 from ..models.identify import AUTOENCODER, UNET, identify
 from .adapter import Loaded, NotPlainError
+from .lists import no_checkpoint, selected_checkpoint
 from .pictures import forget_prompts
 from .webui import WebUI
 
@@ -170,7 +171,7 @@ class Forge(Kin):
 
         info = sd_models.model_data.forge_loading_parameters.get("checkpoint_info") or sd_models.select_checkpoint()
         if info is None:
-            raise _no_checkpoint()
+            raise no_checkpoint()
         return Path(info.filename)
 
     def load(self) -> None:
@@ -183,7 +184,7 @@ class Forge(Kin):
         if data.sd_model is None:
             data.forge_hash = ""  # or it takes the model for loaded
         if data.forge_loading_parameters.get("checkpoint_info") is None:
-            raise _no_checkpoint()
+            raise no_checkpoint()
         sd_models.forge_model_reload()
         if self.loaded() is None:
             raise _not_loaded()
@@ -232,12 +233,7 @@ class ReForge(Kin):
         return Loaded(model, Path(info.filename), Path(vae) if vae else None)
 
     def chosen(self) -> Path:
-        from modules import sd_models
-
-        try:
-            return Path(sd_models.select_checkpoint().filename)
-        except FileNotFoundError as error:
-            raise _no_checkpoint() from error
+        return selected_checkpoint()
 
     def predicts_velocity(self, loaded: Loaded) -> bool:
         return getattr(loaded.model, "parameterization", "eps") == "v"
@@ -314,10 +310,6 @@ def _vae_among(files: list[Path]) -> Path | None:
         if AUTOENCODER in parts and UNET not in parts:
             return file
     return None
-
-
-def _no_checkpoint() -> ModelError:
-    return ModelError("the host has no checkpoint", where="model", do="Put one into its models folder")
 
 
 def _not_loaded() -> ModelError:

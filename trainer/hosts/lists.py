@@ -61,6 +61,24 @@ def find_checkpoint(name: str) -> Path:
     return _path(name, "model", inside.folders().models / "Stable-diffusion")
 
 
+def selected_checkpoint() -> Path:
+    """The file of the checkpoint that is selected at the top of the host's page.
+
+    Raises:
+        ModelError: it has none.
+    """
+    from modules import sd_models
+
+    try:
+        return Path(sd_models.select_checkpoint().filename)
+    except FileNotFoundError as error:
+        raise no_checkpoint() from error
+
+
+def no_checkpoint() -> ModelError:
+    return ModelError("the host has no checkpoint", where="model", do="Put one into its models folder")
+
+
 def find_vae(name: str) -> Path:
     """The file of a VAE, by its name in the host's list or by a path.
 

@@ -106,7 +106,8 @@ class Saved:
             presets.delete(str(chosen or ""), own, shipped)
         except UserError as error:
             return gr.update(), told(error, self._desk.language)
-        return gr.update(choices=self._names(), value=""), self._desk.say("preset.deleted", name=chosen)
+        # The list gets shorter when it is refreshed: Gradio's page throws an error where one does that under a choice.
+        return gr.update(value=""), self._desk.say("preset.deleted", name=chosen)
 
     def _names(self) -> list[str]:
         return offered(presets.list_presets(self._desk.folders.presets), "")
