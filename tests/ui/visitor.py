@@ -24,9 +24,17 @@ class Visitor:
         self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.troubles.append(f"{error}\n{error.stack}"))
         self.page.on("request", self._heed)
+        self.asked: list[Any] = []
+        for event in ("requestfinished", "requestfailed"):
+            self.page.on(event, self._answered)
         self.open()
 
+    def _answered(self, request: Any) -> None:
+        self.asked = [each for each in self.asked if each is not request]
+
     def _heed(self, request: Any) -> None:
+        if "/run/" in request.url and request.method == "POST":
+            self.asked.append(request)
         allowed = (self.site.address, "data:", "blob:", *([OWN_TO_GRADIO] if self.site.gradio else []))
         if not request.url.startswith(allowed):
             self.troubles.append(f"asks {request.url}")
@@ -53,6 +61,8 @@ class Visitor:
         steps = {"LoRA": "1000", "iLECO": "300", "Difference": "500", "ADDifT": "30"}[mode]
         self.page.click(f"#trainyard_mode label:has(input[value='{mode}'])")
         self.until(lambda: self.box("train_iterations").input_value() == steps)
+        # The model may have been heard of just then: that answer, too, is for the form as it was before.
+        self.until(lambda: not self.asked)
 
     def press(self, button: str) -> None:
         self.page.click(f"#trainyard_{button}")
