@@ -25,8 +25,8 @@ class SlowHost:
         self.asked: list[str] = []
 
     def check_model(self, settings: Settings) -> Choice:
-        assert self.let.wait(30)
         self.asked.append(settings.model)
+        assert self.let.wait(30)
         if settings.model == "broken":
             raise ModelError("is no checkpoint", where="broken")
         return Choice(settings.model or self.loaded, "SDXL")
@@ -56,7 +56,9 @@ def test_nobody_waits_for_an_answer() -> None:
 def test_the_newest_question_is_answered_first() -> None:
     host = SlowHost()
     advisor = Advisor(lambda: host)  # type: ignore[arg-type, return-value]
-    for model in ("a", "b", "c"):
+    advisor.on(Settings(model="a"))
+    until(lambda: host.asked == ["a"])  # it is busy with that one
+    for model in ("b", "c"):
         advisor.on(Settings(model=model))
     host.let.set()
     until(lambda: advisor.number == 3)
