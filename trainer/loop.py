@@ -244,11 +244,9 @@ def _collector_held() -> Iterator[None]:
     # A collection walks every object diffusers and transformers have made: it can cost more than the step.
     was_on = gc.isenabled()
     gc.collect()
-    gc.freeze()
     gc.disable()
     try:
         yield
     finally:
-        gc.unfreeze()
         if was_on:
             gc.enable()
