@@ -16,7 +16,9 @@
     /* One that has been stopped with a LoRA saved is at its end, too. */
     function actionsOf(job) {
         const actions = ACTIONS[job.status] || [];
-        return job.path ? actions.filter((each) => each !== "run").map((each) => each === "edit" ? "copy" : each) : actions;
+        if (!job.path) return actions;
+        const copied = actions.filter((each) => each !== "run").map((each) => each === "edit" ? "copy" : each);
+        return job.lora ? ["try", ...copied] : copied;
     }
 
     function buildQueue(panel) {
@@ -123,7 +125,8 @@
         for (const action of actionsOf(job)) {
             const words = say(`queue.${action}`);
             const made = button(words, () => {
-                if (action === "edit" || action === "copy") pressUnseen("pick", "picked", job.id);
+                if (action === "try") window.trainyard.tryLora(job.lora);
+                else if (action === "edit" || action === "copy") pressUnseen("pick", "picked", job.id);
                 else press(panel, `jobs/${job.id}/${action}`, `${words} ${job.name}`);
             });
             made.dataset.job = job.id;

@@ -2,7 +2,8 @@
 (function () {
     "use strict";
 
-    const {ROOT, ask, say, make, button, write, addPanel, drawings} = window.trainyard;
+    const page = window.trainyard;
+    const {ROOT, byId, ask, say, make, button, write, picture, addPanel, drawings} = page;
 
     const SHORT = ["strengths", "seed", "steps", "cfg", "size", "model"];
 
@@ -43,13 +44,20 @@
         );
         const message = make("p", "wrong");
         message.setAttribute("role", "alert");
-        message.hidden = true;
-        fold.append(make("summary", "", say("try.heading")), box, message);
+        const turn = make("p", "note");
+        turn.setAttribute("role", "status");
+        message.hidden = turn.hidden = true;
+        fold.append(make("summary", "", say("try.heading")), box, turn, message);
         panel.append(fold);
-        panel.parts = {fold, message, draw};
         drawings.place("strip", fold);
+        const kept = make("div", "kept");
+        kept.hidden = true;
+        fold.append(kept);
+        panel.parts = {fold, message, turn, draw, kept};
+        panel.models = [];
         lora.addEventListener("change", () => choose(panel, lora.value));
         prompt.addEventListener("input", () => (panel.typed = true));
+        fold.addEventListener("input", () => (panel.used = true));
         fold.addEventListener("toggle", () => fold.open && list(panel));
     }
 
@@ -91,10 +99,13 @@
         }
         if (panel.shown !== name) return;
         panel.suited = suited;
+        showKept(panel, suited.kept || {pictures: []});
         if (!panel.typed) fields.prompt.value = suited.prompt || "";
         fields.negative.value = suited.negative || "";
         fields.size.value = (suited.size || [512, 512]).join(", ");
         fill(fields.model, models, suited.model || "");
+        if (panel.comes) panel.scrollIntoView({block: "start"});
+        panel.comes = false;
     }
 
     async function begin(panel) {
@@ -111,17 +122,59 @@
         panel.parts.draw.disabled = false;
     }
 
-    /* A run that has ended with a file opens it, with that file. */
-    function show(panel, status) {
-        const path = (status.run && !status.running && status.run.path) || "";
-        if (!path || panel.path === path) return;
-        panel.path = path;
+    /* What the LoRA's run has left on the disk, however long ago. */
+    function showKept(panel, kept) {
+        const {parts} = panel;
+        const folder = kept.folder ? ["samples", ...kept.folder.map(encodeURIComponent)].join("/") : "";
+        const strip = kept.strip ? [picture(kept.strip, say("try.strip", kept), folder)] : [];
+        parts.kept.replaceChildren(...strip);
+        if (kept.pictures.length) {
+            const fold = document.createElement("details");
+            fold.append(make("summary", "", say("try.pictures", {count: kept.pictures.length})));
+            const newest = kept.pictures.slice().reverse();
+            fold.append(...newest.map((each) => picture(each.name, say("live.picture", each), folder)));
+            parts.kept.append(fold);
+        }
+    }
+
+    /* Another LoRA, as somebody has chosen it. */
+    function take(panel, name) {
         panel.fields.lora.value = "";
         panel.typed = false;
         panel.shown = null;
+        if (name) fill(panel.fields.lora, [[name, name]], name);
         if (panel.parts.fold.open) list(panel);
         else panel.parts.fold.open = true;
     }
+
+    /* A run that has ended with a file opens it, with that file, unless somebody has begun with another one meanwhile. */
+    function show(panel, status) {
+        const {parts} = panel;
+        const run = status.run;
+        const path = (run && !status.running && run.path) || "";
+        const waits = status.running && run && run.state !== "paused";
+        write(parts.turn, waits ? say(panel.models.includes("") ? "try.takes_turns" : "try.waits") : "");
+        // The pictures of the last run stand above.
+        const isAbove = run && run.path && run.path === panel.suited.path;
+        parts.kept.hidden = isAbove || !parts.kept.children.length;
+        if (run && panel.job !== run.job.id) {
+            panel.job = run.job.id;
+            panel.used = false;
+        }
+        if (!path || panel.path === path) return;
+        panel.path = path;
+        if (panel.used && parts.fold.open) list(panel);
+        else take(panel, "");
+    }
+
+    /* From elsewhere in the page: show the tab, with that LoRA. */
+    page.tryLora = (name) => {
+        const panel = byId("try");
+        document.querySelector(`#${ROOT}_tabs > .tab-nav button, #${ROOT}_tabs [role=tab]`).click();
+        panel.used = panel.comes = true;
+        take(panel, name);
+        page.refresh();
+    };
 
     addPanel("try", {build, show});
 })();

@@ -21,6 +21,7 @@ from . import presets
 from .errors import SettingsError, UserError
 from .job import Effect
 from .live import Point, Snapshot
+from .networks.find import lora_name
 from .queue import Worker
 from .schema import describe, parse, to_json
 from .settings import rows
@@ -137,8 +138,11 @@ class _Routes:
         }
 
     def jobs(self) -> dict[str, Any]:
-        """All jobs of the queue in their order."""
-        return {"jobs": [_entry(entry) for entry in self._store.entries()]}
+        """All jobs of the queue in their order, with the name of the LoRA while that is on the disk."""
+        return {"jobs": [{**_entry(entry), "lora": self._lora(entry.path)} for entry in self._store.entries()]}
+
+    def _lora(self, path: Path | None) -> str:
+        return "" if path is None or not path.is_file() else lora_name(path, self._store.folders.loras)
 
     def job(self, number: int) -> dict[str, Any]:
         """One job, with its settings."""

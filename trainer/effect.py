@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, PngImagePlugin
 from torch import Tensor
 
 from .errors import Stopped
@@ -20,6 +20,7 @@ from .models.placement import device_of, text_to
 from .models.sample import Request, sample
 from .networks.base import Adapter, Network
 from .networks.blocks import block_of
+from .networks.metadata import plain
 from .networks.read import network_from_file
 from .paths import write_whole
 from .settings import BLOCKS
@@ -31,6 +32,8 @@ TOO_SMALL = 1e-4
 """Relative change of the weights below which half precision, in which hosts add LoRAs, rounds most of it away."""
 SAME = 0.01
 """Mean difference in levels of 255 up to which two pictures count as the same."""
+LORA_KEY, PROMPT_KEY = "lora", "prompt"
+"""Under which the strip's file tells what it shows: the name that the LoRA has in itself, and the prompt."""
 _PHASE = "looking at the effect"
 
 
@@ -160,8 +163,11 @@ def _with_strip(
         (pictures,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
     finally:
         text_to(bundle, "cpu")
-    content = io.BytesIO()
-    side_by_side(pictures, [f"{strength:+g}" if strength else "off" for strength in STRENGTHS]).save(content, "PNG")
+    labels = [f"{strength:+g}" if strength else "off" for strength in STRENGTHS]
+    content, told = io.BytesIO(), PngImagePlugin.PngInfo()
+    told.add_itxt(LORA_KEY, plain(effect.path.stem))
+    told.add_itxt(PROMPT_KEY, request.prompt)
+    side_by_side(pictures, labels).save(content, "PNG", pnginfo=told)
     off = pictures[STRENGTHS.index(0.0)]
     pairs = zip(STRENGTHS, pictures, strict=True)
     return replace(

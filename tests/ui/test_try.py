@@ -91,3 +91,51 @@ def test_prompts_before_a_run_and_strengths_after_it(visit: Callable[..., Visito
 
     reloaded = visit()
     assert drawn(reloaded, "try", 3) == ["-2", "off", "+2"]
+
+
+def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable[..., Visitor], site: Site) -> None:
+    someone = visit()
+    someone.choose("LoRA")  # a page that is opened has the settings of the last run
+    someone.choose("iLECO")
+    for name, text in (("original_prompt", HOSTILE), ("image_size", "64"), ("train_iterations", "2")):
+        someone.write(name, text)
+    someone.write("save_lora_name", "earlier")
+    someone.press("start")
+    someone.live("Done: earlier")
+    panel = someone.page.locator("#trainyard_try")
+    strip = panel.locator(".trainyard-kept > figure")
+    someone.until(lambda: someone.page.locator("#trainyard_try_lora").input_value() == "earlier")
+    assert not strip.is_visible()  # it stands above, with the run
+    someone.write("train_iterations", "100000")
+    someone.write("original_prompt", "a cross")
+    someone.write("save_lora_name", "endless")
+    someone.press("start")
+    someone.live("Training: endless")
+
+    fresh = visit()
+    fresh.tab("Queue")
+    fresh.row_button("earlier", "Try it")
+    panel = fresh.page.locator("#trainyard_try")
+    strip = panel.locator(".trainyard-kept > figure")
+    fresh.until(strip.is_visible)
+    assert fresh.page.locator("#trainyard_try_lora").input_value() == "earlier"
+    assert fresh.page.locator("#trainyard_try_prompt").input_value() == HOSTILE
+    assert strip.inner_text() == f"From the end of its run: “{HOSTILE}” at strength −1, 0 and +1"
+    fresh.until(lambda: strip.locator("img").evaluate("each => each.complete && each.naturalWidth") == 3 * 64 + 2 * 4)
+    fresh.until(lambda: "can be drawn when it has ended, or is paused" in panel.inner_text())
+    fresh.page.click("#trainyard_try_draw")
+    fresh.until(lambda: "no pictures are made while a LoRA is being trained" in panel.inner_text())
+
+    fresh.press("stop_and_save")
+    fresh.live("Stopped: endless")
+    fresh.page.wait_for_timeout(1500)  # the end of a run takes nothing from whoever looks at another LoRA
+    assert fresh.page.locator("#trainyard_try_lora").input_value() == "earlier"
+    fresh.page.fill("#trainyard_try_strengths", "0, 1")
+    fresh.page.click("#trainyard_try_draw")
+    assert drawn(fresh, "try", 2) == ["off", "+1"]
+    assert strip.is_visible()
+
+    (site.data / "loras" / "earlier.safetensors").unlink()
+    fresh.tab("Queue")
+    row = fresh.page.locator("#trainyard_queue tr", has=fresh.page.locator("td[data-label=name]:text-is('earlier')"))
+    fresh.until(lambda: "Try it" not in row.inner_text())

@@ -22,12 +22,18 @@ def find_lora(name: str, folder: Path) -> Path:
     raise NetworkError("there is no such LoRA file", where=name, do=f"Give its full path, or put it into {folder}")
 
 
+def lora_name(path: Path, folder: Path) -> str:
+    """What :func:`find_lora` finds this file by: as :func:`lora_names` has it; its full path if it lies elsewhere."""
+    inside = path.is_relative_to(folder) and path.suffix == ENDING
+    return path.relative_to(folder).with_suffix("").as_posix() if inside else str(path)
+
+
 def lora_names(folder: Path) -> list[str]:
     """The LoRAs of a folder and its sub-folders, the newest first, as :func:`find_lora` takes them."""
     found = []
     for path in folder.rglob(f"*{ENDING}"):
         try:
-            found.append((-path.stat().st_mtime, path.relative_to(folder).with_suffix("").as_posix()))
+            found.append((-path.stat().st_mtime, lora_name(path, folder)))
         except OSError:  # gone meanwhile
             continue
     return [name for _, name in sorted(found)]

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
 
 from ..api import PREFIX, telling
 from ..errors import UserError
-from ..live import Snapshot
-from ..networks.find import find_lora, lora_names
+from ..networks.find import find_lora, lora_name, lora_names
 from ..schema import parse
 from ..settings import Settings
-from . import wishes
+from . import keepsakes, wishes
 from .desk import Desk
 from .easel import Sheet
+from .keepsakes import Keepsakes
 
 PROMPTS, STRIP = "prompts", "strip"
 """The places of the page that show a sheet."""
@@ -31,6 +31,7 @@ def mount(app: Any, desk: Desk) -> None:
         ("/drawings/{name}", routes.picture),
         ("/loras", routes.loras),
         ("/lora", routes.lora),
+        ("/samples/{day}/{run}/{name}", routes.sample),
     ):
         reading.add_api_route(path, telling(answer), methods=["GET"], response_model=None)
     changing = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.changing)])
@@ -76,25 +77,30 @@ class _Routes:
 
     def loras(self) -> dict[str, Any]:
         """The LoRAs of the folder, the newest first, the models, and the last run's LoRA, as a strip takes them."""
-        folder, path = self._desk.folders.loras, self._last().path
-        latest = "" if path is None else str(path)
-        if path is not None and path.is_relative_to(folder):
-            latest = path.relative_to(folder).with_suffix("").as_posix()
+        folder, live = self._desk.folders.loras, self._desk.worker.live
+        path = None if live is None else live.snapshot().path
+        latest = "" if path is None else lora_name(path, folder)
         return {"loras": lora_names(folder), "models": self._desk.catalogue.models(), "latest": latest}
 
     def lora(self, name: str) -> dict[str, Any]:
-        """What suits a LoRA to be tried with: prompt, model, size … as far as its file says."""
-        path = find_lora(name, self._desk.folders.loras)
-        catalogue = self._desk.catalogue
-        found = wishes.suited(path, catalogue.models(), catalogue.proposed())
-        effect = self._last().effect
-        if effect is not None and effect.path == path and effect.prompt:
-            found["prompt"] = effect.prompt  # with a caption, which no file has
-        return found
+        """What suits a LoRA to be tried with: prompt, model, size … as far as its file says.
 
-    def _last(self) -> Snapshot:
-        live = self._desk.worker.live
-        return Snapshot() if live is None else live.snapshot()
+        Then "path", and as "kept" the pictures that its run has left: strip, prompt, the latest made on the way.
+        """
+        folders, catalogue = self._desk.folders, self._desk.catalogue
+        path = find_lora(name, folders.loras)
+        found = wishes.suited(path, catalogue.models(), catalogue.proposed())
+        kept = keepsakes.of_lora(path, folders)
+        if kept.prompt:
+            found["prompt"] = kept.prompt  # with a caption, which the LoRA has not
+        return {**found, "path": str(path), "kept": _kept(kept)}
+
+    def sample(self, day: str, run: str, name: str) -> FileResponse:
+        """A picture that a run has left, by the folder and the name that the LoRA's answer gives."""
+        path = keepsakes.picture(day, run, name, self._desk.folders)
+        if path is None:
+            raise HTTPException(404, "There is no such picture any more.")
+        return FileResponse(path, headers={"Cache-Control": "no-cache"})
 
     def strip(self, body: dict[str, Any]) -> dict[str, Any]:
         """Draw a LoRA at several strengths.
@@ -119,6 +125,15 @@ class _Routes:
         """End what is being drawn; the answer says whether there is something."""
         del body
         return {"stopped": self._desk.easel.stop()}
+
+
+def _kept(kept: Keepsakes) -> dict[str, Any]:
+    return {
+        "folder": None if kept.folder is None else [kept.folder.parent.name, kept.folder.name],
+        "strip": None if kept.strip is None else kept.strip.name,
+        "prompt": kept.prompt,
+        "pictures": [{"step": each.step, "name": each.path.name} for each in kept.pictures],
+    }
 
 
 def _sheet(sheet: Sheet) -> dict[str, Any]:

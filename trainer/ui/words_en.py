@@ -136,6 +136,10 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "try.model": "model",
         "try.loaded": "(the one that is loaded)",
         "try.draw": "Draw",
+        "try.strip": "From the end of its run: “{prompt}” at strength −1, 0 and +1",
+        "try.pictures": "Pictures made on the way: {count}",
+        "try.takes_turns": "A LoRA is being trained. Pictures wait for their turn.",
+        "try.waits": "A LoRA is being trained. Pictures can be drawn when it has ended, or is paused.",
         # ---- the queue
         "queue.start": "Start queue",
         "queue.hold": "Hold queue",
@@ -145,6 +149,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "queue.down": "Down",
         "queue.edit": "Edit",
         "queue.copy": "Copy to form",
+        "queue.try": "Try it",
         "queue.duplicate": "Duplicate",
         "queue.delete": "Delete",
         "queue.name": "name",

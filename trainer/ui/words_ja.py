@@ -136,6 +136,10 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "try.model": "モデル",
         "try.loaded": "(読み込み済みのモデル)",
         "try.draw": "描く",
+        "try.strip": "学習の終わりに描いたもの: 「{prompt}」、強さ −1、0、+1",
+        "try.pictures": "学習中に描いた画像: {count}",
+        "try.takes_turns": "LoRAを学習中です。画像は順番を待ちます。",
+        "try.waits": "LoRAを学習中です。終わるか一時停止すると描けます。",
         # ---- キュー
         "queue.start": "キューを開始",
         "queue.hold": "キューを止める",
@@ -145,6 +149,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "queue.down": "下へ",
         "queue.edit": "編集",
         "queue.copy": "フォームに写す",
+        "queue.try": "試す",
         "queue.duplicate": "複製",
         "queue.delete": "削除",
         "queue.name": "名前",
