@@ -127,7 +127,7 @@
             const made = button(words, () => {
                 if (action === "try") window.trainyard.tryLora(job.lora);
                 else if (action === "edit" || action === "copy") pressUnseen("pick", "picked", job.id);
-                else press(panel, `jobs/${job.id}/${action}`, `${words} ${job.name}`);
+                else press(panel, `jobs/${job.id}/${action}`, words);
             });
             made.dataset.job = job.id;
             made.dataset.action = action;

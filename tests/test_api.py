@@ -184,7 +184,7 @@ def test_an_equal_name_is_refused(server: Server) -> None:
     server.post("/jobs", named(save_lora_name="same"))
     status, answer = server.ask(f"{api.PREFIX}/jobs", named(save_lora_name="same"))
     assert status == 400
-    assert "same is taken by job 1" in answer["error"]
+    assert "same is the name of a job" in answer["error"]
 
 
 @pytest.mark.parametrize("action", ["explode", "../../x", "RUN"])

@@ -287,3 +287,24 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     process.stdout.close()
     assert "Traceback" not in process.stderr.read()
     process.wait(timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["train", "iLECO", "--train-iteratons", "5"],
+         "trainer train: error: there is no option --train-iteratons; perhaps you mean --train-iterations\n"),
+        (["train", "iLECO", "--netwrok-rank=5"],
+         "trainer train: error: there is no option --netwrok-rank; perhaps you mean --network-rank\n"),
+        (["queue", "add", "iLECO", "--save-name", "x"],
+         "trainer queue add: error: there is no option --save-name; perhaps you mean --save-lora-name\n"),
+        (["queue", "list", "--jsn"], "trainer queue list: error: there is no option --jsn; perhaps you mean --json\n"),
+        (["train", "iLECO", "--qqqqqq"], "trainer train: error: there is no option --qqqqqq\n"),
+        (["train", "my", "file.json"], "trainer train: error: file.json is one argument too many\n"),
+    ],
+)  # fmt: skip
+def test_an_option_that_does_not_exist(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(told)

@@ -276,7 +276,7 @@ def test_run_this_one_now(store: Store, settings, watched: Watched) -> None:
     assert watched.began() == ["c", "d"]
     assert begins == [False], "it waits for the one that runs"
     assert statuses(store) == {"d": DONE, "c": DONE, "a": WAITING, "b": WAITING}
-    with pytest.raises(UserError, match="job 3: is done"):
+    with pytest.raises(UserError, match="c: is done"):
         watched.worker.run_now(3)
 
 

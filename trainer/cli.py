@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from .errors import UserError
 from .paths import kept_traceback
+from .values import closest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,8 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from .commands import check, demo, images, inspect, pictures, queue, train, ui
 
-    parser = argparse.ArgumentParser(prog="python -m trainer", description="Trainyard trains LoRAs.")
+    parser = _Parser(prog="python -m trainer", description="Trainyard trains LoRAs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (train, ui, queue, check, images, pictures, inspect, demo):
         module.add_commands(commands)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Each command by itself, with its own usage, refuses what it does not know, and names what comes near."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            name = next((each for each in unknown if each.startswith("-")), unknown[0]).partition("=")[0]
+            near = closest(name, [*self._option_string_actions]) if name.startswith("--") else ""
+            what = f"there is no option {name}" if name.startswith("-") else f"{name} is one argument too many"
+            self.error(f"{what}; perhaps you mean {near}" if near else what)
+        return found, unknown

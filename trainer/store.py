@@ -127,14 +127,14 @@ class Store:
         Raises:
             UserError: there is no such job, or its settings mean nothing to this version.
         """
-        rows = self._database.read("SELECT settings, created FROM job WHERE id = ?", (_known(number),))
+        rows = self._database.read("SELECT name, settings, created FROM job WHERE id = ?", (_known(number),))
         if not rows:
-            raise _missing(number)
+            raise _missing()
         try:
             settings = parse(json.loads(rows[0]["settings"])).settings
         except (SettingsError, ValueError) as error:
             text = f"its settings cannot be used any more ({error})"
-            raise UserError(text, where=f"job {number}", do="Delete it") from error
+            raise UserError(text, where=rows[0]["name"], do="Delete it") from error
         return Job(settings, datetime.fromisoformat(rows[0]["created"]))
 
     def proposed_name(self, name: str) -> str:
@@ -182,7 +182,7 @@ class Store:
         with self._database.transaction() as connection:
             row = self._row(connection, number)
             if row["status"] in (RUNNING, DONE):
-                raise UserError(f"is {row['status']}", where=f"job {number}", do="Duplicate it, and edit the copy")
+                raise UserError(f"is {row['status']}", where=row["name"], do="Duplicate it, and edit the copy")
             job = Job.create(settings, datetime.fromisoformat(row["created"]))
             self._require_free(connection, job, but=number)
             self._update(connection, number, **_written(job), **_fresh())
@@ -203,13 +203,14 @@ class Store:
         self.recover()
         job = self.job(number)
         with self._database.transaction() as connection:
-            status = self._row(connection, number)["status"]
+            row = self._row(connection, number)
+            status = row["status"]
             if status in _AGAIN:
                 self._require_free(connection, job, but=number)
                 place = connection.execute("SELECT max(place) + 1 FROM job").fetchone()[0]
                 self._update(connection, number, **_fresh(place=place))
             elif status != WAITING:
-                raise UserError(f"is {status}", where=f"job {number}", do="Duplicate it to run it once more")
+                raise UserError(f"is {status}", where=row["name"], do="Duplicate it to run it once more")
         return self._one(number)
 
     def move(self, number: int, position: int) -> Entry:
@@ -230,8 +231,9 @@ class Store:
         """
         self.recover()
         with self._database.transaction() as connection:
-            if self._row(connection, number)["status"] == RUNNING:
-                raise UserError("is running", where=f"job {number}", do="Stop it first")
+            row = self._row(connection, number)
+            if row["status"] == RUNNING:
+                raise UserError("is running", where=row["name"], do="Stop it first")
             connection.execute("DELETE FROM job WHERE id = ?", (number,))
 
     def clear(self, statuses: Iterable[str] = (DONE,)) -> int:
@@ -302,16 +304,16 @@ class Store:
     def _one(self, number: int) -> Entry:
         rows = self._database.read(f"SELECT {_COLUMNS}, place FROM job WHERE id = ?", (_known(number),))
         if not rows:
-            raise _missing(number)
+            raise _missing()
         before = f"SELECT count(*) FROM job WHERE status = '{WAITING}' AND place <= ?"
         position = self._database.read(before, (rows[0]["place"],))[0][0] if rows[0]["status"] == WAITING else 0
         return _entry(rows[0], position)
 
     @staticmethod
     def _row(connection: sqlite3.Connection, number: int) -> sqlite3.Row:
-        row = connection.execute("SELECT status, created, owner FROM job WHERE id = ?", (_known(number),)).fetchone()
+        row = connection.execute("SELECT name, status, created FROM job WHERE id = ?", (_known(number),)).fetchone()
         if row is None:
-            raise _missing(number)
+            raise _missing()
         assert isinstance(row, sqlite3.Row)
         return row
 
@@ -322,11 +324,11 @@ class Store:
 
     def _require_free(self, connection: sqlite3.Connection, job: Job, but: int = 0) -> None:
         """That no job to come and no file has the name. Windows and macOS do not tell capitals from small letters."""
-        query = "SELECT id, name, status FROM job WHERE status IN (?, ?) AND id != ?"
+        query = "SELECT name, status FROM job WHERE status IN (?, ?) AND id != ?"
         for row in connection.execute(query, (WAITING, RUNNING, but)):
             if _folded(row["name"]) == _folded(job.name):
                 raise UserError(
-                    f"{row['name']} is taken by job {row['id']}, which is {row['status']}",
+                    f"{row['name']} is the name of a job that is {row['status']}",
                     where="save lora name",
                     do="Choose another name",
                 )
@@ -338,9 +340,9 @@ class Store:
 
     def _reorder(self, number: int, find: Callable[[int], int]) -> Entry:
         with self._database.transaction() as connection:
-            status = self._row(connection, number)["status"]
-            if status != WAITING:
-                raise UserError(f"is {status}, only waiting jobs have a position", where=f"job {number}")
+            moved = self._row(connection, number)
+            if moved["status"] != WAITING:
+                raise UserError(f"is {moved['status']}, only waiting jobs have a position", where=moved["name"])
             query = f"SELECT id, place FROM job WHERE status = '{WAITING}' ORDER BY place"
             rows = connection.execute(query).fetchall()
             order = [row["id"] for row in rows]
@@ -383,13 +385,13 @@ def _require_runnable(settings: Settings) -> None:
         raise SettingsError(problems)
 
 
-def _missing(number: int) -> UserError:
-    return UserError("there is no such job", where=f"job {number}", do="See: queue list")
+def _missing() -> UserError:
+    return UserError("there is no such job in the queue", do="See its list")
 
 
 def _known(number: int) -> int:
     if not 0 < number < 2**63:  # SQLite's numbers end there
-        raise _missing(number)
+        raise _missing()
     return number
 
 

@@ -156,7 +156,7 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
         someone.press("add")
         someone.message(f"{name} waits in the queue at place")
     someone.press("add")
-    someone.message("two is taken by job")
+    someone.message("two is the name of a job")
     someone.tab("Queue")
     someone.until(lambda: someone.queue() == ["iLECO", "one", "two"])
     someone.row_button("two", "Up")

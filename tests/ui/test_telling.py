@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from trainer.errors import Problem, SettingsError, UserError
+from trainer.paths import Folders
 from trainer.schema import check_for_run
 from trainer.settings import MODES, Settings, rows
+from trainer.store import Store
 from trainer.ui.telling import require_folder, told, value_problem
 
 WRONG = (
@@ -52,10 +55,37 @@ def test_the_values_stay_in_the_sentence() -> None:
     assert told(error, "ja") == "2回目の学習、ランク (rank): 1 以上にしてください(0 は使えません)。"
 
 
-def test_a_name_that_is_taken_is_told_in_japanese() -> None:
-    taken = UserError("{x} is taken by job 7, which is waiting", where="save lora name", do="Choose another name")
-    assert told(taken) == "save lora name: {x} is taken by job 7, which is waiting. Choose another name."
-    assert "{x} はジョブ 7 が使っています" in told(taken, "ja")
+def test_what_the_queue_refuses_is_told_without_numbers_and_in_japanese(tmp_path: Path) -> None:
+    store = Store(Folders(tmp_path / "data", tmp_path / "loras", tmp_path))
+    named = Settings(mode="iLECO", original_prompt="red", target_prompt="blue", model="x", save_lora_name="{x}")
+
+    def refused(act: Callable[[], object]) -> UserError:
+        with pytest.raises(UserError) as error:
+            act()
+        return error.value
+
+    number = store.add(named).id
+    waiting = refused(lambda: store.add(named))
+    lease = store.lease()
+    store.claim(lease)
+    running, gone = refused(lambda: store.add(named)), refused(lambda: store.get(number + 1))
+    there = tmp_path / "loras" / "there.safetensors"
+    there.parent.mkdir()
+    there.touch()
+    taken = refused(lambda: store.add(replace(named, save_lora_name="there")))
+    for error, english, japanese in (
+        (waiting, "{x} is the name of a job that is waiting", "{x} は待機中のジョブの名前です"),
+        (running, "{x} is the name of a job that is running", "{x} は学習中のジョブの名前です"),
+        (taken, "there.safetensors is already there", "there.safetensors はもうあります"),
+        (gone, "there is no such job in the queue", "そのジョブはもうキューにありません"),
+    ):
+        assert english in told(error)
+        assert japanese in told(error, "ja")
+        assert not re.search(r"job \d|ジョブ \d", told(error) + told(error, "ja"))
+    for act in (store.again, store.delete, lambda each: store.move(each, 1)):
+        assert told(refused(lambda act=act: act(number))).startswith("{x}: is running")
+    lease.end()
+    store.close()
 
 
 def test_a_sentence_without_a_translation_stays() -> None:

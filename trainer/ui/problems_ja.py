@@ -109,24 +109,46 @@ _FORMS: tuple[tuple[str, str], ...] = (
     ),
     (r"0 would save a LoRA that does nothing; .+", "0 では何の効果もないLoRAになります。例: 1"),
 )
-_COMPILED = tuple((re.compile(form, re.DOTALL), words) for form, words in _FORMS)
-_TAKEN = re.compile(r"save lora name: (.+) is taken by job (\d+), which is \w+\. .+", re.DOTALL)
-_THERE = re.compile(r"save lora name: (.+) is already there\. .+", re.DOTALL)
+_ERRORS: tuple[tuple[str, str], ...] = (
+    (
+        r"save lora name: (.+) is the name of a job that is waiting\. .+",
+        "LoRAのファイル名: {1} は待機中のジョブの名前です。別の名前にしてください。",
+    ),
+    (
+        r"save lora name: (.+) is the name of a job that is running\. .+",
+        "LoRAのファイル名: {1} は学習中のジョブの名前です。別の名前にしてください。",
+    ),
+    (
+        r"save lora name: (.+) is already there\. .+",
+        "LoRAのファイル名: {1} はもうあります。別の名前にするか、上書きを有効にしてください。",
+    ),
+    (r"there is no such job in the queue\. .+", "そのジョブはもうキューにありません。"),
+)
+Compiled = tuple[tuple[re.Pattern[str], str], ...]
+
+
+def compiled(forms: tuple[tuple[str, str], ...]) -> Compiled:
+    """Forms of English sentences, each with its sentence in Japanese, where {1} is what the first group has found."""
+    return tuple((re.compile(form, re.DOTALL), words) for form, words in forms)
+
+
+def translated(text: str, forms: Compiled) -> str:
+    """The same in Japanese; a sentence of another form stays as it is."""
+    for form, words in forms:
+        found = form.fullmatch(text)
+        if found:
+            return words.format("", *found.groups())
+    return text
+
+
+_VALUES, _SENTENCES = compiled(_FORMS), compiled(_ERRORS)
 
 
 def in_japanese(what: str) -> str:
-    """The same in Japanese; a sentence of another form stays as it is."""
-    for form, words in _COMPILED:
-        found = form.fullmatch(what)
-        if found:
-            return words.format("", *found.groups())
-    return what
+    """What is wrong with a value."""
+    return translated(what, _VALUES)
 
 
 def error_in_japanese(error: str) -> str:
-    """A whole mistake in Japanese, for those that the form alone brings about; another one stays as it is."""
-    if found := _TAKEN.fullmatch(error):
-        return f"LoRAのファイル名: {found[1]} はジョブ {found[2]} が使っています。別の名前にしてください。"
-    if found := _THERE.fullmatch(error):
-        return f"LoRAのファイル名: {found[1]} はもうあります。別の名前にするか、上書きを有効にしてください。"
-    return error
+    """A whole mistake, for those that the page alone brings about."""
+    return translated(error, _SENTENCES)

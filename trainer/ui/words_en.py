@@ -52,7 +52,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "run.added": "{name} waits in the queue at place {place}.",
         "run.start_the_queue": "{name} waits in the queue at place {place}. Start the queue in its tab.",
         "run.changed": "Changed: {name} waits in the queue at place {place}.",
-        "run.editing": "You are changing {name}, job {number}. It stays as it is until you start or add it.",
+        "run.editing": "You are changing {name}. It stays as it is until you start or add it.",
         "run.leave": "Leave it as it is",
         "run.copied": "The settings of {name} are in the form, for a new LoRA.",
         "run.job_gone": "{name} is no longer in the queue, so its settings are not shown.",

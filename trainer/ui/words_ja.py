@@ -52,7 +52,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "run.added": "{name} をキューの{place}番目に入れました。",
         "run.start_the_queue": "{name} をキューの{place}番目に入れました。キューのタブで開始してください。",
         "run.changed": "変更しました。{name} はキューの{place}番目です。",
-        "run.editing": "キューのジョブ {number}「{name}」を変更しています。下のボタンを押すまで元のままです。",
+        "run.editing": "キューの「{name}」を変更しています。下のボタンを押すまで元のままです。",
         "run.leave": "変更をやめる",
         "run.copied": "{name} の設定をフォームに写しました。新しいLoRAとして学習できます。",
         "run.job_gone": "{name} はもうキューにないため、設定を表示できません。",
