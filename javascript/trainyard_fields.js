@@ -45,16 +45,46 @@
 
     // ---- what suits the model ---------------------------------------------------------------------------------------
 
+    const PATIENCE = 15000; // ms; an answer that takes longer is asked for again
+    let asked = -PATIENCE;
+    let isLate = false;
+
     /* The form that is first seen is filled; one that does not show the latest of its model is told it. */
     function fit(event) {
         const status = event.detail.status;
         if (!status || !byId("open") || byId("form").offsetParent === null) return;
         const note = document.querySelector(`#${ROOT}_model_note [data-advice]`);
-        if (!note) pressUnseen("open");
-        else if (note.dataset.advice !== String(status.advice)) pressUnseen("fit");
+        const isNews = !note || isLate || note.dataset.advice !== String(status.advice);
+        if (!isNews || performance.now() - asked < PATIENCE) return;
+        asked = performance.now();
+        pressUnseen(note || isLate ? "fit" : "open");
     }
+
+    /* Carry out what the server answered, but for the fields that somebody has changed since it was asked.
+     *
+     * answer: JSON, as Form.answer writes it.
+     * current: what the form's fields hold now, and what it holds beside them.
+     * Returns what Gradio is to do with each of these, and with the note.
+     */
+    function fill(answer, ...current) {
+        const {asked: before, updates, decisive} = JSON.parse(answer);
+        const isChanged = (place) => place in before && plain(before[place]) !== plain(current[place]);
+        asked = -PATIENCE;
+        isLate = decisive.some(isChanged);
+        return updates.map((update, place) => {
+            const found = {__type__: "update", ...(isLate ? {} : update)};
+            if (isChanged(place)) delete found.value;
+            if ("choices" in found && !("value" in found)) found.value = current[place];
+            return found;
+        });
+    }
+
+    /* A value as text: nothing is the same as an empty text, and ticks have no order. */
+    const plain = (value) => JSON.stringify(Array.isArray(value) ? [...value].sort() : value ?? "");
 
     document.addEventListener("focusout", leftField);
     document.addEventListener("trainyard-round", fit);
     document.addEventListener("trainyard-round", checkAgain);
+
+    window.trainyard.fill = fill;
 })();

@@ -36,9 +36,47 @@ def test_a_mode_shows_its_own_fields(visit: Callable[..., Visitor]) -> None:
 def test_modes_passed_over_quickly_leave_nothing_behind(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     for mode in ("iLECO", "ADDifT", "Difference"):
-        someone.page.click(f"#trainyard_mode label:has(input[value='{mode}'])")
+        someone.mode(mode)
     someone.until(lambda: someone.box("train_iterations").input_value() == "500")
     assert someone.box("network_rank").input_value() == "16"
+
+
+def test_what_is_typed_while_an_answer_is_on_its_way_stays(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    someone.choose("iLECO")
+    with someone.held():
+        someone.mode("Difference")
+        someone.write("train_iterations", "77")
+        someone.write("save_lora_name", "mine")
+    someone.until(lambda: someone.box("network_rank").input_value() == "16")  # what else suits the mode has come
+    assert someone.box("train_iterations").input_value() == "77"
+    assert someone.box("save_lora_name").input_value() == "mine"
+
+
+def test_a_mode_chosen_while_an_answer_is_on_its_way_brings_its_own(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    with someone.held():
+        someone.mode("ADDifT")
+        someone.mode("Difference")
+    someone.until(lambda: someone.box("train_iterations").input_value() == "500")
+    someone.until(lambda: someone.box("save_lora_name").get_attribute("placeholder") == "Difference")
+    assert someone.box("network_rank").input_value() == "16"
+
+
+def test_a_preset_loaded_while_an_answer_is_on_its_way_stays(visit: Callable[..., Visitor], site: Site) -> None:
+    someone = visit()
+    someone.write("preset", "ADDifT_Style_XL")
+    with someone.held():
+        someone.mode("Difference")
+        someone.press("preset_load")
+        someone.message("Loaded")
+    someone.page.wait_for_timeout(1500)  # the answer, and what is asked for since it came too late
+    someone.write("preset", "as it was")
+    someone.press("preset_save")
+    someone.message("Saved as as it was")
+    kept = json.loads((site.data / "presets" / "as it was.json").read_text("utf-8"))
+    wanted = to_json(presets.load(ROOT / "presets" / "ADDifT_Style_XL.json", []).settings)
+    assert {**kept, "model": "", "vae": "None"} == {**wanted, "model": "", "vae": "None"}
 
 
 def test_a_wrong_value_is_marked_beside_its_field_and_unmarked_by_a_preset(visit: Callable[..., Visitor]) -> None:

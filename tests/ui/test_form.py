@@ -141,8 +141,7 @@ def test_a_mode_brings_its_defaults_where_the_user_has_left_a_field_alone(form: 
             mode if each.row.name == "mode" else value for each, value in zip(form.fields, values, strict=False)
         ] + [values[-1]]
         updates = form.fitted(values, None)
-        shown = [u.get("value", v) for u, v in zip(updates[:-1], values[:-1], strict=True)]
-        return [*shown, updates[-1]]
+        return [u.get("value", v) for u, v in zip(updates, values, strict=True)]
 
     values[names.index("train_batch_size")] = "7"
     values = switch(values, "ADDifT")
@@ -158,7 +157,7 @@ def fit(form: Form, values: list[Any], better: dict[str, Any] | None, **changes:
     names = [("second " if each.second else "") + each.row.name for each in form.fields]
     values = [changes.get(name, value) for name, value in zip(names, values, strict=False)] + [values[-1]]
     updates = form.fitted(values, better)
-    return [u.get("value", v) for u, v in zip(updates[:-1], values[:-1], strict=True)] + [updates[-1]]
+    return [u.get("value", v) for u, v in zip(updates, values, strict=True)]
 
 
 def opened(form: Form) -> list[Any]:

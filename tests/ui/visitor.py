@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ui.site import Site
@@ -12,6 +13,8 @@ from ui.site import Site
 OWN_TO_GRADIO = "https://cdnjs.cloudflare.com/ajax/libs/iframe-resizer/"
 """What the older ones ask for, and do without."""
 PATIENCE = 120_000  # ms; only ever spent when something is broken, or the machine is very busy
+
+_QUESTIONS = re.compile(r"/run/predict")
 
 
 class Visitor:
@@ -24,17 +27,9 @@ class Visitor:
         self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.troubles.append(f"{error}\n{error.stack}"))
         self.page.on("request", self._heed)
-        self.asked: list[Any] = []
-        for event in ("requestfinished", "requestfailed"):
-            self.page.on(event, self._answered)
         self.open()
 
-    def _answered(self, request: Any) -> None:
-        self.asked = [each for each in self.asked if each is not request]
-
     def _heed(self, request: Any) -> None:
-        if "/run/" in request.url and request.method == "POST":
-            self.asked.append(request)
         allowed = (self.site.address, "data:", "blob:", *([OWN_TO_GRADIO] if self.site.gradio else []))
         if not request.url.startswith(allowed):
             self.troubles.append(f"asks {request.url}")
@@ -45,7 +40,7 @@ class Visitor:
             self.page.add_style_tag(url="trainyard/style.css")
             self.page.add_script_tag(url="trainyard/trainyard.js")
         self.page.wait_for_selector("#trainyard[data-state]", state="attached")
-        # The server's answer to the opening fills lists and the note; what is typed before it would be lost.
+        # The server's answer to the opening fills lists and the note.
         self.page.wait_for_function("document.querySelector('#trainyard_model_note')?.textContent.trim()")
 
     def box(self, name: str) -> Any:
@@ -59,10 +54,21 @@ class Visitor:
     def choose(self, mode: str) -> None:
         """A mode, with its defaults."""
         steps = {"LoRA": "1000", "iLECO": "300", "Difference": "500", "ADDifT": "30"}[mode]
-        self.page.click(f"#trainyard_mode label:has(input[value='{mode}'])")
+        self.mode(mode)
         self.until(lambda: self.box("train_iterations").input_value() == steps)
-        # The model may have been heard of just then: that answer, too, is for the form as it was before.
-        self.until(lambda: not self.asked)
+
+    def mode(self, name: str) -> None:
+        self.page.click(f"#trainyard_mode label:has(input[value='{name}'])")
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """The first question to the server that is asked in here is on its way until the end."""
+        waiting: list[Any] = []
+        self.page.route(_QUESTIONS, lambda route: route.continue_() if waiting else waiting.append(route))
+        yield
+        self.until(lambda: waiting)
+        waiting[0].continue_()
+        self.page.unroute(_QUESTIONS)
 
     def press(self, button: str) -> None:
         self.page.click(f"#trainyard_{button}")

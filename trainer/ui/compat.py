@@ -19,17 +19,40 @@ def on(
     outputs: Sequence[Any] = (),
     *,
     latest: bool = False,
-) -> None:
+) -> Any:
     """Call a function at an event: at once, past any queue, without covering the page, and not as a part of an API.
 
     Args:
-        latest: what happens while the function runs is not lost: it is called once more, with what holds then.
+        latest: what happens while the function runs is not lost: it is called once more, with what holds then. Gradio 3
+            cannot do that.
+
+    Returns:
+        What has an event ``then``, for when the function's values are in the page.
     """
-    options: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-    options |= {"api_visibility": "private"} if _takes(event, "api_visibility") else {"api_name": False}
+    options = _quietly(event)
     if latest and _takes(event, "trigger_mode"):
         options["trigger_mode"] = "always_last"
-    event(function, list(inputs), list(outputs), **options)
+    return event(function, list(inputs), list(outputs), **options)
+
+
+def on_page(event: Callable[..., Any], script: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    """Call a function in JavaScript at an event, within the page: with what holds there, before anybody can change it.
+
+    Args:
+        script: the function; gets the values of the inputs, and in Gradio before 5 then those of the outputs; returns
+            those of the outputs.
+    """
+    event(None, list(inputs), list(outputs), **{"js" if _takes(event, "js") else "_js": script}, **_quietly(event))
+
+
+def choices(names: Sequence[str]) -> list[Any]:
+    """The choices of a list as the page holds them, for those that do not pass through Gradio's server."""
+    return list(names) if MAJOR < 4 else [[name, name] for name in names]
+
+
+def _quietly(event: Callable[..., Any]) -> dict[str, Any]:
+    private = {"api_visibility": "private"} if _takes(event, "api_visibility") else {"api_name": False}
+    return {"queue": False, "show_progress": "hidden", **private}
 
 
 def changes(component: Any) -> Callable[..., Any]:

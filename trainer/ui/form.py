@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,8 +93,13 @@ class Form:
             ):
                 self._rows_in_grid(here)
         self._place_second_pass()
+        self._place_rest()
+
+    def _place_rest(self) -> None:
+        """Held by the page, as the fields are, and seen by nobody: both are read as of one moment."""
         unchanged = {row.name: shown_value(row.default, row) for row in rows()}
-        self.rest = gr.State({"mode": Settings.mode, "defaults": unchanged})
+        text = _text({"mode": Settings.mode, "defaults": unchanged})
+        self.rest = gr.Textbox(text, label="rest", elem_id=f"{PREFIX}_rest")
 
     def _place_second_pass(self) -> None:
         own = [row for row in rows() if SECOND_PASS in row.modes]
@@ -135,20 +141,35 @@ class Form:
     # ---- settings to form, form to settings -------------------------------------------------------------------------
 
     def values(self, settings: Settings) -> list[Any]:
-        """What the components show for these settings; the last one is what no field shows."""
+        """What the components show for these settings; the last one is what no field shows, as JSON."""
         second = settings.second_pass or Settings()
         shown = [shown_value(getattr(second if each.second else settings, each.row.name), each.row)
                  for each in self.fields]  # fmt: skip
-        return [*shown, {"settings": to_json(settings), "mode": settings.mode}]
+        return [*shown, _text({"settings": to_json(settings), "mode": settings.mode})]
 
     def updates(self, settings: Settings) -> list[Any]:
         """The same as what an event's function returns."""
-        *shown, rest = self.values(settings)
-        return [*(gr.update(value=value) for value in shown), rest]
+        return [gr.update(value=value) for value in self.values(settings)]
 
     def nothing(self) -> list[Any]:
         """Updates that leave everything as it is."""
         return [gr.update() for _ in self.components]
+
+    def answer(self, values: Sequence[Any], updates: Sequence[Any]) -> str:
+        """Updates that nobody has pressed a button for, for the page's script to carry out.
+
+        While they were on their way somebody may have written into a field, or chosen another mode or model. So the
+        script gets what the fields held when it was asked for: it leaves alone those that hold something else by now,
+        and everything if one of ``decisive`` does.
+
+        Args:
+            values: of the components.
+            updates: of the components, and of what else the script fills.
+        """
+        names = ("mode", "model", "vae", "model_v_pred")
+        decisive = [*(self.place_of(name) for name in names), len(self.fields)]
+        bare = [{name: value for name, value in each.items() if name != "__type__"} for each in updates]
+        return json.dumps({"asked": list(values), "updates": bare, "decisive": decisive})
 
     def fitted(self, values: Sequence[Any], better: Mapping[str, Any] | None) -> list[Any]:
         """Updates that bring the defaults of the mode and the model into the fields the user has left alone.
@@ -161,7 +182,7 @@ class Form:
             better: short name -> what suits the model better than the mode's default; None while that is not known.
         """
         *shown, rest = values
-        kept = rest or {}
+        kept = json.loads(rest)
         mode = self._mode(shown)
         now = self._defaults(mode, better or {})
         before = kept.get("defaults")
@@ -176,7 +197,7 @@ class Form:
             untouched = not each.second and name in now and value != now[name] and value in brought[name]
             updates.append(gr.update(value=now[name]) if untouched else gr.update())
         brought = {name: [*brought[name], *([] if value in brought[name] else [value])] for name, value in now.items()}
-        return [*updates, {**kept, "mode": mode, "defaults": now, "brought": brought}]
+        return [*updates, gr.update(value=_text({**kept, "mode": mode, "defaults": now, "brought": brought}))]
 
     def _defaults(self, mode: str, better: Mapping[str, Any]) -> dict[str, Any]:
         """What stands in the fields of the first pass if nobody has changed them."""
@@ -210,7 +231,7 @@ class Form:
         for each, value in zip(self.fields, shown, strict=True):
             visible = mode == "Difference" if each.second else mode in each.row.modes
             (second if each.second else first)[each.row.key] = value if visible else _readable(value, each.row)
-        base = parse((rest or {}).get("settings", {})).settings
+        base = parse(json.loads(rest).get("settings", {})).settings
         first[SECOND_PASS_KEY] = second
         read = parse(first, base=base).settings
         unused = base.second_pass is None and read.second_pass == Settings() and not read.use_2nd_pass_settings
@@ -257,6 +278,10 @@ def shown_number(number: float) -> str:
     """The shortest text that reads back as the same number."""
     whole = float(number).is_integer() and abs(number) < 1e15
     return str(int(number)) if whole else repr(float(number))
+
+
+def _text(rest: Mapping[str, Any]) -> str:
+    return json.dumps(rest)
 
 
 def _readable(value: Any, row: Row) -> Any:

@@ -46,10 +46,14 @@ class Model:
     def components(self) -> list[Any]:
         return [self.model, self.vae]
 
+    def names(self, model: str) -> tuple[list[str], list[str]]:
+        """What there is to choose from now, beside the model that is chosen."""
+        return offered(self._desk.catalogue.models(), model), self._vaes()
+
     def lists(self, model: str, vae: str) -> list[Any]:
         """Updates with what there is to choose from now; what is chosen stays."""
-        models = offered(self._desk.catalogue.models(), model)
-        return [gr.update(choices=models, value=model), gr.update(choices=self._vaes(), value=vae)]
+        models, vaes = self.names(model)
+        return [gr.update(choices=models, value=model), gr.update(choices=vaes, value=vae)]
 
     def told(self, advice: Advice | None, number: int, *, is_named: bool) -> str:
         """The note. Its number tells the page's script whether there is news of the model.

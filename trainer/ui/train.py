@@ -12,7 +12,7 @@ from .. import presets
 from ..errors import UserError
 from ..settings import Settings
 from . import data, modes, pair
-from .compat import changes, on
+from .compat import changes, choices, on, on_page
 from .desk import Desk
 from .form import PREFIX, Form
 from .model import Model
@@ -113,6 +113,7 @@ class _Train:
             self.fit = gr.Button("fit", elem_id=f"{PREFIX}_fit")
             self.picked = gr.Textbox(label="picked", elem_id=f"{PREFIX}_picked")
             self.pick = gr.Button("pick", elem_id=f"{PREFIX}_pick")
+            self.answer = gr.Textbox(label="answer", elem_id=f"{PREFIX}_answer")
 
     def _wire(self, tabs: Any) -> None:
         fields, message = self.form.components, self.message
@@ -121,10 +122,12 @@ class _Train:
         name = self.form.component("save_lora_name")
         for button, begin in ((self.start, self._start), (self.add, self._add)):
             on(button.click, begin, [self.edited, *fields], [message, name, *editing])
-        for component in (self.form.component("mode"), *self.model.components, self.form.component("model_v_pred")):
-            on(changes(component), self._fit, fields, [*fields, self.model.note], latest=True)
-        on(self.fit.click, self._fit, fields, [*fields, self.model.note], latest=True)
-        on(self.open.click, self._open, fields, [*whole, self.saved.chosen, message])
+        asked = [on(self.open.click, self._open, fields, [self.answer, self.saved.chosen, message])]
+        decisive = (self.form.component("mode"), *self.model.components, self.form.component("model_v_pred"))
+        for event in (self.fit.click, *map(changes, decisive)):
+            asked.append(on(event, self._fit, fields, [self.answer], latest=True))
+        for answered in asked:
+            on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
         on(self.leave.click, lambda: self._editing(0), [], editing)
         on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs])
         self.saved.wire(
@@ -144,7 +147,7 @@ class _Train:
         return [*self.form.nothing(), gr.update()]
 
     def _filled(self, settings: Settings) -> list[Any]:
-        return [*self.form.updates(settings), self._note(settings)]
+        return [*self.form.updates(settings), gr.update(value=self._note(settings))]
 
     def _filled_beside_model(self, settings: Settings) -> list[Any]:
         """A preset is for any model: where it names none, the one that is chosen stays."""
@@ -155,17 +158,20 @@ class _Train:
             updates[-1] = gr.update()
         return updates
 
-    def _fit(self, *values: Any) -> list[Any]:
+    def _fit(self, *values: Any) -> str:
+        return self.form.answer(values, self._fitted(values))
+
+    def _fitted(self, values: Sequence[Any]) -> list[Any]:
         """What suits the mode and the model, where nobody has chosen; the name that an empty field means."""
         try:
             chosen = self.form.chosen(values)
         except UserError:  # marked beside its field
-            return [*self.form.nothing(), gr.update()]
+            return self._unchanged()
         number = self.desk.advisor.number
         advice = self.desk.advisor.on(chosen)
         updates = self.form.fitted(values, advice.defaults if advice else None)
         updates[self.form.place_of("save_lora_name")] = self._proposed(chosen)
-        return [*updates, self.model.told(advice, number, is_named=bool(chosen.model))]
+        return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
 
     def _note(self, settings: Settings) -> str:
         number = self.desk.advisor.number
@@ -175,10 +181,7 @@ class _Train:
         return gr.update(placeholder=self.desk.named(replace(settings, save_lora_name="")).save_lora_name)
 
     def _open(self, *values: Any) -> list[Any]:
-        """A page that is opened while a run goes on, or after it, shows what is being trained, for a new name.
-
-        The answer comes when somebody may have begun to fill the form in.
-        """
+        """A page that is opened while a run goes on, or after it, shows what is being trained, for a new name."""
         message, entry = gr.update(), self.desk.worker.entry
         updates = None
         if entry is not None:
@@ -190,12 +193,11 @@ class _Train:
             except UserError:
                 message = self.say("run.job_gone", name=entry.name)
         if updates is None:
-            *fitted, note = self._fit(*values)
-            updates = [*fitted, note]
-        places = [self.form.place_of(name) for name in ("model", "vae")]
-        for place, choices in zip(places, self.model.lists(*(values[place] for place in places)), strict=True):
-            updates[place] = {**choices, **updates[place]}
-        return [*updates, self.saved.opened(), message]
+            updates = self._fitted(values)
+        model, vae = (self.form.place_of(name) for name in ("model", "vae"))
+        for place, names in zip((model, vae), self.model.names(values[model]), strict=True):
+            updates[place] = {**updates[place], "choices": choices(names)}
+        return [self.form.answer(values, updates), self.saved.opened(), message]
 
     def _lists(self, model: str, vae: str, preset: str) -> list[Any]:
         self.desk.catalogue.refresh()
