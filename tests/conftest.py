@@ -11,9 +11,14 @@ import os
 import shutil
 import socket
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from trainer.hosts.standalone import Standalone
+    from trainer.paths import Folders
 
 # Before torch is imported anywhere, and for the programs that tests start. The models here are small:
 # handing work from thread to thread costs more than it brings, and one thread gives the same sums everywhere.
@@ -84,3 +89,29 @@ def _libraries_are_not_walked() -> None:
     """A run collects garbage once, which walks all that torch, diffusers and transformers have made: half a second."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with two levels, in half precision, for all tests that only read it."""
+    import torch
+
+    from checkpoints import GROUPS, Sizes, sd1_tensors, write_safetensors
+
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    return write_safetensors(path, sd1_tensors(Sizes(unet=(32, 64)), dtype=torch.float16), GROUPS)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    from home import folders_in
+
+    return folders_in(tmp_path)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Standalone:
+    """Our own, with the folders above."""
+    from home import host_in
+
+    return host_in(tmp_path)

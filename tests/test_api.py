@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-import socket
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, HTTPException
 from PIL import Image
 
+from server import Server, served
 from trainer import api, run
 from trainer.api import Guard
 from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Sample, Saved, Step, Warned
@@ -31,59 +28,22 @@ ILECO = {"mode": "iLECO", "original prompt": "red", "target prompt": "blue", "tr
 HOSTILE = "<script>alert(1)</script> \N{PILE OF POO} 言葉"
 
 
-class Server:
-    """The routes of one worker, served in a thread."""
-
-    def __init__(self, folders: Folders, guard: Guard) -> None:
-        # What runs is played, so a host is only asked to load what it would take.
-        host = SimpleNamespace(device=SimpleNamespace(type="cpu"), prepare=lambda: None)
-        self.worker = Worker(Store(folders), lambda: host)  # type: ignore[arg-type, return-value]
-        self.guard = guard
-        app = FastAPI()
-        api.mount(app, self.worker, guard)
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-
-    def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """Status and answer; with a body a POST with the token, unless the headers say otherwise."""
-        data = None if body is None else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", api.TOKEN_HEADER: self.guard.token, **headers}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, sent)
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                content, kind = answer.read(), answer.headers["Content-Type"]
-                return answer.status, json.loads(content) if "json" in kind else content
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-
-    def get(self, path: str) -> Any:
-        status, answer = self.ask(f"{api.PREFIX}{path}")
-        assert status == 200, answer
-        return answer
-
-    def post(self, path: str, body: Any = None) -> Any:
-        status, answer = self.ask(f"{api.PREFIX}{path}", {} if body is None else body)
-        assert status == 200, answer
-        return answer
-
-    def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-        self.worker.close()
-        self.worker.store.close()
+@pytest.fixture
+def worker(folders: Folders) -> Iterator[Worker]:
+    # What runs is played, so a host is only asked to load what it would take.
+    host = SimpleNamespace(device=SimpleNamespace(type="cpu"), prepare=lambda: None)
+    made = Worker(Store(folders), lambda: host)  # type: ignore[arg-type, return-value]
+    yield made
+    made.close()
+    made.store.close()
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    served = Server(Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"), Guard())
-    yield served
-    served.close()
+def server(worker: Worker) -> Iterator[Server]:
+    app, guard = FastAPI(), Guard()
+    api.mount(app, worker, guard)
+    with served(app, guard.token) as found:
+        yield found
 
 
 Script = Callable[[Control, Callable[[Event], None]], Done]
@@ -109,8 +69,8 @@ def named(**settings: Any) -> dict[str, Any]:
 
 def test_changing_needs_the_token_of_the_page(server: Server) -> None:
     for path, body in (("/jobs", ILECO), ("/queue/start", {}), ("/run/stop", {}), ("/jobs/clear", {})):
-        for token in ("", "another", server.guard.token[:-1]):
-            status, answer = server.ask(f"{api.PREFIX}{path}", body, **{api.TOKEN_HEADER: token})
+        for token in ("", "another", server.token[:-1]):
+            status, answer = server.ask(path, body, **{api.TOKEN_HEADER: token})
             assert (status, "reload the page" in answer["detail"]) == (403, True)
     assert server.get("/jobs") == {"jobs": []}
     assert server.post("/jobs", ILECO)["status"] == "waiting"
@@ -118,9 +78,9 @@ def test_changing_needs_the_token_of_the_page(server: Server) -> None:
 
 def test_a_page_of_strangers_in_the_same_browser_learns_nothing(server: Server) -> None:
     # A name of its own that a stranger lets point to this machine arrives in the Host header.
-    assert server.ask(f"{api.PREFIX}/jobs", Host="rebound.example")[0] == 403
-    assert server.ask(f"{api.PREFIX}/jobs", ILECO, Host="rebound.example")[0] == 403
-    assert server.ask(f"{api.PREFIX}/jobs", Host=f"localhost:{server.port}")[0] == 200
+    assert server.ask("/jobs", Host="rebound.example")[0] == 403
+    assert server.ask("/jobs", ILECO, Host="rebound.example")[0] == 403
+    assert server.ask("/jobs", Host=server.address.replace("http://127.0.0.1", "localhost"))[0] == 200
 
 
 @pytest.mark.parametrize(("caller", "open_to_others", "may"), [
@@ -169,20 +129,20 @@ def test_jobs_are_added_moved_copied_and_deleted(server: Server) -> None:
     ("/check", {"name": "nothing", "value": 1}, "there is no such setting"),
 ])  # fmt: skip
 def test_mistakes_are_sentences(server: Server, path: str, body: dict[str, Any], words: str) -> None:
-    status, answer = server.ask(f"{api.PREFIX}{path}", body)
+    status, answer = server.ask(path, body)
     assert status == 400
     assert words in answer["error"]
 
 
 def test_every_wrong_setting_is_named_by_its_key(server: Server) -> None:
-    status, answer = server.ask(f"{api.PREFIX}/jobs", {**ILECO, "network_rank": 0, "train_batch_size": "many"})
+    status, answer = server.ask("/jobs", {**ILECO, "network_rank": 0, "train_batch_size": "many"})
     assert status == 400
     assert [each["key"] for each in answer["problems"]] == ["network_rank", "train_batch_size"]
 
 
 def test_an_equal_name_is_refused(server: Server) -> None:
     server.post("/jobs", named(save_lora_name="same"))
-    status, answer = server.ask(f"{api.PREFIX}/jobs", named(save_lora_name="same"))
+    status, answer = server.ask("/jobs", named(save_lora_name="same"))
     assert status == 400
     assert "same is the name of a job" in answer["error"]
 
@@ -191,7 +151,7 @@ def test_an_equal_name_is_refused(server: Server) -> None:
 def test_unknown_actions_do_nothing(server: Server, action: str) -> None:
     server.post("/jobs", ILECO)
     for path in (f"/jobs/1/{action}", f"/queue/{action}", f"/run/{action}"):
-        assert server.ask(f"{api.PREFIX}{path}", {})[0] in (404, 405, 422)
+        assert server.ask(path, {})[0] in (404, 405, 422)
     assert server.get("/jobs")["jobs"][0]["status"] == "waiting"
 
 
@@ -204,7 +164,9 @@ def test_without_a_run_the_status_says_so(server: Server) -> None:
     }  # fmt: skip
 
 
-def test_a_run_is_shown_with_its_numbers_and_pictures(server: Server, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_run_is_shown_with_its_numbers_and_pictures(
+    server: Server, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pictures = [tmp_path / "samples" / name for name in ("4 <b>.png", "effect.png")]
     pictures[0].parent.mkdir()
     for path in pictures:
@@ -226,7 +188,7 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(server: Server, tmp_path: 
     plays(monkeypatch, script)
     server.post("/jobs", named(save_lora_name="x"))
     server.post("/queue/start")
-    assert server.worker.join(20)
+    assert worker.join(20)
     status = server.get("/status")
     shown = status["run"]
     assert (status["running"], shown["state"], shown["step"], shown["loss"]) == (False, "done", 4, 0.25)
@@ -238,11 +200,11 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(server: Server, tmp_path: 
     for name, path in zip((shown["pictures"][0]["name"], shown["effect"]["strip"]), pictures, strict=True):
         assert server.get(f"/pictures/{urllib.request.quote(name)}") == path.read_bytes()
     for name in ("secret.png", "..%2Fsamples%2Fsecret.png", "..", urllib.request.quote(str(secret), safe="")):
-        assert server.ask(f"{api.PREFIX}/pictures/{name}")[0] == 404
+        assert server.ask(f"/pictures/{name}")[0] == 404
     assert server.post("/jobs/clear") == {"cleared": 1}
 
 
-def test_the_buttons_reach_the_run(server: Server, monkeypatch: Any) -> None:
+def test_the_buttons_reach_the_run(server: Server, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     reached = threading.Event()
 
     def script(control: Control, emit: Callable[[Event], None]) -> Done:
@@ -262,7 +224,7 @@ def test_the_buttons_reach_the_run(server: Server, monkeypatch: Any) -> None:
     assert server.post("/run/continue") == {"pressed": True}
     assert not server.get("/status")["pausing"]
     assert server.post("/run/stop_and_save") == {"pressed": True}
-    assert server.worker.join(20)
+    assert worker.join(20)
     assert server.get("/status")["run"]["path"] == "x"
     assert server.get("/jobs")["jobs"][0]["status"] == "stopped"
 
@@ -287,7 +249,7 @@ def test_settings_and_presets(server: Server) -> None:
     assert server.get("/settings?language=ja")["settings"][0]["label"] != table[0]["label"]
     assert "iLECO" in server.get("/presets")["presets"]
     assert server.get("/presets/iLECO")["network_rank"] == 4
-    assert server.ask(f"{api.PREFIX}/presets/..%2F..%2Fpyproject")[0] in (400, 404)
+    assert server.ask("/presets/..%2F..%2Fpyproject")[0] in (400, 404)
 
 
 def test_one_value_is_checked(server: Server) -> None:
@@ -296,7 +258,7 @@ def test_one_value_is_checked(server: Server) -> None:
 
 
 def test_openapi_lists_every_route(server: Server) -> None:
-    status, description = server.ask("/openapi.json")
+    status, description = server.ask("/openapi.json", below="")
     assert status == 200
     paths = {path: set(methods) for path, methods in description["paths"].items()}
     assert paths[f"{api.PREFIX}/jobs"] == {"get", "post"}

@@ -48,11 +48,6 @@ def lora(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file.save(path, some_network(bundle, some_settings()).tensors(), {})
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Standalone:
-    return Standalone(torch.device("cpu"), Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
-
-
 def ignore(_done: int, _total: int) -> None:
     pass
 
@@ -185,14 +180,13 @@ def test_a_run_that_begins_ends_the_picture_and_has_its_memory(host: Standalone,
     assert host._kept is None
 
 
-def test_everybody_gets_the_same_host(tmp_path: Path) -> None:
+def test_everybody_gets_the_same_host(folders: Folders) -> None:
     made: list[object] = []
 
     def make() -> Standalone:
         made.append(None)
         return Standalone(torch.device("cpu"), folders)
 
-    folders = Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models")
     worker = Worker(Store(folders), make)
     assert not made
     together = threading.Barrier(4)

@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from checkpoints import sd1_tensors, write_safetensors
 from trainer import effect as effect_module
 from trainer.cli import main
 from trainer.commands.train import effect_lines
@@ -30,7 +29,6 @@ from trainer.networks.blocks import block_of, unet_block
 from trainer.networks.lora import LoRA, product_norm
 from trainer.networks.naming import unet_name
 from trainer.networks.read import network_from_file, read_lora
-from trainer.paths import Folders
 from trainer.run import run
 from trainer.settings import BLOCKS, Settings
 
@@ -38,20 +36,8 @@ CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    return write_safetensors(path, sd1_tensors(dtype=torch.float16), {"trainyard_config": config})
-
-
-@pytest.fixture(scope="module")
 def bundle(model: Path) -> Bundle:
     return load_bundle(model)
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Standalone:
-    return Standalone(torch.device("cpu"), Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
 
 
 def job(model: Path, **changes: object) -> Job:

@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 
 from checkpoints import FAMILIES, small_checkpoint
+from home import host_in
 from some_networks import apply_by_lycoris, predict
 from trainer import passes as passes_module
-from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Job
 from trainer.models.registry import load_bundle
 from trainer.modes.registry import MODES
@@ -30,7 +30,6 @@ from trainer.networks.base import Network
 from trainer.networks.read import network_from_file
 from trainer.networks.registry import NETWORKS
 from trainer.noise import Draw
-from trainer.paths import Folders
 from trainer.run import run
 from trainer.settings import Settings
 
@@ -95,7 +94,7 @@ def test_three_steps(
         return steps
 
     monkeypatch.setattr(passes_module, "train", measured)
-    host = Standalone(torch.device("cpu"), Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
+    host = host_in(tmp_path)
     done = run(job_of(folder, model, network_type, mode), host, Control(), lambda event: None)
     assert done.steps == STEPS
     assert all(after < before for before, after in losses)

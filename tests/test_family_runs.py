@@ -15,9 +15,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from checkpoints import FAMILIES, small_checkpoint
+from home import host_in
 from trainer.data.latents import encode_samples
 from trainer.data.scan import scan
-from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Sample, Step, Warned
 from trainer.models.base import Bundle, Conditioning
 from trainer.models.registry import load_bundle
@@ -27,7 +27,6 @@ from trainer.networks.base import build
 from trainer.networks.read import network_from_file
 from trainer.networks.registry import builder, targets_of
 from trainer.noise import Draw, NoiseSchedule
-from trainer.paths import Folders
 from trainer.run import run
 from trainer.settings import Settings
 
@@ -143,7 +142,7 @@ KEYS = ("ss_base_model_version", "ss_v2", "modelspec.architecture", "modelspec.p
 
 def trained(given: Settings, tmp_path: Path) -> tuple[Path, list[Event]]:
     events: list[Event] = []
-    host = Standalone(CPU, Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
+    host = host_in(tmp_path)
     done = run(Job.create(given), host, Control(), events.append)
     assert done.path is not None
     return done.path, events

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from checkpoints import sd1_tensors, write_safetensors
+from checkpoints import small_checkpoint
+from home import folders_in, host_in
 from trainer.hosts.standalone import Standalone
 from trainer.job import Continued, Control, Done, Event, Job, Paused, Phase, Saved, Step, Warned
 from trainer.models.base import Bundle
@@ -23,17 +24,6 @@ from trainer.settings import Settings
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 WAIT = 60.0
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    return write_safetensors(path, sd1_tensors(dtype=torch.float16), {"trainyard_config": config})
-
-
-def host_in(folder: Path, device: str = "cpu") -> Standalone:
-    return Standalone(torch.device(device), Folders(folder / "data", folder / "loras", folder / "models"))
 
 
 def job(model: Path, **changes: object) -> Job:
@@ -63,6 +53,17 @@ class Story:
         return [event for event in self.events if isinstance(event, kinds)]
 
 
+def pausing(control: Control, *steps: int, press: Callable[[], None]) -> Callable[[Event], Callable[[], None] | None]:
+    """Pauses after these steps, and presses a button in each pause."""
+
+    def react(event: Event) -> Callable[[], None] | None:
+        if isinstance(event, Step) and event.number in steps:
+            control.pause()
+        return press if isinstance(event, Paused) else None
+
+    return react
+
+
 def train(model: Path, host: Standalone, react=lambda _event: None, control=None, **changes: object):
     story = Story(react)
     return run(job(model, **changes), host, control or Control(), story), story
@@ -72,12 +73,7 @@ def train(model: Path, host: Standalone, react=lambda _event: None, control=None
 def test_a_paused_run_gives_the_same_file(model: Path, tmp_path: Path, optimizer: str) -> None:
     plain, _ = train(model, host_in(tmp_path / "plain"), train_optimizer=optimizer)
     control = Control()
-
-    def react(event: Event):
-        if isinstance(event, Step) and event.number in (2, 5):
-            control.pause()
-        return control.go_on if isinstance(event, Paused) else None
-
+    react = pausing(control, 2, 5, press=control.go_on)
     paused, story = train(model, host_in(tmp_path / "paused"), react, control, train_optimizer=optimizer)
     assert paused.path.read_bytes() == plain.path.read_bytes()
     assert [type(event) for event in story.of(Step, Paused, Continued)] == [
@@ -88,7 +84,7 @@ def test_a_paused_run_gives_the_same_file(model: Path, tmp_path: Path, optimizer
 
 
 @pytest.mark.parametrize("phase", ["loading the model", "encoding the prompts"])
-def test_a_pause_before_training_waits_for_the_first_step(model: Path, tmp_path: Path, phase: str) -> None:
+def test_a_pause_before_training_waits_for_the_first_step(model: Path, host: Standalone, phase: str) -> None:
     control = Control()
 
     def react(event: Event):
@@ -96,14 +92,14 @@ def test_a_pause_before_training_waits_for_the_first_step(model: Path, tmp_path:
             control.pause()
         return control.go_on if isinstance(event, Paused) else None
 
-    done, story = train(model, host_in(tmp_path), react, control)
+    done, story = train(model, host, react, control)
     assert done.steps == 6
     assert story.of(Paused) == [Paused(0)]
     names = [event.name for event in story.events[: story.events.index(Paused(0))] if isinstance(event, Phase)]
     assert names[-1] == "training"
 
 
-def test_a_pause_that_is_taken_back_is_none(model: Path, tmp_path: Path) -> None:
+def test_a_pause_that_is_taken_back_is_none(model: Path, host: Standalone) -> None:
     control = Control()
 
     def react(event: Event) -> None:
@@ -111,22 +107,15 @@ def test_a_pause_that_is_taken_back_is_none(model: Path, tmp_path: Path) -> None
             control.pause()
             control.go_on()
 
-    done, story = train(model, host_in(tmp_path), react, control)
+    done, story = train(model, host, react, control)
     assert done.steps == 6
     assert not story.of(Paused, Continued)
 
 
 @pytest.mark.parametrize("saves", [False, True])
-def test_stopping_ends_a_pause(model: Path, tmp_path: Path, saves: bool) -> None:
+def test_stopping_ends_a_pause(model: Path, host: Standalone, saves: bool) -> None:
     control = Control()
-    press = control.stop_and_save if saves else control.stop
-
-    def react(event: Event):
-        if isinstance(event, Step) and event.number == 3:
-            control.pause()
-        return press if isinstance(event, Paused) else None
-
-    host = host_in(tmp_path)
+    react = pausing(control, 3, press=control.stop_and_save if saves else control.stop)
     done, story = train(model, host, react, control)
     path = host.folders.loras / "x.safetensors"
     assert done == Done(path if saves else None, 3, stopped=True)
@@ -135,7 +124,7 @@ def test_stopping_ends_a_pause(model: Path, tmp_path: Path, saves: bool) -> None
     assert not story.of(Continued)
 
 
-def test_a_stopped_run_does_not_pause(model: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_does_not_pause(model: Path, host: Standalone) -> None:
     control = Control()
 
     def react(event: Event) -> None:
@@ -143,7 +132,7 @@ def test_a_stopped_run_does_not_pause(model: Path, tmp_path: Path) -> None:
             control.stop()
             control.pause()
 
-    done, story = train(model, host_in(tmp_path), react, control)
+    done, story = train(model, host, react, control)
     assert done == Done(None, 2, stopped=True)
     assert not story.of(Paused)
 
@@ -178,8 +167,7 @@ def test_a_device_without_room_loses_nothing(model: Path, tmp_path: Path) -> Non
 
     waits: list[bool] = []
     plain, _ = train(model, host_in(tmp_path / "plain"))
-    folders = host_in(tmp_path / "crowded").folders
-    crowded = Crowded(torch.device("cpu"), folders)
+    crowded = Crowded(torch.device("cpu"), folders_in(tmp_path / "crowded"))
     done, story = train(model, crowded, react, control)
     assert done.path.read_bytes() == plain.path.read_bytes()
     assert crowded.attempts == 3
@@ -187,15 +175,9 @@ def test_a_device_without_room_loses_nothing(model: Path, tmp_path: Path) -> Non
     assert sum("there is no room on cpu" in event.message for event in story.of(Warned)) == 2
 
 
-def test_what_was_trained_is_saved_without_room_on_the_device(model: Path, tmp_path: Path) -> None:
-    control = Control()
-
-    def react(event: Event):
-        if isinstance(event, Step) and event.number == 2:
-            control.pause()
-        return control.stop_and_save if isinstance(event, Paused) else None
-
-    done, story = train(model, Crowded(torch.device("cpu"), host_in(tmp_path).folders), react, control)
+def test_what_was_trained_is_saved_without_room_on_the_device(model: Path, folders: Folders) -> None:
+    control, crowded = Control(), Crowded(torch.device("cpu"), folders)
+    done, story = train(model, crowded, pausing(control, 2, press=control.stop_and_save), control)
     assert done.path.exists()
     assert any("did not come back" in event.message for event in story.of(Warned))
 
@@ -205,15 +187,9 @@ class Hoarder(Standalone):
         raise MemoryError("the machine is full")
 
 
-def test_a_machine_without_room_pauses_all_the_same(model: Path, tmp_path: Path) -> None:
-    control = Control()
-
-    def react(event: Event):
-        if isinstance(event, Step) and event.number == 2:
-            control.pause()
-        return control.go_on if isinstance(event, Paused) else None
-
-    done, story = train(model, Hoarder(torch.device("cpu"), host_in(tmp_path).folders), react, control)
+def test_a_machine_without_room_pauses_all_the_same(model: Path, folders: Folders) -> None:
+    control, hoarder = Control(), Hoarder(torch.device("cpu"), folders)
+    done, story = train(model, hoarder, pausing(control, 2, press=control.go_on), control)
     assert done.steps == 6
     assert story.of(Paused, Continued) == [Paused(2), Continued(2)]
     assert any("gives no memory back: the machine is full" in event.message for event in story.of(Warned))
@@ -274,7 +250,8 @@ def test_paged_tensors_see_to_themselves() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("optimizer", ["AdamW", "Prodigy", "RAdamScheduleFree", "AdamW8bit"])
-def test_a_pause_on_cuda_gives_memory_back_and_changes_nothing(model: Path, tmp_path: Path, optimizer: str) -> None:
+def test_a_pause_on_cuda_gives_memory_back_and_changes_nothing(tmp_path: Path, optimizer: str) -> None:
+    model = small_checkpoint(tmp_path, dtype=torch.float16)
     changes = {"train_optimizer": optimizer, "network_blocks": ("BASE", "IN01", "M00", "OUT03")}
     plain, _ = train(model, host_in(tmp_path / "plain", "cuda"), **changes)
     control, held = Control(), []

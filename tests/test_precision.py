@@ -12,14 +12,13 @@ from safetensors import safe_open
 from torch import Tensor
 
 from checkpoints import UNET, sd1_tensors, write_safetensors
+from home import host_in
 from study import CHECKPOINT
 from trainer import run as run_module
 from trainer.errors import UserError
-from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Step, Warned
 from trainer.models.placement import place, stored_types
 from trainer.models.registry import load_bundle
-from trainer.paths import Folders
 from trainer.precision import Precision, choose_device, choose_precision
 from trainer.run import run
 from trainer.settings import Settings
@@ -179,7 +178,7 @@ def test_a_checkpoint_in_fp8(narrow: torch.dtype, tmp_path: Path) -> None:
 @pytest.mark.parametrize("base", ["model", "fp32", "bf16", "fp16", "int8"])
 @pytest.mark.parametrize("saved", ["model", "fp32", "bf16", "fp16"])
 def test_the_file_is_in_the_precision_asked_for(base: str, saved: str, model: Path, tmp_path: Path) -> None:
-    host = Standalone(CPU, Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
+    host = host_in(tmp_path)
     settings = replace(
         Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
         train_iterations=1, train_seed=1, save_lora_name="x", network_rank=4, network_blocks=("M00",),
@@ -205,7 +204,7 @@ def test_small_formats_train_as_float32_does(
     base: torch.dtype, int8: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The GPU's formats, computed on the CPU: same seed, so the losses must follow those of float32."""
-    host = Standalone(CPU, Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
+    host = host_in(tmp_path)
     losses: list[list[float]] = []
     for dtype, small in ((F32, False), (base, int8)):
         forced = Precision({"unet": dtype, "text_encoder": dtype, "vae": F32}, F32, F32, small)

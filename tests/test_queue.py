@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from checkpoints import sd1_tensors, write_safetensors
 from trainer import queue as queue_module
 from trainer.database import BusyError
 from trainer.errors import OutputError, UserError
@@ -32,13 +31,6 @@ LONG = 100_000
 WAIT = 60.0
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    return write_safetensors(path, sd1_tensors(dtype=torch.float16), {"trainyard_config": config})
-
-
 @pytest.fixture
 def settings(model: Path) -> Callable[..., Settings]:
     given = replace(
@@ -50,8 +42,8 @@ def settings(model: Path) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"), timeout=1.0)
+def store(folders: Folders) -> Iterator[Store]:
+    opened = Store(folders, timeout=1.0)
     yield opened
     opened.close()
 

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from checkpoints import sd1_tensors, write_safetensors
 from trainer import passes as passes_module
 from trainer import presets
 from trainer.errors import DivergedError, OutputError, SettingsError, UserError
@@ -22,23 +21,10 @@ from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase
 from trainer.log import CSVLog, read_log
 from trainer.models.base import Bundle, Conditioning
 from trainer.networks import file
-from trainer.paths import Folders
 from trainer.run import check, run
 from trainer.settings import Settings
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    return write_safetensors(path, sd1_tensors(dtype=torch.float16), {"trainyard_config": config})
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Standalone:
-    return Standalone(torch.device("cpu"), Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
 
 
 def job(model: Path, **changes: object) -> Job:

@@ -31,11 +31,6 @@ CREATED = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone.utc)
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> Folders:
-    return Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models")
-
-
-@pytest.fixture
 def store(folders: Folders) -> Iterator[Store]:
     opened = Store(folders, timeout=0.2)
     yield opened

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from checkpoints import UNET
-from hosts.double import (
-    LORA,
-    CheckpointInfo,
-    Double,
-    Generation,
-    SdConditioning,
-    grow,
-    lora_names,
-    module_of,
-    picture,
-    read,
-    updates,
-)
+from hosts.double import CheckpointInfo, Double, Generation, SdConditioning, grow, lora_names, picture, read, updates
 
 _INSIDE = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner."
 
@@ -52,20 +41,19 @@ class A1111Double(Double):
     def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
         super().__init__(root, family, dtype)
         self.loaded_networks: list[types.SimpleNamespace] = []
-        self.available: dict[str, Path] = {}
         self.in_memory: dict[str, types.SimpleNamespace] = {}
-        self.vaes: dict[str, str] = {}
-        self.model: Any = self._made(self.first)
+        self.data.sd_model = self._made(self.first)
         self._unloaded: Any = None
-        self._model_data = types.SimpleNamespace(sd_model=self.model)
-        self._sd_unet: Any = module_of("modules.sd_unet", {"current_unet": None})
 
     # ---- the model --------------------------------------------------------------------------------------------------
 
+    @property
+    def model(self) -> Any:
+        return self.data.sd_model
+
     def _made(self, path: Path) -> nn.Module:
-        tensors = {name: tensor for name, tensor in read(path).items() if name.startswith(_INSIDE)}
-        halved = {name: each.to(self.dtype) if each.is_floating_point() else each for name, each in tensors.items()}
-        model = grow(nn.Module(), {hijacked(name): tensor for name, tensor in halved.items()})
+        tensors = {hijacked(name): each for name, each in self.read(path).items() if name.startswith(_INSIDE)}
+        model = grow(nn.Module(), tensors)
         model.register_buffer("betas", torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
         model.register_buffer("alphas_cumprod", torch.cumprod(1 - model.betas, 0))
         model.eval()
@@ -78,7 +66,7 @@ class A1111Double(Double):
         for module_name, module in model.named_modules():
             if plain(f"{module_name}.").rstrip(".") in by_module:
                 module.network_layer_name = plain(module_name)
-        any_model.sd_checkpoint_info = CheckpointInfo(str(path), f"{path.name} [0123456789]")
+        any_model.sd_checkpoint_info = CheckpointInfo(str(path))
         any_model.sd_model_checkpoint = str(path)
         any_model.lowvram = False
         any_model.loaded_vae_file = None
@@ -108,7 +96,7 @@ class A1111Double(Double):
             for mark in ("network_weights_backup", "network_current_names"):
                 if hasattr(module, mark):
                     delattr(module, mark)
-        self.model.sd_checkpoint_info = CheckpointInfo(str(checkpoint), checkpoint.name)
+        self.model.sd_checkpoint_info = CheckpointInfo(str(checkpoint))
         self.model.sd_model_checkpoint = str(checkpoint)
 
     def marks(self) -> list[Any]:
@@ -120,12 +108,11 @@ class A1111Double(Double):
 
     def process(self, wanted: Generation) -> Image.Image:
         assert self.lock.is_held
-        names = [(name, float(strength)) for name, strength in LORA.findall(wanted.prompt)]
+        prompt, names = self.parsed(wanted.prompt)
         self._load_networks(names)
         for module in self.model.modules():
             self._apply(module)
         self.state.sampling_step = 1
-        prompt = LORA.sub("", wanted.prompt).strip()
         skip = self.options["CLIP_stop_at_last_layers"]
         key = prompt, names, skip, self.model.sd_model_checkpoint
         states, pooled = self.conditioned(key, lambda: self.text.encode(self.weights(), prompt, skip))
@@ -146,15 +133,7 @@ class A1111Double(Double):
 
     # ---- the built-in extension for LoRAs ---------------------------------------------------------------------------
 
-    def list_available_networks(self) -> None:
-        self.available = {path.stem: path for path in sorted(self.loras.rglob("*.safetensors"))}
-
-    def listed(self) -> list[str]:
-        return list(self.available)
-
     def _load_networks(self, names: list[tuple[str, float]]) -> None:
-        if any(name not in self.available for name, _ in names):
-            self.list_available_networks()
         self.loaded_networks.clear()
         for name, strength in names:
             path = self.available[name]
@@ -195,19 +174,17 @@ class A1111Double(Double):
     def asked_for_model(self) -> Any:
         """It is loaded when somebody asks for it."""
         if self.model is None:
-            self.model, self._unloaded = self._unloaded, None
-            self._model_data.sd_model = self.model
+            self.data.sd_model, self._unloaded = self._unloaded, None
         return self.model
 
     def unload(self) -> Any:
         """As the host is before its first picture, if it was told not to load at its start."""
-        self._unloaded, self.model = self.model, None
-        self._model_data.sd_model = None
+        self._unloaded, self.data.sd_model = self.model, None
         return self._unloaded
 
     def use_other_unet(self) -> None:
         """The option SD Unet, for one in another form than the checkpoint's."""
-        self._sd_unet.current_unet = object()
+        sys.modules["modules.sd_unet"].current_unet = object()  # type: ignore[attr-defined]
 
     def use_vae(self, path: Path) -> None:
         """The option SD VAE: the file's weights, in the same tensors."""
@@ -217,39 +194,13 @@ class A1111Double(Double):
                 weights[f"first_stage_model.{name}"].copy_(tensor)
         self.model.loaded_vae_file = str(path)
 
-    def modules(self) -> dict[str, types.ModuleType]:
-        found = self.common_modules()
-        vars(found["modules.devices"])["autocast"] = nullcontext
-        found["modules.sd_models"] = module_of(
-            "modules.sd_models",
-            {
-                "model_data": self._model_data,
-                "list_models": lambda: None,
-                "checkpoint_tiles": lambda: [each.name for each in self._checkpoints()],
-                "get_closet_checkpoint_match": self._closest,
-                "select_checkpoint": lambda: CheckpointInfo(str(self.first), self.first.name),
-            },
-        )
-        found["modules.sd_vae"] = module_of(
-            "modules.sd_vae", {"vae_dict": self.vaes, "refresh_vae_list": lambda: None, "loaded_vae_file": None}
-        )
-        found["modules.sd_unet"] = self._sd_unet
-        found["networks"] = module_of(
-            "networks",
-            {
-                "loaded_networks": self.loaded_networks,
-                "list_available_networks": self.list_available_networks,
-                "network_restore_weights_from_backup": self.restore,
-            },
-        )
+    def modules(self) -> dict[str, dict[str, Any]]:
+        found = super().modules()
+        found["modules.sd_unet"] = {"current_unet": None}
+        found["networks"] |= {
+            "loaded_networks": self.loaded_networks, "network_restore_weights_from_backup": self.restore,
+        }  # fmt: skip
         return found
-
-    def _checkpoints(self) -> list[Path]:
-        return sorted(self.models.glob("*.safetensors"))
-
-    def _closest(self, wanted: str) -> CheckpointInfo | None:
-        found = [each for each in self._checkpoints() if wanted in f"{each.name} [0123456789]"]
-        return CheckpointInfo(str(found[0]), found[0].name) if wanted and found else None
 
     @contextmanager
     def around(self) -> Iterator[Double]:

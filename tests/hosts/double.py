@@ -13,7 +13,7 @@ import threading
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from checkpoints import FAMILIES, GROUPS, UNET, Sizes, family_tensors, sd1_tensors, write_safetensors
+from checkpoints import FAMILIES, GROUPS, UNET, Sizes, family_tensors, sd1_tensors
 from ldm_reference import ClipText, LdmUNet, LdmVae, OpenClipText
 from trainer.models.text import clip_tokenizer, tokenize
 
@@ -133,11 +134,14 @@ class Generation:
 @dataclass
 class CheckpointInfo:
     filename: str
-    title: str
 
     @property
     def name(self) -> str:
         return Path(self.filename).name
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} [0123456789]"
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -170,11 +174,10 @@ def tokenizer() -> Any:
 
 
 @functools.cache
-def checkpoint(family: str, seed: int) -> Mapping[str, Tensor]:
-    """A small checkpoint, for every double that is made; only files are made of it. SD1's is the smallest there is."""
-    if family == "SD1":
-        return sd1_tensors(Sizes(unet=(32, 64), unet_layers=1), seed)
-    return family_tensors(family, seed)
+def checkpoint(family: str, seed: int) -> bytes:
+    """The file of a small checkpoint, for every double that is made. SD1's is the smallest there is."""
+    smallest = Sizes(unet=(32, 64), unet_layers=1)
+    return save(sd1_tensors(smallest, seed) if family == "SD1" else family_tensors(family, seed), GROUPS)
 
 
 class Text:
@@ -296,18 +299,19 @@ class Double:
         self.flags |= {"lora_dir": str(self.loras), "nowebui": False}
         self.processing = type("Processing", (), {"cached_c": [None, None, None], "cached_uc": [None, None, None]})
         self.txt2img = type("Txt2Img", (Generation, self.processing), {"cached_hr_c": [None, None, None]})
+        self.data = types.SimpleNamespace(sd_model=None)
+        self.available: dict[str, Path] = {}
+        self.vaes: dict[str, str] = {}
         self.tabs: list[Any] = []
         self.settings: list[Any] = []
         self.started: list[Any] = []
 
     def _file(self, name: str, seed: int) -> Path:
-        return write_safetensors(self.models / f"{name}.safetensors", checkpoint(self.family, seed), GROUPS)
+        path = self.models / f"{name}.safetensors"
+        path.write_bytes(checkpoint(self.family, seed))
+        return path
 
     # ---- what a double has to say -----------------------------------------------------------------------------------
-
-    def modules(self) -> dict[str, types.ModuleType]:
-        """The modules that can be imported inside the host."""
-        raise NotImplementedError
 
     def choose(self, checkpoint: Path) -> None:
         """Somebody chooses another checkpoint; called with the lock, as the host does."""
@@ -329,8 +333,8 @@ class Double:
         """Flags, devices and modes of the model's parts, to be compared."""
         raise NotImplementedError
 
-    def listed(self) -> list[str]:
-        """The names of the LoRAs in the host's list, as it is without being refreshed."""
+    def asked_for_model(self) -> Any:
+        """`shared.sd_model`."""
         raise NotImplementedError
 
     # ---- what somebody does -----------------------------------------------------------------------------------------
@@ -359,12 +363,43 @@ class Double:
             cache[:2] = key, encode()
         return cache[1]
 
+    # ---- files ------------------------------------------------------------------------------------------------------
+
+    def read(self, path: Path) -> dict[str, Tensor]:
+        """The tensors of a checkpoint, as the host has them in memory."""
+        return {name: each.to(self.dtype) if each.is_floating_point() else each for name, each in read(path).items()}
+
+    def checkpoints(self) -> list[CheckpointInfo]:
+        return [CheckpointInfo(str(path)) for path in sorted(self.models.glob("*.safetensors"))]
+
+    def closest(self, wanted: str) -> CheckpointInfo | None:
+        return next((each for each in self.checkpoints() if wanted and wanted in each.title), None)
+
+    def list_available_networks(self) -> None:
+        self.available.clear()
+        self.available.update({path.stem: path for path in sorted(self.loras.rglob("*.safetensors"))})
+
+    def listed(self) -> list[str]:
+        """The names of the LoRAs in the host's list, as it is without being refreshed."""
+        return list(self.available)
+
+    def parsed(self, prompt: str) -> tuple[str, list[tuple[str, float]]]:
+        """A prompt without its LoRAs, and these; one that is not in the list is looked for."""
+        names = [(name, float(strength)) for name, strength in LORA.findall(prompt)]
+        if any(name not in self.available for name, _ in names):
+            self.list_available_networks()
+        return LORA.sub("", prompt).strip(), names
+
     # ---- within Python ----------------------------------------------------------------------------------------------
 
     @contextmanager
     def around(self) -> Iterator[Double]:
         """The host's modules can be imported as long as the block lasts."""
-        made = self.modules()
+        made: dict[str, types.ModuleType] = {}
+        for name, content in self.modules().items():
+            for package in (name[:place] for place, sign in enumerate(name) if sign == "."):
+                made.setdefault(package, module_of(package, {"__path__": []}))
+            made[name] = module_of(name, content)
         before = {name: sys.modules.get(name) for name in made}
         sys.modules.update(made)
         try:
@@ -376,50 +411,43 @@ class Double:
                 else:
                     sys.modules[name] = module
 
-    def common_modules(self) -> dict[str, types.ModuleType]:
-        """Those that all hosts have."""
-        package = types.ModuleType("modules")
-        package.__path__ = []  # type: ignore[attr-defined]
-        made = {
-            "call_queue": {"queue_lock": self.lock},
-            "paths": {
+    def modules(self) -> dict[str, dict[str, Any]]:
+        """What can be imported inside the host: module → what it has. These are in all hosts."""
+        return {
+            "modules.shared": {
+                "state": self.state, "opts": Options(self.options), "cmd_opts": types.SimpleNamespace(**self.flags),
+                "OptionInfo": OptionInfo, "__getattr__": self._shared,
+            },
+            "modules.call_queue": {"queue_lock": self.lock},
+            "modules.paths": {
                 "data_path": str(self.root), "script_path": str(self.root), "models_path": str(self.root / "models"),
             },
-            "extra_networks": {"extra_network_registry": {"lora": object()}},
-            "devices": {"device": torch.device("cpu"), "torch_gc": lambda: None},
-            "prompt_parser": {"SdConditioning": SdConditioning},
-            "processing": {
+            "modules.extra_networks": {"extra_network_registry": {"lora": object()}},
+            "modules.devices": {"device": torch.device("cpu"), "torch_gc": lambda: None, "autocast": nullcontext},
+            "modules.prompt_parser": {"SdConditioning": SdConditioning},
+            "modules.processing": {
                 "StableDiffusionProcessing": self.processing, "StableDiffusionProcessingTxt2Img": self.txt2img,
                 "process_images": lambda wanted: types.SimpleNamespace(images=self.pictures(wanted)),
             },
-            "script_callbacks": {
+            "modules.script_callbacks": {
                 "on_ui_tabs": self.tabs.append, "on_ui_settings": self.settings.append,
                 "on_app_started": self.started.append,
             },
+            "modules.sd_models": {
+                "model_data": self.data, "list_models": lambda: None,
+                "checkpoint_tiles": lambda: [each.name for each in self.checkpoints()],
+                "get_closet_checkpoint_match": self.closest,
+                "select_checkpoint": lambda: CheckpointInfo(str(self.first)),
+            },
+            "modules.sd_vae": {"vae_dict": self.vaes, "refresh_vae_list": lambda: None, "loaded_vae_file": None},
+            "networks": {"list_available_networks": self.list_available_networks},
         }  # fmt: skip
-        found: dict[str, types.ModuleType] = {"modules": package, "modules.shared": self._shared()}
-        for name, content in made.items():
-            found[f"modules.{name}"] = module_of(f"modules.{name}", content)
-        return found
 
-    def _shared(self) -> types.ModuleType:
-        double = self
-
-        class Shared(types.ModuleType):
-            @property
-            def sd_model(self) -> Any:
-                return double.asked_for_model()
-
-        shared = Shared("modules.shared")
-        shared.state = self.state  # type: ignore[attr-defined]
-        shared.opts = Options(self.options)  # type: ignore[attr-defined]
-        shared.cmd_opts = types.SimpleNamespace(**self.flags)  # type: ignore[attr-defined]
-        shared.OptionInfo = OptionInfo  # type: ignore[attr-defined]
-        return shared
-
-    def asked_for_model(self) -> Any:
-        """`shared.sd_model`."""
-        raise NotImplementedError
+    def _shared(self, name: str) -> Any:
+        """The one attribute of `shared` that is computed when somebody asks."""
+        if name != "sd_model":
+            raise AttributeError(name)
+        return self.asked_for_model()
 
 
 class Options:

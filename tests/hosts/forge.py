@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import types
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from checkpoints import UNET
-from hosts.double import (
-    LORA,
-    CheckpointInfo,
-    Double,
-    Generation,
-    SdConditioning,
-    grow,
-    lora_names,
-    module_of,
-    picture,
-    read,
-    updates,
-)
+from hosts.double import CheckpointInfo, Double, Generation, SdConditioning, grow, lora_names, picture, read, updates
 from hosts.patchers import Clip, ComfyPatcher, ForgeObjects, ForgePatcher, LoadedModel
 
 VAE, TEXT = "first_stage_model.", "cond_stage_model.transformer."
@@ -74,17 +61,13 @@ class Patched(Double):
     def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
         super().__init__(root, family, dtype)
         self.current_loaded_models: list[LoadedModel] = []
-        self.available: dict[str, Path] = {}
         self.load_lora_state_dict = functools.lru_cache(maxsize=5)(lambda name: read(Path(name)))
-        self.data = types.SimpleNamespace(sd_model=None)
 
     # ---- the model --------------------------------------------------------------------------------------------------
 
     def made(self, path: Path) -> Any:
         """A model as the host has it in memory; an object of its own kind, not a module."""
-        tensors = {
-            name: each.to(self.dtype) if each.is_floating_point() else each for name, each in self.read(path).items()
-        }
+        tensors = self.read(path)
         unet, texts, vae = nn.Module(), nn.Module(), nn.Module()
         grow(unet, {name.replace(UNET, "diffusion_model."): each for name, each in tensors.items() if UNET in name})
         grow(texts, as_transformers(tensors))
@@ -101,8 +84,9 @@ class Patched(Double):
         vae.eval()
         schedule = types.SimpleNamespace(sigmas=torch.tensor([0.03, 14.6]), prediction_type="epsilon")
         setattr(unet, self.schedule, schedule)
-        model = types.SimpleNamespace(sd_checkpoint_info=CheckpointInfo(str(path), path.name), loaded_vae_file=None)
+        model = types.SimpleNamespace(sd_checkpoint_info=CheckpointInfo(str(path)), loaded_vae_file=None)
         model.current_lora_hash = str([])
+        model.get_learned_conditioning = functools.partial(self._conditioning, model)
         clip = Clip(texts, self.patcher(texts))
         vae_of = types.SimpleNamespace(first_stage_model=vae, patcher=self.patcher(vae))
         model.forge_objects = ForgeObjects(self.patcher(unet), clip, vae_of)
@@ -117,10 +101,6 @@ class Patched(Double):
 
     keeps_flags: bool
     """Whether weights that a LoRA has been in want gradients as before."""
-
-    def read(self, path: Path) -> dict[str, Tensor]:
-        """The tensors of what is loaded together with a checkpoint."""
-        return read(path)
 
     def parts(self) -> tuple[nn.Module, nn.Module, nn.Module]:
         objects = self.asked_for_model().forge_objects_original
@@ -164,11 +144,10 @@ class Patched(Double):
         assert self.lock.is_held
         model = self.asked_for_model()
         model.forge_objects = model.forge_objects_original.shallow_copy()
-        names = [(name, float(strength)) for name, strength in LORA.findall(wanted.prompt)]
+        prompt, names = self.parsed(wanted.prompt)
         self._load_networks(names)
         model.forge_objects = model.forge_objects_after_applying_lora.shallow_copy()
         self.state.sampling_step = 1
-        prompt = LORA.sub("", wanted.prompt).strip()
         key = prompt, names, model.sd_checkpoint_info.filename
         states = self.conditioned(key, lambda: self.encoded(model, prompt))
         self.load_models_gpu([model.forge_objects.unet])
@@ -178,8 +157,6 @@ class Patched(Double):
         return model.get_learned_conditioning([prompt])
 
     def _load_networks(self, names: list[tuple[str, float]]) -> None:
-        if any(name not in self.available for name, _ in names):
-            self.list_available_networks()
         model = self.asked_for_model()
         targets = [(str(self.available[name]), strength) for name, strength in names]
         if model.current_lora_hash == str(targets):
@@ -196,34 +173,22 @@ class Patched(Double):
         model.forge_objects.unet, model.forge_objects.clip = unet, clip
         model.forge_objects_after_applying_lora = model.forge_objects.shallow_copy()
 
-    def list_available_networks(self) -> None:
-        self.available.clear()
-        self.available.update({path.stem: path for path in sorted(self.loras.rglob("*.safetensors"))})
+    @torch.inference_mode()
+    def _conditioning(self, model: Any, prompts: SdConditioning) -> Tensor:
+        self.load_models_gpu([model.forge_objects.clip.patcher])
+        return torch.cat([self.text.encode(self.weights(), each, self.skip())[0] for each in prompts])
 
-    def listed(self) -> list[str]:
-        return list(self.available)
+    def skip(self) -> int:
+        """The text encoder's layer that the user chose, as the model knows it."""
+        found: int = self.options["CLIP_stop_at_last_layers"]
+        return found
 
     # ---- within Python ----------------------------------------------------------------------------------------------
 
-    def modules(self) -> dict[str, types.ModuleType]:
-        found = self.common_modules()
-        vars(found["modules.devices"])["autocast"] = nullcontext
-        packages = {
-            "modules.sd_models": {
-                "model_data": self.data,
-                "list_models": lambda: None,
-                "checkpoint_tiles": lambda: [each.name for each in self._checkpoints()],
-                "get_closet_checkpoint_match": self._closest,
-                "select_checkpoint": lambda: CheckpointInfo(str(self.first), self.first.name),
-            },
-            "modules.sd_vae": {"vae_dict": {}, "refresh_vae_list": lambda: None, "loaded_vae_file": None},
-            "networks": {
-                "load_lora_state_dict": self.load_lora_state_dict,
-                "list_available_networks": self.list_available_networks,
-            },
-            "modules_forge": {"__path__": []},
-        }
-        return found | {name: module_of(name, content) for name, content in packages.items()}
+    def modules(self) -> dict[str, dict[str, Any]]:
+        found = super().modules()
+        found["networks"]["load_lora_state_dict"] = self.load_lora_state_dict
+        return found
 
     def management(self) -> dict[str, Any]:
         return {
@@ -232,13 +197,6 @@ class Patched(Double):
             "unload_all_models": self.unload_all_models,
             "soft_empty_cache": lambda: None,
         }
-
-    def _checkpoints(self) -> list[Path]:
-        return sorted(self.models.glob("*.safetensors"))
-
-    def _closest(self, wanted: str) -> CheckpointInfo | None:
-        found = [each for each in self._checkpoints() if wanted in f"{each.name} [0123456789]"]
-        return CheckpointInfo(str(found[0]), found[0].name) if wanted and found else None
 
 
 class ForgeDouble(Patched):
@@ -262,15 +220,16 @@ class ForgeDouble(Patched):
         self.refresh_model_loading_parameters()
 
     def refresh_model_loading_parameters(self) -> None:
-        info = CheckpointInfo(str(self.chosen), self.chosen.name)
-        modules = list(self.additional_modules)
-        self.data.forge_loading_parameters = {"checkpoint_info": info, "additional_modules": modules}
+        self.data.forge_loading_parameters = {
+            "checkpoint_info": CheckpointInfo(str(self.chosen)), "additional_modules": list(self.additional_modules),
+        }  # fmt: skip
 
     def read(self, path: Path) -> dict[str, Tensor]:
         """Files of a VAE or of a text encoder take the place of what the checkpoint has."""
-        found = read(path)
+        found = super().read(path)
         for file in self.data.forge_loading_parameters["additional_modules"]:
-            found |= {f"{VAE if 'vae' in file else TEXT}{name}": each for name, each in read(Path(file)).items()}
+            start = VAE if "vae" in file else TEXT
+            found |= {start + name: each for name, each in super().read(Path(file)).items()}
         return found
 
     @torch.inference_mode()
@@ -282,7 +241,6 @@ class ForgeDouble(Patched):
         self.unload_all_models()
         model = self.made(Path(self.data.forge_loading_parameters["checkpoint_info"].filename))
         model.set_clip_skip = lambda skip: setattr(self, "clip_skip", skip)
-        model.get_learned_conditioning = functools.partial(self._conditioning, model)
         self.data.sd_model, self.data.forge_hash = model, wanted
         return model, True
 
@@ -300,19 +258,14 @@ class ForgeDouble(Patched):
         model.set_clip_skip(self.options["CLIP_stop_at_last_layers"])
         return super().encoded(model, prompt)
 
-    @torch.inference_mode()
-    def _conditioning(self, model: Any, prompts: SdConditioning) -> Tensor:
-        self.load_models_gpu([model.forge_objects.clip.patcher])
-        return torch.cat([self.text.encode(self.weights(), each, self.clip_skip)[0] for each in prompts])
+    def skip(self) -> int:
+        return self.clip_skip
 
-    def modules(self) -> dict[str, types.ModuleType]:
+    def modules(self) -> dict[str, dict[str, Any]]:
         found = super().modules()
-        vars(found["modules.sd_models"])["forge_model_reload"] = self.forge_model_reload
+        found["modules.sd_models"]["forge_model_reload"] = self.forge_model_reload
         refresh = {"refresh_model_loading_parameters": self.refresh_model_loading_parameters}
-        found["modules_forge.main_entry"] = module_of("modules_forge.main_entry", refresh)
-        found["backend"] = module_of("backend", {"__path__": []})
-        found["backend.memory_management"] = module_of("backend.memory_management", self.management())
-        return found
+        return found | {"modules_forge.main_entry": refresh, "backend.memory_management": self.management()}
 
 
 class ReForgeDouble(Patched):
@@ -340,21 +293,9 @@ class ReForgeDouble(Patched):
         with torch.no_grad():
             self.data.sd_model = model = self.made(checkpoint)
         model.parameterization = "eps"
-        model.get_learned_conditioning = functools.partial(self._conditioning, model)
 
     def asked_for_model(self) -> Any:
         return self.data.sd_model
 
-    @torch.inference_mode()
-    def _conditioning(self, model: Any, prompts: SdConditioning) -> Tensor:
-        self.load_models_gpu([model.forge_objects.clip.patcher])
-        skip = self.options["CLIP_stop_at_last_layers"]
-        return torch.cat([self.text.encode(self.weights(), each, skip)[0] for each in prompts])
-
-    def modules(self) -> dict[str, types.ModuleType]:
-        found = super().modules()
-        name = "ldm_patched.modules.model_management"
-        found["ldm_patched"] = module_of("ldm_patched", {"__path__": []})
-        found["ldm_patched.modules"] = module_of("ldm_patched.modules", {"__path__": []})
-        found[name] = module_of(name, self.management())
-        return found
+    def modules(self) -> dict[str, dict[str, Any]]:
+        return super().modules() | {"modules_forge": {}, "ldm_patched.modules.model_management": self.management()}

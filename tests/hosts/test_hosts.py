@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from checkpoints import GROUPS, write_safetensors
+from checkpoints import write_safetensors
 from hosts.a1111 import A1111Double
 from hosts.double import Double, checkpoint, read
 from hosts.forge import ForgeDouble, ReForgeDouble
@@ -177,8 +177,9 @@ def test_no_model_no_lock(double: Double, host: WebUI, tmp_path: Path) -> None:
 def some_lora(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A LoRA file that changes pictures, of the network that :func:`settings_of` trains."""
     folder = tmp_path_factory.mktemp("lora")
-    bundle = load_bundle(write_safetensors(folder / "same.safetensors", checkpoint("SD1", 0), GROUPS))
-    network = some_network(bundle, settings_of("iLECO", folder))
+    model = folder / "same.safetensors"
+    model.write_bytes(checkpoint("SD1", 0))
+    network = some_network(load_bundle(model), settings_of("iLECO", folder))
     return file.save(folder / "some.safetensors", network.tensors(), {}).read_bytes()
 
 

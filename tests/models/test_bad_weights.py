@@ -11,17 +11,16 @@ import torch
 from torch import Tensor
 
 from checkpoints import GROUPS, TEXT, UNET, sd1_tensors, write_checkpoint, write_safetensors
+from home import host_in
 from trainer.errors import DivergedError, ModelError, UserError
-from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Failed, Job
 from trainer.models.registry import load_bundle
-from trainer.paths import Folders
 from trainer.run import run
 from trainer.settings import Settings
 
 
 def train(model: Path, folder: Path, **changes: Any) -> None:
-    host = Standalone(torch.device("cpu"), Folders(folder / "data", folder / "loras", folder / "models"))
+    host = host_in(folder)
     settings = replace(
         Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
         train_iterations=2, train_seed=1, save_lora_name="x", network_rank=4, network_blocks=("M00",),

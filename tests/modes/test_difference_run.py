@@ -22,7 +22,7 @@ from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Done, Event, Job, Phase, Sample, Saved, Step, Warned
 from trainer.log import read_log
 from trainer.networks.base import Network
-from trainer.paths import SHIPPED_PRESETS, Folders
+from trainer.paths import SHIPPED_PRESETS
 from trainer.run import check, run
 from trainer.settings import SHARED_BY_PASSES, Settings, of_second_pass
 
@@ -42,11 +42,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(random.integers(0, 256, (*shape, 3), np.uint8)).save(folder / f"{name}.png")
     (folder / "broken.png").write_bytes((folder / "target.png").read_bytes()[:2000])
     return folder
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Standalone:
-    return Standalone(torch.device("cpu"), Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
 
 
 def settings_of(world: Path, **changes: object) -> Settings:

@@ -187,8 +187,7 @@ class Merged(Standalone):
         return bundle
 
 
-def test_training_on_top_of_a_lora_is_training_on_the_merged_model(checkpoint: Path, tmp_path: Path) -> None:
-    folders = Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models")
+def test_training_on_top_of_a_lora_is_training_on_the_merged_model(checkpoint: Path, folders: Folders) -> None:
     created = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
     def trained(name: str, kind: type[Standalone] = Standalone, **changes: object) -> dict[str, Tensor]:

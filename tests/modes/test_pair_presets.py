@@ -13,12 +13,11 @@ from PIL import Image
 from safetensors import safe_open
 
 from checkpoints import small_checkpoint
+from home import host_in
 from trainer import presets
 from trainer.cli import main
 from trainer.errors import UserError
-from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Phase, Saved, Warned
-from trainer.paths import Folders
 from trainer.run import run
 from trainer.settings import Settings
 
@@ -46,13 +45,9 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def host(tmp_path: Path) -> Standalone:
-    return Standalone(torch.device("cpu"), Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
-
-
 def collect(settings: Settings, tmp_path: Path) -> list[Event]:
     events: list[Event] = []
-    run(Job.create(settings), host(tmp_path), Control(), events.append)
+    run(Job.create(settings), host_in(tmp_path), Control(), events.append)
     return events
 
 
@@ -126,7 +121,7 @@ def test_the_same_job_gives_the_same_bytes(models: dict[str, Path], pictures: Pa
     job = Job.create(of_preset("ADDifT_Action_SD1.5", models["SD1"], pictures, save_overwrite=True))
     files = []
     for _ in range(2):
-        done = run(job, host(tmp_path), Control(), lambda event: None)
+        done = run(job, host_in(tmp_path), Control(), lambda event: None)
         assert done.path is not None
         files.append(done.path.read_bytes())
     assert files[0] == files[1]
@@ -166,7 +161,7 @@ def test_bad_pairs_are_refused_before_the_model_is_loaded(
     events: list[Event] = []
     settings = of_preset("ADDifT_Action_SD1.5", models["SD1"], pictures, **changes)
     with pytest.raises(UserError) as caught:
-        run(Job.create(settings), host(tmp_path), Control(), events.append)
+        run(Job.create(settings), host_in(tmp_path), Control(), events.append)
     assert sentence in str(caught.value)
     assert "loading the model" not in [event.name for event in events if isinstance(event, Phase)]
 

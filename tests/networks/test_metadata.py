@@ -21,12 +21,13 @@ import torch
 from PIL import Image
 
 from checkpoints import Sizes, sd1_tensors, unet_shapes, write_safetensors
+from home import host_in
 from trainer import presets
 from trainer.data.samples import Sample as ScannedSample
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Warned
 from trainer.networks.metadata import plain, tag_frequency
-from trainer.paths import Folders, write_unless_there
+from trainer.paths import write_unless_there
 from trainer.publish import at_home, publishable
 from trainer.run import run
 from trainer.settings import Settings
@@ -173,7 +174,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     model = write_safetensors(
         root / "small.safetensors", sd1_tensors(dtype=torch.float16), {"trainyard_config": config}
     )
-    return World(model, Standalone(torch.device("cpu"), Folders(root / "data", root / "loras", root / "models")), root)
+    return World(model, host_in(root), root)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,6 @@ from trainer.job import Control, Done, Job, Warned
 from trainer.models.registry import load_bundle
 from trainer.networks import file
 from trainer.networks.read import network_from_file, read_lora
-from trainer.paths import Folders
 from trainer.run import check, run
 from trainer.settings import Settings
 
@@ -46,11 +45,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     Image.fromarray(pixels).save(folder / "a.png")
     return folder
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Standalone:
-    return Standalone(torch.device("cpu"), Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models"))
 
 
 @pytest.fixture

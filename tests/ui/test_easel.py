@@ -158,8 +158,7 @@ def test_a_host_that_cannot_be_made() -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    folders = Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models")
+def desk(folders: Folders) -> Iterator[Desk]:
     folders.models.mkdir()
     (folders.models / "toy.safetensors").symlink_to(TOY)
     worker = Worker(Store(folders), lambda: Standalone(torch.device("cpu"), folders))

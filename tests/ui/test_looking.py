@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 
+from server import Server, served
 from trainer import api
 from trainer.api import Guard
 from trainer.data import scan as scan_room
@@ -37,61 +37,26 @@ from trainer.ui.desk import Desk
 HOSTILE = "<img src=x onerror=alert(1)> & “言葉”"
 
 
-class Server:
-    """All routes of a desk, served in a thread."""
-
-    def __init__(self, folder: Path) -> None:
-        folders = Folders(folder / "data", folder / "loras", folder / "models")
-        worker = Worker(Store(folders), lambda: None)  # type: ignore[arg-type, return-value]
-        self.desk = Desk(folders, FolderCatalogue(folders.models), worker, Guard())
-        app = FastAPI()
-        routes.mount(app, self.desk)
-        self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        self.port = self._server.servers[0].sockets[0].getsockname()[1]
-
-    def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """Status and answer; with a body a POST with the token, unless the headers say otherwise."""
-        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", api.TOKEN_HEADER: self.desk.guard.token, **headers}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{api.PREFIX}{path}", data, sent)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                content, kind = answer.read(), answer.headers["Content-Type"]
-                return answer.status, json.loads(content) if "json" in kind else content
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-
-    def get(self, path: str) -> Any:
-        status, answer = self.ask(path)
-        assert status == 200, answer
-        return answer
-
-    def post(self, path: str, body: Any = None) -> Any:
-        status, answer = self.ask(path, {} if body is None else body)
-        assert status == 200, answer
-        return answer
-
-    def when_done(self, path: str) -> Any:
-        while (state := self.get(path))["state"] == "working":
-            time.sleep(0.02)
-        return state
-
-    def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-        self.desk.worker.close()
-        self.desk.worker.store.close()
+@pytest.fixture
+def desk(folders: Folders) -> Iterator[Desk]:
+    worker = Worker(Store(folders), lambda: None)  # type: ignore[arg-type, return-value]
+    yield Desk(folders, FolderCatalogue(folders.models), worker, Guard())
+    worker.close()
+    worker.store.close()
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    served = Server(tmp_path / "desk")
-    yield served
-    served.close()
+def server(desk: Desk) -> Iterator[Server]:
+    app = FastAPI()
+    routes.mount(app, desk)
+    with served(app, desk.guard.token) as found:
+        yield found
+
+
+def when_done(server: Server, path: str) -> Any:
+    while (state := server.get(path))["state"] == "working":
+        time.sleep(0.02)
+    return state
 
 
 def picture(path: Path, size: tuple[int, int] = (90, 60), seed: int = 0) -> Path:
@@ -119,7 +84,7 @@ def test_every_picture_is_shown_as_a_run_crops_it(server: Server, tmp_path: Path
     (data / "broken.jpg").write_bytes(b"nothing")
     given = {"lora_data_directory": str(data), "lora_trigger_word": "sks", **SMALL}
     assert server.post("/preview", given)["state"] in ("working", "done")
-    state = server.when_done("/preview")
+    state = when_done(server, "/preview")
     found = state["found"]
     run = scan(parse(given).settings)
     assert (found["pictures"], found["left_out"], found["samples"]) == (4, 1, 8)
@@ -148,7 +113,7 @@ def test_pairs_are_shown_side_by_side_and_the_unpaired_are_named(server: Server,
     picture(data / "lone.png")
     given = {"mode": "Multi-ADDifT", "lora_data_directory": str(data), "diff_target_name": "_b", "image_size": "64"}
     server.post("/preview", given)
-    state = server.when_done("/preview")
+    state = when_done(server, "/preview")
     assert (state["found"]["pairs"], state["found"]["left_out"]) == (3, 1)
     assert state["found"]["problems"][0]["file"] == "lone.png"
     run = scan_pairs(parse(given).settings)
@@ -163,7 +128,7 @@ def test_pairs_are_shown_side_by_side_and_the_unpaired_are_named(server: Server,
 def test_only_what_was_found_is_served_and_only_to_this_machine(server: Server, tmp_path: Path) -> None:
     picture(tmp_path / "pictures" / "0.png")
     server.post("/preview", {"lora_data_directory": str(tmp_path / "pictures"), "image_size": "64"})
-    name = server.when_done("/preview")["name"]
+    name = when_done(server, "/preview")["name"]
     assert server.ask(f"/preview/{name}/0")[0] == 200
     for wrong in (f"{name}/1", f"{name}/-1", "other/0", f"{name}/0?target=true"):
         assert server.ask(f"/preview/{wrong}")[0] == 404
@@ -188,7 +153,7 @@ def test_only_what_was_found_is_served_and_only_to_this_machine(server: Server, 
 def test_a_picture_that_has_changed_since_is_a_sentence(server: Server, tmp_path: Path) -> None:
     path = picture(tmp_path / "pictures" / "0.png")
     server.post("/preview", {"lora_data_directory": str(path.parent), "image_size": "64"})
-    name = server.when_done("/preview")["name"]
+    name = when_done(server, "/preview")["name"]
     picture(path, (50, 50))
     status, answer = server.ask(f"/preview/{name}/0")
     assert status == 400
@@ -204,7 +169,7 @@ def test_ten_thousand_pictures_come_a_page_at_a_time(
     known = scan_room.open_picture(one)
     monkeypatch.setattr(scan_room, "open_picture", lambda path: scan_room.Picture(path, known.size))
     server.post("/preview", {"lora_data_directory": str(one.parent), "image_size": "64"})
-    state = server.when_done("/preview")
+    state = when_done(server, "/preview")
     assert state["found"]["samples"] == 10_000
     assert server.get(f"/preview?known={state['name']}")["found"] is None
     assert len(json.dumps(state)) < 2000, "the summary does not grow with the folder"
@@ -236,13 +201,13 @@ def test_looking_can_be_stopped_and_a_new_look_ends_the_old(
     assert server.ask("/preview/samples")[0] == 400
     server.post("/preview/stop")
     go_on.set()
-    assert server.when_done("/preview")["state"] == "stopped"
+    assert when_done(server, "/preview")["state"] == "stopped"
     go_on.clear()
     first = server.post("/preview", given)["name"]
     second = server.post("/preview", given)["name"]
     go_on.set()
     assert first != second
-    state = server.when_done("/preview")
+    state = when_done(server, "/preview")
     assert (state["name"], state["state"]) == (second, "done")
 
 
@@ -262,7 +227,7 @@ def test_settings_without_data_are_refused(server: Server, given: dict[str, str]
 @pytest.mark.parametrize("folder", ["", "/nowhere/at/all", "~nobody-of-this-name", "a\u0000b"])
 def test_a_folder_that_is_none_is_a_sentence(server: Server, folder: str) -> None:
     status, answer = server.ask("/preview", {"lora_data_directory": folder})
-    problem = answer["error"] if status == 400 else server.when_done("/preview")["problem"]
+    problem = answer["error"] if status == 400 else when_done(server, "/preview")["problem"]
     assert "lora data directory" in problem
     assert "something went wrong" not in problem
 
@@ -270,12 +235,12 @@ def test_a_folder_that_is_none_is_a_sentence(server: Server, folder: str) -> Non
 # ---- single pictures -----------------------------------------------------------------------------------------------
 
 
-def test_a_dropped_picture_is_kept_byte_for_byte_and_once(server: Server, tmp_path: Path) -> None:
+def test_a_dropped_picture_is_kept_byte_for_byte_and_once(server: Server, folders: Folders, tmp_path: Path) -> None:
     content = picture(tmp_path / "a.jpg").read_bytes()
     first, second = (Path(server.post("/pictures?name=holiday%20.JPG", content)["path"]) for _ in range(2))
     assert first == second
     assert first.read_bytes() == content
-    assert (first.parent, first.suffix) == (server.desk.folders.data / "pictures", ".jpg")
+    assert (first.parent, first.suffix) == (folders.data / "pictures", ".jpg")
     outside = Path(server.post("/pictures?name=..%2F..%2Fevil.sh", content)["path"])
     assert (outside.parent, outside.suffix) == (first.parent, ".png"), "its name is by its content alone"
     assert opened(
@@ -288,12 +253,14 @@ def test_a_dropped_picture_is_kept_byte_for_byte_and_once(server: Server, tmp_pa
 
 
 @pytest.mark.parametrize("cut", [0, 20, 700])
-def test_what_is_dropped_and_no_picture_is_a_sentence_and_not_kept(server: Server, tmp_path: Path, cut: int) -> None:
+def test_what_is_dropped_and_no_picture_is_a_sentence_and_not_kept(
+    server: Server, folders: Folders, tmp_path: Path, cut: int
+) -> None:
     content = picture(tmp_path / "a.png", (300, 300)).read_bytes()[:cut]
     status, answer = server.ask(f"/pictures?name={urllib.parse.quote(HOSTILE)}", content)
     assert status == 400
     assert answer["error"].startswith(f"{HOSTILE}: is ")
-    assert not list((server.desk.folders.data / "pictures").iterdir())
+    assert not list((folders.data / "pictures").iterdir())
 
 
 def test_a_picture_is_shown_small_upright_and_with_its_transparency(server: Server, tmp_path: Path) -> None:
@@ -362,7 +329,7 @@ def test_variations_are_shown_then_written(server: Server, tmp_path: Path) -> No
     assert [each["name"] for each in few["pictures"]] == ["a_rot_001.png", "a_rot_002.png"]
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["a.png"]
     server.post("/variations/start", {**given, "seed": few["seed"]})
-    done = server.when_done("/variations")
+    done = when_done(server, "/variations")
     assert (done["state"], done["written"]["variations"], done["written"]["seed"]) == ("done", 2, few["seed"])
     for each in few["pictures"]:
         shown = opened(base64.b64decode(each["picture"].partition(",")[2]))
@@ -376,13 +343,13 @@ def test_one_piece_of_work_at_a_time_and_it_can_be_stopped(server: Server, tmp_p
     assert status == 400
     assert "being written" in answer["error"]
     server.post("/variations/stop")
-    state = server.when_done("/variations")
+    state = when_done(server, "/variations")
     assert state["state"] == "stopped"
     written = len(list(tmp_path.glob("a_rot_*.png")))
     assert written == state["done"] < 1000
     assert not list(tmp_path.glob(".*")), "no half file"
     server.post("/variations/start", {"source": str(source), "number": 1})
-    assert server.when_done("/variations")["written"]["variations"] == 1
+    assert when_done(server, "/variations")["written"]["variations"] == 1
 
 
 def test_wrong_fields_are_told(server: Server) -> None:

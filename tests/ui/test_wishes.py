@@ -29,10 +29,9 @@ FORM = Settings(
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> Folders:
-    found = Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models")
-    found.loras.mkdir()
-    return found
+def folders(folders: Folders) -> Folders:
+    folders.loras.mkdir()
+    return folders
 
 
 def lora(folders: Folders, name: str, settings: Settings | None = None, **metadata: str) -> Path:
