@@ -93,11 +93,12 @@ window.trainyard = (function () {
         return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
     }
 
+    const HOUR = new Intl.DateTimeFormat([], {hour: "2-digit", minute: "2-digit"}); // making one takes longer than using it
+
     function clock(seconds) {
         const date = new Date(seconds * 1000);
         const sameDay = date.toDateString() === new Date().toDateString();
-        const time = date.toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"});
-        return sameDay ? time : `${date.toLocaleDateString()} ${time}`;
+        return sameDay ? HOUR.format(date) : `${date.toLocaleDateString()} ${HOUR.format(date)}`;
     }
 
     function picture(name, caption, folder = "pictures") {
@@ -197,10 +198,14 @@ window.trainyard = (function () {
     }
 
     document.addEventListener("visibilitychange", () => document.hidden || refresh());
-    // A click may have begun something, or shown another tab: look soon.
+    const isNew = ({name}) => byId(name) && byId(name).dataset.built === undefined;
+
+    // A click may have begun something: look soon. Or shown a tab for the first time, when its parts are made: look at once.
     document.addEventListener("click", (event) => {
         const root = document.getElementById(ROOT);
-        if (root && root.contains(event.target)) setTimeout(refresh, 250);
+        if (!root || !root.contains(event.target)) return;
+        requestAnimationFrame(() => panels.some(isNew) && refresh());
+        setTimeout(refresh, 250);
     });
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", refresh);
 

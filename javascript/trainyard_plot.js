@@ -133,18 +133,19 @@
         write(message, "");
     }
 
+    /* Neither waits for the other, and the round not for the picture. */
     async function show(panel, status) {
         const run = status.run;
+        const step = run ? `${run.job.id} ${run.step}` : "";
+        const moved = panel.step !== step && !panel.drawing && performance.now() > (panel.next || 0);
+        if (moved || panel.asked !== query(panel)) {
+            panel.step = step;
+            draw(panel);
+        }
         const version = run ? `${run.job.id} ${run.state} ${run.state === "running" && run.step ? "" : run.phase}` : "";
         if (panel.version !== version) {
             panel.version = version;
             await showList(panel);
-        }
-        const step = run ? `${run.job.id} ${run.step}` : "";
-        const moved = panel.step !== step && performance.now() > (panel.next || 0);
-        if (moved || panel.asked !== query(panel)) {
-            panel.step = step;
-            await draw(panel);
         }
     }
 

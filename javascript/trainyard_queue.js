@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ask, say, make, button, write, pressUnseen, clock, addPanel, refresh} = window.trainyard;
+    const {ROOT, ask, say, make, button, write, pressUnseen, clock, addPanel, refresh} = window.trainyard;
 
     const ACTIONS = {
         waiting: ["run", "up", "down", "edit", "duplicate", "delete"],
@@ -20,6 +20,19 @@
         const copied = actions.filter((each) => each !== "run").map((each) => each === "edit" ? "copy" : each);
         return job.lora ? ["try", ...copied] : copied;
     }
+
+    /* What is known of a job, in the order it is shown; the last column has its buttons. */
+    const COLUMNS = {
+        place: (job) => (job.position ? String(job.position) : ""),
+        name: (job) => job.name,
+        mode: (job) => job.mode,
+        model: (job) => job.model.split(/[\\/]/).pop(),
+        steps: (job) => (job.step && job.step < job.steps ? say("queue.step_of", job) : String(job.steps)),
+        status: (job) => say(`queue.is_${job.status}`),
+        when: (job) => clock(job.ended || job.started || Date.parse(job.created) / 1000),
+    };
+    /* Of a long queue this many are shown of those that have ended, and as many of the others; more come by scrolling. */
+    const PORTION = 50;
 
     function buildQueue(panel) {
         const message = make("p", "message");
@@ -39,14 +52,37 @@
         const table = make("table", "jobs");
         const head = make("thead");
         const names = make("tr");
-        for (const name of ["", "name", "mode", "model", "steps", "status", "when", ""]) {
-            names.append(make("th", "", name && say(`queue.${name}`)));
+        for (const name of Object.keys(COLUMNS)) {
+            names.append(make("th", "", name === "place" ? "" : say(`queue.${name}`)));
         }
+        names.append(make("th"));
         head.append(names);
         const body = make("tbody");
+        body.addEventListener("click", (event) => {
+            const pressed = event.target.closest("button");
+            if (pressed) act(panel, pressed.dataset.action, panel.rows.get(pressed.dataset.job).job);
+        });
         table.append(head, body);
-        panel.append(bar, message, table);
-        panel.parts = {message, start, hold, clear, state, table, body};
+        const [earlier, later] = ["earlier", "later"].map((side) => button("", () => reach(panel, side, Infinity)));
+        earlier.hidden = later.hidden = true;
+        panel.append(bar, message, earlier, table, later);
+        panel.parts = {message, start, hold, clear, state, table, body, earlier, later};
+        panel.reach = {earlier: PORTION, later: PORTION};
+        panel.rows = new Map();
+        panel.nearing = new IntersectionObserver((entries) => {
+            if (entries.some((entry) => entry.isIntersecting)) reach(panel, "later", panel.reach.later + PORTION);
+        }, {rootMargin: "600px"});
+    }
+
+    function reach(panel, side, count) {
+        panel.reach[side] = count;
+        refresh();
+    }
+
+    function act(panel, action, job) {
+        if (action === "try") window.trainyard.tryLora(job.lora);
+        else if (action === "edit" || action === "copy") pressUnseen("pick", "picked", job.id);
+        else press(panel, `jobs/${job.id}/${action}`, say(`queue.${action}`));
     }
 
     async function press(panel, route, words) {
@@ -60,35 +96,42 @@
     }
 
     async function showQueue(panel, status) {
-        const {jobs} = await ask("jobs");
+        const sides = Object.entries(panel.reach).filter(([, count]) => count < Infinity);
+        const found = await ask(`jobs?${new URLSearchParams(sides)}`);
         const parts = panel.parts;
-        const waiting = jobs.filter((job) => job.status === "waiting").length;
-        parts.start.hidden = status.queue_started || !waiting;
+        parts.start.hidden = status.queue_started || !found.waiting;
         parts.hold.hidden = !status.queue_started;
-        parts.clear.hidden = !jobs.some((job) => job.status === "done");
-        write(parts.state, stateOf(jobs, waiting, status));
-        parts.table.hidden = !jobs.length;
-        showRows(panel, jobs, waiting);
+        parts.clear.hidden = !found.done;
+        write(parts.state, stateOf(found, status));
+        parts.table.hidden = !found.jobs.length;
+        showRows(panel, found);
+        for (const side of ["earlier", "later"]) {
+            write(parts[side], found[side] ? say(`queue.${side}`, {count: found[side]}) : "");
+        }
+        panel.nearing.disconnect();
+        panel.nearing.observe(parts.later); // which tells at once if it is near already
     }
 
-    /* Rows that say the same as before are left alone: somebody may just be pressing one of their buttons. */
-    function showRows(panel, jobs, waiting) {
+    /* What says the same as before is left alone, and stays where it is: somebody may just be pressing a button of it. */
+    function showRows(panel, {jobs, waiting}) {
         const body = panel.parts.body;
-        const before = new Map([...body.children].map((row) => [row.dataset.version, row]));
-        const rows = jobs.map((job) => {
-            const version = JSON.stringify([job, job.position && job.position === waiting]);
-            const row = before.get(version) || rowOf(panel, job, waiting);
-            row.dataset.version = version;
-            return row;
-        });
-        if (rows.length === body.children.length && rows.every((row, place) => row === body.children[place])) return;
-        const {job, action} = document.activeElement ? document.activeElement.dataset : {};
-        body.replaceChildren(...rows);
-        if (job && action) focusAgain(body, job, action);
+        const held = document.activeElement;
+        const before = panel.rows;
+        panel.rows = new Map(jobs.map((each) => [String(each.id), before.get(String(each.id)) || newRow()]));
+        for (const [number, row] of before) if (!panel.rows.has(number)) row.remove();
+        let next = body.firstElementChild;
+        for (const each of jobs) {
+            const row = panel.rows.get(String(each.id));
+            fill(row, each, waiting);
+            if (row === next) next = next.nextElementSibling;
+            else body.insertBefore(row, next);
+        }
+        const isLost = document.activeElement !== held || held.disabled;
+        if (held && held.dataset.job && isLost) focusAgain(body, held.dataset);
     }
 
     /* Whoever orders the queue by keyboard goes on with the same button, or the other one where that has come to the end. */
-    function focusAgain(body, job, action) {
+    function focusAgain(body, {job, action}) {
         const buttons = [...body.querySelectorAll("button:enabled")].filter((each) => each.dataset.job === job);
         const other = {up: "down", down: "up"}[action];
         const again = buttons.find((each) => each.dataset.action === action)
@@ -96,48 +139,57 @@
         if (again) again.focus();
     }
 
-    function stateOf(jobs, waiting, status) {
+    function stateOf({jobs, waiting}, status) {
         if (!waiting) return say(jobs.length ? "queue.none_waits" : "queue.empty");
         const going = status.queue_started ? "started" : "held";
         return waiting === 1 ? say(`queue.one_waits_${going}`) : say(`queue.many_wait_${going}`, {count: waiting});
     }
 
-    function rowOf(panel, job, waiting) {
-        const row = make("tr", `job-${job.status}`);
-        const cells = {
-            "": job.position ? String(job.position) : "",
-            name: job.name,
-            mode: job.mode,
-            model: job.model.split(/[\\/]/).pop(),
-            steps: job.step && job.step < job.steps ? say("queue.step_of", job) : String(job.steps),
-            status: say(`queue.is_${job.status}`),
-            when: clock(job.ended || job.started || Date.parse(job.created) / 1000),
-        };
-        for (const [name, text] of Object.entries(cells)) {
-            const cell = make("td", "", text);
-            if (name) cell.dataset.label = name;
-            if (name === "steps") cell.dataset.title = say("queue.steps");
-            if (name === "status" && job.message) cell.append(make("small", "", job.message));
-            if (name === "status" && job.path) cell.append(make("small", "", say("live.saved", job)));
+    function newRow() {
+        const row = make("tr");
+        row.parts = {};
+        for (const name of Object.keys(COLUMNS)) {
+            const cell = make("td");
+            if (name !== "place") cell.dataset.label = name;
+            row.parts[name] = cell;
             row.append(cell);
         }
-        const actions = make("div", "actions");
-        for (const action of actionsOf(job)) {
-            const words = say(`queue.${action}`);
-            const made = button(words, () => {
-                if (action === "try") window.trainyard.tryLora(job.lora);
-                else if (action === "edit" || action === "copy") pressUnseen("pick", "picked", job.id);
-                else press(panel, `jobs/${job.id}/${action}`, words);
-            });
-            made.dataset.job = job.id;
-            made.dataset.action = action;
-            made.disabled = (action === "up" && job.position === 1) || (action === "down" && job.position === waiting);
-            actions.append(made);
-        }
+        row.parts.steps.dataset.title = say("queue.steps");
+        Object.assign(row.parts, {state: make("span"), message: make("small"), saved: make("small")});
+        row.parts.status.append(row.parts.state, row.parts.message, row.parts.saved);
+        row.parts.actions = make("div", "actions");
         const last = make("td");
-        last.append(actions);
+        last.append(row.parts.actions);
         row.append(last);
         return row;
+    }
+
+    function fill(row, job, waiting) {
+        const version = JSON.stringify([job, job.position === waiting]);
+        if (row.version === version) return;
+        Object.assign(row, {version, job, className: `${ROOT}-job-${job.status}`});
+        const parts = row.parts;
+        for (const [name, textOf] of Object.entries(COLUMNS)) {
+            const place = name === "status" ? parts.state : parts[name];
+            const text = textOf(job);
+            if (place.textContent !== text) place.textContent = text;
+        }
+        write(parts.message, job.message);
+        write(parts.saved, job.path ? say("live.saved", job) : "");
+        const actions = actionsOf(job);
+        if (row.actions !== actions.join()) {
+            row.actions = actions.join();
+            parts.actions.replaceChildren(...actions.map((action) => {
+                const made = make("button", "button", say(`queue.${action}`));
+                made.type = "button";
+                Object.assign(made.dataset, {job: job.id, action});
+                return made;
+            }));
+        }
+        for (const made of parts.actions.children) {
+            const end = {up: 1, down: waiting}[made.dataset.action];
+            made.disabled = job.position === end;
+        }
     }
 
     addPanel("queue", {build: buildQueue, show: showQueue, onlySeen: true});

@@ -72,7 +72,7 @@ def test_changing_needs_the_token_of_the_page(server: Server) -> None:
         for token in ("", "another", server.token[:-1]):
             status, answer = server.ask(path, body, **{api.TOKEN_HEADER: token})
             assert (status, "reload the page" in answer["detail"]) == (403, True)
-    assert server.get("/jobs") == {"jobs": []}
+    assert server.get("/jobs")["jobs"] == []
     assert server.post("/jobs", ILECO)["status"] == "waiting"
 
 
@@ -117,6 +117,23 @@ def test_jobs_are_added_moved_copied_and_deleted(server: Server) -> None:
     assert server.post(f"/jobs/{numbers[1]}/duplicate")["name"] == "b_2"
     server.post(f"/jobs/{numbers[0]}/delete")
     assert order() == ["c", "b", "b_2"]
+    for number in (numbers[2], numbers[1]):  # the first two have ended
+        lease = server.worker.store.lease()
+        server.worker.store.claim(lease, number)
+        server.worker.store.finish(number, lease, "done" if number == numbers[2] else "failed")
+        lease.end()
+    server.post("/jobs", named(save_lora_name="d"))
+
+    def part(query: str) -> tuple[list[str], int, int, int, int]:
+        found = server.get(f"/jobs?{query}")
+        names = [job["name"] for job in found["jobs"]]
+        return names, found["earlier"], found["later"], found["waiting"], found["done"]
+
+    assert part("") == (["c", "b", "b_2", "d"], 0, 0, 2, 1)
+    assert part("earlier=1&later=1") == (["b", "b_2"], 1, 1, 2, 1)
+    assert part("earlier=0&later=9") == (["b_2", "d"], 2, 0, 2, 1)
+    assert part("later=0") == (["c", "b"], 0, 2, 2, 1)
+    assert server.ask(f"{api.PREFIX}/jobs?later=-1")[0] == 422
     job = server.get(f"/jobs/{numbers[1]}")
     assert (job["settings"]["original prompt"], job["settings"]["train_iterations"]) == ("red", 4)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from . import presets
@@ -25,13 +25,15 @@ from .networks.find import lora_name
 from .queue import Worker
 from .schema import describe, parse, to_json
 from .settings import rows
-from .store import DONE, ENDED, Entry
+from .store import DONE, ENDED, WAITING, Entry
 from .values import read_value
 
 PREFIX = "/trainyard/v1"
 TOKEN_HEADER = "X-Trainyard-Token"
 MOST_POINTS = 240
 """Of the loss curve in one answer: what a small picture of it can show."""
+_EARLIER: int | None = Query(default=None, ge=0)
+_LATER: int | None = Query(default=None, ge=0)
 _HERE = ("localhost", "127.0.0.1", "::1")
 _PICTURES = (".png", ".jpg", ".webp")
 
@@ -137,9 +139,23 @@ class _Routes:
             **self._also(),
         }
 
-    def jobs(self) -> dict[str, Any]:
-        """All jobs of the queue in their order, with the name of the LoRA while that is on the disk."""
-        return {"jobs": [{**_entry(entry), "lora": self._lora(entry.path)} for entry in self._store.entries()]}
+    def jobs(self, earlier: int | None = _EARLIER, later: int | None = _LATER) -> dict[str, Any]:
+        """The jobs of the queue in their order, each with the name of its LoRA while that is on the disk.
+
+        earlier: how many are listed, at most, before the first that has not ended; later: how many from that one on.
+        The answer's "earlier" and "later" say how many are left out, "waiting" and "done" how many of all are so.
+        """
+        entries = self._store.entries()
+        now = next((place for place, entry in enumerate(entries) if entry.status not in ENDED), len(entries))
+        first = 0 if earlier is None else max(0, now - earlier)
+        end = len(entries) if later is None else min(len(entries), now + later)
+        return {
+            "jobs": [{**_entry(entry), "lora": self._lora(entry.path)} for entry in entries[first:end]],
+            "earlier": first,
+            "later": len(entries) - end,
+            "waiting": sum(entry.status == WAITING for entry in entries),
+            "done": sum(entry.status == DONE for entry in entries),
+        }
 
     def _lora(self, path: Path | None) -> str:
         return "" if path is None or not path.is_file() else lora_name(path, self._store.folders.loras)
@@ -238,7 +254,7 @@ def problem_of(name: str, value: Any) -> str:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    return {**dataclasses.asdict(entry), "created": entry.created.isoformat(), "path": _text(entry.path)}
+    return {**vars(entry), "created": entry.created.isoformat(), "path": _text(entry.path)}
 
 
 def _snapshot(now: Snapshot) -> dict[str, Any]:

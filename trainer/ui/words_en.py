@@ -159,6 +159,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "queue.status": "status",
         "queue.when": "when",
         "queue.step_of": "{step} of {steps}",
+        "queue.earlier": "Show earlier jobs ({count})",
+        "queue.later": "Show later jobs ({count})",
         "queue.empty": "The queue is empty.",
         "queue.none_waits": "No job waits.",
         "queue.one_waits_started": "1 job waits. The queue is started.",

@@ -159,6 +159,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "queue.status": "状態",
         "queue.when": "日時",
         "queue.step_of": "{step} / {steps}",
+        "queue.earlier": "前のジョブを表示（{count}件）",
+        "queue.later": "後のジョブを表示（{count}件）",
         "queue.empty": "キューは空です。",
         "queue.none_waits": "待っているジョブはありません。",
         "queue.one_waits_started": "1件が待っています。キューは動いています。",
