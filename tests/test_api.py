@@ -22,7 +22,7 @@ from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Sample
 from trainer.paths import Folders
 from trainer.queue import Worker
 from trainer.settings import rows
-from trainer.store import Store
+from trainer.store import DONE, FAILED, Store
 
 ILECO = {"mode": "iLECO", "original prompt": "red", "target prompt": "blue", "train_iterations": "4"}
 HOSTILE = "<script>alert(1)</script> \N{PILE OF POO} 言葉"
@@ -117,25 +117,29 @@ def test_jobs_are_added_moved_copied_and_deleted(server: Server) -> None:
     assert server.post(f"/jobs/{numbers[1]}/duplicate")["name"] == "b_2"
     server.post(f"/jobs/{numbers[0]}/delete")
     assert order() == ["c", "b", "b_2"]
-    for number in (numbers[2], numbers[1]):  # the first two have ended
-        lease = server.worker.store.lease()
-        server.worker.store.claim(lease, number)
-        server.worker.store.finish(number, lease, "done" if number == numbers[2] else "failed")
-        lease.end()
-    server.post("/jobs", named(save_lora_name="d"))
-
-    def part(query: str) -> tuple[list[str], int, int, int, int]:
-        found = server.get(f"/jobs?{query}")
-        names = [job["name"] for job in found["jobs"]]
-        return names, found["earlier"], found["later"], found["waiting"], found["done"]
-
-    assert part("") == (["c", "b", "b_2", "d"], 0, 0, 2, 1)
-    assert part("earlier=1&later=1") == (["b", "b_2"], 1, 1, 2, 1)
-    assert part("earlier=0&later=9") == (["b_2", "d"], 2, 0, 2, 1)
-    assert part("later=0") == (["c", "b"], 0, 2, 2, 1)
-    assert server.ask(f"{api.PREFIX}/jobs?later=-1")[0] == 422
     job = server.get(f"/jobs/{numbers[1]}")
     assert (job["settings"]["original prompt"], job["settings"]["train_iterations"]) == ("red", 4)
+
+
+def test_of_a_long_queue_those_around_the_first_that_has_not_ended_are_told(server: Server, worker: Worker) -> None:
+    lease = worker.store.lease()
+    for name, ends in (("a", DONE), ("b", FAILED), ("c", ""), ("d", "")):
+        number = server.post("/jobs", named(save_lora_name=name))["id"]
+        if ends:
+            worker.store.claim(lease, number)
+            worker.store.finish(number, lease, ends)
+    lease.end()
+
+    def part(query: str) -> tuple[str, int, int]:
+        found = server.get(f"/jobs{query}")
+        assert (found["waiting"], found["done"]) == (2, 1)
+        return "".join(job["name"] for job in found["jobs"]), found["earlier"], found["later"]
+
+    assert part("") == ("abcd", 0, 0)
+    assert part("?earlier=1&later=1") == ("bc", 1, 1)
+    assert part("?earlier=0&later=9") == ("cd", 2, 0)
+    assert part("?later=0") == ("ab", 0, 2)
+    assert server.ask("/jobs?later=-1")[0] == 422
 
 
 @pytest.mark.parametrize(("path", "body", "words"), [
