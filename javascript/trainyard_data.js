@@ -23,6 +23,9 @@
         const close = button(say("data.close"), () => end("close"));
         const head = make("div", "data-head");
         head.append(title, stop, close);
+        const outdated = make("p", "data-outdated");
+        outdated.setAttribute("role", "status");
+        outdated.hidden = true;
         const message = make("p", "wrong");
         message.setAttribute("role", "alert");
         const summary = make("div", "data-summary");
@@ -32,8 +35,8 @@
         buckets.setAttribute("aria-label", say("data.buckets"));
         const grid = make("div", "data-grid");
         const pager = make("div", "data-pager");
-        panel.append(head, bar, message, summary, problems, buckets, grid, pager);
-        panel.parts = {title, bar, stop, close, message, summary, problems, buckets, grid, pager};
+        panel.append(head, bar, outdated, message, summary, problems, buckets, grid, pager);
+        panel.parts = {title, bar, stop, close, outdated, message, summary, problems, buckets, grid, pager};
         panel.hidden = true;
         look();
     }
@@ -80,6 +83,8 @@
         const parts = panel.parts;
         const working = state.state === "working";
         const found = state.found;
+        panel.asked = state.asked;
+        showAge(panel);
         if (state.state === "done" && !found) return; // what is shown already
         panel.hidden = state.state === "none";
         write(parts.title, titleOf(state));
@@ -103,6 +108,31 @@
         showProblems(parts.problems, found);
         showBuckets(panel, found, state.name);
         turn(panel, state.name, null, 0);
+    }
+
+    // ---- whether it still holds -----------------------------------------------------------------------------------
+
+    const plain = (value) => (value === null || value === undefined ? "" : String(value));
+
+    function valueOf(name) {
+        const field = byId(name);
+        const chosen = field.querySelector("input[type=radio]:checked");
+        if (chosen) return chosen.value;
+        const box = field.querySelector("textarea, input");
+        return box.type === "checkbox" ? box.checked : box.value;
+    }
+
+    /* Whoever has changed what the data depends on is told that it shows the data as it was before. */
+    function showAge(panel) {
+        const asked = Object.entries(panel.asked || {}).filter(([name]) => byId(name));
+        const isOld = asked.some(([name, value]) => plain(value) !== plain(valueOf(name)));
+        write(panel.parts.outdated, isOld ? say("data.outdated") : "");
+        panel.classList.toggle(`${ROOT}-is-outdated`, isOld);
+    }
+
+    function changed() {
+        const panel = byId("data");
+        if (panel && panel.parts && !panel.hidden) showAge(panel);
     }
 
     function titleOf(state) {
@@ -231,5 +261,6 @@
     }
 
     document.addEventListener("click", pressed);
+    for (const event of ["input", "change", "trainyard-round"]) document.addEventListener(event, changed);
     addPanel("data", {build, show: round});
 })();

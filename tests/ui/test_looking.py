@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import threading
@@ -30,9 +31,11 @@ from trainer.hosts.catalogue import FolderCatalogue
 from trainer.paths import Folders
 from trainer.queue import Worker
 from trainer.schema import parse
+from trainer.settings import Settings
 from trainer.store import Store
 from trainer.ui import routes
 from trainer.ui.desk import Desk
+from trainer.ui.preview import FIELDS
 
 HOSTILE = "<img src=x onerror=alert(1)> & “言葉”"
 
@@ -103,6 +106,25 @@ def test_every_picture_is_shown_as_a_run_crops_it(server: Server, tmp_path: Path
             assert np.array_equal(shown[..., 3], np.rint(mask * 255))
     small = opened(server.get(f"/preview/{state['name']}/0"))
     assert np.abs(small.astype(int) - pixels_of(run.distinct[0])[0]).mean() < 4, "small enough already, but a JPEG"
+
+
+def test_what_is_trained_of_a_folder_depends_on_the_fields_that_are_named(tmp_path: Path) -> None:
+    """Whoever changes one of them is told that the preview is outdated; nothing else keeps it from being made."""
+    read: set[str] = set()
+
+    class Watched(Settings):
+        def __getattribute__(self, name: str) -> Any:
+            read.add(name)
+            return super().__getattribute__(name)
+
+    for name in ("a", "a_shut"):
+        picture(tmp_path / f"{name}.png", (256, 192))
+    names = {field.name for field in dataclasses.fields(Settings)}
+    given = {**SMALL, "sub_image_num": 1, "image_disable_upscale": True, "lora_data_directory": str(tmp_path)}
+    for find, mode in ((scan, "LoRA"), (scan_pairs, "Multi-ADDifT")):
+        settings = parse({**given, "mode": mode, "diff_target_name": "_shut"}).settings
+        find(Watched(**{name: getattr(settings, name) for name in names}))
+    assert {"mode", *read & names} == set(FIELDS)
 
 
 def test_pairs_are_shown_side_by_side_and_the_unpaired_are_named(server: Server, tmp_path: Path) -> None:

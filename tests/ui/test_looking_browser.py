@@ -96,6 +96,43 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     someone.until(lambda: not someone.page.is_visible("#trainyard_data"))
 
 
+def test_what_was_looked_at_before_the_form_changed_says_so(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    for number in range(2):
+        Image.new("RGB", (640, 480), (90, 99, number)).save(tmp_path / f"{number}.png")
+    someone = visit()
+    outdated = someone.page.locator("#trainyard_data .trainyard-data-outdated")
+    grid = someone.page.locator("#trainyard_data .trainyard-data-grid")
+    someone.write("lora_data_directory", str(tmp_path))
+    someone.write("train_learning_rate", "as much as you can")  # the data does not depend on it
+    someone.press("data_look")
+    words(someone, "data", "Pictures: 2.")
+    someone.page.wait_for_timeout(1500)
+    assert not outdated.is_visible()
+    assert grid.evaluate("each => getComputedStyle(each).opacity") == "1"
+    for name, wrong, right in (("image_size", "256", "512"), ("lora_trigger_word", "zorp", "")):
+        someone.write(name, wrong)
+        someone.until(outdated.is_visible)
+        assert outdated.inner_text() == "The settings have changed since: look again."
+        assert grid.evaluate("each => getComputedStyle(each).opacity") == "0.4"
+        someone.write(name, right)
+        someone.until(lambda: not outdated.is_visible())
+    someone.page.get_by_text("Images", exact=True).click()
+    mirroring = someone.page.locator("#trainyard_image_mirroring input")
+    mirroring.click()
+    someone.until(outdated.is_visible)
+    someone.press("data_look")
+    words(someone, "data", "What is trained of them: 4.")
+    someone.until(lambda: not outdated.is_visible())
+    someone.write("image_size", "huge")
+    someone.press("data_look")
+    words(someone, "data", '"huge" is not a size')
+    assert not outdated.is_visible()
+    someone.write("image_size", "512")
+    someone.until(outdated.is_visible)
+    someone.page.locator("#trainyard_data").get_by_role("button", name="Close", exact=True).click()
+    someone.until(lambda: not someone.page.is_visible("#trainyard_data"))
+
+
 def test_pairs_of_a_folder_on_a_phone(visit: Callable[..., Visitor], tmp_path: Path) -> None:
     for name, colour in (("a", "red"), ("a_shut", "blue"), ("b", "green")):
         Image.new("RGB", (512, 512), colour).save(tmp_path / f"{name}.png")

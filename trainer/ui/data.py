@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -9,8 +10,9 @@ import gradio as gr
 from ..errors import UserError
 from .compat import on
 from .desk import Desk
-from .form import PREFIX, Form
-from .preview import MODES
+from .form import PREFIX, Form, shown_value
+from .preview import FIELDS, MODES
+from .telling import told
 
 
 def place(desk: Desk) -> Any:
@@ -26,9 +28,21 @@ def connect(desk: Desk, form: Form, button: Any) -> None:
     """Make the button look at what the form says, once the form is whole."""
 
     def look(*values: Any) -> None:
+        asked, concerned = _concerned(form, values)
         try:
-            desk.preview.look(form.settings(values))
+            desk.preview.look(form.settings(concerned), asked)
         except UserError as error:  # shown where the data would be
-            desk.preview.refuse(str(error))
+            desk.preview.refuse(told(error, desk.language), asked)
 
     on(button.click, look, form.components, [])
+
+
+def _concerned(form: Form, values: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
+    """What the fields hold that the data depends on, by name; and all values, with defaults for the other fields."""
+    asked, concerned = {}, list(values)
+    for place, each in enumerate(form.fields):
+        if not each.second and each.row.name in FIELDS:
+            asked[each.row.name] = values[place]
+        else:
+            concerned[place] = shown_value(each.row.default, each.row)
+    return asked, concerned

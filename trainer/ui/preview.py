@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from ..data.samples import Sample, Scan
 
 MODES = ("LoRA", "Multi-ADDifT")
+FIELDS = (
+    "mode", "lora_data_directory", "diff_target_name", "lora_trigger_word", "image_size", "image_buckets_step",
+    "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply", "image_mirroring",
+    "image_use_filename_as_tag", "image_disable_upscale", "diff_use_diff_mask",
+)  # fmt: skip
+"""The settings that say what is trained of a folder."""
 THUMBNAIL = 256
 """Longest side, in pixels."""
 MOST_IN_A_PAGE = 200
@@ -91,10 +98,14 @@ class Preview:
         self._lock = threading.Lock()
         self._task: Task[Look] | None = None
         self._problem = ""
+        self._asked: Mapping[str, Any] | None = None
         self._decoding = threading.BoundedSemaphore(_AT_ONCE)
 
-    def look(self, settings: Settings) -> None:
+    def look(self, settings: Settings, asked: Mapping[str, Any] | None = None) -> None:
         """Begin to look at the data of these settings; returns at once.
+
+        Args:
+            asked: what a page's :data:`FIELDS` held, by which it can tell later whether that still holds.
 
         Raises:
             UserError: the mode has no folder of pictures.
@@ -111,19 +122,19 @@ class Preview:
             find = scan_pairs if settings.mode == "Multi-ADDifT" else scan
             return Look(settings, find(settings, check=check, progress=progress))
 
-        self._begin(Task(work), "")
+        self._begin(Task(work), "", asked)
 
-    def refuse(self, problem: str) -> None:
+    def refuse(self, problem: str, asked: Mapping[str, Any] | None = None) -> None:
         """Say why there is nothing to look at."""
-        self._begin(None, problem)
+        self._begin(None, problem, asked)
 
     def close(self) -> None:
         """Show nothing any more; what goes on is stopped."""
         self._begin(None, "")
 
-    def _begin(self, task: Task[Look] | None, problem: str) -> None:
+    def _begin(self, task: Task[Look] | None, problem: str, asked: Mapping[str, Any] | None = None) -> None:
         with self._lock:
-            before, self._task, self._problem = self._task, task, problem
+            before, self._task, self._problem, self._asked = self._task, task, problem, asked
         if before is not None:
             before.stop()
 
@@ -133,12 +144,14 @@ class Preview:
             task.stop()
 
     def state(self, known: str = "") -> dict[str, Any]:
-        """How far it is, and what was found, unless that is of the look with the name ``known``."""
-        task = self._task
+        """How far it is, what was asked, and what was found, unless that is of the look with the name ``known``."""
+        with self._lock:
+            task, problem, asked = self._task, self._problem, self._asked
         if task is None:
-            return {"state": "failed" if self._problem else "none", "name": "", "problem": self._problem}
+            return {"state": "failed" if problem else "none", "name": "", "problem": problem, "asked": asked}
         found = task.result
         return {
+            "asked": asked,
             "state": task.state,
             "name": task.name,
             "problem": task.problem,

@@ -206,6 +206,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "data.close": "Close",
         "data.stopped": "Stopped before all pictures were looked at.",
         "data.failed": "The data cannot be trained like this.",
+        "data.outdated": "The settings have changed since: look again.",
         "data.title": "{mode}: what would be trained from {folder}",
         "data.nothing": "Nothing of it can be trained.",
         "data.pictures": "Pictures: {pictures}. What is trained of them: {samples}.",

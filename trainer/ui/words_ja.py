@@ -206,6 +206,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "data.close": "閉じる",
         "data.stopped": "すべての画像を調べる前に中止しました。",
         "data.failed": "このままでは学習できません。",
+        "data.outdated": "設定が変わりました。もう一度「データを見る」を押してください。",
         "data.title": "{mode}: {folder} から学習するもの",
         "data.nothing": "学習できるものがありません。",
         "data.pictures": "画像 {pictures} 枚から、学習用に {samples} 枚を切り抜きます。",
