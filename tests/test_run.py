@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -391,9 +392,9 @@ class Lender(Standalone):
 
     lent = returned = 0
 
-    def take_model(self, settings: Settings) -> Bundle:
+    def take_model(self, settings: Settings, check: Callable[[], None] | None = None) -> Bundle:
         self.lent += 1
-        return super().take_model(settings)
+        return super().take_model(settings, check)
 
     def give_back(self) -> None:
         self.returned += 1

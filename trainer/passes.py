@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -159,7 +159,7 @@ class Turn:
                     lambda step: self._save_on_the_way(saver, network, step),
                     lambda step: self._sample(network, bundle, step),
                     self._pause,
-                    lambda step: self._between("training", step, settings.train_iterations),
+                    lambda step: self._between_steps(step, settings.train_iterations),
                 ),
             )
         return network, self._finish(network, saver, steps)
@@ -170,7 +170,8 @@ class Turn:
         run = self._run
         request = self._request(self._origin.usage.prompt, EFFECT_STEPS) if run.job.settings.effect_strip else None
         picture = run.host.folders.samples(run.job.name, run.job.created) / "effect.png"
-        report(done.path, run.origin.bundle, request, picture, control=run.control, emit=self._emit_and_let_others)
+        with suppress(Stopped):  # the LoRA is saved
+            report(done.path, run.origin.bundle, request, picture, control=run.control, emit=self._emit_and_let_others)
 
     # ---- the network and its file -----------------------------------------------------------------------------------
 
@@ -290,6 +291,10 @@ class Turn:
         note = self._run.host.between_steps(f"{self._run.job.name}, {name}", done, total)
         if note:
             self._run.emit(Warned(note))
+
+    def _between_steps(self, step: int, steps: int) -> None:
+        with suppress(Stopped):  # the loop sees it, too, and knows how far it was
+            self._between("training", step, steps)
 
     def _detail(self, message: str) -> None:
         if self._run.job.settings.logging_verbose:

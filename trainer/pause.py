@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from .errors import Stopped
 from .hosts.base import Host
 from .job import Continued, Control, Listener, Paused, Warned
 from .models.base import Bundle
@@ -33,6 +34,8 @@ def pause(host: Host, bundle: Bundle, tensors: Sequence[Tensor], step: int, cont
         try:
             bring_back()
             break
+        except Stopped:
+            return
         except RuntimeError as error:
             if control.asked_to_stop:  # saving does not need the device
                 emit(Warned(f"The model did not come back to {host.device} after the pause: {error}"))

@@ -134,6 +134,7 @@ class _Run:
     control: Control
     emit: Listener
     stack: ExitStack
+    has_model: bool = False
 
     def go(self) -> Done:
         settings, host = self.job.settings, self.host
@@ -142,7 +143,8 @@ class _Run:
             self._save_settings()
         looked = self._look(mode.pictures)
         self.emit(Phase("loading the model"))
-        bundle = host.take_model(settings)
+        bundle = host.take_model(settings, self._check_wait)
+        self.has_model = True
         told = [*bundle.notes, *_force_velocity(bundle, settings)]
         self.control.check()
         survives = bundle.family.vae_survives_half(bundle.vae_name)
@@ -201,6 +203,11 @@ class _Run:
     def _detail(self, message: str) -> None:
         if self.job.settings.logging_verbose:
             self.emit(Detail(message))
+
+    def _check_wait(self) -> None:
+        """What the user wants saved is waited for; as long as there is no model, there is nothing to save."""
+        if not (self.has_model and self.control.asked_to_save):
+            self.control.check()
 
     def _progress(self, name: str, done: int, total: int) -> None:
         self.control.check()

@@ -6,7 +6,7 @@ import importlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hosts.a1111 import A1111Double
 from hosts.double import Double, checkpoint, read
 from hosts.forge import ForgeDouble, ReForgeDouble
 from some_networks import some_network
-from trainer.errors import MemoryShortError, UserError
+from trainer.errors import MemoryShortError, Stopped, UserError
 from trainer.hosts.base import Drawing
 from trainer.hosts.registry import make_webui
 from trainer.hosts.webui import WebUI
@@ -372,6 +372,148 @@ def test_pictures_are_made_in_a_pause(double: Double, host: WebUI, tmp_path: Pat
     assert undisturbed.path is not None
     assert paused.path is not None
     assert same(read(undisturbed.path), read(paused.path))
+    assert not double.lock.is_held
+
+
+class Long:
+    """A generation that has the lock until it is told to end."""
+
+    def __init__(self, double: Double) -> None:
+        self._double, self._began, self._ends = double, threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def stand_in_line(self) -> None:
+        self._thread.start()
+        ends = time.monotonic() + WAIT
+        while not (self._double.lock._pending_threads or self._began.is_set()):
+            assert time.monotonic() < ends
+            time.sleep(0.001)
+
+    def begin(self) -> None:
+        self.stand_in_line()
+        self.wait_for_begin()
+
+    def wait_for_begin(self) -> None:
+        assert self._began.wait(WAIT)
+
+    def end(self) -> None:
+        assert self._double.lock.is_held
+        self._ends.set()
+        self._thread.join(WAIT)
+
+    def _work(self) -> None:
+        with self._double.lock:
+            self._began.set()
+            assert self._ends.wait(WAIT)
+
+
+class Beside:
+    """A run in a thread of its own."""
+
+    def __init__(self, host: WebUI, settings: Settings, told: Told, control: Control) -> None:
+        self._done: Done | None = None
+        self._thread = threading.Thread(target=self._work, args=(host, settings, told, control), daemon=True)
+        self._thread.start()
+
+    def _work(self, *given: Any) -> None:
+        self._done = trained(*given)
+
+    @property
+    def goes_on(self) -> bool:
+        self._thread.join(0.5)
+        return self._thread.is_alive()
+
+    def end(self) -> Done:
+        self._thread.join(WAIT)
+        assert self._done is not None
+        return self._done
+
+
+def ends_well(double: Double, host: WebUI, tmp_path: Path, picture: np.ndarray) -> None:
+    """What waited and gave up has left nothing: pictures and runs have their turns."""
+    assert np.array_equal(picture, double.generate())
+    assert trained(host, settings_of("iLECO", tmp_path, save_lora_name="next", train_iterations=1)).path is not None
+    assert not double.lock.is_held
+
+
+@pytest.mark.parametrize("button", [Control.stop, Control.stop_and_save])
+def test_a_run_that_waits_for_its_model_can_be_stopped(
+    double: Double, host: WebUI, tmp_path: Path, button: Callable[[Control], None]
+) -> None:
+    plain, control, looks, long = double.generate(), Control(), threading.Event(), Long(double)
+    long.begin()
+    told = Told(lambda event: looks.set() if isinstance(event, Phase) else None)
+    beside = Beside(host, settings_of("iLECO", tmp_path), told, control)
+    assert looks.wait(WAIT)
+    assert beside.goes_on
+    button(control)
+    done = beside.end()
+    assert (done.stopped, done.path) == (True, None)
+    long.end()
+    ends_well(double, host, tmp_path, plain)
+
+
+@pytest.mark.parametrize("saves", [False, True])
+def test_a_run_can_be_stopped_while_a_picture_is_made(
+    double: Double, host: WebUI, tmp_path: Path, *, saves: bool
+) -> None:
+    plain, control, long = double.generate(), Control(), Long(double)
+
+    def react(event: Event) -> None:
+        if isinstance(event, Step) and event.number == 2:
+            long.stand_in_line()
+
+    beside = Beside(host, settings_of("iLECO", tmp_path, train_iterations=4), Told(react), control)
+    long.wait_for_begin()
+    if saves:
+        control.stop_and_save()
+        assert beside.goes_on  # what is left to do wants the model
+        long.end()
+    else:
+        control.stop()
+    done = beside.end()
+    assert (done.stopped, done.steps) == (True, 2)
+    assert (done.path is not None) == saves
+    if not saves:
+        long.end()
+    ends_well(double, host, tmp_path, plain)
+
+
+def test_a_run_that_waits_after_a_pause_can_be_stopped(double: Double, host: WebUI, tmp_path: Path) -> None:
+    plain, control, long = double.generate(), Control(), Long(double)
+
+    def react(event: Event) -> None:
+        if isinstance(event, Step) and event.number == 2:
+            control.pause()
+        if isinstance(event, Paused):
+            long.begin()
+            control.go_on()
+
+    told = Told(react)
+    beside = Beside(host, settings_of("iLECO", tmp_path, train_iterations=4), told, control)
+    long.wait_for_begin()
+    assert beside.goes_on
+    control.stop()
+    done = beside.end()
+    assert (done.stopped, done.steps, done.path) == (True, 2, None)
+    long.end()
+    ends_well(double, host, tmp_path, plain)
+
+
+def test_a_picture_of_ours_that_waits_can_be_stopped(double: Double, host: WebUI, old: Path) -> None:
+    long, asked = Long(double), []
+
+    def advance(done: int, total: int) -> None:
+        asked.append((done, total))
+        if len(asked) == 3:
+            raise Stopped
+
+    long.begin()
+    with pytest.raises(Stopped):
+        host.draw(Drawing("a red circle", steps=1, size=(64, 64), lora=old), advance)
+    assert asked == [(0, 0)] * 3
+    long.end()
+    double.generate()
     assert not double.lock.is_held
 
 

@@ -5,7 +5,7 @@ Each against a plain re-computation: merged weights, no adapters, in double prec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -178,8 +178,8 @@ def test_names_and_strengths() -> None:
 class Merged(Standalone):
     """A host whose model has the LoRA in its weights."""
 
-    def take_model(self, settings: Settings) -> Bundle:
-        bundle = super().take_model(settings)
+    def take_model(self, settings: Settings, check: Callable[[], None] | None = None) -> Bundle:
+        bundle = super().take_model(settings, check)
         network = network_from_file(self.folders.loras / "first.safetensors", bundle)
         weights = dict(bundle.unet.named_parameters())
         for path, weight in merged_weights(network, bundle.unet, "lora_unet", 0.5).items():

@@ -221,7 +221,7 @@ def test_both_ways_of_naming_sdxls_modules(models, tmp_path: Path, network_type:
 
 
 class Unloaded(Standalone):
-    def take_model(self, settings: Settings) -> object:
+    def take_model(self, settings: Settings, check: object = None) -> object:
         raise AssertionError("the model must not be loaded")
 
 

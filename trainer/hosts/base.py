@@ -53,8 +53,13 @@ class Host(Protocol):
     def prepare(self) -> None:
         """Load the libraries that :meth:`take_model` needs; called by a thread of its own, which may wait."""
 
-    def take_model(self, settings: Settings) -> Bundle:
-        """The model the settings name, or the one the host has loaded."""
+    def take_model(self, settings: Settings, check: Callable[[], None]) -> Bundle:
+        """The model the settings name, or the one the host has loaded.
+
+        Args:
+            check: called again and again while the run waits for its turn, here and until :meth:`give_back`; raises
+                ``Stopped`` where nobody wants the run any more.
+        """
 
     def give_back(self) -> None:
         """Put the host's model back as it was; called however the run ended."""
@@ -66,6 +71,9 @@ class Host(Protocol):
 
         Returns:
             What the user should know about that; mostly nothing, an empty text.
+
+        Raises:
+            Stopped: while others had the model. The run has not got it back and must not use it any more.
         """
 
     def saved(self, path: Path) -> None:
@@ -76,7 +84,8 @@ class Host(Protocol):
 
         Returns:
             What brings all of it back exactly where it was. It raises ``RuntimeError`` if there is no room, and may
-            be called once more then. It is not called if the run is stopped in the pause; :meth:`give_back` is.
+            be called once more then; ``Stopped``, if that was asked for while others had the model. It is not called
+            if the run is stopped in the pause; :meth:`give_back` is.
         """
 
     @property

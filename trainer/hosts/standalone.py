@@ -55,7 +55,8 @@ class Standalone:
         with self._loading:  # diffusers breaks where two threads import it at once
             load_libraries()
 
-    def take_model(self, settings: Settings) -> Bundle:
+    def take_model(self, settings: Settings, check: Callable[[], None] | None = None) -> Bundle:
+        del check  # what it waits for ends at its next step
         self._clear_for_run()
         self.prepare()
         return load_bundle(self._model(settings), vae=self._vae(settings))

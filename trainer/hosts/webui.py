@@ -31,7 +31,7 @@ from .adapter import Adapter, Loaded, NotPlainError
 from .base import Choice
 from .drawing import Drawing
 from .lists import NO_VAE, find_checkpoint, find_vae
-from .turn import Turn
+from .turn import Turn, never
 
 
 class Files(NamedTuple):
@@ -58,6 +58,7 @@ class WebUI(Adapter):
         self._aside = False
         self._is_changed = False
         self._notes: list[str] = []
+        self._check: Callable[[], None] = never
 
     # ---- what a host is ---------------------------------------------------------------------------------------------
 
@@ -91,8 +92,9 @@ class WebUI(Adapter):
         finally:
             self.turn.leave()
 
-    def take_model(self, settings: Settings) -> Bundle:
-        self.turn.take()
+    def take_model(self, settings: Settings, check: Callable[[], None] = never) -> Bundle:
+        self._check = check
+        self.turn.take(check)
         self._begin()
         _wait_for_loading()
         if not settings.model and self.loaded() is None:
@@ -141,7 +143,7 @@ class WebUI(Adapter):
             finally:
                 self._begin()
                 self._take_again()
-        self.turn.take()
+        self.turn.take(lambda: advance(0, 0))
         self._begin()
         try:
             return self._draw(drawing, advance)
@@ -164,7 +166,7 @@ class WebUI(Adapter):
 
     def give_back(self) -> None:
         self._bundle = self._borrowed = self._files = None
-        self._is_changed, self._notes = False, []
+        self._is_changed, self._notes, self._check = False, [], never
         self._leave()
 
     # ---- the model --------------------------------------------------------------------------------------------------
@@ -241,7 +243,7 @@ class WebUI(Adapter):
         away = Away(own)
         self._end()
         with _collector_on():
-            self.turn.let_others()
+            self.turn.let_others(self._check)
         self._begin()
         self._take_again()
         away.come_back()
@@ -254,7 +256,7 @@ class WebUI(Adapter):
                 self.turn.leave()
 
     def _return(self) -> None:
-        self.turn.take()
+        self.turn.take(self._check)
         self._begin()
         self._take_again()
 
