@@ -67,6 +67,8 @@ FULL_SDXL = Sizes(
     (320, 640, 1280), 2, 2048, (128, 256, 512, 512), 2, 12, 3072,
     depth=(0, 2, 10), linear=True, text_width=768, open_clip=(1280, 32, 5120),
 )  # fmt: skip
+TWO_LEVELS = Sizes(unet=(32, 64))
+"""The cheapest U-Net that has everything: attention and none, in, middle and out, a way down and one up."""
 SD2 = Sizes(text_layers=3, linear=True)
 SDXL = Sizes(
     (32, 64, 64), context=128, text_layers=3, depth=(0, 1, 2), linear=True, text_width=64, open_clip=(64, 3, 128)

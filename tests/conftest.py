@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from study import Studio
     from trainer.hosts.standalone import Standalone
     from trainer.paths import Folders
 
@@ -96,10 +97,28 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with two levels, in half precision, for all tests that only read it."""
     import torch
 
-    from checkpoints import GROUPS, Sizes, sd1_tensors, write_safetensors
+    from checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    return write_safetensors(path, sd1_tensors(Sizes(unet=(32, 64)), dtype=torch.float16), GROUPS)
+    return write_safetensors(path, sd1_tensors(TWO_LEVELS, dtype=torch.float16), GROUPS)
+
+
+class _Models(dict[str, Path]):
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, family: str) -> Path:
+        from checkpoints import small_checkpoint
+
+        self[family] = small_checkpoint(self._folder, family)
+        return self[family]
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Family → a checkpoint with all that the family has, made when first asked for; tests only read it."""
+    return _Models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -115,3 +134,11 @@ def host(tmp_path: Path) -> Standalone:
     from home import host_in
 
     return host_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def studio() -> Studio:
+    """The embedded checkpoint, whose pictures the tests of the modes count."""
+    from study import Studio
+
+    return Studio()

@@ -14,11 +14,6 @@ from addift_study import CAPTIONED, PRESETS, STRONGEST, Case, Counts, measure, s
 from study import SEEDS, Studio
 
 
-@pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio()
-
-
 def named(case: Case) -> str:
     return f"{case.kind}, {case.name}"
 

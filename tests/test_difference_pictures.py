@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from addift_study import study
+from addift_study import Case, study
 from difference_study import PRESETS, STRONGEST
 from study import Studio
 
@@ -18,8 +18,8 @@ from study import Studio
 @pytest.mark.parametrize(
     "case", [STRONGEST[0], STRONGEST[4], PRESETS[0]], ids=["colour", "background", "preset as shipped"]
 )
-def test_the_difference_comes_and_goes_and_the_rest_stays(case, tmp_path: Path) -> None:
-    counts = study(Studio(), case, tmp_path)
+def test_the_difference_comes_and_goes_and_the_rest_stays(studio: Studio, case: Case, tmp_path: Path) -> None:
+    counts = study(studio, case, tmp_path)
     assert counts.plus >= 0.9 * counts.of
     assert counts.minus < counts.base / 3
     assert counts.least_kept() >= 0.9 * counts.of

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 
-from checkpoints import FAMILIES, small_checkpoint
+from checkpoints import FAMILIES
 from home import host_in
 from trainer.data.latents import encode_samples
 from trainer.data.scan import scan
@@ -36,11 +36,6 @@ CASES = [
     pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
     for case in ((f, n, m) for f in FAMILIES for n in ("lierla", "c3lier", "loha") for m in ("LoRA", "iLECO"))
 ]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {family: small_checkpoint(tmp_path_factory.mktemp("model"), family) for family in FAMILIES}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from checkpoints import UNET, sd1_tensors, write_safetensors
+from checkpoints import GROUPS, TWO_LEVELS, UNET, sd1_tensors, write_safetensors
 from home import host_in
 from study import CHECKPOINT
 from trainer import run as run_module
@@ -121,8 +121,7 @@ def test_devices() -> None:
 @pytest.fixture(scope="module", params=[F32, F16], ids=["fp32", "fp16"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fp16" if request.param is F16 else "fp32") / "small.safetensors"
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    return write_safetensors(path, sd1_tensors(dtype=request.param), {"trainyard_config": config})
+    return write_safetensors(path, sd1_tensors(TWO_LEVELS, dtype=request.param), GROUPS)
 
 
 def pointers(tensors: Iterator[Tensor]) -> list[int]:
@@ -195,30 +194,35 @@ def test_the_file_is_in_the_precision_asked_for(base: str, saved: str, model: Pa
     assert bool(notes) is (stored is F16 or base == "int8")
 
 
+def losses_in(base: torch.dtype, folder: Path, *, int8: bool = False) -> list[float]:
+    forced = Precision({"unet": base, "text_encoder": base, "vae": F32}, F32, F32, int8)
+    settings = replace(
+        Settings(), mode="iLECO", model=str(CHECKPOINT), original_prompt="red", target_prompt="blue",
+        image_size=(64, 64), train_iterations=40, train_learning_rate=3e-3, train_lr_scheduler="constant",
+        train_seed=1, save_lora_name="x", network_rank=4, network_alpha=4.0, effect_strip=False,
+    )  # fmt: skip
+    events: list[Event] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_module, "choose_precision", lambda *_arguments, **_named: forced)
+        run(Job.create(settings), host_in(folder), Control(), events.append)
+    return [event.loss for event in events if isinstance(event, Step)]
+
+
+@pytest.fixture(scope="module")
+def in_float32(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    return losses_in(F32, tmp_path_factory.mktemp("float32"))
+
+
 @pytest.mark.parametrize(
     ("base", "int8"),
     [(BF16, False), (F16, False), pytest.param(F32, True, marks=pytest.mark.slow)],
     ids=["bf16", "fp16", "int8"],
 )
 def test_small_formats_train_as_float32_does(
-    base: torch.dtype, int8: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: torch.dtype, int8: bool, in_float32: list[float], tmp_path: Path
 ) -> None:
     """The GPU's formats, computed on the CPU: same seed, so the losses must follow those of float32."""
-    host = host_in(tmp_path)
-    losses: list[list[float]] = []
-    for dtype, small in ((F32, False), (base, int8)):
-        forced = Precision({"unet": dtype, "text_encoder": dtype, "vae": F32}, F32, F32, small)
-        monkeypatch.setattr(run_module, "choose_precision", lambda *_arguments, forced=forced, **_named: forced)
-        settings = replace(
-            Settings(), mode="iLECO", model=str(CHECKPOINT), original_prompt="red", target_prompt="blue",
-            image_size=(64, 64), train_iterations=40, train_learning_rate=3e-3, train_lr_scheduler="constant",
-            train_seed=1, save_lora_name="x", save_overwrite=True, network_rank=4, network_alpha=4.0,
-            effect_strip=False,
-        )  # fmt: skip
-        events: list[Event] = []
-        run(Job.create(settings), host, Control(), events.append)
-        losses.append([event.loss for event in events if isinstance(event, Step)])
-    wanted, found = losses
+    wanted, found = in_float32, losses_in(base, tmp_path, int8=int8)
     assert found[:10] == pytest.approx(wanted[:10], rel=0.05)
     assert sum(found) == pytest.approx(sum(wanted), rel=0.1)
     assert sum(found[-10:]) < 0.6 * sum(found[:10])

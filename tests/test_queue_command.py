@@ -12,9 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
-from checkpoints import sd1_tensors, write_safetensors
 from trainer.cli import main
 from trainer.paths import Folders
 from trainer.store import DONE, FAILED, STOPPED, WAITING, Store
@@ -25,11 +23,9 @@ SMALL += ["--effect-strip", "false", "--network-blocks", "M00"]
 WORDS = ["--original-prompt", "red", "--target-prompt", "blue"]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    return str(write_safetensors(path, sd1_tensors(dtype=torch.float16), {"trainyard_config": config}))
+@pytest.fixture
+def model(model: Path) -> str:
+    return str(model)
 
 
 @pytest.fixture

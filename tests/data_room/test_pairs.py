@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from checkpoints import sd1_tensors, write_safetensors
+from checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 from trainer.data.latents import Batch, encode_samples
 from trainer.data.pairs import difference, fitted, open_pair
 from trainer.data.samples import pixels_of
@@ -23,8 +23,7 @@ from trainer.settings import Settings
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    return load_bundle(write_safetensors(path, sd1_tensors(), {"trainyard_config": config}))
+    return load_bundle(write_safetensors(path, sd1_tensors(TWO_LEVELS), GROUPS))
 
 
 def noise(path: Path, width: int = 64, height: int = 64, seed: int = 0) -> str:

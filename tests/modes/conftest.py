@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from checkpoints import small_checkpoint
+from checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 from trainer.models.base import Bundle
 from trainer.models.placement import place
 from trainer.models.registry import load_bundle
@@ -14,7 +14,8 @@ from trainer.models.registry import load_bundle
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
     """One to train on, and the same again, which is left untouched."""
-    path = small_checkpoint(tmp_path_factory.mktemp("model"))
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    write_safetensors(path, sd1_tensors(TWO_LEVELS), GROUPS)
     pair = load_bundle(path), load_bundle(path)
     for bundle in pair:
         place(bundle, torch.device("cpu"), dict.fromkeys(bundle.modules, torch.float64))

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from checkpoints import Sizes, sd1_tensors, write_safetensors
+from checkpoints import GROUPS, TWO_LEVELS, Sizes, sd1_tensors, write_safetensors
 from trainer import passes as passes_module
 from trainer import presets
 from trainer.errors import DataError, NetworkError, OutputError, SettingsError, UserError
@@ -34,9 +34,8 @@ BLOCKS = ("BASE", "IN01", "M00", "OUT03")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, one of another width, and pictures."""
     folder = tmp_path_factory.mktemp("world")
-    config = {"trainyard_config": '{"unet_norm_groups": 8, "vae_norm_groups": 8}'}
-    write_safetensors(folder / "small.safetensors", sd1_tensors(), config)
-    write_safetensors(folder / "other.safetensors", sd1_tensors(Sizes(unet=(64, 64, 64, 64))), config)
+    write_safetensors(folder / "small.safetensors", sd1_tensors(TWO_LEVELS), GROUPS)
+    write_safetensors(folder / "other.safetensors", sd1_tensors(Sizes(unet=(64, 64))), GROUPS)
     random = np.random.default_rng(1)
     for name, shape in [("original", (64, 64)), ("target", (64, 64)), ("wide", (64, 96))]:
         Image.fromarray(random.integers(0, 256, (*shape, 3), np.uint8)).save(folder / f"{name}.png")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.func import functional_call
 
-from checkpoints import sd1_tensors, write_safetensors
+from checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 from merged import KEPT, merged_weights
 from trainer.check import check_for_run
 from trainer.errors import NetworkError
@@ -65,7 +65,7 @@ class Setting:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    return write_safetensors(path, sd1_tensors(), {"trainyard_config": '{"unet_norm_groups": 8, "vae_norm_groups": 8}'})
+    return write_safetensors(path, sd1_tensors(TWO_LEVELS), GROUPS)
 
 
 @pytest.fixture(scope="module")

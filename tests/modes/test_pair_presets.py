@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from checkpoints import small_checkpoint
 from home import host_in
 from trainer import presets
 from trainer.cli import main
@@ -24,11 +23,6 @@ from trainer.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent.parent
 FAMILIES = ("SD1", "SD2", "SDXL")
 SLOWER = ["SD1", *(pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES[1:])]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {family: small_checkpoint(tmp_path_factory.mktemp("model"), family) for family in FAMILIES}
 
 
 @pytest.fixture

@@ -11,18 +11,11 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
-from checkpoints import small_checkpoint
 from some_networks import apply_by_lycoris, predict, some_network, some_settings
 from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
 from trainer.networks import file
 from trainer.networks.read import network_from_file
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return {family: small_checkpoint(folder, family) for family in ("SD1", "SDXL")}
 
 
 def saved(model: Path, network_type: str, folder: Path) -> tuple[Path, Tensor, Tensor]:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from checkpoints import Sizes, sd1_tensors, unet_shapes, write_safetensors
@@ -168,12 +167,8 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(model: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("world")
-    config = '{"unet_norm_groups": 8, "vae_norm_groups": 8}'
-    model = write_safetensors(
-        root / "small.safetensors", sd1_tensors(dtype=torch.float16), {"trainyard_config": config}
-    )
     return World(model, host_in(root), root)
 
 

@@ -17,7 +17,6 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from checkpoints import small_checkpoint
 from some_networks import predict, some_network, some_settings
 from trainer.errors import NetworkError
 from trainer.hosts.standalone import Standalone
@@ -31,12 +30,6 @@ from trainer.settings import Settings
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 FEW = ("IN01", "M00", "OUT03")
 NOTHING_LEARNED = 1e-30
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return {family: small_checkpoint(folder, family) for family in ("SD1", "SDXL")}
 
 
 @pytest.fixture(scope="module")
