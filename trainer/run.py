@@ -135,6 +135,7 @@ class _Run:
     emit: Listener
     stack: ExitStack
     has_model: bool = False
+    waits: bool = False
 
     def go(self) -> Done:
         settings, host = self.job.settings, self.host
@@ -206,6 +207,9 @@ class _Run:
 
     def _check_wait(self) -> None:
         """What the user wants saved is waited for; as long as there is no model, there is nothing to save."""
+        if not (self.has_model or self.waits):
+            self.waits = True
+            self.emit(Phase("waiting for the WebUI"))
         if not (self.has_model and self.control.asked_to_save):
             self.control.check()
 

@@ -442,7 +442,7 @@ def test_a_run_that_waits_for_its_model_can_be_stopped(
 ) -> None:
     plain, control, looks, long = double.generate(), Control(), threading.Event(), Long(double)
     long.begin()
-    told = Told(lambda event: looks.set() if isinstance(event, Phase) else None)
+    told = Told(lambda event: looks.set() if event == Phase("waiting for the WebUI") else None)
     beside = Beside(host, settings_of("iLECO", tmp_path), told, control)
     assert looks.wait(WAIT)
     assert beside.goes_on

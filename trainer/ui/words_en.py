@@ -275,6 +275,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "phase.1st pass": "1st pass",
         "phase.2nd pass": "2nd pass",
         "phase.loading the model": "loading the model",
+        "phase.waiting for the WebUI": "waiting for the WebUI",
         "phase.looking at the pictures": "looking at the pictures",
         "phase.loading": "loading",
         "phase.encoding the pictures": "encoding the pictures",

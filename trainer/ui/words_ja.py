@@ -276,6 +276,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "phase.1st pass": "1回目",
         "phase.2nd pass": "2回目",
         "phase.loading the model": "モデルを読み込んでいます",
+        "phase.waiting for the WebUI": "WebUIの空きを待っています",
         "phase.looking at the pictures": "画像を調べています",
         "phase.loading": "読み込んでいます",
         "phase.encoding the pictures": "画像をエンコードしています",
