@@ -135,6 +135,13 @@
             fold.append(...newest.map((each) => picture(each.name, say("live.picture", each), folder)));
             parts.kept.append(fold);
         }
+        onlyOnce(panel);
+    }
+
+    /* The pictures of the last run stand above. */
+    function onlyOnce({parts, run, suited}) {
+        const isAbove = run && run.path && run.path === suited.path;
+        parts.kept.hidden = Boolean(isAbove) || !parts.kept.children.length;
     }
 
     /* Another LoRA, as somebody has chosen it. */
@@ -154,9 +161,8 @@
         const path = (run && !status.running && run.path) || "";
         const waits = status.running && run && run.state !== "paused";
         write(parts.turn, waits ? say(panel.models.includes("") ? "try.takes_turns" : "try.waits") : "");
-        // The pictures of the last run stand above.
-        const isAbove = run && run.path && run.path === panel.suited.path;
-        parts.kept.hidden = isAbove || !parts.kept.children.length;
+        panel.run = run;
+        onlyOnce(panel);
         if (run && panel.job !== run.job.id) {
             panel.job = run.job.id;
             panel.used = false;

@@ -95,8 +95,7 @@ def test_prompts_before_a_run_and_strengths_after_it(visit: Callable[..., Visito
 
 def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
-    someone.choose("LoRA")  # a page that is opened has the settings of the last run
-    someone.choose("iLECO")
+    someone.mode("iLECO")
     for name, text in (("original_prompt", HOSTILE), ("image_size", "64"), ("train_iterations", "2")):
         someone.write(name, text)
     someone.write("save_lora_name", "earlier")
