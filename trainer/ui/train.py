@@ -114,6 +114,7 @@ class _Train:
             self.picked = gr.Textbox(label="picked", elem_id=f"{PREFIX}_picked")
             self.pick = gr.Button("pick", elem_id=f"{PREFIX}_pick")
             self.answer = gr.Textbox(label="answer", elem_id=f"{PREFIX}_answer")
+            self.forget = gr.Button("forget", elem_id=f"{PREFIX}_forget")
 
     def _wire(self, tabs: Any) -> None:
         fields, message = self.form.components, self.message
@@ -128,6 +129,7 @@ class _Train:
             asked.append(on(event, self._fit, fields, [self.answer], latest=True))
         for answered in asked:
             on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
+        on_page(self.forget.click, "() => ''", [], [message])
         on(self.leave.click, lambda: self._editing(0), [], editing)
         on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs])
         self.saved.wire(
