@@ -222,6 +222,10 @@ def test_small_formats_train_as_float32_does(
     base: torch.dtype, int8: bool, in_float32: list[float], tmp_path: Path
 ) -> None:
     """The GPU's formats, computed on the CPU: same seed, so the losses must follow those of float32."""
+    try:
+        torch.layer_norm(torch.ones(1, 2, dtype=base), (2,))
+    except RuntimeError:
+        pytest.skip(f"this torch does not compute in {base} on the CPU")
     wanted, found = in_float32, losses_in(base, tmp_path, int8=int8)
     assert found[:10] == pytest.approx(wanted[:10], rel=0.05)
     assert sum(found) == pytest.approx(sum(wanted), rel=0.1)

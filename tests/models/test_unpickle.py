@@ -141,7 +141,10 @@ def test_views_types_and_parameters(tmp_path: Path, legacy: bool) -> None:
 
 def test_float8_is_read(tmp_path: Path) -> None:
     tensor = torch.randn(4, 4).to(torch.float8_e4m3fn)
-    torch.save({"x": tensor}, tmp_path / "model.ckpt")
+    try:
+        torch.save({"x": tensor}, tmp_path / "model.ckpt")
+    except KeyError:
+        pytest.skip("this torch writes no float8")
     assert torch.equal(map_file(tmp_path / "model.ckpt")["x"].float(), tensor.float())
 
 

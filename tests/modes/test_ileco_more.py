@@ -204,8 +204,13 @@ def test_training_on_top_of_a_lora_is_training_on_the_merged_model(checkpoint: P
     trained("first", train_learning_rate=1e-1)
     plain, on_top = trained("plain"), trained("top", base_loras="first:0.5")
     merged = trained("merged", Merged)
-    for name, tensor in on_top.items():
-        torch.testing.assert_close(tensor, merged[name], rtol=2e-2, atol=2e-5)
-    assert any(not torch.allclose(on_top[name], plain[name], rtol=2e-2, atol=2e-5) for name in plain)
+
+    def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+        """Of all numbers together: of gradients that are all but zero Adam makes whole steps, and so of their error."""
+        whole = torch.cat([tensor.flatten() for tensor in one.values()])
+        return float((whole - torch.cat([other[name].flatten() for name in one])).norm() / whole.norm())
+
+    assert apart(on_top, merged) < 1e-3
+    assert apart(on_top, plain) > 0.05
     with pytest.raises(NetworkError, match="gone: there is no such LoRA file"):
         trained("x", base_loras="gone:0.5")

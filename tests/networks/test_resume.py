@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,8 @@ def test_diffusers_files(models, tmp_path: Path, old_keys: bool) -> None:
         save_file(renamed, str(path))
         (tmp_path / "adapter_config.json").unlink()
     else:
+        if "unet_lora_adapter_metadata" not in signature(StableDiffusionPipeline.save_lora_weights).parameters:
+            pytest.skip("this diffusers puts no alpha into the header")
         config = unet.peft_config["default"].to_dict()
         StableDiffusionPipeline.save_lora_weights(tmp_path, unet_lora_layers=state, unet_lora_adapter_metadata=config)
     with network_from_file(path, bundle).attached():

@@ -187,3 +187,19 @@ def test_settings_reach_the_optimizer() -> None:
     made = optimizers.make_optimizer(settings, groups)
     assert made.param_groups[0]["betas"] == (0.8, 0.95)
     assert made.param_groups[0]["weight_decay"] == 0.25
+
+
+def test_an_optimizer_built_without_the_device_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class WithoutDevice(torch.optim.SGD):
+        """bitsandbytes before 0.46 on a machine without a card: made and given its arguments, it fails in a step."""
+
+        def step(self, closure: object = None) -> None:
+            raise NameError("name 'str2optimizer32bit' is not defined")
+
+    monkeypatch.setattr(optimizers, "optimizer_class", lambda _: WithoutDevice)
+    settings = replace(Settings(), train_optimizer="SGDNesterov8bit")
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(2, 2))], "lr": 1e-3}]
+    with pytest.raises(UserError, match=r"SGDNesterov8bit cannot train on cpu with the bitsandbytes that is installed"):
+        optimizers.make_optimizer(settings, groups)

@@ -11,13 +11,15 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import UserError
 from ..schema import parse_literals
 from ..settings import Settings
 
 _LABEL = "train optimizer settings"
+_KEPT_SMALL = 4096
+"""The states of a parameter with fewer numbers are kept in 32 bits by the 8-bit optimizers."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class OptimizerRow:
     """It is made from a module rather than from groups of parameters."""
     fuses: bool = False
     """On CUDA one kernel does the whole step."""
+    compiled: bool = False
+    """Its step is machine code of its own, which may have been built without the device."""
 
 
 def _torch(name: str, **options: Any) -> OptimizerRow:
@@ -46,7 +50,7 @@ def _collection(name: str, **options: Any) -> OptimizerRow:
 
 
 def _small(name: str, **options: Any) -> OptimizerRow:
-    return OptimizerRow("bitsandbytes.optim", name, "bitsandbytes", **options)
+    return OptimizerRow("bitsandbytes.optim", name, "bitsandbytes", compiled=True, **options)
 
 
 _NESTEROV: Mapping[str, Any] = MappingProxyType({"momentum": 0.9, "nesterov": True})
@@ -125,7 +129,7 @@ def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.op
     """The chosen optimizer over parameter ``groups`` (``params`` and ``lr`` each), ready to train.
 
     Raises:
-        UserError: a setting has a value the optimizer refuses.
+        UserError: a setting has a value the optimizer refuses, or the optimizer cannot step on this device.
     """
     name = settings.train_optimizer
     chosen: Any = optimizer_class(name)
@@ -141,8 +145,28 @@ def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.op
             made = chosen(groups, lr=groups[0]["lr"], **kwargs)
     except (TypeError, ValueError) as error:
         raise UserError(f"{name} refuses them ({error})", where=_LABEL) from error
+    if OPTIMIZERS[name].compiled:
+        _try_out(name, chosen, kwargs, groups[0]["params"][0])
     _switch(made, "train")
     return made
+
+
+def _try_out(name: str, chosen: Any, kwargs: Mapping[str, Any], like: Tensor) -> None:
+    """One step over a parameter of its own: a package built without this device imports well and fails in a step."""
+    trial = nn.Parameter(torch.zeros(_KEPT_SMALL, dtype=like.dtype, device=like.device))
+    trial.grad = torch.ones_like(trial)
+    try:
+        chosen([trial], lr=1e-4, **kwargs).step()
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        package = OPTIMIZERS[name].package
+        raise UserError(
+            f"{name} cannot train on {like.device.type} with the {package} that is installed "
+            f"({type(error).__name__}: {error})",
+            where="train optimizer",
+            do=f"Choose AdamW, or install a {package} that is made for it",
+        ) from error
 
 
 def _over_module(chosen: Any, groups: list[dict[str, Any]], kwargs: dict[str, Any]) -> torch.optim.Optimizer:
