@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -116,6 +117,12 @@ def test_devices() -> None:
     assert choose_device("cpu") == CPU
     with pytest.raises(UserError, match="device: nonsense cannot be used here"):
         choose_device("nonsense")
+
+
+def test_a_card_named_without_its_number_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a tensor on it does; without, torch 2.1 refuses to say how full it is."""
+    monkeypatch.setattr(torch, "empty", lambda *_shape, device: SimpleNamespace(device=torch.device(device.type, 1)))
+    assert choose_device("cuda") == torch.device("cuda", 1)
 
 
 @pytest.fixture(scope="module", params=[F32, F16], ids=["fp32", "fp16"])

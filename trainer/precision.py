@@ -70,10 +70,11 @@ def choose_device(wanted: str = "") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(wanted)
-        torch.empty(1, device=device)
+        taken = torch.empty(1, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"{wanted} cannot be used here", where="device", do="Choose cpu, or leave it out") from error
-    return device
+    # With the card's number, also where it was left out: torch 2.1 does not tell the memory of a card without one.
+    return taken if device.type == "cuda" else device
 
 
 def choose_precision(
