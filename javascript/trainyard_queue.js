@@ -31,8 +31,8 @@
         status: (job) => say(`queue.is_${job.status}`),
         when: (job) => clock(job.ended || job.started || Date.parse(job.created) / 1000),
     };
-    /* Of a long queue this many are shown of those that have ended, and as many of the others; more come by scrolling. */
-    const PORTION = 50;
+    /* So many are shown of those that have ended and of the others, which come by scrolling, too. */
+    const PORTION = {earlier: 5, later: 50};
 
     function buildQueue(panel) {
         const message = make("p", "message");
@@ -67,10 +67,10 @@
         earlier.hidden = later.hidden = true;
         panel.append(bar, message, earlier, table, later);
         panel.parts = {message, start, hold, clear, state, table, body, earlier, later};
-        panel.reach = {earlier: PORTION, later: PORTION};
+        panel.reach = {...PORTION};
         panel.rows = new Map();
         panel.nearing = new IntersectionObserver((entries) => {
-            if (entries.some((entry) => entry.isIntersecting)) reach(panel, "later", panel.reach.later + PORTION);
+            if (entries.some((entry) => entry.isIntersecting)) reach(panel, "later", panel.reach.later + PORTION.later);
         }, {rootMargin: "600px"});
     }
 

@@ -73,6 +73,7 @@ def loss_figure(
     if rate:
         every[-1].set_ylabel("learning rate")
         every[-1].ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+        every[-1].set_ylim(0, 1.08 * every[-1].get_ylim()[1])  # or what hardly changes would fill the height
     every[-1].set_xlabel("step")
     _legend(every[0], logs, width)
     for axes in every:

@@ -52,11 +52,11 @@ def test_a_long_queue_is_shown_in_parts_and_only_what_changes_is_written(
 ) -> None:
     someone = visit()
     someone.tab("Queue")
-    someone.until(lambda: someone.queue() == ENDED[20:] + WAITING[:50])
+    someone.until(lambda: someone.queue() == ENDED[65:] + WAITING[:50])
     page = someone.page
     text = page.locator("#trainyard_queue").inner_text()
     assert "120 jobs wait" in text
-    earlier = page.get_by_role("button", name="Show earlier jobs (20)")
+    earlier = page.get_by_role("button", name="Show earlier jobs (65)")
     assert earlier.is_visible()
     assert page.get_by_role("button", name="Show later jobs (70)").is_visible()
 
@@ -66,7 +66,7 @@ def test_a_long_queue_is_shown_in_parts_and_only_what_changes_is_written(
         page.mouse.move(600, 500)
         page.mouse.wheel(0, 100_000)
         someone.until(lambda shown=shown: len(someone.queue()) > shown or not later.is_visible())
-    assert someone.queue() == ENDED[20:] + WAITING
+    assert someone.queue() == ENDED[65:] + WAITING
     earlier.click()
     someone.until(lambda: someone.queue() == ENDED + WAITING)
     assert not earlier.is_visible()
