@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from checkpoints import (
@@ -31,6 +33,7 @@ from checkpoints import (
     write_diffusers,
     write_safetensors,
 )
+from trainer.data.buckets import notes_on_frames
 from trainer.errors import ModelError
 from trainer.models import ldm, shapes
 from trainer.models.base import Bundle
@@ -40,6 +43,7 @@ from trainer.models.sd2 import SD2
 from trainer.models.sdxl import SDXL
 from trainer.models.weights import Source, build_empty
 from trainer.noise import NoiseSchedule
+from trainer.settings import Settings
 
 
 def _within(parameter: Tensor, spans: list[tuple[int, int, int]]) -> bool:
@@ -123,6 +127,29 @@ def test_sd2_says_by_its_weights_what_it_predicts(tmp_path: Path, velocity: bool
     assert load_bundle(path).prediction_type == other
     assert defaults_for(path, "LoRA")["image_size"] == ((512, 512) if velocity else (768, 768))
     assert defaults_for(path, "LoRA", velocity=True)["image_size"] == (768, 768)
+
+
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [
+        ("64x64", (64, 64)),
+        ("512x768", (768, 512)),  # width first
+        ("1024x1024", (1024, 1024)),
+        ("100x100", (512, 512)),  # nothing that could be trained at
+        ("8x8", (512, 512)),
+        ("large", (512, 512)),
+    ],
+)
+def test_a_file_that_says_its_size_is_believed(tmp_path: Path, told: str, size: tuple[int, int]) -> None:
+    path = small_checkpoint(tmp_path)
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    save_file(tensors, path, {"modelspec.resolution": told})
+    found = {mode: defaults_for(path, mode) for mode in ("LoRA", "iLECO", "Difference", "ADDifT", "Multi-ADDifT")}
+    small = {"image_size": (64, 64)} if told == "64x64" else {}
+    folder = {"image_size": size} | ({"image_min_length": 64} if small else {})
+    assert found == {"LoRA": folder, "iLECO": small, "Difference": {}, "ADDifT": {}, "Multi-ADDifT": folder}
+    assert not notes_on_frames(replace(Settings(), **folder))
 
 
 def test_defaults_are_of_family_and_mode(tmp_path: Path) -> None:

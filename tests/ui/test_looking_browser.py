@@ -70,6 +70,7 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     (tmp_path / "0.txt").write_text(HOSTILE)
     (tmp_path / f"{HOSTILE}.png").write_text("no picture")
     someone = visit()
+    someone.write("image_size", "512")
     someone.write("lora_data_directory", str(tmp_path))
     someone.write("lora_trigger_word", "sks")
     press_by_key(someone, "data_look")
@@ -103,6 +104,7 @@ def test_what_was_looked_at_before_the_form_changed_says_so(visit: Callable[...,
     outdated = someone.page.locator("#trainyard_data .trainyard-data-outdated")
     grid = someone.page.locator("#trainyard_data .trainyard-data-grid")
     someone.write("lora_data_directory", str(tmp_path))
+    someone.write("image_size", "512")
     someone.write("train_learning_rate", "as much as you can")  # the data does not depend on it
     someone.press("data_look")
     words(someone, "data", "Pictures: 2.")

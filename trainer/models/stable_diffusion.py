@@ -6,6 +6,7 @@ A family says what sets it apart (:class:`TextPart`, heads, latents' scale); siz
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..noise import EPSILON, scaled_linear_betas
+from ..settings import Settings, rows
+from ..values import read_value
 from . import ldm, shapes
 from .base import Bundle, Conditioning, Family
 from .identify import AUTOENCODER, TEXT, UNET, FileKind, Kind
@@ -97,7 +100,13 @@ class StableDiffusion(Family):
             )
 
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
-        return {"image_size": self.size_of(kind)} if mode in ("LoRA", "Multi-ADDifT") else {}
+        """The size a checkpoint is made for; iLECO has no pictures and does well with less, but not with more."""
+        size = _told_size(kind) or self.size_of(kind)
+        if mode == "iLECO":
+            return {"image_size": size} if math.prod(size) < math.prod(Settings.image_size) else {}
+        if mode not in ("LoRA", "Multi-ADDifT"):
+            return {}
+        return {"image_size": size} | ({"image_min_length": min(size)} if min(size) < Settings.image_min_length else {})
 
     def size_of(self, kind: FileKind) -> tuple[int, int]:
         """(height, width) in pixels that one checkpoint is made for."""
@@ -274,6 +283,17 @@ def _vae_tensors(source: Source) -> dict[str, Tensor]:
     if any(name.startswith("encoder.down_blocks.") for name in tensors):
         return ldm.vae_with_new_names(tensors)
     return ldm.vae_from_ldm(tensors)
+
+
+def _told_size(kind: FileKind) -> tuple[int, int] | None:
+    """(height, width) as the file says it by ModelSpec's key, if that is a size to train at."""
+    found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", kind.metadata.get("modelspec.resolution", ""))
+    row = next(row for row in rows() if row.name == "image_size")
+    try:
+        size: tuple[int, int] | None = read_value(f"{found[2]},{found[1]}", row) if found else None
+    except ValueError:
+        return None
+    return size
 
 
 def _or_incomplete(read: Callable[[], Result], what: str) -> Result:
