@@ -255,8 +255,31 @@ def test_a_run_stopped_after_its_first_step(model: Path, host: Standalone) -> No
 
 def test_numbers_that_are_none_are_told(bundle: Bundle) -> None:
     broken = Effect(Path("x"), Change("", math.nan, math.nan), ())
-    assert "Do not use it" in effect_module._warnings(broken)[0]
-    assert effect_module._warnings(Effect(Path("x"), Change("", 1.0, 0.01), ())) == []
+    assert "Do not use it" in effect_module._warnings(broken, "LoRA")[0]
+    assert effect_module._warnings(Effect(Path("x"), Change("", 1.0, 0.01), ()), "LoRA") == []
+
+
+def test_where_little_is_seen_it_is_told_what_to_raise(host: Standalone) -> None:
+    """On a model that draws: two slow steps are hardly seen, ten of another rate are."""
+    toy = Path(__file__).resolve().parent / "toy" / "toy-sd1.safetensors"
+    words = {"original_prompt": "a red circle", "target_prompt": "a blue circle", "save_overwrite": True}
+    for rate, steps, told in ((3e-4, 2, True), (1e-2, 6, False)):
+        _, effect, warnings, _ = collect(
+            job(toy, train_learning_rate=rate, train_iterations=steps, image_size=(64, 64), **words), host
+        )
+        difference = dict(effect.differences)[1.0]
+        assert (difference < effect_module.LITTLE) == told
+        expected = f'At strength +1 the picture of "a red circle" differs by {difference:.1g} of 255 on average. '
+        remedy = "If that is too little, raise train iterations or train learning rate."
+        assert [each for each in warnings if "strength" in each] == [expected + remedy] * told
+
+
+@pytest.mark.parametrize("mode", ["ADDifT", "Multi-ADDifT"])
+def test_what_to_raise_is_of_the_mode(mode: str) -> None:
+    weak = Effect(Path("x"), Change("", 1.0, 0.01), (), Path("s.png"), "red", ((-1.0, 3.0), (1.0, 0.2)))
+    (told,) = effect_module._warnings(weak, mode)
+    remedy = "raise train iterations, train learning rate or network strength."
+    assert told.endswith(f"differs by 0.2 of 255 on average. If that is too little, {remedy}")
 
 
 # ---- the command line -----------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ TOO_SMALL = 1e-4
 """Relative change of the weights below which half precision, in which hosts add LoRAs, rounds most of it away."""
 SAME = 0.01
 """Mean difference in levels of 255 up to which two pictures count as the same."""
+LITTLE = 0.5
+"""The same, up to which hardly anything is seen, unless it is a very small thing: measured on runs of a few steps."""
 LORA_KEY, PROMPT_KEY = "lora", "prompt"
 """Under which the strip's file tells what it shows: the name that the LoRA has in itself, and the prompt."""
 _PHASE = "looking at the effect"
@@ -111,7 +113,7 @@ def mean_difference(one: Image.Image, other: Image.Image) -> float:
 
 
 def report(
-    lora: Path, bundle: Bundle, request: Request | None, picture: Path, *, control: Control, emit: Listener
+    lora: Path, bundle: Bundle, request: Request | None, picture: Path, mode: str, *, control: Control, emit: Listener
 ) -> None:
     """Tell what a file that has just been saved does, and warn if it does nothing. Never raises for what goes wrong.
 
@@ -120,6 +122,7 @@ def report(
         bundle: the model; no network is attached.
         request: what to make pictures of, or None for none.
         picture: where their strip goes.
+        mode: what it was trained in.
     """
     emit(Phase(_PHASE))
     try:
@@ -137,7 +140,7 @@ def report(
         except Exception as error:  # noqa: BLE001 - as above
             emit(Warned(f"No pictures of what the LoRA does: {error}"))
     emit(effect)
-    for warning in _warnings(effect):
+    for warning in _warnings(effect, mode):
         emit(Warned(warning))
 
 
@@ -178,7 +181,7 @@ def _with_strip(
     )
 
 
-def _warnings(effect: Effect) -> list[str]:
+def _warnings(effect: Effect, mode: str) -> list[str]:
     norm, relative = effect.whole.norm, effect.whole.relative
     found = []
     if not (math.isfinite(norm) and math.isfinite(relative)):
@@ -194,5 +197,11 @@ def _warnings(effect: Effect) -> list[str]:
         found.append(
             f'With the LoRA and without it, the picture of "{effect.prompt}" is the same. Look at {effect.strip}, '
             "and try other prompts before you use it."
+        )
+    elif found == [] and (difference := dict(effect.differences).get(1.0, LITTLE)) < LITTLE:
+        also = ", train learning rate or network strength" if "ADDifT" in mode else " or train learning rate"
+        found.append(
+            f'At strength +1 the picture of "{effect.prompt}" differs by {difference:.1g} of 255 on average. If that '
+            f"is too little, raise train iterations{also}."
         )
     return found

@@ -171,7 +171,10 @@ class Turn:
         request = self._request(self._origin.usage.prompt, EFFECT_STEPS) if run.job.settings.effect_strip else None
         picture = run.host.folders.samples(run.job.name, run.job.created) / "effect.png"
         with suppress(Stopped):  # the LoRA is saved
-            report(done.path, run.origin.bundle, request, picture, control=run.control, emit=self._emit_and_let_others)
+            mode = run.job.settings.mode
+        report(
+            done.path, run.origin.bundle, request, picture, mode, control=run.control, emit=self._emit_and_let_others
+        )
 
     # ---- the network and its file -----------------------------------------------------------------------------------
 
