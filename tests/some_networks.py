@@ -23,9 +23,7 @@ def some_settings(network_type: str = "lierla", **changes: object) -> Settings:
     return replace(Settings(), network_type=network_type, **given)
 
 
-def some_network(
-    bundle: Bundle, settings: Settings, *, text: bool = True, seed: int = 3, size: float = 0.05
-) -> Network:
+def some_network(bundle: Bundle, settings: Settings, *, text: bool = True, seed: int = 3) -> Network:
     """One whose update changes pictures, at every module and none of it zero."""
     generator = torch.Generator().manual_seed(seed)
     make = builder(settings, torch.float32, torch.device("cpu"))

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,6 +29,7 @@ MAC = Machine("Darwin", "arm64", (3, 13))
 ADA = Card(8.9, 580)
 PASCAL = Card(6.1, 580)
 BLACKWELL = Card(12.0, 570)
+WAIT = 120.0
 
 
 # ---- pins -----------------------------------------------------------------------------------------------------------
@@ -388,7 +388,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "requirements", root / "requirements")
     shutil.copy(ROOT / "install.py", root)
     (root / "trainer").mkdir()
-    program = "import sys, time; print(sys.argv[1:], flush=True); 'wait' in sys.argv and time.sleep(60); sys.exit(3)"
+    program = "import sys, time; print(sys.argv[1:], flush=True); 'wait' in sys.argv and time.sleep(600); sys.exit(3)"
     (root / "trainer" / "__main__.py").write_text(program, "utf-8")
     venv = Venv(root / ".venv")
     venv.python.parent.mkdir(parents=True)
@@ -423,12 +423,10 @@ def test_ctrl_c_ends_it_without_a_traceback(checkout: Path) -> None:
     assert process.stdout is not None
     assert "wait" in process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
-    began = time.monotonic()
-    out, errors = process.communicate(timeout=20)
+    out, errors = process.communicate(timeout=WAIT)
     assert process.returncode == 130
     assert "Interrupted" in out
     assert "install.py" not in errors  # the program's own traceback here is this test's, not ours
-    assert time.monotonic() - began < 10
 
 
 # ---- run by a WebUI -------------------------------------------------------------------------------------------------

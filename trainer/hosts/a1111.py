@@ -11,14 +11,12 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..models.base import Conditioning
-from .adapter import Loaded, NotPlainError
+from .adapter import Loaded, NotPlainError, encoded
 from .lists import selected_checkpoint
 from .pictures import forget_prompts
 from .webui import WebUI
 
 _PARTS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner.embedders.")
-_SIZE_NUMBERS = 6 * 256
-"""Of SDXL's vector: six sizes, 256 numbers each, behind the pooled prompt."""
 
 
 class A1111(WebUI):
@@ -64,17 +62,7 @@ class A1111(WebUI):
         return getattr(shared.opts, "sd_noise_schedule", "Default") == "Zero Terminal SNR"
 
     def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
-        from modules import devices, prompt_parser
-
-        height, width = size or (1024, 1024)
-        wanted = prompt_parser.SdConditioning([prompt], width=width, height=height)
-        with devices.autocast():
-            found = loaded.model.get_learned_conditioning(wanted)
-        if isinstance(found, Tensor):
-            return Conditioning(found)
-        pooled = found["vector"][:, :-_SIZE_NUMBERS]
-        sizes = torch.tensor([[height, width, 0, 0, height, width]], device=pooled.device)
-        return Conditioning(found["crossattn"], pooled, sizes)
+        return encoded(loaded.model, prompt, size)
 
     def step_aside(self) -> None:
         from modules import sd_models

@@ -6,9 +6,13 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..models.base import Conditioning
+
+_SIZE_NUMBERS = 6 * 256
+"""Of SDXL's vector: six sizes, 256 numbers each, behind the pooled prompt."""
 
 
 class Loaded(NamedTuple):
@@ -82,3 +86,18 @@ class Adapter(ABC):
     def saved(self, path: Path) -> None:
         """A LoRA file was written: the host lists it, and uses this one under its name, whatever it has in memory."""
         del path
+
+
+def encoded(model: Any, prompt: str, size: tuple[int, int] | None) -> Conditioning:
+    """What a host's model makes of a prompt for a picture of (height, width), in the precision the host computes in."""
+    from modules import devices, prompt_parser
+
+    height, width = size or (1024, 1024)
+    wanted = prompt_parser.SdConditioning([prompt], width=width, height=height)
+    with devices.autocast():
+        found = model.get_learned_conditioning(wanted)
+    if isinstance(found, Tensor):
+        return Conditioning(found)
+    pooled = found["vector"][:, :-_SIZE_NUMBERS]
+    sizes = torch.tensor([[height, width, 0, 0, height, width]], device=pooled.device)
+    return Conditioning(found["crossattn"], pooled, sizes)

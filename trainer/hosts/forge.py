@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..models.base import Conditioning
 from ..models.identify import AUTOENCODER, UNET, identify
-from .adapter import Loaded, NotPlainError
+from .adapter import Loaded, NotPlainError, encoded
 from .lists import no_checkpoint, selected_checkpoint
 from .pictures import forget_prompts
 from .webui import WebUI
@@ -28,8 +28,6 @@ from .webui import WebUI
 _PLAIN = (torch.float32, torch.float16, torch.bfloat16)
 _QUANTISED = ("quant_state", "gguf_cls")
 """What only bitsandbytes' and GGUF's parameters have."""
-_SIZE_NUMBERS = 6 * 256
-"""Of SDXL's vector: six sizes, 256 numbers each, behind the pooled prompt."""
 _NO_LORAS = str([])
 _OUTDATED = "outdated"
 _MOST_SIGMA = 1000.0
@@ -70,20 +68,12 @@ class Kin(WebUI):
         return bool(self._schedule(loaded).sigmas[-1] > _MOST_SIGMA)
 
     def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
-        from modules import devices, prompt_parser
-
-        height, width = size or (1024, 1024)
-        wanted = prompt_parser.SdConditioning([prompt], width=width, height=height)
         model = loaded.model
-        with _without_loras(model), devices.autocast():
+        with _without_loras(model):
             self._set_clip_skip(model)
-            found = model.get_learned_conditioning(wanted)
+            found = encoded(model, prompt, size)
         self._free_all_but(model.forge_objects_original.unet)
-        if isinstance(found, Tensor):
-            return Conditioning(found)
-        pooled = found["vector"][:, :-_SIZE_NUMBERS]
-        sizes = torch.tensor([[height, width, 0, 0, height, width]], device=pooled.device)
-        return Conditioning(found["crossattn"], pooled, sizes)
+        return found
 
     def step_aside(self) -> None:
         management = self._management()

@@ -37,32 +37,24 @@ def dequantise(codes: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.mul(codes, scale, out=torch.empty(codes.shape, dtype=dtype, device=codes.device))
 
 
-class Int8Linear(nn.Linear):
-    """A linear whose weight is kept as int8; :func:`store_as_int8` makes them."""
+class Int8(nn.Module):
+    """A module whose weight is kept as int8; :func:`store_as_int8` makes them."""
 
     codes: Tensor
     scale: Tensor
 
     @property
-    def weight(self) -> Tensor:  # type: ignore[override]
+    def weight(self) -> Tensor:
         """The weight as float32, made anew every time."""
         return dequantise(self.codes, self.scale, torch.float32)
 
+
+class Int8Linear(Int8, nn.Linear):  # type: ignore[override]
     def forward(self, x: Tensor, *_scale: Any) -> Tensor:
         return cast(Tensor, _Linear.apply(x, self.codes, self.scale, self.bias))
 
 
-class Int8Conv2d(nn.Conv2d):
-    """A convolution whose weight is kept as int8; :func:`store_as_int8` makes them."""
-
-    codes: Tensor
-    scale: Tensor
-
-    @property
-    def weight(self) -> Tensor:  # type: ignore[override]
-        """The weight as float32, made anew every time."""
-        return dequantise(self.codes, self.scale, torch.float32)
-
+class Int8Conv2d(Int8, nn.Conv2d):  # type: ignore[override]
     def forward(self, x: Tensor, *_scale: Any) -> Tensor:
         way = (self.stride, self.padding, self.dilation, self.groups)
         return cast(Tensor, _Convolution.apply(x, self.codes, self.scale, self.bias, way))
@@ -70,7 +62,7 @@ class Int8Conv2d(nn.Conv2d):
 
 def can_be_int8(module: nn.Module) -> bool:
     """Whether :func:`store_as_int8` knows this kind of module and it is not int8 yet."""
-    if isinstance(module, Int8Linear | Int8Conv2d):
+    if isinstance(module, Int8):
         return False
     return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.padding_mode == "zeros")
 

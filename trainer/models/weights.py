@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .header import Header, TensorInfo, read_header
 from .identify import MARKS, FileKind, classify
-from .int8 import Int8Conv2d, Int8Linear, can_be_int8, store_as_int8
+from .int8 import Int8, can_be_int8, store_as_int8
 from .pages import Stretch, map_stretches
 from .unpickle import Pickled, Span, StoredTensor, is_pickle, read_pickle, unpack
 
@@ -260,7 +260,7 @@ def cast(module: Module, dtype: torch.dtype, device: torch.device | None = None,
             for owner, name in owners:
                 setattr(owner, name, replaced)
     for owner in module.modules():
-        kept = torch.float32 if isinstance(owner, Int8Linear | Int8Conv2d) else dtype  # the scales
+        kept = torch.float32 if isinstance(owner, Int8) else dtype  # the scales
         for name, buffer in list(owner.named_buffers(recurse=False)):
             setattr(owner, name, _changed(buffer, kept, device))
     return module
