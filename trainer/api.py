@@ -10,7 +10,7 @@ import functools
 import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,13 +65,20 @@ class Guard:
             raise HTTPException(403, f"The header {TOKEN_HEADER} is not the page's; reload the page.")
 
 
-def mount(app: Any, worker: Worker, guard: Guard, also: Callable[[], Mapping[str, Any]] = dict) -> None:
+def mount(
+    app: Any,
+    worker: Worker,
+    guard: Guard,
+    also: Callable[[], Mapping[str, Any]] = dict,
+    said: Callable[[str], str] = str,
+) -> None:
     """Add the routes to a FastAPI application.
 
     Args:
         also: what the status tells beside the run and the queue.
+        said: warnings and reasons in the language of whoever looks at the status and the jobs.
     """
-    routes = _Routes(worker, also)
+    routes = _Routes(worker, also, said)
     reading = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(guard.reading)])
     for path, answer in (
         ("/status", routes.status),
@@ -118,8 +125,9 @@ def telling(answer: Callable[..., Any]) -> Callable[..., Any]:
 class _Routes:
     """One method a route; its answer is what JSON can carry."""
 
-    def __init__(self, worker: Worker, also: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, worker: Worker, also: Callable[[], Mapping[str, Any]], said: Callable[[str], str]) -> None:
         self._worker = worker
+        self._said = said
         self._also = also
         self._store = worker.store
 
@@ -129,12 +137,14 @@ class _Routes:
         live, entry = worker.live, worker.entry
         run = None
         if live is not None and entry is not None:
-            run = {"job": _entry(entry), **_snapshot(live.snapshot()), "curve": _curve(live.curve())}
+            now = live.snapshot()
+            now = replace(now, message=self._said(now.message), warnings=tuple(map(self._said, now.warnings)))
+            run = {"job": _entry(entry), **_snapshot(now), "curve": _curve(live.curve())}
         return {
             "running": worker.is_running,
             "pausing": worker.is_pausing,
             "queue_started": worker.is_started,
-            "problem": worker.problem or self._store.notice,
+            "problem": self._said(worker.problem or self._store.notice),
             "run": run,
             **self._also(),
         }
@@ -150,15 +160,17 @@ class _Routes:
         first = 0 if earlier is None else max(0, now - earlier)
         end = len(entries) if later is None else min(len(entries), now + later)
         return {
-            "jobs": [{**_entry(entry), "lora": self._lora(entry.path)} for entry in entries[first:end]],
+            "jobs": [self._listed(entry) for entry in entries[first:end]],
             "earlier": first,
             "later": len(entries) - end,
             "waiting": sum(entry.status == WAITING for entry in entries),
             "done": sum(entry.status == DONE for entry in entries),
         }
 
-    def _lora(self, path: Path | None) -> str:
-        return "" if path is None or not path.is_file() else lora_name(path, self._store.folders.loras)
+    def _listed(self, entry: Entry) -> dict[str, Any]:
+        path, message = entry.path, entry.message and self._said(entry.message)
+        lora = "" if path is None or not path.is_file() else lora_name(path, self._store.folders.loras)
+        return {**_entry(entry), "message": message, "lora": lora}
 
     def job(self, number: int) -> dict[str, Any]:
         """One job, with its settings."""

@@ -17,6 +17,7 @@ from . import keepsakes, wishes
 from .desk import Desk
 from .easel import Sheet
 from .keepsakes import Keepsakes
+from .telling import said
 
 PROMPTS, STRIP = "prompts", "strip"
 """The places of the page that show a sheet."""
@@ -66,7 +67,18 @@ class _Routes:
 
     def sheets(self) -> dict[str, Any]:
         """What is being drawn and was drawn last: iLECO's prompts, and a LoRA at several strengths."""
-        return {place: _sheet(sheet) for place, sheet in self._desk.easel.sheets().items()}
+        return {place: self._sheet(sheet) for place, sheet in self._desk.easel.sheets().items()}
+
+    def _sheet(self, sheet: Sheet) -> dict[str, Any]:
+        pictures = [{"name": each.name, "label": each.label, "prompt": each.prompt} for each in sheet.pictures]
+        return {
+            "title": sheet.title,
+            "state": sheet.state,
+            "done": sheet.done,
+            "total": sheet.total,
+            "message": said(sheet.message, self._desk.language),
+            "pictures": pictures,
+        }
 
     def picture(self, name: str) -> Response:
         """A picture by the name that a sheet gives it, as PNG."""
@@ -133,16 +145,4 @@ def _kept(kept: Keepsakes) -> dict[str, Any]:
         "strip": None if kept.strip is None else kept.strip.name,
         "prompt": kept.prompt,
         "pictures": [{"step": each.step, "name": each.path.name} for each in kept.pictures],
-    }
-
-
-def _sheet(sheet: Sheet) -> dict[str, Any]:
-    pictures = [{"name": each.name, "label": each.label, "prompt": each.prompt} for each in sheet.pictures]
-    return {
-        "title": sheet.title,
-        "state": sheet.state,
-        "done": sheet.done,
-        "total": sheet.total,
-        "message": sheet.message,
-        "pictures": pictures,
     }

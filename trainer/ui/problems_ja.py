@@ -123,6 +123,11 @@ _ERRORS: tuple[tuple[str, str], ...] = (
         "LoRAのファイル名: {1} はもうあります。別の名前にするか、上書きを有効にしてください。",
     ),
     (r"there is no such job in the queue\. .+", "そのジョブはもうキューにありません。"),
+    (
+        r"no pictures are made while a LoRA is being trained\. .+",
+        "LoRAの学習中は画像を描けません。一時停止するか、終わるまで待ってください。",
+    ),
+    (r"other pictures are being made\. .+", "ほかの画像を描いています。終わるまで待つか、中止してください。"),
 )
 Compiled = tuple[tuple[re.Pattern[str], str], ...]
 

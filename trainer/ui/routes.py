@@ -13,14 +13,14 @@ from ..settings import Settings
 from . import drawings, plot
 from .desk import Desk
 from .dropped import MOST_BYTES, data_address, kept, small
-from .telling import value_problem
+from .telling import file_problem, said, value_problem
 
 _PAIR = ("mode", "original_image", "target_image")
 
 
 def mount(app: Any, desk: Desk) -> None:
     """Add all routes to a FastAPI application."""
-    api.mount(app, desk.worker, desk.guard, desk.advisor.status)
+    api.mount(app, desk.worker, desk.guard, desk.advisor.status, lambda text: said(text, desk.language))
     routes = _Routes(desk)
     reading = APIRouter(prefix=api.PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.reading)])
     for path, answer in (
@@ -90,7 +90,13 @@ class _Routes:
 
         These are left out where ``known`` is the look's name.
         """
-        return self._preview.state(known)
+        state = self._preview.state(known)
+        found = state.get("found")
+        if found:
+            found["notes"] = [said(note, self._language) for note in found["notes"]]
+            for problem in found["problems"]:
+                problem["what"], problem["done"] = file_problem(problem["what"], problem["done"], self._language)
+        return state
 
     def samples(self, first: int = 0, count: int = 24, width: int = 0, height: int = 0) -> dict[str, Any]:
         """Some of what would be trained, each with its caption and its crop; of one bucket if its size is given."""

@@ -8,7 +8,7 @@ from ..api import problem_of
 from ..errors import DataError, Problem, SettingsError, UserError
 from ..help import is_japanese, label_of
 from ..settings import Settings, rows
-from . import problems_ja
+from . import problems_ja, warnings_ja
 
 
 def told(error: UserError, language: str = "en") -> str:
@@ -16,6 +16,18 @@ def told(error: UserError, language: str = "en") -> str:
     if isinstance(error, SettingsError):
         return "\n".join(_problem(each, language) for each in error.problems)
     return problems_ja.error_in_japanese(str(error)) if is_japanese(language) else str(error)
+
+
+def said(text: str, language: str = "en") -> str:
+    """A sentence of a run's or of the queue's: a warning, or why it failed."""
+    if not is_japanese(language):
+        return text
+    return problems_ja.error_in_japanese(warnings_ja.warning_in_japanese(text))
+
+
+def file_problem(what: str, done: str, language: str = "en") -> tuple[str, str]:
+    """What is wrong with a file of the data, and what is done about it."""
+    return warnings_ja.file_in_japanese(what, done) if is_japanese(language) else (what, done)
 
 
 def value_problem(name: str, value: Any, language: str = "en") -> str:
