@@ -32,6 +32,8 @@ PREFIX = "/trainyard/v1"
 TOKEN_HEADER = "X-Trainyard-Token"
 MOST_POINTS = 240
 """Of the loss curve in one answer: what a small picture of it can show."""
+Routes = Mapping[str, Callable[..., Any]]
+"""What answers at which path below :data:`PREFIX`."""
 _EARLIER: int | None = Query(default=None, ge=0)
 _LATER: int | None = Query(default=None, ge=0)
 _HERE = ("localhost", "127.0.0.1", "::1")
@@ -79,33 +81,37 @@ def mount(
         said: warnings and reasons in the language of whoever looks at the status and the jobs.
     """
     routes = _Routes(worker, also, said)
-    reading = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(guard.reading)])
-    for path, answer in (
-        ("/status", routes.status),
-        ("/jobs", routes.jobs),
-        ("/jobs/{number}", routes.job),
-        ("/presets", routes.presets),
-        ("/presets/{name}", routes.preset),
-        ("/settings", routes.settings),
-        ("/pictures/{name}", routes.picture),
-    ):
-        reading.add_api_route(path, telling(answer), methods=["GET"], response_model=None)
-    changing = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(guard.changing)])
-    for path, deed in (
-        ("/jobs", routes.add),
-        ("/jobs/clear", routes.clear),
-        ("/jobs/{number}/{action}", routes.change),
-        ("/queue/{action}", routes.queue),
-        ("/run/{action}", routes.press),
-        ("/check", routes.check),
-        ("/prepare", routes.prepare),
-    ):
-        changing.add_api_route(path, telling(deed), methods=["POST"], response_model=None)
-    app.include_router(reading)
-    app.include_router(changing)
+    reading: Routes = {
+        "/status": routes.status,
+        "/jobs": routes.jobs,
+        "/jobs/{number}": routes.job,
+        "/presets": routes.presets,
+        "/presets/{name}": routes.preset,
+        "/settings": routes.settings,
+        "/pictures/{name}": routes.picture,
+    }
+    changing: Routes = {
+        "/jobs": routes.add,
+        "/jobs/clear": routes.clear,
+        "/jobs/{number}/{action}": routes.change,
+        "/queue/{action}": routes.queue,
+        "/run/{action}": routes.press,
+        "/check": routes.check,
+        "/prepare": routes.prepare,
+    }
+    add_routes(app, guard, reading, changing)
 
 
-def telling(answer: Callable[..., Any]) -> Callable[..., Any]:
+def add_routes(app: Any, guard: Guard, reading: Routes, changing: Routes | None = None) -> None:
+    """Add routes that are asked with GET, and such that change something, with POST, to a FastAPI application."""
+    for method, allowed, routes in (("GET", guard.reading, reading), ("POST", guard.changing, changing or {})):
+        router = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(allowed)])
+        for path, answer in routes.items():
+            router.add_api_route(path, _telling(answer), methods=[method], response_model=None)
+        app.include_router(router)
+
+
+def _telling(answer: Callable[..., Any]) -> Callable[..., Any]:
     """The same, its answer as JSON, and a mistake answered as such: status 400 and the sentence."""
 
     @functools.wraps(answer)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import HTTPException
 from fastapi.responses import FileResponse, Response
 
-from ..api import PREFIX, telling
+from ..api import Routes, add_routes
 from ..errors import UserError
 from ..networks.find import find_lora, lora_name, lora_names
 from ..schema import parse
@@ -26,25 +26,19 @@ PROMPTS, STRIP = "prompts", "strip"
 def mount(app: Any, desk: Desk) -> None:
     """Add the routes to a FastAPI application."""
     routes = _Routes(desk)
-    reading = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.reading)])
-    for path, answer in (
-        ("/drawings", routes.sheets),
-        ("/drawings/{name}", routes.picture),
-        ("/loras", routes.loras),
-        ("/lora", routes.lora),
-        ("/samples/{day}/{run}/{name}", routes.sample),
-    ):
-        reading.add_api_route(path, telling(answer), methods=["GET"], response_model=None)
-    changing = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.changing)])
-    deeds: tuple[tuple[str, Callable[..., Any]], ...] = (
-        ("/drawings/stop", routes.stop),
-        ("/drawings/strip", routes.strip),
-        ("/drawings/prompts/{which}", routes.prompts),
-    )
-    for path, deed in deeds:
-        changing.add_api_route(path, telling(deed), methods=["POST"], response_model=None)
-    app.include_router(reading)
-    app.include_router(changing)
+    reading: Routes = {
+        "/drawings": routes.sheets,
+        "/drawings/{name}": routes.picture,
+        "/loras": routes.loras,
+        "/lora": routes.lora,
+        "/samples/{day}/{run}/{name}": routes.sample,
+    }
+    changing: Routes = {
+        "/drawings/stop": routes.stop,
+        "/drawings/strip": routes.strip,
+        "/drawings/prompts/{which}": routes.prompts,
+    }
+    add_routes(app, desk.guard, reading, changing)
 
 
 def draw_prompts(desk: Desk, settings: Callable[[], Settings], which: str, asked: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Query, Response
 
 from .. import api
 from ..errors import UserError
@@ -65,10 +65,7 @@ def _name(stem: str) -> str:
 def mount(app: Any, desk: Desk) -> None:
     """Add the routes to a FastAPI application."""
     routes = _Routes(desk)
-    reading = APIRouter(prefix=api.PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.reading)])
-    for path, answer in (("/runs", routes.runs), ("/plot", routes.plot)):
-        reading.add_api_route(path, api.telling(answer), methods=["GET"], response_model=None)
-    app.include_router(reading)
+    api.add_routes(app, desk.guard, {"/runs": routes.runs, "/plot": routes.plot})
 
 
 class _Routes:

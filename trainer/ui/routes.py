@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 
 from .. import api
 from ..errors import UserError
@@ -22,27 +22,22 @@ def mount(app: Any, desk: Desk) -> None:
     """Add all routes to a FastAPI application."""
     api.mount(app, desk.worker, desk.guard, desk.advisor.status, lambda text: said(text, desk.language))
     routes = _Routes(desk)
-    reading = APIRouter(prefix=api.PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.reading)])
-    for path, answer in (
-        ("/preview", routes.preview),
-        ("/preview/samples", routes.samples),
-        ("/preview/{name}/{place}", routes.picture),
-        ("/variations", routes.variations),
-    ):
-        reading.add_api_route(path, api.telling(answer), methods=["GET"], response_model=None)
-    changing = APIRouter(prefix=api.PREFIX, tags=["Trainyard"], dependencies=[Depends(desk.guard.changing)])
-    for path, deed in (
-        ("/pictures", routes.keep),
-        ("/picture", routes.show),
-        ("/field", routes.field),
-        ("/pair", routes.pair),
-        ("/preview", routes.look),
-        ("/preview/{action}", routes.end_look),
-        ("/variations/{action}", routes.vary),
-    ):
-        changing.add_api_route(path, api.telling(deed), methods=["POST"], response_model=None)
-    app.include_router(reading)
-    app.include_router(changing)
+    reading: api.Routes = {
+        "/preview": routes.preview,
+        "/preview/samples": routes.samples,
+        "/preview/{name}/{place}": routes.picture,
+        "/variations": routes.variations,
+    }
+    changing: api.Routes = {
+        "/pictures": routes.keep,
+        "/picture": routes.show,
+        "/field": routes.field,
+        "/pair": routes.pair,
+        "/preview": routes.look,
+        "/preview/{action}": routes.end_look,
+        "/variations/{action}": routes.vary,
+    }
+    api.add_routes(app, desk.guard, reading, changing)
     drawings.mount(app, desk)
     plot.mount(app, desk)
 
