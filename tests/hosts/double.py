@@ -108,6 +108,13 @@ class SdConditioning(list):
         self.width, self.height = width, height
 
 
+class ScriptRunner:
+    """The host's scripts beside a picture; none, as long as nobody has them loaded."""
+
+    def __init__(self) -> None:
+        self.alwayson_scripts: list[Any] = []
+
+
 @dataclass
 class Generation:
     """`StableDiffusionProcessingTxt2Img`, as far as it is used."""
@@ -124,7 +131,7 @@ class Generation:
     scheduler: str | None = None
     do_not_save_samples: bool = False
     do_not_save_grid: bool = False
-    scripts: Any = field(default=None, init=False)
+    scripts: ScriptRunner | None = field(default=None, init=False)
     script_args: Any = field(default=(), init=False)
 
     def close(self) -> None:
@@ -343,7 +350,9 @@ class Double:
         """The Generate button: waits for the lock, then makes a picture."""
         with self.lock:
             self.state.begin(job="task(generate)")
-            made = self.process(Generation(prompt=prompt, seed=seed, width=64, height=64))
+            wanted = Generation(prompt=prompt, seed=seed, width=64, height=64)
+            wanted.scripts = ScriptRunner()
+            made = self.process(wanted)
             self.state.end()
         return np.asarray(made)
 
@@ -429,6 +438,7 @@ class Double:
                 "StableDiffusionProcessing": self.processing, "StableDiffusionProcessingTxt2Img": self.txt2img,
                 "process_images": lambda wanted: types.SimpleNamespace(images=self.pictures(wanted)),
             },
+            "modules.scripts": {"ScriptRunner": ScriptRunner},
             "modules.script_callbacks": {
                 "on_ui_tabs": self.tabs.append, "on_ui_settings": self.settings.append,
                 "on_app_started": self.started.append,

@@ -297,5 +297,10 @@ class ReForgeDouble(Patched):
     def asked_for_model(self) -> Any:
         return self.data.sd_model
 
+    def process(self, wanted: Generation) -> Image.Image:
+        """One of its scripts changes the noise schedule, and is looked for before anything is drawn."""
+        next(iter(wanted.scripts.alwayson_scripts), None)
+        return super().process(wanted)
+
     def modules(self) -> dict[str, dict[str, Any]]:
         return super().modules() | {"modules_forge": {}, "ldm_patched.modules.model_management": self.management()}

@@ -73,7 +73,7 @@ def _name_of(lora: Path | None, listed: Callable[[Path], None]) -> Iterator[str]
 
 
 def _picture(drawing: Drawing, lora: str) -> Image.Image:
-    from modules import processing, shared
+    from modules import processing, scripts, shared
 
     height, width = drawing.size
     wanted: dict[str, Any] = {
@@ -92,7 +92,7 @@ def _picture(drawing: Drawing, lora: str) -> Image.Image:
     }
     known = {each.name for each in dataclasses.fields(processing.StableDiffusionProcessingTxt2Img)}
     process = processing.StableDiffusionProcessingTxt2Img(**{key: wanted[key] for key in wanted if key in known})
-    process.scripts, process.script_args = None, ()
+    process.scripts, process.script_args = scripts.ScriptRunner(), ()  # of no scripts: reForge wants one
     try:
         pictures = processing.process_images(process).images
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
