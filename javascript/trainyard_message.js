@@ -2,52 +2,36 @@
 (function () {
     "use strict";
 
-    const {ROOT, byId, say, pressUnseen} = window.trainyard;
+    const {ROOT} = window.trainyard;
 
-    const TIME = 30000;
-    const ENDING = ["run.stopping", "run.stopping_and_saving", "run.pausing", "run.pausing_late"];
-    const ANSWERS = [
-        ...ENDING, "run.going_on", "run.nothing", "run.started", "run.is_next", "run.added", "run.start_the_queue",
-        "run.changed", "run.copied", "run.job_gone", "preset.loaded", "preset.loaded_unknown", "preset.saved",
-        "preset.deleted",
-    ];
+    const TIME = 30000; // ms
 
-    const ASKING = `#${ROOT}_buttons, #${ROOT}_presets`;
-
-    let told = "";
+    let told = null;
     let since = null;
 
-    /* Whether a text is one of these sentences, whatever stands in for their {name}. */
-    function isOneOf(keys, text) {
-        return keys.some((key) => {
-            const parts = say(key).split(/\{\w+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-            return new RegExp(`^${parts.join("[^]*")}$`).test(text);
-        });
-    }
+    const shown = () => document.querySelector(`#${ROOT}_message p:not([hidden])`);
+    const isOf = (kind, message) => message.classList.contains(`${ROOT}-${kind}`);
 
     function round(event) {
-        const box = byId("message") && byId("message").querySelector("textarea, input");
-        if (!box) return;
+        const message = shown();
+        if (!message) return;
         const now = performance.now();
-        if (box.value !== told) {
-            told = box.value;
-            since = isOneOf(ANSWERS, told) ? now : null;
+        if (told !== message.dataset.at) {
+            told = message.dataset.at;
+            since = isOf("wrong", message) ? null : now;
         }
-        if (!told || since === null) return;
         const {status} = event.detail;
         const goesOn = status && status.running && status.run && status.run.state === "running";
-        if (goesOn && isOneOf(ENDING, told)) since = now;
-        if (now - since <= TIME) return;
-        told = "";
-        pressUnseen("forget");
+        if (goesOn && isOf("ending", message)) since = now;
+        if (since !== null && now - since > TIME) message.hidden = true;
     }
 
-    /* What was wrong stays as long as it may be needed to mend it, and after a press it is said anew. */
+    /* What was wrong stays as long as it may be needed to mend it; a press says it anew. */
     function goOn(event) {
         const root = document.getElementById(ROOT);
-        if (!told || !event.isTrusted || !root || !root.contains(event.target)) return; // our script presses, too
-        if (event.type === "click" && event.target.closest(ASKING)) told = "";
-        else if (!isOneOf(ANSWERS, told)) since = performance.now();
+        const message = shown();
+        if (!message || !isOf("wrong", message) || !event.isTrusted || !root.contains(event.target)) return;
+        since = performance.now();
     }
 
     document.addEventListener("trainyard-round", round);

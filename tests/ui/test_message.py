@@ -12,10 +12,6 @@ pytestmark = pytest.mark.browser
 LATER = "(() => {const now = performance.now.bind(performance); performance.now = () => now() + 60000;})()"
 
 
-def told(someone: Visitor) -> str:
-    return str(someone.page.locator("#trainyard_message textarea").input_value())
-
-
 def test_what_is_told_has_its_time(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     someone.write("preset", "mine")
@@ -23,15 +19,15 @@ def test_what_is_told_has_its_time(visit: Callable[..., Visitor]) -> None:
         someone.press(f"preset_{button}")
         someone.message(answer)
         someone.page.wait_for_timeout(3500)
-        assert told(someone) == answer
+        assert someone.told() == answer
         someone.page.evaluate(LATER)
-        someone.until(lambda: not told(someone))
+        someone.until(lambda: not someone.told())
         someone.write("preset", "mine")
     someone.press("preset_save")
     someone.message("there is a preset of that name")
     someone.page.evaluate(LATER)
     someone.page.wait_for_timeout(3500)
-    assert told(someone), "that is for somebody to mend"
+    assert someone.told(), "that is for somebody to mend"
     someone.press("preset_delete")
     someone.message("Deleted mine.")
 
@@ -47,6 +43,6 @@ def test_what_is_wrong_stays_until_somebody_has_gone_on(visit: Callable[..., Vis
         someone.page.wait_for_timeout(3500)
         someone.write("train_iterations", "7")
         someone.page.wait_for_timeout(3500)
-        assert "original prompt: is empty" in told(someone)
+        assert "original prompt: is empty" in someone.told()
         someone.page.evaluate(LATER)
-        someone.until(lambda: not told(someone))
+        someone.until(lambda: not someone.told())

@@ -78,7 +78,10 @@ class Visitor:
         roles.get_by_text(name, exact=True).first.click()
 
     def message(self, pattern: str) -> None:
-        self.until(lambda: re.search(pattern, self.page.locator("#trainyard_message textarea").input_value()))
+        self.until(lambda: re.search(pattern, self.told()))
+
+    def told(self) -> str:
+        return "\n".join(self.page.locator("#trainyard_message p:visible").all_inner_texts())
 
     def live(self, pattern: str) -> re.Match[str]:
         return self.until(lambda: re.search(pattern, self.page.locator("#trainyard_live").inner_text()))
@@ -99,7 +102,7 @@ class Visitor:
                 return found
             if time.monotonic() - began > PATIENCE / 1000:
                 self.page.screenshot(path=str(self.site.data / "failed.png"), full_page=True)
-                said = self.page.evaluate("""["message textarea", "live"].map(
-                    part => document.querySelector(`#trainyard_${part}`)).map(each => each.value || each.innerText)""")
+                said = self.page.evaluate("""["message", "live"].map(
+                    part => document.querySelector(`#trainyard_${part}`)).map(each => each.innerText)""")
                 raise AssertionError(f"did not come; the page says {said} and is in {self.site.data / 'failed.png'}")
             self.page.wait_for_timeout(100)

@@ -9,11 +9,12 @@ import gradio as gr
 
 from .. import presets
 from ..errors import UserError
+from ..schema import Parsed
 from ..settings import Settings
 from .compat import offered, on
 from .desk import Desk
 from .form import PREFIX
-from .telling import told
+from .message import Message
 
 
 class Saved:
@@ -47,7 +48,7 @@ class Saved:
     def wire(
         self,
         fields: list[Any],
-        message: Any,
+        message: Message,
         filled: list[Any],
         fill: Callable[[Settings], list[Any]],
         keep: Callable[[], list[Any]],
@@ -64,22 +65,32 @@ class Saved:
 
         def load(chosen: Any) -> list[Any]:
             try:
-                settings, words = self._loaded(chosen)
+                parsed = self._loaded(chosen)
             except UserError as error:
-                return [*keep(), told(error, self._desk.language)]
-            return [*fill(settings), words]
+                return [*keep(), message.wrong(error)]
+            key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
+            return [*fill(parsed.settings), message.answer(key, keys=", ".join(parsed.unknown))]
 
         def save(chosen: Any, *values: Any) -> tuple[Any, str]:
             try:
                 path = presets.save(read(values), str(chosen or ""), self._desk.own_presets)
             except UserError as error:
-                return gr.update(), told(error, self._desk.language)
-            return gr.update(choices=self._names(), value=path.stem), self._desk.say("preset.saved", name=path.stem)
+                return gr.update(), message.wrong(error)
+            return gr.update(choices=self._names(), value=path.stem), message.answer("preset.saved", name=path.stem)
 
-        on(self._load.click, load, [self.chosen], [*filled, message])
-        on(self._dropped.upload, load, [self._dropped], [*filled, message])
-        on(self._save.click, save, [self.chosen, *fields], [self.chosen, message])
-        on(self._delete.click, self._deleted, [self.chosen], [self.chosen, message])
+        def delete(chosen: Any) -> tuple[Any, str]:
+            own, *shipped = self._desk.folders.presets
+            try:
+                presets.delete(str(chosen or ""), own, shipped)
+            except UserError as error:
+                return gr.update(), message.wrong(error)
+            # The list gets shorter when it is refreshed: Gradio's page throws an error where it does under a choice.
+            return gr.update(value=""), message.answer("preset.deleted", name=chosen)
+
+        on(self._load.click, load, [self.chosen], [*filled, message.component])
+        on(self._dropped.upload, load, [self._dropped], [*filled, message.component])
+        on(self._save.click, save, [self.chosen, *fields], [self.chosen, message.component])
+        on(self._delete.click, delete, [self.chosen], [self.chosen, message.component])
 
     def opened(self) -> Any:
         """An update for a page that is opened: none if nothing is new, for it might undo what is chosen meanwhile."""
@@ -90,24 +101,11 @@ class Saved:
         """An update with what there is to choose from now; what is chosen stays."""
         return gr.update(choices=self._names(), value=chosen)
 
-    def _loaded(self, chosen: Any) -> tuple[Settings, str]:
-        """The settings, and what is to be said of them."""
+    def _loaded(self, chosen: Any) -> Parsed:
         name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
         if not name:
             raise UserError("is empty", where=self._desk.say("preset.name"), do="Choose one")
-        parsed = presets.load(name, self._desk.folders.presets)
-        say = self._desk.say
-        words = say("preset.loaded_unknown", keys=", ".join(parsed.unknown)) if parsed.unknown else say("preset.loaded")
-        return parsed.settings, words
-
-    def _deleted(self, chosen: Any) -> tuple[Any, str]:
-        own, *shipped = self._desk.folders.presets
-        try:
-            presets.delete(str(chosen or ""), own, shipped)
-        except UserError as error:
-            return gr.update(), told(error, self._desk.language)
-        # The list gets shorter when it is refreshed: Gradio's page throws an error where one does that under a choice.
-        return gr.update(value=""), self._desk.say("preset.deleted", name=chosen)
+        return presets.load(name, self._desk.folders.presets)
 
     def _names(self) -> list[str]:
         return offered(presets.list_presets(self._desk.folders.presets), "")

@@ -15,10 +15,11 @@ from . import data, modes, pair
 from .compat import changes, choices, on, on_page
 from .desk import Desk
 from .form import PREFIX, Form
+from .message import Message
 from .model import Model
 from .prompts import Prompts
 from .saved import Saved
-from .telling import require_folder, told
+from .telling import require_folder
 
 TAB = "train"
 
@@ -82,29 +83,33 @@ class _Train:
             save = gr.Button(say("run.stop_and_save"), elem_id=f"{PREFIX}_stop_and_save")
             pause = gr.Button(say("run.pause"), elem_id=f"{PREFIX}_pause")
             go_on = gr.Button(say("run.continue"), elem_id=f"{PREFIX}_continue")
-        message = gr.Textbox(
-            label=say("run.message"), interactive=False, lines=1, placeholder=" ", elem_id=f"{PREFIX}_message"
-        )
+        self.message = Message(self.desk)
         gr.HTML(f'<div id="{PREFIX}_live"></div><div id="{PREFIX}_use"></div><div id="{PREFIX}_try"></div>')
-        self.message = message
-        worker = self.desk.worker
-        for button, press, words in (
-            (stop, worker.stop, "run.stopping"),
-            (save, worker.stop_and_save, "run.stopping_and_saving"),
-            (go_on, worker.go_on, "run.going_on"),
+        for button, press in (
+            (stop, self._stop),
+            (save, self._stop_and_save),
+            (pause, self._pause),
+            (go_on, self._go_on),
         ):
-            on(button.click, self._pressing(press, words), [], [message])
+            on(button.click, press, [], [self.message.component])
 
-        on(pause.click, self._pause, [], [message])
+    def _stop(self) -> str:
+        return self._ending("run.stopping" if self.desk.worker.stop() else "")
+
+    def _stop_and_save(self) -> str:
+        return self._ending("run.stopping_and_saving" if self.desk.worker.stop_and_save() else "")
 
     def _pause(self) -> str:
         live = self.desk.worker.live
         now = live.snapshot() if live else None
         is_late = now is not None and now.steps > 0 and now.step == now.steps
-        return self._pressing(self.desk.worker.pause, "run.pausing_late" if is_late else "run.pausing")()
+        return self._ending(("run.pausing_late" if is_late else "run.pausing") if self.desk.worker.pause() else "")
 
-    def _pressing(self, press: Callable[[], bool], words: str) -> Callable[[], str]:
-        return lambda: self.say(words if press() else "run.nothing")
+    def _go_on(self) -> str:
+        return self.message.answer("run.going_on" if self.desk.worker.go_on() else "run.nothing")
+
+    def _ending(self, key: str) -> str:
+        return self.message.ending(key) if key else self.message.answer("run.nothing")
 
     def _place_unseen(self) -> None:
         """What the page's script presses: a host's page tells nobody else that it has been opened."""
@@ -114,10 +119,9 @@ class _Train:
             self.picked = gr.Textbox(label="picked", elem_id=f"{PREFIX}_picked")
             self.pick = gr.Button("pick", elem_id=f"{PREFIX}_pick")
             self.answer = gr.Textbox(label="answer", elem_id=f"{PREFIX}_answer")
-            self.forget = gr.Button("forget", elem_id=f"{PREFIX}_forget")
 
     def _wire(self, tabs: Any) -> None:
-        fields, message = self.form.components, self.message
+        fields, message = self.form.components, self.message.component
         whole = [*fields, self.model.note]
         editing = [self.edited, self.banner, self.banner_words]
         name = self.form.component("save_lora_name")
@@ -129,12 +133,11 @@ class _Train:
             asked.append(on(event, self._fit, fields, [self.answer], latest=True))
         for answered in asked:
             on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
-        on_page(self.forget.click, "() => ''", [], [message])
         on(self.leave.click, lambda: self._editing(0), [], editing)
         on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs])
         self.saved.wire(
             fields,
-            message,
+            self.message,
             whole,
             self._filled_beside_model,
             self._unchanged,
@@ -193,7 +196,7 @@ class _Train:
                 place = self.form.place_of("save_lora_name")
                 updates[place] = {**self._proposed(settings), **updates[place]}
             except UserError:
-                message = self.say("run.job_gone", name=entry.name)
+                message = self.message.answer("run.job_gone", name=entry.name)
         if updates is None:
             updates = self._fitted(values)
         model, vae = (self.form.place_of(name) for name in ("model", "vae"))
@@ -213,12 +216,12 @@ class _Train:
             entry = self.desk.worker.store.get(int(picked))
             settings = self.desk.worker.store.job(entry.id).settings
         except UserError as error:
-            return [*self._unchanged(), told(error, self.desk.language), *(gr.update() for _ in range(4))]
+            return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(4))]
         tab = gr.update(selected=TAB)
         if self.desk.can_edit(entry):
             return [*self._filled(settings), "", *self._editing(entry.id, entry.name), tab]
         copy = replace(settings, save_lora_name=self.desk.worker.store.proposed_name(entry.name))
-        return [*self._filled(copy), self.say("run.copied", name=entry.name), *self._editing(0), tab]
+        return [*self._filled(copy), self.message.answer("run.copied", name=entry.name), *self._editing(0), tab]
 
     def _editing(self, number: int, name: str = "") -> list[Any]:
         """Updates of which job is being changed (0: none), and of the banner that says so."""
@@ -229,8 +232,8 @@ class _Train:
         def begin(settings: Settings) -> str:
             entry = self.desk.put(settings, edited)
             if self.desk.worker.run_now(entry.id):
-                return self.say("run.started", name=entry.name)
-            return self.say("run.is_next", name=entry.name)
+                return self.message.answer("run.started", name=entry.name)
+            return self.message.answer("run.is_next", name=entry.name)
 
         return self._with_settings(values, begin)
 
@@ -238,9 +241,9 @@ class _Train:
         def add(settings: Settings) -> str:
             entry = self.desk.put(settings, edited)
             if edited:
-                return self.say("run.changed", name=entry.name, place=entry.position)
+                return self.message.answer("run.changed", name=entry.name, place=entry.position)
             words = "run.added" if self.desk.worker.is_started else "run.start_the_queue"
-            return self.say(words, name=entry.name, place=entry.position)
+            return self.message.answer(words, name=entry.name, place=entry.position)
 
         return self._with_settings(values, add)
 
@@ -251,5 +254,5 @@ class _Train:
             require_folder(settings)
             message = deed(settings)
         except UserError as error:
-            return [told(error, self.desk.language), *(gr.update() for _ in range(4))]
+            return [self.message.wrong(error), *(gr.update() for _ in range(4))]
         return [message, self._proposed(settings), *self._editing(0)]

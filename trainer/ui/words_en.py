@@ -34,7 +34,6 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "model.is": "It trains on {label}.",
         "model.looking": "Looking at the model …",
         # ---- the run's buttons, and what they answer
-        "run.message": "message",
         "run.start": "Start Training",
         "run.add": "Add to Queue",
         "run.stop": "Stop",

@@ -34,7 +34,6 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "model.is": "学習するモデル: {label}",
         "model.looking": "モデルを調べています…",
         # ---- 学習のボタンと、その返事
-        "run.message": "メッセージ",
         "run.start": "学習開始",
         "run.add": "キューに追加",
         "run.stop": "中止",
