@@ -81,6 +81,15 @@ window.trainyard = (function () {
         element.hidden = !text;
     }
 
+    /* Elements that show something; made anew only if it is not what the place shows already. */
+    function renew(place, shown, makeElements) {
+        const version = JSON.stringify(shown);
+        place.hidden = !shown || shown.length === 0;
+        if (place.shown === version) return;
+        place.shown = version;
+        place.replaceChildren(...(place.hidden ? [] : makeElements()));
+    }
+
     function number(value, digits = 4) {
         return value === null || value === undefined ? "–" : Number(value.toPrecision(digits)).toString();
     }
@@ -210,6 +219,7 @@ window.trainyard = (function () {
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", refresh);
 
     return {
-        ROOT, byId, address, ask, say, make, button, write, pressUnseen, number, duration, clock, picture, addPanel, refresh,
+        ROOT, byId, address, ask, say, make, button, write, renew, pressUnseen, number, duration, clock, picture, addPanel,
+        refresh,
     };
 })();

@@ -3,7 +3,7 @@
     "use strict";
 
     const page = window.trainyard;
-    const {ROOT, ask, say, make, button, write, picture, addPanel} = page;
+    const {ROOT, ask, say, make, button, write, renew, picture, addPanel} = page;
     const EVERY = 700;
     const PATIENCE = 6000;
 
@@ -51,12 +51,8 @@
         if (sheet.total) parts.bar.value = sheet.done;
         else parts.bar.removeAttribute("value");
         write(parts.message, sheet.message);
-        const version = sheet.pictures.map((each) => each.name).join();
-        parts.pictures.hidden = !version;
-        if (parts.pictures.dataset.version === version) return;
-        parts.pictures.dataset.version = version;
         const prompted = name === "prompts";
-        parts.pictures.replaceChildren(...sheet.pictures.map((each) => {
+        renew(parts.pictures, sheet.pictures, () => sheet.pictures.map((each) => {
             const prompt = each.prompt ? say("draw.quoted", {prompt: each.prompt}) : say("draw.nothing");
             return picture(each.name, prompted ? `${each.label}: ${prompt}` : each.label, "drawings");
         }));

@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ROOT, byId, say, make, write, number, duration, picture, addPanel} = window.trainyard;
+    const {ROOT, byId, say, make, write, renew, number, duration, picture, addPanel} = window.trainyard;
 
     const NUMBERS = [
         ["live.speed", (run) => number(run.steps_per_second, 3), true],
@@ -63,11 +63,13 @@
             parts.values[index].parentElement.hidden = Boolean(onlyGoing) && !going;
         });
         parts.numbers.hidden = !run.step;
-        drawCurve(parts.curve, run.curve, run.number);
+        const curve = run.curve.filter((point) => point[1] !== null && point[2] !== null);
+        renew(parts.curve, curve.length > 1 ? curve : null, () => curveOf(curve));
         write(parts.result, run.path ? say("live.saved", {path: run.path}) : "");
-        showEffect(parts.effect, run);
-        showPictures(parts.pictures, run.pictures);
-        showList(parts.warnings, run.warnings);
+        renew(parts.effect, run.effect, () => effectOf(run.effect));
+        const pictures = run.pictures.slice().reverse();
+        renew(parts.pictures, pictures, () => pictures.map((each) => picture(each.name, say("live.picture", each))));
+        renew(parts.warnings, run.warnings, () => run.warnings.map((text) => make("li", "", text)));
     }
 
     /* What is used and the most it has been, in GiB; of how much, where it is the device's own. */
@@ -102,56 +104,30 @@
         return element;
     }
 
-    function drawCurve(holder, points, version) {
-        const known = points.filter((point) => point[1] !== null && point[2] !== null);
-        holder.hidden = known.length < 2;
-        if (holder.hidden || holder.dataset.version === String(version)) return;
-        holder.dataset.version = version;
+    function curveOf(points) {
         const width = 240, height = 80;
-        const losses = known.flatMap((point) => [point[1], point[2]]);
+        const losses = points.flatMap((point) => [point[1], point[2]]);
         const [low, high] = [Math.min(...losses), Math.max(...losses)];
-        const [first, last] = [known[0][0], known[known.length - 1][0]];
+        const [first, last] = [points[0][0], points[points.length - 1][0]];
         const x = (step) => (width * (step - first)) / Math.max(1, last - first);
         const y = (loss) => 2 + ((height - 4) * (high - loss)) / (high - low || 1);
-        const line = (column) => known.map((point) => `${x(point[0]).toFixed(1)},${y(point[column]).toFixed(1)}`).join(" ");
+        const line = (column) => points.map((point) => `${x(point[0]).toFixed(1)},${y(point[column]).toFixed(1)}`).join(" ");
         const picture = svg("svg", {viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img"});
         picture.setAttribute("aria-label", say("live.curve_is"));
         picture.append(svg("polyline", {points: line(1), class: `${ROOT}-raw`}));
         picture.append(svg("polyline", {points: line(2), class: `${ROOT}-smoothed`}));
         const range = say("live.curve", {first, last, low: number(low, 3), high: number(high, 3)});
         const caption = make("small", "", range);
-        holder.replaceChildren(picture, caption);
+        return [picture, caption];
     }
 
-    function showPictures(holder, pictures) {
-        const names = JSON.stringify(pictures);
-        holder.hidden = !pictures.length;
-        if (holder.dataset.names === names) return;
-        holder.dataset.names = names;
-        const newest = pictures.slice().reverse();
-        holder.replaceChildren(...newest.map((each) => picture(each.name, say("live.picture", each))));
-    }
-
-    function showEffect(holder, run) {
-        const effect = run.effect;
-        holder.hidden = !effect;
-        const version = effect ? JSON.stringify(effect) : "";
-        if (!effect || holder.dataset.version === version) return;
-        holder.dataset.version = version;
+    function effectOf(effect) {
         const percent = (share) => share === null ? "–" : `${number(100 * share, 2)} %`;
         const most = effect.strongest.map((each) => `${each.block} ${percent(each.relative)}`).join(", ");
         const said = say("live.effect", {share: percent(effect.relative), blocks: most});
         const lines = [make("p", "", said)];
         if (effect.strip) lines.push(picture(effect.strip, say("live.strip", effect)));
-        holder.replaceChildren(...lines);
-    }
-
-    function showList(holder, texts) {
-        const all = JSON.stringify(texts);
-        holder.hidden = !texts.length;
-        if (holder.dataset.texts === all) return;
-        holder.dataset.texts = all;
-        holder.replaceChildren(...texts.map((text) => make("li", "", text)));
+        return lines;
     }
 
     addPanel("live", {build: buildLive, show: showRun});
