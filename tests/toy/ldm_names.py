@@ -89,7 +89,7 @@ def single_file_state(
         state[VAE_PREFIX + vae_name(name)] = weight[:, :, None, None] if linear else weight
     for name, weight in text.state_dict().items():
         short = name.removeprefix("text_model.")
-        if "token_embedding" not in short:
+        if "token_embedding" not in short and not short.endswith("position_ids"):
             state[TEXT_PREFIX + short] = weight
     state[TEXT_PREFIX + "embeddings.token_embedding.weight"] = table
     return state
@@ -107,5 +107,7 @@ def fill_modules(state: State, unet: UNet2DConditionModel, vae: AutoencoderKL, t
 def _load(module: nn.Module, state: State) -> None:
     expected = module.state_dict()
     state = {name: weight.reshape(expected[name].shape).float() for name, weight in state.items()}
-    module.load_state_dict(state, strict=True)
+    # Old versions of transformers keep 0, 1, 2 … with the weights; the file has none.
+    positions = {name: value for name, value in expected.items() if name.endswith(".position_ids")}
+    module.load_state_dict({**positions, **state}, strict=True)
     module.requires_grad_(False).eval()
