@@ -76,12 +76,14 @@ def fill(someone: Visitor, **values: str) -> None:
 
 def modes(someone: Visitor, photographer: Photographer, folder: Path) -> None:
     data, original, target = pictures(folder)
-    fill(someone, lora_data_directory=str(data), lora_trigger_word="mycat")
-    someone.until(lambda: "It trains on" in someone.page.locator("#trainyard_model_note").first.inner_text())
+    someone.until(lambda: someone.box("image_size").input_value() == "64")  # the model has brought its own
+    fill(someone, image_size="512", lora_data_directory=str(data), lora_trigger_word="mycat")
     photographer.take(someone, "lora")
     someone.press("data_look")
     someone.until(lambda: "12" in someone.page.locator("#trainyard_data").inner_text())
-    someone.until(lambda: someone.page.locator("#trainyard_data figure img").count() >= 12)
+    loaded = "images => images.length >= 12 && images.every(each => each.complete || each.loading === 'lazy')"
+    someone.until(lambda: someone.page.locator("#trainyard_data figure img").evaluate_all(loaded))
+    someone.page.wait_for_timeout(1500)
     photographer.take(someone, "data")
     someone.page.get_by_role("button", name="Close", exact=True).first.click()
     someone.choose("Difference")

@@ -23,6 +23,11 @@ def is_as_wide_as_its_window(someone: Visitor) -> bool:
     return bool(someone.page.evaluate("document.documentElement.scrollWidth === window.innerWidth"))
 
 
+def has_brought_its_size(someone: Visitor) -> None:
+    """The model has; from then on what is typed stays."""
+    someone.until(lambda: someone.box("image_size").input_value() == "64")
+
+
 def press_by_key(someone: Visitor, button: str) -> None:
     """Gradio's buttons and our own can be reached and pressed without a mouse."""
     someone.page.locator(f"#trainyard_{button}").focus()
@@ -70,6 +75,7 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     (tmp_path / "0.txt").write_text(HOSTILE)
     (tmp_path / f"{HOSTILE}.png").write_text("no picture")
     someone = visit()
+    has_brought_its_size(someone)
     someone.write("image_size", "512")
     someone.write("lora_data_directory", str(tmp_path))
     someone.write("lora_trigger_word", "sks")
@@ -81,12 +87,12 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     figures = someone.page.locator("#trainyard_data figure")
     someone.until(lambda: figures.count() == 24)
     assert f"sks, {HOSTILE}" in figures.first.inner_text()
-    assert "640 × 480 → 512 × 512 · 75 % of it kept" in figures.first.inner_text()
+    assert "640 × 480 → 512 × 320 · 83 % of it kept" in figures.first.inner_text()
     shown = figures.first.locator("img")
     someone.until(lambda: shown.evaluate("image => image.complete && image.naturalWidth > 0"))
     someone.page.get_by_role("button", name="Next", exact=True).click()
     someone.until(lambda: figures.count() == 6)
-    someone.page.get_by_role("button", name="512 × 512: 30").click()
+    someone.page.get_by_role("button", name="512 × 320: 30").click()
     someone.until(lambda: figures.count() == 24)
     someone.open()  # what was found belongs to the server
     words(someone, "data", "Pictures: 30.")
@@ -104,6 +110,7 @@ def test_what_was_looked_at_before_the_form_changed_says_so(visit: Callable[...,
     outdated = someone.page.locator("#trainyard_data .trainyard-data-outdated")
     grid = someone.page.locator("#trainyard_data .trainyard-data-grid")
     someone.write("lora_data_directory", str(tmp_path))
+    has_brought_its_size(someone)
     someone.write("image_size", "512")
     someone.write("train_learning_rate", "as much as you can")  # the data does not depend on it
     someone.press("data_look")
