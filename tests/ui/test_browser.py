@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,26 @@ def test_a_preset_loaded_while_an_answer_is_on_its_way_stays(visit: Callable[...
     kept = json.loads((site.data / "presets" / "as it was.json").read_text("utf-8"))
     wanted = to_json(presets.load(ROOT / "presets" / "ADDifT_Style_XL.json", []).settings)
     assert {**kept, "model": "", "vae": "None"} == {**wanted, "model": "", "vae": "None"}
+
+
+def test_what_is_chosen_while_the_lists_are_refreshed_stays(visit: Callable[..., Visitor], site: Site) -> None:
+    someone = visit()
+    (site.data / "presets").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "presets" / "LoRA.json", site.data / "presets" / "new one.json")
+    with someone.held():
+        someone.press("refresh")
+        someone.write("model", "elsewhere/another.safetensors")
+        someone.write("preset", "ADDifT_Style_XL")
+    someone.until(
+        lambda: "there is no file elsewhere/another.safetensors" in someone.page.inner_text("#trainyard_form")
+    )
+    assert [someone.box(name).input_value() for name in ("model", "vae", "preset")] == [
+        "elsewhere/another.safetensors", "None", "ADDifT_Style_XL",
+    ]  # fmt: skip
+    someone.box("preset").click()
+    someone.box("preset").fill("")
+    offered = someone.page.locator("#trainyard_preset ul")
+    someone.until(lambda: offered.count() and "new one" in offered.inner_text())
 
 
 def test_a_wrong_value_is_marked_beside_its_field_and_unmarked_by_a_preset(visit: Callable[..., Visitor]) -> None:

@@ -50,10 +50,9 @@ class Model:
         """What there is to choose from now, beside the model that is chosen."""
         return offered(self._desk.catalogue.models(), model), self._vaes()
 
-    def lists(self, model: str, vae: str) -> list[Any]:
-        """Updates with what there is to choose from now; what is chosen stays."""
-        models, vaes = self.names(model)
-        return [gr.update(choices=models, value=model), gr.update(choices=vaes, value=vae)]
+    def lists(self, model: str) -> list[Any]:
+        """Updates with what there is to choose from now; what is chosen stays, also what is chosen meanwhile."""
+        return [gr.update(choices=names) for names in self.names(model)]
 
     def told(self, advice: Advice | None, number: int, *, is_named: bool) -> str:
         """The note. Its number tells the page's script whether there is news of the model.

@@ -93,13 +93,13 @@ class Saved:
         on(self._delete.click, delete, [self.chosen], [self.chosen, message.component])
 
     def opened(self) -> Any:
-        """An update for a page that is opened: none if nothing is new, for it might undo what is chosen meanwhile."""
+        """An update for a page that is opened: what is new since it was made."""
         names = self._names()
-        return gr.update() if names == self._placed else gr.update(choices=names, value="")
+        return gr.update() if names == self._placed else gr.update(choices=names)
 
-    def lists(self, chosen: str) -> Any:
-        """An update with what there is to choose from now; what is chosen stays."""
-        return gr.update(choices=self._names(), value=chosen)
+    def lists(self) -> Any:
+        """An update with what there is to choose from now; what is chosen stays, also what is chosen meanwhile."""
+        return gr.update(choices=self._names())
 
     def _loaded(self, chosen: Any) -> Parsed:
         name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file

@@ -144,7 +144,7 @@ class _Train:
             self.form.settings,
         )
         lists = [*self.model.components, self.saved.chosen]
-        on(self.saved.refresh.click, self._lists, lists, lists)
+        on(self.saved.refresh.click, self._lists, [self.model.model], lists)
 
     # ---- into the form ----------------------------------------------------------------------------------------------
 
@@ -204,9 +204,9 @@ class _Train:
             updates[place] = {**updates[place], "choices": choices(names)}
         return [self.form.answer(values, updates), self.saved.opened(), message]
 
-    def _lists(self, model: str, vae: str, preset: str) -> list[Any]:
+    def _lists(self, model: str) -> list[Any]:
         self.desk.catalogue.refresh()
-        return [*self.model.lists(model, vae), self.saved.lists(preset)]
+        return [*self.model.lists(model), self.saved.lists()]
 
     # ---- a job of the queue -----------------------------------------------------------------------------------------
 
