@@ -174,8 +174,9 @@ def test_a_setting_the_optimizer_does_not_take() -> None:
         )
 
 
-def test_a_value_the_optimizer_refuses() -> None:
-    settings = replace(Settings(), train_optimizer_settings="betas=0.9,1.5")
+@pytest.mark.parametrize("written", ["betas=0.9,1.5", "foreach=True; fused=True"])
+def test_a_value_the_optimizer_refuses(written: str) -> None:
+    settings = replace(Settings(), train_optimizer_settings=written)
     groups = [{"params": [torch.nn.Parameter(torch.zeros(2, 2))], "lr": 1e-3}]
     with pytest.raises(UserError, match="train optimizer settings: AdamW refuses them"):
         optimizers.make_optimizer(settings, groups)

@@ -136,14 +136,14 @@ def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.op
     kwargs = arguments(settings)
     if kwargs.get("relative_step"):  # this AdaFactor finds its learning rate itself and takes none
         groups = [{"params": group["params"], "lr": None} for group in groups]
-    elif OPTIMIZERS[name].fuses and all(p.is_cuda for group in groups for p in group["params"]):
+    elif OPTIMIZERS[name].fuses and not kwargs.get("foreach") and _all_on_cuda(groups):
         kwargs.setdefault("fused", True)
     try:
         if OPTIMIZERS[name].takes_module:
             made = _over_module(chosen, groups, kwargs)
         else:
             made = chosen(groups, lr=groups[0]["lr"], **kwargs)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{name} refuses them ({error})", where=_LABEL) from error
     if OPTIMIZERS[name].compiled:
         _try_out(name, chosen, kwargs, groups[0]["params"][0])
@@ -167,6 +167,10 @@ def _try_out(name: str, chosen: Any, kwargs: Mapping[str, Any], like: Tensor) ->
             where="train optimizer",
             do=f"Choose AdamW, or install a {package} that is made for it",
         ) from error
+
+
+def _all_on_cuda(groups: list[dict[str, Any]]) -> bool:
+    return all(parameter.is_cuda for group in groups for parameter in group["params"])
 
 
 def _over_module(chosen: Any, groups: list[dict[str, Any]], kwargs: dict[str, Any]) -> torch.optim.Optimizer:
