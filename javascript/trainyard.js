@@ -110,10 +110,11 @@ window.trainyard = (function () {
         return sameDay ? HOUR.format(date) : `${date.toLocaleDateString()} ${HOUR.format(date)}`;
     }
 
-    function picture(name, caption, folder = "pictures") {
+    /* version: for names that come again with other content, which the browser would show as it was. */
+    function picture(name, caption, folder = "pictures", version = "") {
         const figure = make("figure");
         const link = document.createElement("a");
-        link.href = address(`${folder}/${encodeURIComponent(name)}`);
+        link.href = address(`${folder}/${encodeURIComponent(name)}${version && `?${encodeURIComponent(version)}`}`);
         link.target = "_blank";
         const image = document.createElement("img");
         image.src = link.href;

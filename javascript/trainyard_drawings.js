@@ -6,6 +6,7 @@
     const {ROOT, ask, say, make, button, write, renew, picture, addPanel} = page;
     const EVERY = 700;
     const PATIENCE = 6000;
+    const MESSAGE_FOR = 30000; // ms; then somebody has read it, and it need not hold any more
 
     const places = new Map();
     let until = 0;
@@ -50,7 +51,10 @@
         parts.bar.max = Math.max(1, sheet.total);
         if (sheet.total) parts.bar.value = sheet.done;
         else parts.bar.removeAttribute("value");
-        write(parts.message, sheet.message);
+        const left = MESSAGE_FOR - 1000 * sheet.age;
+        write(parts.message, left > 0 ? sheet.message : "");
+        clearTimeout(panel.forgets);
+        panel.forgets = setTimeout(() => write(parts.message, ""), Math.max(0, left));
         const prompted = name === "prompts";
         renew(parts.pictures, sheet.pictures, () => sheet.pictures.map((each) => {
             const prompt = each.prompt ? say("draw.quoted", {prompt: each.prompt}) : say("draw.nothing");

@@ -66,9 +66,11 @@
         const curve = run.curve.filter((point) => point[1] !== null && point[2] !== null);
         renew(parts.curve, curve.length > 1 ? curve : null, () => curveOf(curve));
         write(parts.result, run.path ? say("live.saved", {path: run.path}) : "");
-        renew(parts.effect, run.effect, () => effectOf(run.effect));
-        const pictures = run.pictures.slice().reverse();
-        renew(parts.pictures, pictures, () => pictures.map((each) => picture(each.name, say("live.picture", each))));
+        const version = `${run.job.id} ${run.job.started}`; // the next run's pictures have the same names
+        const effect = run.effect && {...run.effect, version};
+        const pictures = run.pictures.map((each) => ({...each, version})).reverse();
+        renew(parts.effect, effect, () => effectOf(effect));
+        renew(parts.pictures, pictures, () => pictures.map((each) => ofRun(each.name, say("live.picture", each), each)));
         renew(parts.warnings, run.warnings, () => run.warnings.map((text) => make("li", "", text)));
     }
 
@@ -121,12 +123,14 @@
         return [picture, caption];
     }
 
+    const ofRun = (name, caption, {version}) => picture(name, caption, "pictures", version);
+
     function effectOf(effect) {
         const percent = (share) => share === null ? "–" : `${number(100 * share, 2)} %`;
         const most = effect.strongest.map((each) => `${each.block} ${percent(each.relative)}`).join(", ");
         const said = say("live.effect", {share: percent(effect.relative), blocks: most});
         const lines = [make("p", "", said)];
-        if (effect.strip) lines.push(picture(effect.strip, say("live.strip", effect)));
+        if (effect.strip) lines.push(ofRun(effect.strip, say("live.strip", effect), effect));
         return lines;
     }
 

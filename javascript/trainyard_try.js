@@ -147,7 +147,7 @@
     /* Another LoRA, as somebody has chosen it. */
     function take(panel, name) {
         panel.fields.lora.value = "";
-        panel.typed = false;
+        panel.typed = panel.typed && name === panel.shown;
         panel.shown = null;
         if (name) fill(panel.fields.lora, [[name, name]], name);
         if (panel.parts.fold.open) list(panel);

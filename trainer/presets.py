@@ -158,7 +158,7 @@ def save(settings: Settings, name: str, folder: Path, overwrite: bool = False) -
         raise UserError(problem, where="preset name")
     path = folder / f"{name}{_ENDING}"
     if path.exists() and not overwrite:
-        raise OutputError("there is a preset of that name", where=name, do="Choose another name, or overwrite it")
+        raise OutputError("there is a preset of that name", where=name, do="Choose another name, or delete it first")
     return write_whole(path, [dump(settings).encode("utf-8")], overwrite=overwrite)
 
 

@@ -103,13 +103,17 @@ def test_one_at_a_time_and_the_last_sheet_is_replaced() -> None:
     easel.refuse("x", "", UserError("not now"))
     assert easel.sheets()["x"].state == DRAWING
     painter.may_go_on.set()
-    names = [each.name for each in ended(easel).pictures]
+    drawn = ended(easel)
     until(lambda: easel.stop() is False)
-    easel.refuse("x", "title", UserError("no such thing", do="Do another"))
-    assert easel.sheets()["x"] == Sheet("title", FAILED, message="no such thing. Do another.")
-    assert easel.picture(names[0]) is None
+    for place, pictures in (("x", drawn.pictures), ("y", ())):  # what was drawn before is not lost
+        easel.refuse(place, "", UserError("no such thing", do="Do another"))
+        sheet = easel.sheets()[place]
+        assert (sheet.state, sheet.message, sheet.pictures) == (FAILED, "no such thing. Do another.", pictures)
     easel.begin("x", "", PAIR)
-    assert {each.name for each in ended(easel).pictures}.isdisjoint(names)
+    again = ended(easel)
+    assert not again.message
+    assert {each.name for each in again.pictures}.isdisjoint(each.name for each in drawn.pictures)
+    assert easel.picture(drawn.pictures[0].name) is None
 
 
 def test_stopped() -> None:
@@ -142,7 +146,14 @@ def test_a_failure_is_a_sentence_and_the_next_one_works(fails: Exception, words:
     painter.fails = None
     until(lambda: not easel.stop())
     easel.begin("x", "", PAIR)
-    assert ended(easel).state == DONE
+    drawn = ended(easel)
+    assert drawn.state == DONE
+    painter.fails = fails
+    until(lambda: not easel.stop())
+    easel.begin("x", "", PAIR)
+    failed = ended(easel)
+    assert failed.message.startswith(words)
+    assert failed.pictures == drawn.pictures
 
 
 def test_a_host_that_cannot_be_made() -> None:
@@ -232,7 +243,7 @@ def test_prompts_and_strip_are_the_samplers_pictures(desk: Desk, client: TestCli
             (expected,) = sample(bundle, [Request("a cross", "", 4, 2, 3.0, (64, 64))])
         assert np.array_equal(pixels(client, each["name"]), np.asarray(expected))
     # The other place still has its own.
-    assert sheet(client, "prompts") == drawn
+    assert sheet(client, "prompts")["pictures"] == drawn["pictures"]
 
 
 def test_mistakes_are_answered(client: TestClient) -> None:

@@ -105,6 +105,14 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     strip = panel.locator(".trainyard-kept > figure")
     someone.until(lambda: someone.page.locator("#trainyard_try_lora").input_value() == "earlier")
     assert not strip.is_visible()  # it stands above, with the run
+    latest = someone.page.locator("#trainyard_live img")
+    earlier = latest.last.get_attribute("src")
+    someone.write("save_lora_name", "later")
+    someone.press("start")
+    someone.live("Done: later")
+    assert latest.last.get_attribute("src") != earlier, "the browser would show the earlier run's strip"
+    shown = latest.last.evaluate("async (each) => (await fetch(each.src)).status")
+    assert shown == 200
     someone.write("train_iterations", "100000")
     someone.write("original_prompt", "a cross")
     someone.write("save_lora_name", "endless")
@@ -122,8 +130,13 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     assert strip.inner_text() == f"From the end of its run: “{HOSTILE}” at strength −1, 0 and +1"
     fresh.until(lambda: strip.locator("img").evaluate("each => each.complete && each.naturalWidth") == 3 * 64 + 2 * 4)
     fresh.until(lambda: "can be drawn when it has ended, or is paused" in panel.inner_text())
+    fresh.page.fill("#trainyard_try_prompt", "mine")
     fresh.page.click("#trainyard_try_draw")
     fresh.until(lambda: "no pictures are made while a LoRA is being trained" in panel.inner_text())
+    fresh.tab("Queue")
+    fresh.row_button("earlier", "Try it")  # which is chosen already
+    fresh.page.wait_for_timeout(1000)
+    assert fresh.page.locator("#trainyard_try_prompt").input_value() == "mine"
 
     fresh.press("stop_and_save")
     fresh.live("Stopped: endless")

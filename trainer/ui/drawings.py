@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -60,7 +61,10 @@ class _Routes:
         self._desk = desk
 
     def sheets(self) -> dict[str, Any]:
-        """What is being drawn and was drawn last: iLECO's prompts, and a LoRA at several strengths."""
+        """What is being drawn and was drawn last: iLECO's prompts, and a LoRA at several strengths.
+
+        "age": seconds since a message came.
+        """
         return {place: self._sheet(sheet) for place, sheet in self._desk.easel.sheets().items()}
 
     def _sheet(self, sheet: Sheet) -> dict[str, Any]:
@@ -71,6 +75,7 @@ class _Routes:
             "done": sheet.done,
             "total": sheet.total,
             "message": said(sheet.message, self._desk.language),
+            "age": time.monotonic() - sheet.ended,
             "pictures": pictures,
         }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..errors import Stopped, UserError
@@ -56,7 +57,8 @@ class Sheet:
         title: what they show, in words.
         state: ``drawing``, ``done``, ``stopped`` or ``failed``.
         done, total: how much is done of how much; a total of 0 while the model is loaded.
-        message: why it failed.
+        message: why it failed, or why it was not begun; then the pictures are those of before.
+        ended: when; by the monotonic clock.
     """
 
     title: str
@@ -65,6 +67,7 @@ class Sheet:
     total: int = 0
     message: str = ""
     pictures: tuple[Picture, ...] = ()
+    ended: float = field(default=0.0, compare=False)
 
 
 class Easel:
@@ -89,15 +92,18 @@ class Easel:
             if self._stop is not None:
                 raise UserError("other pictures are being made", do="Wait for them, or stop them")
             stop = self._stop = threading.Event()
+            before = self._sheets.get(place)
             self._sheets[place] = Sheet(title)
-        work = threading.Thread(target=self._work, args=(place, pieces, stop), name="trainyard-easel", daemon=True)
+        args = (place, pieces, stop, before)
+        work = threading.Thread(target=self._work, args=args, name="trainyard-easel", daemon=True)
         work.start()
 
     def refuse(self, place: str, title: str, error: UserError) -> None:
-        """Say in a sheet's place why it is not drawn; what is being drawn there stays."""
+        """Say in a sheet's place why none is drawn; what is being drawn there, or was, stays."""
         with self._turn:
-            if self._sheets.get(place, Sheet("", DONE)).state != DRAWING:
-                self._sheets[place] = Sheet(title, FAILED, message=str(error))
+            sheet = self._sheets.get(place, Sheet(title, FAILED))
+            if sheet.state != DRAWING:
+                self._sheets[place] = replace(sheet, state=FAILED, message=str(error), ended=time.monotonic())
 
     def stop(self) -> bool:
         """End what is being drawn after its current step. Returns whether there was something."""
@@ -119,7 +125,7 @@ class Easel:
 
     # ---- inside the thread ------------------------------------------------------------------------------------------
 
-    def _work(self, place: str, pieces: Sequence[Piece], stop: threading.Event) -> None:
+    def _work(self, place: str, pieces: Sequence[Piece], stop: threading.Event, before: Sheet | None) -> None:
         end = {"state": DONE}
         try:
             host = self._host()
@@ -133,7 +139,10 @@ class Easel:
         except Exception as error:  # noqa: BLE001 - a bug of ours ends these pictures, and nothing else
             end = {"state": FAILED, "message": f"{kept_traceback(error)}."}
         with self._turn:
-            self._sheets[place] = replace(self._sheets[place], **end)  # type: ignore[arg-type]
+            sheet = self._sheets[place]
+            if end["state"] == FAILED and before is not None and not sheet.pictures:
+                sheet = before
+            self._sheets[place] = replace(sheet, **end, ended=time.monotonic())  # type: ignore[arg-type]
             self._stop = None
 
     def _advancing(self, place: str, number: int, of: int, stop: threading.Event) -> Callable[[int, int], None]:

@@ -155,7 +155,7 @@ class Form:
         """Updates that leave everything as it is."""
         return [gr.update() for _ in self.components]
 
-    def answer(self, values: Sequence[Any], updates: Sequence[Any]) -> str:
+    def answer(self, values: Sequence[Any], updates: Sequence[Any], *, is_whole: bool = False) -> str:
         """Updates that nobody has pressed a button for, for the page's script to carry out.
 
         While they were on their way somebody may have written into a field, or chosen another mode or model. So the
@@ -165,9 +165,11 @@ class Form:
         Args:
             values: of the components.
             updates: of the components, and of what else the script fills.
+            is_whole: whether they belong together, so that every field is decisive.
         """
         names = ("mode", "model", "vae", "model_v_pred")
-        decisive = [*(self.place_of(name) for name in names), len(self.fields)]
+        own = range(len(self.fields)) if is_whole else (self.place_of(name) for name in names)
+        decisive = [*own, len(self.fields)]
         bare = [{name: value for name, value in each.items() if name != "__type__"} for each in updates]
         return json.dumps({"asked": list(values), "updates": bare, "decisive": decisive})
 

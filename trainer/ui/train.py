@@ -197,12 +197,13 @@ class _Train:
                 updates[place] = {**self._proposed(settings), **updates[place]}
             except UserError:
                 message = self.message.answer("run.job_gone", name=entry.name)
+        is_whole = updates is not None
         if updates is None:
             updates = self._fitted(values)
         model, vae = (self.form.place_of(name) for name in ("model", "vae"))
         for place, names in zip((model, vae), self.model.names(values[model]), strict=True):
             updates[place] = {**updates[place], "choices": choices(names)}
-        return [self.form.answer(values, updates), self.saved.opened(), message]
+        return [self.form.answer(values, updates, is_whole=is_whole), self.saved.opened(), message]
 
     def _lists(self, model: str) -> list[Any]:
         self.desk.catalogue.refresh()
