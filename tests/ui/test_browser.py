@@ -240,6 +240,14 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     row = someone.page.locator("#trainyard_queue tr", has_text="stopped").first
     someone.until(lambda: "iLECO.safetensors" in row.inner_text())
 
+    with someone.held() as asked:  # who begins at once is not turned to the last run
+        someone.arrive()
+        someone.until(lambda: asked)
+        someone.write("save_lora_name", "typed")
+    someone.until(lambda: "toy-sd1" in someone.page.inner_text("#trainyard_model_note"))
+    assert someone.page.is_checked("#trainyard_mode input[value=LoRA]")
+    assert someone.box("save_lora_name").input_value() == "typed"
+
 
 def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visitor]) -> None:
     someone = visit()

@@ -35,13 +35,17 @@ class Visitor:
             self.troubles.append(f"asks {request.url}")
 
     def open(self) -> None:
+        self.arrive()
+        # The server's answer to the opening fills lists and the note.
+        self.page.wait_for_function("document.querySelector('#trainyard_model_note')?.textContent.trim()")
+
+    def arrive(self) -> None:
+        """The page is there, but has not heard from the server."""
         self.page.goto(self.site.address)
         if self.site.gradio.startswith("3"):  # it cannot write our files into the page's head: the host does
             self.page.add_style_tag(url="trainyard/style.css")
             self.page.add_script_tag(url="trainyard/trainyard.js")
         self.page.wait_for_selector("#trainyard[data-state]", state="attached")
-        # The server's answer to the opening fills lists and the note.
-        self.page.wait_for_function("document.querySelector('#trainyard_model_note')?.textContent.trim()")
 
     def box(self, name: str) -> Any:
         return self.page.locator(f"#trainyard_{name}").locator("textarea, input").first
@@ -61,11 +65,11 @@ class Visitor:
         self.page.click(f"#trainyard_mode label:has(input[value='{name}'])")
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """The first question to the server that is asked in here is on its way until the end."""
+    def held(self) -> Iterator[list[Any]]:
+        """The first question to the server that is asked in here is on its way until the end; then it is listed."""
         waiting: list[Any] = []
         self.page.route(_QUESTIONS, lambda route: route.continue_() if waiting else waiting.append(route))
-        yield
+        yield waiting
         self.until(lambda: waiting)
         waiting[0].continue_()
         self.page.unroute(_QUESTIONS)
