@@ -352,7 +352,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         launch = host_launch()
         if launch:
-            load(ROOT / "trainer" / "hosts" / "needs.py").complete(launch)
+            load(ROOT / "trainer" / "hosts" / "webui" / "dependencies.py").complete(launch)
     except Exception as error:  # noqa: BLE001 - the same
         say(f"Trainyard: looking for what is missing failed ({type(error).__name__}: {error}).")
         return 0

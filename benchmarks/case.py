@@ -20,11 +20,11 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from trainer.config.settings import Settings
+from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Phase, Step, Warned
 from trainer.paths import Folders
-from trainer.run import run
-from trainer.settings import Settings
 
 LIBRARIES = (AutoencoderKL, UNet2DConditionModel, CLIPTextModel, CLIPTokenizer)
 """Imported now, lest importing them counts as loading a model."""

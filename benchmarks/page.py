@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plot import write_logs
+from trainer.config.settings import Settings
+from trainer.jobs.store import Store
 from trainer.paths import Folders
-from trainer.settings import Settings
-from trainer.store import Store
 
 UNTIL_PAINTED = """([click, seen]) => new Promise((done) => {
     const buttons = [...document.querySelectorAll("#trainyard_tabs > .tab-nav button, #trainyard_tabs [role=tab], "
@@ -45,7 +45,7 @@ class Visit:
     """A page that has just been opened."""
 
     def __init__(self, browser: Any, site: Any) -> None:
-        from ui.visitor import Visitor
+        from tests.helpers.browser.visitor import Visitor
 
         self.page = Visitor(browser, site).page
         self._session = self.page.context.new_cdp_session(self.page)
@@ -126,7 +126,7 @@ def main() -> None:
         import playwright.sync_api  # noqa: F401
         from _pytest.outcomes import Failed
 
-        from ui.site import chromium, served
+        from tests.helpers.browser.site import chromium, served
     except ImportError as error:
         sys.exit(f'{error}: install what the tests want (pip install -e ".[test]"), and set PYTHONPATH=.:tests')
     try:

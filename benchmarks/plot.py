@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from trainer.config.settings import Settings
 from trainer.job import Step
-from trainer.log import CSVLog, read_log
-from trainer.plot import loss_figure
-from trainer.settings import Settings
-from trainer.ui.plot import runs
+from trainer.reports.log import CSVLog, read_log
+from trainer.reports.plot import loss_figure
+from trainer.web.api.plots import runs
 
 TIMES = 5
 

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from trainer.config.settings import Settings
 from trainer.job import Step
-from trainer.live import Live
+from trainer.jobs.run_status import Live
+from trainer.jobs.store import Store
 from trainer.paths import Folders
-from trainer.settings import Settings
-from trainer.store import Store
 
 TIMES = 9
 

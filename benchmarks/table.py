@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from checkpoints import small_checkpoint
-from full_size import numbers_in, shapes_of, write_full_size
+from tests.helpers.checkpoints import small_checkpoint
+from tests.helpers.full_size import numbers_in, shapes_of, write_full_size
 
 ROOT = Path(__file__).resolve().parents[1]
 

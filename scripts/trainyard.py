@@ -31,7 +31,7 @@ def tabs():
 try:
     if sys.version_info < (3, 10):  # noqa: UP036 - older hosts have an older one
         raise RuntimeError(f"it needs Python 3.10 or newer, this WebUI runs on {sys.version.split()[0]}")
-    importlib.import_module(f"{NAME}.ui.extension").register()
+    importlib.import_module(f"{NAME}.web.extension").register()
 except Exception as error:  # noqa: BLE001 - whatever it is, the tab has to say it
     reason = f"{type(error).__name__}: {error}"
     traceback.print_exc()

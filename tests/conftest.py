@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from study import Studio
+    from studies.studio import Studio
     from trainer.hosts.standalone import Standalone
     from trainer.paths import Folders
 
@@ -99,7 +99,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with two levels, in half precision, for all tests that only read it."""
     import torch
 
-    from checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
+    from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
     return write_safetensors(path, sd1_tensors(TWO_LEVELS, dtype=torch.float16), GROUPS)
@@ -111,7 +111,7 @@ class _Models(dict[str, Path]):
         self._folder = folder
 
     def __missing__(self, family: str) -> Path:
-        from checkpoints import small_checkpoint
+        from tests.helpers.checkpoints import small_checkpoint
 
         self[family] = small_checkpoint(self._folder, family)
         return self[family]
@@ -125,7 +125,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Folders:
-    from home import folders_in
+    from tests.helpers.home import folders_in
 
     return folders_in(tmp_path)
 
@@ -133,7 +133,7 @@ def folders(tmp_path: Path) -> Folders:
 @pytest.fixture
 def host(tmp_path: Path) -> Standalone:
     """Our own, with the folders above."""
-    from home import host_in
+    from tests.helpers.home import host_in
 
     return host_in(tmp_path)
 
@@ -141,6 +141,6 @@ def host(tmp_path: Path) -> Standalone:
 @pytest.fixture(scope="session")
 def studio() -> Studio:
     """The embedded checkpoint, whose pictures the tests of the modes count."""
-    from study import Studio
+    from studies.studio import Studio
 
     return Studio()

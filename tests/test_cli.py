@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from checkpoints import small_checkpoint
+from tests.helpers.checkpoints import small_checkpoint
 from trainer.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent

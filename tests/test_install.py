@@ -19,7 +19,7 @@ from packaging.version import Version
 
 import install
 from install import Card, Machine, SetupError, Step, Venv
-from trainer.hosts import needs
+from trainer.hosts.webui import dependencies
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
@@ -70,7 +70,7 @@ def test_this_environment_is_the_pinned_one() -> None:
         pytest.skip("these tests run in another environment than .venv")
     python = "{}.{}".format(*sys.version_info)
     for name, version in {**pins("torch", python), **pins("run", python), **pins("test", python)}.items():
-        found = needs.installed(name)
+        found = dependencies.installed(name)
         assert found is not None
         assert Version(found).public == version, name
 
@@ -569,9 +569,9 @@ def test_a_module_without_a_record_counts_as_there(host: Host) -> None:
     [("2.1.2+cu121", ">=0.44.1,<0.46"), ("2.3.1+cu121", ">=0.44.1,<0.50"), ("2.9.0", ">=0.45,<0.51")],
 )
 def test_the_cap_follows_the_hosts_torch(torch: str, bounds: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(needs, "installed", lambda name, module="": None)
-    packages = json.loads(needs.TABLE.read_text("utf-8"))["packages"]
-    lacks, remarks = needs.find_lacks(packages, torch, forge=False, cuda=True)
+    monkeypatch.setattr(dependencies, "installed", lambda name, module="": None)
+    packages = json.loads(dependencies.TABLE.read_text("utf-8"))["packages"]
+    lacks, remarks = dependencies.find_lacks(packages, torch, forge=False, cuda=True)
     assert f"bitsandbytes{bounds}" in [lack.requirement for lack in lacks]
     assert remarks == []
 
@@ -589,15 +589,15 @@ def test_the_cap_follows_the_hosts_torch(torch: str, bounds: str, monkeypatch: p
     ],
 )
 def test_bounds(version: str, bounds: str, inside: bool) -> None:
-    assert needs.within(version, bounds) is inside
+    assert dependencies.within(version, bounds) is inside
 
 
 def test_every_row_of_the_hosts_table_is_whole() -> None:
-    for package in json.loads(needs.TABLE.read_text("utf-8"))["packages"]:
+    for package in json.loads(dependencies.TABLE.read_text("utf-8"))["packages"]:
         assert {"name", "import", "required", "accepts", "adds"} <= set(package)
         assert set(package) <= {"name", "import", "required", "accepts", "adds", "needs", "not_on"}
         assert "torch_below" not in package["adds"][-1], "some row has to hold for the newest torch"
         for row in package["adds"]:
             lowest = row["versions"].split(",")[0].removeprefix(">=")
-            assert needs.within(lowest, row["versions"])
-            assert needs.within(lowest, package["accepts"])
+            assert dependencies.within(lowest, row["versions"])
+            assert dependencies.within(lowest, package["accepts"])

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .config.values import closest
 from .errors import UserError
 from .paths import kept_traceback
-from .values import closest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

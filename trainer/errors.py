@@ -1,33 +1,71 @@
 """What Trainyard says when something is wrong: one clear sentence, never a traceback.
 
-Every error a user can cause is a :class:`UserError`. It says what is wrong, where, and what to do.
-The command line prints it and exits with 2, the tab shows it, the queue goes on with the next job.
+Every error a user can cause is a :class:`UserError`. It says what is wrong, where, and what to do, by a key of the
+catalogue in :mod:`trainer.text`. The command line prints it and exits with 2, the tab shows it, the queue goes on with
+the next job.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from .text.catalogue import ENGLISH
+from .text.language import is_japanese
+from .text.messages import Message, literal, message
 
 
 class UserError(Exception):
     """Something the user can mend.
 
-    Args:
-        what: what is wrong, without a full stop at the end.
+    Attributes:
+        message: what is wrong, and what to do about it.
         where: the setting's label, the file or the step it concerns; may be empty.
-        do: what to do about it, a sentence without a full stop; may be empty.
     """
 
-    def __init__(self, what: str, *, where: str = "", do: str = "") -> None:
-        self.what = what
+    def __init__(self, key: str | Message, /, *, where: str | Message = "", **values: Any) -> None:
+        """Args:
+        key: of the text, with ``values`` for its placeholders; or the message itself.
+        """
+        self._old = (str(key), str(values.get("do", "")))  # BRIDGE, with what, do and the next branch
+        if isinstance(key, str) and key not in ENGLISH:
+            self.message = literal(f"{key}. {values['do']}." if values.get("do") else f"{key}.")
+        else:
+            self.message = as_message(key, values)
         self.where = where
-        self.do = do
-        super().__init__(str(self))
+        super().__init__(key, where)
+
+    @property
+    def what(self) -> str:
+        return self._old[0]
+
+    @property
+    def do(self) -> str:
+        return self._old[1]
+
+    def text(self, language: str = "en") -> str:
+        """The whole of it in one language: where, what, and what to do."""
+        return self.whole.text(language)
+
+    @property
+    def whole(self) -> Message:
+        """The same as a message, to be kept or put into another."""
+        return message("error.at", where=self.where, message=self.message) if self.where else self.message
+
+    def at(self, where: str | Message) -> UserError:
+        """The same error, of the same kind, in another place."""
+        return type(self)(self.message, where=where)
 
     def __str__(self) -> str:
-        sentence = f"{self.where}: {self.what}." if self.where else f"{self.what}."
-        return f"{sentence} {self.do}." if self.do else sentence
+        return self.text()
+
+
+def as_message(key: str | Message, values: dict[str, Any]) -> Message:
+    """The message of a key with its values; a message stays what it is."""
+    if isinstance(key, Message):
+        return key
+    return message(key, **values) if key in ENGLISH else literal(key)  # BRIDGE: always the first
 
 
 class ModelError(UserError):
@@ -64,13 +102,19 @@ class Problem:
 
     key: str
     """The setting's JSON key."""
-    label: str
+    label: Message | str
     """The label the user knows the setting by."""
-    what: str
+    what: Message | str
     """What is wrong and what to do, without a full stop at the end."""
 
+    def text(self, language: str = "en") -> str:
+        label, what = (
+            each.text(language) if isinstance(each, Message) else each for each in (self.label, self.what)
+        )  # BRIDGE: no str
+        return f"{label}: {what}"
+
     def __str__(self) -> str:
-        return f"{self.label}: {self.what}"
+        return self.text()
 
 
 class SettingsError(UserError):
@@ -78,7 +122,10 @@ class SettingsError(UserError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(str(problem) for problem in self.problems))
+        super().__init__(message("error.settings"))
+
+    def text(self, language: str = "en") -> str:
+        return "; ".join(problem.text(language) for problem in self.problems) + ("。" if is_japanese(language) else ".")
 
 
 class Stopped(Exception):

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
-from .errors import Stopped, UserError
-from .publish import publishable
-from .schema import dump
-from .settings import Settings
+from .config.redact import publishable
+from .config.schema import dump
+from .config.settings import Settings
+from .errors import Stopped, UserError, as_message
+from .text.messages import Message
 
 
 @dataclass(frozen=True)
@@ -193,18 +195,24 @@ class Effect:
         return sorted(self.blocks, key=lambda change: -change.relative)[:count]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Warned:
     """Something the user should know; the run goes on."""
 
-    message: str
+    message: Message
+
+    def __init__(self, key: str | Message, /, **values: Any) -> None:
+        object.__setattr__(self, "message", as_message(key, values))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Detail:
     """What only those want to know who asked for it with ``logging_verbose``."""
 
-    message: str
+    message: Message
+
+    def __init__(self, key: str | Message, /, **values: Any) -> None:
+        object.__setattr__(self, "message", as_message(key, values))
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from checkpoints import GROUPS, VAE, sd1_tensors, write_safetensors
-from hosts.a1111 import A1111Double
-from hosts.double import read
-from hosts.test_hosts import Told, adapter_of, settings_of, trained
-from trainer.hosts.webui import WebUI
-from trainer.settings import Settings
+from tests.helpers.checkpoints import GROUPS, VAE, sd1_tensors, write_safetensors
+from tests.hosts.doubles.a1111 import A1111Double
+from tests.hosts.doubles.base import read
+from tests.hosts.test_hosts import Told, adapter_of, settings_of, trained
+from trainer.config.settings import Settings
+from trainer.hosts.webui.host import WebUI
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from hosts.a1111 import A1111Double
-from hosts.double import Double
+from tests.hosts.doubles.a1111 import A1111Double
+from tests.hosts.doubles.base import Double
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "trainyard.py"
 NAME = "trainyard_trainer"
@@ -34,7 +34,7 @@ def double(tmp_path: Path) -> Iterator[Double]:
     made = A1111Double(tmp_path / "host")
     with made.around():
         yield made
-    held = sys.modules.get(f"{NAME}.queue")
+    held = sys.modules.get(f"{NAME}.jobs.worker")
     if held is not None:
         for worker in held._HELD.values():
             worker.close()
@@ -128,17 +128,17 @@ def test_reload_ui_finds_the_same_worker(double: Double) -> None:
     run_script()
     page_of(double)
     started(double)
-    worker = dict(sys.modules[f"{NAME}.queue"]._HELD)
+    worker = dict(sys.modules[f"{NAME}.jobs.worker"]._HELD)
     assert worker
     reload_ui(double)
     page_of(double)
     assert started(double).get("/trainyard/v1/status").status_code == 200
-    assert dict(sys.modules[f"{NAME}.queue"]._HELD) == worker
+    assert dict(sys.modules[f"{NAME}.jobs.worker"]._HELD) == worker
 
 
 def test_missing_packages_still_show_a_tab(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
     run_script()
-    needs = sys.modules[f"{NAME}.hosts.needs"]
+    needs = sys.modules[f"{NAME}.hosts.webui.dependencies"]
     there = needs.installed
     monkeypatch.setattr(
         needs, "installed", lambda name, module="": None if name == "diffusers" else there(name, module)
@@ -161,7 +161,7 @@ def test_whatever_goes_wrong_shows_a_tab(double: Double, monkeypatch: pytest.Mon
 
 
 def test_a_package_that_cannot_be_imported_shows_a_tab(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, f"{NAME}.ui.extension", None)
+    monkeypatch.setitem(sys.modules, f"{NAME}.web.extension", None)
     run_script()
     page, title, _ = page_of(double)
     assert title == "Trainyard"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from checkpoints import GROUPS, sd1_tensors, write_safetensors
-from hosts.forge import ForgeDouble, Patched, ReForgeDouble
-from trainer.hosts.forge import Forge, ReForge
+from tests.helpers.checkpoints import GROUPS, sd1_tensors, write_safetensors
+from tests.hosts.doubles.forge import ForgeDouble, Patched, ReForgeDouble
+from trainer.config.settings import Settings
+from trainer.hosts.webui.forge import Forge, ReForge
 from trainer.models.placement import place, tensors_of
 from trainer.models.registry import load_bundle
-from trainer.settings import Settings
 
 
 @pytest.fixture

@@ -16,20 +16,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from checkpoints import write_safetensors
-from hosts.a1111 import A1111Double
-from hosts.double import Double, checkpoint, read
-from hosts.forge import ForgeDouble, ReForgeDouble
-from some_networks import some_network
+from tests.helpers.checkpoints import write_safetensors
+from tests.helpers.some_networks import some_network
+from tests.hosts.doubles.a1111 import A1111Double
+from tests.hosts.doubles.base import Double, checkpoint, read
+from tests.hosts.doubles.forge import ForgeDouble, ReForgeDouble
+from trainer.config.settings import Settings
+from trainer.engine.host import Drawing
+from trainer.engine.run import run
 from trainer.errors import MemoryShortError, Stopped, UserError
-from trainer.hosts.base import Drawing
-from trainer.hosts.registry import make_webui
-from trainer.hosts.webui import WebUI
+from trainer.hosts.webui.host import WebUI
+from trainer.hosts.webui.registry import make_webui
 from trainer.job import Control, Done, Effect, Event, Job, Paused, Phase, Sample, Saved, Step, Warned
 from trainer.models.registry import load_bundle
-from trainer.networks import file
-from trainer.run import run
-from trainer.settings import Settings
+from trainer.networks.files import file
 
 DOUBLES: tuple[type[Double], ...] = (A1111Double, ForgeDouble, ReForgeDouble)
 WAIT = 60.0

@@ -11,15 +11,15 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from checkpoints import FAMILIES, small_checkpoint
+from tests.helpers.checkpoints import FAMILIES, small_checkpoint
+from trainer.diffusion.schedule import zero_terminal_snr
 from trainer.errors import Stopped
 from trainer.job import Control
 from trainer.models.base import Bundle
 from trainer.models.placement import place_for_pictures
 from trainer.models.registry import load_bundle
 from trainer.models.sample import Request, sample, scheduler_of
-from trainer.models.text import clip_tokenizer
-from trainer.noise import zero_terminal_snr
+from trainer.models.stable_diffusion.clip import clip_tokenizer
 
 
 @pytest.fixture(scope="module")

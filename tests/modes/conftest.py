@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
+from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 from trainer.models.base import Bundle
 from trainer.models.placement import place
 from trainer.models.registry import load_bundle

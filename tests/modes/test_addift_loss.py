@@ -14,18 +14,18 @@ from PIL import Image
 from torch import Tensor
 from torch.func import functional_call
 
-from merged import KEPT, double_network, merged_weights
+from tests.helpers.merged import KEPT, double_network, merged_weights
+from trainer.config.settings import BLOCKS, Settings
 from trainer.data.latents import encode_samples
 from trainer.data.pair_scan import scan_pairs
 from trainer.data.pairs import open_pair
+from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.engine.run import check_for_run
 from trainer.models.base import Bundle
 from trainer.modes.addift import ADDifT
 from trainer.modes.base import Scene
 from trainer.modes.multi_addift import MultiADDifT
 from trainer.networks.base import Network
-from trainer.noise import Draw, NoiseSchedule
-from trainer.run import check_for_run
-from trainer.settings import BLOCKS, Settings
 
 CPU = torch.device("cpu")
 ORIGINAL, TARGET = "a red dog", "a blue cat, sitting"

@@ -13,15 +13,15 @@ from PIL import Image
 from torch import Tensor
 from torch.func import functional_call
 
-from merged import KEPT, double_network, merged_weights
+from tests.helpers.merged import KEPT, double_network, merged_weights
+from trainer.config.settings import Settings
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.pairs import open_pair
+from trainer.diffusion.schedule import Draw, NoiseSchedule
 from trainer.models.base import Bundle
 from trainer.modes.base import Pass, Scene
 from trainer.modes.difference import Difference
 from trainer.networks.base import Network
-from trainer.noise import Draw, NoiseSchedule
-from trainer.settings import Settings
 
 CPU = torch.device("cpu")
 PROMPTS = ("a closed eye", "an open eye, wide")

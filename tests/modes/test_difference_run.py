@@ -14,17 +14,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from checkpoints import GROUPS, TWO_LEVELS, Sizes, sd1_tensors, write_safetensors
-from trainer import passes as passes_module
-from trainer import presets
+from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, Sizes, sd1_tensors, write_safetensors
+from trainer.config import presets
+from trainer.config.settings import SHARED_BY_PASSES, Settings, of_second_pass
+from trainer.engine import passes as passes_module
+from trainer.engine.run import check, run
 from trainer.errors import DataError, NetworkError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Done, Event, Job, Phase, Sample, Saved, Step, Warned
-from trainer.log import read_log
 from trainer.networks.base import Network
 from trainer.paths import SHIPPED_PRESETS
-from trainer.run import check, run
-from trainer.settings import SHARED_BY_PASSES, Settings, of_second_pass
+from trainer.reports.log import read_log
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 BLOCKS = ("BASE", "IN01", "M00", "OUT03")

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from merged import KEPT, double_network, merged_weights
+from tests.helpers.merged import KEPT, double_network, merged_weights
+from trainer.config.settings import BLOCKS, Settings
+from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.engine.passes import checkpointing
 from trainer.models.base import Bundle
 from trainer.modes.base import Scene
 from trainer.modes.ileco import ILECO
 from trainer.networks.base import Network
-from trainer.noise import Draw, NoiseSchedule
-from trainer.passes import checkpointing
-from trainer.settings import BLOCKS, Settings
 
 CPU = torch.device("cpu")
 ORIGINAL, TARGET = "a red dog", "a blue cat, sitting"

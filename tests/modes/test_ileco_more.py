@@ -16,26 +16,26 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.func import functional_call
 
-from checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
-from merged import KEPT, merged_weights
-from trainer.check import check_for_run
+from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
+from tests.helpers.merged import KEPT, merged_weights
+from trainer.config.check import check_for_run
+from trainer.config.key_values import prompt_pairs, split_loras
+from trainer.config.settings import BLOCKS, Settings
+from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.engine.run import run
 from trainer.errors import NetworkError
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Job
-from trainer.literals import prompt_pairs, split_loras
 from trainer.models.base import Bundle
 from trainer.models.placement import place
 from trainer.models.registry import load_bundle
+from trainer.models.stable_diffusion.lora_targets import unet_targets
 from trainer.modes.base import Scene
 from trainer.modes.ileco import ILECO
 from trainer.networks.base import Network, build
+from trainer.networks.files.read import network_from_file
 from trainer.networks.lora import lora_builder
-from trainer.networks.naming import unet_targets
-from trainer.networks.read import network_from_file
-from trainer.noise import Draw, NoiseSchedule
 from trainer.paths import Folders
-from trainer.run import run
-from trainer.settings import BLOCKS, Settings
 
 CPU = torch.device("cpu")
 PAIRS = {"original_prompt": "red\ngreen", "target_prompt": "blue\n"}

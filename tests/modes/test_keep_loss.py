@@ -13,17 +13,17 @@ from PIL import Image
 from torch import Tensor
 from torch.func import functional_call
 
-from merged import KEPT, double_network, merged_weights
+from tests.helpers.merged import KEPT, double_network, merged_weights
+from trainer.config.settings import BLOCKS, Settings
 from trainer.data.latents import encode_samples
 from trainer.data.scan import scan
+from trainer.diffusion.schedule import Draw, NoiseSchedule
 from trainer.models.base import Bundle, Conditioning
 from trainer.modes.base import Mode, Scene
 from trainer.modes.ileco import ILECO
 from trainer.modes.keep import Keep
 from trainer.modes.lora import LoRA
 from trainer.networks.base import Network
-from trainer.noise import Draw, NoiseSchedule
-from trainer.settings import BLOCKS, Settings
 
 CPU = torch.device("cpu")
 PROMPTS = ("a dog", "a cat, sitting", "word " * 100)

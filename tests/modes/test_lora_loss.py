@@ -13,15 +13,15 @@ from PIL import Image
 from torch import Tensor
 from torch.func import functional_call
 
-from merged import KEPT, double_network, merged_weights
+from tests.helpers.merged import KEPT, double_network, merged_weights
+from trainer.config.settings import BLOCKS, Settings
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.scan import scan
+from trainer.diffusion.schedule import Draw, NoiseSchedule
 from trainer.models.base import Bundle
 from trainer.modes.base import Scene
 from trainer.modes.lora import LoRA
 from trainer.networks.base import Network
-from trainer.noise import Draw, NoiseSchedule
-from trainer.settings import BLOCKS, Settings
 
 CPU = torch.device("cpu")
 CAPTIONS = ("a red dog", "a blue cat, sitting", "word " * 100)

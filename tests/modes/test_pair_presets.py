@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from home import host_in
-from trainer import presets
+from tests.helpers.home import host_in
 from trainer.cli import main
+from trainer.config import presets
+from trainer.config.settings import Settings
+from trainer.engine.run import run
 from trainer.errors import UserError
 from trainer.job import Control, Event, Job, Phase, Saved, Warned
-from trainer.run import run
-from trainer.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FAMILIES = ("SD1", "SD2", "SDXL")

@@ -12,17 +12,17 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import USE_PEFT_BACKEND
 from torch import Tensor, nn
 
-from checkpoints import FULL, sd1_tensors, write_safetensors
+from tests.helpers.checkpoints import FULL, sd1_tensors, write_safetensors
+from trainer.config.settings import BLOCKS
 from trainer.errors import NetworkError
 from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
-from trainer.networks import file
+from trainer.models.stable_diffusion.blocks import unet_block
+from trainer.models.stable_diffusion.lora_targets import text_targets, unet_targets
 from trainer.networks.base import Network, Strength, Target, build
-from trainer.networks.blocks import unet_block
+from trainer.networks.files import file
+from trainer.networks.files.read import network_from_file
 from trainer.networks.lora import LoRA, lora_builder
-from trainer.networks.naming import text_targets, unet_targets
-from trainer.networks.read import network_from_file
-from trainer.settings import BLOCKS
 
 CPU = torch.device("cpu")
 

@@ -18,15 +18,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from some_networks import predict, some_network, some_settings
+from tests.helpers.some_networks import predict, some_network, some_settings
+from trainer.config.settings import Settings
+from trainer.engine.run import check, run
 from trainer.errors import NetworkError
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Done, Job, Warned
 from trainer.models.registry import load_bundle
-from trainer.networks import file
-from trainer.networks.read import network_from_file, read_lora
-from trainer.run import check, run
-from trainer.settings import Settings
+from trainer.networks.files import file
+from trainer.networks.files.read import network_from_file, read_lora
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 FEW = ("IN01", "M00", "OUT03")

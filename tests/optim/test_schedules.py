@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trainer.config.settings import OPTIMIZERS, SCHEDULERS, Settings
 from trainer.errors import UserError
 from trainer.optim import optimizers, schedules
-from trainer.settings import OPTIMIZERS, SCHEDULERS, Settings
 
 STEPS, RATE = 50, 2e-3
 

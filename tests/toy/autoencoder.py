@@ -15,8 +15,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from toy.averages import Average, cosine
-from toy.world import SIDE, coverage, draw_scene, render
+from tests.toy.averages import Average, cosine
+from tests.toy.world import SIDE, coverage, draw_scene, render
 
 NORM_GROUPS = 8
 WIDTHS = (32, 32, 64, 64)

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from toy.autoencoder import NORM_GROUPS as VAE_NORM_GROUPS
-from toy.autoencoder import empty_vae
-from toy.conditioning import empty_text_model, load_tokenizer
-from toy.diffusion import NORM_GROUPS as UNET_NORM_GROUPS
-from toy.diffusion import empty_unet
-from toy.ldm_names import State, fill_modules
-from toy.measure import Toy
+from tests.toy.autoencoder import NORM_GROUPS as VAE_NORM_GROUPS
+from tests.toy.autoencoder import empty_vae
+from tests.toy.conditioning import empty_text_model, load_tokenizer
+from tests.toy.diffusion import NORM_GROUPS as UNET_NORM_GROUPS
+from tests.toy.diffusion import empty_unet
+from tests.toy.ldm_names import State, fill_modules
+from tests.toy.measure import Toy
 
 PATH = Path(__file__).with_name("toy-sd1.safetensors")
 

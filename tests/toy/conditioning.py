@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from toy.world import ATTRIBUTES
+from tests.toy.world import ATTRIBUTES
 
-VOCABULARY = Path(__file__).resolve().parents[2] / "trainer" / "models" / "configs" / "clip"
+VOCABULARY = Path(__file__).resolve().parents[2] / "trainer" / "models" / "stable_diffusion" / "configs" / "clip"
 ROWS, LENGTH = 49408, 77
 WIDTH = 64  # one head for every 64 channels, as in CLIP
 TABLE_SEED, TABLE_SPREAD = 1234, 0.1

@@ -12,11 +12,11 @@ from torch import nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from toy.autoencoder import LATENT_SCALE, REFERENCE, to_tensor
-from toy.averages import Average, cosine
-from toy.conditioning import WIDTH, WordTable, empty_text_model, filler, load_tokenizer, tokenize, use_word_table
-from toy.measure import Toy, accuracy, line, noise_schedule
-from toy.world import (
+from tests.toy.autoencoder import LATENT_SCALE, REFERENCE, to_tensor
+from tests.toy.averages import Average, cosine
+from tests.toy.conditioning import WIDTH, WordTable, empty_text_model, filler, load_tokenizer, tokenize, use_word_table
+from tests.toy.measure import Toy, accuracy, line, noise_schedule
+from tests.toy.world import (
     ATTRIBUTES,
     PLACE_POSITIONS,
     Scene,

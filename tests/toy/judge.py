@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from toy.world import BACKGROUNDS, COLOURS, PLACES, SHAPES, SIDE, SIZES, coverage
+from tests.toy.world import BACKGROUNDS, COLOURS, PLACES, SHAPES, SIDE, SIZES, coverage
 
 MIN_CONTRAST = 50.0  # RGB units between shape and background
 BORDER_TOLERANCE = 45.0  # RGB units

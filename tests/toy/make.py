@@ -14,12 +14,12 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from toy import autoencoder, checkpoint_file
-from toy.diffusion import STEPS, Trainer
-from toy.ldm_names import single_file_state
-from toy.measure import table
+from tests.toy import autoencoder, checkpoint_file
+from tests.toy.diffusion import STEPS, Trainer
+from tests.toy.ldm_names import single_file_state
+from tests.toy.measure import table
 
 SEED = 7
 REPORT_EVERY = 500

@@ -9,10 +9,10 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from toy.autoencoder import LATENT_SCALE
-from toy.conditioning import tokenize
-from toy.judge import Verdict, judge
-from toy.world import ATTRIBUTES, Scene, draw_scene, full_caption, subset_caption
+from tests.toy.autoencoder import LATENT_SCALE
+from tests.toy.conditioning import tokenize
+from tests.toy.judge import Verdict, judge
+from tests.toy.world import ATTRIBUTES, Scene, draw_scene, full_caption, subset_caption
 
 PROMPT_SEED, NOISE_SEED = 4321, 9000
 

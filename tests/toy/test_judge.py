@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from toy.judge import Verdict, judge
-from toy.world import ATTRIBUTES, BACKGROUNDS, COLOURS, SIDE, Scene, coverage, draw_scene, paint, picture, render
+from tests.toy.judge import Verdict, judge
+from tests.toy.world import ATTRIBUTES, BACKGROUNDS, COLOURS, SIDE, Scene, coverage, draw_scene, paint, picture, render
 
 SCENE = Scene("blue", "triangle", "large", "gray", "right")
 

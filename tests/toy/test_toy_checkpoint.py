@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from toy import checkpoint_file
-from toy.checkpoint_file import PATH
-from toy.judge import judge
-from toy.ldm_names import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, single_file_state
-from toy.measure import Toy, accuracy, agreement, decode, short_accuracy, spread
-from toy.world import ATTRIBUTES, draw_scene, render
+from tests.toy import checkpoint_file
+from tests.toy.checkpoint_file import PATH
+from tests.toy.judge import judge
+from tests.toy.ldm_names import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, single_file_state
+from tests.toy.measure import Toy, accuracy, agreement, decode, short_accuracy, spread
+from tests.toy.world import ATTRIBUTES, draw_scene, render
 
 COUNT, STEPS = 24, 10
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from toy.world import (
+from tests.toy.world import (
     ATTRIBUTES,
     BACKGROUNDS,
     COLOURS,

@@ -7,8 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..schema import parse, parse_assignment
-from ..settings import Settings
+from ..config.schema import parse, parse_assignment
+from ..config.settings import Settings
 
 if TYPE_CHECKING:
     from ..data.samples import CaptionCounts, Scan

@@ -49,18 +49,18 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from ..effect import strength_grid
+    from ..config.schema import parse
+    from ..engine.effect import strength_grid
+    from ..engine.run import run
     from ..hosts.standalone import Standalone
     from ..job import Control, Job
-    from ..log import read_log
     from ..models.placement import place_for_pictures
+    from ..models.precision import choose_device
     from ..models.registry import load_bundle
     from ..models.sample import Request
-    from ..networks.read import network_from_file
-    from ..plot import strength_sheet
-    from ..precision import choose_device
-    from ..run import run
-    from ..schema import parse
+    from ..networks.files.read import network_from_file
+    from ..reports.log import read_log
+    from ..reports.plot import strength_sheet
     from .pictures import save_picture
     from .train import Interrupt, Progress
 

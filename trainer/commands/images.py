@@ -35,8 +35,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _images(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from ..data.recipe import recipe_from
-    from ..data.variation_files import Plan, write
+    from ..variations.files import Plan, write
+    from ..variations.recipe import recipe_from
 
     given = {name: getattr(options, name) for name in FIELDS}
     plan = Plan.of(recipe_from({"source": options.source, "captions": not options.no_captions, **given}))

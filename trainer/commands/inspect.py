@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from .. import presets, settings
+from ..config import presets, settings
+from ..config.schema import describe
 from ..errors import NetworkError
-from ..schema import describe
 from .options import add_folders, folders_of
 
 # What of a file's metadata its user asks first, under plain words.
@@ -55,7 +55,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _info(options: argparse.Namespace) -> int:
-    from ..models.identify import Kind, identify
+    from ..models.checkpoint.identify import Kind, identify
 
     kind = identify(options.file)
     rows: dict[str, Any] = {"file": str(options.file), "is": kind.label, "tensors": len(kind.tensors)}
@@ -75,7 +75,7 @@ def _info(options: argparse.Namespace) -> int:
 
 def _norms(path: Path) -> dict[str, Any]:
     """How large a LoRA's update is, in all and in each block; its share of the weights only a model could tell."""
-    from ..networks.read import block_norms
+    from ..networks.files.read import block_norms
 
     try:
         blocks = block_norms(path)

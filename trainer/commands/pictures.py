@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import NetworkError, UserError
-from ..networks.find import find_lora
+from ..networks.files.find import find_lora
 from .options import add_device, add_folders, folders_of
 
 
@@ -44,13 +44,13 @@ def _sample(options: argparse.Namespace) -> int:
     loras = [_lora(text, folders.loras) for text in options.lora]
     _check_ending(options.out)
     _only_one_varies(loras)
-    from ..effect import side_by_side
+    from ..engine.effect import side_by_side
     from ..hosts.standalone import find_model
     from ..models.placement import place_for_pictures
+    from ..models.precision import choose_device
     from ..models.registry import load_bundle
     from ..models.sample import Request, sample
-    from ..networks.read import network_from_file
-    from ..precision import choose_device
+    from ..networks.files.read import network_from_file
 
     device = choose_device(options.device)
     models = folders.models
@@ -111,8 +111,8 @@ def save_picture(picture: object, path: Path) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from ..log import read_log
-    from ..plot import loss_figure
+    from ..reports.log import read_log
+    from ..reports.plot import loss_figure
 
     figure = loss_figure([read_log(path) for path in options.logs], logarithmic=options.log_scale)
     save_picture(figure, options.out)

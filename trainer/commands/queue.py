@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..schema import to_json
-from ..store import ENDED, RUNNING, WAITING, Entry, Store
+from ..config.schema import to_json
+from ..jobs.store import ENDED, RUNNING, WAITING, Entry, Store
 from .options import add_device, add_folders, folders_of
 from .train import Interrupt, Progress, add_settings, read_settings
 
@@ -83,10 +83,10 @@ def _opened(options: argparse.Namespace) -> Store:
 
 def _add(options: argparse.Namespace) -> int:
     parsed = read_settings(options)
+    from ..engine.run import check
     from ..hosts.standalone import Standalone
     from ..job import Job
-    from ..precision import choose_device
-    from ..run import check
+    from ..models.precision import choose_device
 
     host = Standalone(choose_device(options.device), folders_of(options))
     job = Job.create(parsed.with_defaults(host.defaults(parsed.settings)))
@@ -207,8 +207,8 @@ def _run(options: argparse.Namespace) -> int:
         print("No job is waiting.")
         return 0
     from ..hosts.standalone import Standalone
-    from ..precision import choose_device
-    from ..queue import Worker
+    from ..jobs.worker import Worker
+    from ..models.precision import choose_device
 
     host = Standalone(choose_device(options.device), folders_of(options))
     shown = _Shown()

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .. import presets
-from ..help import help_of
-from ..schema import Parsed, dump, parse, parse_assignment
-from ..settings import SECTIONS, Settings, rows
-from ..values import closest
+from ..config import presets
+from ..config.labels import help_of
+from ..config.schema import Parsed, dump, parse, parse_assignment
+from ..config.settings import SECTIONS, Settings, rows
+from ..config.values import closest
 from .options import add_device, add_folders, folders_of
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def _is_here(path: str) -> bool:
 
 def _train(options: argparse.Namespace) -> int:
     parsed = read_settings(options)
+    from ..engine.run import check, run
+    from ..engine.saving import output_path
     from ..hosts.standalone import Standalone
     from ..job import Control, Job
-    from ..precision import choose_device
-    from ..run import check, run
-    from ..saving import output_path
+    from ..models.precision import choose_device
 
     host = Standalone(choose_device(options.device), folders_of(options))
     settings = parsed.with_defaults(host.defaults(parsed.settings))
@@ -192,7 +192,7 @@ class Progress:
             self._phase = event.name
             self._say(f"{event.name[0].upper()}{event.name[1:]} …")
         elif isinstance(event, Warned | Detail):
-            self._say(event.message)
+            self._say(str(event.message))
         elif isinstance(event, Sample):
             self._say(f"Sample at step {event.step}: {event.path}")
         elif isinstance(event, Saved) and self._bar is not None:

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..help import LANGUAGES
 from ..paths import CHECKOUT, Folders
+from ..text.language import LANGUAGES
 from .options import add_device
 
 if TYPE_CHECKING:
-    from ..hosts.base import Host
+    from ..engine.host import Host
 
 PORT = 7870
 
@@ -33,13 +33,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _ui(options: argparse.Namespace) -> int:
-    from ..api import Guard
     from ..hosts.catalogue import FolderCatalogue
-    from ..queue import Worker
-    from ..store import Store
-    from ..ui.app import serve
-    from ..ui.desk import Desk
-    from ..ui.words import language_of_machine
+    from ..jobs.store import Store
+    from ..jobs.worker import Worker
+    from ..text.language import language_of_machine
+    from ..web.api.core import Guard
+    from ..web.app import serve
+    from ..web.services.context import Desk
 
     data = (options.data_dir or CHECKOUT / "data").resolve()
     folders = Folders(
@@ -54,6 +54,6 @@ def _ui(options: argparse.Namespace) -> int:
 def _host(device: str, folders: Folders) -> Host:
     """Made when the first run begins: torch takes seconds to load, and the page is to be there at once."""
     from ..hosts.standalone import Standalone
-    from ..precision import choose_device
+    from ..models.precision import choose_device
 
     return Standalone(choose_device(device), folders)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ..settings import Settings
+from ..config.settings import Settings
 
 Size = tuple[int, int]
 UNIT = 8

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from ..settings import Settings
+from ..config.settings import Settings
 from .buckets import Size
 from .images import Pixels
 from .pairs import Pair, difference

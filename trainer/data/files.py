@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.labels import label_of
 from ..errors import DataError
-from ..help import label_of
 
 PICTURE_ENDINGS = frozenset(("jpg", "jpeg", "png", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico"))
 CAPTION_ENDINGS = ("txt", "caption")

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..config.settings import Settings
 from ..errors import DataError
 from ..models.base import Bundle
 from ..models.latents import encode_images
 from ..models.placement import device_of, dtype_of, vae_to
-from ..settings import Settings
+from .batches import Batches
 from .images import Mask, Pixels
-from .loader import Batches
 from .pairs import difference, masks_difference
 from .samples import Sample, Scan, pixels_of
 

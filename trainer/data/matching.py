@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.labels import label_of
 from ..errors import DataError
-from ..help import label_of
 from .files import PICTURE_ENDINGS, Found, PictureFile
 
 _EXAMPLE = "Write what the targets' file names end in, such as _closed for a.png and a_closed.png"

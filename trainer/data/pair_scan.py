@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from ..config.settings import Settings
 from ..errors import DataError
-from ..settings import Settings
 from . import buckets
 from .captions import Caption
 from .files import PictureFile, find_pictures, with_trigger

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.labels import label_of
+from ..config.settings import Settings, shows
 from ..errors import DataError
-from ..help import label_of
-from ..settings import Settings, shows
 from . import buckets
 from .buckets import Size
 from .files import with_trigger

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.labels import label_of
 from ..errors import DataError
-from ..help import label_of
 from .buckets import Placement, Size
 from .images import Mask, Picture, Pixels, load_placed
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
+from ..config.settings import Settings
 from ..errors import DataError
-from ..settings import Settings
 from . import buckets
 from .buckets import Frames, Placement, Size
 from .captions import Caption, read_caption

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..help import is_japanese
-from ..models.identify import MODEL_ENDINGS
+from ..models.checkpoint.identify import MODEL_ENDINGS
+from ..text.language import is_japanese
 
 
 class Catalogue(Protocol):

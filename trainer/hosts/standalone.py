@@ -11,19 +11,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..effect import strength_grid
+from ..config.settings import Settings
+from ..diffusion.schedule import VELOCITY
+from ..engine.effect import strength_grid
+from ..engine.host import Choice
+from ..engine.image_request import Drawing
 from ..errors import MemoryShortError, ModelError, UserError
 from ..models.base import Bundle
-from ..models.identify import MODEL_ENDINGS
+from ..models.checkpoint.identify import MODEL_ENDINGS
 from ..models.placement import Away, place_for_pictures, tensors_of
 from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ..models.sample import Request, sample
-from ..networks.read import network_from_file
-from ..noise import VELOCITY
+from ..networks.files.read import network_from_file
 from ..paths import Folders
-from ..settings import Settings
-from .base import Choice
-from .drawing import Drawing
 
 
 class Standalone:

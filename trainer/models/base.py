@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .identify import FileKind
-from .weights import Source
+from .checkpoint.identify import FileKind
+from .checkpoint.weights import Source
 
 
 @dataclass(frozen=True)

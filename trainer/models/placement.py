@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from ..precision import PARTS, computed_in
 from .base import Bundle
-from .weights import cast
+from .checkpoint.weights import cast
+from .precision import PARTS, computed_in
 
 
 def stored_types(bundle: Bundle) -> dict[str, dict[torch.dtype, int]]:

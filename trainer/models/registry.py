@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..diffusion.schedule import VELOCITY
 from ..errors import ModelError, NotBuiltError
-from ..noise import VELOCITY
 from .base import Bundle, Family
-from .identify import FileKind, Kind, identify, refuse_quantised
-from .sd1 import SD1
-from .sd2 import SD2
-from .sdxl import SDXL
-from .text import clip_tokenizer
-from .weights import Source
+from .checkpoint.identify import FileKind, Kind, identify, refuse_quantised
+from .checkpoint.weights import Source
+from .stable_diffusion.clip import clip_tokenizer
+from .stable_diffusion.sd1 import SD1
+from .stable_diffusion.sd2 import SD2
+from .stable_diffusion.sdxl import SDXL
 
 FAMILIES: tuple[Family, ...] = (SD1(), SD2(), SDXL())
 

@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
-from ..noise import VELOCITY
+from ..diffusion.schedule import VELOCITY
 from .base import Bundle, Conditioning
 from .latents import decode
 from .placement import device_of, dtype_of, vae_to

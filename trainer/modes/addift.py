@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..config.settings import Settings
 from ..data.latents import Batch, Dataset
-from ..loss import sample_losses
+from ..diffusion.losses import sample_losses
+from ..diffusion.schedule import Draw
 from ..models.base import Conditioning
-from ..networks.metadata import Usage
-from ..noise import Draw
-from ..settings import Settings
+from ..networks.files.metadata import Usage
 from .base import Pass, Pictures, Scene, StepLoss, encode_each
 from .keep import Keep
 

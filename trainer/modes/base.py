@@ -10,13 +10,13 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from ..config.settings import Settings
 from ..data.latents import Dataset
-from ..loss import snr_weight
+from ..diffusion.losses import snr_weight
+from ..diffusion.schedule import Draw, NoiseSchedule
 from ..models.base import Bundle, Conditioning
 from ..networks.base import Network
-from ..networks.metadata import Usage
-from ..noise import Draw, NoiseSchedule
-from ..settings import Settings
+from ..networks.files.metadata import Usage
 
 _PROMPTS_AT_ONCE = 16
 Pictures = Literal["none", "folder", "pair", "folder of pairs"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..loss import sample_losses
+from ..diffusion.losses import sample_losses
+from ..diffusion.schedule import Draw
 from ..models.base import Conditioning
-from ..noise import Draw
 from .base import Scene, StepLoss
 from .keep import Keep
 

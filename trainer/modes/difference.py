@@ -14,9 +14,9 @@ from typing import Literal
 
 import torch
 
-from ..networks.metadata import Usage
-from ..noise import Draw
-from ..settings import Settings, of_second_pass
+from ..config.settings import Settings, of_second_pass
+from ..diffusion.schedule import Draw
+from ..networks.files.metadata import Usage
 from .base import Pass, Pictures, Plan, Scene, StepLoss
 from .denoising import denoising_loss
 from .keep import Keep

@@ -13,13 +13,13 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from ..literals import prompt_pairs, split_lines
-from ..loss import sample_losses
+from ..config.key_values import prompt_pairs, split_lines
+from ..config.settings import Settings
+from ..diffusion.losses import sample_losses
+from ..diffusion.schedule import Draw
 from ..models.base import Conditioning
 from ..models.placement import dtype_of
-from ..networks.metadata import Usage
-from ..noise import Draw
-from ..settings import Settings
+from ..networks.files.metadata import Usage
 from .base import Pass, Pictures, Scene, StepLoss
 from .keep import Keep
 

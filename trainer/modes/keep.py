@@ -24,10 +24,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..literals import split_prompts
-from ..loss import sample_losses
+from ..config.key_values import split_prompts
+from ..diffusion.losses import sample_losses
+from ..diffusion.schedule import Draw, mixed_seed
 from ..models.base import Conditioning
-from ..noise import Draw, mixed_seed
 from .base import Scene, encode_each
 
 _STREAM = 3 << 32  # no step has this number

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..config.settings import Settings
 from ..data.latents import Dataset
+from ..diffusion.schedule import Draw
 from ..models.base import Conditioning
-from ..networks.metadata import Usage
-from ..noise import Draw
-from ..settings import Settings
+from ..networks.files.metadata import Usage
 from .base import Pass, Pictures, Scene, StepLoss, encode_each
 from .denoising import denoising_loss
 from .keep import Keep

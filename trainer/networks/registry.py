@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import torch
 
+from ..config.settings import Settings
 from ..models.base import Bundle
-from ..settings import Settings
+from ..models.stable_diffusion.lora_targets import all_text_targets, unet_targets
 from .base import Builder, Target
 from .loha import loha_builder
 from .lora import lora_builder
-from .naming import all_text_targets, unet_targets
 
 
 class NetworkType(NamedTuple):

@@ -17,16 +17,16 @@ from pathlib import Path
 
 import torch
 
+from ..config.settings import Settings, shows
 from ..errors import NetworkError, UserError
 from ..models.base import Bundle
-from ..models.header import Header, read_header
-from ..models.identify import Kind, classify
-from ..models.unpickle import is_pickle
-from ..settings import Settings, shows
+from ..models.checkpoint.header import Header, read_header
+from ..models.checkpoint.identify import Kind, classify
+from ..models.checkpoint.unpickle import is_pickle
 from .base import Adapter, Network, Strength, Target, refuse_none
-from .find import find_lora
-from .keys import Key, by_module, network_type_of
-from .read import Stored, adapters_of, rank_of, read_lora
+from .files.find import find_lora
+from .files.keys import Key, by_module, network_type_of
+from .files.read import Stored, adapters_of, rank_of, read_lora
 from .registry import NETWORKS
 
 _LABEL = "network resume"

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..config.schema import parse_literals
+from ..config.settings import Settings
 from ..errors import UserError
-from ..schema import parse_literals
-from ..settings import Settings
 
 _LABEL = "train optimizer settings"
 _KEPT_SMALL = 4096

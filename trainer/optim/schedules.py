@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from torch.optim import Optimizer, lr_scheduler
 
+from ..config.schema import parse_literals
+from ..config.settings import Settings
 from ..errors import UserError
-from ..schema import parse_literals
-from ..settings import Settings
 
 _LABEL = "train lr scheduler settings"
 

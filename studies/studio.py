@@ -1,0 +1,89 @@
+"""What the studies of all modes share: train from the command line, draw with the product's own sampler, pool seeds."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from tests.toy.judge import Verdict, judge
+from tests.toy.world import SIDE
+from trainer.cli import main
+from trainer.models.base import Bundle
+from trainer.models.placement import place_for_pictures
+from trainer.models.registry import load_bundle
+from trainer.models.sample import Request, sample
+from trainer.networks.files.read import network_from_file
+
+CHECKPOINT = Path(__file__).resolve().parents[1] / "tests" / "toy" / "toy-sd1.safetensors"
+SEEDS = (0, 1, 2)
+"""Every count of a table pools these."""
+
+
+def train_lora(preset: str, settings: Mapping[str, str], case: str, seed: int, folder: Path) -> tuple[Path, float]:
+    """Train on the embedded checkpoint from the command line, ``settings`` laid over a shipped preset.
+
+    Returns:
+        The LoRA, in ``folder/loras`` and named after the case and the seed, and the processor seconds of the whole run.
+    """
+    name = "-".join([*re.findall(r"\w+", case), str(seed)])
+    arguments = [
+        "train", preset, "--model", str(CHECKPOINT), "--train-seed", str(seed), "--save-lora-name", name,
+        "--data-dir", str(folder), "--device", "cpu", "--effect-strip", "false",
+    ]  # fmt: skip
+    for key, value in settings.items():
+        arguments += ["--set", f"{key}={value}"]
+    start = time.process_time()
+    with contextlib.redirect_stdout(sys.stderr):  # a table has the standard output to itself
+        assert main(arguments) == 0
+    return folder / "loras" / f"{name}.safetensors", time.process_time() - start
+
+
+class Studio:
+    """The embedded checkpoint, ready to draw with a LoRA or without."""
+
+    def __init__(self) -> None:
+        self.bundle: Bundle = load_bundle(CHECKPOINT)
+        place_for_pictures(self.bundle, torch.device("cpu"))
+
+    def pictures(
+        self,
+        prompts: Sequence[str],
+        lora: Path | None = None,
+        *,
+        strength: float = 1.0,
+        first_seed: int = 0,
+        steps: int = 10,
+        cfg: float = 4.0,
+    ) -> list[Image.Image]:
+        """One picture a prompt, each with a seed of its own, the first with ``first_seed``."""
+        requests = [
+            Request(prompt, seed=first_seed + number, steps=steps, cfg=cfg, size=(SIDE, SIDE))
+            for number, prompt in enumerate(prompts)
+        ]
+        if lora is None:
+            return sample(self.bundle, requests)
+        network = network_from_file(lora, self.bundle)
+        network.strength = strength
+        with network.attached():
+            return sample(self.bundle, requests)
+
+    def verdicts(
+        self, prompts: Sequence[str], lora: Path | None = None, *, strength: float = 1.0, first_seed: int = 0
+    ) -> list[Verdict]:
+        """What the judge sees in one picture a prompt, 10 steps, guidance 4."""
+        return [judge(picture) for picture in self.pictures(prompts, lora, strength=strength, first_seed=first_seed)]
+
+
+def print_table(table: Callable[[Path], str]) -> None:
+    """What a study is as a program: its table on the standard output, made with one torch thread."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        print(table(Path(scratch)))

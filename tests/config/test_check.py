@@ -1,0 +1,104 @@
+"""What would not train although every setting is right in itself is told before a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from trainer.config.schema import check_for_run, parse
+
+READY = {
+    "LoRA": {"mode": "LoRA", "lora_data_directory": "images"},
+    "iLECO": {"mode": "iLECO", "original prompt": "red", "target prompt": "blue"},
+    "Difference": {"mode": "Difference", "original image": "a.png", "target image": "b.png"},
+    "ADDifT": {"mode": "ADDifT", "original image": "a.png", "target image": "b.png"},
+    "Multi-ADDifT": {"mode": "Multi-ADDifT", "lora_data_directory": "images", "diff_target_name": "_closed"},
+}
+
+
+def run_problems(values: dict[str, Any]) -> dict[str, str]:
+    return {problem.key: problem.what for problem in check_for_run(parse(values).settings)}
+
+
+@pytest.mark.parametrize("mode", READY)
+def test_ready_settings_have_no_problem(mode: str) -> None:
+    assert run_problems(READY[mode]) == {}
+
+
+@pytest.mark.parametrize(
+    ("mode", "changes", "key", "words"),
+    [
+        ("LoRA", {"lora_data_directory": " "}, "lora_data_directory", "is empty"),
+        ("LoRA", {"network_strength": 0}, "network_strength", "does nothing"),
+        ("LoRA", {"train_lr_scheduler": "piecewise_constant"}, "train_lr_step_rules", "needs rules"),
+        (
+            "LoRA",
+            {"train_lr_scheduler": "piecewise_constant", "train_lr_step_rules": "1:x,0.1"},
+            "train_lr_step_rules",
+            "1:200,0.1:500,0.01",
+        ),
+        ("iLECO", {"original prompt": ""}, "original prompt", "is empty; write the concept"),
+        ("iLECO", {"target prompt": "red "}, "target prompt", "nothing to learn"),
+        ("iLECO", {"keep_prompts": "green;\n red "}, "keep_prompts", "take it out"),
+        ("iLECO", {"network_blocks": ["BASE"]}, "network_blocks(BASE = TextEncoder)", "choose more blocks"),
+        ("Difference", {"original image": ""}, "original image", "before the change"),
+        ("Difference", {"target image": ""}, "target image", "after the change"),
+        ("Difference", {"target image": "a.png"}, "target image", "nothing to learn"),
+        (
+            "Difference",
+            {"diff_1st_pass_only": True, "diff_load_1st_pass": "x"},
+            "diff_1st_pass_only",
+            "nothing to train",
+        ),
+        ("Difference", {"use_2nd_pass_settings": True}, "use_2nd_pass_settings", "there are no 2nd pass settings"),
+        ("Difference", {"network_blocks": "BASE"}, "network_blocks(BASE = TextEncoder)", "does not train"),
+        (
+            "Difference",
+            {"use_2nd_pass_settings": True, "2nd pass": {"network_strength": 0}},
+            "2nd pass.network_strength",
+            "does nothing",
+        ),
+        (
+            "Difference",
+            {"use_2nd_pass_settings": True, "2nd pass": {"network_blocks": "BASE"}},
+            "2nd pass.network_blocks(BASE = TextEncoder)",
+            "does not train",
+        ),
+        ("ADDifT", {"original image": ""}, "original image", "before the change"),
+        ("ADDifT", {"target image": ""}, "target image", "after the change"),
+        ("ADDifT", {"target image": "a.png"}, "target image", "nothing to learn"),
+        ("Multi-ADDifT", {"lora_data_directory": ""}, "lora_data_directory", "is empty"),
+        ("Multi-ADDifT", {"diff_target_name": ""}, "diff_target_name", "paired with itself"),
+    ],
+)
+def test_what_would_not_train_is_told(mode: str, changes: dict[str, Any], key: str, words: str) -> None:
+    found = run_problems({**READY[mode], **changes})
+    assert list(found) == [key]
+    assert words in found[key]
+
+
+@pytest.mark.parametrize(
+    ("mode", "changes"),
+    [
+        ("iLECO", {"target prompt": ""}),
+        ("iLECO", {"network_blocks": "BASE", "network_train_text_encoder": True}),
+        ("LoRA", {"network_blocks": "BASE"}),
+        ("LoRA", {"train_lr_scheduler": "piecewise_constant", "train_lr_step_rules": "1:10,0.1:20,0.005"}),
+        ("Difference", {"original image": "", "diff_load_1st_pass": "copier"}),
+        ("Difference", {"target image": "", "diff_1st_pass_only": True}),
+        ("Difference", {"use_2nd_pass_settings": True, "2nd pass": {}}),
+        ("Difference", {"2nd pass": {"network_strength": 0}}),
+        ("ADDifT", {"target prompt": ""}),
+    ],
+)
+def test_what_looks_odd_and_trains(mode: str, changes: dict[str, Any]) -> None:
+    assert run_problems({**READY[mode], **changes}) == {}
+
+
+def test_all_run_problems_come_at_once() -> None:
+    assert set(run_problems({"mode": "Difference", "network_strength": 0})) == {
+        "network_strength",
+        "original image",
+        "target image",
+    }

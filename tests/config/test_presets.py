@@ -1,0 +1,218 @@
+"""Presets: TrainTrain's eight files, ours of the same names, and what may be wrong with a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.config import presets
+from trainer.config.schema import dump, parse, to_json
+from trainer.config.settings import Settings
+from trainer.errors import OutputError, SettingsError, UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "presets"
+TRAINTRAIN = ROOT / "tests" / "data" / "traintrain_presets"
+NAMES = [
+    "ADDifT_Action_SD1.5",
+    "ADDifT_Action_XL",
+    "ADDifT_Style_SD1.5",
+    "ADDifT_Style_XL",
+    "Difference",
+    "Difference_Use2ndPass",
+    "iLECO",
+    "LoRA",
+]
+
+
+def plain(value: Any) -> Any:
+    """A value of either program's file without the ways of writing it: 16, "16" and "16.0" are one."""
+    if isinstance(value, dict):
+        return {key: plain_of(key, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def plain_of(key: str, value: Any) -> Any:
+    if key == "train_optimizer":
+        return value.lower()
+    if key == "logging_save_csv" and value == "":
+        return False
+    return plain(value)
+
+
+def test_the_eight_are_there() -> None:
+    assert presets.list_presets([SHIPPED]) == NAMES
+    assert presets.list_presets([TRAINTRAIN]) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_traintrains_file_reads_and_writes_back_equal(name: str) -> None:
+    theirs = json.loads((TRAINTRAIN / f"{name}.json").read_text("utf-8"))
+    parsed = presets.load(name, [TRAINTRAIN])
+    assert parsed.unknown == ()
+    ours = to_json(parsed.settings)
+    for key, value in theirs.items():
+        if key == "2nd pass":
+            for inner_key, inner in value.items():
+                assert plain_of(inner_key, ours[key][inner_key]) == plain_of(inner_key, inner), inner_key
+        else:
+            assert plain_of(key, ours[key]) == plain_of(key, value), key
+    default = to_json(Settings())
+    assert {key: ours[key] for key in ours if key not in theirs} == {
+        key: default[key] for key in ours if key not in theirs
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_preset_equals_traintrains(name: str) -> None:
+    shipped = presets.load(name, [SHIPPED])
+    assert shipped.settings == presets.load(name, [TRAINTRAIN]).settings
+    assert (SHIPPED / f"{name}.json").read_text("utf-8") == dump(shipped.settings)
+
+
+def test_second_pass_of_the_preset() -> None:
+    settings = presets.load("Difference_Use2ndPass", [SHIPPED]).settings
+    assert settings.use_2nd_pass_settings
+    assert settings.second_pass is not None
+    assert (settings.network_rank, settings.second_pass.network_rank) == (16, 4)
+    assert (settings.train_learning_rate, settings.second_pass.train_learning_rate) == (5e-4, 1e-4)
+
+
+def test_saved_preset_comes_back(tmp_path: Path) -> None:
+    settings = parse({"target prompt": "向日葵", "later_key": {"a": [1, None]}}).settings
+    path = presets.save(settings, "ひまわり 1.5", tmp_path / "user")
+    assert path == tmp_path / "user" / "ひまわり 1.5.json"
+    parsed = presets.load("ひまわり 1.5", [tmp_path / "absent", tmp_path / "user"])
+    assert parsed.settings == settings
+    assert parsed.unknown == ("later_key",)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_first_folder_wins_and_a_file_may_be_named_by_its_path(tmp_path: Path) -> None:
+    own = presets.save(Settings(network_rank=7), "LoRA", tmp_path)
+    assert presets.list_presets([tmp_path, SHIPPED]) == NAMES
+    for name in ("LoRA", "LoRA.json", str(own), own):
+        assert presets.load(name, [tmp_path, SHIPPED]).settings.network_rank == 7
+    assert presets.load("LoRA", [SHIPPED, tmp_path]).settings.network_rank == 16
+
+
+def test_taken_name_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    presets.save(Settings(network_rank=7), "mine", tmp_path)
+    with pytest.raises(OutputError, match="there is a preset of that name"):
+        presets.save(Settings(network_rank=8), "mine.json", tmp_path)
+    assert presets.load("mine", [tmp_path]).settings.network_rank == 7
+    presets.save(Settings(network_rank=8), "mine", tmp_path, overwrite=True)
+    assert presets.load("mine", [tmp_path]).settings.network_rank == 8
+
+
+@pytest.mark.parametrize("name", ["", " ", "../out", "a/b", "a\\b", "/etc/x", "C:x", "NUL", "..", "x\n", "what?"])
+def test_name_may_not_leave_its_folder(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "user"
+    with pytest.raises(UserError, match="preset name"):
+        presets.save(Settings(), name, folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_preset_names_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such preset or file") as caught:
+        presets.load("Lora2", [SHIPPED, tmp_path])
+    assert "Lora2" in str(caught.value)
+    assert "Perhaps you mean LoRA" in str(caught.value)
+    assert all(name in str(caught.value) for name in NAMES)
+    with pytest.raises(UserError, match="There are no presets here"):
+        presets.load("x" * 5000, [tmp_path])
+    with pytest.raises(UserError, match="no such preset or file"):
+        presets.load("null\0byte", [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{\n  "mode": "LoRA",,\n}', "line 2, column 18"),
+        (b"", "line 1, column 1"),
+        (b"[1, 2]", "not an object"),
+        (b'"LoRA"', "not an object"),
+        (b'{"original prompt": "\x92"}', "not UTF-8"),
+        (b"[" * 100_000, "no settings need"),
+        (b'{"network_rank": ' + b"9" * 10_000 + b"}", "no settings need"),
+        (b" " * (5 * 2**20), "too large"),
+    ],
+    ids=["comma", "empty", "list", "text", "cp1252", "nested", "digits", "large"],
+)
+def test_broken_file_is_told_in_one_sentence(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        presets.load("broken", [tmp_path])
+    assert words in str(caught.value)
+    assert "broken.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_byte_order_marks_are_no_matter(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "marked.json"
+    path.write_bytes('{"original prompt": "Loïc 青"}'.encode(encoding))
+    assert presets.load(path, []).settings.original_prompt == "Loïc 青"
+
+
+def test_wrong_settings_in_a_file_are_all_named(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.json"
+    path.write_text('{"network_rank": 0, "train_iterations": "many"}', encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        presets.load(path, [])
+    assert [problem.key for problem in caught.value.problems] == ["network_rank", "train_iterations"]
+
+
+def test_folder_is_no_settings_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such preset or file"):
+        presets.load(tmp_path, [])
+    with pytest.raises(UserError, match="cannot be read"):
+        presets.load_file(tmp_path)
+
+
+def lora_file(path: Path, header: Any) -> Path:
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 16)
+    return path
+
+
+X = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
+
+
+def test_lora_gives_the_settings_it_was_trained_with(tmp_path: Path) -> None:
+    settings = Settings(mode="iLECO", original_prompt="青い", network_rank=3, second_pass=Settings(network_rank=2))
+    metadata = {"trainyard_settings": json.dumps(to_json(settings), ensure_ascii=False)}
+    path = lora_file(tmp_path / "trained.safetensors", {"__metadata__": metadata, "x": X})
+    assert presets.load(path, []).settings == settings
+
+
+@pytest.mark.parametrize("header", [{"x": X}, {"__metadata__": {"ss_network_dim": "4"}}])
+def test_lora_of_another_program_says_so(header: dict[str, Any], tmp_path: Path) -> None:
+    path = lora_file(tmp_path / "other.safetensors", header)
+    with pytest.raises(UserError, match="not trained with Trainyard"):
+        presets.load(path, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        ((4).to_bytes(8, "little") + b"\xff\xfe\xfd\xfc", "is not a model file"),
+        ((100).to_bytes(8, "little") + b"{}", "is cut short"),
+    ],
+)
+def test_a_broken_lora_is_refused_as_other_models_are(content: bytes, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"broken.safetensors {sentence}"):
+        presets.load(path, [])

@@ -1,0 +1,112 @@
+"""Somebody at the page: what they can do there, in words of the page."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.helpers.browser.site import Site
+
+OWN_TO_GRADIO = "https://cdnjs.cloudflare.com/ajax/libs/iframe-resizer/"
+"""What the older ones ask for, and do without."""
+PATIENCE = 120_000  # ms; only ever spent when something is broken, or the machine is very busy
+
+_QUESTIONS = re.compile(r"/run/predict")
+
+
+class Visitor:
+    """A browser window with the page in it. Whatever goes wrong unseen is in ``troubles``."""
+
+    def __init__(self, browser: Any, site: Site, **options: Any) -> None:
+        self.troubles: list[str] = []
+        self.site = site
+        self.page = browser.new_page(**{"viewport": {"width": 1400, "height": 1000}, **options})
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("pageerror", lambda error: self.troubles.append(f"{error}\n{error.stack}"))
+        self.page.on("request", self._heed)
+        self.open()
+
+    def _heed(self, request: Any) -> None:
+        allowed = (self.site.address, "data:", "blob:", *([OWN_TO_GRADIO] if self.site.gradio else []))
+        if not request.url.startswith(allowed):
+            self.troubles.append(f"asks {request.url}")
+
+    def open(self) -> None:
+        self.arrive()
+        # The server's answer to the opening fills lists and the note.
+        self.page.wait_for_function("document.querySelector('#trainyard_model_note')?.textContent.trim()")
+
+    def arrive(self) -> None:
+        """The page is there, but has not heard from the server."""
+        self.page.goto(self.site.address)
+        if self.site.gradio.startswith("3"):  # it cannot write our files into the page's head: the host does
+            self.page.add_style_tag(url="trainyard/style.css")
+            self.page.add_script_tag(url="trainyard/trainyard.js")
+        self.page.wait_for_selector("#trainyard[data-state]", state="attached")
+
+    def box(self, name: str) -> Any:
+        return self.page.locator(f"#trainyard_{name}").locator("textarea, input").first
+
+    def write(self, name: str, text: str) -> None:
+        self.box(name).fill(text)
+        self.box(name).press("End")  # Gradio 3 takes what was typed into a list when a key comes up
+        self.box(name).blur()
+
+    def choose(self, mode: str) -> None:
+        """A mode, with its defaults."""
+        steps = {"LoRA": "1000", "iLECO": "300", "Difference": "500", "ADDifT": "30"}[mode]
+        self.mode(mode)
+        self.until(lambda: self.box("train_iterations").input_value() == steps)
+
+    def mode(self, name: str) -> None:
+        self.page.click(f"#trainyard_mode label:has(input[value='{name}'])")
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[list[Any]]:
+        """The first question to the server that is asked in here is on its way until the end; then it is listed."""
+        waiting: list[Any] = []
+        self.page.route(_QUESTIONS, lambda route: route.continue_() if waiting else waiting.append(route))
+        yield waiting
+        self.until(lambda: waiting)
+        waiting[0].continue_()
+        self.page.unroute(_QUESTIONS)
+
+    def press(self, button: str) -> None:
+        self.page.click(f"#trainyard_{button}")
+
+    def tab(self, name: str) -> None:
+        roles = self.page.locator("#trainyard_tabs > .tab-nav button, #trainyard_tabs [role=tab]")
+        roles.get_by_text(name, exact=True).first.click()
+
+    def message(self, pattern: str) -> None:
+        self.until(lambda: re.search(pattern, self.told()))
+
+    def told(self) -> str:
+        return "\n".join(self.page.locator("#trainyard_message p:visible").all_inner_texts())
+
+    def live(self, pattern: str) -> re.Match[str]:
+        return self.until(lambda: re.search(pattern, self.page.locator("#trainyard_live").inner_text()))
+
+    def queue(self) -> list[str]:
+        return self.page.locator("#trainyard_queue td[data-label=name]").all_inner_texts()
+
+    def row_button(self, name: str, button: str) -> None:
+        row = self.page.locator("#trainyard_queue tr", has=self.page.locator(f"td[data-label=name]:text-is('{name}')"))
+        row.get_by_role("button", name=button, exact=True).click()
+
+    def until(self, holds: Callable[[], Any]) -> Any:
+        """What ``holds`` returns, as soon as it is true."""
+        began = time.monotonic()
+        while True:
+            found = holds()
+            if found:
+                return found
+            if time.monotonic() - began > PATIENCE / 1000:
+                self.page.screenshot(path=str(self.site.data / "failed.png"), full_page=True)
+                said = self.page.evaluate("""["message", "live"].map(
+                    part => document.querySelector(`#trainyard_${part}`)).map(each => each.innerText)""")
+                raise AssertionError(f"did not come; the page says {said} and is in {self.site.data / 'failed.png'}")
+            self.page.wait_for_timeout(100)

@@ -1,0 +1,157 @@
+"""Prompts of any length become windows of 77 tokens, and those hidden states that gradients flow through."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.helpers.checkpoints import sd1_tensors
+from trainer.errors import ModelError
+from trainer.models.base import Bundle, Conditioning
+from trainer.models.checkpoint.weights import Source
+from trainer.models.stable_diffusion.clip import clip_tokenizer, hidden_states, tokenize
+from trainer.models.stable_diffusion.sd1 import SD1
+
+START, END = 49406, 49407
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return SD1().take(Source.of_tensors(sd1_tensors(), "small"))
+
+
+def test_ids_are_clips() -> None:
+    """Ids as published for CLIP: "a photo of a cat" is 320 1125 539 320 2368."""
+    ids = tokenize(clip_tokenizer(), "a photo of a cat")
+    assert ids.shape == (1, 77)
+    assert ids.dtype == torch.int64
+    assert ids[0].tolist() == [START, 320, 1125, 539, 320, 2368] + [END] * 71
+    assert torch.equal(ids, tokenize(clip_tokenizer(), "A  Photo of\na CAT"))
+
+
+def test_an_empty_prompt_is_two_marks() -> None:
+    assert tokenize(clip_tokenizer(), "")[0].tolist() == [START] + [END] * 76
+
+
+@pytest.mark.parametrize(("words", "windows"), [(1, 1), (75, 1), (76, 2), (150, 2), (151, 3)])
+def test_long_prompts_become_windows(words: int, windows: int) -> None:
+    ids = tokenize(clip_tokenizer(), "cat " * words)
+    assert ids.shape == (windows, 77)
+    assert (ids[:, 0] == START).all()
+    assert (ids[:, -1] == END).all()
+    cats = (ids == 2368).sum(dim=1).tolist()
+    assert sum(cats) == words
+    assert cats[:-1] == [75] * (windows - 1)
+
+
+def test_a_long_neighbour_changes_nothing_but_the_length(bundle: Bundle) -> None:
+    prompts = ["a cat", "dog " * 100, "a red circle", "bird " * 200]
+    together = bundle.encode(prompts).sequence
+    assert together.shape[1] == 6 * 77
+    for row, prompt in enumerate(prompts):
+        alone = bundle.encode([prompt]).sequence
+        repeated = alone.repeat(1, together.shape[1] // alone.shape[1], 1)
+        torch.testing.assert_close(together[row : row + 1], repeated, rtol=0, atol=1e-6)
+
+
+def test_each_window_is_encoded_for_itself(bundle: Bundle) -> None:
+    long, first, second = "cat " * 75 + "dog", "cat " * 75, "dog"
+    together = bundle.encode([long]).sequence
+    apart = torch.cat([bundle.encode([first]).sequence, bundle.encode([second]).sequence], dim=1)
+    torch.testing.assert_close(together, apart, rtol=0, atol=1e-6)
+
+
+def test_a_batch_is_its_prompts(bundle: Bundle) -> None:
+    prompts = ["a cat", "", "a red circle"]
+    together = bundle.encode(prompts).sequence
+    for row, prompt in enumerate(prompts):
+        torch.testing.assert_close(together[row : row + 1], bundle.encode([prompt]).sequence, rtol=0, atol=1e-6)
+
+
+def test_clip_skip(bundle: Bundle) -> None:
+    ids = tokenize(bundle.tokenizer, "a cat")[None]
+    last, before = (bundle.encode(["a cat"], clip_skip=skip).sequence for skip in (1, 2))
+    assert not torch.allclose(last, before)
+    raw = hidden_states(bundle.text_encoder, ids, clip_skip=1, final_norm=False).states
+    inner = getattr(bundle.text_encoder, "text_model", bundle.text_encoder)
+    torch.testing.assert_close(inner.final_layer_norm(raw), last)
+    with pytest.raises(ModelError, match="clip skip 3 is not possible with a text encoder of 2 layers. Choose 1 to 2"):
+        bundle.encode(["a cat"], clip_skip=3)
+    layers = inner.encoder.layers
+    assert not any(layer._forward_hooks for layer in layers)
+
+
+@pytest.mark.parametrize("clip_skip", [1, 2])
+def test_gradients_follow_the_callers_mode(bundle: Bundle, clip_skip: int) -> None:
+    weight = dict(bundle.text_encoder.named_parameters())
+    first = next(value for name, value in weight.items() if name.endswith("layers.0.self_attn.q_proj.weight"))
+    first.requires_grad_(True)
+    try:
+        with torch.no_grad():
+            assert not bundle.encode(["a cat"], clip_skip=clip_skip).sequence.requires_grad
+        conditioning = bundle.encode(["a cat"], clip_skip=clip_skip)
+        conditioning.sequence.square().sum().backward()
+        assert first.grad is not None
+        assert first.grad.abs().sum() > 0
+        assert not conditioning.detach().sequence.requires_grad
+    finally:
+        first.requires_grad_(False)
+        first.grad = None
+
+
+def _random(batch: int, length: int = 77, pooled: bool = False) -> Conditioning:
+    extra = (torch.randn(batch, 8), torch.arange(batch * 6.0).view(batch, 6)) if pooled else (None, None)
+    return Conditioning(torch.randn(batch, length, 16), *extra)
+
+
+def test_rows_batches_and_types() -> None:
+    conditioning = _random(3, pooled=True)
+    assert len(conditioning) == 3
+    assert len(conditioning[1]) == 1
+    assert len(conditioning[1:]) == 2
+    assert conditioning.pooled is not None
+    picked = conditioning[[2, 0]]
+    assert picked.pooled is not None
+    assert torch.equal(picked.pooled, conditioning.pooled[[2, 0]])
+    half = conditioning.to(dtype=torch.float16)
+    assert half.pooled is not None
+    assert half.size_ids is not None
+    assert (half.sequence.dtype, half.pooled.dtype, half.size_ids.dtype) == (
+        torch.float16,
+        torch.float16,
+        torch.float32,
+    )
+    one = _random(1).expand(4)
+    assert one.sequence.shape == (4, 77, 16)
+    assert one.sequence.stride(0) == 0
+    assert conditioning.expand(3) is conditioning
+    with pytest.raises(ValueError, match="3 prompts cannot be spread over a batch of 2"):
+        conditioning.expand(2)
+
+
+def test_sizes_reach_only_those_who_are_told() -> None:
+    sizes = torch.tensor([[1, 2, 3, 4, 5, 6], [2049, 8, 9, 10, 11, 12]])
+    untold = _random(2)
+    assert untold.sized(sizes) is untold
+    one = _random(1, pooled=True)
+    sized = one.sized(sizes)
+    assert sized.size_ids is not None
+    assert one.size_ids is not None
+    assert sized.size_ids.tolist() == sizes.tolist()
+    assert (len(sized), sized.sequence.stride(0), one.size_ids.tolist()) == (2, 0, [[0, 1, 2, 3, 4, 5]])
+    with pytest.raises(ValueError, match="3 prompts cannot be spread over a batch of 2"):
+        _random(3, pooled=True).sized(sizes)
+
+
+def test_lengths_meet_without_changing_what_is_said(bundle: Bundle) -> None:
+    parts = [bundle.encode(["a cat"]), bundle.encode(["cat " * 80]), bundle.encode(["dog " * 200])]
+    joined = Conditioning.cat(parts)
+    assert joined.sequence.shape == (3, 77 * 6, 64)
+    latents, timesteps = torch.randn(1, 4, 8, 8), torch.tensor([500])
+    with torch.no_grad():
+        together = bundle.predict(latents.expand(3, -1, -1, -1), timesteps.expand(3), joined)
+        for row, part in enumerate(parts):
+            alone = bundle.predict(latents, timesteps, part)
+            torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="with and without a pooled vector"):
+        Conditioning.cat([_random(1), _random(1, pooled=True)])

@@ -1,0 +1,90 @@
+"""The page's words: one sentence a key, the same keys in both languages, and no key that nobody has words for."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from trainer.config.settings import rows
+from trainer.text.en.page import TEXTS as ENGLISH
+from trainer.text.ja.page import TEXTS as JAPANESE
+from trainer.text.language import language_of_machine
+from trainer.text.words import Words
+
+ROOT = Path(__file__).resolve().parents[2]
+SAID = re.compile(r"""\bsay\(\s*["'`]([\w.\- ]+)["'`]""")
+KEY = re.compile(r"""["'`]([a-z]+\.[\w.\- ]+)["'`]""")
+SOURCES = [path for path in (*(ROOT / "trainer" / "web").rglob("*.py"), *(ROOT / "javascript").glob("*.js"))]
+
+
+def test_both_languages_say_the_same_things_with_the_same_values() -> None:
+    assert JAPANESE.keys() == ENGLISH.keys()
+    for key in ENGLISH:
+        names = [{name for _, name, _, _ in Formatter().parse(words[key]) if name} for words in (ENGLISH, JAPANESE)]
+        assert names[0] == names[1], key
+
+
+def test_every_sentence_that_is_asked_for_exists() -> None:
+    said = {key for path in SOURCES for key in SAID.findall(path.read_text("utf-8"))}
+    assert len(said) > 40
+    assert said - ENGLISH.keys() == set()
+
+
+def test_no_sentence_is_left_over() -> None:
+    named = {key for path in SOURCES for key in KEY.findall(path.read_text("utf-8"))}
+    made = {
+        "mode",
+        "section",
+        "phase",
+        "page_help",
+        "queue",
+        "live",
+        "plot",
+        "draw",
+        "try",
+        "vary",
+    }  # with a key put together from parts
+    assert {key for key in ENGLISH if key not in named and key.split(".")[0] not in made} == set()
+
+
+def test_every_phase_of_a_run_has_words() -> None:
+    told = re.compile(r"""(?:Phase|_phase|progress)\("([a-z ]+)\"""")
+    found = {name for path in (ROOT / "trainer").rglob("*.py") for name in told.findall(path.read_text("utf-8"))}
+    assert {"loading the model", "training", "encoding the pictures"} <= found
+    assert {f"phase.{name}" for name in found} <= ENGLISH.keys()
+
+
+def test_japanese_labels_carry_the_name_a_setting_is_known_by() -> None:
+    words = Words("ja_JP")
+    assert words.label("train_iterations") == "学習ステップ数 · train iterations"
+    for row in rows():
+        assert row.key.replace("_", " ").casefold() in words.label(row.name).casefold()
+        assert words.help(row.name) != Words("en").help(row.name)
+
+
+def test_a_value_is_not_read_as_a_sentence() -> None:
+    assert Words().say("run.started", name="{place} <b>") == "Started {place} <b>."
+
+
+def test_the_page_carries_the_words_as_text() -> None:
+    assert json.loads(html.unescape(Words("ja").data())) == dict(JAPANESE)
+    assert not set(Words().data()) & set('"<>')
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [({"LANG": "ja_JP.UTF-8"}, "ja"), ({"LANG": "C"}, "en"), ({"LC_ALL": "de_DE", "LANG": "ja"}, "en"), ({}, "en")],
+)
+def test_the_language_is_that_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], language: str
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert language_of_machine() == language

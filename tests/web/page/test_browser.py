@@ -1,0 +1,275 @@
+"""The page in a real Chromium, from an empty form to a LoRA: what users do, and what they see."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.helpers.browser.gradios import AVAILABLE
+from tests.helpers.browser.site import ROOT, Site
+from tests.helpers.browser.visitor import Visitor
+from trainer.config import presets
+from trainer.config.schema import to_json
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_mode_shows_its_own_fields(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    for mode, seen, unseen in (
+        ("iLECO", "target_prompt", "lora_data_directory"),
+        ("ADDifT", "original_image_drop", "image_size"),
+        ("Difference", "second", "lora_data_directory"),
+        ("LoRA", "lora_data_directory", "target_prompt"),
+    ):
+        someone.choose(mode)
+        someone.page.wait_for_selector(f"#trainyard_{seen}", state="visible")
+        assert not someone.page.is_visible(f"#trainyard_{unseen}")
+        someone.page.wait_for_selector(f"#trainyard_mode_words .trainyard-for-{mode.lower()}", state="visible")
+
+
+def test_modes_passed_over_quickly_leave_nothing_behind(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    for mode in ("iLECO", "ADDifT", "Difference"):
+        someone.mode(mode)
+    someone.until(lambda: someone.box("train_iterations").input_value() == "500")
+    assert someone.box("network_rank").input_value() == "16"
+
+
+def test_what_is_typed_while_an_answer_is_on_its_way_stays(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    someone.choose("iLECO")
+    with someone.held():
+        someone.mode("Difference")
+        someone.write("train_iterations", "77")
+        someone.write("save_lora_name", "mine")
+    someone.until(lambda: someone.box("network_rank").input_value() == "16")  # what else suits the mode has come
+    assert someone.box("train_iterations").input_value() == "77"
+    assert someone.box("save_lora_name").input_value() == "mine"
+
+
+def test_a_mode_chosen_while_an_answer_is_on_its_way_brings_its_own(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    with someone.held():
+        someone.mode("ADDifT")
+        someone.mode("Difference")
+    someone.until(lambda: someone.box("train_iterations").input_value() == "500")
+    someone.until(lambda: someone.box("save_lora_name").get_attribute("placeholder") == "Difference")
+    assert someone.box("network_rank").input_value() == "16"
+
+
+def test_a_preset_loaded_while_an_answer_is_on_its_way_stays(visit: Callable[..., Visitor], site: Site) -> None:
+    someone = visit()
+    someone.write("preset", "ADDifT_Style_XL")
+    with someone.held():
+        someone.mode("Difference")
+        someone.press("preset_load")
+        someone.message("Loaded")
+    someone.page.wait_for_timeout(1500)  # the answer, and what is asked for since it came too late
+    someone.write("preset", "as it was")
+    someone.press("preset_save")
+    someone.message("Saved as as it was")
+    kept = json.loads((site.data / "presets" / "as it was.json").read_text("utf-8"))
+    wanted = to_json(presets.load(ROOT / "presets" / "ADDifT_Style_XL.json", []).settings)
+    assert {**kept, "model": "", "vae": "None"} == {**wanted, "model": "", "vae": "None"}
+
+
+def test_what_is_chosen_while_the_lists_are_refreshed_stays(visit: Callable[..., Visitor], site: Site) -> None:
+    someone = visit()
+    (site.data / "presets").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "presets" / "LoRA.json", site.data / "presets" / "new one.json")
+    with someone.held():
+        someone.press("refresh")
+        someone.write("model", "elsewhere/another.safetensors")
+        someone.write("preset", "ADDifT_Style_XL")
+    someone.until(
+        lambda: "there is no file elsewhere/another.safetensors" in someone.page.inner_text("#trainyard_form")
+    )
+    assert [someone.box(name).input_value() for name in ("model", "vae", "preset")] == [
+        "elsewhere/another.safetensors", "None", "ADDifT_Style_XL",
+    ]  # fmt: skip
+    someone.box("preset").click()
+    someone.box("preset").fill("")
+    offered = someone.page.locator("#trainyard_preset ul")
+    someone.until(lambda: offered.count() and "new one" in offered.inner_text())
+
+
+def test_a_wrong_value_is_marked_beside_its_field_and_unmarked_by_a_preset(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    someone.write("train_iterations", "many")
+    note = someone.page.locator("#trainyard_train_iterations .trainyard-wrong")
+    someone.until(lambda: note.is_visible() and 'must be a whole number, not "many"' in note.inner_text())
+    someone.press("start")
+    someone.message("train iterations: must be a whole number")
+    someone.write("preset", "ADDifT_Style_XL")
+    someone.press("preset_load")
+    someone.message("Loaded")
+    assert someone.box("train_iterations").input_value() == "30"
+    someone.until(lambda: not note.is_visible())
+
+
+def test_presets_are_saved_loaded_and_deleted(visit: Callable[..., Visitor], site: Site) -> None:
+    someone = visit()
+    someone.choose("iLECO")
+    someone.write("original_prompt", "<b>hostile</b>")
+    someone.write("preset", "mine")
+    someone.press("preset_save")
+    someone.message("Saved as mine")
+    assert (site.data / "presets" / "mine.json").exists()
+    someone.write("original_prompt", "other")
+    someone.press("preset_load")
+    someone.message("Loaded")
+    assert someone.box("original_prompt").input_value() == "<b>hostile</b>"
+    someone.press("preset_delete")
+    someone.message("Deleted mine")
+    assert not (site.data / "presets" / "mine.json").exists()
+    someone.page.set_input_files("#trainyard_preset_file input[type=file]", str(ROOT / "presets" / "Difference.json"))
+    someone.until(lambda: someone.box("train_iterations").input_value() == "500")
+
+
+def test_every_preset_and_every_file_of_traintrain_goes_through_the_form_unchanged(
+    visit: Callable[..., Visitor], site: Site
+) -> None:
+    someone = visit()
+    shipped = [(path.stem, path) for path in sorted((ROOT / "presets").glob("*.json"))]
+    foreign = [(str(path), path) for path in sorted((ROOT / "tests" / "data" / "traintrain_presets").glob("*.json"))]
+    assert (len(shipped), len(foreign)) == (8, 8)
+    for number, (written, path) in enumerate(shipped + foreign):
+        someone.write("preset", written)
+        someone.press("preset_load")
+        someone.message(r"Loaded\b")
+        someone.write("preset", f"again {number}")
+        someone.press("preset_save")
+        someone.message(f"Saved as again {number}")
+        before = to_json(presets.load(path, []).settings)
+        after = json.loads((site.data / "presets" / f"again {number}.json").read_text("utf-8"))
+        # A preset that names no model leaves the one that is chosen.
+        assert (before.pop("model"), after.pop("model")) == ("", "toy-sd1.safetensors")
+        assert (before.pop("vae") or "None") == after.pop("vae")
+        assert after == before, path
+
+
+def test_dropped_pictures_become_paths_and_are_compared(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    someone = visit()
+    someone.choose("ADDifT")
+    Image.new("RGB", (96, 64), "red").save(tmp_path / "original.png")
+    Image.new("RGB", (64, 64), "blue").save(tmp_path / "square.png")
+    Image.new("RGB", (96, 64), "blue").save(tmp_path / "target.png")
+    note = someone.page.locator("#trainyard_pair")
+    for place, file, words in (
+        ("original_image", "original.png", "96 × 64"),
+        ("target_image", "square.png", "differ in shape"),
+        ("target_image", "target.png", "Both pictures are 96 × 64"),
+    ):
+        clear = someone.page.locator(f"#trainyard_{place}_drop button[aria-label=Clear]")
+        if clear.count():
+            clear.click()
+            someone.until(lambda place=place: someone.box(place).input_value() == "")
+        chosen = f"#trainyard_{place}_drop input[type=file]"
+        someone.page.wait_for_selector(chosen, state="attached")
+        someone.page.set_input_files(chosen, str(tmp_path / file))
+        someone.until(lambda place=place: someone.box(place).input_value().endswith(".png"))
+        someone.until(lambda words=words: words in note.inner_text())
+    with Image.open(someone.box("target_image").input_value()) as kept, Image.open(tmp_path / "target.png") as dropped:
+        assert kept.convert("RGB").tobytes() == dropped.tobytes()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_everything_without_scrolling_sideways(visit: Callable[..., Visitor], scheme: str) -> None:
+    someone = visit(viewport={"width": 400, "height": 800}, color_scheme=scheme)
+    for mode in ("ADDifT", "Difference"):
+        someone.choose(mode)
+        assert someone.page.evaluate("document.documentElement.scrollWidth") == 400
+    for tab in ("Queue", "Plot", "Image"):
+        someone.tab(tab)
+        assert someone.page.evaluate("document.documentElement.scrollWidth") == 400
+
+
+@pytest.mark.parametrize("site", ["", *AVAILABLE], ids=["current", *AVAILABLE], indirect=True)
+def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -> None:
+    someone = visit()
+    someone.choose("iLECO")
+    for name, text in (("original_prompt", "red"), ("target_prompt", "blue"), ("image_size", "64")):
+        someone.write(name, text)
+    someone.write("train_iterations", "5000")
+    someone.press("start")
+    someone.message("Started iLECO")
+    first = int(someone.live(r"step (\d+) of 5000")[1])
+    if sys.platform == "linux":  # elsewhere the process does not tell
+        someone.live(r"memory\s+\d+\.\d GB, at most \d+\.\d")
+    someone.until(lambda: int(someone.live(r"step (\d+) of 5000")[1]) > first)
+
+    someone.open()  # a reload
+    assert int(someone.live(r"step (\d+) of 5000")[1]) > first
+    someone.until(lambda: someone.box("original_prompt").input_value() == "red")
+    name = someone.box("save_lora_name")  # the run's own is taken
+    assert (name.input_value(), name.get_attribute("placeholder")) == ("", "iLECO_2")
+    for name in ("one", "two"):
+        someone.write("save_lora_name", name)
+        someone.press("add")
+        someone.message(f"{name} waits in the queue at place")
+    someone.press("add")
+    someone.message("two is the name of a job")
+    someone.tab("Queue")
+    someone.until(lambda: someone.queue() == ["iLECO", "one", "two"])
+    someone.row_button("two", "Up")
+    someone.until(lambda: someone.queue() == ["iLECO", "two", "one"])
+    someone.row_button("one", "Delete")
+    someone.until(lambda: someone.queue() == ["iLECO", "two"])
+
+    someone.tab("Plot")
+    plot = someone.page.locator("#trainyard_plot img:visible")
+    drawn = someone.until(lambda: plot.count() and plot.get_attribute("src"))
+    someone.until(lambda: plot.get_attribute("src") != drawn)  # by itself, as the run goes on
+
+    someone.tab("Train")
+    someone.press("pause")
+    someone.live("Paused: iLECO")
+    someone.press("continue")
+    someone.live("Training: iLECO")
+    someone.press("stop_and_save")
+    someone.live("Saved: .*iLECO.safetensors")
+    assert site.loras == ["iLECO"]
+    someone.tab("Queue")
+    row = someone.page.locator("#trainyard_queue tr", has_text="stopped").first
+    someone.until(lambda: "iLECO.safetensors" in row.inner_text())
+
+    with someone.held() as asked:  # who begins at once is not turned to the last run
+        someone.arrive()
+        someone.until(lambda: asked)
+        someone.write("save_lora_name", "typed")
+    someone.until(lambda: "toy-sd1" in someone.page.inner_text("#trainyard_model_note"))
+    assert someone.page.is_checked("#trainyard_mode input[value=LoRA]")
+    assert someone.box("save_lora_name").input_value() == "typed"
+
+
+def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    run = {
+        "job": {"id": 7, "name": "cat", "mode": "LoRA"}, "state": "done", "path": r"C:\loras\sub\my cat.safetensors",
+        "step": 3, "steps": 3, "done": 3, "total": 3, "phase": "", "number": 1, "seconds": 4.0, "rates": [],
+        "curve": [], "pictures": [], "warnings": [], "effect": None, "message": "",
+    }  # fmt: skip
+    status = {"running": False, "pausing": False, "queue_started": False, "problem": "", "run": run}
+    someone.page.route("**/trainyard/v1/status", lambda route: route.fulfill(json=status))
+    settings = {"settings": {"lora_trigger_word": "mycat"}}
+    someone.page.route("**/trainyard/v1/jobs/7", lambda route: route.fulfill(json=settings))
+    button = someone.page.locator("#trainyard_use button")
+    someone.live("Done: cat")
+    assert not button.is_visible()  # the page of its own has no txt2img
+    someone.page.evaluate("""() => {
+        document.body.insertAdjacentHTML("beforeend", '<div id="txt2img_prompt"><textarea>a cat</textarea></div>');
+        window.heard = 0;
+        document.querySelector("#txt2img_prompt textarea").addEventListener("input", () => { window.heard += 1; });
+    }""")
+    prompt = someone.page.locator("#txt2img_prompt textarea")
+    for _ in range(2):  # once more changes nothing
+        button.click()
+        someone.until(lambda: prompt.input_value() == "a cat mycat <lora:my cat:1>")
+    assert someone.page.evaluate("window.heard") >= 1

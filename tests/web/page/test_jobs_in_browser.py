@@ -1,0 +1,107 @@
+"""The form and the queue in a real Chromium: what a model brings, names, and jobs that go back into the form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.helpers.browser.site import Site, served
+from tests.helpers.browser.visitor import Visitor
+from tests.helpers.checkpoints import small_checkpoint
+
+pytestmark = pytest.mark.browser
+
+
+def note(someone: Visitor) -> str:
+    return str(someone.page.locator("#trainyard_model_note").first.inner_text())
+
+
+def test_a_model_says_what_it_is_and_brings_its_defaults(visit: Callable[..., Visitor], site: Site) -> None:
+    large = small_checkpoint(site.data / "models", "SDXL")
+    someone = visit()
+    someone.until(lambda: "It trains on toy-sd1.safetensors (an SD1 checkpoint)" in note(someone))
+    someone.press("refresh")
+    someone.write("train_batch_size", "7")
+    someone.write("model", large.name)
+    someone.until(lambda: large.name in note(someone))
+    someone.until(lambda: someone.box("image_size").input_value() == "1024")
+    someone.choose("ADDifT")
+    someone.until(lambda: someone.box("train_learning_rate").input_value() == "0.0002")
+    assert someone.box("train_batch_size").input_value() == "7"
+    someone.write("model", "gone.safetensors")
+    someone.until(lambda: "there is no file gone.safetensors" in note(someone))
+    large.unlink()
+
+
+def test_a_free_name_is_proposed_and_a_queued_job_goes_back_into_the_form(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+
+    def proposed() -> str:
+        return str(someone.box("save_lora_name").get_attribute("placeholder"))
+
+    someone.until(lambda: proposed() == "LoRA")
+    someone.choose("iLECO")
+    someone.until(lambda: proposed() == "iLECO")
+    for name, text in (("original_prompt", "<b>red</b>"), ("target_prompt", "blue"), ("train_iterations", "77")):
+        someone.write(name, text)
+    for name in ("first", "second"):
+        someone.write("save_lora_name", name)
+        someone.press("add")
+        someone.message(f"{name} waits in the queue")
+    someone.write("save_lora_name", "")
+    someone.press("add")
+    someone.message("iLECO waits in the queue")
+    someone.until(lambda: proposed() == "iLECO_2")
+
+    someone.page.click("#trainyard_mode label:has(input[value='LoRA'])")
+    someone.until(lambda: proposed() == "LoRA")
+    someone.tab("Queue")
+    someone.row_button("second", "Edit")
+    banner = someone.page.locator("#trainyard_edited").first
+    someone.until(banner.is_visible)
+    assert "You are changing second" in banner.inner_text()
+    someone.until(lambda: someone.box("original_prompt").input_value() == "<b>red</b>")
+    assert someone.box("save_lora_name").input_value() == "second"
+    someone.write("train_iterations", "78")
+    someone.press("add")
+    someone.message("Changed: second waits in the queue at place 2")
+    someone.until(lambda: not banner.is_visible())
+    someone.tab("Queue")
+    steps = someone.page.locator("#trainyard_queue td[data-label=steps]")
+    someone.until(lambda: steps.all_inner_texts() == ["77", "78", "77"])
+
+    down = someone.page.locator("#trainyard_queue button[data-action=down]")
+    down.first.focus()
+    for order in (["second", "first", "iLECO"], ["second", "iLECO", "first"]):
+        someone.page.keyboard.press("Enter")
+        someone.until(lambda order=order: someone.queue() == order)
+    someone.page.keyboard.press("Enter")  # at the end of the queue it is the button that moves back
+    someone.until(lambda: someone.queue() == ["second", "first", "iLECO"])
+
+    someone.row_button("first", "Edit")
+    someone.until(banner.is_visible)
+    someone.press("leave")
+    someone.until(lambda: not banner.is_visible())
+
+
+@pytest.fixture(scope="module")
+def japanese(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with served(tmp_path_factory.mktemp("japanese"), ["--language", "ja"]) as found:
+        yield found
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_reads_japanese(browser: object, japanese: Site, width: int) -> None:
+    someone = Visitor(browser, japanese, viewport={"width": width, "height": 900})
+    page = someone.page
+    someone.until(lambda: "学習するモデル: toy-sd1.safetensors" in note(someone))
+    page.click("#trainyard_mode label:has(input[value='iLECO'])")
+    words = page.locator("#trainyard_train").inner_text()
+    for text in ("学習開始", "キューに追加", "学習ステップ数 · train iterations", "学習中のものはありません"):
+        assert text in words
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    someone.tab("キュー")
+    someone.until(lambda: "キューは空です" in page.locator("#trainyard_queue").inner_text())
+    assert someone.troubles == []
+    page.close()

@@ -1,0 +1,269 @@
+"""Pictures for the page: drawn in the background, one sheet at a time, for whoever comes to look; their routes."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from tests.helpers.some_networks import some_network, some_settings
+from trainer.config.schema import to_json
+from trainer.config.settings import Settings
+from trainer.engine.image_request import Drawing
+from trainer.errors import ModelError, UserError
+from trainer.hosts.catalogue import FolderCatalogue
+from trainer.hosts.standalone import Standalone
+from trainer.jobs.store import Store
+from trainer.jobs.worker import Worker
+from trainer.models.placement import place_for_pictures
+from trainer.models.registry import load_bundle
+from trainer.models.sample import Request, sample
+from trainer.networks.files import file
+from trainer.networks.files.read import network_from_file
+from trainer.paths import Folders
+from trainer.web.api import core, images
+from trainer.web.api.core import PREFIX, TOKEN_HEADER, Guard
+from trainer.web.services.context import Desk
+from trainer.web.services.image_jobs import DONE, DRAWING, FAILED, STOPPED, Easel, Piece, Sheet
+
+TOY = Path(__file__).resolve().parents[2] / "toy" / "toy-sd1.safetensors"
+HOSTILE = "<script>alert(1)</script>"
+WAIT = 60.0
+
+
+@dataclass
+class Painter:
+    """A host whose pictures wait until they may go on."""
+
+    may_go_on: threading.Event = field(default_factory=threading.Event)
+    asked: list[Drawing] = field(default_factory=list)
+    fails: Exception | None = None
+
+    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        self.asked.append(drawing)
+        advance(0, 2)
+        assert self.may_go_on.wait(WAIT)
+        advance(1, 2)
+        if self.fails is not None:
+            raise self.fails
+        return [Image.new("RGB", (8, 8), (index, 0, 0)) for index, _ in enumerate(drawing.strengths)]
+
+
+def until(holds: Callable[[], Any]) -> Any:
+    began = time.monotonic()
+    while not (found := holds()):
+        assert time.monotonic() - began < WAIT
+        time.sleep(0.01)
+    return found
+
+
+def ended(easel: Easel, place: str = "x") -> Sheet:
+    until(lambda: easel.sheets()[place].state != DRAWING)
+    return easel.sheets()[place]
+
+
+PAIR = (Piece(Drawing("one"), ("first",)), Piece(Drawing("two"), ("second",)))
+
+
+def test_a_sheet_comes_into_being() -> None:
+    painter = Painter()
+    easel = Easel(lambda: painter)  # type: ignore[arg-type, return-value]
+    easel.begin("x", "a pair", PAIR)
+    until(lambda: easel.sheets()["x"].total)
+    assert easel.sheets() == {"x": Sheet("a pair", DRAWING, 0, 4)}
+    painter.may_go_on.set()
+    sheet = ended(easel)
+    assert (sheet.state, sheet.done, sheet.total) == (DONE, 3, 4)
+    assert [(each.label, each.prompt) for each in sheet.pictures] == [("first", "one"), ("second", "two")]
+    first = sheet.pictures[0]
+    assert easel.picture(first.name) == first.png
+    assert easel.picture("other.png") is None
+    with Image.open(io.BytesIO(first.png)) as picture:
+        assert picture.size == (8, 8)
+
+
+def test_one_at_a_time_and_the_last_sheet_is_replaced() -> None:
+    painter = Painter()
+    easel = Easel(lambda: painter)  # type: ignore[arg-type, return-value]
+    easel.begin("x", "", PAIR)
+    with pytest.raises(UserError, match="other pictures are being made"):
+        easel.begin("y", "", PAIR)
+    easel.refuse("x", "", UserError("not now"))
+    assert easel.sheets()["x"].state == DRAWING
+    painter.may_go_on.set()
+    drawn = ended(easel)
+    until(lambda: easel.stop() is False)
+    for place, pictures in (("x", drawn.pictures), ("y", ())):  # what was drawn before is not lost
+        easel.refuse(place, "", UserError("no such thing", do="Do another"))
+        sheet = easel.sheets()[place]
+        assert (sheet.state, sheet.message, sheet.pictures) == (FAILED, "no such thing. Do another.", pictures)
+    easel.begin("x", "", PAIR)
+    again = ended(easel)
+    assert not again.message
+    assert {each.name for each in again.pictures}.isdisjoint(each.name for each in drawn.pictures)
+    assert easel.picture(drawn.pictures[0].name) is None
+
+
+def test_stopped() -> None:
+    painter = Painter()
+    easel = Easel(lambda: painter)  # type: ignore[arg-type, return-value]
+    assert not easel.stop()
+    easel.begin("x", "", PAIR)
+    until(lambda: easel.sheets()["x"].total)
+    assert easel.stop()
+    painter.may_go_on.set()
+    assert ended(easel).state == STOPPED
+    assert len(painter.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("fails", "words"),
+    [
+        (ModelError("there is no file x", do="Choose one"), "there is no file x. Choose one."),
+        (RuntimeError("odd"), "something went wrong that should not have (RuntimeError: odd)"),
+    ],
+)
+def test_a_failure_is_a_sentence_and_the_next_one_works(fails: Exception, words: str) -> None:
+    painter = Painter(fails=fails)
+    easel = Easel(lambda: painter)  # type: ignore[arg-type, return-value]
+    painter.may_go_on.set()
+    easel.begin("x", "", PAIR)
+    sheet = ended(easel)
+    assert sheet.state == FAILED
+    assert sheet.message.startswith(words)
+    painter.fails = None
+    until(lambda: not easel.stop())
+    easel.begin("x", "", PAIR)
+    drawn = ended(easel)
+    assert drawn.state == DONE
+    painter.fails = fails
+    until(lambda: not easel.stop())
+    easel.begin("x", "", PAIR)
+    failed = ended(easel)
+    assert failed.message.startswith(words)
+    assert failed.pictures == drawn.pictures
+
+
+def test_a_host_that_cannot_be_made() -> None:
+    def make() -> Any:
+        raise UserError("there is no such device", where="cuda:9")
+
+    easel = Easel(make)
+    easel.begin("x", "", PAIR)
+    assert ended(easel).message == "cuda:9: there is no such device."
+
+
+# ---- the routes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def desk(folders: Folders) -> Iterator[Desk]:
+    folders.models.mkdir()
+    (folders.models / "toy.safetensors").symlink_to(TOY)
+    worker = Worker(Store(folders), lambda: Standalone(torch.device("cpu"), folders))
+    yield Desk(folders, FolderCatalogue(folders.models), worker, Guard())
+    worker.close()
+    worker.store.close()
+
+
+@pytest.fixture
+def client(desk: Desk) -> TestClient:
+    app = FastAPI()
+    core.mount(app, desk.worker, desk.guard)
+    images.mount(app, desk)
+    found = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
+    found.headers[TOKEN_HEADER] = desk.guard.token
+    return found
+
+
+def post(client: TestClient, path: str, body: dict[str, Any]) -> Any:
+    answer = client.post(f"{PREFIX}{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def sheet(client: TestClient, place: str) -> Any:
+    def done() -> Any:
+        found = client.get(f"{PREFIX}/drawings").json().get(place)
+        return found if found and found["state"] != "drawing" else None
+
+    return until(done)
+
+
+def pixels(client: TestClient, name: str) -> np.ndarray:
+    answer = client.get(f"{PREFIX}/drawings/{name}")
+    assert answer.headers["content-type"] == "image/png"
+    return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+def test_prompts_and_strip_are_the_samplers_pictures(desk: Desk, client: TestClient) -> None:
+    bundle = load_bundle(TOY)
+    place_for_pictures(bundle, torch.device("cpu"))
+    (desk.folders.loras).mkdir()
+    path = desk.folders.loras / "mine.safetensors"
+    file.save(path, some_network(bundle, some_settings()).tensors(), {"modelspec.trigger_phrase": HOSTILE})
+
+    settings = Settings(mode="iLECO", original_prompt="a red circle", target_prompt=HOSTILE, image_size=(64, 64),
+                        model="toy", sample_negative="blue")  # fmt: skip
+    common = {"seed": 4, "steps": 2, "cfg": 3}
+    begun = post(client, "/drawings/prompts/both", {"settings": to_json(settings), **common})
+    assert begun["prompts"]["state"] == "drawing"
+    drawn = sheet(client, "prompts")
+    assert drawn["message"] == ""
+    assert [each["prompt"] for each in drawn["pictures"]] == ["a red circle", HOSTILE]
+    for each in drawn["pictures"]:
+        (expected,) = sample(bundle, [Request(each["prompt"], "blue", 4, 2, 3.0, (64, 64))])
+        assert np.array_equal(pixels(client, each["name"]), np.asarray(expected))
+
+    assert client.get(f"{PREFIX}/loras").json() == {"loras": ["mine"], "models": ["toy.safetensors"], "latest": ""}
+    suited = client.get(f"{PREFIX}/lora", params={"name": "mine"}).json()
+    nothing = {"folder": None, "strip": None, "prompt": "", "pictures": []}
+    assert suited == {"prompt": HOSTILE, "model": "toy.safetensors", "path": str(path), "kept": nothing}
+    body = {"lora": "mine", "strengths": "-1, 0, 1", "size": "64", "prompt": "a cross", "model": suited["model"]}
+    until(lambda: not desk.easel.stop())
+    post(client, "/drawings/strip", {**body, **common})
+    strip = sheet(client, "strip")
+    assert [each["label"] for each in strip["pictures"]] == ["-1", "off", "+1"]
+    network = network_from_file(path, bundle)
+    for strength, each in zip((-1.0, 0.0, 1.0), strip["pictures"], strict=True):
+        with network.attached():
+            network.strength = strength
+            (expected,) = sample(bundle, [Request("a cross", "", 4, 2, 3.0, (64, 64))])
+        assert np.array_equal(pixels(client, each["name"]), np.asarray(expected))
+    # The other place still has its own.
+    assert sheet(client, "prompts")["pictures"] == drawn["pictures"]
+
+
+def test_mistakes_are_answered(client: TestClient) -> None:
+    refused = client.post(f"{PREFIX}/drawings/strip", json={"lora": "gone"})
+    assert (refused.status_code, "gone: there is no such LoRA" in refused.json()["error"]) == (400, True)
+    assert client.get(f"{PREFIX}/lora", params={"name": HOSTILE}).status_code == 400
+    assert client.get(f"{PREFIX}/drawings/gone.png").status_code == 404
+    post(client, "/drawings/prompts/original", {"settings": {"mode": "iLECO"}})
+    assert "original prompt: is empty" in sheet(client, "prompts")["message"]
+    assert post(client, "/drawings/stop", {}) == {"stopped": False}
+
+
+def test_drawing_takes_the_token_and_looking_this_machine(client: TestClient) -> None:
+    for path in ("/drawings/strip", "/drawings/stop", "/drawings/prompts/both"):
+        assert client.post(f"{PREFIX}{path}", json={}, headers={TOKEN_HEADER: "guessed"}).status_code == 403
+    for path in ("/drawings", "/loras", "/lora?name=x", "/drawings/x.png"):
+        assert client.get(f"{PREFIX}{path}", headers={"Host": "elsewhere.example"}).status_code == 403
+
+
+def test_openapi_describes_them(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/drawings", "/drawings/{name}", "/loras", "/lora", "/drawings/strip", "/drawings/stop"):
+        (described,) = paths[f"{PREFIX}{path}"].values()
+        assert described["description"]

@@ -1,0 +1,144 @@
+"""What runs have left on the disk: strips and pictures, found by the LoRA's file long after the run."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from trainer.config.settings import Settings
+from trainer.hosts.catalogue import FolderCatalogue
+from trainer.hosts.standalone import Standalone
+from trainer.jobs.store import DONE, Store
+from trainer.jobs.worker import Worker
+from trainer.paths import Folders
+from trainer.web.api import core, images
+from trainer.web.api.core import PREFIX, Guard
+from trainer.web.services import run_images
+from trainer.web.services.context import Desk
+
+TOY = Path(__file__).resolve().parents[2] / "toy" / "toy-sd1.safetensors"
+PROMPT = "ein röter Kreis <b>赤い丸</b>"
+SETTINGS = Settings(
+    mode="iLECO", model=str(TOY), original_prompt=PROMPT, target_prompt="a blue circle", train_iterations=3,
+    network_rank=1, image_size=(64, 64), sample_prompt="a cross", sample_every_steps=1, sample_strengths=(1.0,),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """After two runs, one of them in a sub-folder."""
+    root = tmp_path_factory.mktemp("runs")
+    found = Folders(root / "data", root / "loras", root / "models")
+    found.models.mkdir()
+    worker = Worker(Store(found), lambda: Standalone(torch.device("cpu"), found))
+    for name in ("first", "sub/second"):
+        worker.store.add(replace(SETTINGS, save_lora_name=name))
+    worker.start()
+    assert worker.join(300)
+    assert [entry.status for entry in worker.store.entries()] == [DONE, DONE]
+    worker.close()
+    worker.store.close()
+    return found
+
+
+@pytest.fixture
+def client(folders: Folders) -> Iterator[TestClient]:
+    """Of a program that was started after they had ended."""
+    worker = Worker(Store(folders), lambda: Standalone(torch.device("cpu"), folders))
+    desk = Desk(folders, FolderCatalogue(folders.models), worker, Guard())
+    app = FastAPI()
+    core.mount(app, worker, desk.guard)
+    images.mount(app, desk)
+    yield TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
+    worker.close()
+    worker.store.close()
+
+
+def get(client: TestClient, path: str, **query: str) -> Any:
+    answer = client.get(f"{PREFIX}{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("name", ["first", "sub/second"])
+def test_each_lora_has_the_strip_and_the_pictures_of_its_own_run(
+    client: TestClient, folders: Folders, name: str
+) -> None:
+    answer = get(client, "/lora", name=name)
+    kept = answer["kept"]
+    assert answer["path"] == str(folders.lora(name))
+    assert (answer["prompt"], kept["prompt"], kept["strip"]) == (PROMPT, PROMPT, "effect.png")
+    assert kept["pictures"] == [{"step": 1, "name": "000001_+1.png"}, {"step": 2, "name": "000002_+1.png"}]
+    day, run = kept["folder"]
+    assert run.startswith(name.replace("/", "_"))
+    for each, width in (("effect.png", 3 * 64 + 2 * 4), ("000001_+1.png", 64)):
+        content = client.get(f"{PREFIX}/samples/{day}/{run}/{each}").content
+        assert content == (folders.data / "samples" / day / run / each).read_bytes()
+        with Image.open(io.BytesIO(content)) as picture:
+            assert picture.width == width
+
+
+def test_a_job_has_its_lora_while_that_is_on_the_disk(client: TestClient, folders: Folders) -> None:
+    def loras() -> list[str]:
+        return [job["lora"] for job in get(client, "/jobs")["jobs"]]
+
+    assert loras() == ["first", "sub/second"]
+    path = folders.lora("first")
+    away = path.rename(path.with_suffix(".away"))
+    try:
+        assert loras() == ["", "sub/second"]
+    finally:
+        away.rename(path)
+
+
+def test_a_lora_that_was_moved_keeps_its_pictures_and_one_saved_on_the_way_has_no_strip(folders: Folders) -> None:
+    moved = Path(shutil.copy(folders.lora("first"), folders.loras / "renamed.safetensors"))
+    assert run_images.of_lora(moved, folders).strip is not None
+    (strip,) = folders.data.glob("samples/*/first-*/effect.png")
+    with Image.open(strip) as picture:
+        picture.load()
+        assert picture.info == {"lora": "first", "prompt": PROMPT}
+        away = strip.rename(strip.with_suffix(".away"))
+        picture.save(strip)  # one that does not say whose it is
+    try:
+        kept = run_images.of_lora(moved, folders)
+        assert (kept.strip, kept.prompt, len(kept.pictures)) == (None, "", 2)
+    finally:
+        away.replace(strip)
+        moved.unlink()
+
+
+def test_no_more_than_the_latest_are_listed(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_images, "MOST_PICTURES", 1)
+    assert [each.step for each in run_images.of_lora(folders.lora("first"), folders).pictures] == [2]
+
+
+def test_a_lora_of_another_program_has_none(folders: Folders) -> None:
+    assert run_images.of_lora(TOY, folders) == run_images.Keepsakes()
+
+
+@pytest.mark.parametrize(
+    ("day", "run", "name"),
+    [("..", "..", "secret.png"), ("..", "samples", "secret.png"), ("a", "..", "secret.png"), ("a", "b", "notes.txt"),
+     ("a", "b", "gone.png"), ("a", "b", "../../../secret.png"), ("a", "b", "link.png")],
+)  # fmt: skip
+def test_nothing_else_is_shown(tmp_path: Path, day: str, run: str, name: str) -> None:
+    folders = Folders(tmp_path / "data", tmp_path / "loras", tmp_path / "models")
+    inside = folders.data / "samples" / "a" / "b"
+    inside.mkdir(parents=True)
+    for place in (tmp_path, folders.data, folders.data / "samples", inside.parent, inside):
+        (place / "secret.png").write_bytes(b"")
+    (inside / "notes.txt").write_bytes(b"")
+    (inside / "link.png").symlink_to(tmp_path / "secret.png")
+    assert run_images.picture("a", "b", "secret.png", folders) == (inside / "secret.png").resolve()
+    assert run_images.picture(day, run, name, folders) is None

@@ -1,0 +1,46 @@
+"""The page as a whole, without a browser: it comes up without torch, and says where it is."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = """
+import sys
+from pathlib import Path
+from trainer.web.api.core import Guard
+from trainer.hosts.catalogue import FolderCatalogue
+from trainer.paths import Folders
+from trainer.jobs.worker import Worker
+from trainer.jobs.store import Store
+from trainer.web.app import application
+from trainer.web.services.context import Desk
+folders = Folders(*(Path(sys.argv[1]) / name for name in ("data", "loras", "models")))
+worker = Worker(Store(folders), lambda: None)
+application(Desk(folders, FolderCatalogue(folders.models), worker, Guard()))
+print(*sorted({"torch", "diffusers", "transformers", "safetensors"} & set(sys.modules)))
+"""
+
+
+def test_the_page_comes_up_without_torch(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["ui", "--port", str(port), "--data-dir", str(tmp_path)]) == 2
+    assert f"port {port} cannot be used" in capsys.readouterr().err

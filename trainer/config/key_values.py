@@ -1,0 +1,114 @@
+"""Settings given as text: ``key=value`` per line or set off by ``;``, the values written as Python writes them."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import UserError
+
+_WORD = re.compile(r"[^\W\d][\w.\-]*")
+_BARE: tuple[tuple[str, Any], ...] = (("true", True), ("false", False), ("none", None))
+_EXAMPLE = "Write one key=value per line, for instance betas=0.9,0.99"
+
+
+def parse_literals(text: str) -> dict[str, Any]:
+    """``"betas=0.9,0.99; weight_decay=0.01"`` as ``{"betas": (0.9, 0.99), "weight_decay": 0.01}``.
+
+    A bare word is taken as text, a trailing comma is forgiven.
+
+    Raises:
+        UserError: a part cannot be read.
+    """
+    found: dict[str, Any] = {}
+    for part in _parts(text):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            raise UserError(f'"{part}" has no = in it', do=_EXAMPLE)
+        if not key.isidentifier():
+            raise UserError(f'"{key}" in front of = is not a name', do=_EXAMPLE)
+        if key in found:
+            raise UserError(f"{key} is given twice", do="Keep one of them")
+        found[key] = _value(key, value)
+    return found
+
+
+def split_prompts(text: str) -> tuple[str, ...]:
+    """Several prompts out of one text: one per line or set off by ``;``, each once, in their order."""
+    stripped = (part.strip() for part in re.split(r"[;\r\n]", text))
+    return tuple(dict.fromkeys(part for part in stripped if part))
+
+
+def split_lines(text: str) -> tuple[str, ...]:
+    """One prompt a line; at least one, which may be empty."""
+    return tuple(line.strip() for line in text.rstrip().split("\n"))
+
+
+def prompt_pairs(originals: str, targets: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lines of both texts, which belong together one by one; without any target every one of them is empty."""
+    found, wanted = split_lines(originals), tuple(line.strip() for line in targets.split("\n"))
+    if not any(wanted):
+        return found, ("",) * len(found)
+    return found, wanted[:-1] if len(wanted) == len(found) + 1 and not wanted[-1] else wanted
+
+
+def split_loras(text: str) -> tuple[tuple[str, float], ...]:
+    """Names of LoRA files with their strengths, ``name:0.8`` or ``name`` for 1; one per line or set off by ``;``."""
+    found = []
+    for entry in split_prompts(text):
+        name, _, strength = entry.rpartition(":")
+        try:
+            found.append((name.strip(), float(strength)) if name else (entry, 1.0))
+        except ValueError:  # the colon is part of the path
+            found.append((entry, 1.0))
+    return tuple(found)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The text between line breaks and ``;``, save those inside quotes and brackets."""
+    start, depth, quote = 0, 0, ""
+    for place, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == ";" or (character in "\n\r" and depth <= 0):
+            yield from _piece(text[start:place])
+            start, depth = place + 1, 0
+    yield from _piece(text[start:])
+
+
+def _piece(text: str) -> Iterator[str]:
+    piece = text.strip().rstrip(",").rstrip()
+    if piece:
+        yield piece
+
+
+def _value(key: str, text: str) -> Any:
+    if not text:
+        raise UserError(f"{key} has no value", do=_EXAMPLE)
+    if text.lower() in dict(_BARE):
+        return dict(_BARE)[text.lower()]
+    if _WORD.fullmatch(text) and text.lower() not in ("nan", "inf", "infinity"):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        hint = "Put each key=value on a line of its own, or ; between them" if "=" in text else _EXAMPLE
+        raise UserError(f'the value of {key}, "{text}", cannot be read', do=hint) from error
+    if not _finite(value):
+        raise UserError(f"the value of {key} must be a finite number", do="Write a smaller one")
+    return value
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, (tuple, list, set)):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)

@@ -1,0 +1,239 @@
+"""What is made from the table: settings out of anything a user may hand in, and JSON out of settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import Problem, SettingsError, UserError
+from . import labels
+from .check import check_for_run
+from .key_values import parse_literals
+from .settings import NAMED_ONCE, Row, Settings, rows
+from .values import closest, read_value, shown, to_json_value
+
+__all__ = [
+    "Parsed",
+    "check_for_run",
+    "describe",
+    "dump",
+    "parse",
+    "parse_assignment",
+    "parse_literals",
+    "to_json",
+]
+
+SECOND_PASS_KEY = "2nd pass"
+_SECOND_PASS_NAMES = (SECOND_PASS_KEY, "2nd_pass", "second_pass")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Settings as they were read, and what of them was not in the table."""
+
+    settings: Settings
+    unknown: tuple[str, ...]
+    """Keys that are not in the table. They are kept and written back; worth one warning."""
+    given: frozenset[str] = frozenset()
+    """Short names of the settings that were set: the others hold their default, which a model family may better."""
+
+    def with_defaults(self, better: Mapping[str, Any]) -> Settings:
+        """The settings, with other defaults for those that were not set.
+
+        Args:
+            better: short name -> value, of the setting's own type.
+        """
+        changes = {name: value for name, value in better.items() if name not in self.given}
+        return replace(self.settings, **changes)
+
+
+def parse(values: Mapping[str, Any], *, base: Settings | None = None) -> Parsed:
+    """Settings from JSON keys or short names, with numbers as numbers or text.
+
+    Args:
+        values: what is set. ``2nd pass`` holds a mapping; one of its settings may also be given as
+            ``2nd_pass.network_rank``.
+        base: what holds where nothing is set; the defaults if left out.
+
+    Raises:
+        SettingsError: with every problem there is, each by its setting's label.
+    """
+    reader = _Reader("", "")
+    settings = reader.read(values, base or Settings())
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return Parsed(settings, tuple(reader.unknown), frozenset(reader.given))
+
+
+class _Reader:
+    """One reading of a mapping; collects problems instead of stopping at the first."""
+
+    def __init__(self, key_prefix: str, label_prefix: str) -> None:
+        self.problems: list[Problem] = []
+        self.unknown: list[str] = []
+        self.given: set[str] = set()
+        self._key_prefix = key_prefix
+        self._label_prefix = label_prefix
+
+    def read(self, values: Mapping[str, Any], base: Settings) -> Settings:
+        by_name = _rows_by_name()
+        changes: dict[str, Any] = {}
+        unknown = dict(base.unknown)
+        second: dict[str, Any] = {}
+        for key, value in values.items():
+            row = by_name.get(key)
+            if row is not None:
+                self._read_one(row, value, changes)
+            elif key in _SECOND_PASS_NAMES:
+                changes["second_pass"] = self._second_pass(value, base, second)
+            elif _inside_second_pass(key) and not self._key_prefix:
+                second[_inside_second_pass(key)] = value
+            else:
+                self._keep(key, value, unknown)
+        if second:
+            changes["second_pass"] = self._read_second(second, base.second_pass or Settings())
+        settings = replace(base, **changes, unknown=tuple(unknown.items()))
+        self._check_timesteps(settings, changes)
+        return settings
+
+    def _read_one(self, row: Row, value: Any, changes: dict[str, Any]) -> None:
+        try:
+            read = read_value(value, row)
+        except ValueError as error:
+            self._add(row, str(error))
+            return
+        if row.name in self.given and changes.get(row.name) != read:
+            self._add(row, f'is given twice, as "{row.key}" and as "{row.name}"; keep one of them')
+        self.given.add(row.name)
+        changes[row.name] = read
+
+    def _keep(self, key: str, value: Any, unknown: dict[str, Any]) -> None:
+        try:
+            json.dumps({key: value}, ensure_ascii=False).encode("utf-8")
+        except (TypeError, ValueError, RecursionError):
+            # Better said now than when a trained LoRA is to be written with it.
+            self.problems.append(
+                Problem(
+                    f"{self._key_prefix}{key}", repr(key), "is not known, and cannot be kept in a file; take it out"
+                )
+            )
+        else:
+            unknown[key] = value
+            self.unknown.append(f"{self._key_prefix}{key}")
+
+    def _second_pass(self, value: Any, base: Settings, second: dict[str, Any]) -> Settings | None:
+        """The second pass before anything of it is read; what is to be read goes into ``second``."""
+        if value is None or value == "":
+            return None
+        if self._key_prefix:
+            self._add_second("cannot hold a 2nd pass of its own; take it out")
+        elif isinstance(value, Mapping):
+            second.update(value)
+        else:
+            self._add_second(
+                f'must be an object of settings, not {shown(value)}; write for instance {{"network_rank": 4}}'
+            )
+        return base.second_pass or Settings()
+
+    def _read_second(self, values: Mapping[str, Any], base: Settings) -> Settings:
+        inner = _Reader(f"{SECOND_PASS_KEY}.", f"{SECOND_PASS_KEY}, ")
+        settings = inner.read(values, base)
+        self.problems.extend(inner.problems)
+        self.unknown.extend(inner.unknown)
+        self.given.add("second_pass")
+        return settings
+
+    def _check_timesteps(self, settings: Settings, changes: Mapping[str, Any]) -> None:
+        low, high = settings.train_min_timesteps, settings.train_max_timesteps
+        if low >= high and not changes.keys().isdisjoint(("train_min_timesteps", "train_max_timesteps")):
+            row = _rows_by_name()["train_min_timesteps"]
+            self._add(row, f"{low} must be less than train max timesteps, {high}; write for instance 0 and 1000")
+
+    def _add(self, row: Row, what: str) -> None:
+        label = f"{self._label_prefix}{labels.label_of(row.name)}"
+        self.problems.append(Problem(f"{self._key_prefix}{row.key}", label, what))
+
+    def _add_second(self, what: str) -> None:
+        self.problems.append(Problem(SECOND_PASS_KEY, SECOND_PASS_KEY, what))
+
+
+def _rows_by_name() -> dict[str, Row]:
+    table = rows()
+    return {row.key: row for row in table} | {row.name: row for row in table}
+
+
+def _inside_second_pass(key: str) -> str:
+    """``network_rank`` of ``2nd_pass.network_rank``; empty for any other key."""
+    outer, dot, inner = key.partition(".")
+    return inner if dot and outer in _SECOND_PASS_NAMES else ""
+
+
+def parse_assignment(text: str) -> tuple[str, str]:
+    """``key=value`` of the command line as a pair for :func:`parse`; the value is read there.
+
+    Raises:
+        UserError: there is no ``=``, or no setting of that name.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    for row in rows():  # a JSON key may hold a = itself
+        if text.startswith(f"{row.key}="):
+            return row.key, text.removeprefix(f"{row.key}=")
+    if not equals or not key:
+        raise UserError(f'"{text}" does not set anything', where="--set", do="Write key=value, as in network_rank=16")
+    if key in _SECOND_PASS_NAMES:
+        raise UserError(
+            "sets the whole 2nd pass", where=f"--set {key}", do="Set one of it, as in 2nd_pass.network_rank=4"
+        )
+    known = _rows_by_name()
+    inner = _inside_second_pass(key)
+    if (inner or key) not in known:
+        near = closest(inner or key, [row.name for row in rows()])
+        hint = f"Perhaps you mean {key.removesuffix(inner) if inner else ''}{near}" if near else "See: list settings"
+        raise UserError("there is no such setting", where=f"--set {key}", do=hint)
+    return key, value
+
+
+def to_json(settings: Settings) -> dict[str, Any]:
+    """The settings as a JSON file carries them: long keys in the table's order, then what was not known."""
+    written = {row.key: to_json_value(getattr(settings, row.name), row) for row in rows()}
+    if settings.second_pass is not None:
+        written[SECOND_PASS_KEY] = _second_to_json(settings.second_pass)
+    return written | dict(settings.unknown)
+
+
+def _second_to_json(second: Settings) -> dict[str, Any]:
+    """Without what the second pass takes from the first, unless it was set all the same."""
+    shared = [row for row in rows() if row.name in NAMED_ONCE]
+    left_out = {row.key for row in shared if getattr(second, row.name) == row.default}
+    return {key: value for key, value in to_json(second).items() if key not in left_out}
+
+
+def dump(settings: Settings) -> str:
+    """The text of a settings file."""
+    return json.dumps(to_json(settings), ensure_ascii=False, indent=4) + "\n"
+
+
+def describe(language: str = "en") -> list[dict[str, Any]]:
+    """The table as plain rows: what there is to set, for lists, forms and pages."""
+    described = []
+    for row in rows():
+        described.append(
+            {
+                "key": row.key,
+                "short": row.name,
+                "label": labels.label_of(row.name, language),
+                "help": labels.help_of(row.name, language),
+                "type": row.kind,
+                "default": to_json_value(row.default, row),
+                "choices": list(row.choices),
+                "offered": list(row.offered),
+                "least": row.least if row.least is not None else row.above,
+                "most": row.most,
+                "modes": list(row.modes),
+                "section": labels.section_of(row.section, language),
+            }
+        )
+    return described

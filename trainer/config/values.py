@@ -1,0 +1,246 @@
+"""One value of a settings file, of a form or of a flag, as the real type its row of the table asks for.
+
+Every reader raises :class:`ValueError` with what is wrong and what to write instead, without the setting's name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import UserError
+from .filenames import name_problem
+from .key_values import parse_literals
+from .settings import Row
+
+_TRUE = frozenset(("true", "1", "on", "yes"))
+_FALSE = frozenset(("false", "0", "off", "no", ""))
+_MOST_WHOLE = 2**31 - 1
+_COMMAS = re.compile(r"[,，、\s]+")
+
+
+def read_value(value: Any, row: Row) -> Any:
+    """The value in the row's own type. Where nothing is written (an empty box, JSON's null), the default holds.
+
+    Raises:
+        ValueError: with a sentence that says what is wrong and what to write instead.
+    """
+    blank = isinstance(value, str) and not value.strip()
+    if value is None or (blank and row.kind in _BLANK_IS_DEFAULT):
+        return row.default
+    return _READERS[row.kind](value, row)
+
+
+def to_json_value(value: Any, row: Row) -> Any:
+    """The value as JSON files carry it."""
+    if row.kind == "size":
+        height, width = value
+        return str(height) if height == width else f"{height},{width}"
+    if value is None:
+        return ""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """A wrong value as a message quotes it: as it was written, and never a page of it."""
+    if isinstance(value, str):
+        text = f'"{value}"'
+    else:
+        text = json.dumps(value, default=repr, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """What the word was probably meant to be; empty if nothing comes near."""
+    by_plain = {_plain(name): name for name in known}
+    near = difflib.get_close_matches(_plain(word), by_plain, n=1)
+    return by_plain[near[0]] if near else ""
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\s_\-]", "", word).casefold()
+
+
+def _text(value: Any, _row: Row) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(f"must be text, not {shown(value)}")
+    text = str(value)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("has a broken character in it; type it again")
+    return text
+
+
+def _path(value: Any, row: Row) -> str:
+    # Windows copies paths with quotes around them; a space at the end is never meant.
+    text = _text(value, row).strip('" \t\r\n')
+    if any(ord(character) < 32 for character in text):
+        raise ValueError("has a line break or another control character in it; write one path")
+    return text
+
+
+def _file_name(value: Any, row: Row) -> str:
+    text = _text(value, row)
+    problem = name_problem(text) if text else ""
+    if problem:
+        raise ValueError(problem)
+    return text
+
+
+def _literals(value: Any, row: Row) -> str:
+    text = _text(value, row)
+    try:
+        parse_literals(text)
+    except UserError as error:
+        raise ValueError(f"{error.what}; {error.do[:1].lower()}{error.do[1:]}") from error
+    return text
+
+
+def _choice(value: Any, row: Row) -> str:
+    if isinstance(value, str):
+        for name in row.choices:
+            if _plain(name) == _plain(value):
+                return name
+    hint = closest(value, row.choices) if isinstance(value, str) else ""
+    perhaps = f"perhaps you mean {hint}; " if hint else ""
+    raise ValueError(f"{shown(value)} is not a choice; {perhaps}choose one of {', '.join(row.choices)}")
+
+
+def _bool(value: Any, _row: Row) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float, str)):
+        word = str(int(value) if value in (0, 1) else value).strip().casefold()
+        if word in _TRUE:
+            return True
+        if word in _FALSE:
+            return False
+    raise ValueError(f"must be true or false, not {shown(value)}")
+
+
+def _int(value: Any, row: Row) -> int:
+    number = _whole(value)
+    if number is None:
+        raise ValueError(f"must be a whole number, not {shown(value)}; write for instance {row.default}")
+    _check_bounds(number, row)
+    if number % row.multiple:
+        down = number - number % row.multiple
+        near = " or ".join(str(n) for n in (down, down + row.multiple) if n >= (row.least or 0))
+        raise ValueError(f"must be a multiple of {row.multiple}, not {number}; write {near}")
+    return number
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        return int(value) if isinstance(value, str) else int(str(value))
+    except ValueError:
+        number = _number(value)
+        return int(number) if number is not None and math.isfinite(number) and number.is_integer() else None
+
+
+def _float_or_none(value: Any, row: Row) -> float | None:
+    """0 stands for "as the other one" in TrainTrain's files, just as an empty text does."""
+    return _float(value, row) or None
+
+
+def _float(value: Any, row: Row) -> float:
+    number = _number(value)
+    if number is None:
+        raise ValueError(f"must be a number, not {shown(value)}; write for instance {_example(row)}")
+    if not math.isfinite(number):
+        raise ValueError(f"must be a finite number, not {shown(value)}; write for instance {_example(row)}")
+    _check_bounds(number, row)
+    return number
+
+
+def _example(row: Row) -> str:
+    default = row.default[-1] if isinstance(row.default, tuple) else row.default
+    return "5e-5" if default is None else f"{default:g}"
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+    except OverflowError:
+        return math.inf
+
+
+def _check_bounds(number: float, row: Row) -> None:
+    most = row.most if row.most is not None else _MOST_WHOLE if isinstance(number, int) else math.inf
+    if row.above is not None and number <= row.above:
+        raise ValueError(f"must be more than {row.above:g}, not {shown(number)}")
+    if row.least is not None and row.most is not None and not row.least <= number <= row.most:
+        raise ValueError(f"must be from {row.least} to {row.most}, not {shown(number)}")
+    if row.least is not None and number < row.least:
+        raise ValueError(f"must be at least {row.least:g}, not {shown(number)}")
+    if number > most:
+        raise ValueError(f"must be at most {most}, not {shown(number)}")
+
+
+def _size(value: Any, row: Row) -> tuple[int, int]:
+    advice = "write one number for a square (512), or height,width (512,512 or 768,512)"
+    parts = _list(value) if isinstance(value, (str, list, tuple)) else [value]
+    numbers = [_whole(part) for part in parts]
+    if len(numbers) not in (1, 2) or None in numbers:
+        raise ValueError(f"{shown(value)} is not a size; {advice}")
+    sides = [number for number in numbers if number is not None]
+    for side in sides:
+        _int(side, row)
+    return sides[0], sides[-1]
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [part for part in _COMMAS.split(value) if part]
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    raise ValueError(f"must be a list, not {shown(value)}; put commas between its parts")
+
+
+def _blocks(value: Any, row: Row) -> tuple[str, ...]:
+    names = [str(name).strip() for name in _list(value)]
+    by_plain = {name.casefold(): name for name in row.choices}
+    wrong = [name for name in names if name.casefold() not in by_plain]
+    if wrong:
+        names_of = f"{row.choices[0]}, IN00 … IN11, M00, OUT00 … OUT11"
+        raise ValueError(f"{', '.join(map(shown, wrong))} not known as a block; the blocks are {names_of}")
+    if not names:
+        raise ValueError("none is chosen, so the LoRA would learn nothing; choose at least one block")
+    return tuple(dict.fromkeys(by_plain[name.casefold()] for name in names))
+
+
+def _floats(value: Any, row: Row) -> tuple[float, ...]:
+    numbers = tuple(_float(part, row) for part in _list([value] if isinstance(value, (int, float)) else value))
+    if not numbers:
+        raise ValueError("is empty; write at least one number, for instance 0, 1")
+    return numbers
+
+
+# An empty text is a value of its own; no blocks chosen is a mistake to be told.
+_BLANK_IS_DEFAULT = frozenset(("choice", "int", "float", "float or none", "size", "floats"))
+_READERS: Mapping[str, Callable[[Any, Row], Any]] = MappingProxyType(
+    {
+        "choice": _choice,
+        "text": _text,
+        "path": _path,
+        "file name": _file_name,
+        "literals": _literals,
+        "bool": _bool,
+        "int": _int,
+        "float": _float,
+        "float or none": _float_or_none,
+        "size": _size,
+        "blocks": _blocks,
+        "floats": _floats,
+    }
+)

@@ -1,0 +1,50 @@
+"""Which samples make up a step: batches of one bucket, an epoch that shows every sample once.
+
+The order is a function of the seed and the step alone, so a run that is taken up again goes on where it was.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from ..diffusion.schedule import mixed_seed
+
+_ORDER_STREAM = 2 << 32  # no step has this number
+
+
+class Batches:
+    """The order of samples, from the bucket each of them is in.
+
+    Args:
+        buckets: the bucket of each sample, as anything that can be compared for equality and hashed.
+        size: samples a batch at most; the last batch of a bucket may have fewer.
+        seed: the run's.
+    """
+
+    def __init__(self, buckets: Sequence[object], size: int, seed: int) -> None:
+        members: dict[object, list[int]] = {}
+        for number, bucket in enumerate(buckets):
+            members.setdefault(bucket, []).append(number)
+        self._members = list(members.values())
+        self._size = size
+        self._seed = seed
+        self.per_epoch = sum(-(-len(numbers) // size) for numbers in self._members)
+        self._epoch: tuple[int, list[list[int]]] = (-1, [])
+
+    def of_step(self, step: int) -> list[int]:
+        """The samples of a step, counted from 1."""
+        epoch, position = divmod(step - 1, self.per_epoch)
+        if self._epoch[0] != epoch:
+            self._epoch = (epoch, self._order(epoch))
+        return self._epoch[1][position]
+
+    def _order(self, epoch: int) -> list[list[int]]:
+        shuffle = random.Random(mixed_seed(self._seed, _ORDER_STREAM, epoch)).shuffle
+        batches = []
+        for numbers in self._members:
+            numbers = list(numbers)
+            shuffle(numbers)
+            batches += [numbers[at : at + self._size] for at in range(0, len(numbers), self._size)]
+        shuffle(batches)
+        return batches

@@ -1,0 +1,207 @@
+"""What a LoRA changes: how much of the weights, and what is seen of it at several strengths."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, PngImagePlugin
+from torch import Tensor
+
+from ..config.settings import BLOCKS
+from ..errors import Stopped
+from ..job import Change, Control, Effect, Listener, Phase, Warned
+from ..models.base import Bundle
+from ..models.placement import device_of, text_to
+from ..models.sample import Request, sample
+from ..models.stable_diffusion.blocks import block_of
+from ..networks.base import Adapter, Network
+from ..networks.files.metadata import plain
+from ..networks.files.read import network_from_file
+from ..paths import write_whole
+
+STRENGTHS = (-1.0, 0.0, 1.0)
+STEPS = 10
+"""Enough to see a difference; on a processor every step takes seconds."""
+TOO_SMALL = 1e-4
+"""Relative change of the weights below which half precision, in which hosts add LoRAs, rounds most of it away."""
+SAME = 0.01
+"""Mean difference in levels of 255 up to which two pictures count as the same."""
+LITTLE = 0.5
+"""The same, up to which hardly anything is seen, unless it is a very small thing: measured on runs of a few steps."""
+LORA_KEY, PROMPT_KEY = "lora", "prompt"
+"""Under which the strip's file tells what it shows: the name that the LoRA has in itself, and the prompt."""
+_PHASE = "looking at the effect"
+
+
+def strength_grid(
+    bundle: Bundle,
+    network: Network,
+    requests: Sequence[Request],
+    strengths: Sequence[float],
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> list[list[Image.Image]]:
+    """Pictures ``[request][strength]``; the network is attached only while they are made.
+
+    Args:
+        check: called before every denoising step; raises to stop.
+    """
+    columns = []
+    with network.attached():
+        for strength in strengths:
+            network.strength = strength
+            columns.append(sample(bundle, list(requests), check=check))
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+# ---- the weights ----------------------------------------------------------------------------------------------------
+
+
+def measure(network: Network) -> tuple[Change, tuple[Change, ...]]:
+    """How much a network changes all weights it is beside, and those of each block."""
+    adapters = list(network)
+    weights = torch.stack([_norm_of(each.weight) for each in adapters])
+    squares = [(each.norm() ** 2, float(weight) ** 2) for each, weight in zip(adapters, weights, strict=True)]
+    by_block: dict[str, list[tuple[float, float]]] = {}
+    for adapter, pair in zip(adapters, squares, strict=True):
+        by_block.setdefault(_block_of(adapter), []).append(pair)
+    blocks = tuple(_change(block, by_block[block]) for block in (*BLOCKS, "") if block in by_block)
+    return _change("", squares), blocks
+
+
+def _norm_of(weight: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(weight.detach(), dtype=torch.float32).cpu()
+
+
+def _block_of(adapter: Adapter) -> str:
+    return block_of(adapter.name) or ""
+
+
+def _change(block: str, squares: Sequence[tuple[float, float]]) -> Change:
+    update, weight = (math.sqrt(sum(column)) for column in zip(*squares, strict=True))
+    return Change(block, update, update / weight if weight else math.nan)
+
+
+# ---- the pictures ---------------------------------------------------------------------------------------------------
+
+
+def side_by_side(pictures: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
+    """Pictures of one size in a row, each with its label below."""
+    width, height = pictures[0].size
+    band, gap = 16, 4
+    sheet = Image.new("RGB", ((width + gap) * len(pictures) - gap, height + band), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        left = number * (width + gap)
+        sheet.paste(picture, (left, 0))
+        draw.text((left + 2, height + 2), label, fill="black")
+    return sheet
+
+
+def mean_difference(one: Image.Image, other: Image.Image) -> float:
+    """The mean absolute difference of two pictures' pixels, in levels of 255."""
+    return float(np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64)).mean())
+
+
+# ---- after a run ----------------------------------------------------------------------------------------------------
+
+
+def report(
+    lora: Path, bundle: Bundle, request: Request | None, picture: Path, mode: str, *, control: Control, emit: Listener
+) -> None:
+    """Tell what a file that has just been saved does, and warn if it does nothing. Never raises for what goes wrong.
+
+    Args:
+        lora: the file; it is read again, so that what is told holds for what hosts will load.
+        bundle: the model; no network is attached.
+        request: what to make pictures of, or None for none.
+        picture: where their strip goes.
+        mode: what it was trained in.
+    """
+    emit(Phase(_PHASE))
+    try:
+        network = network_from_file(lora, bundle)
+        whole, blocks = measure(network)
+    except Exception as error:  # noqa: BLE001 - the LoRA is saved; whatever this was, it cannot take that back
+        emit(Warned(f"What the LoRA changes could not be measured: {error}"))
+        return
+    effect = Effect(lora, whole, blocks)
+    if request is not None and not control.asked_to_stop:
+        try:
+            effect = _with_strip(effect, network, bundle, request, picture, control, emit)
+        except Stopped:
+            pass  # the pictures are what was stopped: the LoRA is whole, and its numbers are known
+        except Exception as error:  # noqa: BLE001 - as above
+            emit(Warned(f"No pictures of what the LoRA does: {error}"))
+    emit(effect)
+    for warning in _warnings(effect, mode):
+        emit(Warned(warning))
+
+
+def _with_strip(
+    effect: Effect,
+    network: Network,
+    bundle: Bundle,
+    request: Request,
+    path: Path,
+    control: Control,
+    emit: Listener,
+) -> Effect:
+    done, total = 0, len(STRENGTHS) * (request.steps + 1)
+
+    def check() -> None:
+        nonlocal done
+        control.check()
+        emit(Phase(_PHASE, done, total))
+        done += 1
+
+    text_to(bundle, device_of(bundle.unet))
+    try:
+        (pictures,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
+    finally:
+        text_to(bundle, "cpu")
+    labels = [f"{strength:+g}" if strength else "off" for strength in STRENGTHS]
+    content, told = io.BytesIO(), PngImagePlugin.PngInfo()
+    told.add_itxt(LORA_KEY, plain(effect.path.stem))
+    told.add_itxt(PROMPT_KEY, request.prompt)
+    side_by_side(pictures, labels).save(content, "PNG", pnginfo=told)
+    off = pictures[STRENGTHS.index(0.0)]
+    pairs = zip(STRENGTHS, pictures, strict=True)
+    return replace(
+        effect,
+        strip=write_whole(path, [content.getvalue()], overwrite=True),
+        prompt=request.prompt,
+        differences=tuple((strength, mean_difference(each, off)) for strength, each in pairs if strength),
+    )
+
+
+def _warnings(effect: Effect, mode: str) -> list[str]:
+    norm, relative = effect.whole.norm, effect.whole.relative
+    found = []
+    if not (math.isfinite(norm) and math.isfinite(relative)):
+        found.append("Some of the LoRA's numbers, or of the model's, are none. Do not use it; lower the learning rate.")
+    elif norm == 0:
+        found.append("The LoRA changes nothing: its update is zero. Raise the learning rate, or train longer.")
+    elif relative < TOO_SMALL:
+        found.append(
+            f"The LoRA changes next to nothing, {relative:.1e} of the weights, which half precision rounds away. "
+            "Raise the learning rate, or train longer."
+        )
+    if effect.strip is not None and norm > 0 and all(difference <= SAME for _, difference in effect.differences):
+        found.append(
+            f'With the LoRA and without it, the picture of "{effect.prompt}" is the same. Look at {effect.strip}, '
+            "and try other prompts before you use it."
+        )
+    elif found == [] and (difference := dict(effect.differences).get(1.0, LITTLE)) < LITTLE:
+        also = ", train learning rate or network strength" if "ADDifT" in mode else " or train learning rate"
+        found.append(
+            f'At strength +1 the picture of "{effect.prompt}" differs by {difference:.1g} of 255 on average. If that '
+            f"is too little, raise train iterations{also}."
+        )
+    return found

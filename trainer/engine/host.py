@@ -1,0 +1,106 @@
+"""What a host is: where the model comes from and where files go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..config.settings import Settings
+from ..models.base import Bundle
+from ..paths import Folders
+from .image_request import Drawing
+
+
+class Choice(NamedTuple):
+    """The model that will be trained on."""
+
+    label: str
+    """In words."""
+    family: str
+    """``SD1``, ``SD2`` or ``SDXL``."""
+
+
+class Host(Protocol):
+    """The program Trainyard runs inside, or none (``standalone``)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where runs compute."""
+
+    @property
+    def folders(self) -> Folders:
+        """Where things are kept."""
+
+    def check_model(self, settings: Settings) -> Choice:
+        """What will be trained on, from headers alone.
+
+        Raises:
+            ModelError: there is no such model, or it is something else.
+        """
+
+    def defaults(self, settings: Settings) -> Mapping[str, Any]:
+        """Settings by short name that suit the model and the mode better than the table's defaults.
+
+        For those the user has not set (:meth:`Parsed.with_defaults`), before a job is made of them. Empty if the
+        model cannot be used; :meth:`check_model` says why.
+        """
+
+    def prepare(self) -> None:
+        """Load the libraries that :meth:`take_model` needs; called by a thread of its own, which may wait."""
+
+    def take_model(self, settings: Settings, check: Callable[[], None]) -> Bundle:
+        """The model the settings name, or the one the host has loaded.
+
+        Args:
+            check: called again and again while the run waits for its turn, here and until :meth:`give_back`; raises
+                ``Stopped`` where nobody wants the run any more.
+        """
+
+    def give_back(self) -> None:
+        """Put the host's model back as it was; called however the run ended."""
+
+    def between_steps(self, phase: str, done: int, total: int) -> str:
+        """Called by the run's thread where nothing is being computed: at every step, and on the way to the first.
+
+        The host shows the progress, and lets others have the model who wait for it. It costs nothing where none wait.
+
+        Returns:
+            What the user should know about that; mostly nothing, an empty text.
+
+        Raises:
+            Stopped: while others had the model. The run has not got it back and must not use it any more.
+        """
+
+    def saved(self, path: Path) -> None:
+        """A LoRA file has been written: what the host has in memory of an older one of that name is old."""
+
+    def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
+        """Give the device's memory back for a pause: what of the model and of ``tensors`` is there leaves it.
+
+        Returns:
+            What brings all of it back exactly where it was. It raises ``RuntimeError`` if there is no room, and may
+            be called once more then; ``Stopped``, if that was asked for while others had the model. It is not called
+            if the run is stopped in the pause; :meth:`give_back` is.
+        """
+
+    @property
+    def draws_samples(self) -> bool:
+        """Whether the pictures a run makes on its way are made by :meth:`draw`, from a file of what is trained."""
+
+    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        """Make pictures, one for each strength, in their order. Any thread may ask, also while a run goes on.
+
+        The host sees to who has the device: what it cannot do beside a run it refuses.
+
+        Args:
+            advance: called with how much is done of how much, again and again; raises ``Stopped`` to end it.
+
+        Raises:
+            UserError: the model or the LoRA cannot be used, or the device is not free.
+            Stopped: from ``advance``; nothing is left of it.
+        """

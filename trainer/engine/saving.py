@@ -1,0 +1,113 @@
+"""What a run writes of its network: files on the way, the finished LoRA, and the card beside it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import DivergedError, OutputError
+from ..job import Job, Listener, Saved, Warned
+from ..models.checkpoint.hashes import Hashing
+from ..networks.base import Network
+from ..networks.files import file
+from ..networks.files.card import write_card
+from ..networks.files.metadata import Origin, metadata
+from ..paths import Folders, free_path
+
+
+def output_path(job: Job, folders: Folders, steps: int | None = None, ending: str = "") -> Path:
+    """Where the LoRA goes; ``steps`` for one saved on the way, ``ending`` for one of several passes."""
+    counted = "" if steps is None else f"_{steps}steps"
+    return folders.lora(job.name, f"{ending}{counted}")
+
+
+@dataclass(frozen=True)
+class Saver:
+    """Saves one network.
+
+    Attributes:
+        ending: behind the name of its files, for one of several passes.
+        dtype: the precision of the file.
+        hashing: the checkpoint's hashes, which may still be on their way.
+    """
+
+    job: Job
+    folders: Folders
+    origin: Origin
+    hashing: Hashing
+    dtype: torch.dtype
+    emit: Listener
+    ending: str = ""
+
+    def on_the_way(self, network: Network, step: int) -> None:
+        """Save after a step; where that fails it is told, for the run is worth more than one file on its way."""
+        tensors = self._tensors(network, step)
+        path = self._free(output_path(self.job, self.folders, step, self.ending))
+        try:
+            written = self._save(path, tensors, self._described(path, step))
+        except OutputError as error:
+            self.emit(Warned(str(error)))
+        else:
+            self.emit(Saved(written, step))
+
+    def finished(self, network: Network, step: int) -> Path:
+        """Save the LoRA and its card; one that cannot go where it should is put somewhere else rather than lost.
+
+        Raises:
+            DivergedError: what was trained cannot be saved in the file's precision.
+            OutputError: there is no place at all to save it.
+        """
+        tensors = self._tensors(network, step)
+        path = self._free(output_path(self.job, self.folders, ending=self.ending))
+        described = self._described(path, step)
+        if self.hashing.problem:
+            self.emit(Warned(f"{self.hashing.problem}, so the LoRA names it without one."))
+        try:
+            written = self._save(path, tensors, described)
+        except OutputError as error:
+            written = self._rescue(path.name, tensors, described, error)
+        self.emit(Saved(written, step))
+        try:
+            write_card(written, self.origin)
+        except OutputError as error:
+            self.emit(Warned(f"The LoRA has no card for the WebUI beside it. {error}"))
+        return written
+
+    def _tensors(self, network: Network, step: int) -> dict[str, Tensor]:
+        named = network.tensors(factor=self.origin.settings.network_strength)
+        tensors = {name: tensor.to("cpu", self.dtype) for name, tensor in named.items()}
+        broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+        if broken:
+            raise DivergedError(
+                f"{len(broken)} of {len(tensors)} trained tensors are not numbers in the file's precision",
+                where=f"step {step}",
+                do="Lower the learning rate, or save as fp32. Nothing broken was saved",
+            )
+        return tensors
+
+    def _free(self, path: Path) -> Path:
+        """The name the file will have, which it tells itself."""
+        return path if self.job.settings.save_overwrite else free_path(path)
+
+    def _described(self, path: Path, step: int) -> dict[str, str]:
+        return metadata(self.job, self.origin, self.hashing.result(), path, step)
+
+    def _save(self, path: Path, tensors: Mapping[str, Tensor], described: Mapping[str, str]) -> Path:
+        return file.save(path, tensors, described, overwrite=self.job.settings.save_overwrite)
+
+    def _rescue(
+        self, name: str, tensors: Mapping[str, Tensor], described: Mapping[str, str], error: OutputError
+    ) -> Path:
+        for folder in (self.folders.data / "rescued", Path(tempfile.gettempdir()) / "trainyard-rescued"):
+            try:
+                written = file.save(folder / name, tensors, described)
+            except OutputError:
+                continue
+            self.emit(Warned(f"{error} The LoRA is not lost: it is in {written}"))
+            return written
+        raise error

@@ -1,0 +1,118 @@
+"""AUTOMATIC1111: a LightningModule in LDM's names, with wrappers around its text encoders."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import ModelError
+from ...models.base import Conditioning
+from .backend import Loaded, NotPlainError, encoded
+from .host import WebUI
+from .images import forget_prompts
+from .lists import selected_checkpoint
+
+_PARTS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner.embedders.")
+
+
+class A1111(WebUI):
+    """Version 1.10; those before it back to 1.6 have what is used here as well."""
+
+    def loaded(self) -> Loaded | None:
+        from modules import sd_models, sd_vae
+
+        model = sd_models.model_data.sd_model
+        info = getattr(model, "sd_checkpoint_info", None)
+        if info is None:
+            return None
+        vae = getattr(model, "loaded_vae_file", None) or getattr(sd_vae, "loaded_vae_file", None)
+        return Loaded(model, Path(info.filename), Path(vae) if vae else None)
+
+    def chosen(self) -> Path:
+        return selected_checkpoint()
+
+    def load(self) -> None:
+        from modules import shared
+
+        if shared.sd_model is None:  # asking loads it
+            raise ModelError("the host could not load its checkpoint", where="model", do="Its console says why")
+
+    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
+        model = loaded.model
+        _refuse_unless_plain(model)
+        _take_loras_out(model)
+        found: dict[str, Tensor] = {}
+        for name, tensor in model.state_dict().items():
+            own = name.replace(".wrapped.", ".")
+            if own.startswith(_PARTS) and not own.startswith("cond_stage_model.embedders."):  # SDXL's, a second time
+                found[own] = tensor
+        return found
+
+    def predicts_velocity(self, loaded: Loaded) -> bool:
+        return getattr(loaded.model, "parameterization", "eps") == "v"
+
+    def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
+        from modules import shared
+
+        del loaded
+        return getattr(shared.opts, "sd_noise_schedule", "Default") == "Zero Terminal SNR"
+
+    def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
+        return encoded(loaded.model, prompt, size)
+
+    def step_aside(self) -> None:
+        from modules import sd_models
+
+        sd_models.send_model_to_cpu(sd_models.model_data.sd_model)
+
+    def step_back(self) -> None:
+        from modules import sd_models
+
+        if sd_models.model_data.sd_model is not None:
+            sd_models.send_model_to_device(sd_models.model_data.sd_model)
+
+    def saved(self, path: Path) -> None:
+        from modules import sd_models
+
+        del path
+        forget_prompts()
+        model = sd_models.model_data.sd_model
+        if self.turn.is_mine and model is not None:  # an old one of that name is not put in anew by itself
+            _take_loras_out(model)
+        networks: Any = sys.modules.get("networks")
+        if hasattr(networks, "list_available_networks"):  # what it has in memory it compares with the file's time
+            networks.list_available_networks()
+
+
+def _refuse_unless_plain(model: torch.nn.Module) -> None:
+    from modules import sd_unet
+
+    if getattr(model, "lowvram", False):
+        raise NotPlainError("the host moves its model piece by piece (--medvram or --lowvram)")
+    if getattr(sd_unet, "current_unet", None) is not None:
+        raise NotPlainError("the host computes with another U-Net than the checkpoint's (its option SD Unet)")
+    types = {parameter.dtype for parameter in model.parameters()}
+    odd = types - {torch.float32, torch.float16, torch.bfloat16}
+    if odd:
+        names = ", ".join(sorted(str(each).removeprefix("torch.") for each in odd))
+        raise NotPlainError(f"the host keeps it in {names}")
+    if len({parameter.device for parameter in model.parameters()}) > 1:
+        raise NotPlainError("the host keeps it on several devices")
+
+
+def _take_loras_out(model: torch.nn.Module) -> None:
+    """The host leaves the LoRAs of its last picture in the weights, and puts them in anew when it needs them again."""
+    networks: Any = sys.modules.get("networks")
+    if not hasattr(networks, "network_restore_weights_from_backup"):
+        return
+    with torch.no_grad():
+        networks.loaded_networks.clear()
+        module: Any
+        for module in model.modules():
+            if getattr(module, "network_current_names", ()):
+                networks.network_restore_weights_from_backup(module)
+                module.network_current_names = ()

@@ -1,0 +1,103 @@
+"""What one WebUI does otherwise than the next: how it keeps its model, and how it encodes a prompt."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...models.base import Conditioning
+
+_SIZE_NUMBERS = 6 * 256
+"""Of SDXL's vector: six sizes, 256 numbers each, behind the pooled prompt."""
+
+
+class Loaded(NamedTuple):
+    """The model that a host has in memory.
+
+    Attributes:
+        model: the host's own object; another object means another model.
+        path: the checkpoint's file.
+        vae: the file of the VAE it was given; None if it has the checkpoint's own.
+    """
+
+    model: Any
+    path: Path
+    vae: Path | None = None
+
+
+class NotPlainError(Exception):
+    """The host's memory cannot be trained on; the text says why: ``"the host keeps it in fp8"``."""
+
+
+class Adapter(ABC):
+    """What :class:`~.webui.WebUI` asks one host; with the host's lock where it says so."""
+
+    @abstractmethod
+    def loaded(self) -> Loaded | None:
+        """The model in memory; None if there is none. Loads nothing, and is called by any thread."""
+
+    @abstractmethod
+    def chosen(self) -> Path:
+        """The checkpoint the host would load if it had to generate now; called by any thread.
+
+        Raises:
+            ModelError: it has none.
+        """
+
+    @abstractmethod
+    def load(self) -> None:
+        """Have the host load what it would generate with; called with the lock, when nothing is loaded."""
+
+    @abstractmethod
+    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
+        """The loaded model's clean weights under a checkpoint file's (LDM) names, on the host's storage.
+
+        Called with the lock. LoRAs are out of the weights afterwards. Names that are no part of U-Net, VAE or text
+        encoders may be there as well, if they begin differently.
+
+        Raises:
+            NotPlainError: they are not what the checkpoint's file holds, or not all on one device.
+        """
+
+    @abstractmethod
+    def predicts_velocity(self, loaded: Loaded) -> bool:
+        """Whether the host takes what the model predicts for the velocity."""
+
+    @abstractmethod
+    def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
+        """Whether the host's noise schedule for it leaves no signal at the last timestep."""
+
+    @abstractmethod
+    def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
+        """A prompt as the host encodes it for a picture of (height, width); called with the lock, without gradients."""
+
+    @abstractmethod
+    def step_aside(self) -> None:
+        """Take the host's model off the device, for one of ours; called with the lock."""
+
+    @abstractmethod
+    def step_back(self) -> None:
+        """Undo :meth:`step_aside`."""
+
+    def saved(self, path: Path) -> None:
+        """A LoRA file was written: the host lists it, and uses this one under its name, whatever it has in memory."""
+        del path
+
+
+def encoded(model: Any, prompt: str, size: tuple[int, int] | None) -> Conditioning:
+    """What a host's model makes of a prompt for a picture of (height, width), in the precision the host computes in."""
+    from modules import devices, prompt_parser
+
+    height, width = size or (1024, 1024)
+    wanted = prompt_parser.SdConditioning([prompt], width=width, height=height)
+    with devices.autocast():
+        found = model.get_learned_conditioning(wanted)
+    if isinstance(found, Tensor):
+        return Conditioning(found)
+    pooled = found["vector"][:, :-_SIZE_NUMBERS]
+    sizes = torch.tensor([[height, width, 0, 0, height, width]], device=pooled.device)
+    return Conditioning(found["crossattn"], pooled, sizes)

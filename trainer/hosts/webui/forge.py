@@ -1,0 +1,306 @@
+"""Forge and its kin, which keep a model as patchers: of a U-Net, of text encoders and of a VAE.
+
+A patcher puts LoRAs into the weights whenever its model is loaded, so the clean weights are had by loading the patchers
+without any, as a picture without LoRAs would. The next picture finds another patcher loaded than its own, and its LoRAs
+are put in anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError
+from ...models.base import Conditioning
+from ...models.checkpoint.identify import AUTOENCODER, UNET, identify
+from .backend import Loaded, NotPlainError, encoded
+from .host import WebUI
+from .images import forget_prompts
+from .lists import no_checkpoint, selected_checkpoint
+
+_PLAIN = (torch.float32, torch.float16, torch.bfloat16)
+_QUANTISED = ("quant_state", "gguf_cls")
+"""What only bitsandbytes' and GGUF's parameters have."""
+_NO_LORAS = str([])
+_OUTDATED = "outdated"
+_MOST_SIGMA = 1000.0
+"""No schedule that leaves a signal at the last timestep has one as large."""
+_LAYER_OF_SD2 = re.compile(r"clip_h\.transformer\.text_model\.encoder\.layers\.(\d+)\.")
+
+
+class Kin(WebUI):
+    """What Forge, reForge and Classic do alike."""
+
+    has_idle_layer: bool
+    """Whether the last layer of SD2's text encoder is there, of which nobody takes anything."""
+
+    def load(self) -> None:
+        from modules import shared
+
+        if shared.sd_model is None:  # asking loads it
+            raise _not_loaded()
+
+    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
+        objects = loaded.model.forge_objects_original
+        unet, texts, vae = objects.unet.model.diffusion_model, objects.clip.cond_stage_model, objects.vae
+        for part in (unet, texts, vae.first_stage_model):
+            _refuse_unless_plain(part)
+        self._bring(objects)
+        if len({parameter.device for parameter in unet.parameters()}) > 1:
+            raise NotPlainError("the host has room for a part of it only on its device")
+        found = {f"model.diffusion_model.{name}": each for name, each in unet.state_dict().items()}
+        found |= {f"first_stage_model.{name}": each for name, each in vae.first_stage_model.state_dict().items()}
+        found |= _text_tensors(texts.state_dict(), idle=self.has_idle_layer)
+        return {name: _as_plain(tensor) for name, tensor in found.items()}
+
+    def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
+        from modules import shared
+
+        if getattr(shared.opts, "sd_noise_schedule", "Default") == "Zero Terminal SNR":
+            return True
+        return bool(self._schedule(loaded).sigmas[-1] > _MOST_SIGMA)
+
+    def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
+        model = loaded.model
+        with _without_loras(model):
+            self._set_clip_skip(model)
+            found = encoded(model, prompt, size)
+        self._free_all_but(model.forge_objects_original.unet)
+        return found
+
+    def step_aside(self) -> None:
+        management = self._management()
+        management.unload_all_models()
+        management.soft_empty_cache()
+
+    def step_back(self) -> None:
+        """Nothing: the host brings a model to the device when it needs it."""
+
+    def saved(self, path: Path) -> None:
+        """What the host remembers of LoRAs it knows by the file's name alone."""
+        del path
+        networks: Any = sys.modules.get("networks")
+        cached: Any = getattr(networks, "load_lora_state_dict", None)
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
+        self._forget_applied()
+        forget_prompts()
+        if hasattr(networks, "list_available_networks"):
+            networks.list_available_networks()
+
+    # ---- where they differ ------------------------------------------------------------------------------------------
+
+    def _management(self) -> Any:
+        """The host's module that moves models to the device and off it."""
+        raise NotImplementedError
+
+    def _schedule(self, loaded: Loaded) -> Any:
+        """The host's noise schedule for a model."""
+        raise NotImplementedError
+
+    def _set_clip_skip(self, model: Any) -> None:
+        """Say it to the model, where that does not read the option itself."""
+
+    # ---- the model --------------------------------------------------------------------------------------------------
+
+    def _bring(self, objects: Any) -> None:
+        """Load U-Net and text encoders without LoRAs, and leave on the device the U-Net alone."""
+        management = self._management()
+        with torch.inference_mode():
+            management.load_models_gpu([objects.clip.patcher])
+            management.load_models_gpu([objects.unet])
+        self._free_all_but(objects.unet)
+
+    def _free_all_but(self, patcher: Any) -> None:
+        if self.device.type == "cpu":
+            return
+        management = self._management()
+        with torch.inference_mode():
+            kept = [each for each in management.current_loaded_models if each.model is patcher]
+            management.free_memory(1e30, self.device, keep_loaded=kept)
+            management.soft_empty_cache()
+
+    def _forget_applied(self) -> None:
+        """Have the LoRAs of the next picture put in anew, even if the last one had them as well."""
+        from modules import sd_models
+
+        model = sd_models.model_data.sd_model
+        if getattr(model, "current_lora_hash", _NO_LORAS) == _NO_LORAS:
+            return
+        model.current_lora_hash = _OUTDATED
+        objects = model.forge_objects_original
+        for patched in (objects.unet.model, objects.clip.cond_stage_model):
+            loader = getattr(patched, "lora_loader", None)
+            if loader is not None and loader.loaded_hash != _NO_LORAS:
+                loader.loaded_hash = _OUTDATED
+
+
+class Forge(Kin):
+    """Forge 2, and Neo as far as it has the same modules."""
+
+    has_idle_layer = False
+
+    def loaded(self) -> Loaded | None:
+        from modules import sd_models
+
+        data = sd_models.model_data
+        info = getattr(data.sd_model, "sd_checkpoint_info", None)
+        if info is None or data.forge_hash != str(data.forge_loading_parameters):  # it will load what is chosen now
+            return None
+        return Loaded(data.sd_model, Path(info.filename), _vae_among(_modules(data)))
+
+    def chosen(self) -> Path:
+        from modules import sd_models
+
+        info = sd_models.model_data.forge_loading_parameters.get("checkpoint_info") or sd_models.select_checkpoint()
+        if info is None:
+            raise no_checkpoint()
+        return Path(info.filename)
+
+    def load(self) -> None:
+        from modules import sd_models
+        from modules_forge import main_entry
+
+        data = sd_models.model_data
+        if not data.forge_loading_parameters:
+            main_entry.refresh_model_loading_parameters()
+        if data.sd_model is None:
+            data.forge_hash = ""  # or it takes the model for loaded
+        if data.forge_loading_parameters.get("checkpoint_info") is None:
+            raise no_checkpoint()
+        sd_models.forge_model_reload()
+        if self.loaded() is None:
+            raise _not_loaded()
+
+    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
+        try:
+            return super().tensors(loaded)
+        except NotPlainError as error:
+            from modules import sd_models
+
+            others = [path.name for path in _modules(sd_models.model_data) if path != loaded.vae]
+            if others:
+                raise NotPlainError(f"{error}; {' and '.join(others)} is not used") from error
+            raise
+
+    def predicts_velocity(self, loaded: Loaded) -> bool:
+        return bool(self._schedule(loaded).prediction_type == "v_prediction")
+
+    def _management(self) -> Any:
+        from backend import memory_management
+
+        return memory_management
+
+    def _schedule(self, loaded: Loaded) -> Any:
+        return loaded.model.forge_objects_original.unet.model.predictor
+
+    def _set_clip_skip(self, model: Any) -> None:
+        from modules import shared
+
+        model.set_clip_skip(int(shared.opts.CLIP_stop_at_last_layers))
+
+
+class ReForge(Kin):
+    """reForge and Forge Classic: A1111's loader over ComfyUI's patchers."""
+
+    has_idle_layer = True
+
+    def loaded(self) -> Loaded | None:
+        from modules import sd_models, sd_vae
+
+        model = sd_models.model_data.sd_model
+        info = getattr(model, "sd_checkpoint_info", None)
+        if info is None or getattr(model, "forge_objects_original", None) is None:
+            return None
+        vae = getattr(model, "loaded_vae_file", None) or getattr(sd_vae, "loaded_vae_file", None)
+        return Loaded(model, Path(info.filename), Path(vae) if vae else None)
+
+    def chosen(self) -> Path:
+        return selected_checkpoint()
+
+    def predicts_velocity(self, loaded: Loaded) -> bool:
+        return getattr(loaded.model, "parameterization", "eps") == "v"
+
+    def _management(self) -> Any:
+        from ldm_patched.modules import model_management
+
+        return model_management
+
+    def _schedule(self, loaded: Loaded) -> Any:
+        return loaded.model.forge_objects_original.unet.model.model_sampling
+
+
+@contextmanager
+def _without_loras(model: Any) -> Iterator[None]:
+    """The patchers without LoRAs take the place of the last picture's, as they do when the host begins a picture."""
+    before = model.forge_objects
+    model.forge_objects = model.forge_objects_original.shallow_copy()
+    try:
+        yield
+    finally:
+        model.forge_objects = before
+
+
+def _refuse_unless_plain(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        if any(getattr(parameter, name, None) is not None for name in _QUANTISED):
+            raise NotPlainError("the host keeps it quantised")
+        if parameter.dtype not in _PLAIN:
+            raise NotPlainError(f"the host keeps it in {str(parameter.dtype).removeprefix('torch.')}")
+
+
+def _text_tensors(tensors: dict[str, Tensor], *, idle: bool) -> dict[str, Tensor]:
+    """The text encoders of a patcher, which all have transformers' names, where checkpoint files have them."""
+    has_two = any(name.startswith("clip_g.") for name in tensors)
+    homes = {
+        "clip_l.transformer.": "conditioner.embedders.0.transformer." if has_two else "cond_stage_model.transformer.",
+        "clip_g.transformer.": "conditioner.embedders.1.model.",
+        "clip_h.transformer.": "cond_stage_model.model.",
+    }
+    layers = [int(match[1]) for match in map(_LAYER_OF_SD2.match, tensors) if match]
+    last = f"clip_h.transformer.text_model.encoder.layers.{max(layers)}." if layers and idle else ".wrapped."
+    found = {}
+    for name, tensor in tensors.items():
+        if ".wrapped." in name or name.startswith(last):  # .wrapped: the same one once more, for textual inversion
+            continue
+        for start, home in homes.items():
+            if name.startswith(start):
+                found[home + name[len(start) :]] = tensor
+    return found
+
+
+def _as_plain(tensor: Tensor) -> Tensor:
+    """The same memory as a tensor that gradients may pass: all of Forge's are tensors of inference mode, and of
+    reForge's those that a LoRA has been in."""
+    if not tensor.is_inference():
+        return tensor
+    with torch.inference_mode(False):
+        plain = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        return plain.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
+
+
+def _modules(data: Any) -> list[Path]:
+    """The files Forge was told to take VAE and text encoders from."""
+    return [Path(each) for each in data.forge_loading_parameters.get("additional_modules") or []]
+
+
+def _vae_among(files: list[Path]) -> Path | None:
+    for file in files:
+        try:
+            parts = identify(file).parts
+        except ModelError:
+            continue
+        if AUTOENCODER in parts and UNET not in parts:
+            return file
+    return None
+
+
+def _not_loaded() -> ModelError:
+    return ModelError("the host could not load its checkpoint", where="model", do="Its console says why")

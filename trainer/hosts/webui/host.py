@@ -1,0 +1,341 @@
+"""What all WebUIs share: their model lent to a run, their lock, their progress, their folders and lists.
+
+How one of them keeps its model is said by what derives from it: see :class:`Adapter`.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ...config.settings import Settings
+from ...diffusion.schedule import VELOCITY, zero_terminal_snr
+from ...engine.host import Choice
+from ...engine.image_request import Drawing
+from ...errors import UserError
+from ...models.base import Bundle, Conditioning
+from ...models.checkpoint.identify import FileKind, identify
+from ...models.checkpoint.weights import Source
+from ...models.host_memory import Borrowed
+from ...models.placement import Away, tensors_of
+from ...models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
+from ...paths import Folders
+from . import api as webui_api
+from . import images
+from .backend import Adapter, Loaded, NotPlainError
+from .lists import NO_VAE, find_checkpoint, find_vae
+from .lock import Turn, never
+
+
+class Files(NamedTuple):
+    """What a run is on."""
+
+    model: Path
+    vae: Path | None
+
+
+class WebUI(Adapter):
+    """A WebUI around us.
+
+    A run holds the host's lock while it works with the model. Before and after somebody else had it, between two
+    steps, the model's weights are taken anew: the host may have put a LoRA into them, or loaded another checkpoint.
+    """
+
+    def __init__(self) -> None:
+        from modules import call_queue
+
+        self.turn = Turn(call_queue.queue_lock)
+        self._borrowed: Borrowed | None = None
+        self._bundle: Bundle | None = None
+        self._files: Files | None = None
+        self._aside = False
+        self._is_changed = False
+        self._notes: list[str] = []
+        self._check: Callable[[], None] = never
+
+    # ---- what a host is ---------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        from modules import devices
+
+        device = torch.device(devices.device)
+        return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
+
+    @property
+    def folders(self) -> Folders:
+        return webui_api.folders()
+
+    def check_model(self, settings: Settings) -> Choice:
+        files = self._wanted(settings)
+        model, vae = check_files(files.model, vae=files.vae)
+        label = f"{model.name} ({model.label})" + (f" with the VAE {vae.name}" if vae else "")
+        return Choice(label, family_of(model).name)
+
+    def defaults(self, settings: Settings) -> Mapping[str, Any]:
+        try:
+            return defaults_for(self._wanted(settings).model, settings.mode, velocity=settings.model_v_pred)
+        except UserError:
+            return {}
+
+    def prepare(self) -> None:
+        self.turn.take()  # Forge has torch's classes replaced while it loads a model: ours must not inherit from those
+        try:
+            load_libraries()
+        finally:
+            self.turn.leave()
+
+    def take_model(self, settings: Settings, check: Callable[[], None] = never) -> Bundle:
+        self._check = check
+        self.turn.take(check)
+        self._begin()
+        _wait_for_loading()
+        if not settings.model and self.loaded() is None:
+            self.load()
+        self._files = self._wanted(settings)
+        bundle = self._from_host(self._files)
+        if bundle is None:
+            bundle = self._from_files(self._files)
+        self._bundle = bundle
+        return bundle
+
+    def between_steps(self, phase: str, done: int, total: int) -> str:
+        if self.turn.is_mine:
+            self._show(phase, done, total)
+            if self.turn.others_wait and not webui_api.option("training_first", False):
+                self._let_others()
+        notes, self._notes = self._notes, []
+        return " ".join(notes)
+
+    def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
+        away = Away([*tensors_of(bundle), *tensors])
+        self._leave()
+
+        def come_back() -> None:
+            self._return()
+            try:
+                away.come_back()
+            except RuntimeError:
+                self._leave()
+                raise
+
+        return come_back
+
+    @property
+    def draws_samples(self) -> bool:
+        """Where the host has the model that is trained on, and knows LoRAs."""
+        now, files = self.loaded(), self._files
+        same_vae = now is not None and files is not None and now.vae == files.vae
+        return self._borrowed is not None and same_vae and self._loaded_is_ours() and images.takes_loras()
+
+    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        if self.turn.is_mine:  # a run's own samples
+            self._begin()  # an interruption from before was not meant for them
+            try:
+                return self._draw(drawing, advance)
+            finally:
+                self._begin()
+                self._take_again()
+        self.turn.take(lambda: advance(0, 0))
+        self._begin()
+        try:
+            return self._draw(drawing, advance)
+        finally:
+            self._leave()
+
+    def _draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        if not drawing.model and self.loaded() is None:
+            self.load()
+        files, loaded = self._wanted(Settings(model=drawing.model, vae=drawing.vae)), self.loaded()
+        it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
+        it_is = it_is and (drawing.lora is None or images.takes_loras())
+        if loaded is not None and it_is and (not drawing.velocity or self.predicts_velocity(loaded)):
+            return images.draw(drawing, self.saved, advance)
+        from ..standalone import Standalone  # with diffusers
+
+        own = Standalone(self.device, self.folders)
+        self._make_device_free()
+        return own.draw(replace(drawing, model=str(files.model), vae=str(files.vae or "")), advance)
+
+    def give_back(self) -> None:
+        self._bundle = self._borrowed = self._files = None
+        self._is_changed, self._notes, self._check = False, [], never
+        self._leave()
+
+    # ---- the model --------------------------------------------------------------------------------------------------
+
+    def _wanted(self, settings: Settings) -> Files:
+        """Raises:
+        ModelError: there is no such file.
+        """
+        loaded = self.loaded()
+        if settings.model:
+            model = find_checkpoint(settings.model)
+        else:
+            model = loaded.path if loaded else self.chosen()
+        if settings.vae not in NO_VAE:
+            return Files(model, find_vae(settings.vae))
+        return Files(model, loaded.vae if loaded and _same(loaded.path, model) else None)
+
+    def _from_host(self, files: Files) -> Bundle | None:
+        """The model as it lies in the host's memory; None if that holds another one, or cannot be trained on."""
+        loaded = self.loaded()
+        if loaded is None or not _same(loaded.path, files.model):
+            return None
+        try:
+            bundle = self._borrow(loaded, files)
+        except NotPlainError as error:
+            self._notes.append(f"{files.model.name} is read from its file: {error}.")
+            return None
+        self._borrowed = Borrowed(bundle)
+        return bundle
+
+    def _borrow(self, loaded: Loaded, files: Files) -> Bundle:
+        tensors = self.tensors(loaded)
+        kind = identify(files.model)
+        family = family_of(kind)
+        vae, same = None, False
+        if files.vae is not None:
+            theirs = {name: each for name, each in tensors.items() if name.startswith("first_stage_model.")}
+            same = loaded.vae is not None and _same(loaded.vae, files.vae)
+            vae = Source.of_tensors(theirs, files.vae.name) if same else Source.of_file(identify(files.vae))
+        source = Source.of_tensors(tensors, kind.name, files.model, like=self._as_loaded(loaded, kind))
+        bundle = family.take(source, vae=vae)
+        bundle.borrowed = frozenset(bundle.modules) - ({"vae"} if vae is not None and not same else set())
+        if self.has_zero_terminal_snr(loaded) and bool(bundle.betas[-1] < 1.0):
+            bundle.betas = zero_terminal_snr(bundle.betas)
+        bundle.encode_prompt = self._encode
+        return bundle
+
+    def _as_loaded(self, loaded: Loaded, kind: FileKind) -> FileKind:
+        return replace(kind, prediction_type=VELOCITY) if self.predicts_velocity(loaded) else kind
+
+    def _from_files(self, files: Files) -> Bundle:
+        self._make_device_free()
+        return load_bundle(files.model, vae=files.vae)
+
+    def _loaded_is_ours(self) -> bool:
+        """Whether the host has in memory what the run is on."""
+        now, files = self.loaded(), self._files
+        return now is not None and files is not None and _same(now.path, files.model)
+
+    def _encode(self, prompt: str, size: tuple[int, int] | None) -> Conditioning | None:
+        """As the host does it; None where it has another model by now."""
+        now = self.loaded()
+        if not self.turn.is_mine or now is None or not self._loaded_is_ours():
+            return None
+        with torch.no_grad():
+            found = self.encode(now, prompt, size)
+        return found.copied()  # outside of inference mode, in which the host may have computed it
+
+    # ---- the turn ---------------------------------------------------------------------------------------------------
+
+    def _let_others(self) -> None:
+        bundle = self._bundle
+        own = tensors_of(bundle) if bundle is not None and self.device.type != "cpu" else []
+        away = Away(own)
+        self._end()
+        with _collector_on():
+            self.turn.let_others(self._check)
+        self._begin()
+        self._take_again()
+        away.come_back()
+
+    def _leave(self) -> None:
+        if self.turn.is_mine:
+            try:
+                self._end()
+            finally:
+                self.turn.leave()
+
+    def _return(self) -> None:
+        self.turn.take(self._check)
+        self._begin()
+        self._take_again()
+
+    def _take_again(self) -> None:
+        """What the run has of the host's memory is put right after others had the model."""
+        if self._files is None:
+            return
+        if self._borrowed is None:
+            self._make_device_free()
+            return
+        borrowed, notes = self._borrowed, list(self._notes)
+        bundle = self._from_host(self._files)
+        self._borrowed = borrowed
+        if bundle is not None:
+            borrowed.renew(bundle)
+        elif self._is_changed:
+            self._notes = notes
+        else:
+            borrowed.renew(load_bundle(self._files.model, vae=self._files.vae))
+            self._notes.append(
+                f"The host has loaded another model. The run goes on with {self._files.model.name} from its file; both "
+                "are in memory now."
+            )
+        self._is_changed = bundle is None
+
+    def _make_device_free(self) -> None:
+        """For a model of our own."""
+        if self.device.type != "cpu" and not self._aside:
+            self.step_aside()
+            self._aside = True
+
+    def _begin(self) -> None:
+        from modules import shared
+
+        shared.state.begin(job="Trainyard")
+
+    def _show(self, phase: str, done: int, total: int) -> None:
+        from modules import shared
+
+        state = shared.state
+        state.job, state.job_no, state.job_count = "Trainyard", done, total
+        state.textinfo = f"Trainyard: {phase}" + (f" {done} of {total}" if total else "")
+
+    def _end(self) -> None:
+        from modules import shared
+
+        if self._aside:
+            self._aside = False
+            self.step_back()
+        shared.state.job_no = 0
+        shared.state.textinfo = None
+        shared.state.end()
+
+
+@contextmanager
+def _collector_on() -> Iterator[None]:
+    """The loop has Python's collector off, and others rely on it."""
+    was_on = gc.isenabled()
+    gc.enable()
+    try:
+        yield
+    finally:
+        if not was_on:
+            gc.disable()
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one == other
+
+
+def _wait_for_loading() -> None:
+    """At its start a host may load its model without its lock, and has torch's classes changed while it does."""
+    from modules import sd_models
+
+    lock = getattr(sd_models.model_data, "lock", None)
+    if lock is not None:
+        with lock:
+            pass

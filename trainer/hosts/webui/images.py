@@ -1,0 +1,117 @@
+"""Pictures by the host's own generation, with a LoRA of its folder; the same call in every WebUI."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from ...engine.image_request import Drawing
+from ...errors import MemoryShortError, UserError
+from . import api as webui_api
+
+_SAMPLER = "Euler"
+
+
+def takes_loras() -> bool:
+    """Whether ``<lora:…>`` in a prompt means something: the built-in extension that reads it may be switched off."""
+    from modules import extra_networks
+
+    return "lora" in extra_networks.extra_network_registry
+
+
+def draw(drawing: Drawing, listed: Callable[[Path], None], advance: Callable[[int, int], None]) -> list[Image.Image]:
+    """The pictures of a drawing on the model the host has loaded; called with the host's lock.
+
+    Args:
+        listed: has the host list a LoRA file that is new in its folder.
+        advance: see :meth:`Host.draw`; called before each picture.
+
+    Raises:
+        UserError: the host could not make one.
+    """
+    strengths = drawing.strengths if drawing.lora is not None else (0.0,)
+    found = []
+    with _name_of(drawing.lora, listed) as name:
+        for number, strength in enumerate(strengths):
+            advance(number, len(strengths))
+            found.append(_picture(drawing, f"<lora:{name}:{strength:g}>" if name and strength else ""))
+    advance(len(strengths), len(strengths))
+    return found
+
+
+@contextmanager
+def _name_of(lora: Path | None, listed: Callable[[Path], None]) -> Iterator[str]:
+    """What the host calls a LoRA in prompts; one that is elsewhere is in its folder for as long as the block lasts."""
+    folder = webui_api.lora_folder()
+    if lora is None or folder in lora.absolute().parents:
+        if lora is not None:
+            listed(lora)
+        yield lora.stem if lora else ""
+        return
+    guest = folder / f"trainyard-{secrets.token_hex(4)}{lora.suffix}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(lora, guest)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(lora, guest)
+        listed(guest)
+        yield guest.stem
+    except OSError as error:
+        raise UserError(f"the LoRA could not be put into {folder} ({error.strerror or error})") from error
+    finally:
+        guest.unlink(missing_ok=True)
+
+
+def _picture(drawing: Drawing, lora: str) -> Image.Image:
+    from modules import processing, scripts, shared
+
+    height, width = drawing.size
+    wanted: dict[str, Any] = {
+        "sd_model": shared.sd_model,
+        "prompt": f"{drawing.prompt} {lora}".strip(),
+        "negative_prompt": drawing.negative,
+        "seed": drawing.seed,
+        "steps": drawing.steps,
+        "cfg_scale": drawing.cfg,
+        "width": width,
+        "height": height,
+        "sampler_name": _SAMPLER,
+        "scheduler": "Automatic",
+        "do_not_save_samples": True,
+        "do_not_save_grid": True,
+    }
+    known = {each.name for each in dataclasses.fields(processing.StableDiffusionProcessingTxt2Img)}
+    process = processing.StableDiffusionProcessingTxt2Img(**{key: wanted[key] for key in wanted if key in known})
+    process.scripts, process.script_args = scripts.ScriptRunner(), ()  # of no scripts: reForge wants one
+    try:
+        pictures = processing.process_images(process).images
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        raise MemoryShortError("the memory is not enough for pictures", do="Make them smaller") from error
+    except (RuntimeError, ValueError, TypeError, AttributeError, OSError) as error:
+        raise UserError(f"the host could not make the picture ({error})", do="Its console says more") from error
+    finally:
+        process.close()
+    if not pictures:
+        raise UserError("the picture was interrupted")
+    found: Image.Image = pictures[0]
+    return found
+
+
+def forget_prompts() -> None:
+    """What the host keeps of the last prompts it knows by the names of their LoRAs, not by what is in the files."""
+    from modules import processing
+
+    for kind in (processing.StableDiffusionProcessing, processing.StableDiffusionProcessingTxt2Img):
+        for name in ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc"):
+            if name in vars(kind):
+                setattr(kind, name, [None] * len(getattr(kind, name)))

@@ -1,0 +1,105 @@
+"""The host's own lists of checkpoints and VAEs, and the file behind a name in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import ModelError
+from ...models.checkpoint.identify import MODEL_ENDINGS
+from ...text.language import is_japanese
+from . import api as webui_api
+
+NO_VAE = ("", "None")
+
+
+class HostLists:
+    """What the host offers to choose from, as its own lists have it."""
+
+    def models(self) -> list[str]:
+        from modules import sd_models
+
+        return ["", *sd_models.checkpoint_tiles()]  # the first is what Gradio 4 shows where none is chosen
+
+    def vaes(self) -> list[str]:
+        from modules import sd_vae
+
+        return list(sd_vae.vae_dict)
+
+    def proposed(self) -> str:
+        """None: what is loaded is trained on, also after the user has loaded another one."""
+        return ""
+
+    def refresh(self) -> None:
+        from modules import sd_models, sd_vae
+
+        sd_models.list_models()
+        sd_vae.refresh_vae_list()
+
+    def advice(self, language: str) -> str:
+        if is_japanese(language):
+            return "空欄なら、いま読み込まれているモデルをメモリ上のまま使います。ほかのモデルはファイルから読みます。"
+        return (
+            "Empty: the checkpoint that is loaded, as it is in memory. Another one is read from its file, and the one "
+            "that is loaded stays."
+        )
+
+
+def find_checkpoint(name: str) -> Path:
+    """The file of a checkpoint, by its title in the host's list, with or without its hash, or by a path.
+
+    Raises:
+        ModelError: there is none.
+    """
+    from modules import sd_models
+
+    found = sd_models.get_closet_checkpoint_match(name)
+    if found is None and not _is_file(name):
+        sd_models.list_models()  # it may be newer than the list
+        found = sd_models.get_closet_checkpoint_match(name)
+    if found is not None and not _is_file(name):
+        return Path(found.filename)
+    return _path(name, "model", webui_api.folders().models / "Stable-diffusion")
+
+
+def selected_checkpoint() -> Path:
+    """The file of the checkpoint that is selected at the top of the host's page.
+
+    Raises:
+        ModelError: it has none.
+    """
+    from modules import sd_models
+
+    try:
+        return Path(sd_models.select_checkpoint().filename)
+    except FileNotFoundError as error:
+        raise no_checkpoint() from error
+
+
+def no_checkpoint() -> ModelError:
+    return ModelError("the host has no checkpoint", where="model", do="Put one into its models folder")
+
+
+def find_vae(name: str) -> Path:
+    """The file of a VAE, by its name in the host's list or by a path.
+
+    Raises:
+        ModelError: there is none.
+    """
+    from modules import sd_vae
+
+    if name not in sd_vae.vae_dict and not _is_file(name):
+        sd_vae.refresh_vae_list()
+    found = sd_vae.vae_dict.get(name)
+    return Path(found) if found else _path(name, "vae", webui_api.folders().models / "VAE")
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).expanduser().is_absolute() and Path(name).expanduser().exists()
+
+
+def _path(name: str, label: str, folder: Path) -> Path:
+    given = Path(name).expanduser()
+    for path in (given, folder / name, *(folder / f"{name}{ending}" for ending in MODEL_ENDINGS)):
+        if path.is_absolute() and path.exists():
+            return path
+    raise ModelError(f"there is no file {name}", where=label, do=f"Choose one of the list, or put it into {folder}")

@@ -1,0 +1,208 @@
+"""What a run is doing right now, for whoever comes to look, however late: a page that was reloaded, a phone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..job import Continued, Done, Effect, Event, Failed, Paused, Phase, Sample, Saved, Step, Warned
+from .memory import Memory
+
+MOST_POINTS = 2000
+"""Of the loss curve. A longer run's points stand for more steps each."""
+_MOST_WARNINGS = 50
+_MOST_PICTURES = 24
+_WINDOW = 60.0
+"""Seconds over which the speed is measured."""
+_WEIGHT = 0.95
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the loss curve.
+
+    Attributes:
+        step: the last step it stands for.
+        loss: the mean over its steps.
+        smoothed: as in :class:`Snapshot`, after its last step.
+        rates: the learning rate of each parameter group at its last step.
+    """
+
+    step: int
+    loss: float
+    smoothed: float
+    rates: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at one moment.
+
+    Attributes:
+        number: counts what has been told; two snapshots with the same number are the same.
+        state: ``running``, ``paused``, ``done``, ``stopped`` or ``failed``.
+        phase: what it is busy with; ``done`` of ``total`` where it can be counted.
+        step, steps: the last finished step of how many.
+        loss: of that step.
+        smoothed: exponential moving average of the losses with weight 0.95, corrected for its start.
+        rates: the learning rate of each parameter group.
+        steps_per_second: of late, pauses left out; None until it is known.
+        seconds_left: of training, at that speed.
+        seconds: since the run began, pauses included.
+        pictures: the latest, oldest first.
+        saved: every file, with its step.
+        effect: what the finished LoRA does.
+        message: why it failed.
+        path: the finished LoRA.
+        memory: as it was last read while the run went on.
+    """
+
+    number: int = 0
+    state: str = "running"
+    phase: str = ""
+    done: int = 0
+    total: int = 0
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    smoothed: float | None = None
+    rates: tuple[float, ...] = ()
+    steps_per_second: float | None = None
+    seconds_left: float | None = None
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    pictures: tuple[Sample, ...] = ()
+    saved: tuple[Saved, ...] = ()
+    effect: Effect | None = None
+    message: str = ""
+    path: Path | None = None
+    memory: Memory | None = None
+
+
+class Live:
+    """Listens to one run. Any thread may ask for :meth:`snapshot` and :meth:`curve` meanwhile and afterwards."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, memory: Callable[[], Memory | None] = lambda: None
+    ) -> None:
+        """Args:
+        memory: what the run takes now; asked when somebody asks for a snapshot, never by the run.
+        """
+        self._clock = clock
+        self._memory = memory
+        self._began = clock()
+        self._ended: float | None = None
+        self._turn = threading.Lock()
+        self._now = Snapshot()
+        self._curve = _Curve()
+        self._times: deque[tuple[float, int]] = deque()
+
+    def __call__(self, event: Event) -> None:
+        with self._turn:
+            changed = self._after(event)
+            self._now = replace(changed, number=self._now.number + 1)
+
+    def snapshot(self) -> Snapshot:
+        memory = self._memory() if self._ended is None else None  # before its turn: a run that tells never waits for it
+        with self._turn:
+            if memory is not None:
+                self._now = replace(self._now, memory=memory)
+            speed = self._speed()
+            left = (self._now.steps - self._now.step) / speed if speed else None
+            seconds = (self._clock() if self._ended is None else self._ended) - self._began
+            return replace(self._now, steps_per_second=speed, seconds_left=left, seconds=seconds)
+
+    def curve(self) -> list[Point]:
+        """The loss curve of the pass that runs, at most :data:`MOST_POINTS` points."""
+        with self._turn:
+            return self._curve.points()
+
+    def _after(self, event: Event) -> Snapshot:
+        now = self._now
+        if isinstance(event, Step):
+            return self._after_step(event)
+        if isinstance(event, Phase):
+            return replace(now, phase=event.name, done=event.done, total=event.total)
+        if isinstance(event, Paused):
+            self._times.clear()
+            return replace(now, state="paused")
+        if isinstance(event, Continued):
+            return replace(now, state="running")
+        if isinstance(event, Warned):
+            return replace(now, warnings=(*now.warnings, str(event.message))[-_MOST_WARNINGS:])
+        if isinstance(event, Sample):
+            return replace(now, pictures=(*now.pictures, event)[-_MOST_PICTURES:])
+        if isinstance(event, Saved):
+            return replace(now, saved=(*now.saved, event))
+        if isinstance(event, Effect):
+            return replace(now, effect=event)
+        if isinstance(event, Done | Failed):
+            self._ended = self._clock()
+            self._times.clear()
+            if isinstance(event, Failed):
+                return replace(now, state="failed", message=str(event.error))
+            return replace(now, state="stopped" if event.stopped else "done", path=event.path)
+        return now
+
+    def _after_step(self, step: Step) -> Snapshot:
+        if step.number <= self._now.step:  # the next of several passes
+            self._curve, self._times = _Curve(), deque()
+        self._curve.add(step)
+        moment = self._clock()
+        self._times.append((moment, step.number))
+        while moment - self._times[1 if len(self._times) > 1 else 0][0] > _WINDOW:
+            self._times.popleft()
+        return replace(
+            self._now,
+            done=step.number,
+            total=step.total,
+            step=step.number,
+            steps=step.total,
+            loss=step.loss,
+            smoothed=self._curve.smoothed,
+            rates=step.rates,
+        )
+
+    def _speed(self) -> float | None:
+        if len(self._times) < 2:
+            return None
+        (first, begin), (last, end) = self._times[0], self._times[-1]
+        return (end - begin) / (last - first) if last > first else None
+
+
+@dataclass
+class _Curve:
+    """The losses so far. When there are too many points, each two become one."""
+
+    smoothed: float = 0.0
+    _points: list[Point] = field(default_factory=list)
+    _together: int = 1
+    _open: list[float] = field(default_factory=list)
+    _sum: float = 0.0
+    _weight: float = 0.0
+    _last: Step | None = None
+
+    def add(self, step: Step) -> None:
+        self._sum = _WEIGHT * self._sum + step.loss
+        self._weight = _WEIGHT * self._weight + 1.0
+        self.smoothed = self._sum / self._weight
+        self._open.append(step.loss)
+        self._last = step
+        if len(self._open) == self._together:
+            self._points.append(self._point())
+            self._open.clear()
+        if len(self._points) == MOST_POINTS:
+            pairs = zip(self._points[::2], self._points[1::2], strict=True)
+            self._points = [replace(late, loss=(early.loss + late.loss) / 2) for early, late in pairs]
+            self._together *= 2
+
+    def points(self) -> list[Point]:
+        return [*self._points, self._point()] if self._open else list(self._points)
+
+    def _point(self) -> Point:
+        assert self._last is not None
+        return Point(self._last.number, sum(self._open) / len(self._open), self.smoothed, self._last.rates)

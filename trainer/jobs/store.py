@@ -1,0 +1,399 @@
+"""The queue's jobs on disk: a table that survives restarts and that several processes may use."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import time
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from ..config.filenames import name_problem
+from ..config.schema import check_for_run, parse, to_json
+from ..config.settings import Settings
+from ..errors import SettingsError, UserError
+from ..job import Job
+from ..paths import Folders
+from .database import BusyError, Database, Lease, is_leased
+
+WAITING, RUNNING, DONE = "waiting", "running", "done"
+FAILED, STOPPED, INTERRUPTED = "failed", "stopped", "interrupted"
+STATUSES = (WAITING, RUNNING, DONE, FAILED, STOPPED, INTERRUPTED)
+ENDED = (DONE, FAILED, STOPPED, INTERRUPTED)
+_AGAIN = (FAILED, STOPPED, INTERRUPTED)
+
+MIGRATIONS = (
+    (
+        """CREATE TABLE job (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            place INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            name TEXT NOT NULL,
+            mode TEXT NOT NULL,
+            model TEXT NOT NULL,
+            settings TEXT NOT NULL,
+            created TEXT NOT NULL,
+            started REAL,
+            ended REAL,
+            step INTEGER NOT NULL DEFAULT 0,
+            steps INTEGER NOT NULL,
+            message TEXT NOT NULL DEFAULT '',
+            path BLOB,
+            owner TEXT NOT NULL DEFAULT ''
+        )""",
+        "CREATE INDEX job_by_place ON job (status, place)",
+    ),
+)
+_COLUMNS = "id, status, name, mode, model, created, started, ended, step, steps, message, path"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job of the queue, without its settings.
+
+    Attributes:
+        id: its number; never given twice.
+        status: one of :data:`STATUSES`.
+        model: the model's name as the settings have it.
+        started, ended: seconds since 1970, or None.
+        step: how many steps it has taken, as far as was written down.
+        message: why it failed, or how it ended.
+        path: the LoRA, once there is one.
+        position: its place among the waiting jobs, from 1; 0 if it does not wait.
+    """
+
+    id: int
+    status: str
+    name: str
+    mode: str
+    model: str
+    created: datetime
+    started: float | None
+    ended: float | None
+    step: int
+    steps: int
+    message: str
+    path: Path | None
+    position: int = 0
+
+
+class Store:
+    """The jobs, in the order they are to be run.
+
+    Every method raises ``BusyError``, ``DamagedError`` or ``OutputError`` where the file cannot be used.
+    """
+
+    def __init__(self, folders: Folders, *, timeout: float = 5.0) -> None:
+        """Raises:
+        UserError: the file is of a newer version, locked, or its folder cannot be written to.
+        """
+        self.folders = folders
+        self._database = Database(folders.queue / "queue.db", MIGRATIONS, timeout=timeout)
+
+    @property
+    def notice(self) -> str:
+        """What the user should know of how the file was opened; mostly empty."""
+        return self._database.notice
+
+    def close(self) -> None:
+        self._database.close()
+
+    # ---- looking ----------------------------------------------------------------------------------------------------
+
+    def entries(self) -> list[Entry]:
+        """All jobs in their order."""
+        self.recover()
+        position, found = 0, []
+        for row in self._database.read(f"SELECT {_COLUMNS} FROM job ORDER BY place"):
+            position += row["status"] == WAITING
+            found.append(_entry(row, position if row["status"] == WAITING else 0))
+        return found
+
+    def get(self, number: int) -> Entry:
+        """Raises:
+        UserError: there is no such job.
+        """
+        self.recover()
+        return self._one(number)
+
+    def job(self, number: int) -> Job:
+        """The job in full, as it is run.
+
+        Raises:
+            UserError: there is no such job, or its settings mean nothing to this version.
+        """
+        rows = self._database.read("SELECT name, settings, created FROM job WHERE id = ?", (_known(number),))
+        if not rows:
+            raise _missing()
+        try:
+            settings = parse(json.loads(rows[0]["settings"])).settings
+        except (SettingsError, ValueError) as error:
+            text = f"its settings cannot be used any more ({error})"
+            raise UserError(text, where=rows[0]["name"], do="Delete it") from error
+        return Job(settings, datetime.fromisoformat(rows[0]["created"]))
+
+    def proposed_name(self, name: str) -> str:
+        """``name`` with a number that makes it free: no other job has it, and no file."""
+        stem = re.sub(r"_\d{1,6}$", "", name) or name
+        taken = {_folded(row["name"]) for row in self._database.read("SELECT name FROM job")}
+        number = 2
+        while True:
+            ending = f"_{number}"
+            while name_problem(stem + ending) and len(stem) > 1:
+                stem = stem[:-1]
+            if _folded(stem + ending) not in taken and not self.folders.lora(stem + ending).exists():
+                return stem + ending
+            number += 1
+
+    # ---- changing ---------------------------------------------------------------------------------------------------
+
+    def add(self, settings: Settings) -> Entry:
+        """A new job at the end; a seed of -1 is drawn now. Raises as :meth:`add_job` does."""
+        return self.add_job(Job.create(settings))
+
+    def add_job(self, job: Job) -> Entry:
+        """Raises:
+        UserError: the settings would not train, or the name is taken by a job or a file.
+        """
+        _require_runnable(job.settings)
+        self.recover()
+        with self._database.transaction() as connection:
+            self._require_free(connection, job)
+            place = connection.execute("SELECT coalesce(max(place), 0) + 1 FROM job").fetchone()[0]
+            values = {**_written(job), "place": place, "status": WAITING, "created": job.created.isoformat()}
+            names, marks = ", ".join(values), ", ".join("?" * len(values))
+            number = connection.execute(f"INSERT INTO job ({names}) VALUES ({marks})", list(values.values())).lastrowid
+        assert number is not None
+        return self._one(number)
+
+    def edit(self, number: int, settings: Settings) -> Entry:
+        """Give a job other settings; one that has ended without success waits again.
+
+        Raises:
+            UserError: it runs or is done, or as for :meth:`add`.
+        """
+        _require_runnable(settings)
+        self.recover()
+        with self._database.transaction() as connection:
+            row = self._row(connection, number)
+            if row["status"] in (RUNNING, DONE):
+                raise UserError(f"is {row['status']}", where=row["name"], do="Duplicate it, and edit the copy")
+            job = Job.create(settings, datetime.fromisoformat(row["created"]))
+            self._require_free(connection, job, but=number)
+            self._update(connection, number, **_written(job), **_fresh())
+        return self._one(number)
+
+    def duplicate(self, number: int) -> Entry:
+        """A copy at the end, with a name that is free."""
+        settings = self.job(number).settings
+        name = self.proposed_name(settings.save_lora_name or "untitled")
+        return self.add(replace(settings, save_lora_name=name))
+
+    def again(self, number: int) -> Entry:
+        """Let a job that failed, was stopped or was interrupted wait again; one that waits is left alone.
+
+        Raises:
+            UserError: it runs or is done, or its name is taken by now.
+        """
+        self.recover()
+        job = self.job(number)
+        with self._database.transaction() as connection:
+            row = self._row(connection, number)
+            status = row["status"]
+            if status in _AGAIN:
+                self._require_free(connection, job, but=number)
+                place = connection.execute("SELECT max(place) + 1 FROM job").fetchone()[0]
+                self._update(connection, number, **_fresh(place=place))
+            elif status != WAITING:
+                raise UserError(f"is {status}", where=row["name"], do="Duplicate it to run it once more")
+        return self._one(number)
+
+    def move(self, number: int, position: int) -> Entry:
+        """Put a waiting job at ``position`` among the waiting, from 1; beyond the end means last.
+
+        Raises:
+            UserError: it does not wait.
+        """
+        return self._reorder(number, lambda _now: position)
+
+    def shift(self, number: int, by: int) -> Entry:
+        """Move a waiting job ``by`` places down, or up if it is negative."""
+        return self._reorder(number, lambda now: now + by)
+
+    def delete(self, number: int) -> None:
+        """Raises:
+        UserError: it runs, or there is no such job.
+        """
+        self.recover()
+        with self._database.transaction() as connection:
+            row = self._row(connection, number)
+            if row["status"] == RUNNING:
+                raise UserError("is running", where=row["name"], do="Stop it first")
+            connection.execute("DELETE FROM job WHERE id = ?", (number,))
+
+    def clear(self, statuses: Iterable[str] = (DONE,)) -> int:
+        """Delete the jobs that have ended so; their LoRAs stay. Returns how many there were."""
+        chosen = [status for status in statuses if status in ENDED]
+        marks = ", ".join("?" * len(chosen))
+        with self._database.transaction() as connection:
+            return connection.execute(f"DELETE FROM job WHERE status IN ({marks})", chosen).rowcount
+
+    # ---- for who runs them ------------------------------------------------------------------------------------------
+
+    def lease(self) -> Lease:
+        """What a worker claims jobs with."""
+        return Lease(self.folders.queue)
+
+    def claim(self, lease: Lease, number: int | None = None) -> Entry | None:
+        """Take the next waiting job, or this one; None if there is none. No two claims get the same."""
+        with self._database.transaction() as connection:
+            chosen, values = ("AND id = ?", (number,)) if number is not None else ("", ())
+            query = f"SELECT id FROM job WHERE status = '{WAITING}' {chosen} ORDER BY place LIMIT 1"
+            row = connection.execute(query, values).fetchone()
+            if row is None:
+                return None
+            self._update(connection, row["id"], **_fresh(RUNNING, owner=lease.token, started=time.time()))
+        return self._one(row["id"])
+
+    def note_step(self, number: int, lease: Lease, step: int) -> None:
+        """Write down how far a job is, unless somebody else is just writing: it is not worth waiting for."""
+        try:
+            with self._database.transaction(wait=False) as connection:
+                connection.execute("UPDATE job SET step = ? WHERE id = ? AND owner = ?", (step, number, lease.token))
+        except BusyError:
+            return
+
+    def finish(
+        self, number: int, lease: Lease, status: str, *, message: str = "", path: Path | None = None, step: int = 0
+    ) -> None:
+        """Write down how a claimed job ended."""
+        with self._database.transaction() as connection:
+            row = connection.execute("SELECT owner FROM job WHERE id = ?", (number,)).fetchone()
+            if row is not None and row["owner"] == lease.token:
+                blob = None if path is None else os.fsencode(path)
+                ended = {
+                    "status": status,
+                    "message": message.encode("utf-8", "replace").decode(),
+                    "path": blob,
+                    "step": step,
+                    "owner": "",
+                }
+                self._update(connection, number, **ended, ended=time.time())
+
+    def recover(self) -> int:
+        """Find the jobs that were running when their process died. Returns how many there were."""
+        running = self._database.read(f"SELECT id, owner FROM job WHERE status = '{RUNNING}'")
+        dead = [row for row in running if not is_leased(self.folders.queue, row["owner"])]
+        if not dead:
+            return 0
+        message = "The program ended while this was running. It is not begun again by itself."
+        change = "UPDATE job SET status = ?, message = ?, ended = ?, owner = '' WHERE id = ? AND owner = ?"
+        with self._database.transaction() as connection:  # the owner tells whether it has ended well meanwhile
+            connection.executemany(
+                change, [(INTERRUPTED, message, time.time(), row["id"], row["owner"]) for row in dead]
+            )
+        return len(dead)
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
+
+    def _one(self, number: int) -> Entry:
+        rows = self._database.read(f"SELECT {_COLUMNS}, place FROM job WHERE id = ?", (_known(number),))
+        if not rows:
+            raise _missing()
+        before = f"SELECT count(*) FROM job WHERE status = '{WAITING}' AND place <= ?"
+        position = self._database.read(before, (rows[0]["place"],))[0][0] if rows[0]["status"] == WAITING else 0
+        return _entry(rows[0], position)
+
+    @staticmethod
+    def _row(connection: sqlite3.Connection, number: int) -> sqlite3.Row:
+        row = connection.execute("SELECT name, status, created FROM job WHERE id = ?", (_known(number),)).fetchone()
+        if row is None:
+            raise _missing()
+        assert isinstance(row, sqlite3.Row)
+        return row
+
+    @staticmethod
+    def _update(connection: sqlite3.Connection, number: int, **values: object) -> None:
+        changes = ", ".join(f"{name} = ?" for name in values)
+        connection.execute(f"UPDATE job SET {changes} WHERE id = ?", [*values.values(), number])
+
+    def _require_free(self, connection: sqlite3.Connection, job: Job, but: int = 0) -> None:
+        """That no job to come and no file has the name. Windows and macOS do not tell capitals from small letters."""
+        query = "SELECT name, status FROM job WHERE status IN (?, ?) AND id != ?"
+        for row in connection.execute(query, (WAITING, RUNNING, but)):
+            if _folded(row["name"]) == _folded(job.name):
+                raise UserError(
+                    f"{row['name']} is the name of a job that is {row['status']}",
+                    where="save lora name",
+                    do="Choose another name",
+                )
+        path = self.folders.lora(job.name)
+        if path.exists() and not job.settings.save_overwrite:
+            raise UserError(
+                f"{path.name} is already there", where="save lora name", do="Choose another name, or set save overwrite"
+            )
+
+    def _reorder(self, number: int, find: Callable[[int], int]) -> Entry:
+        with self._database.transaction() as connection:
+            moved = self._row(connection, number)
+            if moved["status"] != WAITING:
+                raise UserError(f"is {moved['status']}, only waiting jobs have a position", where=moved["name"])
+            query = f"SELECT id, place FROM job WHERE status = '{WAITING}' ORDER BY place"
+            rows = connection.execute(query).fetchall()
+            order = [row["id"] for row in rows]
+            now = order.index(number)
+            order.insert(min(max(find(now + 1), 1), len(order)) - 1, order.pop(now))
+            places = [(row["place"], each) for row, each in zip(rows, order, strict=True) if row["id"] != each]
+            connection.executemany("UPDATE job SET place = ? WHERE id = ?", places)
+        return self._one(number)
+
+
+def _fresh(status: str = WAITING, **values: object) -> dict[str, object]:
+    """The columns of a job that has not ended."""
+    blank = {"message": "", "path": None, "step": 0, "owner": "", "started": None, "ended": None}
+    return {"status": status, **blank, **values}
+
+
+def _written(job: Job) -> dict[str, object]:
+    settings = job.settings
+    return {
+        "name": job.name,
+        "mode": settings.mode,
+        "model": settings.model,
+        "settings": json.dumps(to_json(settings), ensure_ascii=False),
+        "steps": settings.train_iterations,
+    }
+
+
+def _entry(row: sqlite3.Row, position: int) -> Entry:
+    values = dict(zip(row.keys(), row, strict=True))
+    values.pop("place", None)
+    values["created"] = datetime.fromisoformat(values["created"])
+    values["path"] = None if values["path"] is None else Path(os.fsdecode(values["path"]))
+    return Entry(**values, position=position)
+
+
+def _require_runnable(settings: Settings) -> None:
+    parse(to_json(settings))  # what cannot be read again is better refused now
+    problems = check_for_run(settings)
+    if problems:
+        raise SettingsError(problems)
+
+
+def _missing() -> UserError:
+    return UserError("there is no such job in the queue", do="See its list")
+
+
+def _known(number: int) -> int:
+    if not 0 < number < 2**63:  # SQLite's numbers end there
+        raise _missing()
+    return number
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

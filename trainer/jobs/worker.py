@@ -1,0 +1,377 @@
+"""The queue's worker: takes jobs from the store, one after the other, and lets others watch and press buttons."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+from ..job import Control, Done, Event, Failed, Job, Step, Warned
+from ..paths import kept_traceback
+from .database import Lease
+from .memory import Gauge
+from .run_status import Live
+from .store import DONE, FAILED, INTERRUPTED, STOPPED, Entry, Store
+
+if TYPE_CHECKING:
+    from ..engine.host import Host
+
+Listener = Callable[[Entry, Event], None]
+
+_LOOK_EVERY = 1.0
+_NOTE_EVERY = 2.0
+_CLOSING_TAKES = 60.0
+_ATTEMPTS = 5
+
+
+class Worker:
+    """One thread that runs jobs. Every button returns at once.
+
+    Attributes:
+        live: what the running job is doing, or the last one did.
+        entry: that job as it was when it began.
+        problem: why no more jobs are taken, if the store failed.
+    """
+
+    def __init__(self, store: Store, make_host: Callable[[], Host], listener: Listener | None = None) -> None:
+        """Args:
+        make_host: called once, before the first job or when somebody asks; torch need not be loaded before.
+        listener: told every event of every job, in the worker's thread.
+        """
+        self.store = store
+        self.live: Live | None = None
+        self.entry: Entry | None = None
+        self.problem = ""
+        self._make_host = make_host
+        self._listener = listener
+        self._host: Host | None = None
+        self._making = threading.Lock()
+        self._loading = threading.Lock()
+        self._is_ready = False
+        self._prepares = False
+        self._lease: Lease | None = None
+        # Re-entrant: Ctrl-C presses a button in the middle of whatever its thread was doing.
+        self._changed = threading.Condition(threading.RLock())
+        self._thread: threading.Thread | None = None
+        self._control: Control | None = None
+        self._gauge = Gauge(lambda: self._host)
+        self._takes = False
+        self._watches = False
+        self._closing = threading.Event()
+        self._wanted: list[int] = []
+        self._pressed = 0
+        atexit.register(self.close)
+
+    # ---- the queue --------------------------------------------------------------------------------------------------
+
+    def start(self, *, watch: bool = False) -> None:
+        """Run the waiting jobs in their order, until none waits; with ``watch`` also those that come later."""
+        with self._changed:
+            self._takes, self._watches = True, watch
+            self._wake()
+
+    def hold(self) -> None:
+        """Take no more jobs; the one that runs goes on."""
+        with self._changed:
+            self._takes = False
+            self._wanted.clear()
+            self._changed.notify_all()
+
+    def run_now(self, number: int) -> bool:
+        """Run this job next, whether or not the queue is started; one that failed or was stopped is run again.
+
+        Returns:
+            Whether it begins at once. If another one runs, it waits for that to end.
+
+        Raises:
+            UserError: it runs or is done already, or there is no such job.
+        """
+        self.store.again(number)
+        self.store.move(number, 1)
+        with self._changed:
+            begins = not self.is_running and not self._wanted
+            self._wanted.append(number)
+            self._wake()
+            return begins
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a job is being run."""
+        return self._control is not None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether waiting jobs are taken by themselves."""
+        return self._takes
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until there is nothing left to do; whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._thread is None, timeout)
+
+    def host(self) -> Host:
+        """The host that jobs run on, for any thread; the first call takes seconds if torch is not loaded yet."""
+        with self._making:
+            if self._host is None:
+                self._host = self._make_host()
+            return self._host
+
+    def ready_host(self) -> Host:
+        """The same, with everything loaded that a run or a picture needs.
+
+        Whoever needs that goes through here: diffusers and transformers load their parts when these are asked for, and
+        fail where two threads ask at once.
+        """
+        with self._loading:
+            host = self.host()
+            if not self._is_ready:
+                from ..engine import run
+
+                del run
+                host.prepare()
+                self._is_ready = True
+            return host
+
+    def prepare(self) -> None:
+        """Load what a run needs, in the background and once, so that the first one need not wait for it."""
+        with self._changed:
+            begins, self._prepares = not self._prepares, True
+        if begins:
+            threading.Thread(target=self._prepare, name="trainyard-prepare", daemon=True).start()
+
+    # ---- the running job --------------------------------------------------------------------------------------------
+
+    def stop(self) -> bool:
+        """Stop the running job and save nothing. Returns whether there was one, as all these do."""
+        return self._press(Control.stop)
+
+    def stop_and_save(self) -> bool:
+        """Stop the running job and save what it has trained."""
+        return self._press(Control.stop_and_save)
+
+    def pause(self) -> bool:
+        """Let the running job wait after its current step and give its memory back."""
+        return self._press(Control.pause)
+
+    def go_on(self) -> bool:
+        """Let a paused job go on."""
+        return self._press(Control.go_on)
+
+    @property
+    def is_pausing(self) -> bool:
+        """Whether the running job has been asked to pause; ``live`` tells when it has."""
+        control = self._control
+        return control is not None and control.asked_to_pause
+
+    def _press(self, button: Callable[[Control], None]) -> bool:
+        with self._changed:
+            if self._control is None:
+                return False
+            button(self._control)
+            return True
+
+    def close(self, timeout: float = _CLOSING_TAKES) -> None:
+        """End the running job after its current step, as interrupted, and take no more. Runs at exit by itself."""
+        with self._changed:
+            self._closing.set()
+            self.hold()
+            self._press(Control.stop)
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+        if self._lease is not None and not self.is_running:
+            self._lease.end()
+            self._lease = None
+        atexit.unregister(self.close)
+
+    # ---- inside the thread ------------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        if self._closing.is_set():
+            raise UserError("is closed", where="queue", do="Restart the program")
+        self._pressed += 1
+        self.problem = ""
+        if self._thread is None:
+            # A daemon, or the interpreter would wait for the end of training before it calls close().
+            self._thread = threading.Thread(target=self._work, name="trainyard-queue", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            pressed = self._pressed
+            taken = self._take()
+            if taken is not None:
+                self._run(*taken)
+                continue
+            with self._changed:
+                if self._takes and self._watches and not self._closing.is_set():
+                    self._changed.wait(_LOOK_EVERY)  # other programs may add jobs, too
+                elif self._closing.is_set() or (pressed == self._pressed and not self._wanted):
+                    self._takes, self._thread = False, None
+                    self._changed.notify_all()
+                    return
+
+    def _prepare(self) -> None:
+        try:
+            self.ready_host()
+        except Exception as error:  # noqa: BLE001 - the run will meet it again, and tell it
+            kept_traceback(error)
+
+    def _take(self) -> tuple[Entry, Control] | None:
+        """The next job, claimed, with the buttons it will listen to."""
+        with self._changed:
+            if self._closing.is_set() or not (self._wanted or self._takes):
+                return None
+            number = self._wanted.pop(0) if self._wanted else None
+        try:
+            return self._claim(number)
+        except UserError as error:
+            self._give_up(error)
+            return None
+
+    def _claim(self, number: int | None) -> tuple[Entry, Control] | None:
+        if self._lease is None:
+            self._lease = self.store.lease()
+        entry = self.store.claim(self._lease, number)
+        if entry is None and number is not None:  # somebody else has it, or it is gone
+            entry = self.store.claim(self._lease) if self._takes else None
+        if entry is None:
+            return None
+        with self._changed:
+            self._gauge = Gauge(lambda: self._host)
+            self._control, self.entry, self.live = Control(), entry, Live(memory=self._gauge.read)
+            if self._closing.is_set():
+                self._control.stop()
+            return entry, self._control
+
+    def _run(self, entry: Entry, control: Control) -> None:
+        assert self.live is not None
+        report = _Report(entry, self.live, self._listener, self._note)
+        status, message, path = FAILED, "", None
+        try:
+            done = self._train(self.store.job(entry.id), control, report)
+            status, message, path = self._outcome(done, entry)
+        except UserError as error:
+            message = str(error)
+            report.fail(error)
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends its job, not the queue
+            message = kept_traceback(error)
+            report.fail(UserError(message.removesuffix(".")))
+        _tidy_up()
+        try:
+            self._finish(entry, status, message, path, report.step)
+        except UserError as error:
+            self._give_up(error)
+        with self._changed:
+            self._control = None
+            self._changed.notify_all()
+
+    def _train(self, job: Job, control: Control, report: _Report) -> Done:
+        host = self.ready_host()
+        from ..engine.run import run
+
+        self._gauge.begin()
+        return run(job, host, control, report)
+
+    def _outcome(self, done: Done, entry: Entry) -> tuple[str, str, Path | None]:
+        if not done.stopped:
+            return DONE, "", done.path
+        reached = f"at step {done.steps} of {entry.steps}"
+        if done.path is not None:
+            return STOPPED, f"Stopped {reached}, and saved.", done.path
+        if self._closing.is_set():
+            return INTERRUPTED, f"The program was closed {reached}. It is not begun again by itself.", None
+        return STOPPED, f"Stopped {reached}. Nothing was saved.", None
+
+    def _note(self, entry: Entry, step: int) -> None:
+        assert self._lease is not None
+        self.store.note_step(entry.id, self._lease, step)
+
+    def _finish(self, entry: Entry, status: str, message: str, path: Path | None, step: int) -> None:
+        """Write down how a job ended, also where the store is out of reach for a while."""
+        assert self._lease is not None
+        for attempt in range(_ATTEMPTS):
+            try:
+                self.store.finish(entry.id, self._lease, status, message=message, path=path, step=step)
+                return
+            except UserError:
+                if attempt == _ATTEMPTS - 1:
+                    self._lease.end()  # or it would seem to run for as long as this program does
+                    self._lease = None
+                    raise
+                time.sleep(_LOOK_EVERY)
+
+    def _give_up(self, error: UserError) -> None:
+        """A store that fails ends the queue, with the reason where everybody can read it."""
+        self.problem = str(error)
+        self.hold()
+
+
+class _Report:
+    """Passes a job's events on."""
+
+    def __init__(self, entry: Entry, live: Live, listener: Listener | None, note: Callable[[Entry, int], None]) -> None:
+        self.step = 0
+        self._entry = entry
+        self._live = live
+        self._listener = listener
+        self._note = note
+        self._noted = time.monotonic()
+        self._failed = False
+
+    def __call__(self, event: Event) -> None:
+        self._failed = self._failed or isinstance(event, Failed)
+        self._live(event)
+        if self._listener is not None:
+            try:
+                self._listener(self._entry, event)
+            except OSError as error:  # a terminal that was closed is no reason to lose a run
+                self._listener = None
+                self(Warned(f"Nobody hears any more what this job tells ({error})."))
+        if isinstance(event, Step):
+            self.step = event.number
+            if time.monotonic() - self._noted > _NOTE_EVERY:
+                self._noted = time.monotonic()
+                self._write()
+
+    def fail(self, error: UserError) -> None:
+        """Tell of a failure, unless the run has told it."""
+        if not self._failed:
+            self(Failed(error))
+
+    def _write(self) -> None:
+        try:
+            self._note(self._entry, self.step)
+        except UserError as error:  # how far it is, is worth less than the run
+            self._noted = float("inf")
+            self(Warned(f"The queue does not show how far this is: {error}"))
+
+
+def _tidy_up() -> None:
+    """Leave no memory to the job that has ended."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+_HELD: dict[str, Worker] = {}
+_HOLDING = threading.Lock()
+
+
+def held_worker(make: Callable[[], Worker]) -> Worker:
+    """The one worker of this process; made at the first call.
+
+    It is kept here because a WebUI's "Reload UI" runs the extension's script anew, while a run goes on.
+    """
+    with _HOLDING:
+        if "worker" not in _HELD:
+            _HELD["worker"] = make()
+        return _HELD["worker"]

@@ -1,0 +1,118 @@
+"""What a file says of itself before its weights: names, types and shapes of its tensors, and its metadata.
+
+Nothing here imports torch or reads a weight, so a wrong file is refused at once, however large it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...errors import ModelError
+from .unpickle import is_pickle, read_pickle
+
+_LONGEST_HEADER = 100_000_000
+"""Bytes; the limit safetensors itself has."""
+
+
+class TensorInfo(NamedTuple):
+    """Type (safetensors' name: ``F16``, ``BF16``, ``F32`` …) and shape of one tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The tensors of one file by name, and its metadata (empty where the format has none).
+
+    ``spans``: where the bytes of each tensor begin and end in the file; empty for formats other than safetensors.
+    """
+
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def read_header(path: Path) -> Header:
+    """Read a model file's header; the format is told by its content, not by its name.
+
+    Raises:
+        ModelError: there is no such file, or it is no model file, empty, cut short or damaged.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(512)
+            if is_pickle(start):
+                return _pickle_header(path)
+            refuse_foreign(path.name, start)
+            length = int.from_bytes(start[:8], "little")
+            if start[8:9] != b"{" or not 2 <= length <= _LONGEST_HEADER:
+                raise not_a_model(path.name)
+            file.seek(8)
+            text = file.read(length)
+    except FileNotFoundError as error:
+        raise ModelError(f"there is no file {path.name} in {path.parent}", do="Choose one that is there") from error
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read ({error.strerror or error})") from error
+    if len(text) < length:
+        raise cut_short(path.name, 8 + length, size)
+    return _parse(text, path.name, size - 8 - length)
+
+
+def _pickle_header(path: Path) -> Header:
+    stored = read_pickle(path).tensors
+    return Header({name: TensorInfo(tensor.dtype, tensor.shape) for name, tensor in stored.items()})
+
+
+def refuse_foreign(name: str, start: bytes) -> None:
+    """Raise for content that is recognisably something else than weights.
+
+    Raises:
+        ModelError: empty, a web page, a Git LFS pointer, GGUF, or text.
+    """
+    if not start:
+        raise ModelError(f"{name} is empty (0 bytes)", do="Download or copy it again")
+    if start[:4] == b"GGUF":
+        raise ModelError(f"{name} is a GGUF file, whose weights cannot be trained on", do="Choose a .safetensors file")
+    head = start.lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html")):
+        raise ModelError(f"{name} is a web page, not a model", do="The download did not work; try it again")
+    if head.startswith(b"version https://git-lfs"):
+        raise ModelError(f"{name} is a Git LFS pointer, not the model itself", do="Fetch it with git lfs pull")
+    if all(byte in b"\t\n\r" or byte >= 32 for byte in start) and start[8:9] != b"{":
+        raise ModelError(f"{name} is text, not a model", do="Choose a .safetensors or .ckpt checkpoint")
+
+
+def not_a_model(name: str) -> ModelError:
+    return ModelError(f"{name} is not a model file", do="Choose a .safetensors or .ckpt checkpoint")
+
+
+def cut_short(name: str, wanted: int, size: int) -> ModelError:
+    return ModelError(
+        f"{name} is cut short: it has {size:,} of at least {wanted:,} bytes", do="Download or copy it again"
+    )
+
+
+def _parse(text: bytes, name: str, room: int) -> Header:
+    """The header of a safetensors file with ``room`` bytes behind it."""
+    try:
+        table: dict[str, Any] = json.loads(text)
+        metadata = {str(key): str(value) for key, value in table.pop("__metadata__", {}).items()}
+        tensors, spans = {}, {}
+        for tensor, entry in table.items():
+            tensors[tensor] = TensorInfo(str(entry["dtype"]), tuple(int(size) for size in entry["shape"]))
+            first, last = (int(offset) for offset in entry["data_offsets"])
+            if not 0 <= first <= last or any(size < 0 for size in tensors[tensor].shape):
+                raise ValueError("a tensor outside of the file")
+            spans[tensor] = (8 + len(text) + first, 8 + len(text) + last)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise not_a_model(name) from error
+    end = max((last for _, last in spans.values()), default=0)
+    if end > 8 + len(text) + room:
+        raise cut_short(name, end, 8 + len(text) + room)
+    return Header(tensors, metadata, spans)

@@ -1,0 +1,357 @@
+"""What kind of model a file is, from the names and shapes in its header alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...errors import ModelError
+from .header import Header, TensorInfo, read_header
+
+MODEL_ENDINGS = (".safetensors", ".ckpt", ".pt", ".bin")
+"""Endings of model files' names, for looking one up by its stem; what a file is, its content tells."""
+
+MARKS = ("v_pred", "ztsnr")
+"""Names of tensors that hold nothing and say by being there how a model predicts and how it was noised."""
+
+Tensors = Mapping[str, TensorInfo]
+
+
+class Kind(Enum):
+    """Kinds of model files; the value is what a sentence calls them."""
+
+    SD1 = "an SD1 checkpoint"
+    SD1_INPAINTING = "an SD1 inpainting checkpoint"
+    SD2 = "an SD2 checkpoint"
+    SD2_INPAINTING = "an SD2 inpainting checkpoint"
+    SD2_DEPTH = "an SD2 depth checkpoint"
+    SD2_UNCLIP = "an SD2 unCLIP checkpoint"
+    SD2_UPSCALER = "the SD2 upscaler"
+    SDXL = "an SDXL checkpoint"
+    SDXL_INPAINTING = "an SDXL inpainting checkpoint"
+    SDXL_REFINER = "the SDXL refiner"
+    SDXL_EDM = "an SDXL checkpoint with EDM's way of noising (Playground 2.5, CosXL)"
+    SD3 = "an SD3 model"
+    FLUX = "a Flux model"
+    LUMINA = "a Lumina 2 or Z-Image model"
+    LORA = "a LoRA"
+    CONTROLNET = "a ControlNet"
+    EMBEDDING = "a textual inversion embedding"
+    VAE = "a VAE"
+    IP_ADAPTER = "an IP-Adapter"
+    CLIP = "a CLIP text encoder"
+    CLIP_VISION = "a CLIP image encoder"
+    T5 = "a T5 text encoder"
+    LANGUAGE_MODEL = "a language model"
+    UPSCALER = "an upscaler"
+    UNKNOWN = "a model of a kind Trainyard does not know"
+
+
+_FAMILIES: Mapping[Kind, str] = {
+    Kind.SD1: "SD1",
+    Kind.SD1_INPAINTING: "SD1",
+    Kind.SD2: "SD2",
+    Kind.SD2_INPAINTING: "SD2",
+    Kind.SD2_DEPTH: "SD2",
+    Kind.SD2_UNCLIP: "SD2",
+    Kind.SD2_UPSCALER: "SD2",
+    Kind.SDXL: "SDXL",
+    Kind.SDXL_INPAINTING: "SDXL",
+    Kind.SDXL_REFINER: "SDXL",
+    Kind.SDXL_EDM: "SDXL",
+    Kind.SD3: "SD3",
+    Kind.FLUX: "Flux",
+    Kind.LUMINA: "Lumina 2",
+}
+UNET, AUTOENCODER, TEXT = "U-Net", "VAE", "text encoder"
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """What a model file, or a diffusers folder, turned out to be.
+
+    Attributes:
+        name: the file's (or folder's) name, as sentences call it.
+        kind: what it is.
+        label: the same as a phrase: ``"a LoRA (192 modules)"``, ``"an SD1 checkpoint"``.
+        family: ``"SD1"``, ``"SD2"``, ``"SDXL"`` … or None where that cannot be said.
+        parts: which of ``"U-Net"``, ``"VAE"``, ``"text encoder"`` it holds.
+        prediction_type: ``"epsilon"`` or ``"v_prediction"`` where the file says so, else None.
+        tensors: name -> type and shape.
+        metadata: safetensors' own metadata; empty for other formats.
+        files: prefix of the tensors' names -> the file they are in; a single file has the prefix ``""``. Empty for
+            tensors that come from a host.
+        configs: of a diffusers folder, component -> its parsed JSON.
+    """
+
+    name: str
+    kind: Kind
+    label: str
+    family: str | None
+    parts: frozenset[str]
+    prediction_type: str | None
+    tensors: Tensors
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def zero_terminal_snr(self) -> bool:
+        """Whether it says that nothing of the picture is left at the last timestep."""
+        return "ztsnr" in self.tensors or bool(self.configs.get("scheduler", {}).get("rescale_betas_zero_snr"))
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is a diffusers folder, with a file for each part."""
+        return bool(self.configs)
+
+
+def identify(path: Path | str) -> FileKind:
+    """Say what a model file or diffusers folder is, without reading its weights or importing torch.
+
+    Args:
+        path: a ``.safetensors``, ``.ckpt``, ``.pt`` or ``.bin`` file, or a folder.
+
+    Raises:
+        ModelError: nothing there, not a model at all, empty, cut short or damaged.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _identify_folder(path)
+    return classify(path.name, read_header(path), files={"": path}, beside=_prediction_beside(path))
+
+
+def classify(
+    name: str,
+    header: Header,
+    *,
+    files: Mapping[str, Path] | None = None,
+    configs: Mapping[str, Mapping[str, Any]] | None = None,
+    beside: str | None = None,
+) -> FileKind:
+    """Say what tensors of these names and shapes make up; ``beside`` is what a file beside them says of the
+    prediction type."""
+    kind, detail = _kind_of(header.tensors)
+    parts = _parts_of(header.tensors)
+    label = kind.value + detail
+    if kind in _FAMILIES and parts == {UNET}:
+        label = f"the U-Net of {kind.value}"
+    prediction = _prediction_type(header, configs or {}, beside)
+    return FileKind(
+        name, kind, label, _FAMILIES.get(kind), parts, prediction, header.tensors, header.metadata, files or {},
+        configs or {},
+    )  # fmt: skip
+
+
+def refuse_quantised(kind: FileKind) -> None:
+    """Refuse weights that are numbers only together with others, beside them in the file.
+
+    Raises:
+        ModelError: says what they are quantised to.
+    """
+    for name in kind.tensors:
+        for ending, what in _QUANTISED.items():
+            if name.endswith(ending):
+                raise ModelError(
+                    f"{kind.name} is quantised to {what}, which cannot be trained on",
+                    do="Choose the model in fp16, bf16 or fp32; int8 as model precision makes it as small for training",
+                )
+
+
+class _Trait(NamedTuple):
+    """Tensor names beginning with (or containing, if so marked) one of these tell a kind."""
+
+    kind: Kind
+    starts: tuple[str, ...] = ()
+    contains: tuple[str, ...] = ()
+
+
+# In this order: a LoRA's or ControlNet's names contain those of the model it is for.
+_ADDITIONS = (
+    _Trait(Kind.CONTROLNET, ("control_model.", "controlnet_cond_embedding.", "input_hint_block.", "lllite_")),
+    _Trait(Kind.IP_ADAPTER, ("image_proj.", "ip_adapter.")),
+    _Trait(Kind.EMBEDDING, ("string_to_param.", "emb_params")),
+)
+_WHOLES = (
+    _Trait(Kind.FLUX, contains=("double_blocks.0.img_attn.", "single_transformer_blocks.0.")),
+    _Trait(Kind.SD3, contains=("joint_blocks.0.", "transformer_blocks.0.attn.add_q_proj.")),
+    _Trait(Kind.LUMINA, contains=("noise_refiner.0.",)),
+    _Trait(Kind.VAE, ("first_stage_model.", "vae.", "encoder.conv_in.", "decoder.conv_in.", "encoder.down.")),
+    _Trait(Kind.T5, contains=("block.0.layer.0.SelfAttention.",)),
+    _Trait(Kind.CLIP_VISION, ("vision_model.", "visual_projection.")),
+    _Trait(Kind.CLIP, contains=("encoder.layers.0.self_attn.", "transformer.resblocks.0.")),
+    _Trait(Kind.LANGUAGE_MODEL, contains=("layers.0.self_attn.",)),
+    _Trait(
+        Kind.UPSCALER, ("conv_first.", "params_ema.conv_first.", "params.conv_first.", "model.0."), ("RRDB", ".RDB1.")
+    ),
+)
+_QUANTISED = {
+    ".absmax": "4 bits by bitsandbytes (nf4, fp4)",
+    ".SCB": "int8 by bitsandbytes",
+    "scaled_fp8": "scaled fp8",
+    ".scale_weight": "scaled fp8",
+    ".comfy_quant": "a format of ComfyUI's",
+    ".qweight": "4 or 8 bits by GPTQ or AWQ",
+}
+"""Endings of the names of what is kept beside quantised weights -> what they are quantised to."""
+_LORA_ENDINGS = re.compile(
+    r"\.(lora_(down|up|A|B)(\.[\w-]+)?(\.weight)?|lora_linear_layer\.(down|up)\.weight|lora\.(down|up)\.weight"
+    r"|hada_w[12]_[ab]|lokr_w[12](_[ab])?|oft_blocks|oft_diag|a1\.weight|b1\.weight|ia3\.weight|dora_scale)$"
+    r"|_lora\.(down|up)\.weight$"
+)
+
+_LORA_STARTS = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_te3_", "lora_transformer_", "lycoris_")
+
+
+def _kind_of(tensors: Tensors) -> tuple[Kind, str]:
+    modules = {_LORA_ENDINGS.sub("", name) for name in tensors if _LORA_ENDINGS.search(name)}
+    modules |= {name.partition(".")[0] for name in tensors if name.startswith(_LORA_STARTS)}
+    if modules:
+        return Kind.LORA, f" ({len(modules)} module{'s' if len(modules) > 1 else ''})"
+    for trait in _ADDITIONS:
+        if _shows(trait, tensors):
+            return trait.kind, ""
+    unet = unet_prefix(tensors)
+    if unet is not None:
+        return _unet_kind(tensors, unet), ""
+    for trait in _WHOLES:
+        if _shows(trait, tensors):
+            return trait.kind, ""
+    if tensors and len(tensors) <= 4 and all(len(info.shape) <= 2 for info in tensors.values()):
+        return Kind.EMBEDDING, ""
+    return Kind.UNKNOWN, ""
+
+
+def _shows(trait: _Trait, tensors: Tensors) -> bool:
+    return any(
+        name.startswith(trait.starts) or any(mark in name for mark in trait.contains) for name in tensors
+    )  # str.startswith(()) is False
+
+
+def unet_prefix(tensors: Mapping[str, Any]) -> str | None:
+    """The prefix of a Stable Diffusion U-Net's tensors, or None if there is none."""
+    for prefix in ("model.diffusion_model.", "unet.", ""):
+        if f"{prefix}input_blocks.0.0.weight" in tensors or (
+            f"{prefix}conv_in.weight" in tensors and f"{prefix}time_embedding.linear_1.weight" in tensors
+        ):
+            return prefix
+    return None
+
+
+def _unet_kind(tensors: Tensors, prefix: str) -> Kind:
+    """Told by structure rather than by width, so that a small model of a family is one of the family."""
+    first = tensors.get(f"{prefix}input_blocks.0.0.weight") or tensors[f"{prefix}conv_in.weight"]
+    channels = first.shape[1] if len(first.shape) == 4 else 0
+    own = {name[len(prefix) :]: info.shape for name, info in tensors.items() if name.startswith(prefix)}
+    context = next((shape[-1] for name, shape in own.items() if name.endswith("attn2.to_k.weight") and shape), 0)
+    if "label_emb.weight" in own:
+        return Kind.SD2_UPSCALER if channels == 7 else Kind.UNKNOWN
+    if any(name.startswith(("label_emb.", "add_embedding.")) for name in own):
+        if any(name.startswith(("cond_stage_model.", "noise_augmentor.", "embedder.")) for name in tensors):
+            return Kind.SD2_UNCLIP
+        if any(name.startswith("edm_") for name in tensors):
+            return Kind.SDXL_EDM
+        only_open_clip = any(name.startswith("conditioner.embedders.0.model.") for name in tensors)
+        if context == 1280 or only_open_clip:
+            return Kind.SDXL_REFINER
+        return Kind.SDXL if channels == 4 else Kind.SDXL_INPAINTING
+    project = next((len(shape) for name, shape in own.items() if name.endswith("proj_in.weight")), 0)
+    if project == 4 and not any("temporal" in name or "time_stack" in name for name in own):
+        return {4: Kind.SD1, 8: Kind.UNKNOWN}.get(channels, Kind.SD1_INPAINTING)
+    if project == 2 and not any("temporal" in name or "time_stack" in name for name in own):
+        return {4: Kind.SD2, 5: Kind.SD2_DEPTH}.get(channels, Kind.SD2_INPAINTING)
+    return Kind.UNKNOWN
+
+
+def _parts_of(tensors: Tensors) -> frozenset[str]:
+    found = set()
+    if unet_prefix(tensors) is not None:
+        found.add(UNET)
+    if any(name.startswith(("first_stage_model.", "vae.", "encoder.conv_in.", "decoder.conv_in.")) for name in tensors):
+        found.add(AUTOENCODER)
+    if any(name.startswith(("cond_stage_model.", "conditioner.embedders.", "text_encoder.")) for name in tensors):
+        found.add(TEXT)
+    return frozenset(found)
+
+
+def _prediction_type(header: Header, configs: Mapping[str, Mapping[str, Any]], beside: str | None) -> str | None:
+    """The first of these that says so: a mark among the weights, diffusers' scheduler, a file beside, the metadata."""
+    if "v_pred" in header.tensors:
+        return "v_prediction"
+    metadata = header.metadata
+    architecture = metadata.get("modelspec.architecture", "")
+    for stated in (
+        str(configs.get("scheduler", {}).get("prediction_type", "")),
+        beside or "",
+        metadata.get("modelspec.prediction_type", ""),
+        {"stable-diffusion-v2-768-v": "v", "stable-diffusion-v2-512": "epsilon"}.get(architecture, ""),
+    ):
+        if stated in ("v", "v_prediction"):
+            return "v_prediction"
+        if stated in ("eps", "epsilon"):
+            return "epsilon"
+    return None
+
+
+_LONGEST_CONFIG = 100_000
+_PARAMETERIZATION = re.compile(r"^\s*parameterization\s*:\s*[\"']?(\w+)", re.MULTILINE)
+
+
+def _prediction_beside(path: Path) -> str | None:
+    """What the original code's configuration says, where it lies beside a checkpoint under the same name."""
+    try:
+        with path.with_suffix(".yaml").open("rb") as file:
+            text = file.read(_LONGEST_CONFIG).decode("utf-8", "replace")
+    except OSError:
+        return None
+    found = _PARAMETERIZATION.search(text)
+    if found:
+        return found[1]
+    return "eps" if "ldm.models.diffusion" in text else None  # that code's own default
+
+
+_WEIGHT_FILES = (
+    "diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.fp16.safetensors",
+    "model.fp16.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin",
+    "diffusion_pytorch_model.fp16.bin", "pytorch_model.fp16.bin",
+)  # fmt: skip
+_COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "transformer")
+
+
+def _identify_folder(folder: Path) -> FileKind:
+    """A diffusers folder: its parts' tensors get the part's name as prefix (``unet.conv_in.weight``)."""
+    if not (folder / "model_index.json").is_file() and not (folder / "unet" / "config.json").is_file():
+        raise ModelError(
+            f"{folder.name} is a folder without a model in it (no model_index.json)",
+            do="Choose a checkpoint file, or a folder in diffusers' layout",
+        )
+    tensors: dict[str, TensorInfo] = {}
+    files: dict[str, Path] = {}
+    for component in _COMPONENTS:
+        weights = next(
+            (folder / component / name for name in _WEIGHT_FILES if (folder / component / name).is_file()), None
+        )
+        if weights is not None:
+            files[f"{component}."] = weights
+            for name, info in read_header(weights).tensors.items():
+                tensors[f"{component}.{name}"] = info
+    if not tensors:
+        raise ModelError(f"{folder.name} has no weights in unet, vae or text_encoder", do="Download its files again")
+    wanted = {"unet": "config", "vae": "config", "text_encoder": "config", "scheduler": "scheduler_config"}
+    configs = {part: _read_json(folder / part / f"{name}.json") for part, name in wanted.items()}
+    return classify(folder.name, Header(tensors), files=files, configs=configs)
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path.parent.name}/{path.name} cannot be read", do="Download the model again") from error
+    return content if isinstance(content, dict) else {}

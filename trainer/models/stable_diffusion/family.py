@@ -1,0 +1,310 @@
+"""What the Stable Diffusion families share: where their parts lie in a file, and how modules are made of them.
+
+A family says what sets it apart (:class:`TextPart`, heads, latents' scale); sizes are read from the tensors.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ...config.settings import Settings, rows
+from ...config.values import read_value
+from ...diffusion.schedule import EPSILON, scaled_linear_betas
+from ...errors import ModelError
+from ..base import Bundle, Conditioning, Family
+from ..checkpoint.identify import AUTOENCODER, TEXT, UNET, FileKind, Kind
+from ..checkpoint.weights import Source, build_empty, fill, stored_dtype
+from . import ldm, shapes
+from .clip import Encoded, clip_tokenizer, hidden_states, tokenize
+
+Result = TypeVar("Result")
+
+_LATENT_CHANNELS = 4
+_IGNORED = ("position_ids",)
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """One text encoder of a family.
+
+    Attributes:
+        name: its folder in diffusers' layout, and its name in a bundle.
+        prefix: what its tensors' names begin with in a single file.
+        open_clip: whether it is one of OpenCLIP's: their names in a single file, exact GELU, padding with zeros.
+        acting: whether the last layer in a single file takes part; where it does not, it is not built.
+        projected: whether it has a projection of the pooled output.
+        skipped: layers at the end that the hidden states do not come from.
+        final_norm: whether these are normalised once more.
+    """
+
+    name: str
+    prefix: str
+    open_clip: bool = False
+    acting: bool = True
+    projected: bool = False
+    skipped: int = 0
+    final_norm: bool = True
+
+    @property
+    def padding(self) -> int | None:
+        """The token that fills a window; None is the tokenizer's own."""
+        return 0 if self.open_clip else None
+
+
+class StableDiffusion(Family):
+    """A U-Net with cross-attention, an autoencoder of four channels, one or two CLIP text encoders.
+
+    Attributes:
+        kind: what its checkpoints are.
+        scaling_factor: see :class:`Bundle`.
+        text_parts: its text encoders.
+    """
+
+    kind: Kind
+    scaling_factor: float
+    text_parts: tuple[TextPart, ...]
+    latent_factor = 8
+
+    def heads(self, width: int) -> int:
+        """Attention heads of the U-Net where it is ``width`` channels wide."""
+        return max(1, width // 64)
+
+    def recognises(self, kind: FileKind) -> bool:
+        return kind.kind is self.kind
+
+    def check(self, kind: FileKind, vae: FileKind | None) -> None:
+        missing = {UNET, TEXT, AUTOENCODER} - kind.parts
+        if vae is not None:
+            missing.discard(AUTOENCODER)
+        if missing == {AUTOENCODER}:
+            raise ModelError(f"{kind.name} has no VAE", do="Choose a VAE file as well, or a full checkpoint")
+        if missing:
+            names = " and no ".join(sorted(missing, key=str.lower))
+            raise ModelError(f"{kind.name} has no {names}", do="Choose a full checkpoint")
+        if vae is not None and AUTOENCODER not in vae.parts:
+            raise ModelError(f"{vae.name} is {vae.label}, not a VAE", do=f"Choose a VAE made for {self.name}")
+        channels = None if vae is None else _latent_channels(vae)
+        if vae is not None and channels not in (None, _LATENT_CHANNELS):
+            raise ModelError(
+                f"{vae.name} is a VAE with {channels} latent channels, {self.name} has {_LATENT_CHANNELS}",
+                do=f"Choose a VAE made for {self.name}",
+            )
+
+    def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
+        """The size a checkpoint is made for; iLECO has no pictures and does well with less, but not with more."""
+        size = _told_size(kind) or self.size_of(kind)
+        if mode == "iLECO":
+            return {"image_size": size} if math.prod(size) < math.prod(Settings.image_size) else {}
+        if mode not in ("LoRA", "Multi-ADDifT"):
+            return {}
+        return {"image_size": size} | ({"image_min_length": min(size)} if min(size) < Settings.image_min_length else {})
+
+    def size_of(self, kind: FileKind) -> tuple[int, int]:
+        """(height, width) in pixels that one checkpoint is made for."""
+        del kind
+        return self.default_size
+
+    def prediction_type(self, source: Source) -> str:
+        """What the U-Net predicts, ``"epsilon"`` or ``"v_prediction"``: as the file says, else the noise."""
+        return source.kind.prediction_type or EPSILON
+
+    def betas(self, kind: FileKind) -> Tensor:
+        """The noise schedule, ``(1000,)`` float64."""
+        del kind
+        return scaled_linear_betas()
+
+    def take(self, source: Source, *, vae: Source | None = None) -> Bundle:
+        self.check(source.kind, vae.kind if vae else None)
+        vae_source = vae or source
+        what = f"the U-Net of {source.name}", f"the VAE of {vae_source.name}"
+        unet = _or_incomplete(lambda: _unet_tensors(source), what[0])
+        autoencoder = _or_incomplete(lambda: _vae_tensors(vae_source), what[1])
+        texts = [self._text(source, part) for part in self.text_parts]
+        tokenizer = clip_tokenizer()
+        return Bundle(
+            family=self,
+            name=source.name,
+            unet=self._unet(unet, _norm_groups(source.kind, "unet"), what[0]),
+            vae=self._vae(autoencoder, _norm_groups(vae_source.kind, "vae"), what[1]),
+            text_encoders=tuple(module for module, _ in texts),
+            tokenizers=(tokenizer,) * len(texts),
+            betas=self.betas(source.kind),
+            prediction_type=self.prediction_type(source),
+            latent_channels=_LATENT_CHANNELS,
+            scaling_factor=self.scaling_factor,
+            shift=0.0,
+            dtypes={
+                "unet": stored_dtype(unet),
+                "vae": stored_dtype(autoencoder),
+                **{part.name: dtype for part, (_, dtype) in zip(self.text_parts, texts, strict=True)},
+            },
+            path=source.path,
+            vae_name=vae.name if vae else "",
+            notes=_notes_on_vae(vae.kind, self.name) if vae else (),
+        )
+
+    def encode(
+        self, bundle: Bundle, prompts: Sequence[str], *, clip_skip: int = 1, size: tuple[int, int] | None = None
+    ) -> Conditioning:
+        ids = [
+            torch.stack([tokenize(tokenizer, prompt, part.padding) for tokenizer, part in self._tokens(bundle)])
+            for prompt in prompts
+        ]  # (encoders, k, 77) each
+        encoded: dict[int, Conditioning] = {}
+        for windows in {one.shape[1] for one in ids}:  # a prompt is encoded alike whatever its neighbours are
+            rows = [row for row, one in enumerate(ids) if one.shape[1] == windows]
+            together = self._encode_alike(bundle, torch.stack([ids[row] for row in rows], dim=1), clip_skip)
+            encoded.update({row: together[place] for place, row in enumerate(rows)})
+        return self._with_sizes(Conditioning.cat([encoded[row] for row in range(len(ids))]), size)
+
+    def _tokens(self, bundle: Bundle) -> list[tuple[Any, TextPart]]:
+        return list(zip(bundle.tokenizers, self.text_parts, strict=True))
+
+    def _encode_alike(self, bundle: Bundle, ids: Tensor, clip_skip: int) -> Conditioning:
+        """Prompts ``(encoders, B, k, 77)`` of as many windows each; the encoders' states stand side by side."""
+        parts: list[Encoded] = []
+        for encoder, part, tokens in zip(bundle.text_encoders, self.text_parts, ids, strict=True):
+            parts.append(
+                hidden_states(encoder, tokens, clip_skip=clip_skip, skipped=part.skipped, final_norm=part.final_norm)
+            )
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        states = [part.states for part in parts]
+        return Conditioning(torch.cat(states, dim=-1) if len(states) > 1 else states[0], pooled[0] if pooled else None)
+
+    def _with_sizes(self, conditioning: Conditioning, size: tuple[int, int] | None) -> Conditioning:
+        """The conditioning with the size numbers of a whole picture ``(height, width)``, where there is a place."""
+        if conditioning.pooled is None:
+            return conditioning
+        height, width = size or self.default_size
+        numbers = torch.tensor([[height, width, 0, 0, height, width]], device=conditioning.sequence.device)
+        return Conditioning(conditioning.sequence, conditioning.pooled, numbers.expand(len(conditioning), 6))
+
+    # ---- modules ----------------------------------------------------------------------------------------------------
+
+    def _unet(self, tensors: Mapping[str, Tensor], groups: int, what: str) -> Any:
+        from diffusers import UNet2DConditionModel
+
+        config = _or_incomplete(
+            lambda: shapes.unet_config(ldm.shapes_of(tensors), heads=self.heads, norm_groups=groups), what
+        )
+        return fill(_build(lambda: UNet2DConditionModel(**config), what), tensors, what)
+
+    def _vae(self, tensors: Mapping[str, Tensor], groups: int, what: str) -> Any:
+        from diffusers import AutoencoderKL
+
+        config = _or_incomplete(
+            lambda: shapes.vae_config(ldm.shapes_of(tensors), norm_groups=groups, scaling_factor=self.scaling_factor),
+            what,
+        )
+        return fill(_build(lambda: AutoencoderKL(**config), what), tensors, what)
+
+    def _text(self, source: Source, part: TextPart) -> tuple[Any, torch.dtype]:
+        """A text encoder, and the type its weights are stored in."""
+        from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+        second = "second " if part is not self.text_parts[0] else ""
+        what = f"the {second}text encoder of {source.name}"
+        tensors = _or_incomplete(lambda: _text_tensors(source, part), what)
+        config = _or_incomplete(
+            lambda: shapes.clip_config(ldm.shapes_of(tensors), exact_gelu=part.open_clip),
+            what,
+        )
+        model = CLIPTextModelWithProjection if part.projected else CLIPTextModel
+        module = _build(lambda: model(CLIPTextConfig(**config)), what)
+        level = "text_model." if any(name.startswith("text_model.") for name in module.state_dict()) else ""
+        named = {name if name == ldm.PROJECTION else level + name: tensor for name, tensor in tensors.items()}
+        return fill(module, named, what, optional=_IGNORED), stored_dtype(tensors)
+
+
+_VAE_OF_SDXL = re.compile(r"(?<![a-z])(sd)?xl(?![a-z])", re.IGNORECASE)
+_VAE_OF_SD1 = re.compile(r"ft[-_]?(mse|ema)|kl[-_]f8|(?<![a-z])sd[-_ ]?v?[12](?![0-9])|orangemix", re.IGNORECASE)
+
+
+def _notes_on_vae(vae: FileKind, family: str) -> tuple[str, ...]:
+    """The VAEs of SD1 and SD2 are alike, and of one shape with SDXL's, which has other latents: names alone tell."""
+    says = f"{Path(vae.name).stem} {vae.metadata.get('modelspec.architecture', '')}"
+    sdxl, sd1 = bool(_VAE_OF_SDXL.search(says)), bool(_VAE_OF_SD1.search(says))
+    if sdxl == sd1 or sdxl == (family == "SDXL"):
+        return ()
+    made_for = "SDXL" if sdxl else "SD1 and SD2"
+    what = f"{vae.name} is by its name a VAE for {made_for}, and the model is {family}"
+    return (f"{what}. If so, its pictures come out wrong: choose another VAE, or none.",)
+
+
+def _latent_channels(vae: FileKind) -> int | None:
+    for prefix in ("", ldm.VAE, "vae."):
+        info = vae.tensors.get(f"{prefix}decoder.conv_in.weight")
+        if info is not None and len(info.shape) > 1:
+            return info.shape[1]
+    return None
+
+
+def _norm_groups(kind: FileKind, part: str) -> int:
+    """Groups of group normalisation, which no tensor's shape shows: 32, unless the file says otherwise."""
+    groups = kind.configs.get(part, {}).get("norm_num_groups", 32)
+    try:
+        stated = json.loads(kind.metadata.get("trainyard_config", "{}"))
+        return int(stated.get(f"{part}_norm_groups", groups))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"trainyard_config in the metadata of {kind.name} is not as expected") from error
+
+
+def _unet_tensors(source: Source) -> dict[str, Tensor]:
+    if source.kind.is_folder:
+        return ldm.part(source.tensors, "unet.")
+    return ldm.unet_from_ldm(ldm.part(source.tensors, ldm.UNET))
+
+
+def _text_tensors(source: Source, part: TextPart) -> dict[str, Tensor]:
+    """Under transformers' names, without the level ``text_model.``."""
+    if source.kind.is_folder:
+        tensors = ldm.clip_without_level(ldm.part(source.tensors, f"{part.name}."))
+    elif part.open_clip:
+        tensors = ldm.clip_from_open_clip(ldm.part(source.tensors, part.prefix), last_layer=part.acting)
+    else:
+        tensors = ldm.clip_without_level(ldm.part(source.tensors, part.prefix))
+    if not part.projected:
+        tensors.pop(ldm.PROJECTION, None)
+    return tensors
+
+
+def _vae_tensors(source: Source) -> dict[str, Tensor]:
+    prefix = next((each for each in ("vae.", ldm.VAE) if any(name.startswith(each) for name in source.tensors)), "")
+    tensors = ldm.part(source.tensors, prefix)
+    if any(name.startswith("encoder.down_blocks.") for name in tensors):
+        return ldm.vae_with_new_names(tensors)
+    return ldm.vae_from_ldm(tensors)
+
+
+def _told_size(kind: FileKind) -> tuple[int, int] | None:
+    """(height, width) as the file says it by ModelSpec's key, if that is a size to train at."""
+    found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", kind.metadata.get("modelspec.resolution", ""))
+    row = next(row for row in rows() if row.name == "image_size")
+    try:
+        size: tuple[int, int] | None = read_value(f"{found[2]},{found[1]}", row) if found else None
+    except ValueError:
+        return None
+    return size
+
+
+def _or_incomplete(read: Callable[[], Result], what: str) -> Result:
+    try:
+        return read()
+    except (LookupError, ValueError, AttributeError, StopIteration, ZeroDivisionError) as error:
+        raise ModelError(f"{what} is incomplete", do="Choose another checkpoint") from error
+
+
+def _build(make: Callable[[], nn.Module], what: str) -> nn.Module:
+    try:
+        return build_empty(make)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ModelError(f"{what} has sizes that do not go together ({error})", do="Choose another file") from error

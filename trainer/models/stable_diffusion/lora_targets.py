@@ -1,0 +1,144 @@
+"""Names: which of the model's modules a network trains, and what a file calls them.
+
+Modules are chosen by their path in diffusers' and transformers' modules, never by class name, which changes between
+versions of those libraries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from torch import nn
+
+from ...networks.base import Target
+from ..base import Bundle
+from .blocks import unet_block
+
+_TRANSFORMER = re.compile(r"\.attentions\.\d+\.")
+_AROUND = re.compile(r"\.(resnets|downsamplers|upsamplers)\.\d+\.")
+_ELEMENTS = {"Full": "", "CrossAttention": ".attn2.", "SelfAttention": ".attn1."}
+_TEXT_LAYER = re.compile(r"^(?:text_model\.)?(encoder\.layers\.\d+\.(?:self_attn|mlp)\..+)$")
+_LAYER = re.compile(r"(down|mid|up)_blocks?\.(?:(\d+)\.)?(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
+_SGM_RESIDUAL = {
+    "conv1": "in_layers.2",
+    "conv2": "out_layers.3",
+    "time_emb_proj": "emb_layers.1",
+    "conv_shortcut": "skip_connection",
+}
+_SGM_ENDS = {
+    "conv_in": "input_blocks.0.0",
+    "conv_out": "out.2",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+}
+
+
+# ---- what is trained ------------------------------------------------------------------------------------------------
+
+
+def unet_targets(
+    unet: nn.Module, blocks: Collection[str], element: str, *, around: bool = False, sgm: bool = False
+) -> list[Target]:
+    """The modules in ``blocks`` that a network is attached to.
+
+    Args:
+        unet: diffusers' U-Net.
+        blocks: names such as ``IN01``; see :func:`unet_block`. Those the U-Net does not have are passed over.
+        element: ``Full``, ``CrossAttention`` (only ``attn2``) or ``SelfAttention`` (only ``attn1``). The last two are
+            about attention alone: with them nothing around the transformers is trained, whatever ``around`` says.
+        around: not only the linears and 1×1 convolutions of the transformers (lierla), but also everything in the
+            residual, down- and up-sampling blocks (c3lier, loha).
+        sgm: name them by the paths of the original code.
+    """
+    wanted = _ELEMENTS[element]
+    layers = layers_per_block(unet)
+    targets = []
+    for path, module in unet.named_modules():
+        if not isinstance(module, (nn.Linear, nn.Conv2d)) or unet_block(path, layers) not in blocks:
+            continue
+        transformer = _TRANSFORMER.search(path) and wanted in path
+        if transformer or (around and not wanted and _AROUND.search(path)):
+            targets.append(Target(unet_name(sgm_path(path, unet) if sgm else path), module, "unet"))
+    return targets
+
+
+def text_targets(text_encoder: nn.Module, prefix: str = "lora_te") -> list[Target]:
+    """The linears of a CLIP text encoder's attention and feed-forward layers.
+
+    File names always carry ``text_model``, which transformers 5 no longer has in its paths.
+    """
+    targets = []
+    for path, module in text_encoder.named_modules():
+        found = _TEXT_LAYER.match(path)
+        if found and isinstance(module, nn.Linear):
+            targets.append(Target(f"{prefix}_text_model_{found[1].replace('.', '_')}", module, "text"))
+    return targets
+
+
+def all_text_targets(bundle: Bundle) -> list[Target]:
+    """Those of every text encoder of the model."""
+    pairs = zip(bundle.text_encoders, text_prefixes(bundle), strict=True)
+    return [target for text_encoder, prefix in pairs for target in text_targets(text_encoder, prefix)]
+
+
+# ---- what a file calls it -------------------------------------------------------------------------------------------
+
+
+def known_names(bundle: Bundle) -> dict[str, Target]:
+    """Every module that any LoRA file may change, under every name that files have for it.
+
+    U-Net modules have two names, by diffusers' path and by the original code's; :attr:`Target.name` is the one written
+    for this family, whichever was read.
+    """
+    known = {}
+    for path, module in bundle.unet.named_modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            names = unet_name(path), unet_name(sgm_path(path, bundle.unet))
+            target = Target(names[1] if bundle.family.lora_names_as_sgm else names[0], module, "unet")
+            known.update(dict.fromkeys(names, target))
+    text = all_text_targets(bundle)
+    known.update({target.name: target for target in text})
+    known.update({target.name.replace("lora_te1_", "lora_te_"): target for target in text})
+    return known
+
+
+def text_prefixes(bundle: Bundle) -> tuple[str, ...]:
+    """What the names of each text encoder's modules begin with."""
+    if len(bundle.text_encoders) == 1:
+        return ("lora_te",)
+    return tuple(f"lora_te{number}" for number in range(1, len(bundle.text_encoders) + 1))
+
+
+def unet_name(path: str) -> str:
+    """The kohya name of a U-Net module: ``lora_unet_`` and its path with ``_`` for ``.``."""
+    return "lora_unet_" + path.replace(".", "_")
+
+
+def sgm_path(path: str, unet: nn.Module) -> str:
+    """A module's path in the original code (LDM, SGM), from its path in diffusers' U-Net."""
+    found = _LAYER.fullmatch(path)
+    if not found:
+        return _SGM_ENDS.get(path, path)
+    direction, level, kind, index, rest = found[1], int(found[2] or 0), found[3], int(found[4]), found[5]
+    inner = _SGM_RESIDUAL[rest] if kind == "resnets" else rest
+    if direction == "mid":
+        return f"middle_block.{2 * index if kind == 'resnets' else 1}.{inner}"
+    layers = layers_per_block(unet)
+    first = level * (layers + 1)
+    if kind == "downsamplers":
+        return f"input_blocks.{1 + first + layers}.0.op"
+    if kind == "upsamplers":
+        attends = hasattr(unet.get_submodule(f"up_blocks.{level}"), "attentions")
+        return f"output_blocks.{first + layers}.{2 if attends else 1}.conv"
+    number = f"input_blocks.{1 + first + index}" if direction == "down" else f"output_blocks.{first + index}"
+    return f"{number}.{0 if kind == 'resnets' else 1}.{inner}"
+
+
+def layers_per_block(unet: nn.Module) -> int:
+    """How many residual layers each level of the way down has."""
+    resnets = unet.get_submodule("down_blocks.0.resnets")
+    assert isinstance(resnets, nn.ModuleList)
+    return len(resnets)

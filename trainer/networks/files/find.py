@@ -1,0 +1,46 @@
+"""Which LoRA files there are, by their names; nothing of them is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import NetworkError
+
+ENDING = ".safetensors"
+
+
+def find_lora(name: str, folder: Path) -> Path:
+    """The LoRA file called ``name``: a path, or what lies in the LoRA folder, with or without its ending.
+
+    Raises:
+        NetworkError: there is none.
+    """
+    given = Path(name).expanduser()
+    for candidate in (given, folder / name, folder / f"{name}{ENDING}"):
+        if _is_file(candidate):
+            return candidate
+    raise NetworkError("there is no such LoRA file", where=name, do=f"Give its full path, or put it into {folder}")
+
+
+def lora_name(path: Path, folder: Path) -> str:
+    """What :func:`find_lora` finds this file by: as :func:`lora_names` has it; its full path if it lies elsewhere."""
+    inside = path.is_relative_to(folder) and path.suffix == ENDING
+    return path.relative_to(folder).with_suffix("").as_posix() if inside else str(path)
+
+
+def lora_names(folder: Path) -> list[str]:
+    """The LoRAs of a folder and its sub-folders, the newest first, as :func:`find_lora` takes them."""
+    found = []
+    for path in folder.rglob(f"*{ENDING}"):
+        try:
+            found.append((-path.stat().st_mtime, lora_name(path, folder)))
+        except OSError:  # gone meanwhile
+            continue
+    return [name for _, name in sorted(found)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for the system, or with a null character in it
+        return False

@@ -1,0 +1,260 @@
+"""What a LoRA file says of itself: sd-scripts' ``ss_*`` keys, ``modelspec.*``, and the settings it was trained with.
+
+The hosts parse values that start with ``{`` as JSON and show the others as text: objects are valid JSON, and text never
+starts like one. People publish these files, so no key but the settings holds a path, and those only what
+``publish.py`` lets through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timezone
+from pathlib import Path
+
+import torch
+
+from ...config.redact import publishable
+from ...config.schema import to_json
+from ...config.settings import Settings, shows
+from ...data.samples import Sample, Scan
+from ...job import Job
+from ...models.base import Bundle
+from ...models.checkpoint.hashes import Hashes
+
+_MODULES = {"lierla": "networks.lora", "c3lier": "networks.lora", "loha": "lycoris.kohya"}
+_MOST_TAGS, _LONGEST_TAG = 5000, 200
+"""What of the captions goes into the header, which hosts read whole for every file they list."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How the LoRA of a mode is used.
+
+    Attributes:
+        prompt: what shows best what it has learned.
+        trigger: the word that calls it up; empty if it needs none.
+        meaning: what it does at the strength it was trained at, e.g. ``"blue" becomes "yellow"``; may be empty.
+    """
+
+    prompt: str
+    trigger: str = ""
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run knows beyond its job: the model, the pictures, the mode's own words.
+
+    Attributes:
+        settings: what the pass that made the network was run with.
+        base_dtype: the precision the model was computed in.
+        trains_text_encoder: whether the text encoder has adapters.
+        scan: the pictures, for modes that need them.
+    """
+
+    settings: Settings
+    bundle: Bundle
+    base_dtype: torch.dtype
+    usage: Usage
+    trains_text_encoder: bool = False
+    scan: Scan | None = None
+
+
+def metadata(job: Job, origin: Origin, hashes: Hashes | None, path: Path, steps: int) -> dict[str, str]:
+    """All of it for the file at ``path``, trained for ``steps``; values are text, as safetensors has them."""
+    texts = {
+        **_training(origin, steps),
+        **_model(origin, hashes),
+        **_modelspec(job, origin, path.stem),
+        "ss_session_id": job.id,
+        "ss_training_started_at": str(job.created.timestamp()),
+    }
+    if not path.stem.startswith("{"):  # such a name would be read as JSON; without the key hosts take the file's name
+        texts["ss_output_name"] = path.stem
+    objects = {
+        **_objects(origin.settings, origin.scan),
+        "trainyard_settings": to_json(publishable(job.settings)),
+    }
+    return {key: plain(value) for key, value in texts.items()} | {key: _json(value) for key, value in objects.items()}
+
+
+def plain(text: str) -> str:
+    """Text on one line that no host takes for JSON and every file can hold."""
+    line = one_line(text)
+    return f" {line}" if line.startswith("{") else line
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks, and without the halves of characters that names of files may have."""
+    return " ".join(text.split()).encode("utf-8", "replace").decode("utf-8")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def strength_of_training(settings: Settings) -> float:
+    """The strength at which the file does what was trained: its update has been multiplied."""
+    return 1.0 / settings.network_strength
+
+
+# ---- what was done --------------------------------------------------------------------------------------------------
+
+
+def _training(origin: Origin, steps: int) -> dict[str, str]:
+    settings = origin.settings
+    height, width = origin.settings.image_size
+    rate = settings.train_learning_rate
+    text_rate = settings.train_textencoder_learning_rate
+    return {
+        "ss_network_module": _MODULES[settings.network_type],
+        "ss_network_dim": str(settings.network_rank),
+        "ss_network_alpha": str(settings.network_alpha),
+        "ss_learning_rate": str(rate),
+        "ss_unet_lr": str(rate),
+        "ss_text_encoder_lr": str((rate if text_rate is None else text_rate) if origin.trains_text_encoder else None),
+        "ss_optimizer": f"{settings.train_optimizer}({settings.train_optimizer_settings})",
+        "ss_lr_scheduler": settings.train_lr_scheduler,
+        "ss_lr_warmup_steps": str(settings.train_lr_warmup_steps),
+        "ss_max_train_steps": str(settings.train_iterations),
+        "ss_steps": str(steps),
+        "ss_batch_size_per_device": str(settings.train_batch_size),
+        "ss_seed": str(settings.train_seed),
+        "ss_clip_skip": "1",
+        "ss_loss_type": {"MSE": "l2", "L1": "l1", "Smooth-L1": "smooth_l1"}[settings.train_loss_function],
+        "ss_min_snr_gamma": str(settings.train_snr_gamma or None),
+        "ss_gradient_checkpointing": str(settings.use_gradient_checkpointing),
+        "ss_resolution": str((width, height)),
+        "ss_training_comment": f"Trainyard, {settings.mode}",
+        **_epochs(settings, origin.scan, steps),
+    }
+
+
+def _epochs(settings: Settings, scan: Scan | None, steps: int) -> dict[str, str]:
+    """Modes without pictures have none."""
+    if scan is None:
+        return {}
+    batches = sum(_rounded_up(count, settings.train_batch_size) for _, count in scan.buckets)
+    return {
+        "ss_num_train_images": str(len(scan.samples)),
+        "ss_num_batches_per_epoch": str(batches),
+        "ss_num_epochs": str(_rounded_up(settings.train_iterations, batches)),
+        "ss_epoch": str(_rounded_up(steps, batches)),
+    }
+
+
+def _rounded_up(count: int, size: int) -> int:
+    return -(-count // size)
+
+
+def _model(origin: Origin, hashes: Hashes | None) -> dict[str, str]:
+    bundle = origin.bundle
+    found = {
+        "ss_base_model_version": bundle.family.base_model_version,
+        "ss_v2": str(bundle.family.base_model_version == "sd_v2"),
+        "ss_sd_model_name": bundle.name,
+        "ss_mixed_precision": {torch.float16: "fp16", torch.bfloat16: "bf16"}.get(origin.base_dtype, "no"),
+    }
+    if hashes is not None:
+        found |= {"ss_sd_model_hash": hashes.legacy, "ss_new_sd_model_hash": hashes.sha256}
+    if bundle.vae_name:
+        found["ss_vae_name"] = bundle.vae_name
+    return found
+
+
+# ---- what it was done with ------------------------------------------------------------------------------------------
+
+
+def _network_arguments(settings: Settings) -> dict[str, str]:
+    """What sd-scripts would have to be given beside rank and alpha to train the same modules; text, as it has them."""
+    if settings.network_type == "lierla":
+        return {}
+    conv = {
+        "conv_dim": str(settings.network_conv_rank or settings.network_rank),
+        "conv_alpha": str(settings.network_conv_alpha or settings.network_alpha),
+    }
+    return conv if settings.network_type == "c3lier" else {**conv, "algo": "loha", "use_tucker": "True"}
+
+
+def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, object]]:
+    found: dict[str, Mapping[str, object]] = {"ss_network_args": _network_arguments(settings)}
+    if scan is None:
+        return found
+    pictures = _pictures(scan)
+    repeats = settings.image_num_multiply if shows(settings.mode, "image_num_multiply") else 1
+    counts = Counter(folder_of(picture) for picture in pictures)
+    found["ss_dataset_dirs"] = {folder: {"n_repeats": repeats, "img_count": count} for folder, count in counts.items()}
+    found["ss_bucket_info"] = {
+        "buckets": {
+            str(number): {"resolution": list(frame), "count": count}
+            for number, (frame, count) in enumerate(scan.buckets)
+        }
+    }
+    tags = tag_frequency(pictures)
+    return {**found, "ss_tag_frequency": tags} if tags else found
+
+
+def _pictures(scan: Scan) -> list[Sample]:
+    """One sample of each picture: sub-images and mirrored ones have the same caption."""
+    return list({side.path: side for sample in scan.distinct for side in sample.sides()}.values())
+
+
+def folder_of(sample: Sample) -> str:
+    """The name of the folder a picture lies in, without the way to it."""
+    return one_line(Path(os.path.abspath(sample.path)).parent.name) or "images"
+
+
+def tag_frequency(pictures: Iterable[Sample]) -> dict[str, dict[str, int]]:
+    """How many pictures of a folder have a tag: lower case, as sd-scripts counts them and as CLIP reads them.
+
+    The most frequent ones only, and of each only the beginning: captions may be novels.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    for picture in pictures:
+        folder = folder_of(picture)
+        counts.update((folder, tag) for tag in map(one_line, picture.caption.lower().split(",")) if tag)
+    found: dict[str, dict[str, int]] = {}
+    for (folder, tag), count in counts.most_common(_MOST_TAGS):
+        short = tag if len(tag) <= _LONGEST_TAG else f"{tag[: _LONGEST_TAG - 1]}…"
+        of_folder = found.setdefault(folder, {})
+        of_folder[short] = of_folder.get(short, 0) + count
+    return found
+
+
+# ---- Stability's ModelSpec ------------------------------------------------------------------------------------------
+
+
+def _modelspec(job: Job, origin: Origin, title: str) -> dict[str, str]:
+    settings, bundle, usage = origin.settings, origin.bundle, origin.usage
+    height, width = origin.settings.image_size
+    found = {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": f"{bundle.family.architecture_of(bundle)}/lora",
+        "modelspec.implementation": bundle.family.implementation,
+        "modelspec.title": title,
+        "modelspec.description": description(origin),
+        "modelspec.resolution": f"{width}x{height}",
+        "modelspec.date": job.created.astimezone(timezone.utc).isoformat(timespec="seconds"),
+        "modelspec.prediction_type": "epsilon" if bundle.prediction_type == "epsilon" else "v",
+        "modelspec.timestep_range": f"{settings.train_min_timesteps},{settings.train_max_timesteps}",
+    }
+    if usage.trigger:
+        found["modelspec.trigger_phrase"] = usage.trigger
+    if usage.meaning:
+        found["modelspec.usage_hint"] = usage_hint(settings, usage)
+    return found
+
+
+def usage_hint(settings: Settings, usage: Usage) -> str:
+    """Which strength does what."""
+    return f"strength {strength_of_training(settings):g}: {usage.meaning}"
+
+
+def description(origin: Origin) -> str:
+    """One sentence or two on what the file is."""
+    means = f" At {usage_hint(origin.settings, origin.usage)}." if origin.usage.meaning else ""
+    return f"{origin.settings.mode} on {origin.bundle.name}, trained with Trainyard.{means}"

@@ -1,0 +1,148 @@
+"""LoRA files, read: for pictures and comparisons, to be measured, and to be trained on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...config.settings import BLOCKS
+from ...errors import NetworkError
+from ...models.base import Bundle
+from ...models.placement import device_of
+from ...models.stable_diffusion.blocks import block_of
+from ...models.stable_diffusion.lora_targets import known_names
+from ..base import Adapter, Network, Strength, Target
+from ..loha import loha_from_tensors, loha_norm
+from ..lora import lora_from_tensors, lora_norm
+from .file import read
+from .keys import Key, by_module, network_type_of
+
+Parts = dict[str, Tensor]
+"""The tensors of one module, by kohya's and LyCORIS's names: ``lora_down.weight``, ``hada_w1_a``, ``alpha`` …"""
+_ADAPTERS = {"lora": lora_from_tensors, "loha": loha_from_tensors}
+_NORMS = {"lora": lora_norm, "loha": loha_norm}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A LoRA file's content.
+
+    Attributes:
+        path: the file.
+        modules: the tensors of each module, by the name kohya gives it; every one has its ``alpha``.
+        metadata: the header's.
+    """
+
+    path: Path
+    modules: dict[str, Parts]
+    metadata: dict[str, str]
+
+
+def read_lora(path: Path) -> Stored:
+    """Everything in a LoRA file, whichever keys it has.
+
+    Raises:
+        NetworkError: the file is not there, broken, or of a kind that is not known.
+    """
+    tensors, metadata = read(path)
+    modules: dict[str, Parts] = {}
+    configs = _peft_configs(path, metadata)
+    for name, keys in by_module(tensors, path.name).items():
+        parts = {key.part: tensors[stored] for stored, key in keys.items()}
+        if "alpha" not in parts:
+            parts["alpha"] = torch.tensor(_alpha(next(iter(keys.values())), rank_of(parts), configs))
+        modules[name] = parts
+    return Stored(path, modules, metadata)
+
+
+def rank_of(parts: Mapping[str, Tensor]) -> int:
+    """The rank of a module's update."""
+    return (parts["lora_down.weight"] if "lora_down.weight" in parts else parts["hada_w1_b"]).shape[0]
+
+
+def _peft_configs(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What peft knows of each component: in the header where diffusers wrote the file, else beside it."""
+    beside = path.with_name("adapter_config.json")
+    try:
+        if "lora_adapter_metadata" not in metadata:
+            config = json.loads(beside.read_text("utf-8")) if beside.is_file() else {}
+            return dict.fromkeys(("unet", "text_encoder", "text_encoder_2"), config)
+        configs: dict[str, dict[str, Any]] = {}
+        for key, value in json.loads(metadata["lora_adapter_metadata"]).items():
+            component, _, name = key.partition(".")
+            configs.setdefault(component, {})[name] = value
+        return configs
+    except (OSError, ValueError, AttributeError) as error:
+        raise NetworkError(
+            f"what it says of its alpha cannot be read ({error})", where=path.name, do="Fetch it again"
+        ) from error
+
+
+def _alpha(key: Key, rank: int, configs: Mapping[str, Mapping[str, Any]]) -> float:
+    """The alpha of a module whose file has none beside its tensors: peft's, or the rank."""
+    config = configs.get(key.component, {})
+    alpha = config.get("lora_alpha", rank)
+    for module, own in (config.get("alpha_pattern") or {}).items():
+        if key.path == module or key.path.endswith(f".{module}"):
+            alpha = own
+    return float(alpha) * (math.sqrt(rank) if config.get("use_rslora") else 1.0)
+
+
+def block_norms(path: Path) -> dict[str, float]:
+    """The norm of each block's update in a LoRA file, in the model's order; ``other`` is what belongs to no block.
+
+    Raises:
+        NetworkError: the file is not there, broken, or of a kind that is not known.
+    """
+    squares: dict[str, float] = {}
+    for name, parts in read_lora(path).modules.items():
+        block = block_of(name) or "other"
+        squares[block] = squares.get(block, 0.0) + _NORMS[network_type_of(parts) or ""](parts) ** 2
+    return {block: math.sqrt(squares[block]) for block in (*BLOCKS, "other") if block in squares}
+
+
+def network_from_file(path: Path, bundle: Bundle) -> Network:
+    """The network in the file at ``path``, ready to be attached to ``bundle``; every key is used.
+
+    Raises:
+        NetworkError: no such file, no LoRA, or one for another kind of model.
+    """
+    stored = read_lora(path)
+    strength = Strength()
+    return Network(list(adapters_of(stored, bundle, strength, torch.float32).values()), strength)
+
+
+def adapters_of(stored: Stored, bundle: Bundle, strength: Strength, dtype: torch.dtype) -> dict[str, Adapter]:
+    """The adapters a file holds, on the U-Net's device and by the names that the family of ``bundle`` writes.
+
+    Raises:
+        NetworkError: the file is for another kind of model.
+    """
+    known = known_names(bundle)
+    foreign = [name for name in stored.modules if name not in known]
+    if foreign:
+        raise NetworkError(
+            f"{len(foreign)} of its {len(stored.modules)} modules have no place in this model ({foreign[0]} …)",
+            where=stored.path.name,
+            do=f"Choose a LoRA for {bundle.family.label}",
+        )
+    found: dict[str, Adapter] = {}
+    device = device_of(bundle.unet)  # the text encoders may be elsewhere just now
+    for name, parts in stored.modules.items():
+        adapter = _adapter(known[name], strength, parts, dtype, stored.path.name).to(device)
+        found[adapter.name] = adapter
+    return found
+
+
+def _adapter(target: Target, strength: Strength, parts: Parts, dtype: torch.dtype, where: str) -> Adapter:
+    try:
+        return _ADAPTERS[network_type_of(parts) or ""](target, strength, parts, dtype)
+    except NetworkError as error:
+        raise NetworkError(error.what, where=where, do=error.do) from error

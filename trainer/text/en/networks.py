@@ -1,0 +1,12 @@
+"""Texts of LoRA files and what is trained, optimizers and schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        # ---- errors
+    }
+)

@@ -1,0 +1,12 @@
+"""Texts of the page's services and routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        # ---- errors
+    }
+)

@@ -1,0 +1,12 @@
+"""WebUIと単独のホストの文言。"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        # ---- errors
+    }
+)

@@ -1,0 +1,12 @@
+"""キューの文言。"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        # ---- errors
+    }
+)

@@ -1,0 +1,249 @@
+"""Variations of a picture file, or of every picture of a folder, written beside it and never over anything."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from ..data.files import PictureFile, find_pictures
+from ..data.images import load_transparent, whole_files_only
+from ..data.samples import FileProblem
+from ..errors import DataError
+from ..paths import write_unless_there
+from .make import drawn, varied
+from .recipe import LABELS, Recipe
+
+MARK = "_rot_"
+"""Between a picture's name and the number of its variation."""
+MOST_SHOWN, SHOWN_SIDE = 6, 256
+"""How many variations are shown before any is written, and how large at most."""
+_MADE = re.compile(rf"(.+){MARK}[0-9]{{3,}}")
+_CAPTIONS = (".txt", ".caption")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One variation that will be written."""
+
+    source: PictureFile
+    number: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of it.
+
+    Attributes:
+        folder: where the variations are.
+        pictures, variations: how many were varied, and how many files that made.
+        seed: the one that was used.
+        problems: pictures that were left out, with the reason.
+    """
+
+    folder: Path
+    pictures: int
+    variations: int
+    seed: int
+    problems: tuple[FileProblem, ...]
+
+
+# ---- what will be written -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The pictures and the folder of a recipe; its seed is drawn."""
+
+    recipe: Recipe
+    sources: tuple[PictureFile, ...]
+    folder: Path
+    seed: int
+
+    @staticmethod
+    def of(recipe: Recipe) -> Plan:
+        """Raises:
+        DataError: there is no such picture or folder, or no picture in it.
+        """
+        path = _existing(recipe.source)
+        sources, folder = _pictures(path, recipe.source) if path.is_dir() else ((_alone(path),), path.parent)
+        if recipe.folder:
+            folder = _written(recipe.folder, "folder")
+        if folder.is_file():
+            raise DataError(f'"{folder}" is a file', where=LABELS["folder"], do="Write a folder")
+        stems = {each.path.with_suffix("") for each in sources}
+        inner = folder if path in folder.parents else None
+        kept = tuple(each for each in sources if each.path == path or not _is_made(each.path, stems, inner))
+        if not kept:
+            raise DataError(
+                f'the folder "{path}" holds variations only', where=LABELS["source"], do="Choose the folder they are of"
+            )
+        seed = random.SystemRandom().randrange(2**32) if recipe.seed < 0 else recipe.seed
+        return Plan(recipe, kept, folder, seed)
+
+    @property
+    def total(self) -> int:
+        return len(self.sources) * self.recipe.number
+
+    def variations(self) -> Iterator[Planned]:
+        """In the order of the pictures; numbers that are taken on the disk are passed over."""
+        used: Counter[Path] = Counter()
+        for source in self.sources:
+            parent = self.folder / Path(source.name).parent
+            stem = self.folder / f"{self.recipe.name}_" if self.recipe.name else parent / f"{source.path.stem}{MARK}"
+            for _ in range(self.recipe.number):
+                used[stem] += 1
+                while _taken(stem, used[stem]):
+                    used[stem] += 1
+                yield Planned(source, used[stem], Path(f"{stem}{used[stem]:03d}.png"))
+
+    def picture(self, planned: Planned, original: Image.Image) -> Image.Image:
+        return varied(original, drawn(self.recipe.ranges, self.seed, planned.source.name, planned.number))
+
+
+def _taken(stem: Path, number: int) -> bool:
+    return any(os.path.lexists(f"{stem}{number:03d}{ending}") for ending in (".png", *_CAPTIONS))
+
+
+def _written(text: str, field: str) -> Path:
+    try:
+        return Path(os.path.abspath(Path(text).expanduser()))
+    except (RuntimeError, ValueError) as error:
+        raise DataError(f'"{text}" is not a path ({error})', where=LABELS[field], do="Write it again") from error
+
+
+def _existing(text: str) -> Path:
+    path = _written(text, "source")
+    try:
+        there = path.exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f'"{text}" is not a path ({reason})', where=LABELS["source"], do="Write it again") from error
+    if not there:
+        raise DataError(f'"{text}" is not there', where=LABELS["source"], do="Check how it is written")
+    return path
+
+
+def _pictures(folder: Path, text: str) -> tuple[tuple[PictureFile, ...], Path]:
+    try:
+        found = find_pictures(folder)
+    except DataError as error:
+        raise DataError(error.what, where=LABELS["source"], do=error.do) from error
+    if not folder.name:
+        raise DataError(f'"{text}" has no folder beside it', where=LABELS["folder"], do="Write one")
+    return found.pictures, folder.with_name(f"{folder.name}{MARK.rstrip('_')}")
+
+
+def _alone(path: Path) -> PictureFile:
+    captions = (path.with_suffix(ending) for ending in _CAPTIONS)
+    return PictureFile(path, path.name, next((each for each in captions if each.is_file()), None))
+
+
+def _is_made(path: Path, stems: set[Path], inner: Path | None) -> bool:
+    """Whether a picture of a folder is a variation that was made before: of another one, or into a folder in it."""
+    if inner is not None and inner in path.parents:
+        return True
+    made = _MADE.fullmatch(path.stem)
+    return made is not None and path.with_name(made[1]) in stems
+
+
+# ---- making them ----------------------------------------------------------------------------------------------------
+
+
+def shown(plan: Plan) -> Iterator[tuple[str, Image.Image]]:
+    """A few of the variations, small, as they will be: file names and pictures. Of several pictures one each.
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    several = len(plan.sources) > 1
+    few = Plan(plan.recipe, plan.sources[:MOST_SHOWN], plan.folder, plan.seed)
+    seen: Counter[Path] = Counter()
+    given = 0
+    for planned, original in _opened(few.variations()):
+        if isinstance(original, DataError):
+            raise original
+        seen[planned.source.path] += 1
+        if several and seen[planned.source.path] > 1:
+            continue
+        original.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+        try:
+            made = plan.picture(planned, original)
+        except DataError as error:
+            raise DataError(error.what, where=planned.source.name) from error
+        yield planned.path.name, made
+        given += 1
+        if given == MOST_SHOWN:
+            return
+
+
+def write(
+    plan: Plan,
+    *,
+    check: Callable[[], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Write all variations. What is there already stays, whatever it is called.
+
+    Args:
+        check: called before each one; may raise to stop. What is written by then stays.
+        progress: called with how many are done, and how many there are.
+
+    Raises:
+        OutputError: the folder cannot be written to, or the disk is full.
+    """
+    problems: dict[str, FileProblem] = {}
+    varied_ones: set[Path] = set()
+    count = 0
+    for done, (planned, original) in enumerate(_opened(plan.variations()), start=1):
+        if check is not None:
+            check()
+        name = planned.source.name
+        if isinstance(original, DataError):
+            problems[name] = FileProblem(name, original.what, "left out")
+        else:
+            try:
+                made = plan.picture(planned, original)
+            except DataError as error:
+                problems[name] = FileProblem(name, error.what, "left out")
+            else:
+                count += _put(plan, planned, made)
+                varied_ones.add(planned.source.path)
+        if progress is not None:
+            progress(done, plan.total)
+    return Written(plan.folder, len(varied_ones), count, plan.seed, tuple(problems.values()))
+
+
+def _opened(planned: Iterator[Planned]) -> Iterator[tuple[Planned, Image.Image | DataError]]:
+    """Each with its picture, which is read once for all its variations, and what is wrong with it otherwise."""
+    path: Path | None = None
+    original: Image.Image | DataError | None = None
+    for each in planned:
+        if each.source.path != path:
+            path = each.source.path
+            try:
+                with whole_files_only():
+                    original = load_transparent(path)
+            except DataError as error:
+                original = error
+        assert original is not None
+        yield each, original
+
+
+def _put(plan: Plan, planned: Planned, picture: Image.Image) -> bool:
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    if not write_unless_there(planned.path, [data.getvalue()]):
+        return False
+    caption = planned.source.caption
+    if plan.recipe.captions and caption is not None:
+        write_unless_there(planned.path.with_suffix(caption.suffix.lower()), [caption.read_bytes()])
+    return True

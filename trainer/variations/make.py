@@ -1,0 +1,94 @@
+"""A picture turned and made smaller at random, over transparency: the same thing at other angles and sizes.
+
+Pure picture work with Pillow; nothing is read or written here.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from PIL import Image
+
+from ..data.buckets import Size
+from ..errors import DataError
+
+SIDES = ("none", "right", "left", "top", "bottom")
+"""Of the canvas: where the picture stands; "none" is anywhere."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What variations are drawn from.
+
+    Attributes:
+        most_angle: degrees a picture is turned by at most, to either side.
+        least_scale: how small it becomes at most, of its own size; 1 keeps the size.
+        fixed_side: the side of the canvas it stays at, one of :data:`SIDES`.
+    """
+
+    most_angle: float = 180.0
+    least_scale: float = 0.4
+    fixed_side: str = "none"
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One of them.
+
+    Attributes:
+        angle: degrees, counter-clockwise.
+        scale: of the picture's own size, at most 1.
+        across, down: where it stands in the room that is left, 0 (left, top) to 1 (right, bottom).
+    """
+
+    angle: float
+    scale: float
+    across: float
+    down: float
+
+
+def drawn(ranges: Ranges, seed: int, name: str, number: int) -> Variation:
+    """The variation of this number of the picture with this name: always the same for one seed."""
+    # Text as a seed is hashed with SHA-512, alike in every version of Python.
+    chance = random.Random(f"{seed}/{number}/{name}")
+    angle = chance.uniform(-ranges.most_angle, ranges.most_angle)
+    scale = chance.uniform(ranges.least_scale, 1.0)
+    across, down = chance.random(), chance.random()
+    ends = {"left": (0.0, down), "right": (1.0, down), "top": (across, 0.0), "bottom": (across, 1.0)}
+    return Variation(angle, scale, *ends.get(ranges.fixed_side, (across, down)))
+
+
+def varied(picture: Image.Image, variation: Variation) -> Image.Image:
+    """The picture turned, made smaller and put down on a transparent canvas of its own size.
+
+    What can be seen of it is moved, not its transparent margin, and none of it is cut off: what would not fit the
+    canvas once it is turned, becomes smaller than its scale says.
+
+    Args:
+        picture: RGBA; it is left as it is.
+
+    Raises:
+        DataError: nothing of it can be seen.
+    """
+    # Pillow multiplies colours by alpha before it mixes them, so what is hidden leaves no fringe.
+    turned = picture.rotate(variation.angle, Image.Resampling.BICUBIC, expand=True) if variation.angle else picture
+    box = turned.getchannel("A").getbbox()
+    if box is None:
+        raise DataError("is fully transparent")
+    size = _fitting((box[2] - box[0], box[3] - box[1]), picture.size, variation.scale)
+    seen = turned.resize(size, Image.Resampling.LANCZOS, box=box)
+    canvas = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    canvas.paste(seen, (_place(variation.across, picture.size[0] - size[0]),
+                        _place(variation.down, picture.size[1] - size[1])))  # fmt: skip
+    return canvas
+
+
+def _fitting(size: Size, canvas: Size, scale: float) -> Size:
+    scale = min(scale, canvas[0] / size[0], canvas[1] / size[1])
+    width, height = (min(most, max(1, round(side * scale))) for side, most in zip(size, canvas, strict=True))
+    return width, height
+
+
+def _place(share: float, room: int) -> int:
+    return min(room, int(share * (room + 1)))

@@ -1,0 +1,108 @@
+"""The plot's routes: which runs there are, and a picture of loss and learning rate of some of them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Query, Response
+
+from ...errors import UserError
+from ...reports.log import read_log
+from ..services.context import Desk
+from . import core
+
+MOST_RUNS = 20
+"""Curves that colours and kinds of line still tell apart."""
+_CHOSEN: list[str] = Query(default=[], alias="run")
+_WIDTH: int = Query(default=900, ge=240, le=2000)
+_SHARPNESS: float = Query(default=1.0, ge=0.5, le=3.0)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that left a log.
+
+    Attributes:
+        name: its LoRA's name, with what tells the log of one of several passes.
+        log: the log's file; its stem is what the run is asked for by.
+        written: when its last step was written.
+    """
+
+    name: str
+    log: Path
+    written: datetime
+
+
+def runs(data: Path) -> list[Run]:
+    """All that left a log below ``data``, the one that goes on or was the last first.
+
+    Every run keeps its own log in ``runs``; ``logs`` holds those that were asked for, or were brought along.
+    """
+    found = {path.stem: path for kind in ("logs", "runs") for path in (data / kind).glob("**/*.csv")}
+    listed = []
+    for stem, path in found.items():
+        try:
+            written = datetime.fromtimestamp(path.stat().st_mtime)
+        except OSError:  # deleted meanwhile
+            continue
+        listed.append(Run(_name(stem), path, written))
+    return sorted(listed, key=lambda run: (run.written, run.log.stem), reverse=True)
+
+
+def _name(stem: str) -> str:
+    """``red-20261121_093000_copy`` → ``red (copy)``."""
+    name, dash, rest = stem.rpartition("-")
+    date, _, ending = rest[:15], rest[15:16], rest[16:]
+    if not (dash and len(date) == 15 and date.replace("_", "", 1).isdecimal()):
+        return stem
+    return f"{name} ({ending})" if ending else name
+
+
+def mount(app: Any, desk: Desk) -> None:
+    """Add the routes to a FastAPI application."""
+    routes = _Routes(desk)
+    core.add_routes(app, desk.guard, {"/runs": routes.runs, "/plot": routes.plot})
+
+
+class _Routes:
+    def __init__(self, desk: Desk) -> None:
+        self._data = desk.folders.data
+
+    def runs(self) -> dict[str, Any]:
+        """The runs that left a log, the one that goes on or was the last first."""
+        told = [{"id": run.log.stem, "name": run.name, "written": run.written.timestamp()} for run in runs(self._data)]
+        return {"runs": told}
+
+    def plot(
+        self, chosen: list[str] = _CHOSEN, raw: bool = True, smoothed: bool = True, rate: bool = True,
+        logarithmic: bool = False, dark: bool = False, width: int = _WIDTH, sharpness: float = _SHARPNESS,
+    ) -> Response:  # fmt: skip
+        """A picture (PNG) of some runs by their ids, over one another; of the first of the list if none is named.
+
+        raw, smoothed: the loss; rate: the learning rate; width: in points, of which sharpness says how many pixels.
+        """
+        from ...reports.plot import loss_figure
+
+        logs = [read_log(path) for path in self._logs(chosen)]
+        figure = loss_figure(
+            logs, raw=raw, smooth=smoothed, rate=rate, logarithmic=logarithmic, dark=dark, width=width / 100
+        )
+        data = io.BytesIO()
+        figure.savefig(data, format="png", dpi=100 * sharpness)
+        return Response(data.getvalue(), media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    def _logs(self, chosen: list[str]) -> list[Path]:
+        known = runs(self._data)
+        if not known:
+            raise UserError("there is no run yet", do="Train a LoRA first")
+        if len(chosen) > MOST_RUNS:
+            raise UserError(f"{len(chosen)} runs are too many for one plot", do=f"Choose at most {MOST_RUNS}")
+        by_id = {run.log.stem: run.log for run in known}
+        gone = [name for name in chosen if name not in by_id]
+        if gone:
+            raise UserError("there is no such run", where=gone[0], do="Refresh the list")
+        return [by_id[name] for name in chosen] or [known[0].log]

@@ -1,0 +1,163 @@
+"""The page's routes: the API's, those of what is looked at before a run, and those of pictures."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import Depends, HTTPException, Request, Response
+
+from ...config.schema import parse
+from ...config.settings import Settings
+from ...errors import UserError
+from ..services.context import Desk
+from ..services.messages import file_problem, said, value_problem
+from ..services.uploads import MOST_BYTES, data_address, kept, small
+from . import core, images, plots
+
+_PAIR = ("mode", "original_image", "target_image")
+
+
+def mount(app: Any, desk: Desk) -> None:
+    """Add all routes to a FastAPI application."""
+    core.mount(app, desk.worker, desk.guard, desk.advisor.status, lambda text: said(text, desk.language))
+    routes = _Routes(desk)
+    reading: core.Routes = {
+        "/preview": routes.preview,
+        "/preview/samples": routes.samples,
+        "/preview/{name}/{place}": routes.picture,
+        "/variations": routes.variations,
+    }
+    changing: core.Routes = {
+        "/pictures": routes.keep,
+        "/picture": routes.show,
+        "/field": routes.field,
+        "/pair": routes.pair,
+        "/preview": routes.look,
+        "/preview/{action}": routes.end_look,
+        "/variations/{action}": routes.vary,
+    }
+    core.add_routes(app, desk.guard, reading, changing)
+    images.mount(app, desk)
+    plots.mount(app, desk)
+
+
+async def _content(request: Request) -> bytes:
+    """The body of a request, as far as it is not too large."""
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > MOST_BYTES:
+            raise HTTPException(413, f"More than {MOST_BYTES // 1_000_000} megabytes are too many for an image.")
+    return bytes(content)
+
+
+class _Routes:
+    """One method a route; its answer is what JSON can carry, or a picture."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._pictures = desk.folders.data / "pictures"
+        self._language = desk.language
+        self._preview = desk.preview
+        self._variations = desk.variations
+
+    def field(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What is wrong with a field's value as it was left, in the page's language; empty if nothing is."""
+        return {"problem": value_problem(str(body.get("name", "")), body.get("value"), self._language)}
+
+    # ---- the data of a folder ---------------------------------------------------------------------------------------
+
+    def look(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Look at the data that these settings would train, as in a settings file; answered at once, see GET."""
+        self._preview.look(parse(body).settings)
+        return self._preview.state()
+
+    def end_look(self, action: Literal["stop", "close"]) -> dict[str, Any]:
+        """Stop looking, or forget what was found as well."""
+        if action == "stop":
+            self._preview.stop()
+        else:
+            self._preview.close()
+        return self._preview.state()
+
+    def preview(self, known: str = "") -> dict[str, Any]:
+        """How far looking at the data is, then buckets with counts, captions and problems by file name.
+
+        These are left out where ``known`` is the look's name.
+        """
+        state = self._preview.state(known)
+        found = state.get("found")
+        if found:
+            found["notes"] = [said(note, self._language) for note in found["notes"]]
+            for problem in found["problems"]:
+                problem["what"], problem["done"] = file_problem(problem["what"], problem["done"], self._language)
+        return state
+
+    def samples(self, first: int = 0, count: int = 24, width: int = 0, height: int = 0) -> dict[str, Any]:
+        """Some of what would be trained, each with its caption and its crop; of one bucket if its size is given."""
+        return self._preview.page(first, count, (width, height) if width and height else None)
+
+    def picture(self, name: str, place: int, target: bool = False, whole: bool = False) -> Response:
+        """One of the previewed pictures exactly as it would be trained, small or in all its pixels."""
+        found = self._preview.picture(name, place, target=target, whole=whole)
+        if found is None:
+            raise HTTPException(404, "The data that was looked at has no such picture.")
+        return Response(found[0], media_type=found[1], headers={"Cache-Control": "private, max-age=3600"})
+
+    # ---- single pictures --------------------------------------------------------------------------------------------
+
+    def keep(self, name: str = "", content: bytes = Depends(_content)) -> dict[str, Any]:
+        """Keep a picture, the body of the request, as a file; the answer is its path."""
+        return {"path": str(kept(content, name or "image", self._pictures))}
+
+    def show(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A small copy of the picture at the body's path, as a data address."""
+        return {"picture": data_address(small(str(body.get("path", ""))))}
+
+    # ---- a pair -----------------------------------------------------------------------------------------------------
+
+    def pair(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Where the pictures of a pair differ and by how much; the body: mode, original_image and target_image."""
+        unknown = sorted(set(body) - set(_PAIR))
+        if unknown:
+            raise UserError(f"is none of {', '.join(_PAIR)}", where=", ".join(unknown))
+        return compared(parse(body).settings)
+
+    # ---- variations -------------------------------------------------------------------------------------------------
+
+    def variations(self) -> dict[str, Any]:
+        """How far writing variations is, and what came of it."""
+        return self._variations.state()
+
+    def vary(self, action: Literal["show", "start", "stop"], body: dict[str, Any]) -> dict[str, Any]:
+        """Show a few variations of a picture or a folder, write them, or stop writing.
+
+        The body: source, and if wanted folder, name, fixed_side, number, most_angle, least_scale, seed, captions.
+        """
+        if action == "show":
+            return self._variations.shown(body)
+        return self._variations.start(body) if action == "start" else self._variations.stop()
+
+
+def compared(settings: Settings) -> dict[str, Any]:
+    """What a pair's pictures are, and what differs if there are two.
+
+    Raises:
+        UserError: what a run would refuse them for.
+    """
+    from ...data.comparison import compare, heat
+    from ...data.pairs import open_pair
+
+    pair = open_pair(settings)
+    notes = [f"{each.path.name} {what}: {done}." for each in pair.pictures for what, done in each.notes]
+    answer: dict[str, Any] = {"sizes": [list(each.size) for each in pair.pictures], "notes": notes, "found": None}
+    if pair.original is not None and pair.target is not None:
+        found = compare(pair, settings)
+        size = pair.target.size
+        shift = [round(share * side) for share, side in zip(found.shift, size, strict=True)]
+        answer["found"] = {
+            "share": found.share,
+            "mean": found.mean,
+            "shift": shift,
+            "overlay": data_address(heat(found)),
+        }
+    return answer

@@ -1,0 +1,48 @@
+"""Looking at the data of a folder before it is trained: its button, and the place where the script shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from ...errors import UserError
+from ..services.context import Desk
+from ..services.messages import told
+from ..services.preview import FIELDS, MODES
+from .compat import on
+from .form import PREFIX, Form, shown_value
+
+
+def place(desk: Desk) -> Any:
+    """The button, within the form; pressed, it needs the form's values."""
+    classes = [f"{PREFIX}-field", *(f"{PREFIX}-for-{mode.lower()}" for mode in MODES)]
+    with gr.Column(elem_classes=[f"{PREFIX}-data", *classes]):
+        button = gr.Button(desk.say("data.look"), size="sm", elem_id=f"{PREFIX}_data_look")
+        gr.HTML(f'<div id="{PREFIX}_data"></div>')
+    return button
+
+
+def connect(desk: Desk, form: Form, button: Any) -> None:
+    """Make the button look at what the form says, once the form is whole."""
+
+    def look(*values: Any) -> None:
+        asked, concerned = _concerned(form, values)
+        try:
+            desk.preview.look(form.settings(concerned), asked)
+        except UserError as error:  # shown where the data would be
+            desk.preview.refuse(told(error, desk.language), asked)
+
+    on(button.click, look, form.components, [])
+
+
+def _concerned(form: Form, values: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
+    """What the fields hold that the data depends on, by name; and all values, with defaults for the other fields."""
+    asked, concerned = {}, list(values)
+    for place, each in enumerate(form.fields):
+        if not each.second and each.row.name in FIELDS:
+            asked[each.row.name] = values[place]
+        else:
+            concerned[place] = shown_value(each.row.default, each.row)
+    return asked, concerned

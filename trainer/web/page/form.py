@@ -1,0 +1,312 @@
+"""The form: a component for every setting of the table, and the way from settings to form and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from ...config.schema import SECOND_PASS_KEY, parse, to_json
+from ...config.settings import MODES, SECOND_PASS, SECTIONS, Row, Settings, rows
+from ...config.values import read_value, to_json_value
+from ...text.words import Words
+from ..services import defaults
+
+PREFIX = "trainyard"
+SECOND = f"{PREFIX}_second"
+"""What the ids of the second pass's fields begin with."""
+SUBJECT = (
+    "original_prompt", "target_prompt", "lora_data_directory", "diff_target_name", "lora_trigger_word",
+    "save_lora_name",
+)  # fmt: skip
+"""What is to be learned and how the result is called: first in the form, in this order."""
+ELSEWHERE = ("mode", "model", "vae", "original_image", "target_image", "use_2nd_pass_settings")
+"""Fields with a place of their own."""
+_LONG = ("literals",)
+_LINES = {"original_prompt": 2, "target_prompt": 2, "keep_prompts": 2, "sample_prompt": 2, "sample_negative": 2}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting's place in the form."""
+
+    row: Row
+    component: Any
+    second: bool
+    """Whether it is one of the second pass."""
+
+
+class Form:
+    """All fields in a fixed order, and beside them what settings hold that no field shows."""
+
+    def __init__(self, words: Words | None = None) -> None:
+        self.words = words or Words()
+        self.fields: list[Field] = []
+        self.rest: Any = None
+
+    @property
+    def components(self) -> list[Any]:
+        """Inputs and outputs of an event that reads or fills the form."""
+        return [*(field.component for field in self.fields), self.rest]
+
+    def component(self, name: str) -> Any:
+        return self.fields[self.place_of(name)].component
+
+    def place_of(self, name: str) -> int:
+        """Where a field of the first pass stands among the components."""
+        return next(n for n, each in enumerate(self.fields) if each.row.name == name and not each.second)
+
+    # ---- building, within a page ------------------------------------------------------------------------------------
+
+    def place_mode(self) -> None:
+        """The mode's switch, and what each mode does in a sentence."""
+        row = _row("mode")
+        self._add(
+            row, gr.Radio(list(MODES), value=row.default, label=self.words.label("mode"), elem_id=f"{PREFIX}_mode")
+        )
+
+    def place(self, name: str, component: Any) -> None:
+        """A field that the page has made itself."""
+        self._add(_row(name), component)
+
+    def place_one(self, name: str) -> Any:
+        """A field by itself."""
+        self._field(_row(name))
+        return self.component(name)
+
+    def place_subject(self) -> None:
+        """The fields that say what is to be learned."""
+        with _grid(f"{PREFIX}_subject"):
+            for name in SUBJECT:
+                self._field(_row(name))
+
+    def place_sections(self) -> None:
+        """The other fields: the important ones open, the rest folded under their headings."""
+        table = [row for row in rows() if row.name not in (*SUBJECT, *ELSEWHERE)]
+        for section in SECTIONS:
+            here = [row for row in table if row.section == section and set(row.modes) & set(MODES)]
+            with _fold(
+                self._title(section), here, f"{PREFIX}_section_{section.lower()}", is_open=section == "Required"
+            ):
+                self._rows_in_grid(here)
+        self._place_second_pass()
+        self._place_rest()
+
+    def _place_rest(self) -> None:
+        """Held by the page, as the fields are, and seen by nobody: both are read as of one moment."""
+        unchanged = {row.name: shown_value(row.default, row) for row in rows()}
+        text = _text({"mode": Settings.mode, "defaults": unchanged})
+        self.rest = gr.Textbox(text, label="rest", elem_id=f"{PREFIX}_rest")
+
+    def _place_second_pass(self) -> None:
+        own = [row for row in rows() if SECOND_PASS in row.modes]
+        classes = [f"{PREFIX}-field", f"{PREFIX}-for-difference"]
+        with gr.Accordion(self.words.say("section.second"), open=False, elem_id=SECOND, elem_classes=classes):
+            self._field(_row("use_2nd_pass_settings"))
+            for section in SECTIONS:
+                here = [row for row in own if row.section == section and row.name not in ELSEWHERE]
+                if here:
+                    gr.HTML(f"<h4>{self._title(section)}</h4>")
+                    self._rows_in_grid(here, second=True)
+
+    def _rows_in_grid(self, here: Sequence[Row], second: bool = False) -> None:
+        with _grid():
+            for row in here:
+                if row.kind not in ("bool", "blocks", *_LONG):
+                    self._field(row, second)
+            for row in here:
+                if row.kind in _LONG:
+                    self._field(row, second)
+        with _grid():
+            for row in here:
+                if row.kind == "bool":
+                    self._field(row, second)
+        for row in here:
+            if row.kind == "blocks":
+                with gr.Accordion(self.words.say("section.blocks"), open=False, elem_classes=[f"{PREFIX}-blocks-fold"]):
+                    self._field(row, second)
+
+    def _field(self, row: Row, second: bool = False) -> None:
+        self._add(row, make(row, self.words, second), second)
+
+    def _title(self, section: str) -> str:
+        return self.words.say(f"section.{section.lower()}")
+
+    def _add(self, row: Row, component: Any, second: bool = False) -> None:
+        self.fields.append(Field(row, component, second))
+
+    # ---- settings to form, form to settings -------------------------------------------------------------------------
+
+    def values(self, settings: Settings) -> list[Any]:
+        """What the components show for these settings; the last one is what no field shows, as JSON."""
+        second = settings.second_pass or Settings()
+        shown = [shown_value(getattr(second if each.second else settings, each.row.name), each.row)
+                 for each in self.fields]  # fmt: skip
+        return [*shown, _text({"settings": to_json(settings), "mode": settings.mode})]
+
+    def updates(self, settings: Settings) -> list[Any]:
+        """The same as what an event's function returns."""
+        return [gr.update(value=value) for value in self.values(settings)]
+
+    def nothing(self) -> list[Any]:
+        """Updates that leave everything as it is."""
+        return [gr.update() for _ in self.components]
+
+    def answer(self, values: Sequence[Any], updates: Sequence[Any], *, is_whole: bool = False) -> str:
+        """Updates that nobody has pressed a button for, for the page's script to carry out.
+
+        While they were on their way somebody may have written into a field, or chosen another mode or model. So the
+        script gets what the fields held when it was asked for: it leaves alone those that hold something else by now,
+        and everything if one of ``decisive`` does.
+
+        Args:
+            values: of the components.
+            updates: of the components, and of what else the script fills.
+            is_whole: whether they belong together, so that every field is decisive.
+        """
+        names = ("mode", "model", "vae", "model_v_pred")
+        own = range(len(self.fields)) if is_whole else (self.place_of(name) for name in names)
+        decisive = [*own, len(self.fields)]
+        bare = [{name: value for name, value in each.items() if name != "__type__"} for each in updates]
+        return json.dumps({"asked": list(values), "updates": bare, "decisive": decisive})
+
+    def fitted(self, values: Sequence[Any], better: Mapping[str, Any] | None) -> list[Any]:
+        """Updates that bring the defaults of the mode and the model into the fields the user has left alone.
+
+        Left alone is what holds defaults that were brought: the last ones, or earlier ones where the page had not yet
+        shown the last when it asked. What came from a file or a job was chosen.
+
+        Args:
+            values: of the components.
+            better: short name -> what suits the model better than the mode's default; None while that is not known.
+        """
+        *shown, rest = values
+        kept = json.loads(rest)
+        mode = self._mode(shown)
+        now = self._defaults(mode, better or {})
+        before = kept.get("defaults")
+        if before is None:
+            before = now if kept.get("mode") == mode else self._defaults(kept.get("mode", Settings.mode), {})
+        elif better is None and kept.get("mode") == mode:
+            return self.nothing()
+        brought = kept.get("brought") or {name: [value] for name, value in before.items()}
+        updates = []
+        for each, value in zip(self.fields, shown, strict=True):
+            name = each.row.name
+            untouched = not each.second and name in now and value != now[name] and value in brought[name]
+            updates.append(gr.update(value=now[name]) if untouched else gr.update())
+        brought = {name: [*brought[name], *([] if value in brought[name] else [value])] for name, value in now.items()}
+        return [*updates, gr.update(value=_text({**kept, "mode": mode, "defaults": now, "brought": brought}))]
+
+    def _defaults(self, mode: str, better: Mapping[str, Any]) -> dict[str, Any]:
+        """What stands in the fields of the first pass if nobody has changed them."""
+        settings = replace(defaults.of(mode), **better)
+        first = [each.row for each in self.fields if not each.second and each.row.name not in ELSEWHERE]
+        return {row.name: shown_value(getattr(settings, row.name), row) for row in first}
+
+    def chosen(self, values: Sequence[Any]) -> Settings:
+        """The mode and the model alone, whatever the other fields hold."""
+        *shown, _ = values
+        names = ("mode", "model", "vae", "model_v_pred")
+        found = {each.row.name: value for each, value in zip(self.fields, shown, strict=True)
+                 if each.row.name in names and not each.second}  # fmt: skip
+        return parse({name: value for name, value in found.items() if value is not None}).settings
+
+    def _mode(self, shown: Sequence[Any]) -> str:
+        return str(next(value for each, value in zip(self.fields, shown, strict=True) if each.row.name == "mode"))
+
+    def settings(self, values: Sequence[Any]) -> Settings:
+        """The settings that the components' values mean.
+
+        A wrong value in a field that the mode does not show is as good as the default: nobody could see it.
+
+        Raises:
+            SettingsError: with every problem there is, each by its field's label.
+        """
+        *shown, rest = values
+        mode = self._mode(shown)
+        first: dict[str, Any] = {}
+        second: dict[str, Any] = {}
+        for each, value in zip(self.fields, shown, strict=True):
+            visible = mode == "Difference" if each.second else mode in each.row.modes
+            (second if each.second else first)[each.row.key] = value if visible else _readable(value, each.row)
+        base = parse(json.loads(rest).get("settings", {})).settings
+        first[SECOND_PASS_KEY] = second
+        read = parse(first, base=base).settings
+        unused = base.second_pass is None and read.second_pass == Settings() and not read.use_2nd_pass_settings
+        return replace(read, second_pass=None) if unused else read
+
+
+def make(row: Row, words: Words, second: bool = False) -> Any:
+    """A setting's component, with its label, its help and its default."""
+    for_modes = ("Difference",) if second or row.modes == (SECOND_PASS,) else row.modes
+    common: dict[str, Any] = {
+        "label": words.label(row.name),
+        "info": words.help(row.name),
+        "value": shown_value(row.default, row),
+        "interactive": True,
+        "elem_id": f"{SECOND if second else PREFIX}_{row.name}",
+        "elem_classes": [f"{PREFIX}-field", f"{PREFIX}-{row.kind.split()[0]}", *_mode_classes(for_modes)],
+    }
+    if row.kind == "bool":
+        return gr.Checkbox(**common)
+    if row.kind == "blocks":
+        return gr.CheckboxGroup(list(row.choices), **common)
+    if row.kind == "choice":
+        return gr.Dropdown(list(row.choices), **common)
+    if row.offered:
+        offered = [shown_number(number) for number in row.offered]
+        return gr.Dropdown(offered, allow_custom_value=True, **common)
+    return gr.Textbox(lines=_LINES.get(row.name, 1), **common)
+
+
+def shown_value(value: Any, row: Row) -> Any:
+    """A setting's value as its component holds it: text where something is typed."""
+    if row.kind in ("bool", "choice"):
+        return value
+    if row.kind == "blocks":
+        return list(value)
+    if row.kind == "floats":
+        return ", ".join(shown_number(number) for number in value)
+    if row.kind in ("int", "float", "float or none"):
+        return "" if value is None else shown_number(value)
+    return str(to_json_value(value, row))
+
+
+def shown_number(number: float) -> str:
+    """The shortest text that reads back as the same number."""
+    whole = float(number).is_integer() and abs(number) < 1e15
+    return str(int(number)) if whole else repr(float(number))
+
+
+def _text(rest: Mapping[str, Any]) -> str:
+    return json.dumps(rest)
+
+
+def _readable(value: Any, row: Row) -> Any:
+    try:
+        read_value(value, row)
+    except ValueError:
+        return to_json_value(row.default, row)
+    return value
+
+
+def _row(name: str) -> Row:
+    return next(row for row in rows() if row.name == name)
+
+
+def _grid(elem_id: str | None = None) -> Any:
+    return gr.Column(elem_id=elem_id, elem_classes=[f"{PREFIX}-grid"])
+
+
+def _fold(title: str, here: Sequence[Row], elem_id: str, *, is_open: bool) -> Any:
+    modes = {mode for row in here for mode in row.modes}
+    classes = [f"{PREFIX}-field", f"{PREFIX}-fold", *_mode_classes(modes)]
+    return gr.Accordion(title, open=is_open, elem_id=elem_id, elem_classes=classes)
+
+
+def _mode_classes(modes: Mapping[str, Any] | set[str] | Sequence[str]) -> list[str]:
+    return [f"{PREFIX}-for-{mode.lower()}" for mode in MODES if mode in modes]

@@ -1,0 +1,51 @@
+"""The page's Image tab: what variations of a picture, or of a folder of them, are made with.
+
+Its buttons are the script's: it reads the fields and asks the routes, alike under every version of Gradio.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from ...variations.make import SIDES
+from ...variations.recipe import LABELS, Recipe
+from ..services.context import Desk
+from . import drop
+from .form import PREFIX, shown_number
+
+_ID = f"{PREFIX}_vary"
+
+
+def build(desk: Desk) -> None:
+    """Fill the tab that is being built."""
+    say, usual = desk.say, Recipe()
+    gr.HTML(f'<p class="{PREFIX}-lead">{say("vary.lead")}</p>')
+    with gr.Row(elem_id=f"{_ID}_row"):
+        with gr.Column(scale=4, min_width=280):
+            drop.place("vary_drop", "vary_source", say("vary.drop"))
+            _typed(desk, "source", "")
+        with gr.Column(scale=7, min_width=280, elem_id=f"{_ID}_fields"):
+            with gr.Column(elem_classes=[f"{PREFIX}-grid"]):
+                for name in ("number", "most_angle", "least_scale", "seed"):
+                    _typed(desk, name, shown_number(getattr(usual, name)))
+                for name in ("folder", "name"):
+                    _typed(desk, name, "")
+            gr.Radio(list(SIDES), value=usual.fixed_side, **_labelled(desk, "fixed_side"))
+            gr.Checkbox(value=usual.captions, **_labelled(desk, "captions"))
+            with gr.Row(elem_id=f"{_ID}_buttons"):
+                gr.Button(say("vary.show"), elem_id=f"{_ID}_show")
+                gr.Button(say("vary.write"), variant="primary", elem_id=f"{_ID}_write")
+                gr.Button(say("vary.stop"), elem_id=f"{_ID}_stop")
+    gr.HTML(f'<div id="{_ID}"></div>')
+
+
+def _typed(desk: Desk, name: str, value: str) -> None:
+    gr.Textbox(value=value, lines=1, **_labelled(desk, name))
+
+
+def _labelled(desk: Desk, name: str) -> dict[str, Any]:
+    known, own = LABELS[name], desk.say(f"vary.{name}")
+    label = own if own == known else f"{own} · {known}"
+    return {"label": label, "info": desk.say(f"vary.{name}_help"), "interactive": True, "elem_id": f"{_ID}_{name}"}

@@ -1,0 +1,72 @@
+"""The row of the model: checkpoint and VAE, and below them what will be trained on."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from ..services.advice import Advice
+from ..services.context import Desk
+from .compat import offered
+from .form import PREFIX, Form
+
+_NO_VAE = "None"
+
+
+class Model:
+    """The two fields, their lists, and the note below."""
+
+    def __init__(self, form: Form, desk: Desk) -> None:
+        self._desk = desk
+        words = desk.words
+        with gr.Column(elem_classes=[f"{PREFIX}-grid", f"{PREFIX}-models"]):
+            self.model = gr.Dropdown(
+                offered(desk.catalogue.models(), desk.catalogue.proposed()),
+                value=desk.catalogue.proposed(),
+                label=words.label("model"),
+                info=desk.catalogue.advice(desk.language),
+                allow_custom_value=True,
+                elem_id=f"{PREFIX}_model",
+            )
+            self.vae = gr.Dropdown(
+                self._vaes(),
+                value=_NO_VAE,
+                label=words.label("vae"),
+                info=words.help("vae"),
+                allow_custom_value=True,
+                elem_id=f"{PREFIX}_vae",
+            )
+        self.note = gr.HTML("", elem_id=f"{PREFIX}_model_note")
+        form.place("model", self.model)
+        form.place("vae", self.vae)
+
+    @property
+    def components(self) -> list[Any]:
+        return [self.model, self.vae]
+
+    def names(self, model: str) -> tuple[list[str], list[str]]:
+        """What there is to choose from now, beside the model that is chosen."""
+        return offered(self._desk.catalogue.models(), model), self._vaes()
+
+    def lists(self, model: str) -> list[Any]:
+        """Updates with what there is to choose from now; what is chosen stays, also what is chosen meanwhile."""
+        return [gr.update(choices=names) for names in self.names(model)]
+
+    def told(self, advice: Advice | None, number: int, *, is_named: bool) -> str:
+        """The note. Its number tells the page's script whether there is news of the model.
+
+        Args:
+            is_named: whether a model is chosen; that a host has none loaded is nothing wrong yet.
+        """
+        if advice is None:
+            words, kind = self._desk.say("model.looking"), "note"
+        elif advice.problem:
+            words, kind = advice.problem, "wrong" if is_named else "note"
+        else:
+            words, kind = self._desk.say("model.is", label=advice.label), "note"
+        return f'<p class="{PREFIX}-{kind}" data-advice="{number}">{html.escape(words)}</p>'
+
+    def _vaes(self) -> list[str]:
+        return [_NO_VAE, *self._desk.catalogue.vaes()]

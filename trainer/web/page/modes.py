@@ -1,0 +1,34 @@
+"""What each mode does: a sentence, and a picture of before and after."""
+
+from __future__ import annotations
+
+import base64
+import html
+from pathlib import Path
+
+import gradio as gr
+
+from ...config.settings import MODES
+from ...text.words import Words
+from .form import PREFIX
+
+_PICTURES = Path(__file__).parent / "pictures"
+
+
+def place(words: Words) -> None:
+    """Below the mode's switch; of all of them, one is seen."""
+    shown = "".join(_explained(mode.lower(), words) for mode in MODES)
+    gr.HTML(shown, elem_id=f"{PREFIX}_mode_words")
+
+
+def paragraph(words: str, kind: str) -> str:
+    """A text as a paragraph of HTML."""
+    return f'<p class="{PREFIX}-{kind}">{html.escape(words)}</p>'
+
+
+def _explained(mode: str, words: Words) -> str:
+    # Within the page itself: a few kB, and nothing to be fetched from wherever the page stands.
+    data = base64.b64encode((_PICTURES / f"{mode}.webp").read_bytes()).decode()
+    picture = f'<img src="data:image/webp;base64,{data}" alt="{html.escape(words.say("mode.picture"))}">'
+    sentence = html.escape(words.say(f"mode.{mode}"))
+    return f'<div class="{PREFIX}-field {PREFIX}-for-{mode}">{picture}<p>{sentence}</p></div>'

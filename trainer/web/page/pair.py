@@ -1,0 +1,22 @@
+"""A pair of pictures: two places to drop them, beside the fields with their paths; the script compares them."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from ..services.context import Desk
+from . import drop
+from .form import PREFIX, Form
+
+_CLASSES = [f"{PREFIX}-field", f"{PREFIX}-for-difference", f"{PREFIX}-for-addift"]
+
+
+def place(form: Form, desk: Desk) -> None:
+    """Place them within the form."""
+    names = (("original_image", desk.say("pair.original")), ("target_image", desk.say("pair.target")))
+    with gr.Column(elem_classes=[f"{PREFIX}-pair", *_CLASSES]):
+        for name, label in names:
+            with gr.Column(elem_classes=[f"{PREFIX}-one"]):
+                drop.place(f"{name}_drop", name, label)
+                form.place_one(name)
+        gr.HTML(f'<div id="{PREFIX}_pair"></div>', elem_classes=[f"{PREFIX}-both", f"{PREFIX}-bare"])

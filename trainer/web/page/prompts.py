@@ -1,0 +1,47 @@
+"""iLECO's prompts as pictures: what the model makes of them now, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from ...engine.image_request import Drawing
+from ..api import images
+from ..services.context import Desk
+from .compat import on
+from .form import PREFIX, Form, shown_number
+
+
+class Prompts:
+    """Three buttons, what all their pictures share, and the place for the pictures."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        say = desk.say
+        # Without an id, which only a setting's own field has beside that class.
+        with gr.Column(elem_classes=[f"{PREFIX}-field", f"{PREFIX}-for-ileco", f"{PREFIX}-generate"]):
+            with gr.Row(elem_id=f"{PREFIX}_generate_buttons"):
+                self._buttons = {
+                    which: gr.Button(say(f"draw.{which}"), size="sm", elem_id=f"{PREFIX}_generate_{which}")
+                    for which in ("original", "target", "both")
+                }
+            with gr.Row(elem_id=f"{PREFIX}_generate_fields"):
+                self._fields = {
+                    name: gr.Textbox(shown_number(value), label=say(f"draw.{name}"), elem_id=f"{PREFIX}_draw_{name}")
+                    for name, value in (("seed", Drawing.seed), ("steps", Drawing.steps), ("cfg", Drawing.cfg))
+                }
+            gr.HTML(f'<div id="{PREFIX}_prompts"></div>')
+
+    def connect(self, form: Form) -> None:
+        """Once the form is whole."""
+        for which, button in self._buttons.items():
+            on(button.click, self._drawing(form, which), [*self._fields.values(), *form.components], [])
+
+    def _drawing(self, form: Form, which: str) -> Callable[..., None]:
+        def draw(*values: Any) -> None:
+            asked = dict(zip(self._fields, values, strict=False))
+            images.draw_prompts(self._desk, lambda: form.settings(values[len(asked) :]), which, asked)
+
+        return draw

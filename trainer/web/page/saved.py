@@ -1,0 +1,111 @@
+"""Presets and saved settings: from a list, a path or a dropped file into the form, and from the form to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from ...config import presets
+from ...config.schema import Parsed
+from ...config.settings import Settings
+from ...errors import UserError
+from ..services.context import Desk
+from .compat import offered, on
+from .form import PREFIX
+from .message import Message
+
+
+class Saved:
+    """The fold with the list and its buttons.
+
+    Attributes:
+        chosen: the field with the preset's name.
+        refresh: the button that brings all lists up to date.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        say = desk.say
+        with gr.Accordion(say("preset.heading"), open=True, elem_id=f"{PREFIX}_presets"):
+            self._placed = self._names()
+            self.chosen = gr.Dropdown(
+                self._placed,
+                value="",
+                label=say("preset.name"),
+                info=say("preset.help"),
+                allow_custom_value=True,
+                elem_id=f"{PREFIX}_preset",
+            )
+            with gr.Row(elem_id=f"{PREFIX}_preset_buttons"):
+                self._load = gr.Button(say("preset.load"), size="sm", elem_id=f"{PREFIX}_preset_load")
+                self._save = gr.Button(say("preset.save"), size="sm", elem_id=f"{PREFIX}_preset_save")
+                self._delete = gr.Button(say("preset.delete"), size="sm", elem_id=f"{PREFIX}_preset_delete")
+                self.refresh = gr.Button(say("preset.refresh"), size="sm", elem_id=f"{PREFIX}_refresh")
+            self._dropped = gr.File(label=say("preset.drop"), height=100, elem_id=f"{PREFIX}_preset_file")
+
+    def wire(
+        self,
+        fields: list[Any],
+        message: Message,
+        filled: list[Any],
+        fill: Callable[[Settings], list[Any]],
+        keep: Callable[[], list[Any]],
+        read: Callable[[Any], Settings],
+    ) -> None:
+        """Give the buttons their work.
+
+        Args:
+            fields: the inputs of ``read``.
+            message: where something is told.
+            filled: the outputs of ``fill``, which puts settings into the form, and of ``keep``, which leaves it.
+            read: the settings that the fields hold.
+        """
+
+        def load(chosen: Any) -> list[Any]:
+            try:
+                parsed = self._loaded(chosen)
+            except UserError as error:
+                return [*keep(), message.wrong(error)]
+            key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
+            return [*fill(parsed.settings), message.answer(key, keys=", ".join(parsed.unknown))]
+
+        def save(chosen: Any, *values: Any) -> tuple[Any, str]:
+            try:
+                path = presets.save(read(values), str(chosen or ""), self._desk.own_presets)
+            except UserError as error:
+                return gr.update(), message.wrong(error)
+            return gr.update(choices=self._names(), value=path.stem), message.answer("preset.saved", name=path.stem)
+
+        def delete(chosen: Any) -> tuple[Any, str]:
+            own, *shipped = self._desk.folders.presets
+            try:
+                presets.delete(str(chosen or ""), own, shipped)
+            except UserError as error:
+                return gr.update(), message.wrong(error)
+            # The list gets shorter when it is refreshed: Gradio's page throws an error where it does under a choice.
+            return gr.update(value=""), message.answer("preset.deleted", name=chosen)
+
+        on(self._load.click, load, [self.chosen], [*filled, message.component])
+        on(self._dropped.upload, load, [self._dropped], [*filled, message.component])
+        on(self._save.click, save, [self.chosen, *fields], [self.chosen, message.component])
+        on(self._delete.click, delete, [self.chosen], [self.chosen, message.component])
+
+    def opened(self) -> Any:
+        """An update for a page that is opened: what is new since it was made."""
+        names = self._names()
+        return gr.update() if names == self._placed else gr.update(choices=names)
+
+    def lists(self) -> Any:
+        """An update with what there is to choose from now; what is chosen stays, also what is chosen meanwhile."""
+        return gr.update(choices=self._names())
+
+    def _loaded(self, chosen: Any) -> Parsed:
+        name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
+        if not name:
+            raise UserError("is empty", where=self._desk.say("preset.name"), do="Choose one")
+        return presets.load(name, self._desk.folders.presets)
+
+    def _names(self) -> list[str]:
+        return offered(presets.list_presets(self._desk.folders.presets), "")

@@ -1,0 +1,259 @@
+"""The page's first tab: the form, what fills it, and the buttons that begin and end a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from ...config import presets
+from ...config.settings import Settings
+from ...errors import UserError
+from ..services.context import Desk
+from ..services.messages import require_folder
+from . import data, modes, pair
+from .compat import changes, choices, on, on_page
+from .form import PREFIX, Form
+from .message import Message
+from .model import Model
+from .prompts import Prompts
+from .saved import Saved
+
+TAB = "train"
+
+
+def build(desk: Desk, tabs: Any) -> None:
+    """Fill the tab that is being built.
+
+    Args:
+        tabs: the row of tabs it is one of.
+    """
+    _Train(desk, tabs)
+
+
+class _Train:
+    def __init__(self, desk: Desk, tabs: Any) -> None:
+        self.desk = desk
+        self.say = desk.say
+        self.form = Form(desk.words)
+        with gr.Row(elem_id=f"{PREFIX}_train"):
+            with gr.Column(scale=7, elem_id=f"{PREFIX}_form"):
+                self.form.place_mode()
+                modes.place(desk.words)
+                self.model = Model(self.form, desk)
+                pair.place(self.form, desk)
+                self.form.place_subject()
+                look = data.place(self.desk)
+                prompts = Prompts(desk)
+                self.form.place_sections()
+                prompts.connect(self.form)
+                data.connect(self.desk, self.form, look)
+            with gr.Column(scale=4, elem_id=f"{PREFIX}_side", min_width=300):
+                self._place_run()
+                self.saved = Saved(desk)
+        self._place_unseen()
+        self._wire(tabs)
+        if desk.preset:
+            self._begin_with(desk.preset)
+
+    def _begin_with(self, preset: str) -> None:
+        """Fill the form before anybody sees it; with nothing, if somebody has deleted that preset."""
+        if preset not in presets.list_presets(self.desk.folders.presets):
+            return
+        settings = presets.load(preset, self.desk.folders.presets).settings
+        models = () if settings.model else (self.form.component("model"), self.form.component("vae"))
+        for component, value in zip(self.form.components, self.form.values(settings), strict=True):
+            if component not in models:
+                component.value = value
+
+    # ---- what is seen -----------------------------------------------------------------------------------------------
+
+    def _place_run(self) -> None:
+        say = self.say
+        self.edited = gr.State(0)
+        with gr.Column(visible=False, elem_id=f"{PREFIX}_edited") as self.banner:
+            self.banner_words = gr.HTML("")
+            self.leave = gr.Button(say("run.leave"), size="sm", elem_id=f"{PREFIX}_leave")
+        with gr.Column(elem_id=f"{PREFIX}_buttons"):
+            self.start = gr.Button(say("run.start"), variant="primary", elem_id=f"{PREFIX}_start")
+            self.add = gr.Button(say("run.add"), elem_id=f"{PREFIX}_add")
+            stop = gr.Button(say("run.stop"), elem_id=f"{PREFIX}_stop")
+            save = gr.Button(say("run.stop_and_save"), elem_id=f"{PREFIX}_stop_and_save")
+            pause = gr.Button(say("run.pause"), elem_id=f"{PREFIX}_pause")
+            go_on = gr.Button(say("run.continue"), elem_id=f"{PREFIX}_continue")
+        self.message = Message(self.desk)
+        gr.HTML(f'<div id="{PREFIX}_live"></div><div id="{PREFIX}_use"></div><div id="{PREFIX}_try"></div>')
+        for button, press in (
+            (stop, self._stop),
+            (save, self._stop_and_save),
+            (pause, self._pause),
+            (go_on, self._go_on),
+        ):
+            on(button.click, press, [], [self.message.component])
+
+    def _stop(self) -> str:
+        return self._ending("run.stopping" if self.desk.worker.stop() else "")
+
+    def _stop_and_save(self) -> str:
+        return self._ending("run.stopping_and_saving" if self.desk.worker.stop_and_save() else "")
+
+    def _pause(self) -> str:
+        live = self.desk.worker.live
+        now = live.snapshot() if live else None
+        is_late = now is not None and now.steps > 0 and now.step == now.steps
+        return self._ending(("run.pausing_late" if is_late else "run.pausing") if self.desk.worker.pause() else "")
+
+    def _go_on(self) -> str:
+        return self.message.answer("run.going_on" if self.desk.worker.go_on() else "run.nothing")
+
+    def _ending(self, key: str) -> str:
+        return self.message.ending(key) if key else self.message.answer("run.nothing")
+
+    def _place_unseen(self) -> None:
+        """What the page's script presses: a host's page tells nobody else that it has been opened."""
+        with gr.Column(elem_id=f"{PREFIX}_unseen"):
+            self.open = gr.Button("open", elem_id=f"{PREFIX}_open")
+            self.fit = gr.Button("fit", elem_id=f"{PREFIX}_fit")
+            self.picked = gr.Textbox(label="picked", elem_id=f"{PREFIX}_picked")
+            self.pick = gr.Button("pick", elem_id=f"{PREFIX}_pick")
+            self.answer = gr.Textbox(label="answer", elem_id=f"{PREFIX}_answer")
+
+    def _wire(self, tabs: Any) -> None:
+        fields, message = self.form.components, self.message.component
+        whole = [*fields, self.model.note]
+        editing = [self.edited, self.banner, self.banner_words]
+        name = self.form.component("save_lora_name")
+        for button, begin in ((self.start, self._start), (self.add, self._add)):
+            on(button.click, begin, [self.edited, *fields], [message, name, *editing])
+        asked = [on(self.open.click, self._open, fields, [self.answer, self.saved.chosen, message])]
+        decisive = (self.form.component("mode"), *self.model.components, self.form.component("model_v_pred"))
+        for event in (self.fit.click, *map(changes, decisive)):
+            asked.append(on(event, self._fit, fields, [self.answer], latest=True))
+        for answered in asked:
+            on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
+        on(self.leave.click, lambda: self._editing(0), [], editing)
+        on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs])
+        self.saved.wire(
+            fields,
+            self.message,
+            whole,
+            self._filled_beside_model,
+            self._unchanged,
+            self.form.settings,
+        )
+        lists = [*self.model.components, self.saved.chosen]
+        on(self.saved.refresh.click, self._lists, [self.model.model], lists)
+
+    # ---- into the form ----------------------------------------------------------------------------------------------
+
+    def _unchanged(self) -> list[Any]:
+        return [*self.form.nothing(), gr.update()]
+
+    def _filled(self, settings: Settings) -> list[Any]:
+        return [*self.form.updates(settings), gr.update(value=self._note(settings))]
+
+    def _filled_beside_model(self, settings: Settings) -> list[Any]:
+        """A preset is for any model: where it names none, the one that is chosen stays."""
+        updates = self._filled(settings)
+        if not settings.model:
+            for name in ("model", "vae"):
+                updates[self.form.place_of(name)] = gr.update()
+            updates[-1] = gr.update()
+        return updates
+
+    def _fit(self, *values: Any) -> str:
+        return self.form.answer(values, self._fitted(values))
+
+    def _fitted(self, values: Sequence[Any]) -> list[Any]:
+        """What suits the mode and the model, where nobody has chosen; the name that an empty field means."""
+        try:
+            chosen = self.form.chosen(values)
+        except UserError:  # marked beside its field
+            return self._unchanged()
+        number = self.desk.advisor.number
+        advice = self.desk.advisor.on(chosen)
+        updates = self.form.fitted(values, advice.defaults if advice else None)
+        updates[self.form.place_of("save_lora_name")] = self._proposed(chosen)
+        return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
+
+    def _note(self, settings: Settings) -> str:
+        number = self.desk.advisor.number
+        return self.model.told(self.desk.advisor.on(settings), number, is_named=bool(settings.model))
+
+    def _proposed(self, settings: Settings) -> Any:
+        return gr.update(placeholder=self.desk.named(replace(settings, save_lora_name="")).save_lora_name)
+
+    def _open(self, *values: Any) -> list[Any]:
+        """A page that is opened while a run goes on, or after it, shows what is being trained, for a new name."""
+        message, entry = gr.update(), self.desk.worker.entry
+        updates = None
+        if entry is not None:
+            try:
+                settings = replace(self.desk.worker.store.job(entry.id).settings, save_lora_name="")
+                updates = self._filled(settings)
+                place = self.form.place_of("save_lora_name")
+                updates[place] = {**self._proposed(settings), **updates[place]}
+            except UserError:
+                message = self.message.answer("run.job_gone", name=entry.name)
+        is_whole = updates is not None
+        if updates is None:
+            updates = self._fitted(values)
+        model, vae = (self.form.place_of(name) for name in ("model", "vae"))
+        for place, names in zip((model, vae), self.model.names(values[model]), strict=True):
+            updates[place] = {**updates[place], "choices": choices(names)}
+        return [self.form.answer(values, updates, is_whole=is_whole), self.saved.opened(), message]
+
+    def _lists(self, model: str) -> list[Any]:
+        self.desk.catalogue.refresh()
+        return [*self.model.lists(model), self.saved.lists()]
+
+    # ---- a job of the queue -----------------------------------------------------------------------------------------
+
+    def _pick(self, picked: str) -> list[Any]:
+        """A job back into the form: to be changed, if it has not run to its end; else as the start of a new one."""
+        try:
+            entry = self.desk.worker.store.get(int(picked))
+            settings = self.desk.worker.store.job(entry.id).settings
+        except UserError as error:
+            return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(4))]
+        tab = gr.update(selected=TAB)
+        if self.desk.can_edit(entry):
+            return [*self._filled(settings), "", *self._editing(entry.id, entry.name), tab]
+        copy = replace(settings, save_lora_name=self.desk.worker.store.proposed_name(entry.name))
+        return [*self._filled(copy), self.message.answer("run.copied", name=entry.name), *self._editing(0), tab]
+
+    def _editing(self, number: int, name: str = "") -> list[Any]:
+        """Updates of which job is being changed (0: none), and of the banner that says so."""
+        words = self.say("run.editing", name=name, number=number) if number else ""
+        return [number, gr.update(visible=bool(number)), modes.paragraph(words, "note")]
+
+    def _start(self, edited: int, *values: Any) -> list[Any]:
+        def begin(settings: Settings) -> str:
+            entry = self.desk.put(settings, edited)
+            if self.desk.worker.run_now(entry.id):
+                return self.message.answer("run.started", name=entry.name)
+            return self.message.answer("run.is_next", name=entry.name)
+
+        return self._with_settings(values, begin)
+
+    def _add(self, edited: int, *values: Any) -> list[Any]:
+        def add(settings: Settings) -> str:
+            entry = self.desk.put(settings, edited)
+            if edited:
+                return self.message.answer("run.changed", name=entry.name, place=entry.position)
+            words = "run.added" if self.desk.worker.is_started else "run.start_the_queue"
+            return self.message.answer(words, name=entry.name, place=entry.position)
+
+        return self._with_settings(values, add)
+
+    def _with_settings(self, values: Sequence[Any], deed: Callable[[Settings], str]) -> list[Any]:
+        """What a button tells; then the next free name is proposed and no job is edited any more."""
+        try:
+            settings = self.form.settings(values)
+            require_folder(settings)
+            message = deed(settings)
+        except UserError as error:
+            return [self.message.wrong(error), *(gr.update() for _ in range(4))]
+        return [message, self._proposed(settings), *self._editing(0)]

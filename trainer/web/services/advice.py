@@ -1,0 +1,118 @@
+"""What is known of the model that is chosen: found in the background, so that no click waits for torch or a disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...config.settings import Settings
+from ...errors import UserError
+from ...paths import kept_traceback
+
+if TYPE_CHECKING:
+    from ...engine.host import Host
+
+_HOLDS = 5.0
+"""Seconds after which it is looked again: a host may have another model loaded, a file may be another one."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Of one model in one mode.
+
+    Attributes:
+        label: the model in words; empty if it cannot be trained on.
+        problem: why not, in a sentence.
+        defaults: settings by short name that suit it better than the mode's own.
+    """
+
+    label: str = ""
+    problem: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Question:
+    mode: str
+    model: str
+    vae: str
+    velocity: bool
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(mode=self.mode, model=self.model, vae=self.vae, model_v_pred=self.velocity)
+
+
+class Advisor:
+    """Answers at once with what it knows, and finds out the rest meanwhile. Any thread may ask."""
+
+    def __init__(self, host: Callable[[], Host], clock: Callable[[], float] = time.monotonic) -> None:
+        """Args:
+        host: may take seconds the first time.
+        """
+        self._host = host
+        self._clock = clock
+        self._turn = threading.Lock()
+        self._answers: dict[_Question, tuple[float, Advice]] = {}
+        self._open: list[_Question] = []
+        self._latest: _Question | None = None
+        self._number = 0
+        self._works = False
+
+    def on(self, settings: Settings) -> Advice | None:
+        """What is known of the settings' model; None as long as nothing is."""
+        question = _Question(settings.mode, settings.model, settings.vae, settings.model_v_pred)
+        with self._turn:
+            self._latest = question
+            return self._look(question)
+
+    @property
+    def number(self) -> int:
+        """Grows when there is something new to be asked for."""
+        return self._number
+
+    def status(self) -> dict[str, Any]:
+        """:attr:`number`, as ``advice``."""
+        with self._turn:
+            if self._latest is not None and not self._latest.model:  # what is loaded may change by itself
+                self._look(self._latest)
+            return {"advice": self._number}
+
+    def _look(self, question: _Question) -> Advice | None:
+        moment, known = self._answers.get(question, (-_HOLDS, None))
+        if known is None or self._clock() - moment > _HOLDS:
+            self._ask(question)
+        return known
+
+    def _ask(self, question: _Question) -> None:
+        if question not in self._open:
+            self._open.append(question)
+        if not self._works:
+            self._works = True
+            threading.Thread(target=self._work, name="trainyard-advice", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                if not self._open:
+                    self._works = False
+                    return
+                question = self._open[-1]  # the newest matters most
+            found = self._find(question)
+            with self._turn:
+                self._open.remove(question)
+                _, before = self._answers.get(question, (0.0, None))
+                self._answers[question] = (self._clock(), found)
+                self._number += found != before
+
+    def _find(self, question: _Question) -> Advice:
+        try:
+            host = self._host()
+            return Advice(host.check_model(question.settings).label, "", dict(host.defaults(question.settings)))
+        except UserError as error:
+            return Advice(problem=str(error))
+        except Exception as error:  # noqa: BLE001 - a bug of ours, or of a library: told, and the page goes on
+            return Advice(problem=kept_traceback(error))

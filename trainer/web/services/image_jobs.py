@@ -1,0 +1,170 @@
+"""Pictures made for the page while everything else goes on: one sheet at a time, in a thread of its own."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ...engine.image_request import Drawing
+from ...errors import Stopped, UserError
+from ...paths import kept_traceback
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ...engine.host import Host
+
+DRAWING, DONE, STOPPED, FAILED = "drawing", "done", "stopped", "failed"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One drawing of a sheet.
+
+    Attributes:
+        labels: what each of its pictures is called, one for each strength.
+    """
+
+    drawing: Drawing
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture.
+
+    Attributes:
+        name: no other one, on this page or after a restart, has it.
+        png: the file's bytes.
+    """
+
+    name: str
+    label: str
+    prompt: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pictures that belong together, as they come into being.
+
+    Attributes:
+        title: what they show, in words.
+        state: ``drawing``, ``done``, ``stopped`` or ``failed``.
+        done, total: how much is done of how much; a total of 0 while the model is loaded.
+        message: why it failed, or why it was not begun; then the pictures are those of before.
+        ended: when; by the monotonic clock.
+    """
+
+    title: str
+    state: str = DRAWING
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    pictures: tuple[Picture, ...] = ()
+    ended: float = field(default=0.0, compare=False)
+
+
+class Easel:
+    """Holds the latest sheet of each place on the page; any thread may ask and press."""
+
+    def __init__(self, host: Callable[[], Host]) -> None:
+        """Args:
+        host: who draws; may take seconds, and is only called in the thread that draws.
+        """
+        self._host = host
+        self._turn = threading.Lock()
+        self._sheets: dict[str, Sheet] = {}
+        self._stop: threading.Event | None = None
+
+    def begin(self, place: str, title: str, pieces: Sequence[Piece]) -> None:
+        """Draw a sheet in the place of its last one. Returns at once.
+
+        Raises:
+            UserError: another one is being drawn.
+        """
+        with self._turn:
+            if self._stop is not None:
+                raise UserError("other pictures are being made", do="Wait for them, or stop them")
+            stop = self._stop = threading.Event()
+            before = self._sheets.get(place)
+            self._sheets[place] = Sheet(title)
+        args = (place, pieces, stop, before)
+        work = threading.Thread(target=self._work, args=args, name="trainyard-easel", daemon=True)
+        work.start()
+
+    def refuse(self, place: str, title: str, error: UserError) -> None:
+        """Say in a sheet's place why none is drawn; what is being drawn there, or was, stays."""
+        with self._turn:
+            sheet = self._sheets.get(place, Sheet(title, FAILED))
+            if sheet.state != DRAWING:
+                self._sheets[place] = replace(sheet, state=FAILED, message=str(error), ended=time.monotonic())
+
+    def stop(self) -> bool:
+        """End what is being drawn after its current step. Returns whether there was something."""
+        with self._turn:
+            if self._stop is None:
+                return False
+            self._stop.set()
+            return True
+
+    def sheets(self) -> dict[str, Sheet]:
+        """The latest sheet of each place."""
+        with self._turn:
+            return dict(self._sheets)
+
+    def picture(self, name: str) -> bytes | None:
+        """The bytes of a picture that is on a sheet; None where there is none of that name."""
+        pictures = [picture for sheet in self.sheets().values() for picture in sheet.pictures]
+        return next((picture.png for picture in pictures if picture.name == name), None)
+
+    # ---- inside the thread ------------------------------------------------------------------------------------------
+
+    def _work(self, place: str, pieces: Sequence[Piece], stop: threading.Event, before: Sheet | None) -> None:
+        end = {"state": DONE}
+        try:
+            host = self._host()
+            for number, piece in enumerate(pieces):
+                drawn = host.draw(piece.drawing, self._advancing(place, number, len(pieces), stop))
+                self._add(place, piece, drawn)
+        except Stopped:
+            end = {"state": STOPPED}
+        except UserError as error:
+            end = {"state": FAILED, "message": str(error)}
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends these pictures, and nothing else
+            end = {"state": FAILED, "message": f"{kept_traceback(error)}."}
+        with self._turn:
+            sheet = self._sheets[place]
+            if end["state"] == FAILED and before is not None and not sheet.pictures:
+                sheet = before
+            self._sheets[place] = replace(sheet, **end, ended=time.monotonic())  # type: ignore[arg-type]
+            self._stop = None
+
+    def _advancing(self, place: str, number: int, of: int, stop: threading.Event) -> Callable[[int, int], None]:
+        def advance(done: int, total: int) -> None:
+            if stop.is_set():
+                raise Stopped
+            with self._turn:
+                self._sheets[place] = replace(self._sheets[place], done=number * total + done, total=of * total)
+
+        return advance
+
+    def _add(self, place: str, piece: Piece, drawn: Sequence[Image.Image]) -> None:
+        pictures = tuple(
+            Picture(f"{secrets.token_hex(8)}.png", label, piece.drawing.prompt, _png(picture))
+            for label, picture in zip(piece.labels, drawn, strict=True)
+        )
+        with self._turn:
+            sheet = self._sheets[place]
+            self._sheets[place] = replace(sheet, pictures=(*sheet.pictures, *pictures))
+
+
+def _png(picture: Image.Image) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return content.getvalue()

@@ -1,0 +1,153 @@
+"""What somebody at the page asks to be drawn: checked, and in the words of a host."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...config import presets
+from ...config.check import check_for_run
+from ...config.key_values import prompt_pairs, split_lines
+from ...config.settings import Settings, rows
+from ...config.values import read_value, shown
+from ...engine.image_request import Drawing
+from ...errors import SettingsError, UserError
+from ...models.checkpoint.header import read_header
+from ...networks.files.find import find_lora
+from ...paths import Folders
+from .image_jobs import Piece
+
+STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+MOST_PICTURES = 16
+MOST_STEPS = 150
+MOST_CFG = 30.0
+Say = Callable[..., str]
+"""A sentence of the page in its language, by its key."""
+_ROWS = {"prompt": "sample_prompt", "negative": "sample_negative", "seed": "sample_seed",
+         "strengths": "sample_strengths", "size": "image_size", "model": "model", "vae": "vae",
+         "velocity": "model_v_pred"}  # fmt: skip
+"""What is checked as the setting of that name."""
+
+
+def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any], say: Say) -> list[Piece]:
+    """iLECO's prompts as the model knows them now: each concept as it is, and what it is to become.
+
+    Args:
+        which: ``original``, ``target`` or ``both``.
+        asked: ``seed``, ``steps`` and ``cfg``, as they were typed.
+
+    Raises:
+        UserError: a prompt is missing, or a value is wrong.
+    """
+    names = ("original_prompt", "target_prompt", "slider_positive", "slider_negative")
+    concerns = {row.key for row in rows() if row.name in names}
+    problems = [each for each in check_for_run(replace(settings, mode="iLECO")) if each.key in concerns]
+    if problems:
+        raise SettingsError(problems)
+    originals, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
+    wanted = {say("draw.is_target"): targets}
+    if settings.slider_positive.strip() or settings.slider_negative.strip():
+        wanted = {
+            say("draw.is_positive"): split_lines(settings.slider_positive),
+            say("draw.is_negative"): split_lines(settings.slider_negative),
+        }
+    shown_ones = {} if which == "target" else {say("draw.is_original"): originals}
+    shown_ones |= {} if which == "original" else wanted
+    labelled = [(label, prompt) for label, prompts in shown_ones.items() for prompt in prompts]
+    _require_few(len(labelled))
+    common = {
+        "negative": settings.sample_negative,
+        "size": settings.image_size,
+        "model": settings.model,
+        "vae": settings.vae,
+        "velocity": settings.model_v_pred,
+    }
+    first = _drawing(asked, **common)
+    return [Piece(replace(first, prompt=prompt), (label,)) for label, prompt in labelled]
+
+
+def of_lora(asked: Mapping[str, Any], folders: Folders, say: Say) -> Piece:
+    """A LoRA at several strengths, from a request's body.
+
+    Raises:
+        UserError: there is no such LoRA, or a value is wrong.
+    """
+    unknown = set(asked) - {"lora", "steps", "cfg", *_ROWS}
+    if unknown:
+        raise UserError("is not known here", where=shown(min(unknown)))
+    if not str(asked.get("lora") or "").strip():
+        raise UserError("is empty", where="LoRA", do="Choose one")
+    drawing = _drawing(asked, lora=find_lora(str(asked["lora"]), folders.loras))
+    _require_few(len(drawing.strengths))
+    return Piece(drawing, tuple(f"{strength:+g}" if strength else say("draw.off") for strength in drawing.strengths))
+
+
+def _drawing(asked: Mapping[str, Any], **known: Any) -> Drawing:
+    """Args:
+    asked: what was typed; where nothing was, the defaults hold.
+    known: what needs no check.
+    """
+    given: dict[str, Any] = {"prompt": "", "strengths": STRENGTHS} if "lora" in known else {"prompt": ""}
+    given |= {name: _checked(name, asked[name]) for name in _ROWS if name in asked and asked[name] not in ("", None)}
+    steps = _number("steps", asked.get("steps"), Drawing.steps, 1, MOST_STEPS)
+    cfg = _number("guidance scale", asked.get("cfg"), Drawing.cfg, 0, MOST_CFG)
+    if not steps.is_integer():
+        raise UserError(f"must be a whole number, not {steps:g}", where="steps")
+    return Drawing(**{**given, "steps": int(steps), "cfg": cfg, **known})
+
+
+def _checked(name: str, value: Any) -> Any:
+    row = next(row for row in rows() if row.name == _ROWS[name])
+    try:
+        return read_value(value, row)
+    except ValueError as error:
+        raise UserError(str(error), where=name) from error
+
+
+def _number(name: str, value: Any, default: float, least: float, most: float) -> float:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return float(default)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, bool) or not least <= number <= most:
+        raise UserError(f"must be a number from {least:g} to {most:g}, not {shown(value)}", where=name)
+    return number
+
+
+def _require_few(count: int) -> None:
+    if count > MOST_PICTURES:
+        raise UserError(f"{count} pictures are too many at a time", do=f"Ask for at most {MOST_PICTURES}")
+
+
+# ---- LoRAs to choose from -------------------------------------------------------------------------------------------
+
+
+def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
+    """What shows best what a LoRA does: a prompt and the model it was trained on, as far as its file says.
+
+    Args:
+        models: those there are.
+        proposed: the one to take where the LoRA's is not among them; empty as a host has it.
+    """
+    try:
+        settings = presets.load_from_lora(lora).settings
+    except UserError:
+        trigger = read_header(lora).metadata.get("modelspec.trigger_phrase", "")
+        return {"prompt": trigger, "model": proposed}
+    from ...modes.registry import mode_of
+
+    # Where none is proposed and none is loaded, the host says what is wrong with the one that is gone.
+    known = settings.model in models or Path(settings.model).is_file() or not (proposed or "" in models)
+    return {
+        "prompt": mode_of(settings.mode).usage(settings, ()).prompt or settings.sample_prompt,
+        "negative": settings.sample_negative,
+        "model": settings.model if known else proposed,
+        "vae": settings.vae,
+        "velocity": settings.model_v_pred,
+        "size": list(settings.image_size),
+    }

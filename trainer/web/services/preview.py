@@ -1,0 +1,219 @@
+"""What would be trained from a folder, to be looked at before any model is loaded: the run's own scan and crops."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...config.settings import Settings
+from ...errors import UserError
+from .tasks import DONE, Check, Progress, Task
+
+if TYPE_CHECKING:
+    from ...data.buckets import Size
+    from ...data.samples import Sample, Scan
+
+MODES = ("LoRA", "Multi-ADDifT")
+FIELDS = (
+    "mode", "lora_data_directory", "diff_target_name", "lora_trigger_word", "image_size", "image_buckets_step",
+    "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply", "image_mirroring",
+    "image_use_filename_as_tag", "image_disable_upscale", "diff_use_diff_mask",
+)  # fmt: skip
+"""The settings that say what is trained of a folder."""
+THUMBNAIL = 256
+"""Longest side, in pixels."""
+MOST_IN_A_PAGE = 200
+MOST_PROBLEMS = 200
+_AT_ONCE = 3
+"""Pictures decoded together: each may be hundreds of megabytes in memory."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was looked at, and what came of it."""
+
+    settings: Settings
+    scan: Scan
+
+    @cached_property
+    def by_frame(self) -> dict[Size, list[int]]:
+        """The places in ``scan.distinct`` of what goes to each frame."""
+        found: dict[Size, list[int]] = {}
+        for place, sample in enumerate(self.scan.distinct):
+            found.setdefault(sample.frame, []).append(place)
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        scan = self.scan
+        counts = {frame: len(places) for frame, places in sorted(self.by_frame.items())}
+        return {
+            "mode": self.settings.mode,
+            "folder": str(scan.folder),
+            "pictures": scan.pictures,
+            "pairs": scan.pairs,
+            "left_out": scan.left_out,
+            "samples": len(scan.distinct),
+            "repeats": self.settings.image_num_multiply,
+            "buckets": [{"width": width, "height": height, "count": each} for (width, height), each in counts.items()],
+            "captions": {
+                "files": scan.captions.files,
+                "names": scan.captions.names,
+                "empty": scan.captions.empty,
+                "missing": scan.captions.missing,
+            },
+            "trigger_word": self.settings.lora_trigger_word.strip(),
+            "problems": [{"file": each.name, "what": each.what, "done": each.done}
+                         for each in scan.problems[:MOST_PROBLEMS]],
+            "problems_in_all": len(scan.problems),
+            "notes": list(scan.notes),
+        }  # fmt: skip
+
+    def described(self, place: int) -> dict[str, Any]:
+        sample = self.scan.distinct[place]
+        target = None if sample.target is None else self._side(sample.target)
+        return {"place": place, **self._side(sample), "frame": list(sample.frame), "target": target}
+
+    def _side(self, sample: Sample) -> dict[str, Any]:
+        kept = sample.frame[0] * sample.frame[1] / (sample.scaled[0] * sample.scaled[1])
+        return {
+            "name": _within(sample.path, self.scan.folder),
+            "caption": sample.caption,
+            "size": list(sample.size),
+            "kept": kept,
+            "scale": sample.scaled[0] / sample.size[0],
+            "mirrored": sample.mirrored,
+            "masked": sample.has_alpha,
+        }
+
+
+class Preview:
+    """One for the page. A new look takes the place of the one before, which is stopped if it goes on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._task: Task[Look] | None = None
+        self._problem = ""
+        self._asked: Mapping[str, Any] | None = None
+        self._decoding = threading.BoundedSemaphore(_AT_ONCE)
+
+    def look(self, settings: Settings, asked: Mapping[str, Any] | None = None) -> None:
+        """Begin to look at the data of these settings; returns at once.
+
+        Args:
+            asked: what a page's :data:`FIELDS` held, by which it can tell later whether that still holds.
+
+        Raises:
+            UserError: the mode has no folder of pictures.
+        """
+        if settings.mode not in MODES:
+            raise UserError(
+                "has no folder of images to look at", where=settings.mode, do=f"Choose {' or '.join(MODES)}"
+            )
+
+        def work(check: Check, progress: Progress) -> Look:
+            from ...data.pair_scan import scan_pairs
+            from ...data.scan import scan
+
+            find = scan_pairs if settings.mode == "Multi-ADDifT" else scan
+            return Look(settings, find(settings, check=check, progress=progress))
+
+        self._begin(Task(work), "", asked)
+
+    def refuse(self, problem: str, asked: Mapping[str, Any] | None = None) -> None:
+        """Say why there is nothing to look at."""
+        self._begin(None, problem, asked)
+
+    def close(self) -> None:
+        """Show nothing any more; what goes on is stopped."""
+        self._begin(None, "")
+
+    def _begin(self, task: Task[Look] | None, problem: str, asked: Mapping[str, Any] | None = None) -> None:
+        with self._lock:
+            before, self._task, self._problem, self._asked = self._task, task, problem, asked
+        if before is not None:
+            before.stop()
+
+    def stop(self) -> None:
+        task = self._task
+        if task is not None:
+            task.stop()
+
+    def state(self, known: str = "") -> dict[str, Any]:
+        """How far it is, what was asked, and what was found, unless that is of the look with the name ``known``."""
+        with self._lock:
+            task, problem, asked = self._task, self._problem, self._asked
+        if task is None:
+            return {"state": "failed" if problem else "none", "name": "", "problem": problem, "asked": asked}
+        found = task.result
+        return {
+            "asked": asked,
+            "state": task.state,
+            "name": task.name,
+            "problem": task.problem,
+            "done": task.done,
+            "total": task.total,
+            "found": None if task.state != DONE or found is None or task.name == known else found.summary(),
+        }
+
+    def page(self, first: int, count: int, frame: Size | None = None) -> dict[str, Any]:
+        """Some of what will be trained, in the order of the files, of one bucket or of all."""
+        look = self._found()
+        places: Any = range(len(look.scan.distinct)) if frame is None else look.by_frame.get(frame, [])
+        first = max(0, first)
+        here = places[first : first + min(max(0, count), MOST_IN_A_PAGE)]
+        return {"first": first, "count": len(places), "samples": [look.described(place) for place in here]}
+
+    def picture(self, name: str, place: int, *, target: bool = False, whole: bool = False) -> tuple[bytes, str] | None:
+        """A picture as it is trained, as a file's content and its kind; None if the preview has no such picture.
+
+        Args:
+            name: of the look it belongs to.
+            target: of a pair, the target instead of the original.
+            whole: in all its pixels, instead of small.
+
+        Raises:
+            DataError: its file has gone, or has changed.
+        """
+        task = self._task
+        look = None if task is None or task.name != name else task.result
+        if look is None or not 0 <= place < len(look.scan.distinct):
+            return None
+        sample = look.scan.distinct[place]
+        side = sample.target if target else sample
+        if side is None:
+            return None
+        with self._decoding:
+            return _content(side, whole=whole)
+
+    def _found(self) -> Look:
+        task = self._task
+        if task is None or task.result is None:
+            raise UserError("no data has been looked at yet", do="Press the button first")
+        return task.result
+
+
+def _content(sample: Sample, *, whole: bool) -> tuple[bytes, str]:
+    import numpy as np
+    from PIL import Image
+
+    from ...data.samples import pixels_of
+
+    pixels, mask = pixels_of(sample)
+    picture = Image.fromarray(pixels)
+    if mask is not None:
+        picture.putalpha(Image.fromarray(np.rint(mask * 255).astype(np.uint8)))
+    if not whole:
+        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    kind = "JPEG" if mask is None and not whole else "PNG"
+    content = io.BytesIO()
+    picture.save(content, kind, **({"quality": 88} if kind == "JPEG" else {}))
+    return content.getvalue(), f"image/{kind.lower()}"
+
+
+def _within(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if folder in path.parents else path.name

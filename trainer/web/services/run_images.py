@@ -1,0 +1,74 @@
+"""What a run has drawn of its LoRA and is still on the disk: the strip at its end, and pictures made on the way."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ...config import presets
+from ...errors import UserError
+from ...job import Job, Sample
+from ...models.checkpoint.header import read_header
+from ...paths import Folders
+
+MOST_PICTURES = 24
+_STRIP = "effect.png"
+_SAMPLE = re.compile(r"(\d+)_[+-].*\.png")
+
+
+@dataclass(frozen=True)
+class Keepsakes:
+    """Attributes:
+    folder: where they are: the day's folder and the run's in it; None where there is nothing.
+    strip: the LoRA at several strengths.
+    prompt: what the strip was made from.
+    pictures: the latest made on the way, oldest first.
+    """
+
+    folder: Path | None = None
+    strip: Path | None = None
+    prompt: str = ""
+    pictures: tuple[Sample, ...] = ()
+
+
+def of_lora(path: Path, folders: Folders) -> Keepsakes:
+    """Those of the run that made a LoRA file, which says when that began and under which name."""
+    try:
+        settings = presets.load_from_lora(path).settings
+        metadata = read_header(path).metadata
+        began = datetime.fromtimestamp(float(metadata["ss_training_started_at"])).astimezone()
+    except (UserError, KeyError, ValueError, OverflowError, OSError):
+        return Keepsakes()  # it was made by another program
+    folder = folders.samples(Job(settings, began).name, began)
+    if not folder.is_dir():
+        return Keepsakes()
+    found = ((_SAMPLE.fullmatch(each.name), each) for each in folder.iterdir())
+    pictures = sorted((int(match[1]), each) for match, each in found if match)
+    latest = tuple(Sample(step, each) for step, each in pictures[-MOST_PICTURES:])
+    told = _told(folder / _STRIP)
+    if told.get("lora") != metadata.get("ss_output_name"):  # a run may save more than one
+        return Keepsakes(folder, pictures=latest)
+    return Keepsakes(folder, folder / _STRIP, told.get("prompt", ""), latest)
+
+
+def picture(day: str, run: str, name: str, folders: Folders) -> Path | None:
+    """The file of one of them; None where there is none, whatever the names are made of."""
+    root = (folders.data / "samples").resolve()
+    path = (root / day / run / name).resolve()
+    is_one = len(path.parents) > 2 and path.parents[2] == root and path.suffix == ".png"
+    return path if is_one and path.is_file() else None
+
+
+def _told(strip: Path) -> dict[str, str]:
+    """What the strip's file says of itself; nothing where it is not there."""
+    from PIL import Image
+
+    from ...engine.effect import LORA_KEY, PROMPT_KEY  # with torch
+
+    try:
+        with Image.open(strip) as opened:
+            return {name: str(opened.info.get(key, "")) for name, key in (("lora", LORA_KEY), ("prompt", PROMPT_KEY))}
+    except OSError:
+        return {}

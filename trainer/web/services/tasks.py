@@ -1,0 +1,69 @@
+"""A piece of work in a thread of its own: it can be watched and stopped, and whoever began it goes on at once."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from ...errors import Stopped, UserError
+from ...paths import kept_traceback
+
+Result = TypeVar("Result")
+Check = Callable[[], None]
+Progress = Callable[[int, int], None]
+
+WORKING, DONE, STOPPED, FAILED = "working", "done", "stopped", "failed"
+
+
+class Task(Generic[Result]):
+    """It begins when it is made.
+
+    Attributes:
+        name: its own, which nobody can guess.
+        state: one of :data:`WORKING`, :data:`DONE`, :data:`STOPPED` and :data:`FAILED`.
+        done, total: how far it is.
+        problem: why it failed, in a sentence.
+        result: what came of it, once it is done.
+    """
+
+    def __init__(self, work: Callable[[Check, Progress], Result]) -> None:
+        """Args:
+        work: calls the first of its arguments again and again, which raises ``Stopped`` to end it, and the second with
+            how much is done of how much.
+        """
+        self.name = secrets.token_hex(8)
+        self.state = WORKING
+        self.done = self.total = 0
+        self.problem = ""
+        self.result: Result | None = None
+        self._stop = threading.Event()
+        self._work = work
+        self._thread = threading.Thread(target=self._run, name="trainyard-task", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """It ends soon, without a result."""
+        self._stop.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            self.result = self._work(self._check, self._progress)
+            self.state = DONE
+        except Stopped:
+            self.state = STOPPED
+        except UserError as error:
+            self.problem, self.state = str(error), FAILED
+        except Exception as error:  # noqa: BLE001 - a bug of ours: nobody reads a thread's traceback, so it goes to a file
+            self.problem, self.state = kept_traceback(error), FAILED
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+    def _progress(self, done: int, total: int) -> None:
+        self.done, self.total = done, total

@@ -1,0 +1,75 @@
+"""Dropped pictures: kept as files, byte for byte, and small copies of pictures to be shown."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import DataError
+from ...paths import write_unless_there
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MOST_BYTES = 500_000_000
+_SHOWN = 640
+"""Longest side of a small copy, in pixels."""
+
+
+def kept(content: bytes, name: str, folder: Path) -> Path:
+    """A picture as a file named by its content, so that the same one is kept once.
+
+    Args:
+        name: what the file was called where it came from.
+
+    Raises:
+        DataError: it is no picture that can be read.
+        OutputError: the folder cannot be written to, or the disk is full.
+    """
+    from ...data.files import PICTURE_ENDINGS
+    from ...data.images import open_picture, whole_files_only
+
+    ending = name.rpartition(".")[2].lower()
+    ending = ending if ending in PICTURE_ENDINGS else "png"
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.{ending}"
+    is_new = write_unless_there(path, [content])
+    try:
+        with whole_files_only():
+            open_picture(path)
+    except DataError as error:
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise DataError(error.what, where=name, do="Choose another image") from error
+    return path
+
+
+def small(written: str) -> Image.Image:
+    """A small copy of the picture at this path, upright, with its transparency.
+
+    Raises:
+        DataError: there is none that can be read.
+    """
+    from ...data.images import load_transparent
+
+    try:
+        path = Path(written.strip('" ')).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"is not a path ({error})", where=written) from error
+    picture = load_transparent(path)
+    picture.thumbnail((_SHOWN, _SHOWN))
+    return picture
+
+
+def data_address(picture: Image.Image) -> str:
+    """A small picture as an address that holds it."""
+    content = io.BytesIO()
+    transparent = picture.mode == "RGBA" and picture.getchannel("A").getextrema() != (255, 255)
+    if transparent:
+        picture.save(content, "PNG")
+    else:
+        picture.convert("RGB").save(content, "JPEG", quality=88)
+    kind = "png" if transparent else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode('ascii')}"

@@ -1,0 +1,97 @@
+"""The Image tab's work: variations of pictures, shown before they are written, and written in the background."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...errors import UserError
+from .tasks import DONE, WORKING, Check, Progress, Task
+from .uploads import data_address
+
+if TYPE_CHECKING:
+    from ...variations.files import Written
+
+MOST_PROBLEMS = 100
+_CLOSING_TAKES = 20.0
+"""Seconds at most."""
+
+
+class Variations:
+    """One for the page; one piece of work at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._task: Task[Written] | None = None
+
+    def shown(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A few variations as they will be, and where they will go.
+
+        Raises:
+            UserError: a field is wrong, or there is no such picture.
+        """
+        from ...variations.files import Plan, shown
+        from ...variations.recipe import recipe_from
+
+        plan = Plan.of(recipe_from(given))
+        pictures = [{"name": name, "picture": data_address(picture)} for name, picture in shown(plan)]
+        return {"pictures": pictures, "seed": plan.seed, "total": plan.total, "folder": str(plan.folder)}
+
+    def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin to write them; returns at once.
+
+        Raises:
+            UserError: a field is wrong, there is no such picture, or others are being written.
+        """
+        from ...variations.files import Plan, write
+        from ...variations.recipe import recipe_from
+
+        plan = Plan.of(recipe_from(given))
+
+        def work(check: Check, progress: Progress) -> Written:
+            progress(0, plan.total)
+            return write(plan, check=check, progress=progress)
+
+        with self._lock:
+            if self._task is not None and self._task.state == WORKING:
+                raise UserError("other variations are being written", do="Wait until they are done, or stop them")
+            self._task = Task(work)
+        return self.state()
+
+    def stop(self) -> dict[str, Any]:
+        """What is written by now stays."""
+        if self._task is not None:
+            self._task.stop()
+        return self.state()
+
+    def close(self) -> None:
+        """Stop, and wait until no file is half written."""
+        self.stop()
+        if self._task is not None:
+            self._task.join(_CLOSING_TAKES)
+
+    def state(self) -> dict[str, Any]:
+        task = self._task
+        if task is None:
+            return {"state": "none"}
+        found = task.result
+        return {
+            "state": task.state,
+            "done": task.done,
+            "total": task.total,
+            "problem": task.problem,
+            "written": _told(found) if task.state == DONE and found is not None else None,
+        }
+
+
+def _told(found: Written) -> dict[str, Any]:
+    return {
+        "folder": str(found.folder),
+        "pictures": found.pictures,
+        "variations": found.variations,
+        "seed": found.seed,
+        "problems": [{"file": each.name, "what": each.what, "done": each.done}
+                     for each in found.problems[:MOST_PROBLEMS]],
+        "problems_in_all": len(found.problems),
+    }  # fmt: skip
