@@ -19,7 +19,7 @@ from trainer.text.words import Words
 ROOT = Path(__file__).resolve().parents[2]
 SAID = re.compile(r"""\bsay\(\s*["'`]([\w.\- ]+)["'`]""")
 KEY = re.compile(r"""["'`]([a-z]+\.[\w.\- ]+)["'`]""")
-SOURCES = [path for path in (*(ROOT / "trainer" / "web").rglob("*.py"), *(ROOT / "javascript").glob("*.js"))]
+SOURCES = [*(ROOT / "trainer" / "web").rglob("*.py"), *(ROOT / "javascript").glob("*.js")]
 
 
 def test_both_languages_say_the_same_things_with_the_same_values() -> None:
