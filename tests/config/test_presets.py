@@ -15,7 +15,7 @@ from trainer.errors import OutputError, SettingsError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "presets"
-TRAINTRAIN = ROOT / "tests" / "data" / "traintrain_presets"
+TRAINTRAIN = ROOT / "tests" / "config" / "traintrain_presets"
 NAMES = [
     "ADDifT_Action_SD1.5",
     "ADDifT_Action_XL",

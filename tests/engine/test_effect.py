@@ -62,7 +62,9 @@ def collect(
     done = run(given, host, control or Control(), emit)
     effects = [event for event in events if isinstance(event, Effect)]
     warnings = [
-        event.message for event in events if isinstance(event, Warned) and "copied to fp32" not in event.message
+        str(event.message)
+        for event in events
+        if isinstance(event, Warned) and "copied to fp32" not in str(event.message)
     ]
     assert len(effects) <= 1
     return done, effects[0] if effects else None, warnings, events

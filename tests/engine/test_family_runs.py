@@ -174,5 +174,5 @@ def test_v_prediction_asked_for_is_told(models: dict[str, Path], pictures: Path,
         path, events = trained(given, tmp_path)
         with safe_open(str(path), "pt") as file:
             assert file.metadata()["modelspec.prediction_type"] == "v"
-        told = [event for event in events if isinstance(event, Warned) and event.message.startswith(sentence)]
+        told = [event for event in events if isinstance(event, Warned) and str(event.message).startswith(sentence)]
         assert len(told) == (family == "SDXL")

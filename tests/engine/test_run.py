@@ -64,7 +64,7 @@ def test_events_tell_the_whole_story(model: Path, host: Standalone) -> None:
     assert [type(event) for event in events[-4:]] == [Saved, Phase, Effect, Done]
     assert events[-4] == Saved(done.path, 4)
     assert events[-1] == done
-    assert [event.message for event in events if isinstance(event, Warned)] == [
+    assert [str(event.message) for event in events if isinstance(event, Warned)] == [
         "The U-Net, the VAE and the text encoder are stored as fp16 and are copied to fp32: the CPU computes in fp32."
     ]
 
@@ -118,7 +118,7 @@ def test_a_failing_sample_never_ends_the_run(model: Path, host: Standalone) -> N
     done, events = collect(job(model, sample_every_steps=1), host)
     assert done.steps == 4
     assert done.path.exists()
-    warnings = [event.message for event in events if isinstance(event, Warned)]
+    warnings = [str(event.message) for event in events if isinstance(event, Warned)]
     assert sum("No sample picture at step" in warning for warning in warnings) == 3
 
 
@@ -320,7 +320,7 @@ def test_a_finished_lora_is_not_lost_to_a_full_disk(
     done, events = collect(job(model, save_per_steps=2), host)
     assert done.path == host.folders.data / "rescued" / "x.safetensors"
     assert header(done.path)[0]["ss_steps"] == "4"
-    warnings = [event.message for event in events if isinstance(event, Warned)]
+    warnings = [str(event.message) for event in events if isinstance(event, Warned)]
     assert sum("No space left" in warning for warning in warnings) == 2  # on the way, and at the end
     assert f"it is in {done.path}" in warnings[-1]
 
@@ -336,7 +336,7 @@ def test_a_log_that_cannot_be_written_does_not_end_the_run(
     done, events = collect(job(model), host)
     assert done.steps == 4
     assert done.path.exists()
-    assert sum("the log ends here" in event.message for event in events if isinstance(event, Warned)) == 1
+    assert sum("the log ends here" in str(event.message) for event in events if isinstance(event, Warned)) == 1
 
 
 def test_short_memory_is_a_sentence(model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,7 +444,7 @@ def test_verbose_tells_more_and_changes_nothing(model: Path, host: Standalone, t
     assert not any(isinstance(event, Detail) for event in quiet)
     elsewhere = Standalone(host.device, replace(host.folders, loras=tmp_path / "elsewhere"))
     _, events = collect(job(model, logging_verbose=True), elsewhere)
-    told = [event.message for event in events if isinstance(event, Detail)]
+    told = [str(event.message) for event in events if isinstance(event, Detail)]
     assert "small.safetensors: Stable Diffusion 1, epsilon" in told[0]
     assert "12 modules" in told[1]
     assert [line.partition(":")[0] for line in told[2:]] == ["step 1", "step 2", "step 3", "step 4"]

@@ -95,7 +95,7 @@ class Told(list[Event]):
 
     @property
     def warnings(self) -> str:
-        return "\n".join(event.message for event in self if isinstance(event, Warned))
+        return "\n".join(str(event.message) for event in self if isinstance(event, Warned))
 
 
 def trained(host: WebUI, settings: Settings, told: Told | None = None, control: Control | None = None) -> Done:

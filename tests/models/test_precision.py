@@ -196,7 +196,7 @@ def test_the_file_is_in_the_precision_asked_for(base: str, saved: str, model: Pa
         found = {opened.get_tensor(key).dtype for key in opened.keys()}  # noqa: SIM118
     stored = F16 if "fp16" in str(model.parent) else F32
     assert found == {stored if saved == "model" else {"fp32": F32, "bf16": BF16, "fp16": F16}[saved]}
-    notes = [event.message for event in events if isinstance(event, Warned) and "copied to" in event.message]
+    notes = [str(event.message) for event in events if isinstance(event, Warned) and "copied to" in str(event.message)]
     assert len(notes) == len(set(notes)), "each is said once"
     assert bool(notes) is (stored is F16 or base == "int8")
 

@@ -74,7 +74,7 @@ def elsewhere(host: Standalone, folder: Path) -> Standalone:
 
 
 def warnings_of(events: list[Event]) -> str:
-    return "\n".join(event.message for event in events if isinstance(event, Warned))
+    return "\n".join(str(event.message) for event in events if isinstance(event, Warned))
 
 
 def test_both_passes_their_files_logs_and_phases(

@@ -80,7 +80,7 @@ def test_pairs_of_a_folder_run_with_everything_on(
     )  # fmt: skip
     events = collect(settings, tmp_path)
     (saved,) = [event for event in events if isinstance(event, Saved)]
-    told = [event.message for event in events if isinstance(event, Warned)]
+    told = [str(event.message) for event in events if isinstance(event, Warned)]
     assert 'lone.png has no target: there is no image "lone_after" beside it: left out' in told
     with safe_open(str(saved.path), "pt") as file:
         metadata = file.metadata()
@@ -104,7 +104,7 @@ def test_a_pair_says_its_size_and_its_file_has_it(models: dict[str, Path], pictu
     for size in ("1.png", "1_after.png"):
         Image.open(pictures / size).resize((150, 75)).save(pictures / size)
     events = collect(settings, tmp_path)
-    told = [event.message for event in events if isinstance(event, Warned)]
+    told = [str(event.message) for event in events if isinstance(event, Warned)]
     assert "1.png (150 x 75) and 1_after.png (150 x 75): trained at 128 x 64." in told
     (saved,) = [event for event in events if isinstance(event, Saved)]
     with safe_open(str(saved.path), "pt") as file:

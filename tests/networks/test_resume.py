@@ -61,7 +61,7 @@ def train(given: Job, host: Standalone) -> tuple[dict[str, Tensor], dict[str, st
     done = run(given, host, Control(), events.append)
     assert isinstance(done, Done)
     tensors, metadata = file.read(done.path)
-    return tensors, metadata, [event.message for event in events if isinstance(event, Warned)]
+    return tensors, metadata, [str(event.message) for event in events if isinstance(event, Warned)]
 
 
 def written(model: Path, path: Path, network_type: str, *, text: bool = False, **changes: object) -> dict[str, Tensor]:

@@ -415,7 +415,7 @@ def test_a_card_that_cannot_be_written_is_told(world: World, monkeypatch: pytest
     done = run(given, world.host, Control(), events.append)
     assert done.path is not None
     assert done.path.exists()
-    warnings = [event.message for event in events if isinstance(event, Warned)]
+    warnings = [str(event.message) for event in events if isinstance(event, Warned)]
     assert any("no card for the WebUI" in warning and "No space left" in warning for warning in warnings)
 
 
