@@ -1,4 +1,4 @@
-"""What every setting does and when to change it, in English. Label and help of every setting."""
+"""The label and the help of every setting, in English: what it does and when to change it."""
 
 from __future__ import annotations
 
@@ -95,216 +95,226 @@ LABELS: Mapping[str, str] = MappingProxyType(
 HELP: Mapping[str, str] = MappingProxyType(
     {
         "mode": (
-            "What to learn from: captioned images (LoRA), two prompts (iLECO), one pair of images (Difference, "
-            "ADDifT) or a folder of pairs (Multi-ADDifT)."
+            "What to learn from: captioned images (LoRA), two prompts (iLECO), one pair of images (Difference, ADDifT) "
+            "or a folder of pairs (Multi-ADDifT)."
         ),
-        "model": "The checkpoint to train on. Leave it empty for the one that is loaded.",
-        "vae": "The VAE to use. None takes the checkpoint's own, or the one that is loaded.",
+        "model": "The checkpoint to train on. Leave it empty to use the one that is loaded.",
+        "vae": "The VAE to use. None uses the one in the checkpoint, or the one that is loaded.",
         "original_prompt": (
-            "What there is before the change. For iLECO the concept to be changed, or several, one per line; for image "
-            "pairs a description of the original image, mostly left empty."
+            "What to change. In iLECO, the concept to change, or several, one per line. For image pairs, a description "
+            "of the original image; usually left empty."
         ),
         "target_prompt": (
-            "What it is to become. Left empty, iLECO erases the original concept. With several, line by line."
+            "What it should become, one line for each original prompt. In iLECO, an empty target erases the original "
+            "concept."
         ),
-        "original_image": "The picture before the change. It must have the same proportions as the target image.",
-        "target_image": "The picture after the change. The LoRA learns what differs from the original image.",
+        "original_image": "The image before the change. It must have the same aspect ratio as the target image.",
+        "target_image": "The image after the change. The LoRA learns how it differs from the original image.",
         "use_2nd_pass_settings": (
-            "Gives the second pass of Difference settings of its own. A smaller rank there keeps style and "
-            "composition out of the LoRA."
+            "Uses separate settings for the second pass of Difference. A lower rank there keeps style and composition "
+            "out of the LoRA."
         ),
         "network_type": (
-            "lierla is the usual LoRA. c3lier (LoCon) and loha (LyCORIS) also train the convolutions, which "
-            "holds more detail and makes a larger file."
+            "lierla is the standard LoRA. c3lier (LoCon) and loha (LyCORIS) also train the convolutions: they capture "
+            "more detail and make larger files."
         ),
         "network_rank": (
-            "How much the LoRA can hold; the file grows with it. Start with 16, and raise it if details are missing."
+            "How much the LoRA can learn. The file grows with it. Start with 16 and raise it if details are missing."
         ),
         "network_alpha": (
-            "The update is scaled by alpha divided by rank. Mostly half the rank or the rank itself; iLECO may "
-            "do well with more."
+            "The update is scaled by alpha divided by rank. Usually half the rank or equal to it; iLECO may work "
+            "better with more."
         ),
         "network_element": (
-            "Which attention to train: all layers (Full), only those that read the prompt (CrossAttention), or "
-            "only those that look at the picture itself (SelfAttention)."
+            "Which layers to train: all of them (Full), only attention to the prompt (CrossAttention), or only the "
+            "image's attention to itself (SelfAttention)."
         ),
         "network_blocks": (
-            "The parts of the model that are trained. BASE is the text encoder; where a mode does not train "
-            "it, BASE has no effect."
+            "Which parts of the model to train. BASE is the text encoder; it has no effect in modes that do not train "
+            "it."
         ),
-        "network_conv_rank": "The rank of the convolutions in c3lier and loha. 0 takes the network rank.",
-        "network_conv_alpha": "The alpha of the convolutions in c3lier and loha. 0 takes the network alpha.",
-        "network_resume": "A LoRA file to continue from, of the same network type. It keeps its rank and alpha.",
+        "network_conv_rank": "The rank of the convolutions in c3lier and loha. 0 uses the network rank.",
+        "network_conv_alpha": "The alpha of the convolutions in c3lier and loha. 0 uses the network alpha.",
+        "network_resume": (
+            "A LoRA file to continue from. It must be of the same network type. Its own rank and alpha are used."
+        ),
         "base_loras": (
-            "LoRAs that are active while training, as part of the model: name or name:strength, one per line or set "
-            "off by ;. Use the new LoRA together with them."
+            "LoRAs that are active during training, as if part of the model: name or name:strength, one per line or "
+            "separated by ;. Use the new LoRA together with them."
         ),
         "network_strength": (
-            "Multiplies what is saved. With 2, the LoRA does at strength 1 what it would otherwise do at 2."
+            "Multiplies the saved weights. With 2, the LoRA has the effect at strength 1 that it would otherwise have "
+            "at 2."
         ),
         "network_train_text_encoder": (
-            "Also trains the text encoder if BASE is among the blocks. Changes what words mean, so use it with care."
+            "Also trains the text encoder, if BASE is among the blocks. This changes what words mean, so use it with "
+            "care."
         ),
         "lora_data_directory": "The folder with the training images and their captions. Subfolders are included.",
         "lora_trigger_word": (
-            "Goes in front of every caption, also of images that have none. Write it in a prompt to call what "
-            "was learned."
+            "Added to the front of every caption, and used alone for images without one. Use it in a prompt to call up "
+            "what was learned."
         ),
         "diff_target_name": (
-            "How a target's file name ends: with _closed, a.png is paired with a_closed.png from the same folder."
+            "The suffix of target file names: with _closed, a.png is paired with a_closed.png in the same folder."
         ),
         "image_size": (
-            "The size to train at: 512 for a square, or height,width such as 768,512. Take what the model was "
-            "made for: mostly 512, 1024 for SDXL."
+            "The size to train at: 512 for a square, or height,width such as 768,512. Use the size the model was made "
+            "for: usually 512, or 1024 for SDXL."
         ),
         "image_buckets_step": (
-            "Images are grouped by shape, in sides that are multiples of this. Smaller crops less, but makes "
-            "more groups."
+            "Images are grouped by shape into buckets whose sides are multiples of this. A smaller step crops less but "
+            "makes more buckets."
         ),
-        "image_min_length": "The shortest side an image may be given when it is grouped by shape.",
+        "image_min_length": "The shortest side a bucket may have.",
         "image_max_ratio": (
-            "The longest shape allowed, long side divided by short side. Longer images are cropped to it."
+            "The highest aspect ratio allowed (long side divided by short side). Longer images are cropped to it."
         ),
         "sub_image_num": (
-            "How many smaller copies of each image are trained as well. Helps against overfitting when there "
-            "are few images."
+            "How many smaller copies of each image to train on as well. Reduces overfitting when there are few images."
         ),
-        "image_num_multiply": "How often each image counts within one round through the folder.",
+        "image_num_multiply": "How many times each image is used per epoch.",
         "image_mirroring": (
-            "Also trains every image mirrored left to right. Leave it off where sides matter, such as for writing."
+            "Also trains on every image flipped left to right. Leave it off where left and right matter, as in writing."
         ),
         "image_use_filename_as_tag": (
-            "Takes the caption from the file name: the part before _id_, with each _ read as a comma."
+            "Uses the file name as the caption: the part before _id_, with each _ read as a comma."
         ),
-        "image_disable_upscale": "Leaves images that are smaller than the training size as they are.",
+        "image_disable_upscale": "Does not enlarge images that are smaller than the training size.",
         "train_iterations": (
-            "The number of training steps. 1000 for LoRA, 300 to 1000 for iLECO and Difference, 30 to 100 for ADDifT."
+            "The number of training steps. Try 1000 for LoRA, 300 to 1000 for iLECO and Difference, 30 to 100 for "
+            "ADDifT."
         ),
-        "train_batch_size": "How many samples make one step. More is steadier, but takes more memory.",
+        "train_batch_size": (
+            "The number of samples per step. A larger batch makes training steadier but uses more memory."
+        ),
         "train_learning_rate": (
-            "How far each step goes. Lower it if pictures break, raise it if nothing is learned. Prodigy and "
-            "DAdapt optimizers want 1."
+            "How far each step goes. Lower it if images break down, raise it if nothing is learned. Prodigy and the "
+            "DAdapt optimizers need 1."
         ),
         "train_textencoder_learning_rate": (
-            "A learning rate for the text encoder alone. Empty or 0 takes the train learning rate."
+            "A separate learning rate for the text encoder. If empty or 0, the train learning rate is used."
         ),
         "train_optimizer": (
-            "How the steps are made. AdamW is a safe choice; the 8bit ones save memory, the presets for ADDifT "
-            "use CAME."
+            "The algorithm that updates the weights. AdamW is a safe choice; the 8bit optimizers save memory. The "
+            "ADDifT presets use CAME."
         ),
         "train_optimizer_settings": (
-            "Further settings of the optimizer: key=value, one per line or set off by ;. For instance "
-            "betas=0.9,0.99; weight_decay=0.01."
+            "Extra settings for the optimizer: key=value, one per line or separated by ;. Example: betas=0.9,0.99; "
+            "weight_decay=0.01."
         ),
         "train_lr_scheduler": (
-            "How the learning rate changes during the training. cosine lets it fall smoothly to zero. "
-            "reduce_on_plateau looks at the mean loss of every 25 steps; its patience counts those."
+            "How the learning rate changes during training. cosine lowers it smoothly to zero. reduce_on_plateau "
+            "checks the mean loss every 25 steps; its patience counts these checks."
         ),
         "train_lr_scheduler_settings": (
-            "Further settings of the scheduler: key=value, one per line or set off by ;. For instance eta_min=0.00001."
+            "Extra settings for the scheduler: key=value, one per line or separated by ;. Example: eta_min=0.00001."
         ),
         "train_lr_step_rules": (
-            "For piecewise_constant: factors of the learning rate and the steps they hold until, and a last "
-            "factor. For instance 1:200,0.1:500,0.01."
+            "For piecewise_constant: pairs of factor:last step for the learning rate, then a final factor. Example: "
+            "1:200,0.1:500,0.01."
         ),
         "train_lr_warmup_steps": (
-            "The learning rate rises from zero over this many steps, where the scheduler has a warm-up. Helps "
-            "when training breaks at the start."
+            "The learning rate rises from zero over this many steps, if the scheduler has a warm-up. Try it if "
+            "training breaks down at the start."
         ),
         "train_lr_scheduler_num_cycles": (
-            "How many times the schedulers with restarts, and cyclic, go through their course in a run."
+            "How many cycles the cyclic scheduler and those with restarts go through in a run."
         ),
-        "train_lr_scheduler_power": "The power of the polynomial scheduler: 1 falls in a straight line.",
+        "train_lr_scheduler_power": "The power of the polynomial scheduler. 1 is a straight line.",
         "train_seed": (
-            "The start of all random numbers: the same seed gives the same LoRA. -1 draws one and records it."
+            "The seed for all random numbers. The same seed gives the same LoRA. -1 picks a seed and records it."
         ),
         "train_min_timesteps": (
-            "The lowest timestep trained. Low timesteps shape details and style; 200 to 400 suits ADDifT for styles."
+            "The lowest timestep to train. Low timesteps shape detail and style; 200 to 400 suits ADDifT for styles."
         ),
         "train_max_timesteps": (
-            "Timesteps below this one are trained. High timesteps shape the composition; 500 to 1000 suits "
-            "ADDifT for actions and shapes."
+            "Only timesteps below this are trained. High timesteps shape the composition; 500 to 1000 suits ADDifT for "
+            "actions and shapes."
         ),
         "train_fixed_timsteps_in_batch": "Uses one timestep for the whole batch instead of one for each sample.",
         "train_loss_function": (
-            "How the error is measured. MSE is the usual one; L1 and Smooth-L1 care less about single large errors."
+            "How the error is measured. MSE is the usual choice; L1 and Smooth-L1 are less sensitive to single large "
+            "errors."
         ),
         "train_snr_gamma": (
-            "Min-SNR: keeps the easy timesteps from ruling the training. 5 is a good value, 0 switches it off."
+            "Min-SNR weighting, which keeps easy timesteps from dominating the training. 5 is a good value; 0 turns it "
+            "off."
         ),
         "slider_positive": (
-            "Makes a slider: at strength 1 the original prompt goes from what the negative prompt shows towards what "
-            "this one shows, at -1 the other way. One line for all original prompts, or one for each."
+            "Makes a slider: strength 1 moves the original prompt towards this prompt, -1 towards the negative one. "
+            "One line for all original prompts, or one line each."
         ),
-        "slider_negative": "The other end of the slider, see slider positive. The target prompt stays empty.",
-        "slider_scale": "How far the slider goes at strength 1, in differences between its two prompts.",
+        "slider_negative": "The other end of the slider; see slider positive. Leave the target prompt empty.",
+        "slider_scale": (
+            "How far the slider moves at strength 1, in multiples of the difference between its two prompts."
+        ),
         "ileco_denoise_steps": (
-            "Steps of denoising before each training step, so that what is learned from looks like a picture on its "
-            "way. Slower by as much. 0 takes pure noise."
+            "Denoising steps before each training step, so that the LoRA learns from partly denoised images. Each one "
+            "makes training slower. 0 uses pure noise."
         ),
         "keep_prompts": (
-            "Prompts whose pictures shall stay as they are, one per line or set off by ;. For instance the class of "
-            "what is trained, without its word."
+            "Prompts whose images should stay the same, one per line or separated by ;. For example the class of your "
+            "subject, without the trigger word."
         ),
-        "keep_weight": "How much keeping those prompts counts beside the training itself. 0 switches it off.",
-        "train_model_precision": (
-            "The precision of the model's own weights. int8 saves memory; model leaves them as they are stored."
-        ),
-        "train_lora_precision": "The precision of the LoRA while it is trained. fp32 is safe.",
-        "train_VAE_precision": "The precision of the VAE. The VAE of SDXL may fail in fp16, so fp32 is safe.",
+        "keep_weight": "How much the keep prompts count compared with the training itself. 0 turns them off.",
+        "train_model_precision": "The precision of the model's weights. int8 saves memory; model keeps them as stored.",
+        "train_lora_precision": "The precision of the LoRA during training. fp32 is the safe choice.",
+        "train_VAE_precision": "The precision of the VAE. SDXL's VAE may fail in fp16; fp32 is the safe choice.",
         "use_gradient_checkpointing": (
-            "Saves much memory and makes each step a little slower. Try it first if memory runs out."
+            "Saves a lot of memory and makes each step slightly slower. Try this first if you run out of memory."
         ),
         "save_lora_name": (
-            "The file name of the LoRA, without ending. folder/name puts it in a sub-folder; left empty, it is "
+            "The file name of the LoRA, without extension. folder/name saves it in a subfolder. If empty, the name is "
             "untitled."
         ),
         "save_per_steps": (
-            "Also saves the LoRA every so many steps, to choose the best one later. 0 saves only the last."
+            "Also saves the LoRA every N steps, so that you can pick the best one later. 0 saves only the final one."
         ),
-        "save_precision": "The precision in the file. fp16 is half the size of fp32 and hardly differs.",
-        "save_overwrite": "Replaces a LoRA of the same name. Off, training refuses to start when the name is taken.",
-        "save_as_json": "Keeps the settings of every run in a JSON file, by date.",
-        "diff_load_1st_pass": "A LoRA file to use in place of the first pass, saved earlier with diff save 1st pass.",
-        "diff_save_1st_pass": "Also saves the LoRA of the first pass, the copier, for use in later runs.",
-        "diff_1st_pass_only": "Ends after the first pass: the copier of the original image is all that is made.",
+        "save_precision": "The precision of the saved file. fp16 is half the size of fp32, with hardly any difference.",
+        "save_overwrite": (
+            "Replaces an existing LoRA of the same name. If off, training does not start when the name is taken."
+        ),
+        "save_as_json": "Saves the settings of every run as a JSON file, in a folder for each day.",
+        "diff_load_1st_pass": "A LoRA file to use instead of the first pass, saved earlier with diff save 1st pass.",
+        "diff_save_1st_pass": "Also saves the LoRA of the first pass (the copier), for use in later runs.",
+        "diff_1st_pass_only": "Ends after the first pass and saves only the copier of the original image.",
         "diff_revert_original_target": (
             "Swaps the original and the target, so that the LoRA learns the opposite change."
         ),
         "diff_use_diff_mask": (
-            "Learns only where the two images differ. Keeps the rest of the picture out of the LoRA."
+            "Learns only where the two images differ, which keeps the rest of the image out of the LoRA."
         ),
         "diff_alt_ratio": (
-            "The strength of the reverse turn, which teaches the LoRA to work in both directions. 0 leaves it "
-            "out; below 0 it uses noise alone."
+            "How strongly the reverse direction is trained, so that the LoRA works both ways. 0 skips it; a negative "
+            "value trains it on pure noise."
         ),
         "diff_both_turns": (
-            "Takes the forward and the reverse turn in one step instead of one after the other: half as many steps see "
-            "as much. They may need a higher learning rate."
+            "Trains the forward and the reverse direction in the same step instead of alternating. Half as many steps "
+            "are enough, but may need a higher learning rate."
         ),
         "diff_noise_count": (
-            "How many noises each pair of images is seen under in one step. More is steadier, but takes more memory."
+            "How many noises to draw for each pair of images in a step. More makes training steadier but uses more "
+            "memory."
         ),
         "diff_keep_outside": (
-            "With diff use diff mask: how strongly what both images show alike is held to what the model makes of "
-            "it without the LoRA. 0 switches it off, 1 is a good start."
+            "With diff use diff mask: how strongly the areas that do not differ are held to what the model predicts "
+            "without the LoRA. 0 turns it off; 1 is a good start."
         ),
-        "logging_save_csv": "Writes loss and learning rate of every step to a CSV file.",
-        "logging_verbose": "Prints more of what happens to the console.",
-        "sample_prompt": "The prompt of the pictures made while training.",
-        "sample_negative": "The negative prompt of the pictures made while training.",
-        "sample_every_steps": "Makes pictures with the LoRA as it is, every so many steps. 0 makes none.",
-        "sample_seed": "The seed of the pictures made while training, so that they can be compared.",
+        "logging_save_csv": "Writes the loss and learning rate of every step to a CSV file.",
+        "logging_verbose": "Prints more detail to the console.",
+        "sample_prompt": "The prompt for the previews made during training.",
+        "sample_negative": "The negative prompt for the previews.",
+        "sample_every_steps": "Makes previews with the current LoRA every N steps. 0 makes none.",
+        "sample_seed": "The seed for the previews. It stays the same throughout the run, so that you can compare them.",
         "sample_strengths": (
-            "The LoRA strengths to show side by side, set off by commas. 0 shows the model without it."
+            "The LoRA strengths to show side by side, separated by commas. 0 shows the model without the LoRA."
         ),
         "effect_strip": (
-            "After training, makes one picture at LoRA strength -1, 0 and 1, to show what it does. Slow without a "
-            "graphics card."
+            "After training, makes an image at LoRA strength -1, 0 and 1 to show the LoRA's effect. Slow without a GPU."
         ),
         "model_v_pred": (
-            "The model predicts velocity (v-prediction). Mostly found without it; set it if every picture "
-            "comes out as noise."
+            "The model uses v-prediction. This is usually detected; turn it on if every image comes out as noise."
         ),
     }
 )
