@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..config.settings import Settings
 from ..errors import UserError
@@ -13,6 +13,8 @@ from ..paths import CHECKOUT
 from .services.context import Desk
 
 TITLE = "Trainyard"
+VERSION: Final = "0.2.0"
+"""Said in the description of the routes; the same as in pyproject.toml, and a tag of the repository."""
 STYLE = CHECKOUT / "style.css"
 SCRIPTS = CHECKOUT / "javascript"
 HERE, EVERYWHERE = "127.0.0.1", "0.0.0.0"
@@ -27,7 +29,9 @@ def application(desk: Desk) -> Any:
     from .api import core, routes
     from .page import compat, tab
 
-    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=f"{core.PREFIX}/openapi.json")
+    app = FastAPI(
+        title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=f"{core.PREFIX}/openapi.json"
+    )
     routes.mount(app, desk)
     fresh = {"Cache-Control": "no-cache"}
     script = script_of(SCRIPTS)
