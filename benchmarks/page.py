@@ -1,4 +1,4 @@
-"""How long lists do in a browser: ``PYTHONPATH=.:tests python -m benchmarks.page [--entries 1000] [--rows 100000]``.
+"""How long lists do in a browser: ``python -m benchmarks.page [--entries 1000] [--rows 100000]``.
 
 From the click on a tab until what it shows has been painted, and what a second costs while the tab stays open. By the
 clock, and what the page's main thread worked, which other programs on the machine do not count in; each the median of
@@ -128,7 +128,7 @@ def main() -> None:
 
         from tests.helpers.browser.site import chromium, served
     except ImportError as error:
-        sys.exit(f'{error}: install what the tests want (pip install -e ".[test]"), and set PYTHONPATH=.:tests')
+        sys.exit(f'{error}: install what the tests need (pip install -e ".[test]")')
     try:
         with tempfile.TemporaryDirectory() as folder, chromium() as browser:
             data = Path(folder)

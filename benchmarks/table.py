@@ -1,4 +1,4 @@
-"""What a run costs, as a table: ``PYTHONPATH=.:tests python -m benchmarks.table [--full] [--device cuda] [family …]``.
+"""What a run costs, as a table: ``python -m benchmarks.table [--full] [--device cuda] [family …]``.
 
 Every case is a process of its own on a checkpoint of random weights, made for it and deleted after. Small models show
 what the program itself costs, full ones (``--full``, minutes and up to 15 GB of memory each) what a user waits for.

@@ -2,7 +2,7 @@
 
 A pair shows one scene twice, with one attribute changed; prompts that leave this attribute open show what the LoRA does
 with it at strength +1 and -1. As a program it prints the table that ``docs/differences.md`` holds:
-``PYTHONPATH=.:tests python -m addift_study``, with one torch thread.
+``python -m studies.addift``, with one torch thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Difference does to pictures, counted by the judge on the embedded checkpoint.
 
 As a program it prints the rows of ``docs/differences.md`` that belong to Difference, in the columns of
-``addift_study``: ``PYTHONPATH=.:tests python -m difference_study``, with one torch thread.
+``studies.addift``: ``python -m studies.difference``, with one torch thread.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What iLECO does to pictures, counted by the judge on the embedded checkpoint.
 
-As a program it prints the table that ``docs/ileco.md`` holds: ``PYTHONPATH=.:tests python -m ileco_study``.
+As a program it prints the table that ``docs/ileco.md`` holds: ``python -m studies.ileco``.
 """
 
 from __future__ import annotations

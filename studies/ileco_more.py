@@ -1,6 +1,6 @@
 """What iLECO's own settings and ``base_loras`` do, each against the default, on the embedded checkpoint; one seed.
 
-As a program it prints the table that ``docs/ileco.md`` holds: ``PYTHONPATH=.:tests python -m ileco_more_study``.
+As a program it prints the table that ``docs/ileco.md`` holds: ``python -m studies.ileco_more``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What LoRA learns from eight captioned pictures, counted on the embedded checkpoint.
 
 Two things the model has never seen, a pink diamond and a teal bar, get words it has never seen. As a program it
-prints the table that ``docs/lora.md`` holds: ``PYTHONPATH=.:tests python -m lora_study``.
+prints the table that ``docs/lora.md`` holds: ``python -m studies.lora``.
 """
 
 from __future__ import annotations

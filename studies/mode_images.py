@@ -1,6 +1,6 @@
 """What each mode does, in one picture: without its LoRA, an arrow, with it. All are trained on the embedded checkpoint.
 
-As a program it makes the pictures that the page shows beside its modes: ``PYTHONPATH=.:tests python -m mode_pictures``,
+As a program it makes the pictures that the page shows beside its modes: ``python -m studies.mode_images``,
 with one torch thread; a folder behind it takes them instead of ``trainer/ui/pictures``.
 """
 

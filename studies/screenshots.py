@@ -1,4 +1,4 @@
-"""Pictures of the page for its documentation: ``PYTHONPATH=.:tests python -m ui.screenshots [NAME …]``.
+"""Pictures of the page for its documentation: ``python -m studies.screenshots [NAME …]``.
 
 Every tab and mode, wide and on a telephone, light and dark, into ``docs/screenshots``. The runs in them are
 real ones, on the tests' small checkpoint; it takes some minutes. With names, only those pictures are taken.

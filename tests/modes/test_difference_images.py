@@ -1,6 +1,6 @@
 """Difference moves the attribute its two pictures differ in, both ways, and nothing else: pictures, judged and counted.
 
-``difference_study.py`` says what is trained; all of it takes minutes, so ``--all`` runs it.
+``studies/difference.py`` says what is trained; all of it takes minutes, so ``--all`` runs it.
 """
 
 from __future__ import annotations

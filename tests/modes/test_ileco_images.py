@@ -1,6 +1,6 @@
 """iLECO does what it was asked and nothing else: pictures of the embedded checkpoint, judged and counted.
 
-The quick tier takes one seed, ``--all`` every one; ``ileco_study.py`` says what is trained and how it is counted.
+The quick tier takes one seed, ``--all`` every one; ``studies/ileco.py`` says what is trained and how it is counted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """LoRA learns what it is shown and nothing else: pictures of the embedded checkpoint, judged and counted.
 
-The quick tier takes one seed, ``--all`` every one; ``lora_study.py`` says what is trained and how it is counted.
+The quick tier takes one seed, ``--all`` every one; ``studies/lora.py`` says what is trained and how it is counted.
 """
 
 from __future__ import annotations
