@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from trainer.config.schema import dump, parse, parse_assignment, to_json
-from trainer.config.settings import BLOCKS, Row, Settings, rows
+from trainer.config.settings import BLOCKS, ROWS, Row, Settings
 from trainer.errors import SettingsError, UserError
 
 
@@ -96,7 +96,7 @@ def test_ways_of_writing(name: str, written: Any, expected: Any) -> None:
     assert type(value) is type(expected)
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_long_key_and_short_name_are_one(row: Row) -> None:
     value = OTHER[row.name]
     by_key, by_name = parse({row.key: value}), parse({row.name: value})
@@ -308,12 +308,12 @@ def test_wrong_assignment(text: str, words: str) -> None:
 # Back to JSON
 
 OTHER: dict[str, Any] = {
-    **{row.name: not row.default for row in rows() if row.kind == "bool"},
-    **{row.name: "x y" for row in rows() if row.kind in ("text", "path", "file name")},
-    **{row.name: "a=1; b=2,3" for row in rows() if row.kind == "literals"},
-    **{row.name: next(name for name in row.choices if name != row.default) for row in rows() if row.kind == "choice"},
-    **{row.name: (row.default or 0) + 8 for row in rows() if row.kind == "int" and row.most is None},
-    **{row.name: 2.5 for row in rows() if row.kind in ("float", "float or none")},
+    **{row.name: not row.default for row in ROWS if row.kind == "bool"},
+    **{row.name: "x y" for row in ROWS if row.kind in ("text", "path", "file name")},
+    **{row.name: "a=1; b=2,3" for row in ROWS if row.kind == "literals"},
+    **{row.name: next(name for name in row.choices if name != row.default) for row in ROWS if row.kind == "choice"},
+    **{row.name: (row.default or 0) + 8 for row in ROWS if row.kind == "int" and row.most is None},
+    **{row.name: 2.5 for row in ROWS if row.kind in ("float", "float or none")},
     "train_seed": 2**32 - 1,
     "sample_seed": 5,
     "train_min_timesteps": 10,
@@ -324,7 +324,7 @@ OTHER: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_each_field_comes_back(row: Row) -> None:
     settings = parse({row.key: OTHER[row.name]}).settings
     written = json.loads(dump(settings))
@@ -366,7 +366,7 @@ def test_any_settings_come_back(seed: int) -> None:
     random_numbers = random.Random(seed)
 
     def settings() -> Settings:
-        values = {row.name: drawn(random_numbers, row) for row in rows()}
+        values = {row.name: drawn(random_numbers, row) for row in ROWS}
         low = random_numbers.randint(0, 998)
         values |= {"train_min_timesteps": low, "train_max_timesteps": random_numbers.randint(low + 1, 1000)}
         return Settings(**values, unknown=(("later key", {"é": [1, None, "2"]}),))
@@ -379,7 +379,7 @@ def test_any_settings_come_back(seed: int) -> None:
 
 def test_written_file_has_the_tables_keys_in_its_order_then_the_unknown() -> None:
     written = to_json(parse({"zeta": 1, "network_rank": "4", "alpha": [1], "2nd pass": {"own": {}}}).settings)
-    assert list(written) == [*(row.key for row in rows()), "2nd pass", "zeta", "alpha"]
+    assert list(written) == [*(row.key for row in ROWS), "2nd pass", "zeta", "alpha"]
     assert (written["network_rank"], written["image_size(height, width)"]) == (4, "512")
     assert written["train_textencoder_learning_rate"] == ""
     assert (written["zeta"], written["alpha"], written["2nd pass"]["own"]) == (1, [1], {})

@@ -21,13 +21,13 @@ from PIL import Image
 from tests.helpers.checkpoints import FAMILIES, small_checkpoint
 from tests.helpers.home import host_in
 from tests.helpers.some_networks import apply_by_lycoris, predict
+from trainer.config.choices import MODES
 from trainer.config.settings import Settings
 from trainer.diffusion.schedule import Draw
 from trainer.engine import passes
 from trainer.engine.run import run
 from trainer.job import Control, Job
 from trainer.models.registry import load_bundle
-from trainer.modes.registry import MODES
 from trainer.networks.base import Network
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
@@ -46,7 +46,7 @@ QUICK = {
 
 
 def kinds() -> Iterator[Any]:
-    for family, network_type, mode in product(FAMILIES, NETWORKS, [mode.name for mode in MODES]):
+    for family, network_type, mode in product(FAMILIES, NETWORKS, MODES):
         quick = (family, network_type, mode) in QUICK
         yield pytest.param(family, network_type, mode, marks=() if quick else pytest.mark.slow)
 

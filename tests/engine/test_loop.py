@@ -11,7 +11,8 @@ import torch
 from packaging.version import Version
 from torch import nn
 
-from trainer.config.settings import OPTIMIZERS, Settings
+from trainer.config.choices import OPTIMIZERS
+from trainer.config.settings import Settings
 from trainer.diffusion.schedule import Draw
 from trainer.engine import loop
 from trainer.engine.loop import Moments, train
@@ -20,7 +21,6 @@ from trainer.job import Control, Event, Step
 from trainer.modes.base import Scene, StepLoss
 from trainer.networks.base import Network, Target, build
 from trainer.networks.lora import lora_builder
-from trainer.optim.optimizers import OPTIMIZERS as ROWS
 from trainer.optim.optimizers import as_meant, make_optimizer, settle
 from trainer.optim.schedules import Plateau
 
@@ -82,7 +82,7 @@ def run(
 
 
 def rate_for(optimizer: str) -> float:
-    if ROWS[optimizer].finds_its_rate:
+    if OPTIMIZERS[optimizer].finds_its_rate:
         return 1.0
     return 0.02 if "Lion" in optimizer or optimizer == "Tiger" else 0.05
 
@@ -91,7 +91,7 @@ RUNNABLE = [
     pytest.param(
         name,
         marks=pytest.mark.skipif(
-            ROWS[name].compiled and Version(version("bitsandbytes")) < Version("0.46"),
+            OPTIMIZERS[name].compiled and Version(version("bitsandbytes")) < Version("0.46"),
             reason="a bitsandbytes so old is for cards alone",
         ),
     )

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainer.config.settings import OPTIMIZERS, SCHEDULERS, Settings
+from trainer.config.choices import SCHEDULERS
+from trainer.config.settings import Settings
 from trainer.errors import UserError
 from trainer.optim import optimizers, schedules
 
@@ -93,11 +94,6 @@ def rates(*, steps: int = STEPS, **changes: object) -> list[float]:
 )
 def test_formula(changes: dict, formula) -> None:
     assert rates(**changes) == pytest.approx([formula(t) for t in range(STEPS)], rel=1e-6, abs=1e-12)
-
-
-def test_every_name_of_the_table_has_its_row_in_the_same_order() -> None:
-    assert tuple(optimizers.OPTIMIZERS) == OPTIMIZERS
-    assert tuple(schedules.SCHEDULERS) == SCHEDULERS
 
 
 @pytest.mark.parametrize("steps", [1, 2, 30])

@@ -10,7 +10,7 @@ from string import Formatter
 
 import pytest
 
-from trainer.config.settings import rows
+from trainer.config.settings import ROWS
 from trainer.text.en.page import TEXTS as ENGLISH
 from trainer.text.ja.page import TEXTS as JAPANESE
 from trainer.text.language import language_of_machine
@@ -62,7 +62,7 @@ def test_every_phase_of_a_run_has_words() -> None:
 def test_japanese_labels_carry_the_name_a_setting_is_known_by() -> None:
     words = Words("ja_JP")
     assert words.label("train_iterations") == "学習ステップ数 · train iterations"
-    for row in rows():
+    for row in ROWS:
         assert row.key.replace("_", " ").casefold() in words.label(row.name).casefold()
         assert words.help(row.name) != Words("en").help(row.name)
 

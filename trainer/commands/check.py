@@ -39,8 +39,7 @@ def _check(options: argparse.Namespace) -> int:
     settings = parse(changes).settings
     from tqdm import tqdm
 
-    from ..data.pair_scan import scan_pairs
-    from ..data.scan import scan
+    from ..data.pair_scan import scan_for_mode
 
     with tqdm(desc="Reading", unit="image", file=sys.stderr, leave=False, disable=None) as bar:
 
@@ -48,7 +47,7 @@ def _check(options: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        found = (scan_pairs if settings.mode == "Multi-ADDifT" else scan)(settings, progress=show)
+        found = scan_for_mode(settings, progress=show)
     if options.json:
         print(json.dumps(_as_json(found, settings), ensure_ascii=False, indent=2))
     else:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..config import presets, settings
+from ..config import choices, presets
 from ..config.schema import describe
 from ..errors import NetworkError
 from .options import add_folders, folders_of
@@ -124,10 +124,10 @@ def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 _LISTS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
-    "modes": _names_of(settings.MODES),
-    "networks": _names_of(settings.NETWORK_TYPES),
-    "optimizers": _names_of(settings.OPTIMIZERS),
-    "schedulers": _names_of(settings.SCHEDULERS),
+    "modes": _names_of(choices.MODES),
+    "networks": _names_of(choices.NETWORK_TYPES),
+    "optimizers": _names_of(choices.OPTIMIZERS),
+    "schedulers": _names_of(choices.SCHEDULERS),
     "presets": _presets,
     "settings": _settings,
 }

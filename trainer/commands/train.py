@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..config import presets
 from ..config.labels import help_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
-from ..config.settings import SECTIONS, Settings, rows
+from ..config.settings import ROWS, SECTIONS, Settings
 from ..config.values import closest
 from .options import add_device, add_folders, folders_of
 
@@ -44,7 +44,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     add_folders(parser, output=True)
     groups = {section: parser.add_argument_group(f"settings: {section}") for section in SECTIONS}
-    for row in rows():
+    for row in ROWS:
         switch: dict[str, Any] = {"nargs": "?", "const": "true"} if row.kind == "bool" else {}
         groups[row.section].add_argument(
             f"--{row.name.replace('_', '-')}",
@@ -75,7 +75,7 @@ def read_settings(options: argparse.Namespace) -> Parsed:
     }
     parsed = parse({**changes, **flags}, base=kept.settings)
     for key in kept.unknown:
-        near = closest(key, [row.key for row in rows()])
+        near = closest(key, [row.key for row in ROWS])
         perhaps = f"; perhaps you mean {near}" if near else ""
         print(f"{key}: there is no such setting{perhaps}. It has no effect.", file=sys.stderr)
     return replace(parsed, settings=_with_whole_paths(parsed.settings), given=parsed.given | kept.given)
@@ -83,7 +83,7 @@ def read_settings(options: argparse.Namespace) -> Parsed:
 
 def _with_whole_paths(settings: Settings) -> Settings:
     """Paths that exist from here, made whole: the LoRA carries them, and may be trained again from elsewhere."""
-    paths = {row.name: getattr(settings, row.name) for row in rows() if row.kind == "path"}
+    paths = {row.name: getattr(settings, row.name) for row in ROWS if row.kind == "path"}
     whole: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in paths.items() if _is_here(path)}
     return replace(settings, **whole)
 

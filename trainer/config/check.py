@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
 
 from ..errors import Problem
 from . import labels
+from .choices import MODES, SCHEDULERS, load
 from .key_values import prompt_pairs, split_lines, split_prompts
-from .settings import Settings, rows
+from .settings import Settings, row_of
 
 _Found = Iterator[tuple[str, str]]
 """Pairs of a setting's short name and what is wrong with it."""
@@ -16,27 +16,34 @@ _Found = Iterator[tuple[str, str]]
 
 def check_for_run(settings: Settings) -> list[Problem]:
     """Every reason why these settings, each right in itself, would not train; empty if they would."""
-    problems = _problems([*_common(settings), *_CHECKS[settings.mode](settings)])
-    second = settings.second_pass
-    if settings.mode == "Difference" and settings.use_2nd_pass_settings and second is not None:
-        problems += _problems([*_common(second), *_unet_blocks(second)], within="2nd pass")
+    mode, second = MODES[settings.mode], settings.second_pass
+    problems = _problems(_found(settings, mode.check))
+    if mode.second_pass_check and settings.use_2nd_pass_settings and second is not None:
+        problems += _problems(_found(second, mode.second_pass_check), within="2nd pass")
     return problems
 
 
+def _found(settings: Settings, check: str) -> list[tuple[str, str]]:
+    own: _Found = load(check)(settings) if check else iter(())
+    return [*_common(settings), *own]
+
+
 def _problems(found: list[tuple[str, str]], within: str = "") -> list[Problem]:
-    keys = {row.name: row.key for row in rows()}
     key_prefix, label_prefix = (f"{within}.", f"{within}, ") if within else ("", "")
     return [
-        Problem(f"{key_prefix}{keys[name]}", f"{label_prefix}{labels.label_of(name)}", what) for name, what in found
+        Problem(f"{key_prefix}{row_of(name).key}", f"{label_prefix}{labels.label_of(name)}", what)
+        for name, what in found
     ]
 
 
 def _common(settings: Settings) -> _Found:
     if settings.network_strength == 0:
         yield "network_strength", "0 would save a LoRA that does nothing; write for instance 1"
-    if settings.train_lr_scheduler == "piecewise_constant" and not _readable_rules(settings.train_lr_step_rules):
+    if "step_rules" in SCHEDULERS[settings.train_lr_scheduler].takes and not _readable_rules(
+        settings.train_lr_step_rules
+    ):
         advice = "write factor:step and a last factor, for instance 1:200,0.1:500,0.01"
-        yield "train_lr_step_rules", f"piecewise_constant needs rules; {advice}"
+        yield "train_lr_step_rules", f"{settings.train_lr_scheduler} needs rules; {advice}"
 
 
 def _readable_rules(rules: str) -> bool:
@@ -53,12 +60,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _lora(settings: Settings) -> _Found:
+def lora(settings: Settings) -> _Found:
     if not settings.lora_data_directory:
         yield "lora_data_directory", "is empty; write the folder that holds the images"
 
 
-def _ileco(settings: Settings) -> _Found:
+def ileco(settings: Settings) -> _Found:
     originals, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
     if not all(originals):
         yield "original_prompt", "is empty; write the concept to be changed (an empty target prompt erases it)"
@@ -88,7 +95,7 @@ def _slider(settings: Settings, count: int) -> _Found:
         yield "slider_negative", "is the same as slider positive, so there is nothing to learn; change one of them"
 
 
-def _difference(settings: Settings) -> _Found:
+def difference(settings: Settings) -> _Found:
     if not settings.original_image and not settings.diff_load_1st_pass:
         yield "original_image", "is empty; choose the image as it is before the change"
     if settings.diff_1st_pass_only:
@@ -100,15 +107,15 @@ def _difference(settings: Settings) -> _Found:
         yield "target_image", "is the same as the original image, so there is nothing to learn; choose another"
     if settings.use_2nd_pass_settings and settings.second_pass is None:
         yield "use_2nd_pass_settings", "is set, but there are no 2nd pass settings; write them, or unset it"
-    yield from _unet_blocks(settings)
+    yield from denoiser_blocks(settings)
 
 
-def _unet_blocks(settings: Settings) -> _Found:
+def denoiser_blocks(settings: Settings) -> _Found:
     if settings.network_blocks == ("BASE",):
         yield "network_blocks", "BASE alone is the text encoder, which Difference does not train; choose more blocks"
 
 
-def _addift(settings: Settings) -> _Found:
+def addift(settings: Settings) -> _Found:
     if not settings.original_image:
         yield "original_image", "is empty; choose the image as it is before the change"
     if not settings.target_image:
@@ -127,20 +134,9 @@ def _turns(settings: Settings) -> _Found:
         yield "diff_keep_outside", "needs the mask that it keeps clear of; set diff use diff mask, or write 0"
 
 
-def _multi_addift(settings: Settings) -> _Found:
-    yield from _lora(settings)
+def multi_addift(settings: Settings) -> _Found:
+    yield from lora(settings)
     yield from _turns(settings)
     if not settings.diff_target_name:
         advice = "write what the targets' file names end in, such as _closed for a.png and a_closed.png"
         yield "diff_target_name", f"is empty, so each image would be paired with itself; {advice}"
-
-
-_CHECKS: Mapping[str, Callable[[Settings], _Found]] = MappingProxyType(
-    {
-        "LoRA": _lora,
-        "iLECO": _ileco,
-        "Difference": _difference,
-        "ADDifT": _addift,
-        "Multi-ADDifT": _multi_addift,
-    }
-)

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .settings import SECOND_PASS, Settings, rows
+from .choices import SECOND_PASS
+from .settings import ROWS, Settings
 
 
 def publishable(settings: Settings) -> Settings:
@@ -36,7 +37,7 @@ def at_home(settings: Settings) -> Settings:
 
 
 def _with_paths(settings: Settings, place: str, change: Callable[[str], str]) -> Settings:
-    paths = [row for row in rows() if row.kind == "path"]
+    paths = [row for row in ROWS if row.kind == "path"]
     kept: dict[str, Any] = {
         row.name: change(getattr(settings, row.name)) if place in row.modes else row.default for row in paths
     }

@@ -11,7 +11,7 @@ from ..errors import Problem, SettingsError, UserError
 from . import labels
 from .check import check_for_run
 from .key_values import parse_literals
-from .settings import NAMED_ONCE, Row, Settings, rows
+from .settings import NAMED_ONCE, ROWS, Row, Settings
 from .values import closest, read_value, shown, to_json_value
 
 __all__ = [
@@ -160,7 +160,7 @@ class _Reader:
 
 
 def _rows_by_name() -> dict[str, Row]:
-    table = rows()
+    table = ROWS
     return {row.key: row for row in table} | {row.name: row for row in table}
 
 
@@ -178,7 +178,7 @@ def parse_assignment(text: str) -> tuple[str, str]:
     """
     key, equals, value = text.partition("=")
     key = key.strip()
-    for row in rows():  # a JSON key may hold a = itself
+    for row in ROWS:  # a JSON key may hold a = itself
         if text.startswith(f"{row.key}="):
             return row.key, text.removeprefix(f"{row.key}=")
     if not equals or not key:
@@ -190,7 +190,7 @@ def parse_assignment(text: str) -> tuple[str, str]:
     known = _rows_by_name()
     inner = _inside_second_pass(key)
     if (inner or key) not in known:
-        near = closest(inner or key, [row.name for row in rows()])
+        near = closest(inner or key, [row.name for row in ROWS])
         hint = f"Perhaps you mean {key.removesuffix(inner) if inner else ''}{near}" if near else "See: list settings"
         raise UserError("there is no such setting", where=f"--set {key}", do=hint)
     return key, value
@@ -198,7 +198,7 @@ def parse_assignment(text: str) -> tuple[str, str]:
 
 def to_json(settings: Settings) -> dict[str, Any]:
     """The settings as a JSON file carries them: long keys in the table's order, then what was not known."""
-    written = {row.key: to_json_value(getattr(settings, row.name), row) for row in rows()}
+    written = {row.key: to_json_value(getattr(settings, row.name), row) for row in ROWS}
     if settings.second_pass is not None:
         written[SECOND_PASS_KEY] = _second_to_json(settings.second_pass)
     return written | dict(settings.unknown)
@@ -206,7 +206,7 @@ def to_json(settings: Settings) -> dict[str, Any]:
 
 def _second_to_json(second: Settings) -> dict[str, Any]:
     """Without what the second pass takes from the first, unless it was set all the same."""
-    shared = [row for row in rows() if row.name in NAMED_ONCE]
+    shared = [row for row in ROWS if row.name in NAMED_ONCE]
     left_out = {row.key for row in shared if getattr(second, row.name) == row.default}
     return {key: value for key, value in to_json(second).items() if key not in left_out}
 
@@ -219,7 +219,7 @@ def dump(settings: Settings) -> str:
 def describe(language: str = "en") -> list[dict[str, Any]]:
     """The table as plain rows: what there is to set, for lists, forms and pages."""
     described = []
-    for row in rows():
+    for row in ROWS:
         described.append(
             {
                 "key": row.key,

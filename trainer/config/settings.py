@@ -7,19 +7,18 @@ the keys are a file format that other trainers' files share, with their spelling
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-MODES: Final = ("LoRA", "iLECO", "Difference", "ADDifT", "Multi-ADDifT")
-SECOND_PASS: Final = "Difference 2nd pass"
-"""Beside the modes: the place where the settings of Difference's second pass are shown."""
+from .choices import MODES, NETWORK_TYPES, OPTIMIZERS, SCHEDULERS, Group, places_of
+
 BLOCKS: Final = (
     "BASE",
     *(f"IN{number:02}" for number in range(12)),
     "M00",
     *(f"OUT{number:02}" for number in range(12)),
 )
-NETWORK_TYPES: Final = ("lierla", "c3lier", "loha")
 NETWORK_ELEMENTS: Final = ("Full", "CrossAttention", "SelfAttention")
 LOSS_FUNCTIONS: Final = ("MSE", "L1", "Smooth-L1")
 # fmt: off
@@ -36,19 +35,6 @@ SHARED_BY_PASSES: Final = (
 )
 # fmt: on
 """What the second pass takes from the first, whatever settings of its own it has."""
-# fmt: off
-OPTIMIZERS: Final = (
-    "AdamW", "AdamW8bit", "AdaFactor", "Lion", "Prodigy", "DAdaptAdam", "DAdaptLion", "DAdaptAdaGrad", "DAdaptAdan",
-    "DAdaptSGD", "Adam8bit", "SGDNesterov8bit", "Lion8bit", "PagedAdamW8bit", "PagedLion8bit", "RAdamScheduleFree",
-    "AdamWScheduleFree", "SGDScheduleFree", "CAME", "Tiger", "AdamMini", "PagedAdamW", "PagedAdamW32bit",
-    "SGDNesterov", "Adam",
-)
-SCHEDULERS: Final = (
-    "cosine_annealing", "cosine_annealing_with_restarts", "linear", "cosine", "cosine_with_restarts", "polynomial",
-    "constant", "constant_with_warmup", "piecewise_constant", "exponential", "step", "multi_step",
-    "reduce_on_plateau", "cyclic", "one_cycle",
-)
-# fmt: on
 MODEL_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16", "int8")
 SAVE_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16")
 PRECISIONS: Final = ("fp32", "bf16", "fp16")
@@ -59,50 +45,47 @@ SECTIONS: Final = ("Required", "Network", "Images", "Training", "Difference", "S
 
 _RANKS: Final = tuple(2**power for power in range(2, 11))
 _ALPHAS: Final = tuple(2.0**power for power in range(-5, 11))
-_PLACES: Final = dict(zip(("L", "I", "D", "D2", "A", "M"), (*MODES[:3], SECOND_PASS, *MODES[3:]), strict=True))
-_ALL = "L I D D2 A M"
 
 
 def _row(
     kind: str,
     default: Any,
     section: str,
-    shows: str = _ALL,
+    group: Group = "pass",
     *,
     key: str = "",
-    choices: tuple[str, ...] = (),
+    choices: Iterable[str] = (),
     offered: tuple[float, ...] = (),
     least: float | None = None,
     most: float | None = None,
     above: float | None = None,
     multiple: int = 1,
 ) -> Any:
-    modes = tuple(_PLACES[place] for place in shows.split())
     metadata = {
-        "kind": kind, "section": section, "modes": modes, "key": key, "choices": choices, "offered": offered,
+        "kind": kind, "section": section, "group": group, "key": key, "choices": tuple(choices), "offered": offered,
         "least": least, "most": most, "above": above, "multiple": multiple,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _choice(default: str, choices: tuple[str, ...], section: str, shows: str = _ALL) -> Any:
-    return _row("choice", default, section, shows, choices=choices)
+def _choice(default: str, choices: Iterable[str], section: str, group: Group = "pass") -> Any:
+    return _row("choice", default, section, group, choices=choices)
 
 
-def _text(section: str, shows: str = _ALL, *, kind: str = "text", default: str = "", key: str = "") -> Any:
-    return _row(kind, default, section, shows, key=key)
+def _text(section: str, group: Group = "pass", *, kind: str = "text", default: str = "", key: str = "") -> Any:
+    return _row(kind, default, section, group, key=key)
 
 
-def _switch(section: str, shows: str = _ALL, *, default: bool = False) -> Any:
-    return _row("bool", default, section, shows)
+def _switch(section: str, group: Group = "pass", *, default: bool = False) -> Any:
+    return _row("bool", default, section, group)
 
 
-def _int(default: int, section: str, shows: str = _ALL, **bounds: Any) -> Any:
-    return _row("int", default, section, shows, **bounds)
+def _int(default: int, section: str, group: Group = "pass", **bounds: Any) -> Any:
+    return _row("int", default, section, group, **bounds)
 
 
-def _float(default: float, section: str, shows: str = _ALL, **bounds: Any) -> Any:
-    return _row("float", default, section, shows, **bounds)
+def _float(default: float, section: str, group: Group = "pass", **bounds: Any) -> Any:
+    return _row("float", default, section, group, **bounds)
 
 
 # fmt: off
@@ -110,14 +93,14 @@ def _float(default: float, section: str, shows: str = _ALL, **bounds: Any) -> An
 class Settings:
     """What is to be trained, and how. Not set by the user: the default."""
 
-    mode: str = _choice("LoRA", MODES, "Required", "L I D A M")
-    model: str = _text("Required", "L I D A M", kind="path")
-    vae: str = _text("Required", "L I D A M", kind="path", default="None")
-    original_prompt: str = _text("Required", "I A D", key="original prompt")
-    target_prompt: str = _text("Required", "I A D", key="target prompt")
-    original_image: str = _text("Required", "D A", kind="path", key="original image")
-    target_image: str = _text("Required", "D A", kind="path", key="target image")
-    use_2nd_pass_settings: bool = _switch("Required", "D2")
+    mode: str = _choice("LoRA", MODES, "Required", "run")
+    model: str = _text("Required", "run", kind="path")
+    vae: str = _text("Required", "run", kind="path", default="None")
+    original_prompt: str = _text("Required", "prompts", key="original prompt")
+    target_prompt: str = _text("Required", "prompts", key="target prompt")
+    original_image: str = _text("Required", "pair", kind="path", key="original image")
+    target_image: str = _text("Required", "pair", kind="path", key="target image")
+    use_2nd_pass_settings: bool = _switch("Required", "second pass")
     network_type: str = _choice("lierla", NETWORK_TYPES, "Required")
     network_rank: int = _int(16, "Required", least=1, offered=_RANKS)
     network_alpha: float = _float(8.0, "Required", above=0, offered=_ALPHAS)
@@ -126,28 +109,28 @@ class Settings:
         "blocks", BLOCKS, "Required", key="network_blocks(BASE = TextEncoder)", choices=BLOCKS)
     network_conv_rank: int = _int(0, "Network", least=0, offered=(0, *_RANKS))
     network_conv_alpha: float = _float(0.0, "Network", least=0, offered=(0.0, *_ALPHAS))
-    network_resume: str = _text("Network", "L D M", kind="path")
-    base_loras: str = _text("Network", "L I D A M")
+    network_resume: str = _text("Network", "resume", kind="path")
+    base_loras: str = _text("Network", "run")
     network_strength: float = _float(1.0, "Network")
-    network_train_text_encoder: bool = _switch("Network", "I")
-    lora_data_directory: str = _text("Required", "L M", kind="path")
-    lora_trigger_word: str = _text("Required", "L M A")
-    diff_target_name: str = _text("Required", "M")
+    network_train_text_encoder: bool = _switch("Network", "concept")
+    lora_data_directory: str = _text("Required", "folder", kind="path")
+    lora_trigger_word: str = _text("Required", "trigger word")
+    diff_target_name: str = _text("Required", "named pairs")
     image_size: tuple[int, int] = _row(
-        "size", (512, 512), "Required", "L I M", key="image_size(height, width)", least=64, most=8192, multiple=8)
+        "size", (512, 512), "Required", "image size", key="image_size(height, width)", least=64, most=8192, multiple=8)
     image_buckets_step: int = _int(
-        256, "Images", "L M", least=8, multiple=8, offered=tuple(range(64, 577, 64)))
-    image_min_length: int = _int(512, "Images", "L M", least=64, multiple=8)
-    image_max_ratio: float = _float(2.0, "Images", "L M", least=1)
-    sub_image_num: int = _int(0, "Images", "L M", least=0)
-    image_num_multiply: int = _int(1, "Images", "L M", least=1)
-    image_mirroring: bool = _switch("Images", "L M")
-    image_use_filename_as_tag: bool = _switch("Images", "L M")
-    image_disable_upscale: bool = _switch("Images", "L M")
+        256, "Images", "folder", least=8, multiple=8, offered=tuple(range(64, 577, 64)))
+    image_min_length: int = _int(512, "Images", "folder", least=64, multiple=8)
+    image_max_ratio: float = _float(2.0, "Images", "folder", least=1)
+    sub_image_num: int = _int(0, "Images", "folder", least=0)
+    image_num_multiply: int = _int(1, "Images", "folder", least=1)
+    image_mirroring: bool = _switch("Images", "folder")
+    image_use_filename_as_tag: bool = _switch("Images", "folder")
+    image_disable_upscale: bool = _switch("Images", "folder")
     train_iterations: int = _int(1000, "Required", least=1)
     train_batch_size: int = _int(2, "Required", least=1)
     train_learning_rate: float = _float(1e-4, "Required", above=0)
-    train_textencoder_learning_rate: float | None = _row("float or none", None, "Training", "L", least=0)
+    train_textencoder_learning_rate: float | None = _row("float or none", None, "Training", "text rate", least=0)
     train_optimizer: str = _choice("AdamW", OPTIMIZERS, "Required")
     train_optimizer_settings: str = _text("Required", kind="literals")
     train_lr_scheduler: str = _choice("cosine", SCHEDULERS, "Required")
@@ -165,27 +148,27 @@ class Settings:
     train_model_precision: str = _choice("fp16", MODEL_PRECISIONS, "Training")
     train_lora_precision: str = _choice("fp32", PRECISIONS, "Training")
     train_VAE_precision: str = _choice("fp32", PRECISIONS, "Training")  # noqa: N815 - the key is spelt so
-    slider_positive: str = _text("Training", "I")
-    slider_negative: str = _text("Training", "I")
-    slider_scale: float = _float(1.0, "Training", "I", above=0)
-    ileco_denoise_steps: int = _int(0, "Training", "I", least=0)
+    slider_positive: str = _text("Training", "concept")
+    slider_negative: str = _text("Training", "concept")
+    slider_scale: float = _float(1.0, "Training", "concept", above=0)
+    ileco_denoise_steps: int = _int(0, "Training", "concept", least=0)
     keep_prompts: str = _text("Training")
     keep_weight: float = _float(1.0, "Training", least=0)
     use_gradient_checkpointing: bool = _switch("Required")
-    save_lora_name: str = _text("Required", "L I D A M", kind="file name")
+    save_lora_name: str = _text("Required", "run", kind="file name")
     save_per_steps: int = _int(0, "Saving", least=0)
     save_precision: str = _choice("fp16", SAVE_PRECISIONS, "Saving")
     save_overwrite: bool = _switch("Saving")
     save_as_json: bool = _switch("Saving")
-    diff_load_1st_pass: str = _text("Difference", "D", kind="path")
-    diff_save_1st_pass: bool = _switch("Difference", "D")
-    diff_1st_pass_only: bool = _switch("Difference", "D")
-    diff_revert_original_target: bool = _switch("Difference", "A M")
-    diff_use_diff_mask: bool = _switch("Difference", "A M")
-    diff_alt_ratio: float = _float(1.0, "Difference", "A M")
-    diff_both_turns: bool = _switch("Difference", "A M")
-    diff_noise_count: int = _int(1, "Difference", "A M", least=1)
-    diff_keep_outside: float = _float(0.0, "Difference", "A M", least=0)
+    diff_load_1st_pass: str = _text("Difference", "copier", kind="path")
+    diff_save_1st_pass: bool = _switch("Difference", "copier")
+    diff_1st_pass_only: bool = _switch("Difference", "copier")
+    diff_revert_original_target: bool = _switch("Difference", "turns")
+    diff_use_diff_mask: bool = _switch("Difference", "turns")
+    diff_alt_ratio: float = _float(1.0, "Difference", "turns")
+    diff_both_turns: bool = _switch("Difference", "turns")
+    diff_noise_count: int = _int(1, "Difference", "turns", least=1)
+    diff_keep_outside: float = _float(0.0, "Difference", "turns", least=0)
     logging_save_csv: bool = _switch("Saving")
     logging_verbose: bool = _switch("Saving")
     sample_prompt: str = _text("Samples")
@@ -214,8 +197,8 @@ class Row:
     """choice, text, path, file name, literals, bool, int, float, float or none, size, blocks or floats."""
     default: Any
     section: str
-    modes: tuple[str, ...]
-    """The modes that show it; :data:`SECOND_PASS` among them if the second pass has its own."""
+    group: Group
+    """The settings it is shown with; which modes show them is said in their descriptors."""
     choices: tuple[str, ...]
     offered: tuple[float, ...]
     """Values to offer; any other within the bounds will do."""
@@ -224,6 +207,21 @@ class Row:
     above: float | None
     """It must be more than this."""
     multiple: int
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes that show it; :data:`.choices.SECOND_PASS` among them if the second pass has its own."""
+        return places_of(self.group)
+
+
+def _row_of(field: dataclasses.Field[Any]) -> Row:
+    return Row(name=field.name, default=field.default, **{**field.metadata, "key": field.metadata["key"] or field.name})
+
+
+ROWS: Final = tuple(
+    _row_of(field) for field in dataclasses.fields(Settings) if field.metadata["kind"] not in ("second pass", "unknown")
+)
+"""The table in its order, without the second pass and the unknown keys, which are no settings in themselves."""
 
 
 def of_second_pass(settings: Settings) -> Settings:
@@ -239,18 +237,18 @@ def of_second_pass(settings: Settings) -> Settings:
     return dataclasses.replace(own, **shared, train_seed=seed)
 
 
-def rows() -> tuple[Row, ...]:
-    """The table in its order, without the second pass and the unknown keys, which are no settings in themselves."""
-    fields = (
-        field for field in dataclasses.fields(Settings) if field.metadata["kind"] not in ("second pass", "unknown")
-    )
-    return tuple(_row_of(field) for field in fields)
+def row_of(name: str) -> Row:
+    """The row of a setting, by its short name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for row in ROWS:
+        if row.name == name:
+            return row
+    raise KeyError(name)
 
 
 def shows(mode: str, name: str) -> bool:
     """Whether a mode has a setting. Where it has not, a value left over from another mode has no effect."""
-    return any(row.name == name and mode in row.modes for row in rows())
-
-
-def _row_of(field: dataclasses.Field[Any]) -> Row:
-    return Row(name=field.name, default=field.default, **{**field.metadata, "key": field.metadata["key"] or field.name})
+    return row_of(name).group in MODES[mode].groups

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from ..config.choices import MODES
 from ..config.settings import Settings
 from ..errors import DataError
 from . import buckets
@@ -15,7 +16,7 @@ from .images import Picture
 from .matching import PairFiles, match_pairs
 from .pairs import differs, masks_difference, shapes_differ
 from .samples import Sample, Scan, sample_of
-from .scan import Index, Read, read_all, shows_something
+from .scan import Index, Read, read_all, scan, shows_something
 
 
 def scan_pairs(
@@ -54,6 +55,17 @@ def scan_pairs(
     for file, reason in matched.alone:
         index.leave_out(file, reason)
     return index.finished(found)
+
+
+def scan_for_mode(
+    settings: Settings,
+    *,
+    check: Callable[[], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """The data directory as the mode learns from it: pairs, or pictures by themselves; see :func:`scan_pairs`."""
+    find = scan_pairs if MODES[settings.mode].images == "folder of pairs" else scan
+    return find(settings, check=check, progress=progress)
 
 
 class _PairIndex(Index):

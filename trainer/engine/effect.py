@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw, PngImagePlugin
 from torch import Tensor
 
+from ..config.choices import MODES
 from ..config.settings import BLOCKS
 from ..errors import Stopped
 from ..job import Change, Control, Effect, Listener, Phase, Warned
@@ -199,7 +200,8 @@ def _warnings(effect: Effect, mode: str) -> list[str]:
             "and try other prompts before you use it."
         )
     elif found == [] and (difference := dict(effect.differences).get(1.0, LITTLE)) < LITTLE:
-        also = ", train learning rate or network strength" if "ADDifT" in mode else " or train learning rate"
+        in_turns = "turns" in MODES[mode].groups  # trained at a quarter of the strength it is used at
+        also = ", train learning rate or network strength" if in_turns else " or train learning rate"
         found.append(
             f'At strength +1 the picture of "{effect.prompt}" differs by {difference:.1g} of 255 on average. If that '
             f"is too little, raise train iterations{also}."

@@ -11,15 +11,15 @@ from pathlib import Path
 import torch
 
 from ..config.check import check_for_run
+from ..config.choices import MODES, Images
 from ..config.key_values import split_loras
 from ..config.labels import label_of
 from ..config.schema import dump
 from ..config.settings import Settings
 from ..data.latents import encode_samples
-from ..data.pair_scan import scan_pairs
+from ..data.pair_scan import scan_for_mode
 from ..data.pairs import Pair, open_pair
 from ..data.samples import Scan
-from ..data.scan import scan
 from ..diffusion.schedule import VELOCITY
 from ..errors import DivergedError, MemoryShortError, ModelError, OutputError, SettingsError, Stopped, UserError
 from ..job import Control, Detail, Done, Failed, Job, Listener, Phase, Warned
@@ -27,7 +27,7 @@ from ..models.base import Bundle
 from ..models.checkpoint.hashes import Hashing
 from ..models.placement import broken_weight, place, stored_types
 from ..models.precision import choose_precision
-from ..modes.base import Pictures, Plan
+from ..modes.base import Plan
 from ..modes.registry import mode_of
 from ..networks import resume
 from ..networks.files.find import find_lora
@@ -131,10 +131,10 @@ class _Run:
 
     def go(self) -> Done:
         settings, host = self.job.settings, self.host
-        mode = mode_of(settings.mode)
+        mode, images = mode_of(settings.mode), MODES[settings.mode].images
         if settings.save_as_json:
             self._save_settings()
-        looked = self._look(mode.pictures)
+        looked = self._look(images)
         self.emit(Phase("loading the model"))
         bundle = host.take_model(settings, self._check_wait)
         self.has_model = True
@@ -147,7 +147,7 @@ class _Run:
         place(bundle, host.device, precision.parts, int8=precision.int8)
         self._attach_base_loras(bundle)
         scanned = self._placed(looked, bundle) if isinstance(looked, Pair) else looked
-        if scanned is not None and mode.pictures == "pair":  # whatever the settings say, this is its size
+        if scanned is not None and images == "pair":  # whatever the settings say, this is its size
             width, height = scanned.distinct[0].frame
             settings = replace(settings, image_size=(height, width))
         data = encode_samples(scanned, bundle, settings, self._progress) if scanned else None
@@ -168,13 +168,13 @@ class _Run:
             network.strength = strength
             self.stack.enter_context(network.attached())
 
-    def _look(self, pictures: Pictures) -> Scan | Pair | None:
+    def _look(self, images: Images) -> Scan | Pair | None:
         """Look at every picture before the model is loaded; what is wrong with one of a folder is told, not fatal."""
-        if pictures == "none":
+        if images == "none":
             return None
-        if pictures == "pair":
+        if images == "pair":
             return open_pair(self.job.settings)
-        scanned = (scan_pairs if pictures == "folder of pairs" else scan)(
+        scanned = scan_for_mode(
             self.job.settings,
             check=self.control.check,
             progress=lambda done, total: self.emit(Phase("looking at the pictures", done, total)),

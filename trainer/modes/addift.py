@@ -25,7 +25,7 @@ from ..diffusion.losses import sample_losses
 from ..diffusion.schedule import Draw
 from ..models.base import Conditioning
 from ..networks.files.metadata import Usage
-from .base import Pass, Pictures, Scene, StepLoss, encode_each
+from .base import Pass, Scene, StepLoss, encode_each
 from .keep import Keep
 
 STRENGTH = 0.25
@@ -34,9 +34,6 @@ STRENGTH = 0.25
 
 class ADDifT:
     """The mode for one pair."""
-
-    name = "ADDifT"
-    pictures: Pictures = "pair"
 
     def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
         return "BASE" in settings.network_blocks and any(captions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,8 +19,6 @@ from ..networks.base import Network
 from ..networks.files.metadata import Usage
 
 _PROMPTS_AT_ONCE = 16
-Pictures = Literal["none", "folder", "pair", "folder of pairs"]
-"""What a mode learns from: nothing but prompts, the data directory, or the original image and the target image."""
 
 
 def unheard(_name: str, _done: int, _total: int) -> None:
@@ -131,10 +129,7 @@ class Pass(ABC):
 
 
 class Mode(Protocol):
-    """A way of training; ``modes/registry.py`` lists them."""
-
-    name: str
-    pictures: Pictures
+    """A way of training; ``config/choices.py`` lists them."""
 
     def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
         """Whether the text encoder gets adapters, and so conditionings change from step to step.

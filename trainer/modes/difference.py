@@ -17,7 +17,7 @@ import torch
 from ..config.settings import Settings, of_second_pass
 from ..diffusion.schedule import Draw
 from ..networks.files.metadata import Usage
-from .base import Pass, Pictures, Plan, Scene, StepLoss
+from .base import Pass, Plan, Scene, StepLoss
 from .denoising import denoising_loss
 from .keep import Keep
 
@@ -27,9 +27,6 @@ Side = Literal["original", "target"]
 
 class Difference:
     """The mode."""
-
-    name = "Difference"
-    pictures: Pictures = "pair"
 
     def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
         del settings, captions

@@ -20,15 +20,12 @@ from ..diffusion.schedule import Draw
 from ..models.base import Conditioning
 from ..models.placement import dtype_of
 from ..networks.files.metadata import Usage
-from .base import Pass, Pictures, Scene, StepLoss
+from .base import Pass, Scene, StepLoss
 from .keep import Keep
 
 
 class ILECO:
     """The mode."""
-
-    name = "iLECO"
-    pictures: Pictures = "none"
 
     def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
         del captions

@@ -9,16 +9,13 @@ from ..data.latents import Dataset
 from ..diffusion.schedule import Draw
 from ..models.base import Conditioning
 from ..networks.files.metadata import Usage
-from .base import Pass, Pictures, Scene, StepLoss, encode_each
+from .base import Pass, Scene, StepLoss, encode_each
 from .denoising import denoising_loss
 from .keep import Keep
 
 
 class LoRA:
     """The mode."""
-
-    name = "LoRA"
-    pictures: Pictures = "folder"
 
     def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
         del captions

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from ..config.settings import Settings
 from .addift import ADDifT, TurnsPass
-from .base import Pass, Pictures
+from .base import Pass
 
 
 class MultiADDifT(ADDifT):
     """The mode for a folder of pairs."""
-
-    name = "Multi-ADDifT"
-    pictures: Pictures = "folder of pairs"
 
     def passes(self, settings: Settings) -> list[Pass]:
         del settings

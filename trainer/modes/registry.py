@@ -1,17 +1,12 @@
-"""The modes, in the order shown."""
+"""The modes by name."""
 
 from __future__ import annotations
 
-from .addift import ADDifT
+from ..config.choices import MODES, load
 from .base import Mode
-from .difference import Difference
-from .ileco import ILECO
-from .lora import LoRA
-from .multi_addift import MultiADDifT
-
-MODES: tuple[Mode, ...] = (LoRA(), ILECO(), Difference(), ADDifT(), MultiADDifT())
 
 
 def mode_of(name: str) -> Mode:
     """The mode called ``name``, one of the table's."""
-    return next(mode for mode in MODES if mode.name == name)
+    mode: Mode = load(MODES[name].path)()
+    return mode

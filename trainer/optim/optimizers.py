@@ -1,19 +1,17 @@
-"""Optimizers: one row each, imported only when chosen."""
+"""Optimizers: made from their descriptors, and what differs between them while training."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..config.schema import parse_literals
+from ..config.choices import OPTIMIZERS, load
+from ..config.key_values import parse_literals
 from ..config.settings import Settings
 from ..errors import UserError
 
@@ -22,87 +20,20 @@ _KEPT_SMALL = 4096
 """The states of a parameter with fewer numbers are kept in 32 bits by the 8-bit optimizers."""
 
 
-@dataclass(frozen=True)
-class OptimizerRow:
-    """Where an optimizer comes from, and what it is given beside the user's settings."""
-
-    module: str
-    name: str
-    package: str
-    """What to install where the module is missing."""
-    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    finds_its_rate: bool = False
-    """The learning rate is a factor on a step size it finds itself, so it should be about 1."""
-    takes_module: bool = False
-    """It is made from a module rather than from groups of parameters."""
-    fuses: bool = False
-    """On CUDA one kernel does the whole step."""
-    compiled: bool = False
-    """Its step is machine code of its own, which may have been built without the device."""
-
-
-def _torch(name: str, **options: Any) -> OptimizerRow:
-    return OptimizerRow("torch.optim", name, "torch", **options)
-
-
-def _collection(name: str, **options: Any) -> OptimizerRow:
-    return OptimizerRow("pytorch_optimizer", name, "pytorch-optimizer", **options)
-
-
-def _small(name: str, **options: Any) -> OptimizerRow:
-    return OptimizerRow("bitsandbytes.optim", name, "bitsandbytes", compiled=True, **options)
-
-
-_NESTEROV: Mapping[str, Any] = MappingProxyType({"momentum": 0.9, "nesterov": True})
-# Without these three, transformers' AdaFactor insists on a learning rate of its own making.
-_GIVEN_RATE: Mapping[str, Any] = MappingProxyType(
-    {"relative_step": False, "scale_parameter": False, "warmup_init": False}
-)
-OPTIMIZERS: Mapping[str, OptimizerRow] = MappingProxyType(
-    {
-        "AdamW": _torch("AdamW", fuses=True),
-        "AdamW8bit": _small("AdamW8bit"),
-        "AdaFactor": OptimizerRow("transformers.optimization", "Adafactor", "transformers", _GIVEN_RATE),
-        "Lion": _collection("Lion"),
-        "Prodigy": _collection("Prodigy", finds_its_rate=True),
-        "DAdaptAdam": _collection("DAdaptAdam", finds_its_rate=True),
-        "DAdaptLion": _collection("DAdaptLion", finds_its_rate=True),
-        "DAdaptAdaGrad": _collection("DAdaptAdaGrad", finds_its_rate=True),
-        "DAdaptAdan": _collection("DAdaptAdan", finds_its_rate=True),
-        "DAdaptSGD": _collection("DAdaptSGD", finds_its_rate=True),
-        "Adam8bit": _small("Adam8bit"),
-        "SGDNesterov8bit": _small("SGD8bit", defaults=_NESTEROV),
-        "Lion8bit": _small("Lion8bit"),
-        "PagedAdamW8bit": _small("PagedAdamW8bit"),
-        "PagedLion8bit": _small("PagedLion8bit"),
-        "RAdamScheduleFree": _collection("ScheduleFreeRAdam"),
-        "AdamWScheduleFree": _collection("ScheduleFreeAdamW"),
-        "SGDScheduleFree": _collection("ScheduleFreeSGD"),
-        "CAME": _collection("CAME"),
-        "Tiger": _collection("Tiger"),
-        "AdamMini": _collection("AdamMini", takes_module=True),
-        "PagedAdamW": _small("PagedAdamW"),
-        "PagedAdamW32bit": _small("PagedAdamW32bit"),
-        "SGDNesterov": _torch("SGD", defaults=_NESTEROV),
-        "Adam": _torch("Adam", fuses=True),
-    }
-)
-
-
 def optimizer_class(name: str) -> type[torch.optim.Optimizer]:
     """The class behind ``name``.
 
     Raises:
         UserError: its package is not installed, or too old for it.
     """
-    row = OPTIMIZERS[name]
+    info = OPTIMIZERS[name]
     try:
-        found = getattr(importlib.import_module(row.module), row.name)
+        found = load(info.path)
     except (ImportError, AttributeError) as error:
         raise UserError(
-            f"{name} needs the package {row.package}, which cannot be used here ({error})",
+            f"{name} needs the package {info.package}, which cannot be used here ({error})",
             where="train optimizer",
-            do=f"Install it with: pip install {row.package}",
+            do=f"Install it with: pip install {info.package}",
         ) from error
     assert isinstance(found, type)
     return found

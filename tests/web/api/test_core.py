@@ -16,7 +16,7 @@ from fastapi import FastAPI, HTTPException
 from PIL import Image
 
 from tests.helpers.server import Server, served
-from trainer.config.settings import rows
+from trainer.config.settings import ROWS
 from trainer.engine import run
 from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Sample, Saved, Step, Warned
 from trainer.jobs.store import DONE, FAILED, Store
@@ -267,7 +267,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_end() -> None:
 
 def test_settings_and_presets(server: Server) -> None:
     table = server.get("/settings")["settings"]
-    assert [each["short"] for each in table] == [row.name for row in rows()]
+    assert [each["short"] for each in table] == [row.name for row in ROWS]
     assert server.get("/settings?language=ja")["settings"][0]["label"] != table[0]["label"]
     assert "iLECO" in server.get("/presets")["presets"]
     assert server.get("/presets/iLECO")["network_rank"] == 4

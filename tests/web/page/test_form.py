@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from trainer.config import presets
+from trainer.config.choices import MODES, SECOND_PASS
 from trainer.config.schema import dump, parse
-from trainer.config.settings import MODES, SECOND_PASS, Row, Settings, rows
+from trainer.config.settings import ROWS, Row, Settings
 from trainer.errors import SettingsError
 from trainer.web.page import compat
 from trainer.web.page.form import ELSEWHERE, Form, shown_number
@@ -65,9 +66,9 @@ def another(row: Row, rng: random.Random) -> Any:
 
 def test_every_setting_has_its_field(form: Form) -> None:
     first = {each.row.name for each in form.fields if not each.second}
-    assert first == {row.name for row in rows()}
+    assert first == {row.name for row in ROWS}
     second = {each.row.name for each in form.fields if each.second}
-    assert second == {row.name for row in rows() if SECOND_PASS in row.modes} - set(ELSEWHERE)
+    assert second == {row.name for row in ROWS if SECOND_PASS in row.modes} - set(ELSEWHERE)
     ids = [each.component.elem_id for each in form.fields if each.component.elem_id]
     assert len(ids) == len(set(ids)) == len(form.fields) - 2
     assert all(name.startswith("trainyard_") for name in ids)
@@ -76,7 +77,7 @@ def test_every_setting_has_its_field(form: Form) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_every_field_of_every_mode_comes_back(form: Form, mode: str) -> None:
     rng = random.Random(mode)
-    for row in rows():
+    for row in ROWS:
         if row.name == "mode":
             continue
         value = "名前_1" if row.kind == "file name" else another(row, rng)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from trainer.config.choices import MODES
 from trainer.config.schema import check_for_run
-from trainer.config.settings import MODES, Settings, rows
+from trainer.config.settings import ROWS, Settings
 from trainer.errors import Problem, SettingsError, UserError
 from trainer.jobs.store import Store
 from trainer.paths import Folders
@@ -26,7 +27,7 @@ JAPANESE = re.compile("[ぁ-んァ-ン一-龥]")
 
 def test_every_problem_of_a_value_is_told_in_japanese() -> None:
     found = 0
-    for row in rows():
+    for row in ROWS:
         for value in WRONG:
             english = value_problem(row.name, value)
             if english:

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ...config.settings import Settings, rows
+from ...config.choices import MODES
+from ...config.settings import Settings, row_of
 from ...config.values import read_value
 from ...diffusion.schedule import EPSILON, scaled_linear_betas
 from ...errors import ModelError
@@ -102,9 +103,9 @@ class StableDiffusion(Family):
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
         """The size a checkpoint is made for; iLECO has no pictures and does well with less, but not with more."""
         size = _told_size(kind) or self.size_of(kind)
-        if mode == "iLECO":
+        if MODES[mode].images == "none":
             return {"image_size": size} if math.prod(size) < math.prod(Settings.image_size) else {}
-        if mode not in ("LoRA", "Multi-ADDifT"):
+        if not MODES[mode].learns_from_folder:
             return {}
         return {"image_size": size} | ({"image_min_length": min(size)} if min(size) < Settings.image_min_length else {})
 
@@ -288,7 +289,7 @@ def _vae_tensors(source: Source) -> dict[str, Tensor]:
 def _told_size(kind: FileKind) -> tuple[int, int] | None:
     """(height, width) as the file says it by ModelSpec's key, if that is a size to train at."""
     found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", kind.metadata.get("modelspec.resolution", ""))
-    row = next(row for row in rows() if row.name == "image_size")
+    row = row_of("image_size")
     try:
         size: tuple[int, int] | None = read_value(f"{found[2]},{found[1]}", row) if found else None
     except ValueError:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ...config.choices import MODES
 from ...diffusion.schedule import scaled_linear_betas, zero_terminal_snr
 from ..checkpoint.identify import FileKind, Kind
 from . import ldm
@@ -38,7 +39,7 @@ class SDXL(StableDiffusion):
     )
 
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
-        rate = {"train_learning_rate": 2e-4} if mode in ("ADDifT", "Multi-ADDifT") else {}
+        rate = {"train_learning_rate": 2e-4} if "turns" in MODES[mode].groups else {}
         return {**super().defaults(mode, kind), **rate}
 
     def vae_survives_half(self, vae_name: str) -> bool:

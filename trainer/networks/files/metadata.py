@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from ...config.choices import NETWORK_TYPES
 from ...config.redact import publishable
 from ...config.schema import to_json
 from ...config.settings import Settings, shows
@@ -25,7 +26,6 @@ from ...job import Job
 from ...models.base import Bundle
 from ...models.checkpoint.hashes import Hashes
 
-_MODULES = {"lierla": "networks.lora", "c3lier": "networks.lora", "loha": "lycoris.kohya"}
 _MOST_TAGS, _LONGEST_TAG = 5000, 200
 """What of the captions goes into the header, which hosts read whole for every file they list."""
 
@@ -111,7 +111,7 @@ def _training(origin: Origin, steps: int) -> dict[str, str]:
     rate = settings.train_learning_rate
     text_rate = settings.train_textencoder_learning_rate
     return {
-        "ss_network_module": _MODULES[settings.network_type],
+        "ss_network_module": NETWORK_TYPES[settings.network_type].module,
         "ss_network_dim": str(settings.network_rank),
         "ss_network_alpha": str(settings.network_alpha),
         "ss_learning_rate": str(rate),
@@ -171,13 +171,14 @@ def _model(origin: Origin, hashes: Hashes | None) -> dict[str, str]:
 
 def _network_arguments(settings: Settings) -> dict[str, str]:
     """What sd-scripts would have to be given beside rank and alpha to train the same modules; text, as it has them."""
-    if settings.network_type == "lierla":
-        return {}
+    info = NETWORK_TYPES[settings.network_type]
+    if not info.include_resnets:
+        return dict(info.arguments)
     conv = {
         "conv_dim": str(settings.network_conv_rank or settings.network_rank),
         "conv_alpha": str(settings.network_conv_alpha or settings.network_alpha),
     }
-    return conv if settings.network_type == "c3lier" else {**conv, "algo": "loha", "use_tucker": "True"}
+    return {**conv, **info.arguments}
 
 
 def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, object]]:

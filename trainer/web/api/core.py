@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from ...config import presets
 from ...config.schema import describe, parse, to_json
-from ...config.settings import rows
+from ...config.settings import ROWS
 from ...config.values import read_value
 from ...errors import SettingsError, UserError
 from ...job import Effect
@@ -261,7 +261,7 @@ def problem_of(name: str, value: Any) -> str:
     Raises:
         UserError: there is no such setting.
     """
-    row = next((each for each in rows() if each.name == name), None)
+    row = next((each for each in ROWS if each.name == name), None)
     if row is None:
         raise UserError("there is no such setting", where=name)
     try:

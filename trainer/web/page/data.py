@@ -10,15 +10,14 @@ import gradio as gr
 from ...errors import UserError
 from ..services.context import Desk
 from ..services.messages import told
-from ..services.preview import FIELDS, MODES
+from ..services.preview import FIELDS, FROM_FOLDER
 from .compat import on
-from .form import PREFIX, Form, shown_value
+from .form import PREFIX, Form, mode_classes, shown_value
 
 
 def place(desk: Desk) -> Any:
     """The button, within the form; pressed, it needs the form's values."""
-    classes = [f"{PREFIX}-field", *(f"{PREFIX}-for-{mode.lower()}" for mode in MODES)]
-    with gr.Column(elem_classes=[f"{PREFIX}-data", *classes]):
+    with gr.Column(elem_classes=[f"{PREFIX}-data", f"{PREFIX}-field", *mode_classes(FROM_FOLDER)]):
         button = gr.Button(desk.say("data.look"), size="sm", elem_id=f"{PREFIX}_data_look")
         gr.HTML(f'<div id="{PREFIX}_data"></div>')
     return button

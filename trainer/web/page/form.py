@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
+from ...config.choices import MODES, SECOND_PASS, WITH_SECOND_PASS
 from ...config.schema import SECOND_PASS_KEY, parse, to_json
-from ...config.settings import MODES, SECOND_PASS, SECTIONS, Row, Settings, rows
+from ...config.settings import ROWS, SECTIONS, Row, Settings, row_of
 from ...config.values import read_value, to_json_value
 from ...text.words import Words
 from ..services import defaults
@@ -63,29 +64,29 @@ class Form:
 
     def place_mode(self) -> None:
         """The mode's switch, and what each mode does in a sentence."""
-        row = _row("mode")
+        row = row_of("mode")
         self._add(
             row, gr.Radio(list(MODES), value=row.default, label=self.words.label("mode"), elem_id=f"{PREFIX}_mode")
         )
 
     def place(self, name: str, component: Any) -> None:
         """A field that the page has made itself."""
-        self._add(_row(name), component)
+        self._add(row_of(name), component)
 
     def place_one(self, name: str) -> Any:
         """A field by itself."""
-        self._field(_row(name))
+        self._field(row_of(name))
         return self.component(name)
 
     def place_subject(self) -> None:
         """The fields that say what is to be learned."""
         with _grid(f"{PREFIX}_subject"):
             for name in SUBJECT:
-                self._field(_row(name))
+                self._field(row_of(name))
 
     def place_sections(self) -> None:
         """The other fields: the important ones open, the rest folded under their headings."""
-        table = [row for row in rows() if row.name not in (*SUBJECT, *ELSEWHERE)]
+        table = [row for row in ROWS if row.name not in (*SUBJECT, *ELSEWHERE)]
         for section in SECTIONS:
             here = [row for row in table if row.section == section and set(row.modes) & set(MODES)]
             with _fold(
@@ -97,15 +98,15 @@ class Form:
 
     def _place_rest(self) -> None:
         """Held by the page, as the fields are, and seen by nobody: both are read as of one moment."""
-        unchanged = {row.name: shown_value(row.default, row) for row in rows()}
+        unchanged = {row.name: shown_value(row.default, row) for row in ROWS}
         text = _text({"mode": Settings.mode, "defaults": unchanged})
         self.rest = gr.Textbox(text, label="rest", elem_id=f"{PREFIX}_rest")
 
     def _place_second_pass(self) -> None:
-        own = [row for row in rows() if SECOND_PASS in row.modes]
-        classes = [f"{PREFIX}-field", f"{PREFIX}-for-difference"]
+        own = [row for row in ROWS if SECOND_PASS in row.modes]
+        classes = [f"{PREFIX}-field", *mode_classes(WITH_SECOND_PASS)]
         with gr.Accordion(self.words.say("section.second"), open=False, elem_id=SECOND, elem_classes=classes):
-            self._field(_row("use_2nd_pass_settings"))
+            self._field(row_of("use_2nd_pass_settings"))
             for section in SECTIONS:
                 here = [row for row in own if row.section == section and row.name not in ELSEWHERE]
                 if here:
@@ -231,7 +232,7 @@ class Form:
         first: dict[str, Any] = {}
         second: dict[str, Any] = {}
         for each, value in zip(self.fields, shown, strict=True):
-            visible = mode == "Difference" if each.second else mode in each.row.modes
+            visible = mode in WITH_SECOND_PASS if each.second else mode in each.row.modes
             (second if each.second else first)[each.row.key] = value if visible else _readable(value, each.row)
         base = parse(json.loads(rest).get("settings", {})).settings
         first[SECOND_PASS_KEY] = second
@@ -242,14 +243,14 @@ class Form:
 
 def make(row: Row, words: Words, second: bool = False) -> Any:
     """A setting's component, with its label, its help and its default."""
-    for_modes = ("Difference",) if second or row.modes == (SECOND_PASS,) else row.modes
+    for_modes = WITH_SECOND_PASS if second or row.modes == (SECOND_PASS,) else row.modes
     common: dict[str, Any] = {
         "label": words.label(row.name),
         "info": words.help(row.name),
         "value": shown_value(row.default, row),
         "interactive": True,
         "elem_id": f"{SECOND if second else PREFIX}_{row.name}",
-        "elem_classes": [f"{PREFIX}-field", f"{PREFIX}-{row.kind.split()[0]}", *_mode_classes(for_modes)],
+        "elem_classes": [f"{PREFIX}-field", f"{PREFIX}-{row.kind.split()[0]}", *mode_classes(for_modes)],
     }
     if row.kind == "bool":
         return gr.Checkbox(**common)
@@ -294,19 +295,16 @@ def _readable(value: Any, row: Row) -> Any:
     return value
 
 
-def _row(name: str) -> Row:
-    return next(row for row in rows() if row.name == name)
-
-
 def _grid(elem_id: str | None = None) -> Any:
     return gr.Column(elem_id=elem_id, elem_classes=[f"{PREFIX}-grid"])
 
 
 def _fold(title: str, here: Sequence[Row], elem_id: str, *, is_open: bool) -> Any:
     modes = {mode for row in here for mode in row.modes}
-    classes = [f"{PREFIX}-field", f"{PREFIX}-fold", *_mode_classes(modes)]
+    classes = [f"{PREFIX}-field", f"{PREFIX}-fold", *mode_classes(modes)]
     return gr.Accordion(title, open=is_open, elem_id=elem_id, elem_classes=classes)
 
 
-def _mode_classes(modes: Mapping[str, Any] | set[str] | Sequence[str]) -> list[str]:
-    return [f"{PREFIX}-for-{mode.lower()}" for mode in MODES if mode in modes]
+def mode_classes(modes: Collection[str]) -> list[str]:
+    """The classes of what is shown in these modes only."""
+    return [f"{PREFIX}-for-{info.slug}" for name, info in MODES.items() if name in modes]

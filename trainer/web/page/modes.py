@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from ...config.settings import MODES
+from ...config.choices import MODES
 from ...text.words import Words
 from .form import PREFIX
 
@@ -17,7 +17,7 @@ _PICTURES = Path(__file__).parent / "pictures"
 
 def place(words: Words) -> None:
     """Below the mode's switch; of all of them, one is seen."""
-    shown = "".join(_explained(mode.lower(), words) for mode in MODES)
+    shown = "".join(_explained(info.slug, words) for info in MODES.values())
     gr.HTML(shown, elem_id=f"{PREFIX}_mode_words")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ...config import presets
 from ...config.check import check_for_run
 from ...config.key_values import prompt_pairs, split_lines
-from ...config.settings import Settings, rows
+from ...config.settings import ROWS, Settings
 from ...config.values import read_value, shown
 from ...engine.image_request import Drawing
 from ...errors import SettingsError, UserError
@@ -43,7 +43,7 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any], say: Sa
         UserError: a prompt is missing, or a value is wrong.
     """
     names = ("original_prompt", "target_prompt", "slider_positive", "slider_negative")
-    concerns = {row.key for row in rows() if row.name in names}
+    concerns = {row.key for row in ROWS if row.name in names}
     problems = [each for each in check_for_run(replace(settings, mode="iLECO")) if each.key in concerns]
     if problems:
         raise SettingsError(problems)
@@ -100,7 +100,7 @@ def _drawing(asked: Mapping[str, Any], **known: Any) -> Drawing:
 
 
 def _checked(name: str, value: Any) -> Any:
-    row = next(row for row in rows() if row.name == _ROWS[name])
+    row = next(row for row in ROWS if row.name == _ROWS[name])
     try:
         return read_value(value, row)
     except ValueError as error:

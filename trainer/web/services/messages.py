@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...config.labels import label_of
-from ...config.settings import Settings, rows
+from ...config.settings import ROWS, Settings
 from ...errors import DataError, Problem, SettingsError, UserError
 from ...text import problems_ja, warnings_ja
 from ...text.language import is_japanese
@@ -47,7 +47,7 @@ def require_folder(settings: Settings) -> None:
         SettingsError: the mode learns from a folder, and it is not there.
     """
     name = "lora_data_directory"
-    row = next(each for each in rows() if each.name == name)
+    row = next(each for each in ROWS if each.name == name)
     problem = _folder_problem(name, settings.lora_data_directory) if settings.mode in row.modes else ""
     if problem:
         raise SettingsError([Problem(row.key, label_of(name), problem)])
@@ -74,7 +74,7 @@ def _problem(problem: Problem, language: str) -> str:
     if not is_japanese(language):
         return f"{problem}."
     key = problem.key.removeprefix("2nd pass.")
-    names = [row.name for row in rows() if row.key == key]
+    names = [row.name for row in ROWS if row.key == key]
     label = label_of(names[0], language) if names else problem.label
     within = "2回目の学習、" if key != problem.key else ""
     return f"{within}{label}: {_in(str(problem.what), language)}。"

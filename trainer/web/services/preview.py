@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from ...config.choices import MODES
 from ...config.settings import Settings
 from ...errors import UserError
 from .tasks import DONE, Check, Progress, Task
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from ...data.buckets import Size
     from ...data.samples import Sample, Scan
 
-MODES = ("LoRA", "Multi-ADDifT")
+FROM_FOLDER: Final = tuple(name for name, mode in MODES.items() if mode.learns_from_folder)
+"""The modes whose data can be looked at."""
 FIELDS = (
     "mode", "lora_data_directory", "diff_target_name", "lora_trigger_word", "image_size", "image_buckets_step",
     "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply", "image_mirroring",
@@ -110,17 +112,15 @@ class Preview:
         Raises:
             UserError: the mode has no folder of pictures.
         """
-        if settings.mode not in MODES:
+        if settings.mode not in FROM_FOLDER:
             raise UserError(
-                "has no folder of images to look at", where=settings.mode, do=f"Choose {' or '.join(MODES)}"
+                "has no folder of images to look at", where=settings.mode, do=f"Choose {' or '.join(FROM_FOLDER)}"
             )
 
         def work(check: Check, progress: Progress) -> Look:
-            from ...data.pair_scan import scan_pairs
-            from ...data.scan import scan
+            from ...data.pair_scan import scan_for_mode
 
-            find = scan_pairs if settings.mode == "Multi-ADDifT" else scan
-            return Look(settings, find(settings, check=check, progress=progress))
+            return Look(settings, scan_for_mode(settings, check=check, progress=progress))
 
         self._begin(Task(work), "", asked)
 
