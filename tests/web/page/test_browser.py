@@ -138,7 +138,7 @@ def test_every_preset_and_every_file_of_traintrain_goes_through_the_form_unchang
 ) -> None:
     someone = visit()
     shipped = [(path.stem, path) for path in sorted((ROOT / "presets").glob("*.json"))]
-    foreign = [(str(path), path) for path in sorted((ROOT / "tests" / "data" / "traintrain_presets").glob("*.json"))]
+    foreign = [(str(path), path) for path in sorted((ROOT / "tests" / "config" / "traintrain_presets").glob("*.json"))]
     assert (len(shipped), len(foreign)) == (8, 8)
     for number, (written, path) in enumerate(shipped + foreign):
         someone.write("preset", written)

@@ -18,7 +18,16 @@ _PICTURES = Path(__file__).parent / "pictures"
 def place(words: Words) -> None:
     """Below the mode's switch; of all of them, one is seen."""
     shown = "".join(_explained(info.slug, words) for info in MODES.values())
-    gr.HTML(shown, elem_id=f"{PREFIX}_mode_words")
+    gr.HTML(f"<style>{rules()}</style>{shown}", elem_id=f"{PREFIX}_mode_words")
+
+
+def rules() -> str:
+    """The page's style for the fields that a mode does not have: they are not shown while it is chosen."""
+    return "".join(
+        f'#{PREFIX}_form:has(#{PREFIX}_mode input[value="{info.name}"]:checked) '
+        f".{PREFIX}-field:not(.{PREFIX}-for-{info.slug}) {{ display: none; }}"
+        for info in MODES.values()
+    )
 
 
 def paragraph(words: str, kind: str) -> str:
@@ -28,7 +37,9 @@ def paragraph(words: str, kind: str) -> str:
 
 def _explained(mode: str, words: Words) -> str:
     # Within the page itself: a few kB, and nothing to be fetched from wherever the page stands.
-    data = base64.b64encode((_PICTURES / f"{mode}.webp").read_bytes()).decode()
-    picture = f'<img src="data:image/webp;base64,{data}" alt="{html.escape(words.say("mode.picture"))}">'
+    file, picture = _PICTURES / f"{mode}.webp", ""
+    if file.is_file():
+        data = base64.b64encode(file.read_bytes()).decode()
+        picture = f'<img src="data:image/webp;base64,{data}" alt="{html.escape(words.say("mode.picture"))}">'
     sentence = html.escape(words.say(f"mode.{mode}"))
     return f'<div class="{PREFIX}-field {PREFIX}-for-{mode}">{picture}<p>{sentence}</p></div>'
