@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -136,6 +137,17 @@ def test_a_picture_that_fills_no_frame_goes_nowhere() -> None:
 def test_smaller_copies_are_not_enlarged_either() -> None:
     frames = choose_frames((400, 400), frames_of(WIDE), 9, upscale=False)
     assert frames == ((384, 384), (256, 256), (256, 384), (384, 256))
+
+
+def test_smaller_copies_are_not_larger_than_the_own_frame_where_nothing_is_enlarged() -> None:
+    """A long picture's own frame has few pixels: it fills others that have more."""
+    frames = frames_of(replace(WIDE, image_max_ratio=3))
+    assert (640, 384) in frames.smaller
+    own, *smaller = choose_frames((1200, 400), frames, 9, upscale=False)
+    assert own == (768, 256)
+    assert (512, 256) in smaller
+    assert (640, 384) not in smaller
+    assert max(width * height for width, height in smaller) <= 768 * 256
 
 
 # ---- cover and crop -------------------------------------------------------------------------------------------------

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from trainer.diffusion.schedule import Draw, NoiseSchedule, mixed_seed, scaled_linear_betas
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -56,6 +60,20 @@ def test_steps_and_seeds_draw_apart() -> None:
     seeds = {mixed_seed(seed, step) for seed in range(50) for step in range(200)}
     assert len(seeds) == 50 * 200
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_streams_of_one_seed_draw_apart() -> None:
+    """Every number of a stream counts, and which one comes first."""
+    seeds = {mixed_seed(7, *numbers) for numbers in itertools.product(range(20), range(20), range(3))}
+    seeds |= {mixed_seed(7, *numbers) for numbers in itertools.product(range(20), range(20))}
+    assert len(seeds) == 20 * 20 * 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_every_precision_sees_the_same_noise(dtype: torch.dtype) -> None:
+    in_float32, other = (Draw.of_step(7, 3, CPU).noise((2, 4, 16, 16), kind) for kind in (torch.float32, dtype))
+    assert other.dtype == dtype
+    assert torch.equal(other, in_float32.to(dtype))
 
 
 def test_noise_of_all_steps_is_standard_normal() -> None:

@@ -98,18 +98,6 @@ def test_what_is_predicted_is_as_the_host_says(double: A1111Double, host: WebUI)
     assert bundle.betas[-1] == 1.0
 
 
-def test_clip_skip_is_the_hosts(double: A1111Double, host: WebUI) -> None:
-    bundle = host.take_model(Settings())
-    with torch.no_grad():
-        last = bundle.encode(["a red circle"]).sequence
-        double.options["CLIP_stop_at_last_layers"] = 2
-        second_last = bundle.encode(["a red circle"]).sequence
-        ours = bundle.encode(["a red circle"], literal=True, clip_skip=2).sequence
-    host.give_back()
-    assert not torch.equal(last, second_last)
-    torch.testing.assert_close(second_last, ours, atol=1e-3, rtol=0)
-
-
 def test_nothing_loaded_yet_is_loaded(double: A1111Double, host: WebUI) -> None:
     loaded = double.unload()
     assert host.check_model(Settings()).family == "SD1"

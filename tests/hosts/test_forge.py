@@ -86,6 +86,22 @@ def test_other_than_plain_memory_is_said_and_the_file_read(double: ForgeDouble, 
     host.give_back()
 
 
+@pytest.mark.parametrize("kind", [ForgeDouble, ReForgeDouble], ids=["Forge", "reForge"])
+def test_a_unet_that_is_only_partly_on_the_device_is_read_from_its_file(tmp_path: Path, kind: type[Patched]) -> None:
+    double = kind(tmp_path / "host")
+    with double.around():
+        host = Forge() if kind is ForgeDouble else ReForge()
+        unet = double.parts()[0]
+        with torch.inference_mode(kind is ForgeDouble):
+            unet.get_submodule("diffusion_model.out").to("meta")  # stands for another device than the rest is on
+        bundle = host.take_model(Settings())
+        assert not is_shared(double, bundle.unet.parameters())
+        assert {parameter.device.type for parameter in bundle.unet.parameters()} == {"cpu"}
+        told = host.between_steps("training", 1, 3)
+        assert "the host has room for a part of it only on its device" in told
+        host.give_back()
+
+
 def _text_tensors() -> dict[str, torch.Tensor]:
     start = "cond_stage_model.transformer."
     return {name[len(start) :]: each for name, each in sd1_tensors(seed=9).items() if name.startswith(start)}
@@ -131,6 +147,21 @@ def test_text_encoders_under_transformers_names(tmp_path: Path, kind: type[Patch
         for module in bundle.modules.values():
             assert is_shared(double, module.parameters())
         host.give_back()
+
+
+@pytest.mark.parametrize("kind", [ForgeDouble, ReForgeDouble], ids=["Forge", "reForge"])
+def test_encoding_a_prompt_leaves_the_host_the_patchers_it_had(tmp_path: Path, kind: type[Patched]) -> None:
+    double = kind(tmp_path / "host")
+    with double.around():
+        host = Forge() if kind is ForgeDouble else ReForge()
+        double.generate()
+        model = double.asked_for_model()
+        before = model.forge_objects
+        bundle = host.take_model(Settings())
+        with torch.no_grad():
+            bundle.encode(["a blue circle"])
+        host.give_back()
+        assert model.forge_objects is before
 
 
 @pytest.mark.parametrize("kind", [ForgeDouble, ReForgeDouble], ids=["Forge", "reForge"])

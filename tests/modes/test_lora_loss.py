@@ -111,3 +111,14 @@ def test_loss_and_gradient_are_the_formulas(setting: Setting, step: int, kind: s
     parameters = list(setting.network.parameters())
     for one, two in zip(torch.autograd.grad(ours, parameters), torch.autograd.grad(plain, parameters), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("strength", [0.0, -1.0])
+def test_a_strength_left_over_from_sample_images_is_not_trained_at(setting: Setting, strength: float) -> None:
+    wanted = product_loss(setting, 1)
+    setting.network.strength = strength
+    found = product_loss(setting, 1)
+    assert found.item() == wanted.item()
+    parameters = list(setting.network.parameters())
+    for one, two in zip(torch.autograd.grad(found, parameters), torch.autograd.grad(wanted, parameters), strict=True):
+        assert torch.equal(one, two)
