@@ -21,7 +21,7 @@ from PIL import Image
 from tests.helpers.checkpoints import FAMILIES, small_checkpoint
 from tests.helpers.home import host_in
 from tests.helpers.some_networks import apply_by_lycoris, predict
-from trainer.config.choices import MODES
+from trainer.config.choices import MODES, NETWORK_TYPES
 from trainer.config.settings import Settings
 from trainer.diffusion.schedule import Draw
 from trainer.engine import passes
@@ -31,7 +31,6 @@ from trainer.models.registry import load_bundle
 from trainer.networks.base import Network
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
-from trainer.networks.registry import NETWORKS
 
 STEPS = 3
 QUICK = {
@@ -46,7 +45,7 @@ QUICK = {
 
 
 def kinds() -> Iterator[Any]:
-    for family, network_type, mode in product(FAMILIES, NETWORKS, MODES):
+    for family, network_type, mode in product(FAMILIES, NETWORK_TYPES, MODES):
         quick = (family, network_type, mode) in QUICK
         yield pytest.param(family, network_type, mode, marks=() if quick else pytest.mark.slow)
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from trainer.config.settings import BLOCKS
 from trainer.models.base import Bundle
 from trainer.models.stable_diffusion.lora_targets import text_targets, unet_targets
-from trainer.networks.base import Network, build
-from trainer.networks.lora import LoRA, lora_builder
+from trainer.networks.base import Network, Ranks, build, builder_of
+from trainer.networks.lora import LoRA
 
 KEPT = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
 """Stable Diffusion's share of signal left at every timestep, ``(1000,)``, written out once more."""
@@ -21,7 +21,7 @@ def double_network(bundle: Bundle, *, text: bool, rank: int = 3, alpha: float = 
     if text:
         targets += text_targets(bundle.text_encoders[0])
     generator = torch.Generator().manual_seed(seed)
-    network = build(targets, lora_builder(rank, alpha, torch.float64, torch.device("cpu")), generator)
+    network = build(targets, builder_of(LoRA, Ranks(rank, alpha), torch.float64, torch.device("cpu")), generator)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
     return network

@@ -32,9 +32,9 @@ from trainer.models.registry import load_bundle
 from trainer.models.stable_diffusion.lora_targets import unet_targets
 from trainer.modes.base import Scene
 from trainer.modes.ileco import ILECO
-from trainer.networks.base import Network, build
+from trainer.networks.base import Network, Ranks, build, builder_of
 from trainer.networks.files.read import network_from_file
-from trainer.networks.lora import lora_builder
+from trainer.networks.lora import LoRA
 from trainer.paths import Folders
 
 CPU = torch.device("cpu")
@@ -74,7 +74,9 @@ def setting(checkpoint: Path) -> Iterator[Setting]:
     for each in (bundle, plain):
         place(each, CPU, dict.fromkeys(each.modules, torch.float64))
     generator = torch.Generator().manual_seed(5)
-    network = build(unet_targets(bundle.unet, BLOCKS, "Full"), lora_builder(3, 6.0, torch.float64, CPU), generator)
+    network = build(
+        unet_targets(bundle.unet, BLOCKS, "Full"), builder_of(LoRA, Ranks(3, 6.0), torch.float64, CPU), generator
+    )
     for parameter in network.parameters():  # an update that is not zero
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
     with network.attached():

@@ -19,10 +19,10 @@ from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
 from trainer.models.stable_diffusion.blocks import unet_block
 from trainer.models.stable_diffusion.lora_targets import text_targets, unet_targets
-from trainer.networks.base import Network, Strength, Target, build
+from trainer.networks.base import Network, Ranks, Strength, Target, build, builder_of
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
-from trainer.networks.lora import LoRA, lora_builder
+from trainer.networks.lora import LoRA
 
 CPU = torch.device("cpu")
 
@@ -47,7 +47,7 @@ def random_network(bundle: Bundle, *, text: bool = False, size: float = 0.05) ->
     if text:
         targets += text_targets(bundle.text_encoders[0])
     generator = torch.Generator().manual_seed(3)
-    network = build(targets, lora_builder(4, 2.0, torch.float32, CPU), generator)
+    network = build(targets, builder_of(LoRA, Ranks(4, 2.0), torch.float32, CPU), generator)
     for parameter in network.parameters():
         parameter.data += size * torch.randn(parameter.shape, generator=generator)
     return network
@@ -110,7 +110,7 @@ def test_text_modules_carry_the_name_every_host_knows(bundle: Bundle) -> None:
 
 
 def test_nothing_to_train_is_said(bundle: Bundle) -> None:
-    make = lora_builder(4, 4.0, torch.float32, CPU)
+    make = builder_of(LoRA, Ranks(4, 4.0), torch.float32, CPU)
     targets = unet_targets(bundle.unet, ["IN00", "IN03"], "Full")
     with pytest.raises(NetworkError, match="network blocks: nothing is left to train"):
         build(targets, make, torch.Generator())
@@ -127,7 +127,7 @@ def test_nothing_to_train_is_said(bundle: Bundle) -> None:
 @pytest.mark.parametrize("strength", [1.0, -0.5])
 def test_equals_a_merged_weight(module: nn.Module, strength: float) -> None:
     shared = Strength(strength)
-    make = lora_builder(3, 6.0, torch.float32, CPU)
+    make = builder_of(LoRA, Ranks(3, 6.0), torch.float32, CPU)
     adapter = make(Target("m", module, "unet"), shared, torch.Generator().manual_seed(0))
     assert isinstance(adapter, LoRA)
     adapter.up.data.normal_(generator=torch.Generator().manual_seed(1))
@@ -159,7 +159,9 @@ def test_strength_can_differ_from_sample_to_sample(bundle: Bundle) -> None:
 def test_new_network_and_strength_zero_are_the_base_bit_for_bit(bundle: Bundle) -> None:
     base = predict(bundle)
     generator = torch.Generator().manual_seed(0)
-    fresh = build(unet_targets(bundle.unet, BLOCKS, "Full"), lora_builder(4, 4.0, torch.float32, CPU), generator)
+    fresh = build(
+        unet_targets(bundle.unet, BLOCKS, "Full"), builder_of(LoRA, Ranks(4, 4.0), torch.float32, CPU), generator
+    )
     with fresh.attached():
         torch.testing.assert_close(predict(bundle), base, rtol=0, atol=0)
     network = random_network(bundle)
@@ -200,7 +202,7 @@ def test_comes_off_after_an_error(bundle: Bundle) -> None:
 
 def test_same_seed_same_first_weights(bundle: Bundle) -> None:
     targets = unet_targets(bundle.unet, BLOCKS, "Full")
-    make = lora_builder(4, 4.0, torch.float32, CPU)
+    make = builder_of(LoRA, Ranks(4, 4.0), torch.float32, CPU)
     one, two, other = (build(targets, make, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     pairs = list(zip(one.tensors().items(), two.tensors().items(), strict=True))
     assert all(torch.equal(a[1], b[1]) for a, b in pairs)

@@ -67,8 +67,7 @@ def strength_grid(
 def measure(network: Network) -> tuple[Change, tuple[Change, ...]]:
     """How much a network changes all weights it is beside, and those of each block."""
     adapters = list(network)
-    weights = torch.stack([_norm_of(each.weight) for each in adapters])
-    squares = [(each.norm() ** 2, float(weight) ** 2) for each, weight in zip(adapters, weights, strict=True)]
+    squares = [_squares(each, each.weight) for each in adapters]
     by_block: dict[str, list[tuple[float, float]]] = {}
     for adapter, pair in zip(adapters, squares, strict=True):
         by_block.setdefault(_block_of(adapter), []).append(pair)
@@ -76,8 +75,9 @@ def measure(network: Network) -> tuple[Change, tuple[Change, ...]]:
     return _change("", squares), blocks
 
 
-def _norm_of(weight: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(weight.detach(), dtype=torch.float32).cpu()
+def _squares(adapter: Adapter, weight: Tensor) -> tuple[float, float]:
+    """The squared norms of an update and of the weight it is added to."""
+    return adapter.norm(weight) ** 2, float(torch.linalg.vector_norm(weight.detach(), dtype=torch.float32)) ** 2
 
 
 def _block_of(adapter: Adapter) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -42,11 +43,26 @@ class Strength:
         return (self.value * scale).to(like.dtype).view(-1, *([1] * (like.ndim - 1)))
 
 
-class Adapter(nn.Module):
+Parts = Mapping[str, Tensor]
+"""The tensors of one module in a file, by kohya's and LyCORIS's names: ``lora_down.weight``, ``hada_w1_a``, ``alpha``
+…; ``alpha`` is always there."""
+
+
+class Adapter(nn.Module, ABC):
     """Adds a trained update to one frozen module by standing in for its ``forward``.
+
+    A network type is a subclass. It owns everything that concerns its tensors: how they start, what they compute, how
+    a file holds them, and how large the update is.
 
     The original module is kept out of this module's children: its weights are not ours to move, save or train.
     """
+
+    label: ClassVar[str]
+    """What a file of this type is called: ``LoRA``."""
+    part_sets: ClassVar[tuple[frozenset[str], ...]]
+    """The names of a module's tensors in a file, beside ``alpha``; one set for each form they may have."""
+    input_part: ClassVar[str]
+    """The one of them that is ``(rank, in, …)``."""
 
     def __init__(self, target: Target, strength: Strength) -> None:
         super().__init__()
@@ -56,40 +72,70 @@ class Adapter(nn.Module):
         self._target = (target.module,)
         self._inner: Callable[..., Tensor] = target.module.forward
 
+    @classmethod
+    @abstractmethod
+    def new(cls, target: Target, strength: Strength, rank: int, alpha: float, generator: torch.Generator) -> Adapter:
+        """An adapter that changes nothing yet, in float32 on the CPU, its first weights drawn from ``generator``."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, target: Target, strength: Strength, parts: Parts, dtype: torch.dtype) -> Adapter:
+        """An adapter with a file's tensors, copied and cast to ``dtype``, on the CPU.
+
+        Raises:
+            NetworkError: they do not fit the module.
+        """
+
+    @classmethod
+    @abstractmethod
+    def is_wide(cls, parts: Parts) -> bool:
+        """Whether tensors of a file belong to a convolution with a kernel wider than 1×1."""
+
+    @classmethod
+    @abstractmethod
+    def norm_of(cls, parts: Parts, weight: Tensor | None, /) -> float:
+        """The Frobenius norm of the update at strength 1, alpha included, from its tensors.
+
+        Args:
+            weight: the frozen weight beside it; None where there is only the file.
+
+        Raises:
+            NetworkError: it depends on the weight, which is not given.
+        """
+
+    @classmethod
+    def rank_of(cls, parts: Parts) -> int:
+        """The rank of the update that tensors of a file make."""
+        return parts[cls.input_part].shape[0]
+
+    @abstractmethod
     def update(self, x: Tensor) -> Tensor:
         """The update's output for the input ``x``, before strength and scale."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def scale(self) -> float:
-        """Alpha over rank."""
-        raise NotImplementedError
+        """What that output is multiplied by beside the strength: alpha over rank."""
 
+    @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """What the file holds of this adapter, by the last part of its key."""
-        raise NotImplementedError
+        """What the file holds of this adapter, by the last part of its key; the trained ones are its parameters."""
 
-    def scaled_tensors(self, factor: float) -> dict[str, Tensor]:
-        """The same, with the update multiplied by ``factor``, spread evenly over what it is a product of."""
-        parts = {key: part.detach() for key, part in self.tensors().items()}
-        for key, share in zip((key for key in parts if key != "alpha"), self._shares(factor), strict=True):
-            parts[key] = parts[key] * share
-        return parts
+    @abstractmethod
+    def scaled(self, factor: float) -> dict[str, Tensor]:
+        """The same, detached, with the update multiplied by ``factor``."""
 
     @torch.no_grad()
     def multiply(self, factor: float) -> None:
-        """Multiply the update itself, likewise."""
-        for parameter, share in zip(self.parameters(), self._shares(factor), strict=True):
-            parameter.mul_(share)
+        """Multiply the update itself by ``factor``."""
+        scaled = self.scaled(factor)
+        for key, tensor in self.tensors().items():
+            if isinstance(tensor, nn.Parameter):
+                tensor.copy_(scaled[key])
 
-    def _shares(self, factor: float) -> list[float]:
-        count = len(list(self.parameters()))
-        root = abs(factor) ** (1 / count)
-        return [root] * (count - 1) + [math.copysign(root, factor)]
-
-    def norm(self) -> float:
-        """The Frobenius norm of the update at strength 1, scale included."""
-        raise NotImplementedError
+    def norm(self, weight: Tensor | None = None) -> float:
+        """The same as :meth:`norm_of` for its own tensors."""
+        return self.norm_of(self.tensors(), weight)
 
     @property
     def module(self) -> nn.Module:
@@ -122,9 +168,19 @@ class Adapter(nn.Module):
 
 
 class Builder(Protocol):
-    """Makes one adapter; a network type is such a function."""
+    """Makes one new adapter."""
 
     def __call__(self, target: Target, strength: Strength, generator: torch.Generator) -> Adapter: ...
+
+
+def builder_of(adapter: type[Adapter], ranks: Ranks, dtype: torch.dtype, device: torch.device) -> Builder:
+    """How new adapters of a type are made; their weights are drawn on the CPU, the same for every device and type."""
+
+    def make(target: Target, strength: Strength, generator: torch.Generator) -> Adapter:
+        rank, alpha = ranks.of(target.module)
+        return adapter.new(target, strength, rank, alpha, generator).to(device, dtype)
+
+    return make
 
 
 class Network(nn.Module):
@@ -191,15 +247,10 @@ class Network(nn.Module):
         """Every tensor of the file by its key, the update multiplied by ``factor``; detached, not copied."""
         named: dict[str, Tensor] = {}
         for adapter in self:
-            parts = adapter.tensors() if factor == 1.0 else adapter.scaled_tensors(factor)
+            parts = adapter.tensors() if factor == 1.0 else adapter.scaled(factor)
             for key, tensor in parts.items():
                 named[f"{adapter.name}.{key}"] = tensor.detach()
         return named
-
-    def is_finite(self) -> bool:
-        """Whether every trained number is one; reads back from the device once."""
-        sums = torch.stack([parameter.detach().float().abs().sum() for parameter in self.parameters()])
-        return bool(sums.isfinite().all())
 
 
 def build(targets: list[Target], make: Builder, generator: torch.Generator) -> Network:
@@ -246,6 +297,14 @@ class Ranks:
         if is_wide(module):
             return self.conv_rank or self.rank, self.conv_alpha or self.alpha
         return self.rank, self.alpha
+
+
+def scaled_product(parts: Parts, factor: float) -> dict[str, Tensor]:
+    """An update that is a product of its tensors, multiplied by ``factor``: spread evenly, the sign on the last."""
+    names = [name for name in parts if name != "alpha"]
+    root = abs(factor) ** (1 / len(names))
+    shares = dict.fromkeys(names, root) | {names[-1]: math.copysign(root, factor), "alpha": 1.0}
+    return {name: part.detach() * shares[name] for name, part in parts.items()}
 
 
 def is_wide(module: nn.Module) -> bool:

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from .base import Adapter, Builder, Ranks, Strength, Target, does_not_fit, is_wide, weight_of
+from .base import Adapter, Parts, Strength, Target, does_not_fit, is_wide, scaled_product, weight_of
 
 _ROWS_AT_ONCE = 512
+_PLAIN = frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"})
 _NAMES = ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
 
 
@@ -31,11 +32,52 @@ class LoHa(Adapter):
     ``w2_b`` of ``(rank, in · height · width)`` instead.
     """
 
+    label = "LoHa"
+    part_sets = (_PLAIN, _PLAIN | {"hada_t1", "hada_t2"})
+    input_part = "hada_w1_b"
+
     def __init__(self, target: Target, strength: Strength, factors: Mapping[str, Tensor], alpha: float) -> None:
         super().__init__(target, strength)
         self.factors = nn.ParameterDict(dict(factors))
         self.alpha = alpha
         self._layer = _Layer(target.module)
+
+    @classmethod
+    def new(cls, target: Target, strength: Strength, rank: int, alpha: float, generator: torch.Generator) -> LoHa:
+        """As LyCORIS begins: all factors normal, but for ``w2_a``, which is zero."""
+        outputs, inputs, *kernel = weight_of(target.module).shape
+        tucker = is_wide(target.module)
+        column = (rank, outputs) if tucker else (outputs, rank)
+        sizes: dict[str, tuple[tuple[int, ...], float]] = {
+            "w1_a": (column, 0.1),
+            "w1_b": ((rank, inputs), 1.0),
+            "w2_a": (column, 0.0),
+            "w2_b": ((rank, inputs), 1.0),
+        }
+        if tucker:
+            sizes |= dict.fromkeys(("t1", "t2"), ((rank, rank, *kernel), 0.1))
+        factors = {
+            name: torch.randn(shape, generator=generator) * spread if spread else torch.zeros(shape)
+            for name, (shape, spread) in sizes.items()
+        }
+        return cls(target, strength, factors, alpha)
+
+    @classmethod
+    def load(cls, target: Target, strength: Strength, parts: Parts, dtype: torch.dtype) -> LoHa:
+        given = _factors_of(parts)
+        if not _fits(given, weight_of(target.module)):
+            raise does_not_fit(target, *given.values())
+        # Copied where nothing is cast: what is trained must not be a page of the file.
+        factors = {name: tensor.to(dtype, copy=True).contiguous() for name, tensor in given.items()}
+        return cls(target, strength, factors, float(parts["alpha"]))
+
+    @classmethod
+    def is_wide(cls, parts: Parts) -> bool:
+        return "hada_t1" in parts and parts["hada_t1"].shape[2:] != (1, 1)
+
+    @classmethod
+    def norm_of(cls, parts: Parts, _weight: Tensor | None, /) -> float:
+        return abs(float(parts["alpha"])) / cls.rank_of(parts) * hadamard_norm(_factors_of(parts))
 
     @property
     def scale(self) -> float:
@@ -49,12 +91,12 @@ class LoHa(Adapter):
         factors: dict[str, Tensor] = {f"hada_{name}": factor for name, factor in self.factors.items()}
         return {**factors, "alpha": torch.tensor(self.alpha, dtype=self.factors["w1_a"].dtype)}
 
-    def norm(self) -> float:
-        return abs(self.scale) * hadamard_norm(self.factors)
+    def scaled(self, factor: float) -> dict[str, Tensor]:
+        return scaled_product(self.tensors(), factor)
 
 
 @torch.no_grad()
-def hadamard_norm(factors: Mapping[str, Tensor] | nn.ParameterDict) -> float:
+def hadamard_norm(factors: Mapping[str, Tensor]) -> float:
     """The Frobenius norm of the product, some rows of it at a time."""
     square, wide = 0.0, {name: factor.float() for name, factor in factors.items()}
     outputs = 1 if "t1" in wide else 0  # which dimension of w1_a and w2_a counts them
@@ -62,6 +104,10 @@ def hadamard_norm(factors: Mapping[str, Tensor] | nn.ParameterDict) -> float:
         some = wide | {"w1_a": rows[0], "w2_a": rows[1]}
         square += float(torch.linalg.vector_norm(hadamard(*_in_order(some)))) ** 2
     return math.sqrt(square)
+
+
+def _factors_of(parts: Parts) -> dict[str, Tensor]:
+    return {name: parts[f"hada_{name}"] for name in _NAMES if f"hada_{name}" in parts}
 
 
 def _in_order(factors: Mapping[str, Tensor] | nn.ParameterDict) -> list[Tensor]:
@@ -130,56 +176,6 @@ class _Apply(torch.autograd.Function):
             return of_input, None, *[None] * len(factors)
         of_weight = layer.gradient_of_weight(x, gradient).to(update.dtype).view_as(update)
         return of_input, None, *torch.autograd.grad(update, leaves, of_weight)
-
-
-def loha_builder(
-    rank: int, alpha: float, dtype: torch.dtype, device: torch.device, conv_rank: int = 0, conv_alpha: float = 0.0
-) -> Builder:
-    """New LoHa adapters as LyCORIS begins them: all factors normal, but for ``w2_a``, which is zero."""
-
-    ranks = Ranks(rank, alpha, conv_rank, conv_alpha)
-
-    def make(target: Target, strength: Strength, generator: torch.Generator) -> Adapter:
-        rank, alpha = ranks.of(target.module)
-        outputs, inputs, *kernel = weight_of(target.module).shape
-        tucker = is_wide(target.module)
-        column = (rank, outputs) if tucker else (outputs, rank)
-        sizes: dict[str, tuple[tuple[int, ...], float]] = {
-            "w1_a": (column, 0.1),
-            "w1_b": ((rank, inputs), 1.0),
-            "w2_a": (column, 0.0),
-            "w2_b": ((rank, inputs), 1.0),
-        }
-        if tucker:
-            sizes |= dict.fromkeys(("t1", "t2"), ((rank, rank, *kernel), 0.1))
-        factors = {
-            name: (torch.randn(shape, generator=generator) * spread if spread else torch.zeros(shape)).to(device, dtype)
-            for name, (shape, spread) in sizes.items()
-        }
-        return LoHa(target, strength, factors, alpha)
-
-    return make
-
-
-def loha_norm(parts: Mapping[str, Tensor]) -> float:
-    """The norm of an update from its tensors in a file."""
-    factors = {key.removeprefix("hada_"): part for key, part in parts.items() if key != "alpha"}
-    return abs(float(parts["alpha"])) / factors["w1_b"].shape[0] * hadamard_norm(factors)
-
-
-def loha_from_tensors(target: Target, strength: Strength, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Adapter:
-    """An adapter from a file's ``hada_…`` tensors and ``alpha``, on the CPU.
-
-    Raises:
-        NetworkError: the tensors do not fit the module.
-    """
-    weight = weight_of(target.module)
-    given = {name: tensors[f"hada_{name}"] for name in _NAMES if f"hada_{name}" in tensors}
-    if not _fits(given, weight):
-        raise does_not_fit(target, *given.values())
-    # Copied where nothing is cast: what is trained must not be a page of the file.
-    factors = {name: tensor.to(dtype, copy=True).contiguous() for name, tensor in given.items()}
-    return LoHa(target, strength, factors, float(tensors["alpha"]))
 
 
 def _fits(factors: Mapping[str, Tensor], weight: Tensor) -> bool:

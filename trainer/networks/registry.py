@@ -1,45 +1,40 @@
-"""The network types, in the order shown."""
+"""Network types: their classes by name and by the tensors of a file, and where they are attached."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import torch
 
+from ..config.choices import NETWORK_TYPES, load
 from ..config.settings import Settings
 from ..models.base import Bundle
 from ..models.stable_diffusion.lora_targets import all_text_targets, unet_targets
-from .base import Builder, Target
-from .loha import loha_builder
-from .lora import lora_builder
+from .base import Adapter, Builder, Ranks, Target, builder_of
 
 
-class NetworkType(NamedTuple):
-    """One row: how its adapters are made and where they go."""
-
-    builder: Callable[..., Builder]
-    around: bool
-    """Also in the residual, down- and up-sampling blocks."""
-    stored_as: str
-    """What its files hold: ``lora`` or ``loha``, see :func:`.keys.network_type_of`."""
+def adapter_type(network_type: str) -> type[Adapter]:
+    """The class of a network type of the table; several may share one."""
+    found: type[Adapter] = load(NETWORK_TYPES[network_type].path)
+    return found
 
 
-NETWORKS: Mapping[str, NetworkType] = MappingProxyType(
-    {
-        "lierla": NetworkType(lora_builder, around=False, stored_as="lora"),
-        "c3lier": NetworkType(lora_builder, around=True, stored_as="lora"),
-        "loha": NetworkType(loha_builder, around=True, stored_as="loha"),
-    }
-)
+def adapter_types() -> tuple[type[Adapter], ...]:
+    """Every class once."""
+    return tuple(dict.fromkeys(map(adapter_type, NETWORK_TYPES)))
+
+
+def adapter_type_of(parts: Iterable[str]) -> type[Adapter] | None:
+    """The class whose tensors these are, by their names; None if they are no whole set of any."""
+    present = set(parts) - {"alpha"}
+    return next((each for each in adapter_types() if present in each.part_sets), None)
 
 
 def builder(settings: Settings, dtype: torch.dtype, device: torch.device) -> Builder:
     """How new adapters of the chosen network type are made."""
-    make = NETWORKS[settings.network_type].builder
     conv = settings.network_conv_rank, settings.network_conv_alpha
-    return make(settings.network_rank, settings.network_alpha, dtype, device, *conv)
+    ranks = Ranks(settings.network_rank, settings.network_alpha, *conv)
+    return builder_of(adapter_type(settings.network_type), ranks, dtype, device)
 
 
 def targets_of(bundle: Bundle, settings: Settings, *, trains_text: bool) -> list[Target]:
@@ -49,6 +44,6 @@ def targets_of(bundle: Bundle, settings: Settings, *, trains_text: bool) -> list
         bundle.unet,
         settings.network_blocks,
         settings.network_element,
-        around=NETWORKS[settings.network_type].around,
+        around=NETWORK_TYPES[settings.network_type].include_resnets,
         sgm=bundle.family.lora_names_as_sgm,
     )

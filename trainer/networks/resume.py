@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from ..config.choices import NETWORK_TYPES
 from ..config.settings import Settings, shows
 from ..errors import NetworkError, UserError
 from ..models.base import Bundle
@@ -25,12 +26,11 @@ from ..models.checkpoint.identify import Kind, classify
 from ..models.checkpoint.unpickle import is_pickle
 from .base import Adapter, Network, Strength, Target, refuse_none
 from .files.find import find_lora
-from .files.keys import Key, by_module, network_type_of
-from .files.read import Stored, adapters_of, rank_of, read_lora
-from .registry import NETWORKS
+from .files.keys import Key, by_module
+from .files.read import Stored, adapters_of, read_lora, type_of
+from .registry import adapter_type, adapter_type_of, adapter_types
 
 _LABEL = "network resume"
-_TYPE_NAMES = {"lora": "LoRA", "loha": "LoHa"}
 _VERSIONS = {
     "sd_v1": "SD1",
     "sd_v2": "SD2",
@@ -84,10 +84,10 @@ def _is_pickled(path: Path) -> bool:
 
 
 def _check_type(name: str, modules: Mapping[str, Mapping[str, Key]], network_type: str) -> None:
-    found = {network_type_of(key.part for key in keys.values()) or "" for keys in modules.values()}
-    if found != {NETWORKS[network_type].stored_as}:
-        kinds = " and ".join(_TYPE_NAMES[each] for each in sorted(found))
-        fitting = [each for each, row in NETWORKS.items() if {row.stored_as} == found]
+    found = {adapter_type_of(key.part for key in keys.values()) for keys in modules.values()}
+    if found != {adapter_type(network_type)}:
+        kinds = " and ".join(sorted(each.label for each in found if each is not None))
+        fitting = [each for each in NETWORK_TYPES if {adapter_type(each)} == found]
         raise NetworkError(
             f"{name} is a {kinds}, but the network type is {network_type}",
             where=_LABEL,
@@ -111,9 +111,10 @@ def _family_of(header: Header, modules: Mapping[str, Mapping[str, Key]]) -> str 
         for version, family in _VERSIONS.items():
             if header.metadata.get(stated, "").startswith(version):
                 return family
+    input_parts = {each.input_part for each in adapter_types()}
     for name, keys in modules.items():
         for whole, key in keys.items():
-            if name.endswith("attn2_to_k") and key.part in ("lora_down.weight", "hada_w1_b"):
+            if name.endswith("attn2_to_k") and key.part in input_parts:
                 width = header.tensors[whole].shape[1]
                 if width in _CONTEXTS:
                     return _CONTEXTS[width]
@@ -133,9 +134,8 @@ def as_stored(settings: Settings, given: Stored) -> Settings:
     plain: Counter[tuple[int, float]] = Counter()
     wide: Counter[tuple[int, float]] = Counter()
     for parts in given.modules.values():
-        tensor = parts.get("lora_down.weight", parts.get("hada_t1"))
-        is_wide = tensor is not None and tensor.ndim == 4 and tensor.shape[2:] != (1, 1)
-        (wide if is_wide else plain)[rank_of(parts), float(parts["alpha"])] += 1
+        kind = type_of(parts)
+        (wide if kind.is_wide(parts) else plain)[kind.rank_of(parts), float(parts["alpha"])] += 1
     if plain:
         rank, alpha = plain.most_common(1)[0][0]
         settings = replace(settings, network_rank=rank, network_alpha=alpha)

@@ -18,9 +18,9 @@ from trainer.models.stable_diffusion.blocks import block_of, blocks_with
 from trainer.models.stable_diffusion.lora_targets import sgm_path, text_targets, unet_targets
 from trainer.models.stable_diffusion.sd1 import SD1
 from trainer.models.stable_diffusion.sdxl import SDXL
-from trainer.networks.base import Ranks, Target, build, is_wide, weight_of
+from trainer.networks.base import Ranks, Target, build, builder_of, is_wide, weight_of
 from trainer.networks.files import file
-from trainer.networks.lora import lora_builder
+from trainer.networks.lora import LoRA
 
 
 def unet_of(family: str) -> UNet2DConditionModel:
@@ -143,7 +143,7 @@ def test_file_sizes(unets, tmp_path: Path) -> None:
     targets = unet_targets(unets["SD1"], BLOCKS, "Full") + text_targets(text_of(768, 12))
     sizes = {rank: 2 * lora_parameters(targets, Ranks(rank, 1.0)) / 2**20 for rank in (8, 32, 128)}
     assert sizes == {8: 9.0, 32: 36.0, 128: 144.0}
-    make = lora_builder(8, 4.0, torch.float16, torch.device("cpu"))
+    make = builder_of(LoRA, Ranks(8, 4.0), torch.float16, torch.device("cpu"))
     tensors = build(targets, make, torch.Generator()).tensors()
     size = file.save(tmp_path / "x.safetensors", tensors, {}).stat().st_size / 2**20
     assert 9.0 < size < 9.2

@@ -5,8 +5,6 @@
 | kohya | ``lora_unet_mid_block_attentions_0_proj_in.lora_down.weight`` |
 | diffusers | ``unet.mid_block.attentions.0.proj_in.lora.down.weight``, or with ``lora_A`` as peft |
 | peft | ``base_model.model.mid_block.attentions.0.proj_in.lora_A.weight`` |
-
-No torch here: a file's header is enough to say what it is.
 """
 
 from __future__ import annotations
@@ -16,15 +14,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ...errors import NetworkError
+from ..registry import adapter_type_of, adapter_types
 
-LORA_PARTS = frozenset({"lora_down.weight", "lora_up.weight"})
-LOHA_PARTS = frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"})
-TUCKER_PARTS = frozenset({"hada_t1", "hada_t2"})
 _PRODUCT = re.compile(
     r"(?P<path>.+?)(?:\.lora|\.lora_linear_layer|_lora)?\.(?:lora_)?(?P<which>A|B|down|up)"
     r"(?:\.(?!weight$)[\w-]+)?\.weight"
 )
-_OTHER = re.compile(r"(?P<path>.+)\.(?P<part>alpha|hada_(?:w[12]_[ab]|t[12]))")
 _PARTS = {"A": "lora_down.weight", "down": "lora_down.weight", "B": "lora_up.weight", "up": "lora_up.weight"}
 _PEFT = "base_model.model."
 _COMPONENTS = ("unet", "text_encoder_2", "text_encoder")
@@ -45,16 +40,11 @@ class Key(NamedTuple):
 
 
 def parse(key: str) -> Key | None:
-    """Take a file's key apart; None if it is none of a LoRA or LoHa."""
+    """Take a file's key apart; None if it does not name a tensor of a module."""
     found = _PRODUCT.fullmatch(key)
-    if found:
-        part = _PARTS[found["which"]]
-    else:
-        found = _OTHER.fullmatch(key)
-        if not found:
-            return None
-        part = found["part"]
-    path = found["path"]
+    path, _, part = (found["path"], "", _PARTS[found["which"]]) if found else key.rpartition(".")
+    if not path:
+        return None
     if "." not in path:
         component = {"lora_te": "text_encoder", "lora_te1": "text_encoder", "lora_te2": "text_encoder_2"}
         return Key(path, part, component.get(path.partition("_text_model")[0], "unet"), path)
@@ -86,13 +76,14 @@ def by_module(keys: Iterable[str], where: str) -> dict[str, dict[str, Key]]:
     """
     modules: dict[str, dict[str, Key]] = {}
     unknown = []
+    parts = {"alpha"}.union(*(parts for each in adapter_types() for parts in each.part_sets))
     for key in keys:
         parsed = parse(key)
-        if parsed is None:
+        if parsed is None or parsed.part not in parts:
             unknown.append(key)
         else:
             modules.setdefault(parsed.name, {})[key] = parsed
-    unknown += [name for name, found in modules.items() if not network_type_of(key.part for key in found.values())]
+    unknown += [name for name, found in modules.items() if adapter_type_of(key.part for key in found.values()) is None]
     if unknown or not modules:
         example = f" ({unknown[0]} …)" if unknown else ""
         raise NetworkError(
@@ -101,13 +92,3 @@ def by_module(keys: Iterable[str], where: str) -> dict[str, dict[str, Key]]:
             do="Choose one of the kinds LoRA, LoCon (without Tucker) or LoHa, without DoRA",
         )
     return modules
-
-
-def network_type_of(parts: Iterable[str]) -> str | None:
-    """``lora`` or ``loha`` by which tensors a module has, None if they are no whole set of either."""
-    present = set(parts) - {"alpha"}
-    if present == LORA_PARTS:
-        return "lora"
-    if present in (LOHA_PARTS, LOHA_PARTS | TUCKER_PARTS):
-        return "loha"
-    return None

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ...config.settings import BLOCKS
 from ...errors import NetworkError
@@ -18,16 +17,10 @@ from ...models.base import Bundle
 from ...models.placement import device_of
 from ...models.stable_diffusion.blocks import block_of
 from ...models.stable_diffusion.lora_targets import known_names
-from ..base import Adapter, Network, Strength, Target
-from ..loha import loha_from_tensors, loha_norm
-from ..lora import lora_from_tensors, lora_norm
+from ..base import Adapter, Network, Parts, Strength, Target
+from ..registry import adapter_type_of
 from .file import read
-from .keys import Key, by_module, network_type_of
-
-Parts = dict[str, Tensor]
-"""The tensors of one module, by kohya's and LyCORIS's names: ``lora_down.weight``, ``hada_w1_a``, ``alpha`` …"""
-_ADAPTERS = {"lora": lora_from_tensors, "loha": loha_from_tensors}
-_NORMS = {"lora": lora_norm, "loha": loha_norm}
+from .keys import Key, by_module
 
 
 @dataclass(frozen=True)
@@ -57,14 +50,16 @@ def read_lora(path: Path) -> Stored:
     for name, keys in by_module(tensors, path.name).items():
         parts = {key.part: tensors[stored] for stored, key in keys.items()}
         if "alpha" not in parts:
-            parts["alpha"] = torch.tensor(_alpha(next(iter(keys.values())), rank_of(parts), configs))
+            parts["alpha"] = torch.tensor(_alpha(next(iter(keys.values())), type_of(parts).rank_of(parts), configs))
         modules[name] = parts
     return Stored(path, modules, metadata)
 
 
-def rank_of(parts: Mapping[str, Tensor]) -> int:
-    """The rank of a module's update."""
-    return (parts["lora_down.weight"] if "lora_down.weight" in parts else parts["hada_w1_b"]).shape[0]
+def type_of(parts: Parts) -> type[Adapter]:
+    """The class of a module's adapter; :func:`by_module` has refused those that have none."""
+    found = adapter_type_of(parts)
+    assert found is not None
+    return found
 
 
 def _peft_configs(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -99,12 +94,13 @@ def block_norms(path: Path) -> dict[str, float]:
     """The norm of each block's update in a LoRA file, in the model's order; ``other`` is what belongs to no block.
 
     Raises:
-        NetworkError: the file is not there, broken, or of a kind that is not known.
+        NetworkError: the file is not there, broken, of a kind that is not known, or of one whose norm depends on the
+            model's weights.
     """
     squares: dict[str, float] = {}
     for name, parts in read_lora(path).modules.items():
         block = block_of(name) or "other"
-        squares[block] = squares.get(block, 0.0) + _NORMS[network_type_of(parts) or ""](parts) ** 2
+        squares[block] = squares.get(block, 0.0) + type_of(parts).norm_of(parts, None) ** 2
     return {block: math.sqrt(squares[block]) for block in (*BLOCKS, "other") if block in squares}
 
 
@@ -143,6 +139,6 @@ def adapters_of(stored: Stored, bundle: Bundle, strength: Strength, dtype: torch
 
 def _adapter(target: Target, strength: Strength, parts: Parts, dtype: torch.dtype, where: str) -> Adapter:
     try:
-        return _ADAPTERS[network_type_of(parts) or ""](target, strength, parts, dtype)
+        return type_of(parts).load(target, strength, parts, dtype)
     except NetworkError as error:
         raise NetworkError(error.what, where=where, do=error.do) from error
