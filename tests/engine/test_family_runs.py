@@ -18,6 +18,8 @@ from tests.helpers.checkpoints import FAMILIES
 from tests.helpers.home import host_in
 from trainer.config.settings import Settings
 from trainer.data.latents import encode_samples
+from trainer.data.pair_scan import scan_pairs
+from trainer.data.pairs import open_pair
 from trainer.data.scan import scan
 from trainer.diffusion.schedule import Draw, NoiseSchedule
 from trainer.engine.run import run
@@ -62,9 +64,15 @@ def settings(model: Path, pictures: Path, mode: str, **changes: Any) -> Settings
 
 
 def scene_of(given: Settings, bundle: Bundle) -> Scene:
-    data = encode_samples(scan(given), bundle, given, lambda *_event: None) if given.mode == "LoRA" else None
+    scanned = {
+        "LoRA": lambda: scan(given),
+        "Multi-ADDifT": lambda: scan_pairs(given),
+        "ADDifT": lambda: open_pair(given).placed(given, (64, 64)),
+        "Difference": lambda: open_pair(given).placed(given, (64, 64)),
+    }.get(given.mode)
+    data = encode_samples(scanned(), bundle, given, lambda *_event: None) if scanned else None
     network = build(
-        targets_of(bundle, given, trains_text=True),
+        targets_of(bundle, given, trains_text=mode_of(given.mode).trains_text_encoder(given, ["a caption"])),
         builder(given, torch.float32, CPU),
         torch.Generator().manual_seed(5),
     )
@@ -100,6 +108,35 @@ def test_lora_tells_sdxl_the_size_of_each_picture(
     blocks = Settings().network_blocks if trains_text else Settings().network_blocks[1:]
     given = settings(models["SDXL"], pictures, "LoRA", network_blocks=blocks)
     bundle = load_bundle(models["SDXL"])
+    told, (names,) = told_sizes(given, bundle, 1, monkeypatch)
+    assert [dict(zip(names, sizes, strict=True)) for sizes in told] == [
+        {"0.png": [80, 64, 8, 0, 64, 64], "1.png": [96, 64, 16, 0, 64, 64]}
+    ]
+
+
+@pytest.mark.parametrize("trains_text", [False, True])
+@pytest.mark.parametrize("mode", ["ADDifT", "Multi-ADDifT", "Difference"])
+def test_pairs_tell_sdxl_the_size_of_the_original(
+    models: dict[str, Path], tmp_path: Path, mode: str, trains_text: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of both sides of a pair and in every turn, with the network and without."""
+    for number, name in enumerate(["a.png", "a_after.png"]):
+        pixels = np.random.default_rng(number).integers(0, 256, (80, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    given = settings(
+        models["SDXL"], tmp_path, mode, original_image=str(tmp_path / "a.png"), lora_trigger_word="thing",
+        target_image=str(tmp_path / "a_after.png"), diff_target_name="_after", train_batch_size=1,
+        network_blocks=Settings().network_blocks if trains_text else Settings().network_blocks[1:],
+    )  # fmt: skip
+    told, _ = told_sizes(given, load_bundle(models["SDXL"]), 2, monkeypatch)
+    predictions = 1 if mode == "Difference" else 2
+    assert told == [[[80, 64, 8, 0, 64, 64]]] * 2 * predictions
+
+
+def told_sizes(
+    given: Settings, bundle: Bundle, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[list[list[int]]], list[tuple[str, ...]]]:
+    """The sizes that the U-Net was told, prediction after prediction and sample by sample; the samples of each step."""
     scene = scene_of(given, bundle)
     told: list[Conditioning] = []
     kept = type(bundle.family).predict
@@ -109,14 +146,11 @@ def test_lora_tells_sdxl_the_size_of_each_picture(
         return kept(self, *arguments)
 
     monkeypatch.setattr(type(bundle.family), "predict", predict)
-    (training,) = mode_of("LoRA").passes(given)
+    training = mode_of(given.mode).passes(given)[0]
     with scene.network.attached(), torch.no_grad():
         training.prepare(scene)
-        names = training.loss(Draw.of_step(1, 1, CPU)).names
-    (conditioning,) = told
-    assert conditioning.size_ids is not None
-    found = dict(zip(names, conditioning.size_ids.tolist(), strict=True))
-    assert found == {"0.png": [80, 64, 8, 0, 64, 64], "1.png": [96, 64, 16, 0, 64, 64]}
+        names = [training.loss(Draw.of_step(1, step, CPU)).names for step in range(1, steps + 1)]
+    return [conditioning.size_ids.tolist() for conditioning in told if conditioning.size_ids is not None], names
 
 
 ARCHITECTURES = {
@@ -162,6 +196,23 @@ def test_a_whole_run(models: dict[str, Path], pictures: Path, tmp_path: Path, fa
     starts = {name.split("_text_model")[0] for name in names if name.startswith("lora_te")}
     assert starts == ({"lora_te1", "lora_te2"} if family.startswith("SDXL") else {"lora_te"})
     assert len(network_from_file(path, load_bundle(models[family]))) * 3 == len(names)
+
+
+def test_the_text_encoders_learn_at_their_own_rate(models: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
+    """Adam's first step is as long as the rate, whatever the gradient; ``up`` begins at zero."""
+    given = settings(
+        models["SDXL"], pictures, "LoRA", train_iterations=1, train_optimizer="AdamW", train_lr_scheduler="constant",
+        train_learning_rate=1e-3, train_textencoder_learning_rate=4e-3, save_precision="fp32",
+    )  # fmt: skip
+    path, events = trained(given, tmp_path)
+    assert [event.rates for event in events if isinstance(event, Step)] == [(1e-3, 4e-3)]
+    longest = {"lora_unet": 0.0, "lora_te1": 0.0, "lora_te2": 0.0}
+    with safe_open(str(path), "pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            if name.endswith("lora_up.weight"):
+                start = "_".join(name.split("_")[:2])
+                longest[start] = max(longest[start], float(file.get_tensor(name).abs().max()))
+    assert longest == pytest.approx({"lora_unet": 1e-3, "lora_te1": 4e-3, "lora_te2": 4e-3}, rel=1e-3)
 
 
 def test_v_prediction_asked_for_is_told(models: dict[str, Path], pictures: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -146,10 +147,13 @@ def test_resuming_is_for_the_modes_that_show_it(job, host: Standalone) -> None:
 # ---- keys of other programs -----------------------------------------------------------------------------------------
 
 
-def by_peft(model: Path, folder: Path) -> tuple[Tensor, torch.nn.Module]:
+def by_peft(model: Path, folder: Path, *, rslora: bool = False) -> tuple[Tensor, torch.nn.Module]:
     """A LoRA made and applied by peft on a U-Net: what the model says with it."""
     bundle = load_bundle(model)
-    config = LoraConfig(r=3, lora_alpha=5, target_modules=["to_k", "to_out.0", "proj_in"], alpha_pattern={"proj_in": 7})
+    config = LoraConfig(
+        r=3, lora_alpha=5, target_modules=["to_k", "to_out.0", "proj_in"], alpha_pattern={"proj_in": 7},
+        use_rslora=rslora,
+    )  # fmt: skip
     unet = get_peft_model(bundle.unet, config)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in unet.named_parameters():
@@ -159,11 +163,13 @@ def by_peft(model: Path, folder: Path) -> tuple[Tensor, torch.nn.Module]:
     return predict(bundle), unet
 
 
-def test_pefts_own_files(models, tmp_path: Path) -> None:
-    wanted, _ = by_peft(models["SD1"], tmp_path)
+@pytest.mark.parametrize("rslora", [False, True], ids=["alpha over rank", "alpha over the root of the rank"])
+def test_pefts_own_files(models, tmp_path: Path, rslora: bool) -> None:
+    wanted, _ = by_peft(models["SD1"], tmp_path, rslora=rslora)
     bundle = load_bundle(models["SD1"])
     network = network_from_file(tmp_path / "adapter_model.safetensors", bundle)
-    assert {adapter.scale for adapter in network} == {5 / 3, 7 / 3}
+    below = 3**0.5 if rslora else 3
+    assert sorted({adapter.scale for adapter in network}) == pytest.approx([5 / below, 7 / below])
     with network.attached():
         torch.testing.assert_close(predict(bundle), wanted, rtol=1e-4, atol=1e-4)
 
@@ -211,6 +217,34 @@ def test_both_ways_of_naming_sdxls_modules(models, tmp_path: Path, network_type:
     again = network_from_file(file.save(tmp_path / "x.safetensors", renamed, {}), bundle).tensors()
     assert again.keys() == given.keys()
     assert all(torch.equal(again[key], given[key]) for key in given)
+
+
+@pytest.mark.parametrize("style", ["kohya", "peft"])
+def test_the_first_of_two_text_encoders_by_the_name_of_an_only_one(models, tmp_path: Path, style: str) -> None:
+    """diffusers and peft call SDXL's first text encoder as they call that of SD1: without a number."""
+    bundle = load_bundle(models["SDXL"])
+    network = some_network(bundle, some_settings())
+    given = {key: tensor for key, tensor in network.tensors().items() if key.startswith("lora_te")}
+    renamed = {
+        key.replace("lora_te1_", "lora_te_") if style == "kohya" else as_peft(key): tensor
+        for key, tensor in given.items()
+        if style == "kohya" or not key.endswith(".alpha")
+    }
+    assert not renamed.keys() & {key for key in given if key.startswith("lora_te1")}
+    found = network_from_file(file.save(tmp_path / "x.safetensors", renamed, {}), bundle).tensors()
+    assert found.keys() == given.keys()
+    assert all(torch.equal(found[key], given[key]) for key in given if not key.endswith(".alpha"))
+
+
+def as_peft(key: str) -> str:
+    """A key of one of two text encoders, as peft has it: ``text_encoder_2.text_model.encoder.layers.0. …``."""
+    found = re.fullmatch(
+        r"lora_te(\d)_text_model_encoder_layers_(\d+)_(self_attn|mlp)_(\w+)\.lora_(down|up)\.weight", key
+    )
+    assert found is not None
+    component = {"1": "text_encoder", "2": "text_encoder_2"}[found[1]]
+    which = {"down": "lora_A", "up": "lora_B"}[found[5]]
+    return f"{component}.text_model.encoder.layers.{found[2]}.{found[3]}.{found[4]}.{which}.weight"
 
 
 # ---- what is refused, before the model is loaded --------------------------------------------------------------------
