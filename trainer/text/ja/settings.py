@@ -135,7 +135,7 @@ HELP: Mapping[str, str] = MappingProxyType(
             "細部が足りなければ増やしてください。"
         ),
         "network_alpha": (
-            "LoRAの効き方に「アルファ÷ランク」を掛けます。普通はランクの半分か同じ値にします。"
+            "LoRAの効果に「アルファ÷ランク」を掛けます。普通はランクの半分か同じ値にします。"
             "iLECOではランクより大きい値が合うこともあります。"
         ),
         "network_element": (
@@ -146,8 +146,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "モデルのどの部分を学習するかを選びます。BASEはテキストエンコーダーで、"
             "テキストエンコーダーを学習しないモードでは無視されます。"
         ),
-        "network_conv_rank": "c3lierとlohaの畳み込み層のランクです。0なら上のランクと同じ値を使います。",
-        "network_conv_alpha": "c3lierとlohaの畳み込み層のアルファです。0なら上のアルファと同じ値を使います。",
+        "network_conv_rank": "c3lierとlohaの畳み込み層のランクです。0なら「ランク」と同じ値を使います。",
+        "network_conv_alpha": "c3lierとlohaの畳み込み層のアルファです。0なら「アルファ」と同じ値を使います。",
         "network_resume": (
             "追加学習の元にするLoRAファイルです。ネットワークの種類が同じものを指定してください。"
             "ランクとアルファはファイルの値を使います。"
