@@ -13,7 +13,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "Training": "学習",
         "Difference": "差分",
         "Saving": "保存",
-        "Samples": "サンプル画像",
+        "Samples": "プレビュー",
     }
 )
 
@@ -34,7 +34,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "network_blocks": "学習するブロック (BASE = テキストエンコーダー)",
         "network_conv_rank": "畳み込み層のランク",
         "network_conv_alpha": "畳み込み層のアルファ",
-        "network_resume": "追加学習するLoRA",
+        "network_resume": "続きから学習するLoRA",
         "base_loras": "適用しておくLoRA",
         "network_strength": "保存時の強さ",
         "network_train_text_encoder": "テキストエンコーダーも学習する",
@@ -94,11 +94,11 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "diff_keep_outside": "マスクの外を保つ強さ",
         "logging_save_csv": "ログをCSVに保存する",
         "logging_verbose": "詳しいログを表示する",
-        "sample_prompt": "サンプル画像のプロンプト",
-        "sample_negative": "サンプル画像のネガティブプロンプト",
-        "sample_every_steps": "サンプル画像の間隔 (ステップ)",
-        "sample_seed": "サンプル画像のシード",
-        "sample_strengths": "サンプル画像でのLoRAの強さ",
+        "sample_prompt": "プレビューのプロンプト",
+        "sample_negative": "プレビューのネガティブプロンプト",
+        "sample_every_steps": "プレビューの間隔 (ステップ)",
+        "sample_seed": "プレビューのシード",
+        "sample_strengths": "プレビューでのLoRAの強さ",
         "effect_strip": "学習後に効果を画像で確かめる",
         "model_v_pred": "v-predictionモデル",
     }
@@ -149,7 +149,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "network_conv_rank": "c3lierとlohaの畳み込み層のランクです。0なら「ランク」と同じ値を使います。",
         "network_conv_alpha": "c3lierとlohaの畳み込み層のアルファです。0なら「アルファ」と同じ値を使います。",
         "network_resume": (
-            "追加学習の元にするLoRAファイルです。ネットワークの種類が同じものを指定してください。"
+            "続きから学習するLoRAファイルです。ネットワークの種類が同じものを指定してください。"
             "ランクとアルファはファイルの値を使います。"
         ),
         "base_loras": (
@@ -191,7 +191,9 @@ HELP: Mapping[str, str] = MappingProxyType(
         "train_iterations": (
             "学習するステップ数です。目安はLoRAで1000、iLECOとDifferenceで300〜1000、ADDifTで30〜100です。"
         ),
-        "train_batch_size": "1ステップでまとめて学習する数です。増やすと学習が安定しますが、メモリも多く使います。",
+        "train_batch_size": (
+            "1ステップでまとめて学習するサンプルの数です。増やすと学習が安定しますが、メモリも多く使います。"
+        ),
         "train_learning_rate": (
             "1ステップで変化させる大きさです。画像が崩れるなら下げ、学習されないなら上げてください。"
             "ProdigyとDAdapt系では1にします。"
@@ -235,7 +237,7 @@ HELP: Mapping[str, str] = MappingProxyType(
             "この値より小さいタイムステップを学習します。大きいタイムステップは構図に効きます。"
             "ADDifTで動作や形を学習するなら500〜1000が向いています。"
         ),
-        "train_fixed_timsteps_in_batch": "データごとにタイムステップを変えず、バッチ全体で同じ値を使います。",
+        "train_fixed_timsteps_in_batch": "サンプルごとにタイムステップを変えず、バッチ全体で同じ値を使います。",
         "train_loss_function": (
             "誤差の計算方法です。普通はMSEを使います。L1とSmooth-L1は、一部の大きな誤差に引きずられにくくなります。"
         ),
@@ -297,13 +299,13 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "logging_save_csv": "各ステップの損失と学習率をCSVファイルに書き出します。",
         "logging_verbose": "コンソールに詳しいログを表示します。",
-        "sample_prompt": "学習の途中で生成するサンプル画像のプロンプトです。",
-        "sample_negative": "学習の途中で生成するサンプル画像のネガティブプロンプトです。",
-        "sample_every_steps": "このステップ数ごとに、その時点のLoRAでサンプル画像を生成します。0なら生成しません。",
-        "sample_seed": "サンプル画像のシードです。いつも同じ値を使うので、画像を見比べられます。",
+        "sample_prompt": "学習の途中で生成するプレビューのプロンプトです。",
+        "sample_negative": "プレビューのネガティブプロンプトです。",
+        "sample_every_steps": "このステップ数ごとに、その時点のLoRAでプレビューを生成します。0なら生成しません。",
+        "sample_seed": "プレビューのシードです。いつも同じ値を使うので、画像を見比べられます。",
         "sample_strengths": "並べて比べるLoRAの強さを、コンマ区切りで書きます。0はLoRAなしの画像です。",
         "effect_strip": (
-            "学習後に、LoRAの強さ-1、0、1の画像を並べて生成し、効果を確かめます。GPUがないと時間がかかります。"
+            "学習後に、LoRAの強さ-1、0、1の比較画像を生成し、効果を確かめます。GPUがないと時間がかかります。"
         ),
         "model_v_pred": (
             "v-predictionのモデルであることを指定します。普通は自動で判別されます。"
