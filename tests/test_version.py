@@ -1,4 +1,4 @@
-"""Every place that states Trainyard's version states the same one."""
+"""Every place that gives the version gives the same one."""
 
 from __future__ import annotations
 
