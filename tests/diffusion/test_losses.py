@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.diffusion.losses import sample_losses, snr_weight
+from trainer.diffusion.losses import sample_losses
 
 RNG = np.random.default_rng(0)
 PREDICTION, TARGET = RNG.standard_normal((2, 3, 4, 8, 8)) * 2
@@ -43,16 +43,6 @@ def test_half_precision_is_compared_in_float32() -> None:
     losses = sample_losses(prediction, target, "MSE")
     assert losses.dtype == torch.float32
     assert losses.item() == 360_000  # beyond fp16's 65504
-
-
-@pytest.mark.parametrize(
-    ("kind", "formula"),
-    [("epsilon", lambda snr: min(5 / snr, 1)), ("v_prediction", lambda snr: min(5, snr) / (snr + 1))],
-)
-def test_min_snr_weight(kind: str, formula) -> None:
-    snrs = [0.005, 0.5, 5.0, 50.0, 1000.0]
-    weights = snr_weight(torch.tensor(snrs, dtype=torch.float64), 5.0, kind)
-    np.testing.assert_allclose(weights.numpy(), [formula(snr) for snr in snrs], rtol=1e-12)
 
 
 def test_a_sample_whose_mask_covers_nothing_counts_for_nothing() -> None:

@@ -23,7 +23,7 @@ from tests.helpers.home import host_in
 from tests.helpers.some_networks import apply_by_lycoris, predict
 from trainer.config.choices import MODES, NETWORK_TYPES
 from trainer.config.settings import Settings
-from trainer.diffusion.schedule import Draw
+from trainer.diffusion.random import StepRandom
 from trainer.engine import passes
 from trainer.engine.run import run
 from trainer.job import Control, Job
@@ -117,5 +117,5 @@ def test_three_steps(
 @torch.no_grad()
 def loss_of(training: Any, settings: Settings) -> float:
     """On exactly the noise, timesteps and pictures that the steps are taken on."""
-    draws = [Draw.of_step(settings.train_seed, step, torch.device("cpu")) for step in range(1, STEPS + 1)]
+    draws = [StepRandom.of_step(settings.train_seed, step, torch.device("cpu")) for step in range(1, STEPS + 1)]
     return sum(float(training.loss(draw).samples.mean()) for draw in draws)

@@ -21,7 +21,7 @@ from trainer.data.latents import encode_samples
 from trainer.data.pair_scan import scan_pairs
 from trainer.data.pairs import open_pair
 from trainer.data.scan import scan
-from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.diffusion.random import StepRandom
 from trainer.engine.run import run
 from trainer.job import Control, Event, Job, Sample, Step, Warned
 from trainer.models.base import Bundle, Conditioning
@@ -76,7 +76,7 @@ def scene_of(given: Settings, bundle: Bundle) -> Scene:
         builder(given, torch.float32, CPU),
         torch.Generator().manual_seed(5),
     )
-    return Scene(given, bundle, network, NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type), data)
+    return Scene(given, bundle, network, bundle.diffusion, data)
 
 
 @pytest.mark.parametrize(("family", "network", "mode"), CASES)
@@ -93,7 +93,7 @@ def test_the_loss_falls_on_a_fixed_batch(
     with scene.network.attached():
         training.prepare(scene)
         for _ in range(5):
-            loss = training.loss(Draw.of_step(1, 1, CPU)).samples.mean()
+            loss = training.loss(StepRandom.of_step(1, 1, CPU)).samples.mean()
             losses.append(loss.item())
             optimizer.zero_grad()
             loss.backward()
@@ -149,7 +149,7 @@ def told_sizes(
     training = mode_of(given.mode).passes(given)[0]
     with scene.network.attached(), torch.no_grad():
         training.prepare(scene)
-        names = [training.loss(Draw.of_step(1, step, CPU)).names for step in range(1, steps + 1)]
+        names = [training.loss(StepRandom.of_step(1, step, CPU)).names for step in range(1, steps + 1)]
     return [conditioning.size_ids.tolist() for conditioning in told if conditioning.size_ids is not None], names
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from trainer.config.choices import OPTIMIZERS
 from trainer.config.settings import Settings
-from trainer.diffusion.schedule import Draw
+from trainer.diffusion.random import StepRandom
 from trainer.engine import loop
 from trainer.engine.loop import Moments, train
 from trainer.errors import DivergedError
@@ -42,11 +42,11 @@ class Regression:
 
     def prepare(self, scene: Scene) -> None: ...
 
-    def loss(self, draw: Draw) -> StepLoss:
+    def loss(self, rng: StepRandom) -> StepLoss:
         self.steps += 1
-        x = draw.noise((3, 6), torch.float32)
+        x = rng.noise((3, 6), torch.float32)
         losses = ((self.layer(x) - x @ self.wanted.T) ** 2).mean(dim=1)
-        if draw.step == self._broken[0]:
+        if rng.step == self._broken[0]:
             losses = torch.where(torch.arange(3) == self._broken[1], torch.nan, losses)
         return StepLoss(losses, torch.tensor([10, 20, 30]))
 

@@ -15,6 +15,7 @@ from tests.hosts.doubles.a1111 import A1111Double
 from tests.hosts.doubles.base import read
 from tests.hosts.test_hosts import Told, adapter_of, settings_of, trained
 from trainer.config.settings import Settings
+from trainer.diffusion.parameterisation import VELOCITY
 from trainer.hosts.webui.host import WebUI
 
 
@@ -94,8 +95,8 @@ def test_what_is_predicted_is_as_the_host_says(double: A1111Double, host: WebUI)
     double.options["sd_noise_schedule"] = "Zero Terminal SNR"
     bundle = host.take_model(Settings())
     host.give_back()
-    assert bundle.prediction_type == "v_prediction"
-    assert bundle.betas[-1] == 1.0
+    assert bundle.diffusion.parameterisation is VELOCITY
+    assert not bundle.diffusion.schedule.leaves_signal
 
 
 def test_nothing_loaded_yet_is_loaded(double: A1111Double, host: WebUI) -> None:

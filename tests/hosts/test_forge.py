@@ -11,6 +11,7 @@ import torch
 from tests.helpers.checkpoints import GROUPS, sd1_tensors, write_safetensors
 from tests.hosts.doubles.forge import ForgeDouble, Patched, ReForgeDouble
 from trainer.config.settings import Settings
+from trainer.diffusion.parameterisation import EPSILON, VELOCITY
 from trainer.hosts.webui.forge import Forge, ReForge
 from trainer.models.placement import place, tensors_of
 from trainer.models.registry import load_bundle
@@ -171,15 +172,15 @@ def test_how_the_host_takes_the_model_is_how_we_do(tmp_path: Path, kind: type[Pa
         host = Forge() if kind is ForgeDouble else ReForge()
         model = double.asked_for_model()
         bundle = host.take_model(Settings())
-        assert bundle.prediction_type == "epsilon"
-        assert float(bundle.betas[-1]) < 1
+        assert bundle.diffusion.parameterisation is EPSILON
+        assert bundle.diffusion.schedule.leaves_signal
         host.give_back()
         schedule = getattr(model.forge_objects_original.unet.model, double.schedule)
         schedule.prediction_type, model.parameterization = "v_prediction", "v"
         schedule.sigmas = torch.tensor([0.03, 4518.0])
         bundle = host.take_model(Settings())
-        assert bundle.prediction_type == "v_prediction"
-        assert float(bundle.betas[-1]) == 1
+        assert bundle.diffusion.parameterisation is VELOCITY
+        assert not bundle.diffusion.schedule.leaves_signal
         host.give_back()
 
 

@@ -690,8 +690,8 @@ def test_every_family_is_shared_and_predicts_as_its_file_does(of_family: Double)
         assert all(torch.equal(parameter, other[name]) for name, parameter in module.named_parameters())
     assert lent.family is not None
     assert lent.family.name == of_family.family[:4].rstrip("-")
-    assert lent.prediction_type == read_from_file.prediction_type
-    assert torch.equal(lent.betas, read_from_file.betas)
+    assert lent.diffusion.parameterisation is read_from_file.diffusion.parameterisation
+    assert torch.equal(lent.diffusion.schedule.signal, read_from_file.diffusion.schedule.signal)
     with torch.no_grad():
         as_host, ours = lent.encode(["a red circle"]), lent.encode(["a red circle"], literal=True)
     host.give_back()

@@ -12,7 +12,6 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 
 from tests.helpers.checkpoints import FAMILIES, small_checkpoint
-from trainer.diffusion.schedule import zero_terminal_snr
 from trainer.errors import Stopped
 from trainer.job import Control
 from trainer.models.base import Bundle
@@ -36,10 +35,10 @@ def placed(path: Path) -> Bundle:
 def pipeline_of(bundle: Bundle) -> Any:
     """diffusers' pipeline on the bundle's modules, everything else as it is published for the family."""
     bundle.unet.register_to_config(sample_size=8)  # older pipelines ask for it, and use it for nothing here
-    zero = bool(bundle.betas[-1] == 1.0)
+    zero = not bundle.diffusion.schedule.leaves_signal
     scheduler = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,
-        steps_offset=1, prediction_type=bundle.prediction_type, rescale_betas_zero_snr=zero,
+        steps_offset=1, prediction_type=bundle.diffusion.parameterisation.name, rescale_betas_zero_snr=zero,
         timestep_spacing="trailing" if zero else "leading",
     )  # fmt: skip
     zero_padded = clip_tokenizer()
@@ -88,7 +87,7 @@ def test_no_negative_prompt_is_what_it_is_elsewhere(tmp_path: Path, family: str)
 @pytest.mark.parametrize("steps", [4, 500])
 def test_a_model_that_predicts_the_noise_with_zero_terminal_snr_gives_a_picture(bundle: Bundle, steps: int) -> None:
     """At the last of its timesteps there is no picture to be told from the noise."""
-    zero = replace(bundle, betas=zero_terminal_snr(bundle.betas))
+    zero = replace(bundle, diffusion=bundle.diffusion.with_zero_terminal_snr())
     assert scheduler_of(zero).alphas_cumprod[-1] > 0
     scheduler = scheduler_of(zero)
     scheduler.set_timesteps(steps)

@@ -19,7 +19,9 @@ from trainer.config.settings import BLOCKS, Settings
 from trainer.data.latents import encode_samples
 from trainer.data.pair_scan import scan_pairs
 from trainer.data.pairs import open_pair
-from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
+from trainer.diffusion.random import StepRandom
+from trainer.diffusion.timesteps import Uniform
 from trainer.engine.run import check_for_run
 from trainer.models.base import Bundle
 from trainer.modes.addift import ADDifT
@@ -40,11 +42,11 @@ class Setting:
     network: Network
     settings: Settings
 
-    def scene(self, kind: str = "epsilon", **changes: Any) -> Scene:
+    def scene(self, kind: Parameterisation = EPSILON, **changes: Any) -> Scene:
         settings = replace(self.settings, **changes)
         scanned = open_pair(settings).placed(settings, (512, 512))
         data = encode_samples(scanned, self.bundle, settings, lambda *event: None)
-        return Scene(settings, self.bundle, self.network, NoiseSchedule.from_betas(self.bundle.betas, kind), data)
+        return Scene(settings, self.bundle, self.network, self.bundle.diffusion.predicting(kind), data)
 
 
 @pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
@@ -72,7 +74,7 @@ def setting(bundles: tuple[Bundle, Bundle], tmp_path: Path, request: pytest.Fixt
 def ours(scene: Scene, step: int) -> Tensor:
     training = ADDifT().passes(scene.settings)[0]
     training.prepare(scene)
-    return training.loss(Draw.of_step(1, step, CPU)).samples.mean()
+    return training.loss(StepRandom.of_step(1, step, CPU)).samples.mean()
 
 
 # ---- the formulas, with merged weights and no adapters --------------------------------------------------------------
@@ -94,7 +96,13 @@ def error(one: Tensor, two: Tensor, mask: Tensor) -> Tensor:
 
 
 def plain_turn(
-    setting: Setting, scene: Scene, pair_of_turns: int, *, reverse: bool, count: int = 2, kind: str = "epsilon"
+    setting: Setting,
+    scene: Scene,
+    pair_of_turns: int,
+    *,
+    reverse: bool,
+    count: int = 2,
+    kind: Parameterisation = EPSILON,
 ) -> Tensor:
     """``(count,)``: the loss of each sample of a turn."""
     settings = scene.settings
@@ -112,9 +120,9 @@ def plain_turn(
     if settings.diff_use_diff_mask:
         mask[:, 4:] = 0
         outside[:, :4] = 0
-    draw = Draw.of_step(1, pair_of_turns, CPU)
-    n = draw.noise((count, 4, 8, 8), torch.float64)
-    t = draw.swept_timesteps(count, 0, 300)
+    rng = StepRandom.of_step(1, pair_of_turns, CPU)
+    n = rng.noise((count, 4, 8, 8), torch.float64)
+    t = Uniform().sweep(rng, count, 0, 300)
     losses = []
     for row in range(count):
         noise, time = n[row : row + 1], t[row : row + 1]
@@ -130,7 +138,7 @@ def plain_turn(
             base = predict(setting, seen, time, prompts["target"], 0).detach()
             loss = loss + settings.diff_keep_outside * error(predicted, base, outside)
         snr = (KEPT / (1 - KEPT))[time]
-        weight = torch.clamp(5 / snr, max=1) if kind == "epsilon" else torch.clamp(snr, max=5) / (snr + 1)
+        weight = torch.clamp(5 / snr, max=1) if kind is EPSILON else torch.clamp(snr, max=5) / (snr + 1)
         losses.append(loss * weight)
     return torch.cat(losses)
 
@@ -170,8 +178,8 @@ def test_each_turn_is_its_formula(
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_model_that_predicts_velocity(setting: Setting, step: int) -> None:
     """The two predictions are held against each other whatever they are; only Min-SNR differs."""
-    scene = setting.scene("v_prediction")
-    plain = plain_turn(setting, scene, 1, reverse=step == 2, kind="v_prediction").mean()
+    scene = setting.scene(VELOCITY)
+    plain = plain_turn(setting, scene, 1, reverse=step == 2, kind=VELOCITY).mean()
     same(setting, ours(scene, step), plain)
 
 
@@ -191,9 +199,9 @@ def test_kept_prompts_go_with_both_turns(setting: Setting) -> None:
     keeping = setting.scene(diff_both_turns=True, keep_prompts="a green dog", keep_weight=0.5)
     added = ours(keeping, 1) - ours(setting.scene(diff_both_turns=True), 1)
     assert keeping.data is not None
-    data, draw = keeping.data.of_step(1), Draw.of_step(1, 1, CPU)
-    n = draw.noise((2, 4, 8, 8), torch.float64)
-    t = draw.swept_timesteps(2, 0, 300)
+    data, rng = keeping.data.of_step(1), StepRandom.of_step(1, 1, CPU)
+    n = rng.noise((2, 4, 8, 8), torch.float64)
+    t = Uniform().sweep(rng, 2, 0, 300)
     expected = []
     for latents, strength in ((data.targets, 0.25), (data.latents, -0.25)):
         for row in range(2):
@@ -224,12 +232,10 @@ def test_pairs_of_a_folder_take_turns(setting: Setting, tmp_path: Path) -> None:
         image_size=(64, 64), image_min_length=64, image_buckets_step=64, train_batch_size=1,
     )  # fmt: skip
     data = encode_samples(scan_pairs(settings), setting.bundle, settings, lambda *event: None)
-    scene = Scene(
-        settings, setting.bundle, setting.network, NoiseSchedule.from_betas(setting.bundle.betas, "epsilon"), data
-    )
+    scene = Scene(settings, setting.bundle, setting.network, setting.bundle.diffusion, data)
     training = MultiADDifT().passes(settings)[0]
     training.prepare(scene)
-    seen = [training.loss(Draw.of_step(1, step, CPU)) for step in range(1, 7)]
+    seen = [training.loss(StepRandom.of_step(1, step, CPU)) for step in range(1, 7)]
     names = [one.names for one in seen]
     assert names[::2] == names[1::2]
     assert sorted(names[::2]) == [("0.png",), ("1.png",), ("2.png",)]
@@ -239,8 +245,8 @@ def test_pairs_of_a_folder_take_turns(setting: Setting, tmp_path: Path) -> None:
         batch = data.of_step((step + 1) // 2)
         number = one.names[0][0]
         assert batch.targets is not None
-        draw = Draw.of_step(1, (step + 1) // 2, CPU)
-        n = draw.noise((1, 4, 8, 8), torch.float64)
+        rng = StepRandom.of_step(1, (step + 1) // 2, CPU)
+        n = rng.noise((1, 4, 8, 8), torch.float64)
         a, s = KEPT[one.timesteps].sqrt(), (1 - KEPT[one.timesteps]).sqrt()
         x, y = a * batch.latents + s * n, a * batch.targets + s * n
         if step % 2 == 0:

@@ -17,7 +17,9 @@ from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import Settings
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.pairs import open_pair
-from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.diffusion.parameterisation import EPSILON, VELOCITY
+from trainer.diffusion.random import StepRandom
+from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle
 from trainer.modes.base import Pass, Scene
 from trainer.modes.difference import Difference
@@ -42,15 +44,15 @@ class Setting:
     def prepared(self, number: int) -> Pass:
         training = Difference().passes(self.settings)[number]
         assert training.plan.settings is not None
-        schedule = NoiseSchedule.from_betas(self.bundle.betas, self.bundle.prediction_type)
-        training.prepare(Scene(training.plan.settings, self.bundle, self.networks[number], schedule, self.data))
+        diffusion = self.bundle.diffusion
+        training.prepare(Scene(training.plan.settings, self.bundle, self.networks[number], diffusion, self.data))
         return training
 
 
-@pytest.fixture(params=["epsilon", "v_prediction"])
+@pytest.fixture(params=[EPSILON, VELOCITY], ids=lambda each: each.name)
 def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
     bundle, plain = bundles
-    bundle.prediction_type = request.param
+    bundle.diffusion = bundle.diffusion.predicting(request.param)
     random = np.random.default_rng(1)
     pixels = tuple(random.integers(0, 256, (64, 128, 3), np.uint8) for _ in range(2))
     alpha = np.full((64, 128), 255, np.uint8)
@@ -76,9 +78,9 @@ def plain_loss(setting: Setting, number: int, step: int) -> Tensor:
     """The formula, written out: the pass's picture and prompt, and the weights with one update or with both."""
     bundle, plain, count = setting.bundle, setting.plain, (2, 3)[number]
     low, high = ((0, 250), (100, 300))[number]
-    draw = Draw.of_step(1, step, CPU)
-    noise = draw.noise((count, 4, 8, 16), torch.float64)
-    t = draw.timesteps(count, low, high)
+    rng = StepRandom.of_step(1, step, CPU)
+    noise = rng.noise((count, 4, 8, 16), torch.float64)
+    t = Uniform().draw(rng, count, low, high)
     pixels = setting.pixels[number].astype(np.float64)
     if number == 0:
         pixels[setting.alpha == 0] = 128
@@ -95,7 +97,7 @@ def plain_loss(setting: Setting, number: int, step: int) -> Tensor:
             weights[path] = weights[path] + weight - dict(plain.unet.named_parameters())[path]
     predicted = functional_call(plain.unet, weights, (signal * z + spread * noise, t, c)).sample
     snr = KEPT[t] / (1 - KEPT[t])
-    if bundle.prediction_type == "epsilon":
+    if bundle.diffusion.parameterisation is EPSILON:
         wanted, weight = noise, (5 / snr).clamp(max=1)
     else:
         wanted, weight = signal * noise - spread * z, snr.clamp(max=5) / (snr + 1)
@@ -109,7 +111,7 @@ def plain_loss(setting: Setting, number: int, step: int) -> Tensor:
 def test_loss_and_gradient_are_the_formulas(setting: Setting, number: int) -> None:
     network = setting.networks[number]
     with network.attached() if number else torch.enable_grad():
-        ours = setting.prepared(number).loss(Draw.of_step(1, 7, CPU)).samples.mean()
+        ours = setting.prepared(number).loss(StepRandom.of_step(1, 7, CPU)).samples.mean()
         gradients = torch.autograd.grad(ours, list(network.parameters()))
     plain = plain_loss(setting, number, 7)
     assert ours.item() == pytest.approx(plain.item(), rel=2e-6)  # the tables of the noise schedule are float32
@@ -155,5 +157,5 @@ def test_networks_come_off_in_reverse_and_leave_the_model_as_it_was(bundles: tup
 def test_the_target_alone_is_enough_for_a_loaded_copier(setting: Setting) -> None:
     alone = replace(setting.settings, original_image="", diff_load_1st_pass="copier")
     data = encode_samples(open_pair(alone).placed(alone, (512, 512)), setting.bundle, alone, lambda *_: None)
-    losses = replace(setting, data=data, settings=alone).prepared(1).loss(Draw.of_step(1, 1, CPU))
+    losses = replace(setting, data=data, settings=alone).prepared(1).loss(StepRandom.of_step(1, 1, CPU))
     assert losses.names == ("target.png",) * 3

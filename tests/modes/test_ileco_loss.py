@@ -13,7 +13,8 @@ from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import BLOCKS, Settings
-from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.diffusion.random import StepRandom
+from trainer.diffusion.timesteps import Uniform
 from trainer.engine.passes import checkpointing
 from trainer.models.base import Bundle
 from trainer.modes.base import Scene
@@ -43,23 +44,22 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> I
         network_train_text_encoder=request.param, network_blocks=BLOCKS,
     )  # fmt: skip
     network = double_network(bundle, text=request.param)
-    schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type)
     with network.attached():
-        yield Setting(bundle, plain, network, Scene(settings, bundle, network, schedule), settings)
+        yield Setting(bundle, plain, network, Scene(settings, bundle, network, bundle.diffusion), settings)
 
 
 def product_loss(setting: Setting, step: int) -> Tensor:
     training = ILECO().passes(setting.settings)[0]
     training.prepare(setting.scene)
-    return training.loss(Draw.of_step(1, step, CPU)).samples.mean()
+    return training.loss(StepRandom.of_step(1, step, CPU)).samples.mean()
 
 
 def plain_loss(setting: Setting, step: int) -> Tensor:
     """The formula of the mode, written out with merged weights and no adapters."""
     settings, plain = setting.settings, setting.plain
-    draw = Draw.of_step(1, step, CPU)
-    x = draw.noise((3, 4, 8, 16), torch.float64)
-    t = draw.timesteps(3, settings.train_min_timesteps, settings.train_max_timesteps)
+    rng = StepRandom.of_step(1, step, CPU)
+    x = rng.noise((3, 4, 8, 16), torch.float64)
+    t = Uniform().draw(rng, 3, settings.train_min_timesteps, settings.train_max_timesteps)
     text = merged_weights(setting.network, plain.text_encoders[0], "lora_te", 6.0 / 3)
     unet = merged_weights(setting.network, plain.unet, "lora_unet", 6.0 / 3)
 
@@ -129,20 +129,20 @@ def test_batch_settings_are_obeyed(setting: Setting) -> None:
     training = ILECO().passes(setting.settings)[0]
     narrow = replace(setting.settings, train_min_timesteps=200, train_max_timesteps=210, train_batch_size=4)
     training.prepare(replace(setting.scene, settings=narrow))
-    times = torch.cat([training.loss(Draw.of_step(1, step, CPU)).timesteps for step in range(6)])
+    times = torch.cat([training.loss(StepRandom.of_step(1, step, CPU)).timesteps for step in range(6)])
     assert times.shape == (24,)
     assert times.min() >= 200
     assert times.max() < 210
     training.prepare(replace(setting.scene, settings=replace(narrow, train_fixed_timsteps_in_batch=True)))
-    assert len(set(training.loss(Draw.of_step(1, 1, CPU)).timesteps.tolist())) == 1
+    assert len(set(training.loss(StepRandom.of_step(1, 1, CPU)).timesteps.tolist())) == 1
 
 
 def test_snr_weight_off(setting: Setting) -> None:
     training = ILECO().passes(setting.settings)[0]
     training.prepare(replace(setting.scene, settings=replace(setting.settings, train_snr_gamma=0.0)))
-    off = training.loss(Draw.of_step(1, 1, CPU))
+    off = training.loss(StepRandom.of_step(1, 1, CPU))
     training.prepare(setting.scene)
-    on = training.loss(Draw.of_step(1, 1, CPU))
+    on = training.loss(StepRandom.of_step(1, 1, CPU))
     kept = KEPT[on.timesteps]
     weight = (5 * (1 - kept) / kept).clamp(max=1)
     torch.testing.assert_close(on.samples, off.samples * weight, rtol=1e-5, atol=0.0)

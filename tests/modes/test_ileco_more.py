@@ -21,7 +21,9 @@ from tests.helpers.merged import KEPT, merged_weights
 from trainer.config.check import check_for_run
 from trainer.config.key_values import prompt_pairs, split_loras
 from trainer.config.settings import BLOCKS, Settings
-from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
+from trainer.diffusion.random import StepRandom
+from trainer.diffusion.timesteps import Uniform
 from trainer.engine.run import run
 from trainer.errors import NetworkError
 from trainer.hosts.standalone import Standalone
@@ -51,9 +53,8 @@ class Setting:
 
     def loss(self, settings: Settings, step: int) -> Tensor:
         training = ILECO().passes(settings)[0]
-        schedule = NoiseSchedule.from_betas(self.bundle.betas, self.bundle.prediction_type)
-        training.prepare(Scene(settings, self.bundle, self.network, schedule))
-        return training.loss(Draw.of_step(1, step, CPU)).samples
+        training.prepare(Scene(settings, self.bundle, self.network, self.bundle.diffusion))
+        return training.loss(StepRandom.of_step(1, step, CPU)).samples
 
     def plainly(self, x: Tensor, t: Tensor, prompts: list[str], *, trained: bool) -> Tensor:
         plain = self.plain
@@ -89,8 +90,8 @@ def settings_of(**changes: object) -> Settings:
 
 
 def drawn(step: int) -> tuple[Tensor, Tensor]:
-    draw = Draw.of_step(1, step, CPU)
-    return draw.noise((3, 4, 8, 8), torch.float64), draw.timesteps(3, 0, 1000)
+    rng = StepRandom.of_step(1, step, CPU)
+    return rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 1000)
 
 
 def holds(setting: Setting, losses: Tensor, predicted: Tensor, wanted: Tensor) -> None:
@@ -117,23 +118,23 @@ def test_a_slider_goes_from_one_end_to_the_other(setting: Setting) -> None:
     holds(setting, setting.loss(settings_of(**SLIDER), 1), predicted, face + 1.5 * (old - young))
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-def test_starting_points_are_denoised_to_the_timestep(setting: Setting, kind: str) -> None:
-    setting.bundle.prediction_type = kind
+@pytest.mark.parametrize("kind", [EPSILON, VELOCITY], ids=lambda each: each.name)
+def test_starting_points_are_denoised_to_the_timestep(setting: Setting, kind: Parameterisation) -> None:
+    setting.bundle.diffusion = setting.bundle.diffusion.predicting(kind)
     x, t = drawn(1)
     now = torch.full_like(t, 999)
     with torch.no_grad():
         for after in (999 - (999 - t) // 2, t):
             found = setting.plainly(x, now, ["red"] * 3, trained=True)
             kept, next_kept = (KEPT[each].view(-1, 1, 1, 1) for each in (now, after))
-            if kind == "epsilon":
+            if kind is EPSILON:
                 noise, clean = found, (x - (1 - kept).sqrt() * found) / kept.sqrt()
             else:
                 clean = kept.sqrt() * x - (1 - kept).sqrt() * found
                 noise = (x - kept.sqrt() * clean) / (1 - kept).sqrt()
             x, now = next_kept.sqrt() * clean + (1 - next_kept).sqrt() * noise, after
     losses = setting.loss(settings_of(original_prompt="red", target_prompt="blue", ileco_denoise_steps=2), 1)
-    setting.bundle.prediction_type = "epsilon"
+    setting.bundle.diffusion = setting.bundle.diffusion.predicting(EPSILON)
     predicted = setting.plainly(x, t, ["red"] * 3, trained=True)
     wanted = setting.plainly(x, t, ["blue"] * 3, trained=False)
     torch.testing.assert_close(losses, ((predicted - wanted) ** 2).mean((1, 2, 3)), rtol=1e-3, atol=0.0)

@@ -17,7 +17,8 @@ from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import BLOCKS, Settings
 from trainer.data.latents import encode_samples
 from trainer.data.scan import scan
-from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.diffusion.random import StepRandom
+from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle, Conditioning
 from trainer.modes.base import Mode, Scene
 from trainer.modes.ileco import ILECO
@@ -51,9 +52,8 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> I
         network_train_text_encoder=request.param, network_blocks=BLOCKS if request.param else BLOCKS[1:],
     )  # fmt: skip
     network = double_network(bundle, text=request.param)
-    schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type)
     with network.attached():
-        yield Setting(plain, network, Scene(settings, bundle, network, schedule))
+        yield Setting(plain, network, Scene(settings, bundle, network, bundle.diffusion))
 
 
 def encoded(plain: Bundle, prompt: str, weights: dict[str, Tensor]) -> Tensor:
@@ -77,12 +77,12 @@ def plain_kept(setting: Setting, x: Tensor, t: Tensor, prompt: str, strength: fl
     return settings.keep_weight * (error.abs() if kind == "L1" else error**2).mean()
 
 
-def step_inputs(setting: Setting, step: int) -> tuple[Draw, Tensor, Tensor, Conditioning]:
-    draw = Draw.of_step(1, step, CPU)
-    x = draw.noise((ROWS, 4, 8, 8), torch.float64)
-    t = draw.timesteps(ROWS, 0, 300)
+def step_inputs(setting: Setting, step: int) -> tuple[StepRandom, Tensor, Tensor, Conditioning]:
+    rng = StepRandom.of_step(1, step, CPU)
+    x = rng.noise((ROWS, 4, 8, 8), torch.float64)
+    t = Uniform().draw(rng, ROWS, 0, 300)
     with torch.no_grad():
-        return draw, x, t, setting.scene.bundle.encode(["something else"])
+        return rng, x, t, setting.scene.bundle.encode(["something else"])
 
 
 def matching(setting: Setting, x: Tensor, t: Tensor, kept: Tensor, strengths: list[float], kind: str) -> list[int]:
@@ -102,9 +102,9 @@ def matching(setting: Setting, x: Tensor, t: Tensor, kept: Tensor, strengths: li
 @pytest.mark.parametrize(("step", "kind"), [(1, "MSE"), (2, "L1")])
 def test_loss_and_gradient_are_the_formulas(setting: Setting, step: int, kind: str) -> None:
     keep = Keep(setting.with_(train_loss_function=kind))
-    draw, x, t, conditioning = step_inputs(setting, step)
+    rng, x, t, conditioning = step_inputs(setting, step)
     setting.network.strength = 1.0
-    predicted, kept = keep.predict(x, t, conditioning, draw)
+    predicted, kept = keep.predict(x, t, conditioning, rng)
     torch.testing.assert_close(predicted, setting.scene.bundle.predict(x, t, conditioning), rtol=1e-9, atol=1e-12)
     numbers = matching(setting, x, t, kept, [1.0] * ROWS, kind)
     plain = [
@@ -119,10 +119,10 @@ def test_loss_and_gradient_are_the_formulas(setting: Setting, step: int, kind: s
 
 def test_a_strength_for_each_sample_holds_for_its_kept_prompt(setting: Setting) -> None:
     keep = Keep(setting.scene)
-    draw, x, t, conditioning = step_inputs(setting, 1)
+    rng, x, t, conditioning = step_inputs(setting, 1)
     strengths = [1.0, -1.0, 0.5, -0.25]
     setting.network.strength = torch.tensor(strengths, dtype=torch.float64)
-    predicted, kept = keep.predict(x, t, conditioning, draw)
+    predicted, kept = keep.predict(x, t, conditioning, rng)
     matching(setting, x, t, kept, strengths, "MSE")
     for row, strength in enumerate(strengths):
         setting.network.strength = strength
@@ -136,14 +136,14 @@ def test_prompts_are_drawn_by_seed_and_step_and_all_of_them_come(setting: Settin
     _, x, t, conditioning = step_inputs(setting, 1)
     x, t = x[:1].expand(ROWS, -1, -1, -1), t[:1].expand(ROWS)  # so only the prompts differ
     with torch.no_grad():
-        found = [keep.predict(x, t, conditioning, Draw.of_step(1, step, CPU))[1] for step in (1, 1, 2, 3, 4)]
+        found = [keep.predict(x, t, conditioning, StepRandom.of_step(1, step, CPU))[1] for step in (1, 1, 2, 3, 4)]
     assert torch.equal(found[0], found[1])
     assert len({tuple(kept.tolist()) for kept in found}) > 2
     assert len({round(loss, 9) for kept in found for loss in kept.tolist()}) == len(PROMPTS)
 
 
 def test_without_prompts_nothing_is_added_or_computed(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw, x, t, conditioning = step_inputs(setting, 1)
+    rng, x, t, conditioning = step_inputs(setting, 1)
     setting.network.strength = 1.0
     alone = setting.scene.bundle.predict(x, t, conditioning)
     for changes in ({"keep_prompts": " ;\n"}, {"keep_weight": 0.0}):
@@ -151,7 +151,7 @@ def test_without_prompts_nothing_is_added_or_computed(setting: Setting, monkeypa
         predict, calls = Bundle.predict, []
         with monkeypatch.context() as patch:
             patch.setattr(Bundle, "predict", lambda *call: calls.append(call) or predict(*call))  # noqa: B023
-            predicted, kept = keep.predict(x, t, conditioning, draw)
+            predicted, kept = keep.predict(x, t, conditioning, rng)
         assert len(calls) == 1
         assert torch.equal(predicted, alone)
         assert torch.equal(kept, torch.zeros(ROWS))
@@ -175,7 +175,7 @@ def test_each_mode_adds_it_to_its_own_loss(setting: Setting, mode: Mode, tmp_pat
     for prompts in ("a dog", ""):
         (training,) = mode.passes(scene.settings)
         training.prepare(replace(scene, settings=replace(scene.settings, keep_prompts=prompts)))
-        found.append(training.loss(Draw.of_step(1, 1, CPU)))
+        found.append(training.loss(StepRandom.of_step(1, 1, CPU)))
     x, t = step_inputs(setting, 1)[1:3]
     assert torch.equal(found[0].timesteps, t)
     if scene.data is not None:

@@ -17,7 +17,9 @@ from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import BLOCKS, Settings
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.scan import scan
-from trainer.diffusion.schedule import Draw, NoiseSchedule
+from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
+from trainer.diffusion.random import StepRandom
+from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle
 from trainer.modes.base import Scene
 from trainer.modes.lora import LoRA
@@ -36,14 +38,14 @@ class Setting:
     scene: Scene
 
 
-@pytest.fixture(params=["epsilon", "v_prediction"])
-def kind(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=[EPSILON, VELOCITY], ids=lambda each: each.name)
+def kind(request: pytest.FixtureRequest) -> Parameterisation:
     return request.param
 
 
 @pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
 def setting(
-    bundles: tuple[Bundle, Bundle], kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    bundles: tuple[Bundle, Bundle], kind: Parameterisation, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Setting]:
     bundle, plain = bundles
     rng = np.random.default_rng(0)
@@ -60,28 +62,28 @@ def setting(
     )  # fmt: skip
     network = double_network(bundle, text=request.param)
     data = encode_samples(scan(settings), bundle, settings, lambda *event: None)
-    schedule = NoiseSchedule.from_betas(bundle.betas, kind)
+    diffusion = bundle.diffusion.predicting(kind)
     with network.attached():
-        yield Setting(bundle, plain, network, data, Scene(settings, bundle, network, schedule, data))
+        yield Setting(bundle, plain, network, data, Scene(settings, bundle, network, diffusion, data))
 
 
 def product_loss(setting: Setting, step: int) -> Tensor:
     training = LoRA().passes(setting.scene.settings)[0]
     training.prepare(setting.scene)
-    return training.loss(Draw.of_step(1, step, CPU)).samples.mean()
+    return training.loss(StepRandom.of_step(1, step, CPU)).samples.mean()
 
 
-def plain_loss(setting: Setting, step: int, kind: str) -> Tensor:
+def plain_loss(setting: Setting, step: int, kind: Parameterisation) -> Tensor:
     """The formula of the mode, written out with merged weights and no adapters."""
     plain, batch = setting.plain, setting.data.of_step(step)
     text = merged_weights(setting.network, plain.text_encoders[0], "lora_te", 6.0 / 3)
     unet = merged_weights(setting.network, plain.unet, "lora_unet", 6.0 / 3)
 
-    draw = Draw.of_step(1, step, CPU)
-    z, n = batch.latents, draw.noise((3, 4, 8, 8), torch.float64)
-    t = draw.timesteps(3, 0, 300)
+    rng = StepRandom.of_step(1, step, CPU)
+    z, n = batch.latents, rng.noise((3, 4, 8, 8), torch.float64)
+    t = Uniform().draw(rng, 3, 0, 300)
     a, s = (root[t].sqrt().view(3, 1, 1, 1) for root in (KEPT, 1 - KEPT))
-    target = n if kind == "epsilon" else a * n - s * z
+    target = n if kind is EPSILON else a * n - s * z
     losses = []
     for row in range(3):  # one at a time: nothing of one caption reaches another
         tokenizer = plain.tokenizers[0]
@@ -99,13 +101,13 @@ def plain_loss(setting: Setting, step: int, kind: str) -> Tensor:
             levels = torch.linspace(0, 255, 64, dtype=torch.float64).floor() / 255
             mask = levels.view(8, 8).mean(1).expand(8, 8)
         snr = (KEPT / (1 - KEPT))[t[row]]
-        weight = torch.clamp(5 / snr, max=1) if kind == "epsilon" else torch.clamp(snr, max=5) / (snr + 1)
+        weight = torch.clamp(5 / snr, max=1) if kind is EPSILON else torch.clamp(snr, max=5) / (snr + 1)
         losses.append((error[0] * mask).sum() / mask.sum() * weight)
     return torch.stack(losses).mean()
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_loss_and_gradient_are_the_formulas(setting: Setting, step: int, kind: str) -> None:
+def test_loss_and_gradient_are_the_formulas(setting: Setting, step: int, kind: Parameterisation) -> None:
     ours, plain = product_loss(setting, step), plain_loss(setting, step, kind)
     assert ours.item() == pytest.approx(plain.item(), rel=1e-5)
     parameters = list(setting.network.parameters())

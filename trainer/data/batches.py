@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from ..diffusion.schedule import mixed_seed
+from ..diffusion.random import mixed_seed
 
 _ORDER_STREAM = 2 << 32  # no step has this number
 

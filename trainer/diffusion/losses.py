@@ -1,11 +1,9 @@
-"""Losses, one number a sample: element-wise error in float32, averaged where it counts, weighted by Min-SNR."""
+"""Losses, one number a sample: element-wise error in float32, averaged where it counts."""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor
-
-from .schedule import EPSILON
 
 
 def elementwise_error(prediction: Tensor, target: Tensor, kind: str) -> Tensor:
@@ -36,13 +34,3 @@ def sample_losses(prediction: Tensor, target: Tensor, kind: str, mask: Tensor | 
     mask = mask.to(error.dtype)
     area = mask.sum(dim=(1, 2, 3)).clamp(min=1e-6)  # a crop may lie wholly in a hole: it counts for nothing
     return (error.mean(dim=1, keepdim=True) * mask).sum(dim=(1, 2, 3)) / area
-
-
-def snr_weight(snr: Tensor, gamma: float, prediction_type: str) -> Tensor:
-    """Min-SNR weight of each sample (Hang et al. 2023), ``(B,)``; ``gamma`` above 0.
-
-    ``min(gamma / SNR, 1)`` where the noise is predicted, ``min(gamma, SNR) / (SNR + 1)`` for the velocity.
-    """
-    if prediction_type == EPSILON:
-        return (gamma / snr).clamp(max=1.0)
-    return snr.clamp(max=gamma) / (snr + 1.0)

@@ -1,19 +1,14 @@
-"""The forward process: noise schedules, noisy latents, what a model is to predict, and seeded draws.
+"""The forward process ``x_t = a_t z + s_t n``: how much signal and how much noise there is at each timestep.
 
-Pure functions and one frozen table. Formulas: Ho et al. 2020 (``x_t = a_t z + s_t n``, eps), Salimans & Ho 2022
-(velocity ``v = a_t n - s_t z``), Hang et al. 2023 (signal-to-noise ratio ``a_t^2 / s_t^2``).
+Formulas: Ho et al. 2020 (betas), Lin et al. 2023 (zero terminal SNR), Liu et al. 2022 (rectified flow).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-
-EPSILON = "epsilon"
-VELOCITY = "v_prediction"
-_TENTHS = 10
 
 
 def scaled_linear_betas(steps: int = 1000, start: float = 0.00085, end: float = 0.012) -> Tensor:
@@ -31,101 +26,67 @@ def zero_terminal_snr(betas: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """The two tables of the forward process, on the device that trains.
+    """The two tables of the forward process, noisier from one timestep to the next.
 
     Attributes:
         signal: ``a_t``, ``(T,)`` float32.
         noise: ``s_t``, ``(T,)`` float32.
-        prediction_type: ``"epsilon"`` or ``"v_prediction"``.
+        betas: ``(T,)`` float64 on the CPU, for a schedule that was made of betas; else None.
     """
 
     signal: Tensor
     noise: Tensor
-    prediction_type: str
+    betas: Tensor | None = None
 
     @staticmethod
-    def from_betas(betas: Tensor, prediction_type: str, device: torch.device | str = "cpu") -> NoiseSchedule:
-        """Build the tables from ``betas`` ``(T,)``, computed in float64 and kept in float32."""
+    def of_betas(betas: Tensor) -> NoiseSchedule:
+        """The tables of ``betas`` ``(T,)``, computed in float64 and kept in float32."""
         kept = torch.cumprod(1.0 - betas.double(), dim=0)
-        signal, noise = kept.sqrt().float(), (1.0 - kept).sqrt().float()
-        return NoiseSchedule(signal.to(device), noise.to(device), prediction_type)
+        return NoiseSchedule(kept.sqrt().float(), (1.0 - kept).sqrt().float(), betas)
 
-    def _at(self, table: Tensor, timesteps: Tensor, like: Tensor) -> Tensor:
-        values = table.to(like.dtype)[timesteps]
-        return values.view(-1, *([1] * (like.ndim - 1)))
+    @staticmethod
+    def of_flow(steps: int = 1000) -> NoiseSchedule:
+        """Rectified flow's straight way from signal to noise: ``s_t = (t + 1) / steps``, ``a_t = 1 - s_t``."""
+        noise = torch.arange(1, steps + 1, dtype=torch.float64) / steps
+        return NoiseSchedule((1.0 - noise).float(), noise.float())
 
-    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """``x_t`` for ``latents`` and ``noise`` ``(B, C, H, W)`` at ``timesteps`` ``(B,)``."""
-        return self._at(self.signal, timesteps, latents) * latents + self._at(self.noise, timesteps, latents) * noise
+    def __len__(self) -> int:
+        return len(self.signal)
 
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """What the model is to predict: the noise, or the velocity ``a_t n - s_t z``."""
-        if self.prediction_type == EPSILON:
-            return noise
-        return self._at(self.signal, timesteps, latents) * noise - self._at(self.noise, timesteps, latents) * latents
+    def to(self, device: torch.device | str) -> NoiseSchedule:
+        """The same with its tables on another device."""
+        return replace(self, signal=self.signal.to(device), noise=self.noise.to(device))
 
-    def split(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-        """What a prediction takes ``noisy`` for: the latents and the noise it is made of, each ``(B, C, H, W)``."""
-        signal, spread = self._at(self.signal, timesteps, noisy), self._at(self.noise, timesteps, noisy)
-        if self.prediction_type == EPSILON:
-            return (noisy - spread * predicted) / signal, predicted
-        return signal * noisy - spread * predicted, spread * noisy + signal * predicted
+    @property
+    def leaves_signal(self) -> bool:
+        """Whether there is any signal left at the last timestep."""
+        return bool(self.signal[-1] > 0)
+
+    def with_zero_terminal_snr(self) -> NoiseSchedule:
+        """The same with no signal left at the last timestep; itself if there is none already.
+
+        Raises:
+            ValueError: it leaves a signal and was not made of betas.
+        """
+        if not self.leaves_signal:
+            return self
+        if self.betas is None:
+            raise ValueError("only a schedule made of betas can be stretched to zero terminal SNR")
+        return NoiseSchedule.of_betas(zero_terminal_snr(self.betas)).to(self.signal.device)
+
+    def signal_at(self, timesteps: Tensor, like: Tensor) -> Tensor:
+        """``a_t`` at ``timesteps`` ``(B,)``, ready to be multiplied with ``like`` ``(B, …)``."""
+        return _at(self.signal, timesteps, like)
+
+    def noise_at(self, timesteps: Tensor, like: Tensor) -> Tensor:
+        """``s_t`` at ``timesteps`` ``(B,)``, ready to be multiplied with ``like`` ``(B, …)``."""
+        return _at(self.noise, timesteps, like)
 
     def snr(self, timesteps: Tensor) -> Tensor:
         """Signal-to-noise ratio ``a_t^2 / s_t^2`` at ``timesteps`` ``(B,)``, float32."""
         return (self.signal[timesteps] / self.noise[timesteps]) ** 2
 
 
-def mixed_seed(seed: int, *numbers: int) -> int:
-    """A well-mixed 63-bit seed from ``seed`` and ``numbers`` (SplitMix64's finaliser, once a number)."""
-    mask = (1 << 64) - 1
-    state = seed & mask
-    for number in (0, *numbers):
-        state = (state + 0x9E3779B97F4A7C15 * (number + 1)) & mask
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & mask
-        state ^= state >> 31
-    return state >> 1
-
-
-@dataclass(frozen=True)
-class Draw:
-    """The random numbers of one step.
-
-    They depend on the run's seed and the step's number alone, so a run that is taken up again, or that makes sample
-    pictures on the way, draws the same ones.
-    """
-
-    seed: int
-    step: int
-    generator: torch.Generator
-
-    @staticmethod
-    def of_step(seed: int, step: int, device: torch.device) -> Draw:
-        generator = torch.Generator(device)
-        generator.manual_seed(mixed_seed(seed, step))
-        return Draw(seed, step, generator)
-
-    def noise(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Standard normal noise of ``shape``: drawn in float32, so every precision sees the same numbers."""
-        drawn = torch.randn(shape, generator=self.generator, device=self.generator.device)
-        return drawn.to(dtype)
-
-    def timesteps(self, count: int, low: int, high: int, *, same: bool = False) -> Tensor:
-        """``count`` timesteps from ``[low, high)``, int64; with ``same`` one for the whole batch."""
-        device = self.generator.device
-        drawn = torch.randint(low, high, (1 if same else count,), generator=self.generator, device=device)
-        return drawn.expand(count) if same else drawn
-
-    def swept_timesteps(self, count: int, low: int, high: int, *, same: bool = False) -> Tensor:
-        """``count`` timesteps that sweep ``[low, high)`` evenly, int64: its tenths in turn, a draw within each.
-
-        The samples of a batch take one tenth after the other, and the next step goes on behind them; with ``same`` a
-        step has one timestep.
-        """
-        device, drawn = self.generator.device, 1 if same else count
-        tenths = (torch.arange(drawn, device=device) + (self.step - 1) * drawn) % _TENTHS
-        starts = low + (high - low) * tenths // _TENTHS
-        widths = (low + (high - low) * (tenths + 1) // _TENTHS - starts).clamp(min=1)
-        found = starts + (torch.rand(drawn, generator=self.generator, device=device) * widths).long()
-        return found.expand(count) if same else found
+def _at(table: Tensor, timesteps: Tensor, like: Tensor) -> Tensor:
+    values = table.to(like.dtype)[timesteps]
+    return values.view(-1, *([1] * (like.ndim - 1)))

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..config.settings import Settings
-from ..diffusion.schedule import Draw
+from ..diffusion.random import StepRandom
 from ..errors import DivergedError
 from ..job import Control, Listener, Step
 from ..modes.base import Pass, StepLoss
@@ -82,7 +82,7 @@ def train(
         with _collector_held():
             while goes_on() and not control.asked_to_pause:
                 step += 1
-                losses = training.loss(Draw.of_step(settings.train_seed, step, device))
+                losses = training.loss(StepRandom.of_step(settings.train_seed, step, device))
                 rates = effective_rates(optimizer)
                 _update(losses.samples.mean(), optimizer, scaler)
                 schedule.step()

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..data.latents import Dataset
-from ..diffusion.schedule import NoiseSchedule, mixed_seed
+from ..diffusion.random import mixed_seed
 from ..errors import Stopped, UserError
 from ..job import Control, Detail, Done, Event, Job, Listener, Phase, Sample, Saved, Step, Warned
 from ..models.base import Bundle
@@ -131,7 +131,6 @@ class Turn:
         run, settings = self._run, self._settings
         bundle, device, trains_text = run.origin.bundle, run.host.device, run.origin.trains_text_encoder
         network = self._network(bundle, trains_text)
-        schedule = NoiseSchedule.from_betas(bundle.betas, bundle.prediction_type, device)
         parameters = sum(parameter.numel() for parameter in network.parameters())
         self._detail(f"{len(network)} modules, {parameters:,} parameters, on {device}, seed {settings.train_seed}")
         saver = self._saver()
@@ -143,7 +142,7 @@ class Turn:
             self._phase("encoding the prompts")
             if run.earlier:  # whose text encoder has left the device
                 text_to(bundle, device)
-            training.prepare(Scene(settings, bundle, network, schedule, run.data, self._progress))
+            training.prepare(Scene(settings, bundle, network, bundle.diffusion.to(device), run.data, self._progress))
             run.control.check()
             if not trains_text:
                 text_to(bundle, "cpu")

@@ -20,7 +20,7 @@ from ..data.latents import encode_samples
 from ..data.pair_scan import scan_for_mode
 from ..data.pairs import Pair, open_pair
 from ..data.samples import Scan
-from ..diffusion.schedule import VELOCITY
+from ..diffusion.parameterisation import EPSILON, VELOCITY
 from ..errors import DivergedError, MemoryShortError, ModelError, OutputError, SettingsError, Stopped, UserError
 from ..job import Control, Detail, Done, Failed, Job, Listener, Phase, Warned
 from ..models.base import Bundle
@@ -155,7 +155,8 @@ class _Run:
         self.stack.callback(hashing.cancel)
         captions = scanned.all_captions() if scanned else []
         trains_text = mode.trains_text_encoder(settings, captions)
-        self._detail(f"{bundle.name}: {bundle.family.label}, {bundle.prediction_type}, computed in {precision.base}")
+        predicts = bundle.diffusion.parameterisation.name
+        self._detail(f"{bundle.name}: {bundle.family.label}, {predicts}, computed in {precision.base}")
         origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scanned)
         passes = Passes(self.job, host, self.control, self.emit, origin, hashing, precision, data)
         with _broken_model_named(bundle):
@@ -219,9 +220,9 @@ class _Run:
 
 def _force_velocity(bundle: Bundle, settings: Settings) -> list[str]:
     """Do what ``model_v_pred`` says, and say so where the model does not."""
-    if not settings.model_v_pred or bundle.prediction_type == VELOCITY:
+    if not settings.model_v_pred or bundle.diffusion.parameterisation is not EPSILON:
         return []
-    bundle.prediction_type = VELOCITY
+    bundle.diffusion = bundle.diffusion.predicting(VELOCITY)
     why = f"it is trained as one because {label_of('model_v_pred')} is set. Unset it if its sample pictures are noise"
     return [f"Nothing in {bundle.name} says that it is a v-prediction model; {why}."]
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..config.settings import Settings
-from ..diffusion.schedule import VELOCITY
+from ..diffusion.parameterisation import VELOCITY
 from ..engine.effect import strength_grid
 from ..engine.host import Choice
 from ..engine.image_request import Drawing
@@ -123,7 +123,7 @@ class Standalone:
             self.prepare()
             bundle = load_bundle(files[0], vae=files[1])
             if drawing.velocity:
-                bundle.prediction_type = VELOCITY
+                bundle.diffusion = bundle.diffusion.predicting(VELOCITY)
             place_for_pictures(bundle, self.device)
             self._kept = key, bundle
         return self._kept[1]

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..diffusion.process import Diffusion
 from .checkpoint.identify import FileKind
 from .checkpoint.weights import Source
 
@@ -124,8 +125,7 @@ class Bundle:
         vae: diffusers' AutoencoderKL.
         text_encoders: one CLIP for SD1 and SD2, two for SDXL.
         tokenizers: as many.
-        betas: ``(T,)`` float64, the noise schedule.
-        prediction_type: ``"epsilon"`` or ``"v_prediction"``.
+        diffusion: how it is noised, what it predicts, which timesteps it is trained at; on the CPU.
         latent_channels: channels of the latents.
         scaling_factor: latents are ``(z - shift) * scaling_factor``.
         shift: see above.
@@ -145,8 +145,7 @@ class Bundle:
     vae: nn.Module
     text_encoders: tuple[nn.Module, ...]
     tokenizers: tuple[Any, ...]
-    betas: Tensor
-    prediction_type: str
+    diffusion: Diffusion
     latent_channels: int
     scaling_factor: float
     shift: float
@@ -179,7 +178,7 @@ class Bundle:
         return self.latent_channels, height // factor, width // factor
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """The U-Net's prediction (noise or velocity, see ``prediction_type``).
+        """The U-Net's prediction: what ``diffusion.parameterisation`` says.
 
         Args:
             latents: noisy latents ``(B, C, h, w)``, in the U-Net's type.

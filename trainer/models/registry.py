@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..diffusion.schedule import VELOCITY
+from ..diffusion.parameterisation import VELOCITY
 from ..errors import ModelError, NotBuiltError
 from .base import Bundle, Family
 from .checkpoint.identify import FileKind, Kind, identify, refuse_quantised
@@ -72,7 +72,7 @@ def defaults_for(path: Path | str, mode: str, *, velocity: bool = False) -> dict
         NotBuiltError: it is one of a family that is not built yet.
     """
     kind = identify(path)
-    return family_of(kind).defaults(mode, replace(kind, prediction_type=VELOCITY) if velocity else kind)
+    return family_of(kind).defaults(mode, replace(kind, prediction_type=VELOCITY.name) if velocity else kind)
 
 
 def refuse_unless_checkpoint(path: Path | str) -> FileKind:

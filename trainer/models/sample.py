@@ -10,7 +10,6 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
-from ..diffusion.schedule import VELOCITY
 from .base import Bundle, Conditioning
 from .latents import decode
 from .placement import device_of, dtype_of, vae_to
@@ -43,12 +42,15 @@ def scheduler_of(bundle: Bundle) -> DDIMScheduler:
     velocity is predicted: noise that is all there is tells nothing of a picture. Betas that are divided by end at
     0.999 (Nichol & Dhariwal 2021).
     """
-    from_nothing = bundle.prediction_type == VELOCITY
-    zero = from_nothing and bool(bundle.betas[-1] >= 1.0)
+    parameterisation, schedule = bundle.diffusion.parameterisation, bundle.diffusion.schedule
+    betas = schedule.betas
+    assert betas is not None
+    from_nothing = not parameterisation.needs_signal
+    zero = from_nothing and not schedule.leaves_signal
     return DDIMScheduler(
-        num_train_timesteps=len(bundle.betas),
-        trained_betas=(bundle.betas if from_nothing else bundle.betas.clamp(max=_MOST_BETA)).tolist(),
-        prediction_type=bundle.prediction_type,
+        num_train_timesteps=len(schedule),
+        trained_betas=(betas if from_nothing else betas.clamp(max=_MOST_BETA)).tolist(),
+        prediction_type=parameterisation.name,
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,

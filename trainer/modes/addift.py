@@ -22,7 +22,7 @@ from torch import Tensor
 from ..config.settings import Settings
 from ..data.latents import Batch, Dataset
 from ..diffusion.losses import sample_losses
-from ..diffusion.schedule import Draw
+from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..networks.files.metadata import Usage
 from .base import Pass, Scene, StepLoss, encode_each
@@ -93,27 +93,22 @@ class TurnsPass(Pass):
             self._base = encode_each(scene, self._data.captions, "encoding the captions", literal=True)
         self._keep = Keep(scene)
 
-    def loss(self, draw: Draw) -> StepLoss:
+    def loss(self, rng: StepRandom) -> StepLoss:
         settings = self._scene.settings
-        pair_of_turns, forward, reverse = _turns_of(draw.step, settings)
-        shared = Draw.of_step(draw.seed, pair_of_turns, draw.generator.device)
+        pair_of_turns, forward, reverse = _turns_of(rng.step, settings)
+        shared = StepRandom.of_step(rng.seed, pair_of_turns, rng.generator.device)
         batch = self._data.of_step(pair_of_turns).repeated(self._repeated * settings.diff_noise_count)
         noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
-        timesteps = shared.swept_timesteps(
-            len(batch.latents),
-            settings.train_min_timesteps,
-            settings.train_max_timesteps,
-            same=settings.train_fixed_timsteps_in_batch,
-        )
+        timesteps = self._scene.timesteps(shared, len(batch.latents), swept=True)
         turns = self._turns(batch, noise, timesteps, forward=forward, reverse=reverse)
-        losses = self._losses(turns, timesteps, batch, draw).view(len(turns), -1).sum(0)
+        losses = self._losses(turns, timesteps, batch, rng).view(len(turns), -1).sum(0)
         return StepLoss(self._scene.weighted(losses, timesteps), timesteps, batch.names)
 
     def _turns(self, batch: Batch, noise: Tensor, timesteps: Tensor, *, forward: bool, reverse: bool) -> list[Turn]:
         assert batch.targets is not None
-        settings, schedule = self._scene.settings, self._scene.schedule
-        original = schedule.add_noise(batch.latents, noise, timesteps)
-        target = schedule.add_noise(batch.targets, noise, timesteps)
+        settings, diffusion = self._scene.settings, self._scene.diffusion
+        original = diffusion.noised(batch.latents, noise, timesteps)
+        target = diffusion.noised(batch.targets, noise, timesteps)
         captions, target_captions = batch.captions, batch.target_captions
         if settings.diff_revert_original_target:
             original, target, captions, target_captions = target, original, target_captions, captions
@@ -125,7 +120,7 @@ class TurnsPass(Pass):
             turns.append(Turn(-abs(settings.diff_alt_ratio) * STRENGTH, seen, target_captions, base_seen, captions))
         return turns
 
-    def _losses(self, turns: list[Turn], timesteps: Tensor, batch: Batch, draw: Draw) -> Tensor:
+    def _losses(self, turns: list[Turn], timesteps: Tensor, batch: Batch, rng: StepRandom) -> Tensor:
         """Of all turns in one launch, ``(turns * B,)``, turn after turn."""
         settings, bundle, network = self._scene.settings, self._scene.bundle, self._scene.network
         count = len(turns)
@@ -136,7 +131,7 @@ class TurnsPass(Pass):
             wanted = bundle.predict(base_noisy, timesteps, self._of_base([turn.base_captions for turn in turns], batch))
         conditioning = Conditioning.cat([self._with_network(turn, batch) for turn in turns])
         network.strength = _strength(turns)
-        predicted, kept = self._keep.predict(noisy, timesteps, conditioning, draw)
+        predicted, kept = self._keep.predict(noisy, timesteps, conditioning, rng)
         mask = _of_all(batch.mask, count)
         losses = sample_losses(predicted, wanted, settings.train_loss_function, mask) + kept
         if settings.diff_keep_outside > 0 and batch.outside is not None:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..config.settings import Settings
 from ..data.latents import Dataset
-from ..diffusion.losses import snr_weight
-from ..diffusion.schedule import Draw, NoiseSchedule
+from ..diffusion.process import Diffusion
+from ..diffusion.random import StepRandom
 from ..models.base import Bundle, Conditioning
 from ..networks.base import Network
 from ..networks.files.metadata import Usage
@@ -37,22 +37,20 @@ class Scene:
     settings: Settings
     bundle: Bundle
     network: Network
-    schedule: NoiseSchedule
+    diffusion: Diffusion
     data: Dataset | None = None
     progress: Callable[[str, int, int], None] = unheard
 
-    def timesteps(self, draw: Draw, count: int) -> Tensor:
-        """A step's timesteps ``(count,)``, as the settings bound them."""
+    def timesteps(self, rng: StepRandom, count: int, *, swept: bool = False) -> Tensor:
+        """A step's timesteps ``(count,)``, as the settings bound them; see :meth:`Diffusion.timesteps`."""
         settings = self.settings
-        low, high = settings.train_min_timesteps, settings.train_max_timesteps
-        return draw.timesteps(count, low, high, same=settings.train_fixed_timsteps_in_batch)
+        window = settings.train_min_timesteps, settings.train_max_timesteps
+        same = settings.train_fixed_timsteps_in_batch
+        return self.diffusion.timesteps(rng, count, window, same=same, swept=swept)
 
     def weighted(self, losses: Tensor, timesteps: Tensor) -> Tensor:
         """Losses ``(B,)`` with their Min-SNR weights, unless these are switched off."""
-        gamma, schedule = self.settings.train_snr_gamma, self.schedule
-        if gamma <= 0:
-            return losses
-        return losses * snr_weight(schedule.snr(timesteps), gamma, schedule.prediction_type)
+        return self.diffusion.weighted(losses, timesteps, self.settings.train_snr_gamma)
 
 
 @torch.no_grad()
@@ -121,7 +119,7 @@ class Pass(ABC):
         """Compute what all steps share, conditionings above all; the network is attached."""
 
     @abstractmethod
-    def loss(self, draw: Draw) -> StepLoss:
+    def loss(self, rng: StepRandom) -> StepLoss:
         """The loss of one step.
 
         The network's strength the loss was made with stays set: the backward pass may call the adapters once more.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..diffusion.losses import sample_losses
-from ..diffusion.schedule import Draw
+from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from .base import Scene, StepLoss
 from .keep import Keep
@@ -14,13 +14,13 @@ from .keep import Keep
 def denoising_loss(
     scene: Scene,
     keep: Keep,
-    draw: Draw,
+    rng: StepRandom,
     latents: Tensor,
     conditioning: Conditioning,
     mask: Tensor | None,
     names: tuple[str, ...],
 ) -> StepLoss:
-    """``loss(e(x_t(z), t, c; 1), n)``, or against the velocity where the model predicts that, and what ``keep`` adds.
+    """``loss(e(x_t(z), t, c; 1), n)``, or against what else the model predicts, and what ``keep`` adds.
 
     Args:
         latents: ``z``, ``(B, C, h, w)``.
@@ -28,12 +28,12 @@ def denoising_loss(
         mask: ``(B, 1, h, w)``, where the error counts; None: everywhere.
         names: what the user calls each sample.
     """
-    schedule = scene.schedule
-    noise = draw.noise(tuple(latents.shape), latents.dtype)
-    timesteps = scene.timesteps(draw, len(latents))
-    noisy = schedule.add_noise(latents, noise, timesteps)
+    diffusion = scene.diffusion
+    noise = rng.noise(tuple(latents.shape), latents.dtype)
+    timesteps = scene.timesteps(rng, len(latents))
+    noisy = diffusion.noised(latents, noise, timesteps)
     scene.network.strength = 1.0
-    predicted, kept = keep.predict(noisy, timesteps, conditioning, draw)
-    target = schedule.target(latents, noise, timesteps)
+    predicted, kept = keep.predict(noisy, timesteps, conditioning, rng)
+    target = diffusion.target(latents, noise, timesteps)
     losses = sample_losses(predicted, target, scene.settings.train_loss_function, mask) + kept
     return StepLoss(scene.weighted(losses, timesteps), timesteps, names)

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 
 from ..config.settings import Settings, of_second_pass
-from ..diffusion.schedule import Draw
+from ..diffusion.random import StepRandom
 from ..networks.files.metadata import Usage
 from .base import Pass, Plan, Scene, StepLoss
 from .denoising import denoising_loss
@@ -79,9 +79,9 @@ class PicturePass(Pass):
         self._conditioning = encoded.sized(torch.tensor([picture.sizes]))
         self._keep = Keep(scene)
 
-    def loss(self, draw: Draw) -> StepLoss:
+    def loss(self, rng: StepRandom) -> StepLoss:
         count = self._scene.settings.train_batch_size
         latents = self._latents.expand(count, -1, -1, -1)  # (B, C, h, w)
         mask = None if self._mask is None else self._mask.expand(count, -1, -1, -1)
         names = (self._name,) * count
-        return denoising_loss(self._scene, self._keep, draw, latents, self._conditioning, mask, names)
+        return denoising_loss(self._scene, self._keep, rng, latents, self._conditioning, mask, names)

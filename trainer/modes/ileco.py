@@ -16,7 +16,7 @@ from torch import Tensor
 from ..config.key_values import prompt_pairs, split_lines
 from ..config.settings import Settings
 from ..diffusion.losses import sample_losses
-from ..diffusion.schedule import Draw
+from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..models.placement import dtype_of
 from ..networks.files.metadata import Usage
@@ -76,21 +76,21 @@ class ConceptPass(Pass):
             self._original = None if self._trains_text_encoder else self._encode(self._prompts)
         self._keep = Keep(scene)
 
-    def loss(self, draw: Draw) -> StepLoss:
+    def loss(self, rng: StepRandom) -> StepLoss:
         scene, settings = self._scene, self._scene.settings
         batch = settings.train_batch_size
         height, width = settings.image_size
         bundle = scene.bundle
-        x = draw.noise((batch, *bundle.latent_shape(height, width)), dtype_of(bundle.unet))  # (B, C, H/8, W/8)
-        timesteps = scene.timesteps(draw, batch)
-        first = (draw.step - 1) * batch
+        x = rng.noise((batch, *bundle.latent_shape(height, width)), dtype_of(bundle.unet))  # (B, C, H/8, W/8)
+        timesteps = scene.timesteps(rng, batch)
+        first = (rng.step - 1) * batch
         numbers = [(first + sample) % len(self._prompts) for sample in range(batch)]
         scene.network.strength = 1.0
         original = (self._original or self._encode(self._prompts))[numbers]
         if settings.ileco_denoise_steps > 0:
             x = denoised(scene, x, timesteps, original.detach(), settings.ileco_denoise_steps)
         wanted = self._wanted(x, timesteps, numbers)
-        predicted, kept = self._keep.predict(x, timesteps, original, draw)
+        predicted, kept = self._keep.predict(x, timesteps, original, rng)
 
         losses = sample_losses(predicted, wanted, settings.train_loss_function) + kept
         return StepLoss(scene.weighted(losses, timesteps), timesteps)
@@ -121,11 +121,11 @@ def denoised(scene: Scene, noise: Tensor, timesteps: Tensor, conditioning: Condi
         noise: ``(B, C, h, w)``, standard normal.
         timesteps: ``(B,)``, where each sample is to arrive.
     """
-    schedule, last = scene.schedule, len(scene.schedule.signal) - 1
+    diffusion, last = scene.diffusion, len(scene.diffusion) - 1
     x, now = noise, torch.full_like(timesteps, last)
     for step in range(1, steps + 1):
         after = last - (last - timesteps) * step // steps
         predicted = scene.bundle.predict(x, now, conditioning)
-        clean, spread = schedule.split(x, predicted, now)
-        x, now = schedule.add_noise(clean, spread, after), after
+        clean, spread = diffusion.split(x, predicted, now)
+        x, now = diffusion.noised(clean, spread, after), after
     return x

@@ -8,7 +8,7 @@ anyway, and holds the answer against the base's::
 A mode makes a :class:`Keep` in ``prepare`` and predicts through it::
 
     self._keep = Keep(scene)                                                    # prepare
-    predicted, kept = self._keep.predict(noisy, timesteps, conditioning, draw)  # loss, with the strength set
+    predicted, kept = self._keep.predict(noisy, timesteps, conditioning, rng)  # loss, with the strength set
     losses = sample_losses(predicted, ...) + kept                               # then Min-SNR, as for any loss
 
 So it adds to each sample's own loss: Min-SNR weighs it like the rest, since the timestep is the same; a mask does not
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..config.key_values import split_prompts
 from ..diffusion.losses import sample_losses
-from ..diffusion.schedule import Draw, mixed_seed
+from ..diffusion.random import StepRandom, mixed_seed
 from ..models.base import Conditioning
 from .base import Scene, encode_each
 
@@ -49,7 +49,7 @@ class Keep:
             self._base = encode_each(scene, self._prompts, "encoding the prompts to keep")
 
     def predict(
-        self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning, draw: Draw
+        self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning, rng: StepRandom
     ) -> tuple[Tensor, Tensor]:
         """What the network predicts for a step's samples, and what each of them adds to the loss to keep the rest.
 
@@ -68,7 +68,7 @@ class Keep:
         conditioning = conditioning.expand(count)
         if not self._prompts:
             return scene.bundle.predict(noisy, timesteps, conditioning), torch.zeros(count, device=noisy.device)
-        numbers = self._drawn(draw, count)
+        numbers = self._drawn(rng, count)
         base = _like(Conditioning.cat([self._base[number] for number in numbers]), conditioning)
         with torch.no_grad(), scene.network.off():
             wanted = scene.bundle.predict(noisy, timesteps, base)
@@ -80,9 +80,9 @@ class Keep:
         predicted, kept = scene.bundle.predict(noisy.repeat(2, 1, 1, 1), timesteps.repeat(2), both).chunk(2)
         return predicted, settings.keep_weight * sample_losses(kept, wanted, settings.train_loss_function)
 
-    def _drawn(self, draw: Draw, count: int) -> list[int]:
+    def _drawn(self, rng: StepRandom, count: int) -> list[int]:
         """The number of a kept prompt for each sample; on the host, where the text encoder needs them."""
-        generator = random.Random(mixed_seed(draw.seed, _STREAM, draw.step))
+        generator = random.Random(mixed_seed(rng.seed, _STREAM, rng.step))
         return [generator.randrange(len(self._prompts)) for _ in range(count)]
 
     def _now(self, numbers: list[int], base: Conditioning) -> Conditioning:

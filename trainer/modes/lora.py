@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..config.settings import Settings
 from ..data.latents import Dataset
-from ..diffusion.schedule import Draw
+from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..networks.files.metadata import Usage
 from .base import Pass, Scene, StepLoss, encode_each
@@ -45,11 +45,11 @@ class CaptionPass(Pass):
             self._conditionings = encode_each(scene, self._data.captions, "encoding the captions", literal=True)
         self._keep = Keep(scene)
 
-    def loss(self, draw: Draw) -> StepLoss:
-        batch = self._data.of_step(draw.step)
+    def loss(self, rng: StepRandom) -> StepLoss:
+        batch = self._data.of_step(rng.step)
         self._scene.network.strength = 1.0  # of the text encoder, too
         conditioning = self._conditioning(batch.captions).sized(batch.sizes)
-        return denoising_loss(self._scene, self._keep, draw, batch.latents, conditioning, batch.mask, batch.names)
+        return denoising_loss(self._scene, self._keep, rng, batch.latents, conditioning, batch.mask, batch.names)
 
     def _conditioning(self, captions: tuple[int, ...]) -> Conditioning:
         if self._trains_text_encoder:

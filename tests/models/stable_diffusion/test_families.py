@@ -35,6 +35,7 @@ from tests.helpers.checkpoints import (
 )
 from trainer.config.settings import Settings
 from trainer.data.buckets import notes_on_frames
+from trainer.diffusion.parameterisation import VELOCITY
 from trainer.diffusion.schedule import NoiseSchedule
 from trainer.errors import ModelError
 from trainer.models.base import Bundle
@@ -105,8 +106,8 @@ def test_facts(tmp_path: Path, name: str) -> None:
     family = bundle.family
     size = defaults_for(path, "LoRA")["image_size"]
     found = (
-        family.name, bundle.prediction_type, family.architecture_of(bundle), family.base_model_version,
-        len(family.blocks), bundle.scaling_factor, size, pytest.approx(float(bundle.betas[-1])),
+        family.name, bundle.diffusion.parameterisation.name, family.architecture_of(bundle), family.base_model_version,
+        len(family.blocks), bundle.scaling_factor, size, pytest.approx(float(bundle.diffusion.schedule.betas[-1])),
     )  # fmt: skip
     assert found == FACTS[name]
     assert set(bundle.dtypes) == set(bundle.modules)
@@ -120,11 +121,11 @@ def test_sd2_says_by_its_weights_what_it_predicts(tmp_path: Path, velocity: bool
     """Files that say it themselves are believed; the published ones say nothing."""
     tensors = sd2_tensors(velocity=velocity)
     found, other = ("v_prediction", "epsilon") if velocity else ("epsilon", "v_prediction")
-    assert load_bundle(write_checkpoint(tmp_path / "x.ckpt", tensors)).prediction_type == found
+    assert load_bundle(write_checkpoint(tmp_path / "x.ckpt", tensors)).diffusion.parameterisation.name == found
     path = write_safetensors(tmp_path / "y.safetensors", tensors)
-    assert load_bundle(path).prediction_type == found
+    assert load_bundle(path).diffusion.parameterisation.name == found
     path.with_suffix(".yaml").write_text(f"parameterization: {'eps' if velocity else 'v'}")
-    assert load_bundle(path).prediction_type == other
+    assert load_bundle(path).diffusion.parameterisation.name == other
     assert defaults_for(path, "LoRA")["image_size"] == ((512, 512) if velocity else (768, 768))
     assert defaults_for(path, "LoRA", velocity=True)["image_size"] == (768, 768)
 
@@ -213,8 +214,8 @@ def test_a_diffusers_folder(tmp_path: Path, family: str) -> None:
     folder = write_diffusers(tmp_path / "anime", family)
     bundle = load_bundle(folder)
     assert (bundle.family.name, bundle.path, bundle.name) == (family, None, "anime")
-    assert bundle.prediction_type == "v_prediction"
-    assert float(bundle.betas[-1]) == pytest.approx(1.0 if family == "SDXL" else 0.012)
+    assert bundle.diffusion.parameterisation is VELOCITY
+    assert float(bundle.diffusion.schedule.betas[-1]) == pytest.approx(1.0 if family == "SDXL" else 0.012)
     unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet")
     bundled: Any = bundle.unet
     assert [each.heads for name, each in bundled.named_modules() if name.endswith("attn1")] == [
@@ -273,9 +274,9 @@ def test_zero_terminal_snr_is_diffusers_own() -> None:
     betas = scaled_linear_betas()
     expected = rescale_zero_terminal_snr(betas)
     torch.testing.assert_close(zero_terminal_snr(betas), expected, rtol=0, atol=1e-12)
-    schedule = NoiseSchedule.from_betas(zero_terminal_snr(betas), "v_prediction")
+    schedule = NoiseSchedule.of_betas(betas).with_zero_terminal_snr()
     assert (float(schedule.signal[-1]), float(schedule.noise[-1])) == (0.0, 1.0)
-    assert schedule.signal[0] == NoiseSchedule.from_betas(betas, "v_prediction").signal[0]
+    assert schedule.signal[0] == NoiseSchedule.of_betas(betas).signal[0]
     assert float(schedule.snr(torch.tensor([999]))) == 0.0
 
 

@@ -25,6 +25,7 @@ from tests.helpers.checkpoints import (
     write_diffusers,
     write_safetensors,
 )
+from trainer.diffusion.parameterisation import EPSILON, VELOCITY
 from trainer.errors import ModelError
 from trainer.models.base import Bundle
 from trainer.models.checkpoint.identify import identify
@@ -161,7 +162,7 @@ def test_a_diffusers_folder(tmp_path: Path, variant: str, binary: bool) -> None:
 
     folder = write_diffusers(tmp_path / "anime", variant=variant, binary=binary)
     bundle = load_bundle(folder)
-    assert bundle.prediction_type == "v_prediction"
+    assert bundle.diffusion.parameterisation is VELOCITY
     assert (bundle.path, bundle.name) == (None, "anime")
     if not binary:
         text = CLIPTextModel.from_pretrained(folder / "text_encoder", variant=variant or None)
@@ -277,9 +278,9 @@ def test_facts_of_a_bundle(tmp_path: Path) -> None:
     assert bundle.dtypes == {"unet": torch.float16, "vae": torch.bfloat16, "text_encoder": torch.float16}
     assert (bundle.scaling_factor, bundle.shift, bundle.latent_channels) == (0.18215, 0.0, 4)
     assert bundle.latent_shape(512, 768) == (4, 64, 96)
-    assert bundle.prediction_type == "epsilon"
-    assert bundle.betas.shape == (1000,)
-    assert bundle.betas[[0, -1]].tolist() == pytest.approx([0.00085, 0.012])
+    assert bundle.diffusion.parameterisation is EPSILON
+    assert bundle.diffusion.schedule.betas.shape == (1000,)
+    assert bundle.diffusion.schedule.betas[[0, -1]].tolist() == pytest.approx([0.00085, 0.012])
     assert bundle.path == path
     assert bundle.name == "anime.safetensors"
     assert bundle.family.name == "SD1"

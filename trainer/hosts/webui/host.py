@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...config.settings import Settings
-from ...diffusion.schedule import VELOCITY, zero_terminal_snr
+from ...diffusion.parameterisation import VELOCITY
 from ...engine.host import Choice
 from ...engine.image_request import Drawing
 from ...errors import UserError
@@ -210,13 +210,13 @@ class WebUI(Adapter):
         source = Source.of_tensors(tensors, kind.name, files.model, like=self._as_loaded(loaded, kind))
         bundle = family.take(source, vae=vae)
         bundle.borrowed = frozenset(bundle.modules) - ({"vae"} if vae is not None and not same else set())
-        if self.has_zero_terminal_snr(loaded) and bool(bundle.betas[-1] < 1.0):
-            bundle.betas = zero_terminal_snr(bundle.betas)
+        if self.has_zero_terminal_snr(loaded):
+            bundle.diffusion = bundle.diffusion.with_zero_terminal_snr()
         bundle.encode_prompt = self._encode
         return bundle
 
     def _as_loaded(self, loaded: Loaded, kind: FileKind) -> FileKind:
-        return replace(kind, prediction_type=VELOCITY) if self.predicts_velocity(loaded) else kind
+        return replace(kind, prediction_type=VELOCITY.name) if self.predicts_velocity(loaded) else kind
 
     def _from_files(self, files: Files) -> Bundle:
         self._make_device_free()

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...diffusion.parameterisation import EPSILON, VELOCITY
 from ...errors import ModelError
 from .header import Header, TensorInfo, read_header
 
@@ -282,7 +283,7 @@ def _parts_of(tensors: Tensors) -> frozenset[str]:
 def _prediction_type(header: Header, configs: Mapping[str, Mapping[str, Any]], beside: str | None) -> str | None:
     """The first of these that says so: a mark among the weights, diffusers' scheduler, a file beside, the metadata."""
     if "v_pred" in header.tensors:
-        return "v_prediction"
+        return VELOCITY.name
     metadata = header.metadata
     architecture = metadata.get("modelspec.architecture", "")
     for stated in (
@@ -291,10 +292,10 @@ def _prediction_type(header: Header, configs: Mapping[str, Mapping[str, Any]], b
         metadata.get("modelspec.prediction_type", ""),
         {"stable-diffusion-v2-768-v": "v", "stable-diffusion-v2-512": "epsilon"}.get(architecture, ""),
     ):
-        if stated in ("v", "v_prediction"):
-            return "v_prediction"
-        if stated in ("eps", "epsilon"):
-            return "epsilon"
+        if stated in (VELOCITY.modelspec, VELOCITY.name):
+            return VELOCITY.name
+        if stated in ("eps", EPSILON.name):
+            return EPSILON.name
     return None
 
 

@@ -19,7 +19,10 @@ from torch import Tensor, nn
 from ...config.choices import MODES
 from ...config.settings import Settings, row_of
 from ...config.values import read_value
-from ...diffusion.schedule import EPSILON, scaled_linear_betas
+from ...diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
+from ...diffusion.process import Diffusion
+from ...diffusion.schedule import NoiseSchedule, scaled_linear_betas
+from ...diffusion.timesteps import Uniform
 from ...errors import ModelError
 from ..base import Bundle, Conditioning, Family
 from ..checkpoint.identify import AUTOENCODER, TEXT, UNET, FileKind, Kind
@@ -114,14 +117,14 @@ class StableDiffusion(Family):
         del kind
         return self.default_size
 
-    def prediction_type(self, source: Source) -> str:
-        """What the U-Net predicts, ``"epsilon"`` or ``"v_prediction"``: as the file says, else the noise."""
-        return source.kind.prediction_type or EPSILON
+    def parameterisation(self, source: Source) -> Parameterisation:
+        """What the U-Net predicts, the noise or the velocity: as the file says, else the noise."""
+        return VELOCITY if source.kind.prediction_type == VELOCITY.name else EPSILON
 
-    def betas(self, kind: FileKind) -> Tensor:
-        """The noise schedule, ``(1000,)`` float64."""
+    def schedule(self, kind: FileKind) -> NoiseSchedule:
+        """The noise schedule of one checkpoint, of 1000 timesteps."""
         del kind
-        return scaled_linear_betas()
+        return NoiseSchedule.of_betas(scaled_linear_betas())
 
     def take(self, source: Source, *, vae: Source | None = None) -> Bundle:
         self.check(source.kind, vae.kind if vae else None)
@@ -138,8 +141,7 @@ class StableDiffusion(Family):
             vae=self._vae(autoencoder, _norm_groups(vae_source.kind, "vae"), what[1]),
             text_encoders=tuple(module for module, _ in texts),
             tokenizers=(tokenizer,) * len(texts),
-            betas=self.betas(source.kind),
-            prediction_type=self.prediction_type(source),
+            diffusion=Diffusion(self.schedule(source.kind), self.parameterisation(source), Uniform()),
             latent_channels=_LATENT_CHANNELS,
             scaling_factor=self.scaling_factor,
             shift=0.0,

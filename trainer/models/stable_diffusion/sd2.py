@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...diffusion.schedule import EPSILON, VELOCITY
+from ...diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
 from ..base import Bundle
 from ..checkpoint.identify import FileKind, Kind
 from ..checkpoint.weights import Source
@@ -30,16 +30,17 @@ class SD2(StableDiffusion):
     blocks = SD1.blocks
 
     def architecture_of(self, bundle: Bundle) -> str:
-        return "stable-diffusion-v2-768-v" if bundle.prediction_type == VELOCITY else self.architecture
+        return "stable-diffusion-v2-768-v" if bundle.diffusion.parameterisation is VELOCITY else self.architecture
 
     def size_of(self, kind: FileKind) -> tuple[int, int]:
-        known = kind.prediction_type or (self.prediction_type(Source.of_file(kind)) if kind.files else EPSILON)
-        return (768, 768) if known == VELOCITY else self.default_size
+        known = self.parameterisation(Source.of_file(kind)) if kind.files and not kind.prediction_type else None
+        velocity = known is VELOCITY or kind.prediction_type == VELOCITY.name
+        return (768, 768) if velocity else self.default_size
 
-    def prediction_type(self, source: Source) -> str:
+    def parameterisation(self, source: Source) -> Parameterisation:
         """As the file says; published ones say nothing, so their weights have to."""
         if source.kind.prediction_type:
-            return source.kind.prediction_type
+            return super().parameterisation(source)
         name = _telling_norm(source)
         if name is None:
             return EPSILON

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-
 from ...config.choices import MODES
-from ...diffusion.schedule import scaled_linear_betas, zero_terminal_snr
+from ...diffusion.schedule import NoiseSchedule
 from ..checkpoint.identify import FileKind, Kind
 from . import ldm
 from .family import StableDiffusion, TextPart
@@ -47,6 +45,6 @@ class SDXL(StableDiffusion):
         name = vae_name.lower()
         return "fp16" in name and "fix" in name
 
-    def betas(self, kind: FileKind) -> Tensor:
-        betas = scaled_linear_betas()
-        return zero_terminal_snr(betas) if kind.zero_terminal_snr else betas
+    def schedule(self, kind: FileKind) -> NoiseSchedule:
+        schedule = super().schedule(kind)
+        return schedule.with_zero_terminal_snr() if kind.zero_terminal_snr else schedule

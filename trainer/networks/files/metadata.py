@@ -240,9 +240,10 @@ def _modelspec(job: Job, origin: Origin, title: str) -> dict[str, str]:
         "modelspec.description": description(origin),
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.date": job.created.astimezone(timezone.utc).isoformat(timespec="seconds"),
-        "modelspec.prediction_type": "epsilon" if bundle.prediction_type == "epsilon" else "v",
         "modelspec.timestep_range": f"{settings.train_min_timesteps},{settings.train_max_timesteps}",
     }
+    if bundle.diffusion.parameterisation.modelspec:
+        found["modelspec.prediction_type"] = bundle.diffusion.parameterisation.modelspec
     if usage.trigger:
         found["modelspec.trigger_phrase"] = usage.trigger
     if usage.meaning:

@@ -1,0 +1,99 @@
+"""What a denoiser predicts of ``x_t = a z + s n``, with ``z`` the latents and ``n`` the noise.
+
+| name | predicted | Min-SNR weight |
+| --- | --- | --- |
+| ``epsilon`` | ``n`` (Ho et al. 2020) | ``min(gamma / SNR, 1)`` |
+| ``v_prediction`` | ``a n - s z`` (Salimans & Ho 2022), where ``a^2 + s^2 = 1`` | ``min(gamma, SNR) / (SNR + 1)`` |
+| ``flow`` | ``n - z`` (Liu et al. 2022), where ``a + s = 1`` | none: its target weighs all timesteps alike |
+
+Pure functions of tensors; ``a`` and ``s`` come broadcast to the latents. Min-SNR: Hang et al. 2023. No torch is
+imported here: a file's header is enough to say how its model predicts.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Parameterisation(ABC):
+    """One way of predicting.
+
+    Attributes:
+        name: as model files and diffusers call it.
+        modelspec: as ModelSpec's ``prediction_type`` calls it; empty where that has no word for it.
+        needs_signal: whether a prediction says nothing of the latents where there is no signal left.
+    """
+
+    name: str
+    modelspec: str
+    needs_signal: bool = False
+
+    @abstractmethod
+    def target(self, latents: Tensor, noise: Tensor, a: Tensor, s: Tensor, /) -> Tensor:
+        """What is to be predicted, ``(B, C, h, w)``."""
+
+    @abstractmethod
+    def split(self, noisy: Tensor, predicted: Tensor, a: Tensor, s: Tensor, /) -> tuple[Tensor, Tensor]:
+        """What a prediction takes ``noisy`` for: the latents and the noise it is made of, each ``(B, C, h, w)``."""
+
+    @abstractmethod
+    def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor | None:
+        """Min-SNR weight of each sample, ``(B,)``, for ``gamma`` above 0; None where there is none."""
+
+
+class Epsilon(Parameterisation):
+    """The noise."""
+
+    name = "epsilon"
+    modelspec = "epsilon"
+    needs_signal = True
+
+    def target(self, _latents: Tensor, noise: Tensor, _a: Tensor, _s: Tensor, /) -> Tensor:
+        return noise
+
+    def split(self, noisy: Tensor, predicted: Tensor, a: Tensor, s: Tensor, /) -> tuple[Tensor, Tensor]:
+        return (noisy - s * predicted) / a, predicted
+
+    def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor:
+        return (gamma / snr).clamp(max=1.0)
+
+
+class Velocity(Parameterisation):
+    """The velocity of a variance-preserving process."""
+
+    name = "v_prediction"
+    modelspec = "v"
+
+    def target(self, latents: Tensor, noise: Tensor, a: Tensor, s: Tensor, /) -> Tensor:
+        return a * noise - s * latents
+
+    def split(self, noisy: Tensor, predicted: Tensor, a: Tensor, s: Tensor, /) -> tuple[Tensor, Tensor]:
+        return a * noisy - s * predicted, s * noisy + a * predicted
+
+    def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor:
+        return snr.clamp(max=gamma) / (snr + 1.0)
+
+
+class Flow(Parameterisation):
+    """The direction of a straight way from the latents to the noise."""
+
+    name = "flow"
+    modelspec = ""
+
+    def target(self, latents: Tensor, noise: Tensor, _a: Tensor, _s: Tensor, /) -> Tensor:
+        return noise - latents
+
+    def split(self, noisy: Tensor, predicted: Tensor, a: Tensor, s: Tensor, /) -> tuple[Tensor, Tensor]:
+        return noisy - s * predicted, noisy + a * predicted
+
+    def snr_weight(self, _snr: Tensor, _gamma: float, /) -> None:
+        return None
+
+
+EPSILON = Epsilon()
+VELOCITY = Velocity()
+FLOW = Flow()

@@ -1,0 +1,75 @@
+"""The diffusion of one model, as every mode uses it: noise schedule, parameterisation and density of timesteps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .parameterisation import Parameterisation
+from .random import StepRandom
+from .schedule import NoiseSchedule
+from .timesteps import Density
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """How one model is noised, what it predicts, and which timesteps it is trained at."""
+
+    schedule: NoiseSchedule
+    parameterisation: Parameterisation
+    density: Density
+
+    def __len__(self) -> int:
+        """The number of timesteps."""
+        return len(self.schedule)
+
+    def to(self, device: torch.device | str) -> Diffusion:
+        """The same with its tables on another device."""
+        return replace(self, schedule=self.schedule.to(device))
+
+    def predicting(self, parameterisation: Parameterisation) -> Diffusion:
+        """The same for a model that predicts otherwise."""
+        return replace(self, parameterisation=parameterisation)
+
+    def with_zero_terminal_snr(self) -> Diffusion:
+        """See :meth:`NoiseSchedule.with_zero_terminal_snr`."""
+        return replace(self, schedule=self.schedule.with_zero_terminal_snr())
+
+    def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """``x_t`` for ``latents`` and ``noise`` ``(B, C, h, w)`` at ``timesteps`` ``(B,)``."""
+        schedule = self.schedule
+        return schedule.signal_at(timesteps, latents) * latents + schedule.noise_at(timesteps, latents) * noise
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What the model is to predict for these, ``(B, C, h, w)``."""
+        a, s = self.schedule.signal_at(timesteps, latents), self.schedule.noise_at(timesteps, latents)
+        return self.parameterisation.target(latents, noise, a, s)
+
+    def split(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """What a prediction takes ``noisy`` for: the latents and the noise it is made of, each ``(B, C, h, w)``."""
+        a, s = self.schedule.signal_at(timesteps, noisy), self.schedule.noise_at(timesteps, noisy)
+        return self.parameterisation.split(noisy, predicted, a, s)
+
+    def weighted(self, losses: Tensor, timesteps: Tensor, gamma: float) -> Tensor:
+        """Losses ``(B,)`` with their Min-SNR weights, where the model's parameterisation has any.
+
+        Args:
+            gamma: 0 switches them off.
+        """
+        weights = self.parameterisation.snr_weight(self.schedule.snr(timesteps), gamma) if gamma > 0 else None
+        return losses if weights is None else losses * weights
+
+    def timesteps(
+        self, random: StepRandom, count: int, window: tuple[int, int], *, same: bool = False, swept: bool = False
+    ) -> Tensor:
+        """A step's timesteps ``(count,)`` int64 from ``[window[0], window[1])``.
+
+        Args:
+            same: one for the whole batch.
+            swept: step by step through the whole window; see :meth:`Density.sweep`.
+        """
+        draw = self.density.sweep if swept else self.density.draw
+        drawn = draw(random, 1 if same else count, *window)
+        return drawn.expand(count) if same else drawn
