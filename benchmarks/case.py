@@ -21,6 +21,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Phase, Step, Warned
@@ -96,5 +97,5 @@ def measure(folder: Path, changes: dict[str, object], device: torch.device) -> d
 if __name__ == "__main__":
     where, wanted = Path(sys.argv[1]), json.loads(sys.argv[2])
     if "image_size" in wanted:
-        wanted["image_size"] = tuple(wanted["image_size"])
+        wanted["image_size"] = Size(*wanted["image_size"])
     print(json.dumps(measure(where, wanted, torch.device(*sys.argv[3:] or ["cpu"]))))

@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.plot import write_logs
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.jobs.store import Store
 from trainer.paths import Folders
 
@@ -76,7 +77,7 @@ class Visit:
 def fill_queue(data: Path, entries: int) -> None:
     store = Store(Folders(data, data / "loras", data / "models"))
     given = replace(Settings(), mode="iLECO", model="toy-sd1.safetensors", original_prompt="a red bicycle " * 20)
-    given = replace(given, image_size=(64, 64), train_iterations=100_000)
+    given = replace(given, image_size=Size(64, 64), train_iterations=100_000)
     for number in range(entries):
         store.add(replace(given, save_lora_name=f"job {number}"))
     store.close()

@@ -16,6 +16,7 @@ from PIL import Image
 from tests.toy.judge import Verdict, judge
 from tests.toy.world import SIDE
 from trainer.cli import main
+from trainer.config.size import Size
 from trainer.models.base import Bundle
 from trainer.models.placement import place_for_pictures
 from trainer.models.registry import load_bundle
@@ -65,7 +66,7 @@ class Studio:
     ) -> list[Image.Image]:
         """One picture a prompt, each with a seed of its own, the first with ``first_seed``."""
         requests = [
-            Request(prompt, seed=first_seed + number, steps=steps, cfg=cfg, size=(SIDE, SIDE))
+            Request(prompt, seed=first_seed + number, steps=steps, cfg=cfg, size=Size(SIDE, SIDE))
             for number, prompt in enumerate(prompts)
         ]
         if lora is None:

@@ -11,6 +11,7 @@ import pytest
 
 from trainer.config.schema import dump, parse, parse_assignment, to_json
 from trainer.config.settings import BLOCKS, ROWS, Row, Settings
+from trainer.config.size import Size
 from trainer.errors import SettingsError, UserError
 
 
@@ -67,13 +68,13 @@ def test_nothing_set_gives_the_table() -> None:
         ("mode", "multi-addift", "Multi-ADDifT"),
         ("vae", "None", "None"),
         ("vae", "", ""),
-        ("image_size", 512, (512, 512)),
-        ("image_size", "512", (512, 512)),
-        ("image_size", "768,512", (768, 512)),
-        ("image_size", "768, 512", (768, 512)),
-        ("image_size", "768，512", (768, 512)),
-        ("image_size", [768, 512], (768, 512)),
-        ("image_size", "", (512, 512)),
+        ("image_size", 512, Size(512, 512)),
+        ("image_size", "512", Size(512, 512)),
+        ("image_size", "768,512", Size(512, 768)),
+        ("image_size", "768, 512", Size(512, 768)),
+        ("image_size", "768，512", Size(512, 768)),
+        ("image_size", [768, 512], Size(512, 768)),
+        ("image_size", "", Size(512, 512)),
         ("network_blocks", ["OUT05", "BASE"], ("OUT05", "BASE")),
         ("network_blocks", "base, in01,M00", ("BASE", "IN01", "M00")),
         ("network_blocks", ["IN01", "IN01"], ("IN01",)),
@@ -319,7 +320,7 @@ OTHER: dict[str, Any] = {
     "train_min_timesteps": 10,
     "train_max_timesteps": 20,
     "network_blocks": ("OUT11", "M00"),
-    "image_size": (64, 8192),
+    "image_size": Size(8192, 64),
     "sample_strengths": (-1.5, 0.1),
 }  # fmt: skip
 
@@ -351,7 +352,7 @@ def drawn(random_numbers: random.Random, row: Row) -> Any:
     if row.kind == "float or none":
         return random_numbers.choice([None, random_numbers.random() + 1e-12])
     if row.kind == "size":
-        return tuple(8 * random_numbers.randint(8, 1024) for _ in range(2))
+        return Size(*(8 * random_numbers.randint(8, 1024) for _ in range(2)))
     if row.kind == "blocks":
         return tuple(random_numbers.sample(BLOCKS, random_numbers.randint(1, 26)))
     if row.kind == "floats":

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.data.buckets import Frames, by_nearness, choose_frames, frames_of, notes_on_frames, place
 
-WIDE = Settings(image_size=(768, 512), image_buckets_step=128, image_min_length=256)
+WIDE = Settings(image_size=Size(512, 768), image_buckets_step=128, image_min_length=256)
 
 
 def test_the_first_example() -> None:
@@ -22,40 +23,53 @@ def test_the_first_example() -> None:
 
 
 def test_the_second_example() -> None:
-    first, *smaller = choose_frames((512, 640), frames_of(WIDE), 3)
+    first, *smaller = choose_frames(Size(512, 640), frames_of(WIDE), 3)
     assert first == (512, 640)
     assert set(smaller) == {(384, 640), (256, 384), (384, 512)}
 
 
 def test_nearest_first() -> None:
     # 0.75, 0.667 and 0.6 lie 0.05, 0.133 and 0.2 from 0.8, as 1.0 does: the larger area of the two wins.
-    assert choose_frames((512, 640), frames_of(WIDE), 4)[1:] == ((384, 512), (256, 384), (384, 640), (384, 384))
+    assert choose_frames(Size(512, 640), frames_of(WIDE), 4)[1:] == ((384, 512), (256, 384), (384, 640), (384, 384))
 
 
 def test_ties_go_to_the_larger_area_and_then_to_the_wider() -> None:
-    assert by_nearness((300, 300), [(256, 256), (512, 512), (384, 384)]) == [(512, 512), (384, 384), (256, 256)]
-    assert by_nearness((8, 8), [(4, 8), (12, 8), (6, 12), (18, 12)]) == [(18, 12), (12, 8), (6, 12), (4, 8)]
+    assert by_nearness(Size(300, 300), [Size(256, 256), Size(512, 512), Size(384, 384)]) == [
+        Size(512, 512),
+        Size(384, 384),
+        Size(256, 256),
+    ]
+    assert by_nearness(Size(8, 8), [Size(4, 8), Size(12, 8), Size(6, 12), Size(18, 12)]) == [
+        Size(18, 12),
+        Size(12, 8),
+        Size(6, 12),
+        Size(4, 8),
+    ]
     # 0.4 and 1.6 are as far from 1, and both have an area of 40.
-    assert by_nearness((1, 1), [(4, 10), (8, 5)]) == by_nearness((1, 1), [(8, 5), (4, 10)]) == [(8, 5), (4, 10)]
+    assert (
+        by_nearness(Size(1, 1), [Size(4, 10), Size(8, 5)])
+        == by_nearness(Size(1, 1), [Size(8, 5), Size(4, 10)])
+        == [Size(8, 5), Size(4, 10)]
+    )
 
 
 def test_the_defaults_have_one_frame() -> None:
-    assert frames_of(Settings()) == Frames(((512, 512),), ())
+    assert frames_of(Settings()) == Frames((Size(512, 512),), ())
 
 
 def test_an_sdxl_size() -> None:
-    frames = frames_of(Settings(image_size=(1024, 1024)))
+    frames = frames_of(Settings(image_size=Size(1024, 1024)))
     assert frames.full == ((512, 1024), (768, 1024), (1024, 512), (1024, 768), (1024, 1024))
     assert frames.smaller == ((512, 512), (512, 768), (768, 512), (768, 768))
 
 
 def test_which_side_of_image_size_comes_first_does_not_matter() -> None:
-    assert frames_of(Settings(image_size=(512, 768))) == frames_of(Settings(image_size=(768, 512)))
+    assert frames_of(Settings(image_size=Size(768, 512))) == frames_of(Settings(image_size=Size(512, 768)))
 
 
 @pytest.mark.parametrize(("ratio", "longest"), [(1, 1.0), (1.5, 1.5), (2, 2.0), (3, 3.0)])
 def test_no_frame_is_longer_than_the_ratio_allows(ratio: float, longest: float) -> None:
-    settings = Settings(image_size=(768, 512), image_buckets_step=64, image_min_length=128, image_max_ratio=ratio)
+    settings = Settings(image_size=Size(512, 768), image_buckets_step=64, image_min_length=128, image_max_ratio=ratio)
     frames = frames_of(settings)
     assert max(max(frame) / min(frame) for frame in frames.full + frames.smaller) == longest
 
@@ -65,7 +79,7 @@ def test_every_setting_gives_frames_that_can_be_trained() -> None:
     for _ in range(300):
         height, width, step, shortest = (8 * chance.randint(8, 150) for _ in range(4))
         settings = Settings(
-            image_size=(height, width),
+            image_size=Size(width, height),
             image_buckets_step=step,
             image_min_length=shortest,
             image_max_ratio=chance.choice([1, 1.3, 2, 7]),
@@ -82,8 +96,8 @@ def test_every_setting_gives_frames_that_can_be_trained() -> None:
 
 
 def test_a_min_length_above_the_size_leaves_the_square_and_is_told() -> None:
-    settings = Settings(image_size=(768, 512), image_min_length=1024)
-    assert frames_of(settings) == Frames(((512, 512),), ())
+    settings = Settings(image_size=Size(512, 768), image_min_length=1024)
+    assert frames_of(settings) == Frames((Size(512, 512),), ())
     assert notes_on_frames(settings) == (
         (
             "image min length 1024 is more than the longest side of image size, 768: "
@@ -99,11 +113,11 @@ def test_more_smaller_copies_than_there_are_frames_are_told() -> None:
             "Choose a smaller image min length or image buckets step."
         ),
     )
-    many = Settings(image_size=(1024, 1024), sub_image_num=9)
+    many = Settings(image_size=Size(1024, 1024), sub_image_num=9)
     assert notes_on_frames(many) == (
         "sub image num is 9, but there are only 4 smaller frames: each image goes to all of them.",
     )
-    assert len(choose_frames((900, 900), frames_of(many), 9)) == 5
+    assert len(choose_frames(Size(900, 900), frames_of(many), 9)) == 5
     assert notes_on_frames(WIDE) == ()
 
 
@@ -124,18 +138,18 @@ def test_more_smaller_copies_than_there_are_frames_are_told() -> None:
     ids=str,
 )
 def test_a_small_picture_goes_to_the_largest_frame_that_it_fills(size: tuple[int, int], frame: tuple[int, int]) -> None:
-    assert choose_frames(size, frames_of(WIDE), upscale=False) == (frame,)
-    scaled = place(size, frame).scaled
+    assert choose_frames(Size(*size), frames_of(WIDE), upscale=False) == (frame,)
+    scaled = place(Size(*size), Size(*frame)).scaled
     assert scaled[0] <= size[0]
     assert scaled[1] <= size[1]
 
 
 def test_a_picture_that_fills_no_frame_goes_nowhere() -> None:
-    assert choose_frames((255, 2000), frames_of(WIDE), 3, upscale=False) == ()
+    assert choose_frames(Size(255, 2000), frames_of(WIDE), 3, upscale=False) == ()
 
 
 def test_smaller_copies_are_not_enlarged_either() -> None:
-    frames = choose_frames((400, 400), frames_of(WIDE), 9, upscale=False)
+    frames = choose_frames(Size(400, 400), frames_of(WIDE), 9, upscale=False)
     assert frames == ((384, 384), (256, 256), (256, 384), (384, 256))
 
 
@@ -166,15 +180,15 @@ def test_smaller_copies_are_not_larger_than_the_own_frame_where_nothing_is_enlar
     ],
 )
 def test_cover_and_crop(size, frame, scaled, crop) -> None:
-    placement = place(size, frame)
+    placement = place(Size(*size), Size(*frame))
     assert (placement.frame, placement.scaled, placement.crop) == (frame, scaled, crop)
 
 
 def test_what_is_scaled_always_covers_and_keeps_its_shape() -> None:
     chance = random.Random(2)
     for _ in range(2000):
-        size = (chance.randint(1, 5000), chance.randint(1, 5000))
-        frame = (8 * chance.randint(1, 128), 8 * chance.randint(1, 128))
+        size = Size(chance.randint(1, 5000), chance.randint(1, 5000))
+        frame = Size(8 * chance.randint(1, 128), 8 * chance.randint(1, 128))
         placement = place(size, frame)
         assert placement.scaled[0] >= frame[0]
         assert placement.scaled[1] >= frame[1]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.helpers.icc import WIDE_TO_SRGB, cmyk_profile, lab_to_srgb, wide_gamut_profile
+from trainer.config.size import Size
 from trainer.data.buckets import Placement, place
 from trainer.data.images import MOST_PIXELS, load_pixels, load_placed, open_picture, whole_files_only
 from trainer.errors import DataError
@@ -365,7 +366,7 @@ def test_broken_exif_is_no_broken_picture(tmp_path: Path, exif: bytes) -> None:
 def test_scaled_then_cropped_then_mirrored(tmp_path: Path, size: tuple[int, int], mirrored: bool) -> None:
     array = (colours(size[1], size[0]) // 2 + 64).astype(np.uint8)  # so that no overshoot is clipped between the passes
     path = saved(tmp_path / "a.png", Image.fromarray(array))
-    placement = place(size, (96, 64))
+    placement = place(Size(*size), Size(96, 64))
     pixels, mask = load_placed(path, placement, mirrored=mirrored)
     whole = np.array(Image.fromarray(array).resize(placement.scaled, Image.Resampling.LANCZOS)).astype(int)
     left, top = placement.crop
@@ -379,7 +380,7 @@ def test_scaled_then_cropped_then_mirrored(tmp_path: Path, size: tuple[int, int]
 
 def test_a_picture_of_its_frame_s_size_is_unchanged(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.fromarray(colours(64, 96)))
-    assert np.array_equal(load_placed(path, place((96, 64), (96, 64)))[0], colours(64, 96))
+    assert np.array_equal(load_placed(path, place(Size(96, 64), Size(96, 64)))[0], colours(64, 96))
 
 
 @pytest.mark.parametrize("size", [(96, 64), (200, 100), (100, 200), (48, 48), (400, 300)], ids=str)
@@ -391,7 +392,7 @@ def test_the_mask_goes_where_the_pixels_go(tmp_path: Path, size: tuple[int, int]
     alpha[height // 2 - 3 : height // 2 + 9, width // 2 - 20 : width // 2 - 4] = 255  # left of the middle, and low
     array = np.where(alpha[..., None], 255, [255, 0, 255]).astype(np.uint8)
     path = saved(tmp_path / "a.png", Image.fromarray(np.dstack([array, alpha])))
-    placement = place(size, (96, 64))
+    placement = place(Size(*size), Size(96, 64))
     pixels, mask = load_placed(path, placement, mirrored=mirrored)
     assert mask is not None
     assert mask.shape == (64, 96)
@@ -413,12 +414,12 @@ def test_hidden_colours_leave_no_fringe(tmp_path: Path) -> None:
     array = np.where(alpha[..., None], 128, [255, 0, 0]).astype(np.uint8)
     path = saved(tmp_path / "a.png", Image.fromarray(np.dstack([array, alpha])))
     for frame in ((64, 64), (256, 256)):
-        assert np.abs(load_placed(path, place((101, 101), frame))[0].astype(int) - 128).max() <= 1
+        assert np.abs(load_placed(path, place(Size(101, 101), Size(*frame)))[0].astype(int) - 128).max() <= 1
 
 
 def test_only_the_frame_is_computed(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.new("RGB", (20000, 1), (9, 8, 7)))
-    placement = place((20000, 1), (512, 512))
+    placement = place(Size(20000, 1), Size(512, 512))
     assert placement.scaled == (10_240_000, 512), "which would be 15 GB"
     pixels, _ = load_placed(path, placement)
     assert (pixels == (9, 8, 7)).all()
@@ -426,7 +427,7 @@ def test_only_the_frame_is_computed(tmp_path: Path) -> None:
 
 def test_a_single_pixel(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.new("RGB", (1, 1), (9, 8, 7)))
-    pixels, _ = load_placed(path, Placement((64, 64), (64, 64), (0, 0)))
+    pixels, _ = load_placed(path, Placement(Size(64, 64), Size(64, 64), (0, 0)))
     assert (pixels == (9, 8, 7)).all()
 
 

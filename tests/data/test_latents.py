@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.samples import pixels_of
 from trainer.data.scan import scan
@@ -42,7 +43,8 @@ def folder(tmp_path: Path) -> Path:
 
 def settings(folder: Path, **changes: object) -> Settings:
     base = replace(
-        Settings(), lora_data_directory=str(folder), image_size=(64, 128), image_min_length=64, image_buckets_step=64,
+        Settings(), lora_data_directory=str(folder),
+        image_size=Size(128, 64), image_min_length=64, image_buckets_step=64,
         train_batch_size=2, train_seed=1,
     )  # fmt: skip
     return replace(base, **changes)
@@ -105,7 +107,7 @@ def test_a_batch_says_how_large_its_pictures_were_and_how_they_are_cut(tmp_path:
     exif[0x0112] = 6  # to be turned by a quarter: the file is 97 wide and 48 high, the picture 48 wide and 97 high
     Image.new("RGB", (97, 48)).save(tmp_path / "a.jpg", exif=exif)
     Image.new("RGB", (131, 64)).save(tmp_path / "b.png")
-    found = encode(settings(tmp_path, image_size=(64, 64), image_mirroring=True, train_batch_size=4), bundle)
+    found = encode(settings(tmp_path, image_size=Size(64, 64), image_mirroring=True, train_batch_size=4), bundle)
     batch = found.of_step(1)
     assert batch.sizes.dtype == torch.int64
     rows = {(name, tuple(row)) for name, row in zip(batch.names, batch.sizes.tolist(), strict=True)}

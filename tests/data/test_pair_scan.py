@@ -14,6 +14,7 @@ from PIL import Image
 from tests.helpers.checkpoints import sd1_tensors, write_safetensors
 from trainer.cli import main
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.data.files import find_pictures
 from trainer.data.latents import encode_samples
 from trainer.data.matching import match_pairs
@@ -22,7 +23,7 @@ from trainer.data.samples import Scan, pixels_of
 from trainer.errors import DataError
 from trainer.models.registry import load_bundle
 
-SMALL: dict[str, Any] = {"image_size": (64, 64), "image_min_length": 64, "image_buckets_step": 64}
+SMALL: dict[str, Any] = {"image_size": Size(64, 64), "image_min_length": 64, "image_buckets_step": 64}
 
 
 def picture(path: Path, width: int = 64, height: int = 64, seed: int = 0, **options: Any) -> Path:
@@ -101,7 +102,7 @@ def test_a_suffix_that_makes_no_pair_is_refused(tmp_path: Path, suffix: str, sen
 def test_both_sides_get_the_same_frame_crop_and_way_round(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 200, 100)
     picture(tmp_path / "a_closed.png", 400, 200, seed=1)
-    found = scanned(tmp_path, image_size=(128, 128), image_mirroring=True, sub_image_num=1, image_num_multiply=2)
+    found = scanned(tmp_path, image_size=Size(128, 128), image_mirroring=True, sub_image_num=1, image_num_multiply=2)
     assert len(found.distinct) == 4
     assert found.samples == found.distinct * 2
     assert (found.pictures, found.pairs) == (2, 1)

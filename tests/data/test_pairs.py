@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 from trainer.config.settings import Settings
+from trainer.config.size import DEFAULT_SIZE, Size
 from trainer.data.latents import Batch, encode_samples
 from trainer.data.pairs import difference, fitted, open_pair
 from trainer.data.samples import pixels_of
@@ -56,7 +57,7 @@ def settings(original: str = "", target: str = "", **changes: object) -> Setting
 def test_a_frame_is_of_multiples_of_64_within_the_area(
     size: tuple[int, int], area: int, expected: tuple[int, int]
 ) -> None:
-    width, height = fitted(size, area)
+    width, height = fitted(Size(*size), area)
     assert width % 64 == height % 64 == 0
     assert (width, height) == expected or (size == (3000, 40) and height == 64)
 
@@ -79,8 +80,10 @@ def test_the_size_is_the_settings_or_the_familys(
     own: tuple[int, int],
     expected: tuple[int, int],
 ) -> None:
-    given = settings(noise(tmp_path / "a.png", *size), noise(tmp_path / "b.png", *size, 1), image_size=image_size)
-    found = open_pair(given).placed(given, own)
+    given = settings(
+        noise(tmp_path / "a.png", *size), noise(tmp_path / "b.png", *size, 1), image_size=Size(*image_size)
+    )
+    found = open_pair(given).placed(given, Size(*own))
     assert found.buckets == ((expected, 1),)
     (sample,) = found.samples
     assert sample.target is not None
@@ -93,7 +96,7 @@ def test_the_size_is_the_settings_or_the_familys(
 
 def test_of_two_sizes_the_smaller_counts(tmp_path: Path) -> None:
     given = settings(noise(tmp_path / "a.png", 400, 200), noise(tmp_path / "b.png", 130, 65))
-    (sample,) = open_pair(given).placed(given, (512, 512)).samples
+    (sample,) = open_pair(given).placed(given, DEFAULT_SIZE).samples
     assert sample.frame == (128, 64)
 
 
@@ -102,7 +105,7 @@ def test_of_two_sizes_the_smaller_counts(tmp_path: Path) -> None:
 
 def refusal(given: Settings) -> str:
     with pytest.raises(DataError) as caught:
-        open_pair(given).placed(given, (512, 512))
+        open_pair(given).placed(given, DEFAULT_SIZE)
     return str(caught.value)
 
 
@@ -154,17 +157,17 @@ def test_pictures_that_do_not_differ_have_no_mask(tmp_path: Path) -> None:
     original = noise(tmp_path / "a.png")
     Image.open(original).save(tmp_path / "b.png")
     given = settings(original, str(tmp_path / "b.png"))
-    open_pair(given).placed(given, (512, 512))
+    open_pair(given).placed(given, DEFAULT_SIZE)
     assert "do not differ" in refusal(replace(given, diff_use_diff_mask=True))
     leftover = replace(given, diff_use_diff_mask=True, mode="Difference")  # which has no such setting
-    open_pair(leftover).placed(leftover, (512, 512))
+    open_pair(leftover).placed(leftover, DEFAULT_SIZE)
 
 
 # ---- latents and masks ----------------------------------------------------------------------------------------------
 
 
 def batch_of(given: Settings, bundle: Bundle) -> Batch:
-    found = open_pair(given).placed(given, (512, 512))
+    found = open_pair(given).placed(given, DEFAULT_SIZE)
     return encode_samples(found, bundle, given, lambda *_: None).of_step(1)
 
 

@@ -17,13 +17,14 @@ import pytest
 from PIL import Image, ImageFile
 
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.data.samples import Sample, Scan, pixels_of
 from trainer.data.scan import scan
 from trainer.errors import DataError, Stopped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WIDE: dict[str, Any] = {"image_size": (768, 512), "image_buckets_step": 128, "image_min_length": 256}
-SMALL: dict[str, Any] = {"image_size": (64, 64), "image_min_length": 64, "image_buckets_step": 64}
+WIDE: dict[str, Any] = {"image_size": Size(512, 768), "image_buckets_step": 128, "image_min_length": 256}
+SMALL: dict[str, Any] = {"image_size": Size(64, 64), "image_min_length": 64, "image_buckets_step": 64}
 
 
 def picture(path: Path, width: int = 64, height: int = 64, **options: Any) -> Path:
@@ -386,7 +387,7 @@ def look(done, total):
         highest = max(highest, resident())
 
 settings = Settings(lora_data_directory=sys.argv[1], image_num_multiply=10, image_mirroring=True, sub_image_num=2,
-                    image_size=(768, 512), image_buckets_step=128, image_min_length=256)
+                    image_size=Size(512, 768), image_buckets_step=128, image_min_length=256)
 found = scan(settings, progress=look)
 highest = max(highest, resident())
 assert found.pictures == 10000 and len(found.samples) == 600000, (found.pictures, len(found.samples))

@@ -18,6 +18,7 @@ from torch import nn
 from trainer.cli import main
 from trainer.commands.train import effect_lines
 from trainer.config.settings import BLOCKS, Settings
+from trainer.config.size import Size
 from trainer.engine import effect as effect_module
 from trainer.engine.effect import STEPS, STRENGTHS, TOO_SMALL, measure
 from trainer.engine.run import run
@@ -42,7 +43,8 @@ def bundle(model: Path) -> Bundle:
 
 def job(model: Path, **changes: object) -> Job:
     settings = replace(
-        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
+        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue",
+        image_size=Size(64, 64),
         network_rank=2, network_alpha=2.0, network_blocks=("BASE", "IN01", "M00", "OUT03"), train_iterations=3,
         train_batch_size=1, train_learning_rate=1e-2, train_seed=3, save_lora_name="x", sample_seed=7,
         network_train_text_encoder=True,
@@ -152,7 +154,7 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
     assert effect.prompt == "red"
     assert [strength for strength, _ in effect.differences] == [-1.0, 1.0]
     bundle.unet.float(), bundle.vae.float(), bundle.text_encoder.float()
-    request = effect_module.Request("red", seed=7, steps=STEPS, size=(64, 64))
+    request = effect_module.Request("red", seed=7, steps=STEPS, size=Size(64, 64))
     (wanted,) = effect_module.strength_grid(bundle, network_from_file(done.path, bundle), [request], STRENGTHS)
     with Image.open(effect.strip) as strip:
         assert strip.size == (64 * 3 + 4 * 2, 64 + 16)
@@ -267,7 +269,7 @@ def test_where_little_is_seen_it_is_told_what_to_raise(host: Standalone) -> None
     words = {"original_prompt": "a red circle", "target_prompt": "a blue circle", "save_overwrite": True}
     for rate, steps, told in ((3e-4, 2, True), (1e-2, 6, False)):
         _, effect, warnings, _ = collect(
-            job(toy, train_learning_rate=rate, train_iterations=steps, image_size=(64, 64), **words), host
+            job(toy, train_learning_rate=rate, train_iterations=steps, image_size=Size(64, 64), **words), host
         )
         difference = dict(effect.differences)[1.0]
         assert (difference < effect_module.LITTLE) == told

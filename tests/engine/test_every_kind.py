@@ -23,6 +23,7 @@ from tests.helpers.home import host_in
 from tests.helpers.some_networks import apply_by_lycoris, predict
 from trainer.config.choices import MODES, NETWORK_TYPES
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.diffusion.random import StepRandom
 from trainer.engine import passes
 from trainer.engine.run import run
@@ -69,7 +70,7 @@ def job_of(folder: Path, model: Path, network_type: str, mode: str) -> Job:
         network_blocks=("BASE", "IN04", "M00", "OUT03"), original_prompt="red", target_prompt="blue",
         original_image=str(pairs / "a.png"), target_image=str(pairs / "a_after.png"), lora_trigger_word="thing",
         lora_data_directory=str(pairs), diff_target_name="_after", network_train_text_encoder=True,
-        image_size=(64, 64), image_min_length=64, train_iterations=STEPS, train_batch_size=1,
+        image_size=Size(64, 64), image_min_length=64, train_iterations=STEPS, train_batch_size=1,
         train_learning_rate=1e-3, train_lr_scheduler="constant", train_seed=3, save_lora_name="x",
         save_precision="fp32", effect_strip=False,
     )  # fmt: skip

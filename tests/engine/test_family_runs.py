@@ -17,6 +17,7 @@ from torch import Tensor
 from tests.helpers.checkpoints import FAMILIES
 from tests.helpers.home import host_in
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.data.latents import encode_samples
 from trainer.data.pair_scan import scan_pairs
 from trainer.data.pairs import open_pair
@@ -55,7 +56,7 @@ def pictures(tmp_path: Path) -> Path:
 
 def settings(model: Path, pictures: Path, mode: str, **changes: Any) -> Settings:
     base = replace(
-        Settings(), mode=mode, model=str(model), lora_data_directory=str(pictures), image_size=(64, 64),
+        Settings(), mode=mode, model=str(model), lora_data_directory=str(pictures), image_size=Size(64, 64),
         image_min_length=64, image_buckets_step=64, train_iterations=3, train_seed=1, network_rank=2,
         network_alpha=2.0, original_prompt="a cat", target_prompt="a dog", network_train_text_encoder=True,
         effect_strip=False, save_lora_name="made",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tests.helpers.checkpoints import small_checkpoint
 from tests.helpers.home import folders_in, host_in
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Continued, Control, Done, Event, Job, Paused, Phase, Saved, Step, Warned
@@ -28,7 +29,8 @@ WAIT = 60.0
 
 def job(model: Path, **changes: object) -> Job:
     settings = replace(
-        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
+        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue",
+        image_size=Size(64, 64),
         network_rank=2, network_alpha=2.0, network_element="CrossAttention", network_blocks=("IN01", "M00", "OUT03"),
         train_iterations=6, train_batch_size=1, train_learning_rate=1e-2, train_seed=3, save_lora_name="x",
         effect_strip=False, **changes,

@@ -16,6 +16,7 @@ from safetensors import safe_open
 
 from trainer.config import presets
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine import passes
 from trainer.engine.run import check, run
 from trainer.errors import DivergedError, OutputError, SettingsError, UserError
@@ -30,7 +31,8 @@ CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 def job(model: Path, **changes: object) -> Job:
     settings = replace(
-        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
+        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue",
+        image_size=Size(64, 64),
         network_rank=2, network_alpha=2.0, network_element="CrossAttention", network_blocks=("IN01", "M00", "OUT03"),
         train_iterations=4, train_batch_size=1, train_learning_rate=1e-2, train_seed=3, save_lora_name="x",
         effect_strip=False,

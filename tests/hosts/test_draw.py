@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.helpers.some_networks import some_network, some_settings
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine.image_request import Drawing
 from trainer.errors import ModelError, NetworkError, Stopped, UserError
 from trainer.hosts import standalone
@@ -30,7 +31,7 @@ from trainer.networks.files.read import network_from_file
 from trainer.paths import Folders
 
 TOY = Path(__file__).parents[1] / "toy" / "toy-sd1.safetensors"
-PLAIN = Drawing("a red circle", "blue", seed=5, steps=3, cfg=4.0, size=(64, 72), model=str(TOY))
+PLAIN = Drawing("a red circle", "blue", seed=5, steps=3, cfg=4.0, size=Size(72, 64), model=str(TOY))
 CHOSEN = Settings(model=str(TOY))
 WAIT = 60.0
 

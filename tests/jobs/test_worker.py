@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine.run import run
 from trainer.errors import OutputError, UserError
 from trainer.hosts.standalone import Standalone
@@ -34,7 +35,8 @@ WAIT = 60.0
 @pytest.fixture
 def settings(model: Path) -> Callable[..., Settings]:
     given = replace(
-        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
+        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue",
+        image_size=Size(64, 64),
         network_rank=2, network_alpha=2.0, network_element="CrossAttention", network_blocks=("M00",),
         train_iterations=3, train_batch_size=1, train_learning_rate=1e-2, train_seed=3, effect_strip=False,
     )  # fmt: skip

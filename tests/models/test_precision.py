@@ -16,6 +16,7 @@ from studies.studio import CHECKPOINT
 from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, UNET, sd1_tensors, write_safetensors
 from tests.helpers.home import host_in
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine import run as run_module
 from trainer.engine.run import run
 from trainer.errors import UserError
@@ -186,7 +187,8 @@ def test_a_checkpoint_in_fp8(narrow: torch.dtype, tmp_path: Path) -> None:
 def test_the_file_is_in_the_precision_asked_for(base: str, saved: str, model: Path, tmp_path: Path) -> None:
     host = host_in(tmp_path)
     settings = replace(
-        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
+        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue",
+        image_size=Size(64, 64),
         train_iterations=1, train_seed=1, save_lora_name="x", network_rank=4, network_blocks=("M00",),
         train_model_precision=base, save_precision=saved, effect_strip=False,
     )  # fmt: skip
@@ -205,7 +207,7 @@ def losses_in(base: torch.dtype, folder: Path, *, int8: bool = False) -> list[fl
     forced = Precision({"unet": base, "text_encoder": base, "vae": F32}, F32, F32, int8)
     settings = replace(
         Settings(), mode="iLECO", model=str(CHECKPOINT), original_prompt="red", target_prompt="blue",
-        image_size=(64, 64), train_iterations=40, train_learning_rate=3e-3, train_lr_scheduler="constant",
+        image_size=Size(64, 64), train_iterations=40, train_learning_rate=3e-3, train_lr_scheduler="constant",
         train_seed=1, save_lora_name="x", network_rank=4, network_alpha=4.0, effect_strip=False,
     )  # fmt: skip
     events: list[Event] = []

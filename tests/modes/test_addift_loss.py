@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import BLOCKS, Settings
+from trainer.config.size import DEFAULT_SIZE, Size
 from trainer.data.latents import encode_samples
 from trainer.data.pair_scan import scan_pairs
 from trainer.data.pairs import open_pair
@@ -44,7 +45,7 @@ class Setting:
 
     def scene(self, kind: Parameterisation = EPSILON, **changes: Any) -> Scene:
         settings = replace(self.settings, **changes)
-        scanned = open_pair(settings).placed(settings, (512, 512))
+        scanned = open_pair(settings).placed(settings, DEFAULT_SIZE)
         data = encode_samples(scanned, self.bundle, settings, lambda *event: None)
         return Scene(settings, self.bundle, self.network, self.bundle.diffusion.predicting(kind), data)
 
@@ -229,7 +230,7 @@ def test_pairs_of_a_folder_take_turns(setting: Setting, tmp_path: Path) -> None:
             (tmp_path / "pairs" / f"{number}{suffix}.txt").write_text(f"caption {number}{suffix}")
     settings = replace(
         setting.settings, mode="Multi-ADDifT", lora_data_directory=str(tmp_path / "pairs"), diff_target_name="_on",
-        image_size=(64, 64), image_min_length=64, image_buckets_step=64, train_batch_size=1,
+        image_size=Size(64, 64), image_min_length=64, image_buckets_step=64, train_batch_size=1,
     )  # fmt: skip
     data = encode_samples(scan_pairs(settings), setting.bundle, settings, lambda *event: None)
     scene = Scene(settings, setting.bundle, setting.network, setting.bundle.diffusion, data)

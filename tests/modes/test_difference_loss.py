@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import Settings
+from trainer.config.size import DEFAULT_SIZE
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.pairs import open_pair
 from trainer.diffusion.parameterisation import EPSILON, VELOCITY
@@ -69,7 +70,7 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest, tmp_
         double_network(bundle, text=False, rank=rank, alpha=alpha, seed=rank)
         for rank, alpha in zip(RANKS, ALPHAS, strict=True)
     )
-    data = encode_samples(open_pair(settings).placed(settings, (512, 512)), bundle, settings, lambda *_: None)
+    data = encode_samples(open_pair(settings).placed(settings, DEFAULT_SIZE), bundle, settings, lambda *_: None)
     with networks[0].attached():
         yield Setting(bundle, plain, networks, settings, data, pixels, alpha)
 
@@ -156,6 +157,6 @@ def test_networks_come_off_in_reverse_and_leave_the_model_as_it_was(bundles: tup
 
 def test_the_target_alone_is_enough_for_a_loaded_copier(setting: Setting) -> None:
     alone = replace(setting.settings, original_image="", diff_load_1st_pass="copier")
-    data = encode_samples(open_pair(alone).placed(alone, (512, 512)), setting.bundle, alone, lambda *_: None)
+    data = encode_samples(open_pair(alone).placed(alone, DEFAULT_SIZE), setting.bundle, alone, lambda *_: None)
     losses = replace(setting, data=data, settings=alone).prepared(1).loss(StepRandom.of_step(1, 1, CPU))
     assert losses.names == ("target.png",) * 3

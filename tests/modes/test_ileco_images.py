@@ -13,6 +13,7 @@ import pytest
 
 from studies.ileco import CASES, ERASED, KEEPING_CASES, Case, measure, prompts, study, study_erasing, train
 from studies.studio import SEEDS, Studio
+from trainer.config.size import Size
 from trainer.models.sample import Request, sample
 from trainer.networks.files.read import network_from_file
 
@@ -61,7 +62,8 @@ def test_strength_zero_is_the_base_bit_for_bit(studio: Studio, tmp_path: Path) -
     short = replace(CASES[0], changes=(*CASES[0].changes, ("train_iterations", "20")))
     lora, _ = train(short, 0, tmp_path)
     requests = [
-        Request(prompt, seed=number, steps=6, cfg=4.0, size=(64, 64)) for number, prompt in enumerate(prompts("blue"))
+        Request(prompt, seed=number, steps=6, cfg=4.0, size=Size(64, 64))
+        for number, prompt in enumerate(prompts("blue"))
     ]
     base = [np.asarray(picture) for picture in sample(studio.bundle, requests)]
     network = network_from_file(lora, studio.bundle)

@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import BLOCKS, Settings
+from trainer.config.size import Size
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
 from trainer.engine.passes import checkpointing
@@ -39,7 +40,7 @@ class Setting:
 def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> Iterator[Setting]:
     bundle, plain = bundles
     settings = replace(
-        Settings(), mode="iLECO", original_prompt=ORIGINAL, target_prompt=TARGET, image_size=(64, 128),
+        Settings(), mode="iLECO", original_prompt=ORIGINAL, target_prompt=TARGET, image_size=Size(128, 64),
         train_batch_size=3, train_max_timesteps=250,  # Min-SNR weighs only early timesteps
         network_train_text_encoder=request.param, network_blocks=BLOCKS,
     )  # fmt: skip

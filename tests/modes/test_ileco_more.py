@@ -21,6 +21,7 @@ from tests.helpers.merged import KEPT, merged_weights
 from trainer.config.check import check_for_run
 from trainer.config.key_values import prompt_pairs, split_loras
 from trainer.config.settings import BLOCKS, Settings
+from trainer.config.size import Size
 from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
@@ -85,7 +86,7 @@ def setting(checkpoint: Path) -> Iterator[Setting]:
 
 
 def settings_of(**changes: object) -> Settings:
-    plain = replace(Settings(), mode="iLECO", image_size=(64, 64), train_batch_size=3, train_snr_gamma=0.0)
+    plain = replace(Settings(), mode="iLECO", image_size=Size(64, 64), train_batch_size=3, train_snr_gamma=0.0)
     return replace(plain, **changes)
 
 

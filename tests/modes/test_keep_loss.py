@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import BLOCKS, Settings
+from trainer.config.size import Size
 from trainer.data.latents import encode_samples
 from trainer.data.scan import scan
 from trainer.diffusion.random import StepRandom
@@ -47,7 +48,7 @@ class Setting:
 def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> Iterator[Setting]:
     bundle, plain = bundles
     settings = replace(
-        Settings(), mode="iLECO", original_prompt="red", target_prompt="blue", image_size=(64, 64), train_seed=1,
+        Settings(), mode="iLECO", original_prompt="red", target_prompt="blue", image_size=Size(64, 64), train_seed=1,
         train_batch_size=ROWS, train_max_timesteps=300, keep_prompts="\n".join(PROMPTS), keep_weight=0.7,
         network_train_text_encoder=request.param, network_blocks=BLOCKS if request.param else BLOCKS[1:],
     )  # fmt: skip

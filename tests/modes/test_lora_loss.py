@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import BLOCKS, Settings
+from trainer.config.size import Size
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.scan import scan
 from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
@@ -57,7 +58,7 @@ def setting(
         (tmp_path / f"{number}.txt").write_text(caption)
     blocks = BLOCKS if request.param else BLOCKS[1:]
     settings = replace(
-        Settings(), mode="LoRA", lora_data_directory=str(tmp_path), image_size=(64, 64), image_min_length=64,
+        Settings(), mode="LoRA", lora_data_directory=str(tmp_path), image_size=Size(64, 64), image_min_length=64,
         image_buckets_step=64, train_batch_size=3, train_max_timesteps=300, network_blocks=blocks, train_seed=1,
     )  # fmt: skip
     network = double_network(bundle, text=request.param)

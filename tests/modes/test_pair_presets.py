@@ -16,6 +16,7 @@ from tests.helpers.home import host_in
 from trainer.cli import main
 from trainer.config import presets
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine.run import run
 from trainer.errors import UserError
 from trainer.job import Control, Event, Job, Phase, Saved, Warned
@@ -48,7 +49,7 @@ def collect(settings: Settings, tmp_path: Path) -> list[Event]:
 def of_preset(name: str, model: Path, pictures: Path, **changes: object) -> Settings:
     settings = presets.load(name, [ROOT / "presets"]).settings
     given = replace(
-        settings, model=str(model), train_iterations=3, train_seed=1, effect_strip=False, image_size=(64, 64),
+        settings, model=str(model), train_iterations=3, train_seed=1, effect_strip=False, image_size=Size(64, 64),
         image_min_length=64, image_buckets_step=64, save_lora_name="made", original_prompt="red",
         target_prompt="blue", lora_data_directory=str(pictures), original_image=str(pictures / "0.png"),
         target_image=str(pictures / "0_after.png"), diff_target_name="_after",
@@ -76,7 +77,7 @@ def test_pairs_of_a_folder_run_with_everything_on(
     settings = of_preset(
         "ADDifT_Action_SD1.5", models[family], pictures, mode="Multi-ADDifT", diff_use_diff_mask=True,
         diff_keep_outside=0.5, diff_both_turns=True, diff_noise_count=2, image_mirroring=True,
-        use_gradient_checkpointing=True, image_size=(128, 64), lora_trigger_word="sks",
+        use_gradient_checkpointing=True, image_size=Size(64, 128), lora_trigger_word="sks",
     )  # fmt: skip
     events = collect(settings, tmp_path)
     (saved,) = [event for event in events if isinstance(event, Saved)]
@@ -99,7 +100,7 @@ def test_pairs_of_a_folder_run_with_everything_on(
 def test_a_pair_says_its_size_and_its_file_has_it(models: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
     settings = of_preset(
         "ADDifT_Action_SD1.5", models["SD1"], pictures, original_image=str(pictures / "1.png"),
-        target_image=str(pictures / "1_after.png"), image_size=(512, 512),
+        target_image=str(pictures / "1_after.png"), image_size=Size(512, 512),
     )  # fmt: skip
     for size in ("1.png", "1_after.png"):
         Image.open(pictures / size).resize((150, 75)).save(pictures / size)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tests.helpers.some_networks import predict, some_network, some_settings
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine.run import check, run
 from trainer.errors import NetworkError
 from trainer.hosts.standalone import Standalone
@@ -46,7 +47,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(models: dict[str, Path], pictures: Path) -> Callable[..., Job]:
     def make(**changes: object) -> Job:
         settings = replace(
-            Settings(), mode="LoRA", model=str(models["SD1"]), lora_data_directory=str(pictures), image_size=(64, 64),
+            Settings(), mode="LoRA", model=str(models["SD1"]), lora_data_directory=str(pictures),
+            image_size=Size(64, 64),
             image_min_length=64, network_rank=2, network_alpha=2.0, network_blocks=FEW, train_iterations=1,
             train_batch_size=1, train_learning_rate=NOTHING_LEARNED, train_seed=3, save_lora_name="y",
             effect_strip=False,

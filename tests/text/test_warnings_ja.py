@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.data.buckets import notes_on_frames
 from trainer.data.pair_scan import scan_pairs
 from trainer.data.samples import Scan
@@ -120,9 +121,9 @@ def test_a_runs_warnings_are_told_in_japanese() -> None:
         *choose_precision(replace(settings, train_VAE_precision="fp16"), STORED, torch.device("cuda"),
                           vae_survives_half=False).notes,
         advice(replace(settings, train_optimizer="Prodigy")) or "",
-        *notes_on_frames(replace(settings, image_size=(256, 256))),
+        *notes_on_frames(replace(settings, image_size=Size(256, 256))),
         *notes_on_frames(replace(settings, sub_image_num=3)),
-        *notes_on_frames(replace(settings, sub_image_num=30, image_min_length=256, image_size=(512, 768))),
+        *notes_on_frames(replace(settings, sub_image_num=30, image_min_length=256, image_size=Size(768, 512))),
         *_warnings(weak, "ADDifT"),
         *_warnings(weak, "iLECO"),
         *_warnings(replace(weak, differences=((1.0, 0.0),)), "iLECO"),

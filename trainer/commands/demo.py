@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..config.size import Size
 from ..paths import CHECKOUT
 from .options import add_device, add_folders, folders_of
 
@@ -79,7 +80,7 @@ def _demo(options: argparse.Namespace) -> int:
     print("Making the picture …")
     bundle = load_bundle(CHECKPOINT)
     place_for_pictures(bundle, host.device)
-    requests = [Request(prompt, seed=seed, cfg=2.0, size=(64, 64)) for seed, prompt in enumerate(PROMPTS)]
+    requests = [Request(prompt, seed=seed, cfg=2.0, size=Size(64, 64)) for seed, prompt in enumerate(PROMPTS)]
     pictures = strength_grid(bundle, network_from_file(done.path, bundle), requests, STRENGTHS)
     log = read_log(folders.run_log(job.name, job.created))
     title = f'iLECO: "{ORIGINAL}" → "{TARGET}", at LoRA strengths −1 … +1'

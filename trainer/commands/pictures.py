@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from ..config.size import DEFAULT_SIZE, Size
 from ..errors import NetworkError, UserError
 from ..networks.files.find import find_lora
 from .options import add_device, add_folders, folders_of
@@ -26,7 +27,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same picture (default: 0)")
     parser.add_argument("--steps", type=_at_least_one, default=20, help="denoising steps (default: 20)")
     parser.add_argument("--cfg", type=float, default=7.0, help="guidance scale (default: 7)")
-    parser.add_argument("--size", type=_size, default=(512, 512), metavar="WxH", help="default: 512x512")
+    parser.add_argument("--size", type=_size, default=DEFAULT_SIZE, metavar="WxH", help="default: 512x512")
     parser.add_argument("--out", type=Path, required=True, metavar="F.png")
     add_device(parser)
     add_folders(parser)
@@ -57,9 +58,7 @@ def _sample(options: argparse.Namespace) -> int:
     vae = find_model(options.vae, models, "vae") if options.vae else None
     bundle = load_bundle(find_model(options.model, models, "model"), vae=vae)
     place_for_pictures(bundle, device)
-    request = Request(
-        options.prompt, options.negative, options.seed, options.steps, options.cfg, (options.size[1], options.size[0])
-    )
+    request = Request(options.prompt, options.negative, options.seed, options.steps, options.cfg, options.size)
     most = max((strengths for _, strengths in loras), key=len, default=(1.0,))
     pictures = []
     with ExitStack() as stack:
@@ -153,11 +152,11 @@ def _at_least_one(text: str) -> int:
     return number
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str) -> Size:
     width, _, height = text.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 512x768")
-    size = int(width), int(height)
+    size = Size(int(width), int(height))
     if any(side % 8 or side < 64 for side in size):
         raise argparse.ArgumentTypeError("both sides are to be multiples of 8, and 64 at least")
     return size

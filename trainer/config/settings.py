@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .choices import MODES, NETWORK_TYPES, OPTIMIZERS, SCHEDULERS, Group, places_of
+from .size import DEFAULT_SIZE, Size
 
 BLOCKS: Final = (
     "BASE",
@@ -116,8 +117,9 @@ class Settings:
     lora_data_directory: str = _text("Required", "folder", kind="path")
     lora_trigger_word: str = _text("Required", "trigger word")
     diff_target_name: str = _text("Required", "named pairs")
-    image_size: tuple[int, int] = _row(
-        "size", (512, 512), "Required", "image size", key="image_size(height, width)", least=64, most=8192, multiple=8)
+    image_size: Size = _row(  # noqa: RUF009 - a field, as the others
+        "size", DEFAULT_SIZE, "Required", "image size",
+        key="image_size(height, width)", least=64, most=8192, multiple=8)
     image_buckets_step: int = _int(
         256, "Images", "folder", least=8, multiple=8, offered=tuple(range(64, 577, 64)))
     image_min_length: int = _int(512, "Images", "folder", least=64, multiple=8)

@@ -17,6 +17,7 @@ from ..errors import UserError
 from .filenames import name_problem
 from .key_values import parse_literals
 from .settings import Row
+from .size import Size
 
 _TRUE = frozenset(("true", "1", "on", "yes"))
 _FALSE = frozenset(("false", "0", "off", "no", ""))
@@ -39,8 +40,7 @@ def read_value(value: Any, row: Row) -> Any:
 def to_json_value(value: Any, row: Row) -> Any:
     """The value as JSON files carry it."""
     if row.kind == "size":
-        height, width = value
-        return str(height) if height == width else f"{height},{width}"
+        return str(value.height) if value.height == value.width else f"{value.height},{value.width}"
     if value is None:
         return ""
     return list(value) if isinstance(value, tuple) else value
@@ -187,7 +187,7 @@ def _check_bounds(number: float, row: Row) -> None:
         raise ValueError(f"must be at most {most}, not {shown(number)}")
 
 
-def _size(value: Any, row: Row) -> tuple[int, int]:
+def _size(value: Any, row: Row) -> Size:
     advice = "write one number for a square (512), or height,width (512,512 or 768,512)"
     parts = _list(value) if isinstance(value, (str, list, tuple)) else [value]
     numbers = [_whole(part) for part in parts]
@@ -196,7 +196,7 @@ def _size(value: Any, row: Row) -> tuple[int, int]:
     sides = [number for number in numbers if number is not None]
     for side in sides:
         _int(side, row)
-    return sides[0], sides[-1]
+    return Size(height=sides[0], width=sides[-1])
 
 
 def _list(value: Any) -> list[Any]:

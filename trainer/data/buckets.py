@@ -1,7 +1,6 @@
 """Which frame a picture is trained in, and which part of it that is. Numbers only: no picture is opened here.
 
 A frame is a size to train at. Pictures of one frame make up a bucket, and every batch comes from one bucket.
-All sizes are (width, height) in pixels.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..config.settings import Settings
+from ..config.size import Size
 
-Size = tuple[int, int]
 UNIT = 8
 """A latent stands for this many pixels a side, so a frame's sides are multiples of it."""
 
@@ -46,24 +45,24 @@ class Placement:
 
     def kept(self) -> float:
         """How much of the picture's area is left after cropping, 0 to 1."""
-        return self.frame[0] * self.frame[1] / (self.scaled[0] * self.scaled[1])
+        return self.frame.area / self.scaled.area
 
 
 def frames_of(settings: Settings) -> Frames:
     """The frames that the settings allow; there is always at least the square."""
     longest, shorter = max(settings.image_size), min(settings.image_size)
-    area = longest * shorter
+    area = settings.image_size.area
     step, ratio = settings.image_buckets_step, settings.image_max_ratio
     square = shorter - shorter % UNIT
     lengths = [length for length in range(settings.image_min_length, longest + 1, step) if not length % UNIT]
-    full = {(square, square)}
+    full = {Size(square, square)}
     for width in lengths:
         tallest = min(area // width, longest)
         height = tallest - tallest % step
         if _allowed(width, height, ratio):
-            full |= {(width, height), (height, width)}
-    pairs = {(width, height) for width in lengths for height in lengths}
-    smaller = {pair for pair in pairs - full if pair[0] * pair[1] <= area and _allowed(*pair, ratio)}
+            full |= {Size(width, height), Size(height, width)}
+    every = {Size(width, height) for width in lengths for height in lengths}
+    smaller = {size for size in every - full if size.area <= area and _allowed(*size, ratio)}
     return Frames(tuple(sorted(full)), tuple(sorted(smaller)))
 
 
@@ -75,7 +74,7 @@ def by_nearness(size: Size, frames: Iterable[Size]) -> list[Size]:
     """The frames, the nearest in aspect ratio to a picture of this size first; the larger, then the wider wins."""
     # Exact, as 0.8 - 0.6 and 1.0 - 0.8 differ in floating point.
     aspect = Fraction(*size)
-    return sorted(frames, key=lambda frame: (abs(Fraction(*frame) - aspect), -frame[0] * frame[1], -frame[0]))
+    return sorted(frames, key=lambda frame: (abs(Fraction(*frame) - aspect), -frame.area, -frame.width))
 
 
 def choose_frames(size: Size, frames: Frames, smaller: int = 0, *, upscale: bool = True) -> tuple[Size, ...]:
@@ -99,25 +98,23 @@ def choose_frames(size: Size, frames: Frames, smaller: int = 0, *, upscale: bool
             filled = [frame for frame in by_nearness(size, frames.full + frames.smaller) if _fills(size, frame)]
             if not filled:
                 return ()
-            own = max(filled, key=lambda frame: frame[0] * frame[1])
-        area = own[0] * own[1]
-        others = tuple(frame for frame in others if frame[0] * frame[1] <= area and _fills(size, frame))
+            own = max(filled, key=lambda frame: frame.area)
+        others = tuple(frame for frame in others if frame.area <= own.area and _fills(size, frame))
     rest = [frame for frame in by_nearness(size, others) if frame != own]
     return (own, *rest[:smaller])
 
 
 def _fills(size: Size, frame: Size) -> bool:
-    return size[0] >= frame[0] and size[1] >= frame[1]
+    return size.width >= frame.width and size.height >= frame.height
 
 
 def place(size: Size, frame: Size) -> Placement:
     """Scale a picture of this size so that it just covers the frame, and crop it about its centre."""
-    width, height = size
-    if frame[0] * height >= frame[1] * width:
-        scaled = (frame[0], max(frame[1], _rounded(height * frame[0], width)))
+    if frame.width * size.height >= frame.height * size.width:
+        scaled = Size(frame.width, max(frame.height, _rounded(size.height * frame.width, size.width)))
     else:
-        scaled = (max(frame[0], _rounded(width * frame[1], height)), frame[1])
-    return Placement(frame, scaled, ((scaled[0] - frame[0]) // 2, (scaled[1] - frame[1]) // 2))
+        scaled = Size(max(frame.width, _rounded(size.width * frame.height, size.height)), frame.height)
+    return Placement(frame, scaled, ((scaled.width - frame.width) // 2, (scaled.height - frame.height) // 2))
 
 
 def _rounded(dividend: int, divisor: int) -> int:
@@ -128,11 +125,10 @@ def notes_on_frames(settings: Settings) -> tuple[str, ...]:
     """What the settings allow less of than they seem to, a sentence each."""
     frames = frames_of(settings)
     notes = []
-    width, height = frames.full[0]
     if settings.image_min_length > max(settings.image_size):
         notes.append(
             f"image min length {settings.image_min_length} is more than the longest side of image size, "
-            f"{max(settings.image_size)}: every image is trained as {width} x {height}. "
+            f"{max(settings.image_size)}: every image is trained as {frames.full[0]}. "
             "Choose a smaller image min length."
         )
     if settings.sub_image_num and not frames.smaller:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from ..config.settings import Settings
-from .buckets import Size
+from ..config.size import Size
 from .images import Pixels
 from .pairs import Pair, difference
 from .samples import pixels_of
 
-COMPARED_AT: Size = (1024, 1024)
+COMPARED_AT = Size(1024, 1024)
 """Larger pairs are compared at this area: what no family trains larger than by itself."""
 _LEVELS = 765.0
 """The most that red, green and blue together can differ by."""

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from ..config.size import Size
 from ..errors import DataError
-from .buckets import Placement, Size
+from .buckets import Placement
 from .colours import as_rgb, has_broken_profile
 
 MOST_PIXELS = 1_000_000_000
@@ -51,7 +52,7 @@ class Picture:
 
     Attributes:
         path: its file.
-        size: width and height in pixels, upright.
+        size: upright.
         visible: left, top, right and bottom of what is not fully transparent; None if nothing is transparent at all.
             A picture that cannot be seen has an empty box.
         notes: what a user may not expect, with what is done: "is animated", "only its first frame is used".
@@ -84,12 +85,11 @@ def open_picture(path: Path) -> Picture:
         if image.format == "JPEG":  # every byte is read all the same, but an eighth of the pixels is enough
             image.draft(image.mode, (max(1, width // 8), max(1, height // 8)))
             image.load()
-            turned = _orientation(image) >= 5
-            return Picture(path, (height, width) if turned else (width, height), None, notes)
+            return Picture(path, _upright_size(Size(width, height), _orientation(image)), None, notes)
         image.load()
         alpha = as_rgb(image, only_alpha=True)[1]
         alpha = alpha if alpha is None else _upright(alpha, _orientation(image))
-        size = image.size if _orientation(image) < 5 else (image.size[1], image.size[0])
+        size = _upright_size(Size(*image.size), _orientation(image))
         visible = None if alpha is None else alpha.getbbox() or (0, 0, 0, 0)
         return Picture(path, size, visible, notes)
 
@@ -140,8 +140,8 @@ def load_placed(
         DataError: it cannot be read, is too large, or has another size than it had.
     """
     rgb, alpha = _load(path)
-    if size is not None and rgb.size != size:
-        what = f"has changed: it was {size[0]} x {size[1]} and is {rgb.size[0]} x {rgb.size[1]} now"
+    if size is not None and Size(*rgb.size) != size:
+        what = f"has changed: it was {size} and is {Size(*rgb.size)} now"
         raise DataError(what, where=str(path), do="Start again")
     pixels = np.array(_cut(rgb, placement))
     mask = None if alpha is None else _fractions(_cut(alpha, placement))
@@ -186,9 +186,10 @@ def _whole(path: Path) -> tuple[Image.Image, Image.Image | None]:
 
 def _cut(image: Image.Image, placement: Placement) -> Image.Image:
     """Only the frame is computed: the whole of a long, narrow picture, scaled to cover it, may not fit into memory."""
-    across, down = image.size[0] / placement.scaled[0], image.size[1] / placement.scaled[1]
-    (left, top), (width, height) = placement.crop, placement.frame
-    right, bottom = min((left + width) * across, image.size[0]), min((top + height) * down, image.size[1])
+    size, (left, top) = Size(*image.size), placement.crop
+    across, down = size.width / placement.scaled.width, size.height / placement.scaled.height
+    right = min((left + placement.frame.width) * across, size.width)
+    bottom = min((top + placement.frame.height) * down, size.height)
     return image.resize(placement.frame, Image.Resampling.LANCZOS, box=(left * across, top * down, right, bottom))
 
 
@@ -210,6 +211,10 @@ def _orientation(image: Image.Image) -> int:
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
     turn = _TURNS[orientation]
     return image if turn is None else image.transpose(turn)
+
+
+def _upright_size(size: Size, orientation: int) -> Size:
+    return size if orientation < 5 else Size(size.height, size.width)
 
 
 def _notes(image: ImageFile.ImageFile) -> tuple[tuple[str, str], ...]:
@@ -241,7 +246,7 @@ def _picture_file(path: Path) -> Iterator[ImageFile.ImageFile]:
     """A picture that is open, and within the limits; whatever goes wrong with it comes out as DataError."""
     try:
         with path.open("rb") as file, _decoder(file, path) as image:
-            _check_size(image.size, path)
+            _check_size(Size(*image.size), path)
             yield image
     except DataError:
         raise
@@ -260,12 +265,11 @@ def _reason(error: Exception) -> str:
 
 
 def _check_size(size: Size, path: Path) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise DataError(f"has no pixels ({width} x {height})", where=str(path))
-    if width * height > MOST_PIXELS:
+    if size.width < 1 or size.height < 1:
+        raise DataError(f"has no pixels ({size})", where=str(path))
+    if size.area > MOST_PIXELS:
         most = MOST_PIXELS // 1_000_000
-        raise DataError(f"is too large: {width} x {height} pixels, at most {most} megapixels", where=str(path))
+        raise DataError(f"is too large: {size} pixels, at most {most} megapixels", where=str(path))
 
 
 def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config.settings import Settings
+from ..config.size import Size
 from ..errors import DataError
 from ..models.base import Bundle
 from ..models.latents import encode_images
@@ -166,16 +167,17 @@ def _encode(
     samples: list[Sample], bundle: Bundle, dtype: torch.dtype, home: torch.device, *, masked: bool
 ) -> list[_Encoded]:
     """Samples of one frame, with or without targets."""
+    shape = bundle.latent_shape(samples[0].frame)[1:]
     targets = [sample.target for sample in samples if sample.target is not None]
     pixels = [pixels_of(sample) for sample in samples]
     target_pixels = [pixels_of(target) for target in targets]
     latents = _latents(pixels, bundle).to(home, dtype)
     if not targets:
-        return [_Encoded(one, _shrunk(alpha, bundle)) for one, (_, alpha) in zip(latents, pixels, strict=True)]
+        return [_Encoded(one, _shrunk(alpha, shape)) for one, (_, alpha) in zip(latents, pixels, strict=True)]
     target_latents = _latents(target_pixels, bundle).to(home, dtype)
     found = []
     for number, sample in enumerate(samples):
-        mask, outside = _pair_masks(pixels[number], target_pixels[number], bundle, masked=masked)
+        mask, outside = _pair_masks(pixels[number], target_pixels[number], shape, masked=masked)
         if masked and mask is not None and not mask.any():
             raise DataError(
                 "does not differ from its target where both can be seen, so the mask would be empty",
@@ -191,7 +193,7 @@ def _latents(pixels: list[tuple[Pixels, Mask | None]], bundle: Bundle) -> Tensor
 
 
 def _pair_masks(
-    original: tuple[Pixels, Mask | None], target: tuple[Pixels, Mask | None], bundle: Bundle, *, masked: bool
+    original: tuple[Pixels, Mask | None], target: tuple[Pixels, Mask | None], shape: tuple[int, int], *, masked: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """What counts of a pair, and what both pictures show alike; None where everything counts.
 
@@ -199,29 +201,28 @@ def _pair_masks(
     """
     (colours, alpha), (target_colours, target_alpha) = original, target
     alphas = [each for each in (alpha, target_alpha) if each is not None]
-    seen = _shrunk(np.minimum.reduce(alphas), bundle) if alphas else None
+    seen = _shrunk(np.minimum.reduce(alphas), shape) if alphas else None
     if not masked:
         return seen, None
     different = torch.from_numpy(difference(colours, target_colours)).float()[None]
-    size = bundle.latent_shape(*colours.shape[:2])[1:]
-    mask = F.adaptive_max_pool2d(different, size)
+    mask = F.adaptive_max_pool2d(different, shape)
     return (mask, 1 - mask) if seen is None else (mask * seen, (1 - mask) * seen)
 
 
 def _together(samples: tuple[Sample, ...]) -> list[list[int]]:
     """Numbers of samples that go through the VAE at once: of one frame, and not too many pixels."""
-    by_frame: dict[tuple[int, int], list[int]] = {}
+    by_frame: dict[Size, list[int]] = {}
     for number, sample in enumerate(samples):
         by_frame.setdefault(sample.frame, []).append(number)
     groups = []
-    for (width, height), numbers in by_frame.items():
-        most = max(1, _PIXELS_AT_ONCE // (width * height))
+    for frame, numbers in by_frame.items():
+        most = max(1, _PIXELS_AT_ONCE // frame.area)
         groups += [numbers[at : at + most] for at in range(0, len(numbers), most)]
     return groups
 
 
 def _bytes(samples: tuple[Sample, ...], bundle: Bundle, dtype: torch.dtype) -> int:
-    shapes = (bundle.latent_shape(sample.frame[1], sample.frame[0]) for sample in samples)
+    shapes = (bundle.latent_shape(sample.frame) for sample in samples)
     numbers = sum(channels * height * width for channels, height, width in shapes)
     return numbers * dtype.itemsize * (2 if any(sample.target for sample in samples) else 1)
 
@@ -232,9 +233,6 @@ def _normalised(pixels: list[Pixels]) -> Tensor:
     return stacked.float() / 127.5 - 1.0
 
 
-def _shrunk(alpha: Mask | None, bundle: Bundle) -> Tensor | None:
-    """A mask ``(H, W)`` at the latents' size, ``(1, h, w)``: how much of each latent's pixels counts."""
-    if alpha is None:
-        return None
-    _, height, width = bundle.latent_shape(*alpha.shape)
-    return F.adaptive_avg_pool2d(torch.from_numpy(alpha).float()[None], (height, width))
+def _shrunk(alpha: Mask | None, shape: tuple[int, int]) -> Tensor | None:
+    """A mask ``(H, W)`` in the latents' shape, ``(1, h, w)``: how much of each latent's pixels counts."""
+    return None if alpha is None else F.adaptive_avg_pool2d(torch.from_numpy(alpha).float()[None], shape)

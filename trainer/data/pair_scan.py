@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ..config.choices import MODES
 from ..config.settings import Settings
+from ..config.size import Size
 from ..errors import DataError
 from . import buckets
 from .captions import Caption
@@ -98,10 +99,10 @@ class _PairIndex(Index):
 
     def _placed(self, pair: PairFiles, original: Picture, target: Picture) -> list[Sample]:
         """Where the pair goes, without captions; empty if nowhere, which is then told."""
-        smaller = min(original.size, target.size, key=lambda size: size[0] * size[1])
+        smaller = min(original.size, target.size, key=lambda size: size.area)
         frames = self.frames_for(smaller)
         if not frames:
-            what = f"is smaller ({smaller[0]} x {smaller[1]}) than every size to train at, and image disable upscale is"
+            what = f"is smaller ({smaller}) than every size to train at, and image disable upscale is"
             self._leave_out_pair(pair, pair.original if smaller == original.size else pair.target, f"{what} set")
             return []
         samples = list(self._samples(original, target, frames))
@@ -116,7 +117,7 @@ class _PairIndex(Index):
         self.tell_of_size(pair.original, original, buckets.place(original.size, frames[0]))
         return samples
 
-    def _samples(self, original: Picture, target: Picture, frames: tuple[buckets.Size, ...]) -> Iterator[Sample]:
+    def _samples(self, original: Picture, target: Picture, frames: tuple[Size, ...]) -> Iterator[Sample]:
         for frame in frames:
             placements = [buckets.place(picture.size, frame) for picture in (original, target)]
             if not all(map(shows_something, (original, target), placements)):
@@ -154,8 +155,7 @@ def _unfit(original: Picture, target: Picture) -> str:
     if os.path.samefile(original.path, target.path):
         return f"is the same file as {original.path.name}"
     if shapes_differ(original.size, target.size):
-        sizes = f"{target.size[0]} x {target.size[1]}, not {original.size[0]} x {original.size[1]}"
-        return f"has another shape than {original.path.name} ({sizes})"
+        return f"has another shape than {original.path.name} ({target.size}, not {original.size})"
     for picture in (original, target):
         if picture.visible is not None and picture.visible[2:] == (0, 0):
             return "is fully transparent" if picture is target else f"belongs to {picture.path.name}, fully transparent"

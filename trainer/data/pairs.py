@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ..config.labels import label_of
 from ..config.settings import Settings, shows
+from ..config.size import Size
 from ..errors import DataError
 from . import buckets
-from .buckets import Size
 from .files import with_trigger
 from .images import Picture, Pixels, open_picture, whole_files_only
 from .samples import CaptionCounts, FileProblem, Sample, Scan, pixels_of, sample_of
@@ -52,7 +52,7 @@ class Pair:
 
         Args:
             settings: image size, prompts, trigger word, and whether the difference is to be the mask.
-            own_size: (width, height) the model's family is made for.
+            own_size: what the model's family is made for.
 
         Raises:
             DataError: with ``diff_use_diff_mask``, if the pictures differ nowhere.
@@ -88,10 +88,10 @@ class Pair:
         ``image_size`` counts as set where it is not the table's default; then the pair is fitted to its area, also
         enlarged. Else it is scaled down to the area of ``own_size`` if it is larger.
         """
-        smaller = min((picture.size for picture in self.pictures), key=lambda size: size[0] * size[1])
+        smaller = min((picture.size for picture in self.pictures), key=lambda size: size.area)
         if settings.image_size != Settings.image_size:
-            return fitted(smaller, settings.image_size[0] * settings.image_size[1])
-        return fitted(smaller, min(own_size[0] * own_size[1], smaller[0] * smaller[1]))
+            return fitted(smaller, settings.image_size.area)
+        return fitted(smaller, min(own_size.area, smaller.area))
 
     def _captioned(self, settings: Settings) -> Iterator[tuple[Picture, str]]:
         trigger = settings.lora_trigger_word if shows(settings.mode, "lora_trigger_word") else ""
@@ -107,10 +107,11 @@ def fitted(size: Size, area: int) -> Size:
     Of the four that are next to the exact one, the nearest in aspect ratio that fits, the larger of equals; never less
     than 64.
     """
-    scale = (area / (size[0] * size[1])) ** 0.5
+    scale = (area / size.area) ** 0.5
     widths, heights = ({_multiple(side * scale, up) for up in (0, 1)} for side in size)
-    within = [(width, height) for width in widths for height in heights if width * height <= area]
-    return buckets.by_nearness(size, within)[0] if within else (min(widths), min(heights))
+    every = [Size(width, height) for width in widths for height in heights]
+    within = [each for each in every if each.area <= area]
+    return buckets.by_nearness(size, within)[0] if within else Size(min(widths), min(heights))
 
 
 def _multiple(side: float, up: int) -> int:
@@ -136,7 +137,7 @@ def open_pair(settings: Settings) -> Pair:
         )
     if shapes_differ(original.size, target.size):
         raise DataError(
-            f"differ in shape: the original is {_by(original.size)}, the target {_by(target.size)}",
+            f"differ in shape: the original is {original.size}, the target {target.size}",
             where=f"{label_of('original_image')} and {label_of('target_image')}",
             do="Crop one of them to the shape of the other",
         )
@@ -145,7 +146,7 @@ def open_pair(settings: Settings) -> Pair:
 
 def shapes_differ(one: Size, two: Size) -> bool:
     """Whether the aspect ratios differ by more than 1 %."""
-    across, down = one[0] * two[1], two[0] * one[1]
+    across, down = one.width * two.height, two.width * one.height
     return max(across, down) > MOST_DIFFERENT_SHAPES * min(across, down)
 
 
@@ -202,9 +203,5 @@ def _problems(pictures: tuple[Picture, ...]) -> Iterator[FileProblem]:
 def _notes(pictures: tuple[Picture, ...], frame: Size) -> Iterator[str]:
     sizes = {picture.size for picture in pictures}
     if sizes != {frame}:
-        shown = " and ".join(f"{picture.path.name} ({_by(picture.size)})" for picture in pictures)
-        yield f"{shown}: trained at {_by(frame)}."
-
-
-def _by(size: Size) -> str:
-    return f"{size[0]} x {size[1]}"
+        shown = " and ".join(f"{picture.path.name} ({picture.size})" for picture in pictures)
+        yield f"{shown}: trained at {frame}."

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.labels import label_of
+from ..config.size import Size
 from ..errors import DataError
-from .buckets import Placement, Size
+from .buckets import Placement
 from .images import Mask, Picture, Pixels, load_placed
 
 
@@ -18,12 +19,12 @@ class Sample:
     Attributes:
         path: the picture's file.
         caption: with the trigger word.
-        frame: width and height it is trained at.
-        scaled: width and height of the whole picture at that scale.
+        frame: the size it is trained at.
+        scaled: the size of the whole picture at that scale.
         crop: what is cut off at the left and at the top, in pixels of the scaled picture.
         mirrored: left to right, after cropping.
         has_alpha: whether some of the picture is transparent, so that there is a mask.
-        size: width and height of the picture in its file, upright.
+        size: of the picture in its file, upright.
         target: of a pair, what this picture, the original, is to become; of the same frame, mirrored alike.
     """
 
@@ -43,8 +44,8 @@ class Sample:
         once it is scaled (and, if it is mirrored, mirrored as a whole), the height and width it is trained at."""
         left, top = self.crop
         if self.mirrored:
-            left = self.scaled[0] - self.frame[0] - left
-        return self.size[1], self.size[0], top, left, self.frame[1], self.frame[0]
+            left = self.scaled.width - self.frame.width - left
+        return self.size.height, self.size.width, top, left, self.frame.height, self.frame.width
 
     def sides(self) -> tuple[Sample, ...]:
         """The sample itself, and its target if it has one."""

@@ -14,9 +14,10 @@ from pathlib import Path
 from threading import Lock
 
 from ..config.settings import Settings
+from ..config.size import Size
 from ..errors import DataError
 from . import buckets
-from .buckets import Frames, Placement, Size
+from .buckets import Frames, Placement
 from .captions import Caption, read_caption
 from .files import Found, PictureFile, caption_from_name, find_pictures, with_trigger
 from .images import Picture, open_picture, whole_files_only
@@ -154,11 +155,10 @@ class Index:
         if picture.visible is not None and picture.visible[2:] == (0, 0):
             self.leave_out(file, "is fully transparent")
             return []
-        width, height = picture.size
         frames = self.frames_for(picture.size)
         if not frames:
             self.leave_out(
-                file, f"is smaller ({width} x {height}) than every size to train at, and image disable upscale is set"
+                file, f"is smaller ({picture.size}) than every size to train at, and image disable upscale is set"
             )
             return []
         placements = [buckets.place(picture.size, frame) for frame in frames]
@@ -170,14 +170,13 @@ class Index:
         return visible
 
     def tell_of_size(self, file: PictureFile, picture: Picture, placement: Placement) -> None:
-        width, height = picture.size
-        enlarged = placement.scaled[0] / width
+        enlarged = placement.scaled.width / picture.size.width
         if enlarged > _SMALL:
-            self.tell(file, f"is small ({width} x {height})", f"used, {enlarged:.3g} times enlarged")
+            self.tell(file, f"is small ({picture.size})", f"used, {enlarged:.3g} times enlarged")
         if placement.kept() < _MOSTLY_CUT:
-            size = f"{placement.frame[0]} x {placement.frame[1]}"
             kept = max(1, round(100 * placement.kept()))
-            self.tell(file, f"has an extreme shape ({width} x {height})", f"used, but only {kept} % of it fit {size}")
+            fitting = f"used, but only {kept} % of it fit {placement.frame}"
+            self.tell(file, f"has an extreme shape ({picture.size})", fitting)
 
     def caption(self, file: PictureFile, read: Caption | DataError | None) -> str:
         """The caption without the trigger word; what is odd about it is told."""
@@ -254,7 +253,8 @@ def shows_something(picture: Picture, placement: Placement) -> bool:
     if picture.visible is None:
         return True
     left, top, right, bottom = picture.visible
-    across, down = placement.scaled[0] / picture.size[0], placement.scaled[1] / picture.size[1]
+    across = placement.scaled.width / picture.size.width
+    down = placement.scaled.height / picture.size.height
     crop_left, crop_top = placement.crop
     width, height = placement.frame
     return (

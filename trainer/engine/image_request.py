@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.size import DEFAULT_SIZE, Size
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -12,7 +14,7 @@ class Drawing:
 
     Attributes:
         cfg: guidance scale; 1 or less leaves the negative prompt out.
-        size: (height, width) in pixels, multiples of 8.
+        size: multiples of 8.
         model, vae: as in :class:`Settings`; empty means what is loaded.
         velocity: the model predicts the velocity, whatever it says itself (``model_v_pred``).
         lora: a LoRA file.
@@ -24,7 +26,7 @@ class Drawing:
     seed: int = 0
     steps: int = 20
     cfg: float = 7.0
-    size: tuple[int, int] = (512, 512)
+    size: Size = DEFAULT_SIZE
     model: str = ""
     vae: str = ""
     velocity: bool = False

@@ -148,8 +148,7 @@ class _Run:
         self._attach_base_loras(bundle)
         scanned = self._placed(looked, bundle) if isinstance(looked, Pair) else looked
         if scanned is not None and images == "pair":  # whatever the settings say, this is its size
-            width, height = scanned.distinct[0].frame
-            settings = replace(settings, image_size=(height, width))
+            settings = replace(settings, image_size=scanned.distinct[0].frame)
         data = encode_samples(scanned, bundle, settings, self._progress) if scanned else None
         hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
         self.stack.callback(hashing.cancel)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..config.size import Size
 from ..diffusion.process import Diffusion
 from .checkpoint.identify import FileKind
 from .checkpoint.weights import Source
@@ -135,7 +136,7 @@ class Bundle:
         notes: what its user should know, a sentence each.
         borrowed: the parts, by their names in ``modules``, whose weights are a host's memory where it computes: to move
             them off the device would free nothing.
-        encode_prompt: encodes a prompt for a picture of (height, width) as the host does, emphasis and embeddings
+        encode_prompt: encodes a prompt for an image of this size as the host does, emphasis and embeddings
             and all; returns None where it cannot. None without a host.
     """
 
@@ -154,7 +155,7 @@ class Bundle:
     vae_name: str = ""
     notes: tuple[str, ...] = ()
     borrowed: frozenset[str] = frozenset()
-    encode_prompt: Callable[[str, tuple[int, int] | None], Conditioning | None] | None = None
+    encode_prompt: Callable[[str, Size | None], Conditioning | None] | None = None
 
     @property
     def text_encoder(self) -> nn.Module:
@@ -172,10 +173,10 @@ class Bundle:
         numbered = {"text_encoder" + (f"_{i + 1}" if i else ""): each for i, each in enumerate(self.text_encoders)}
         return {"unet": self.unet, "vae": self.vae, **numbered}
 
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """(channels, height, width) of the latents of an image of this size in pixels."""
+    def latent_shape(self, size: Size) -> tuple[int, int, int]:
+        """The shape ``(C, h, w)`` of the latents of an image of this size."""
         factor = self.family.latent_factor
-        return self.latent_channels, height // factor, width // factor
+        return self.latent_channels, size.height // factor, size.width // factor
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The U-Net's prediction: what ``diffusion.parameterisation`` says.
@@ -196,7 +197,7 @@ class Bundle:
         prompts: Sequence[str],
         *,
         clip_skip: int = 1,
-        size: tuple[int, int] | None = None,
+        size: Size | None = None,
         literal: bool = False,
     ) -> Conditioning:
         """What the prompts become; see :meth:`Family.encode`.
@@ -225,7 +226,7 @@ class Family(ABC):
     Attributes:
         name: ``"SD1"``, ``"SD2"`` …, as in a :class:`FileKind` and in the settings.
         label: what the user reads.
-        default_size: (height, width) in pixels the family is made for.
+        default_size: what the family is made for.
         latent_factor: pixels a side for one latent.
         base_model_version: what a LoRA's ``ss_base_model_version`` says: ``"sd_v1"`` …
         architecture: what a LoRA's ``modelspec.architecture`` says before ``/lora``; see :meth:`architecture_of`.
@@ -236,7 +237,7 @@ class Family(ABC):
 
     name: str
     label: str
-    default_size: tuple[int, int]
+    default_size: Size
     latent_factor: int
     base_model_version: str
     architecture: str
@@ -293,7 +294,7 @@ class Family(ABC):
 
     @abstractmethod
     def encode(
-        self, bundle: Bundle, prompts: Sequence[str], *, clip_skip: int = 1, size: tuple[int, int] | None = None
+        self, bundle: Bundle, prompts: Sequence[str], *, clip_skip: int = 1, size: Size | None = None
     ) -> Conditioning:
         """What the prompts become, on the text encoder's device and in its type.
 
@@ -304,7 +305,7 @@ class Family(ABC):
             prompts: ``B`` prompts, of any length.
             clip_skip: 1 = the hidden layer the family was trained with (SD1: the last; SD2, SDXL: the second last of
                 the file), 2 = the one before …
-            size: (height, width) in pixels of the image, for families that are told; None is their default size. For
+            size: of the image, for families that are told; None is their default size. For
                 pictures that were cropped see :meth:`Conditioning.sized`.
         """
 

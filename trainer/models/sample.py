@@ -10,6 +10,7 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
+from ..config.size import DEFAULT_SIZE, Size
 from .base import Bundle, Conditioning
 from .latents import decode
 from .placement import device_of, dtype_of, vae_to
@@ -20,7 +21,7 @@ class Request:
     """One picture to be made.
 
     Attributes:
-        size: (height, width) in pixels, multiples of 8.
+        size: multiples of 8.
         cfg: guidance scale; 1 or less leaves the negative prompt out.
     """
 
@@ -29,7 +30,7 @@ class Request:
     seed: int = 0
     steps: int = 20
     cfg: float = 7.0
-    size: tuple[int, int] = (512, 512)
+    size: Size = DEFAULT_SIZE
 
 
 _MOST_BETA = 0.999
@@ -69,8 +70,7 @@ def sample(bundle: Bundle, requests: list[Request], *, check: Callable[[], None]
         check: called before every step; raises to stop.
     """
     first = requests[0]
-    height, width = first.size
-    shape = bundle.latent_shape(height, width)
+    shape = bundle.latent_shape(first.size)
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(request.seed)) for request in requests]
     device = device_of(bundle.unet)
     latents = torch.stack(noise).to(device, dtype_of(bundle.unet))  # (B, C, H/8, W/8)

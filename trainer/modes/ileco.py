@@ -79,9 +79,8 @@ class ConceptPass(Pass):
     def loss(self, rng: StepRandom) -> StepLoss:
         scene, settings = self._scene, self._scene.settings
         batch = settings.train_batch_size
-        height, width = settings.image_size
         bundle = scene.bundle
-        x = rng.noise((batch, *bundle.latent_shape(height, width)), dtype_of(bundle.unet))  # (B, C, H/8, W/8)
+        x = rng.noise((batch, *bundle.latent_shape(settings.image_size)), dtype_of(bundle.unet))  # (B, C, H/8, W/8)
         timesteps = scene.timesteps(rng, batch)
         first = (rng.step - 1) * batch
         numbers = [(first + sample) % len(self._prompts) for sample in range(batch)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from ..data.buckets import Size
+from ..config.size import Size
 from ..errors import DataError
 
 SIDES = ("none", "right", "left", "top", "bottom")
@@ -76,18 +76,19 @@ def varied(picture: Image.Image, variation: Variation) -> Image.Image:
     box = turned.getchannel("A").getbbox()
     if box is None:
         raise DataError("is fully transparent")
-    size = _fitting((box[2] - box[0], box[3] - box[1]), picture.size, variation.scale)
+    left, top, right, bottom = box
+    canvas_size = Size(*picture.size)
+    size = _fitting(Size(right - left, bottom - top), canvas_size, variation.scale)
     seen = turned.resize(size, Image.Resampling.LANCZOS, box=box)
-    canvas = Image.new("RGBA", picture.size, (0, 0, 0, 0))
-    canvas.paste(seen, (_place(variation.across, picture.size[0] - size[0]),
-                        _place(variation.down, picture.size[1] - size[1])))  # fmt: skip
+    canvas = Image.new("RGBA", canvas_size, (0, 0, 0, 0))
+    canvas.paste(seen, (_place(variation.across, canvas_size.width - size.width),
+                        _place(variation.down, canvas_size.height - size.height)))  # fmt: skip
     return canvas
 
 
 def _fitting(size: Size, canvas: Size, scale: float) -> Size:
-    scale = min(scale, canvas[0] / size[0], canvas[1] / size[1])
-    width, height = (min(most, max(1, round(side * scale))) for side, most in zip(size, canvas, strict=True))
-    return width, height
+    scale = min(scale, canvas.width / size.width, canvas.height / size.height)
+    return Size(*(min(most, max(1, round(side * scale))) for side, most in zip(size, canvas, strict=True)))
 
 
 def _place(share: float, room: int) -> int:

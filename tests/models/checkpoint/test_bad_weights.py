@@ -13,6 +13,7 @@ from torch import Tensor
 from tests.helpers.checkpoints import GROUPS, TEXT, UNET, sd1_tensors, write_checkpoint, write_safetensors
 from tests.helpers.home import host_in
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine.run import run
 from trainer.errors import DivergedError, ModelError, UserError
 from trainer.job import Control, Event, Failed, Job
@@ -22,7 +23,8 @@ from trainer.models.registry import load_bundle
 def train(model: Path, folder: Path, **changes: Any) -> None:
     host = host_in(folder)
     settings = replace(
-        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue", image_size=(64, 64),
+        Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue",
+        image_size=Size(64, 64),
         train_iterations=2, train_seed=1, save_lora_name="x", network_rank=4, network_blocks=("M00",),
         effect_strip=False, **changes,
     )  # fmt: skip

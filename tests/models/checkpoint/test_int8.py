@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from studies.studio import CHECKPOINT
 from tests.helpers.checkpoints import FAMILIES, sd1_tensors, small_checkpoint
+from trainer.config.size import Size
 from trainer.models.base import Bundle
 from trainer.models.checkpoint.int8 import Int8Conv2d, Int8Linear, dequantise, quantise, store_as_int8
 from trainer.models.checkpoint.weights import Source, cast
@@ -97,7 +98,7 @@ def in_float32(bundle: Bundle) -> dict[str, torch.dtype]:
 
 
 def predicted(bundle: Bundle, x: Tensor, timesteps: list[int]) -> Tensor:
-    conditioning = bundle.encode(["a red circle"], size=(64, 64))
+    conditioning = bundle.encode(["a red circle"], size=Size(64, 64))
     return bundle.predict(x, torch.tensor(timesteps), conditioning)
 
 
@@ -132,7 +133,7 @@ def toy() -> Iterator[tuple[Bundle, Bundle]]:
 
 
 def test_a_trained_model_predicts_nearly_the_same(toy: tuple[Bundle, Bundle]) -> None:
-    x = draws(8, 4, *toy[0].latent_shape(64, 64)[1:])
+    x = draws(8, 4, *toy[0].latent_shape(Size(64, 64))[1:])
     with torch.no_grad():
         wanted, found = (predicted(bundle, x, [1, 100, 250, 400, 550, 700, 850, 999]) for bundle in toy)
     off = (found - wanted).flatten(1).norm(dim=1) / wanted.flatten(1).norm(dim=1)
@@ -140,7 +141,7 @@ def test_a_trained_model_predicts_nearly_the_same(toy: tuple[Bundle, Bundle]) ->
 
 
 def test_pictures_are_nearly_the_same(toy: tuple[Bundle, Bundle]) -> None:
-    request = Request("a red circle on a blue background", steps=8, cfg=4.0, size=(64, 64))
+    request = Request("a red circle on a blue background", steps=8, cfg=4.0, size=Size(64, 64))
     (wanted,), (found,) = (sample(bundle, [request]) for bundle in toy)
     off = np.abs(np.asarray(wanted, np.float64) - np.asarray(found, np.float64))
     assert 0 < off.mean() < 8
@@ -157,7 +158,7 @@ def test_the_backward_pass_keeps_no_weight(toy: tuple[Bundle, Bundle]) -> None:
         kept.append(tensor)
         return tensor
 
-    x = draws(1, 4, *bundle.latent_shape(64, 64)[1:]).requires_grad_()
+    x = draws(1, 4, *bundle.latent_shape(Size(64, 64))[1:]).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         loss = predicted(bundle, x, [500]).square().mean()
     assert sum(tensor.dtype is torch.int8 for tensor in kept) > 0.75 * len(

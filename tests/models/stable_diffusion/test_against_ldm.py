@@ -22,6 +22,7 @@ from tests.helpers.checkpoints import (
     write_safetensors,
 )
 from tests.helpers.ldm_reference import ClipText, LdmUNet, LdmVae, OpenClipText
+from trainer.config.size import Size
 from trainer.models.base import Bundle, Conditioning
 from trainer.models.latents import decode, encode_images
 from trainer.models.registry import load_bundle
@@ -151,7 +152,7 @@ def test_conditioning_is_the_text_encoders(loaded: Loaded, clip_skip: int) -> No
         pooled += [] if vectors is None else [vectors[:1]]  # the first window's
     expected = torch.cat(rows)
     assert expected.std() > 0.1
-    conditioning = bundle.encode(PROMPTS, clip_skip=clip_skip, size=(512, 768))
+    conditioning = bundle.encode(PROMPTS, clip_skip=clip_skip, size=Size(768, 512))
     assert _largest_difference(conditioning.sequence, expected) < TOLERANCE
     if not pooled:
         assert (conditioning.pooled, conditioning.size_ids) == (None, None)

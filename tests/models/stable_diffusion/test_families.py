@@ -34,6 +34,7 @@ from tests.helpers.checkpoints import (
     write_safetensors,
 )
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.data.buckets import notes_on_frames
 from trainer.diffusion.parameterisation import VELOCITY
 from trainer.diffusion.schedule import NoiseSchedule
@@ -91,11 +92,20 @@ def _inner(text_encoder: Any) -> Any:
 
 
 FACTS = {
-    "SD1": ("SD1", "epsilon", "stable-diffusion-v1", "sd_v1", 26, 0.18215, (512, 512), 0.012),
-    "SD2": ("SD2", "epsilon", "stable-diffusion-v2-512", "sd_v2", 26, 0.18215, (512, 512), 0.012),
-    "SD2-v": ("SD2", "v_prediction", "stable-diffusion-v2-768-v", "sd_v2", 26, 0.18215, (768, 768), 0.012),
-    "SDXL": ("SDXL", "epsilon", "stable-diffusion-xl-v1-base", "sdxl_base_v1-0", 20, 0.13025, (1024, 1024), 0.012),
-    "SDXL-v": ("SDXL", "v_prediction", "stable-diffusion-xl-v1-base", "sdxl_base_v1-0", 20, 0.13025, (1024, 1024), 1.0),
+    "SD1": ("SD1", "epsilon", "stable-diffusion-v1", "sd_v1", 26, 0.18215, Size(512, 512), 0.012),
+    "SD2": ("SD2", "epsilon", "stable-diffusion-v2-512", "sd_v2", 26, 0.18215, Size(512, 512), 0.012),
+    "SD2-v": ("SD2", "v_prediction", "stable-diffusion-v2-768-v", "sd_v2", 26, 0.18215, Size(768, 768), 0.012),
+    "SDXL": ("SDXL", "epsilon", "stable-diffusion-xl-v1-base", "sdxl_base_v1-0", 20, 0.13025, Size(1024, 1024), 0.012),
+    "SDXL-v": (
+        "SDXL",
+        "v_prediction",
+        "stable-diffusion-xl-v1-base",
+        "sdxl_base_v1-0",
+        20,
+        0.13025,
+        Size(1024, 1024),
+        1.0,
+    ),
 }
 
 
@@ -113,7 +123,7 @@ def test_facts(tmp_path: Path, name: str) -> None:
     assert set(bundle.dtypes) == set(bundle.modules)
     assert set(bundle.dtypes.values()) == {torch.float16}
     assert len(bundle.text_encoders) == len(bundle.tokenizers) == (2 if family.name == "SDXL" else 1)
-    assert (bundle.latent_shape(512, 768), bundle.shift, bundle.notes) == ((4, 64, 96), 0.0, ())
+    assert (bundle.latent_shape(Size(768, 512)), bundle.shift, bundle.notes) == ((4, 64, 96), 0.0, ())
 
 
 @pytest.mark.parametrize("velocity", [False, True])
@@ -126,28 +136,28 @@ def test_sd2_says_by_its_weights_what_it_predicts(tmp_path: Path, velocity: bool
     assert load_bundle(path).diffusion.parameterisation.name == found
     path.with_suffix(".yaml").write_text(f"parameterization: {'eps' if velocity else 'v'}")
     assert load_bundle(path).diffusion.parameterisation.name == other
-    assert defaults_for(path, "LoRA")["image_size"] == ((512, 512) if velocity else (768, 768))
-    assert defaults_for(path, "LoRA", velocity=True)["image_size"] == (768, 768)
+    assert defaults_for(path, "LoRA")["image_size"] == (Size(512, 512) if velocity else Size(768, 768))
+    assert defaults_for(path, "LoRA", velocity=True)["image_size"] == Size(768, 768)
 
 
 @pytest.mark.parametrize(
     ("told", "size"),
     [
-        ("64x64", (64, 64)),
-        ("512x768", (768, 512)),  # width first
-        ("1024x1024", (1024, 1024)),
-        ("100x100", (512, 512)),  # nothing that could be trained at
-        ("8x8", (512, 512)),
-        ("large", (512, 512)),
+        ("64x64", Size(64, 64)),
+        ("512x768", Size(512, 768)),  # width first
+        ("1024x1024", Size(1024, 1024)),
+        ("100x100", Size(512, 512)),  # nothing that could be trained at
+        ("8x8", Size(512, 512)),
+        ("large", Size(512, 512)),
     ],
 )
-def test_a_file_that_says_its_size_is_believed(tmp_path: Path, told: str, size: tuple[int, int]) -> None:
+def test_a_file_that_says_its_size_is_believed(tmp_path: Path, told: str, size: Size) -> None:
     path = small_checkpoint(tmp_path)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     save_file(tensors, path, {"modelspec.resolution": told})
     found = {mode: defaults_for(path, mode) for mode in ("LoRA", "iLECO", "Difference", "ADDifT", "Multi-ADDifT")}
-    small = {"image_size": (64, 64)} if told == "64x64" else {}
+    small = {"image_size": Size(64, 64)} if told == "64x64" else {}
     folder = {"image_size": size} | ({"image_min_length": 64} if small else {})
     assert found == {"LoRA": folder, "iLECO": small, "Difference": {}, "ADDifT": {}, "Multi-ADDifT": folder}
     assert not notes_on_frames(replace(Settings(), **folder))
@@ -157,11 +167,11 @@ def test_defaults_are_of_family_and_mode(tmp_path: Path) -> None:
     sd1, sdxl = (small_checkpoint(tmp_path, family) for family in ("SD1", "SDXL"))
     found = {mode: defaults_for(sdxl, mode) for mode in ("LoRA", "iLECO", "Difference", "ADDifT", "Multi-ADDifT")}
     assert found == {
-        "LoRA": {"image_size": (1024, 1024)},
+        "LoRA": {"image_size": Size(1024, 1024)},
         "iLECO": {},
         "Difference": {},
         "ADDifT": {"train_learning_rate": 2e-4},
-        "Multi-ADDifT": {"image_size": (1024, 1024), "train_learning_rate": 2e-4},
+        "Multi-ADDifT": {"image_size": Size(1024, 1024), "train_learning_rate": 2e-4},
     }
     assert defaults_for(sd1, "ADDifT") == {}
 
@@ -221,7 +231,7 @@ def test_a_diffusers_folder(tmp_path: Path, family: str) -> None:
     assert [each.heads for name, each in bundled.named_modules() if name.endswith("attn1")] == [
         each.heads for name, each in unet.named_modules() if name.endswith("attn1")
     ]
-    conditioning = bundle.encode(["a cat!"], size=(64, 64))
+    conditioning = bundle.encode(["a cat!"], size=Size(64, 64))
     added = {"text_embeds": conditioning.pooled, "time_ids": torch.tensor([[64.0, 64, 0, 0, 64, 64]])}
     x = torch.randn(1, 4, 8, 8)
     expected = unet(x, 5, conditioning.sequence, added_cond_kwargs=added).sample

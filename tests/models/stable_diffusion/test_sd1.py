@@ -25,6 +25,7 @@ from tests.helpers.checkpoints import (
     write_diffusers,
     write_safetensors,
 )
+from trainer.config.size import Size
 from trainer.diffusion.parameterisation import EPSILON, VELOCITY
 from trainer.errors import ModelError
 from trainer.models.base import Bundle
@@ -277,7 +278,7 @@ def test_facts_of_a_bundle(tmp_path: Path) -> None:
     bundle = load_bundle(path)
     assert bundle.dtypes == {"unet": torch.float16, "vae": torch.bfloat16, "text_encoder": torch.float16}
     assert (bundle.scaling_factor, bundle.shift, bundle.latent_channels) == (0.18215, 0.0, 4)
-    assert bundle.latent_shape(512, 768) == (4, 64, 96)
+    assert bundle.latent_shape(Size(768, 512)) == (4, 64, 96)
     assert bundle.diffusion.parameterisation is EPSILON
     assert bundle.diffusion.schedule.betas.shape == (1000,)
     assert bundle.diffusion.schedule.betas[[0, -1]].tolist() == pytest.approx([0.00085, 0.012])

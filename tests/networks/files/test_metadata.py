@@ -24,6 +24,7 @@ from tests.helpers.home import host_in
 from trainer.config import presets
 from trainer.config.redact import at_home, publishable
 from trainer.config.settings import Settings
+from trainer.config.size import DEFAULT_SIZE, Size
 from trainer.data.samples import Sample as ScannedSample
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
@@ -147,7 +148,7 @@ class World:
 
     def job(self, name: str, **changes: object) -> Job:
         settings = replace(
-            Settings(), mode="LoRA", model=str(self.model), image_size=(64, 64), image_buckets_step=64,
+            Settings(), mode="LoRA", model=str(self.model), image_size=Size(64, 64), image_buckets_step=64,
             image_min_length=64, network_rank=2, network_alpha=2.0, network_blocks=("BASE", "IN01", "M00"),
             train_iterations=3, train_batch_size=2, train_learning_rate=1e-2, train_seed=3, effect_strip=False,
             save_lora_name=name,
@@ -450,7 +451,7 @@ def test_a_file_made_while_ours_is_written_stays(tmp_path: Path) -> None:
 
 
 def scanned(path: str, caption: str) -> ScannedSample:
-    return ScannedSample(Path(path), caption, (64, 64), (64, 64), (0, 0), False, False, (64, 64))
+    return ScannedSample(Path(path), caption, DEFAULT_SIZE, DEFAULT_SIZE, (0, 0), False, False, DEFAULT_SIZE)
 
 
 def test_ten_thousand_novels_do_not_fill_the_header() -> None:

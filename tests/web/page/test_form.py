@@ -14,6 +14,7 @@ from trainer.config import presets
 from trainer.config.choices import MODES, SECOND_PASS
 from trainer.config.schema import dump, parse
 from trainer.config.settings import ROWS, Row, Settings
+from trainer.config.size import Size
 from trainer.errors import SettingsError
 from trainer.web.page import compat
 from trainer.web.page.form import ELSEWHERE, Form, shown_number
@@ -51,7 +52,7 @@ def another(row: Row, rng: random.Random) -> Any:
     if row.kind == "blocks":
         return tuple(name for name in row.choices if rng.random() < 0.5) or row.choices[:1]
     if row.kind == "size":
-        return (8 * rng.randrange(8, 200), 8 * rng.randrange(8, 200))
+        return Size(8 * rng.randrange(8, 200), 8 * rng.randrange(8, 200))
     if row.kind == "floats":
         return tuple(rng.uniform(-2, 2) for _ in range(3))
     if row.kind == "int":
@@ -166,10 +167,10 @@ def opened(form: Form) -> list[Any]:
 
 
 def test_a_model_brings_its_defaults_where_the_user_has_left_a_field_alone(form: Form) -> None:
-    large = {"image_size": (1024, 1024)}
+    large = {"image_size": Size(1024, 1024)}
     values = fit(form, fit(form, opened(form), None), large)
-    assert form.settings(values) == replace(Settings(), image_size=(1024, 1024))
-    values = fit(form, values, {"image_size": (768, 768)})
+    assert form.settings(values) == replace(Settings(), image_size=Size(1024, 1024))
+    values = fit(form, values, {"image_size": Size(768, 768)})
     assert form.settings(values).image_size == (768, 768)
     values = fit(form, values, large, image_size="640")
     assert form.settings(values).image_size == (640, 640)
@@ -177,10 +178,10 @@ def test_a_model_brings_its_defaults_where_the_user_has_left_a_field_alone(form:
     read = form.settings(values)
     assert (read.train_learning_rate, read.train_iterations) == (2e-4, 30)
     values = fit(form, values, None, mode="LoRA")
-    assert form.settings(values) == replace(Settings(), image_size=(640, 640))
+    assert form.settings(values) == replace(Settings(), image_size=Size(640, 640))
 
 
 def test_a_model_changes_nothing_of_what_was_loaded(form: Form) -> None:
     preset = presets.load("ADDifT_Action_SD1.5", [SHIPPED]).settings
-    values = fit(form, form.values(preset), {"train_learning_rate": 2e-4, "image_size": (1024, 1024)})
+    values = fit(form, form.values(preset), {"train_learning_rate": 2e-4, "image_size": Size(1024, 1024)})
     assert form.settings(values) == preset

@@ -20,6 +20,7 @@ from PIL import Image
 from tests.helpers.some_networks import some_network, some_settings
 from trainer.config.schema import to_json
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine.image_request import Drawing
 from trainer.errors import ModelError, UserError
 from trainer.hosts.catalogue import FolderCatalogue
@@ -214,7 +215,7 @@ def test_prompts_and_strip_are_the_samplers_pictures(desk: Desk, client: TestCli
     path = desk.folders.loras / "mine.safetensors"
     file.save(path, some_network(bundle, some_settings()).tensors(), {"modelspec.trigger_phrase": HOSTILE})
 
-    settings = Settings(mode="iLECO", original_prompt="a red circle", target_prompt=HOSTILE, image_size=(64, 64),
+    settings = Settings(mode="iLECO", original_prompt="a red circle", target_prompt=HOSTILE, image_size=Size(64, 64),
                         model="toy", sample_negative="blue")  # fmt: skip
     common = {"seed": 4, "steps": 2, "cfg": 3}
     begun = post(client, "/drawings/prompts/both", {"settings": to_json(settings), **common})
@@ -223,7 +224,7 @@ def test_prompts_and_strip_are_the_samplers_pictures(desk: Desk, client: TestCli
     assert drawn["message"] == ""
     assert [each["prompt"] for each in drawn["pictures"]] == ["a red circle", HOSTILE]
     for each in drawn["pictures"]:
-        (expected,) = sample(bundle, [Request(each["prompt"], "blue", 4, 2, 3.0, (64, 64))])
+        (expected,) = sample(bundle, [Request(each["prompt"], "blue", 4, 2, 3.0, Size(64, 64))])
         assert np.array_equal(pixels(client, each["name"]), np.asarray(expected))
 
     assert client.get(f"{PREFIX}/loras").json() == {"loras": ["mine"], "models": ["toy.safetensors"], "latest": ""}
@@ -239,7 +240,7 @@ def test_prompts_and_strip_are_the_samplers_pictures(desk: Desk, client: TestCli
     for strength, each in zip((-1.0, 0.0, 1.0), strip["pictures"], strict=True):
         with network.attached():
             network.strength = strength
-            (expected,) = sample(bundle, [Request("a cross", "", 4, 2, 3.0, (64, 64))])
+            (expected,) = sample(bundle, [Request("a cross", "", 4, 2, 3.0, Size(64, 64))])
         assert np.array_equal(pixels(client, each["name"]), np.asarray(expected))
     # The other place still has its own.
     assert sheet(client, "prompts")["pictures"] == drawn["pictures"]

@@ -13,6 +13,7 @@ import torch
 from trainer.config.presets import LORA_SETTINGS_KEY
 from trainer.config.schema import dump
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.engine.image_request import Drawing
 from trainer.errors import UserError
 from trainer.networks.files import file
@@ -23,7 +24,7 @@ from trainer.web.services import image_requests
 
 say = Words().say
 FORM = Settings(
-    mode="iLECO", original_prompt="a cat", target_prompt="a dog", sample_negative="blur", image_size=(64, 96),
+    mode="iLECO", original_prompt="a cat", target_prompt="a dog", sample_negative="blur", image_size=Size(96, 64),
     model="m", vae="v", model_v_pred=True,
 )  # fmt: skip
 
@@ -50,7 +51,7 @@ def prompts(settings: Settings = FORM, which: str = "both", **asked: Any) -> lis
 
 def test_both_prompts_share_everything_but_the_prompt() -> None:
     one, other = image_requests.of_prompts(FORM, "both", {"seed": "7", "steps": "8", "cfg": "2.5"}, say)
-    assert one.drawing == Drawing("a cat", "blur", 7, 8, 2.5, (64, 96), "m", "v", velocity=True)
+    assert one.drawing == Drawing("a cat", "blur", 7, 8, 2.5, Size(96, 64), "m", "v", velocity=True)
     assert other.drawing == replace(one.drawing, prompt="a dog")
 
 
@@ -95,7 +96,7 @@ def test_a_lora_by_name_at_strengths_as_they_are_typed(folders: Folders) -> None
              "size": "64, 128", "model": "m", "vae": "", "negative": "n", "velocity": True}  # fmt: skip
     piece = image_requests.of_lora(asked, folders, say)
     assert piece.drawing == Drawing(
-        "a cat", "n", 3, 4, 1.5, (64, 128), "m", "", velocity=True, lora=path, strengths=(-1.0, 0.0, 0.25)
+        "a cat", "n", 3, 4, 1.5, Size(128, 64), "m", "", velocity=True, lora=path, strengths=(-1.0, 0.0, 0.25)
     )
     assert piece.labels == ("-1", "off", "+0.25")
     blank = {"lora": "mine", "strengths": "", "seed": " ", "steps": "", "size": None}

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.hosts.catalogue import FolderCatalogue
 from trainer.hosts.standalone import Standalone
 from trainer.jobs.store import DONE, Store
@@ -30,7 +31,7 @@ TOY = Path(__file__).resolve().parents[2] / "toy" / "toy-sd1.safetensors"
 PROMPT = "ein röter Kreis <b>赤い丸</b>"
 SETTINGS = Settings(
     mode="iLECO", model=str(TOY), original_prompt=PROMPT, target_prompt="a blue circle", train_iterations=3,
-    network_rank=1, image_size=(64, 64), sample_prompt="a cross", sample_every_steps=1, sample_strengths=(1.0,),
+    network_rank=1, image_size=Size(64, 64), sample_prompt="a cross", sample_every_steps=1, sample_strengths=(1.0,),
 )  # fmt: skip
 
 

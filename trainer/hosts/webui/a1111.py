@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...config.size import Size
 from ...errors import ModelError
 from ...models.base import Conditioning
 from .backend import Loaded, NotPlainError, encoded
@@ -61,7 +62,7 @@ class A1111(WebUI):
         del loaded
         return getattr(shared.opts, "sd_noise_schedule", "Default") == "Zero Terminal SNR"
 
-    def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
+    def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Conditioning:
         return encoded(loaded.model, prompt, size)
 
     def step_aside(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...config.size import Size
 from ...models.base import Conditioning
 
 _SIZE_NUMBERS = 6 * 256
@@ -72,8 +73,8 @@ class Adapter(ABC):
         """Whether the host's noise schedule for it leaves no signal at the last timestep."""
 
     @abstractmethod
-    def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
-        """A prompt as the host encodes it for a picture of (height, width); called with the lock, without gradients."""
+    def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Conditioning:
+        """A prompt as the host encodes it for an image of this size; called with the lock, without gradients."""
 
     @abstractmethod
     def step_aside(self) -> None:
@@ -88,11 +89,11 @@ class Adapter(ABC):
         del path
 
 
-def encoded(model: Any, prompt: str, size: tuple[int, int] | None) -> Conditioning:
-    """What a host's model makes of a prompt for a picture of (height, width), in the precision the host computes in."""
+def encoded(model: Any, prompt: str, size: Size | None) -> Conditioning:
+    """What a host's model makes of a prompt for an image of this size, in the precision the host computes in."""
     from modules import devices, prompt_parser
 
-    height, width = size or (1024, 1024)
+    width, height = size or Size(1024, 1024)
     wanted = prompt_parser.SdConditioning([prompt], width=width, height=height)
     with devices.autocast():
         found = model.get_learned_conditioning(wanted)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...config.size import Size
 from ...errors import ModelError
 from ...models.base import Conditioning
 from ...models.checkpoint.identify import AUTOENCODER, UNET, identify
@@ -67,7 +68,7 @@ class Kin(WebUI):
             return True
         return bool(self._schedule(loaded).sigmas[-1] > _MOST_SIGMA)
 
-    def encode(self, loaded: Loaded, prompt: str, size: tuple[int, int] | None) -> Conditioning:
+    def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Conditioning:
         model = loaded.model
         with _without_loras(model):
             self._set_clip_skip(model)

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...config.settings import Settings
+from ...config.size import Size
 from ...diffusion.parameterisation import VELOCITY
 from ...engine.host import Choice
 from ...engine.image_request import Drawing
@@ -227,7 +228,7 @@ class WebUI(Adapter):
         now, files = self.loaded(), self._files
         return now is not None and files is not None and _same(now.path, files.model)
 
-    def _encode(self, prompt: str, size: tuple[int, int] | None) -> Conditioning | None:
+    def _encode(self, prompt: str, size: Size | None) -> Conditioning | None:
         """As the host does it; None where it has another model by now."""
         now = self.loaded()
         if not self.turn.is_mine or now is None or not self._loaded_is_ours():

@@ -75,7 +75,6 @@ def _name_of(lora: Path | None, listed: Callable[[Path], None]) -> Iterator[str]
 def _picture(drawing: Drawing, lora: str) -> Image.Image:
     from modules import processing, scripts, shared
 
-    height, width = drawing.size
     wanted: dict[str, Any] = {
         "sd_model": shared.sd_model,
         "prompt": f"{drawing.prompt} {lora}".strip(),
@@ -83,8 +82,8 @@ def _picture(drawing: Drawing, lora: str) -> Image.Image:
         "seed": drawing.seed,
         "steps": drawing.steps,
         "cfg_scale": drawing.cfg,
-        "width": width,
-        "height": height,
+        "width": drawing.size.width,
+        "height": drawing.size.height,
         "sampler_name": _SAMPLER,
         "scheduler": "Automatic",
         "do_not_save_samples": True,

@@ -6,7 +6,6 @@ A family says what sets it apart (:class:`TextPart`, heads, latents' scale); siz
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from ...config.choices import MODES
 from ...config.settings import Settings, row_of
+from ...config.size import Size
 from ...config.values import read_value
 from ...diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
 from ...diffusion.process import Diffusion
@@ -107,13 +107,13 @@ class StableDiffusion(Family):
         """The size a checkpoint is made for; iLECO has no pictures and does well with less, but not with more."""
         size = _told_size(kind) or self.size_of(kind)
         if MODES[mode].images == "none":
-            return {"image_size": size} if math.prod(size) < math.prod(Settings.image_size) else {}
+            return {"image_size": size} if size.area < Settings.image_size.area else {}
         if not MODES[mode].learns_from_folder:
             return {}
         return {"image_size": size} | ({"image_min_length": min(size)} if min(size) < Settings.image_min_length else {})
 
-    def size_of(self, kind: FileKind) -> tuple[int, int]:
-        """(height, width) in pixels that one checkpoint is made for."""
+    def size_of(self, kind: FileKind) -> Size:
+        """What one checkpoint is made for."""
         del kind
         return self.default_size
 
@@ -156,7 +156,7 @@ class StableDiffusion(Family):
         )
 
     def encode(
-        self, bundle: Bundle, prompts: Sequence[str], *, clip_skip: int = 1, size: tuple[int, int] | None = None
+        self, bundle: Bundle, prompts: Sequence[str], *, clip_skip: int = 1, size: Size | None = None
     ) -> Conditioning:
         ids = [
             torch.stack([tokenize(tokenizer, prompt, part.padding) for tokenizer, part in self._tokens(bundle)])
@@ -183,11 +183,11 @@ class StableDiffusion(Family):
         states = [part.states for part in parts]
         return Conditioning(torch.cat(states, dim=-1) if len(states) > 1 else states[0], pooled[0] if pooled else None)
 
-    def _with_sizes(self, conditioning: Conditioning, size: tuple[int, int] | None) -> Conditioning:
-        """The conditioning with the size numbers of a whole picture ``(height, width)``, where there is a place."""
+    def _with_sizes(self, conditioning: Conditioning, size: Size | None) -> Conditioning:
+        """The conditioning with the numbers for a whole image of this size, where there is a place for them."""
         if conditioning.pooled is None:
             return conditioning
-        height, width = size or self.default_size
+        width, height = size or self.default_size
         numbers = torch.tensor([[height, width, 0, 0, height, width]], device=conditioning.sequence.device)
         return Conditioning(conditioning.sequence, conditioning.pooled, numbers.expand(len(conditioning), 6))
 
@@ -288,12 +288,12 @@ def _vae_tensors(source: Source) -> dict[str, Tensor]:
     return ldm.vae_from_ldm(tensors)
 
 
-def _told_size(kind: FileKind) -> tuple[int, int] | None:
-    """(height, width) as the file says it by ModelSpec's key, if that is a size to train at."""
+def _told_size(kind: FileKind) -> Size | None:
+    """The size that the file says by ModelSpec's key, if that is a size to train at."""
     found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", kind.metadata.get("modelspec.resolution", ""))
     row = row_of("image_size")
     try:
-        size: tuple[int, int] | None = read_value(f"{found[2]},{found[1]}", row) if found else None
+        size: Size | None = read_value(f"{found[2]},{found[1]}", row) if found else None
     except ValueError:
         return None
     return size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...config.size import Size
 from ..checkpoint.identify import Kind
 from . import ldm
 from .family import StableDiffusion, TextPart
@@ -13,7 +14,7 @@ class SD1(StableDiffusion):
     name = "SD1"
     label = "Stable Diffusion 1"
     kind = Kind.SD1
-    default_size = (512, 512)
+    default_size = Size(512, 512)
     scaling_factor = 0.18215
     text_parts = (TextPart("text_encoder", ldm.CLIP),)
     base_model_version = "sd_v1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...config.size import Size
 from ...diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
 from ..base import Bundle
 from ..checkpoint.identify import FileKind, Kind
@@ -21,7 +22,7 @@ class SD2(StableDiffusion):
     name = "SD2"
     label = "Stable Diffusion 2"
     kind = Kind.SD2
-    default_size = (512, 512)
+    default_size = Size(512, 512)
     scaling_factor = 0.18215
     text_parts = (TextPart("text_encoder", ldm.OPEN_CLIP, open_clip=True, acting=False),)
     base_model_version = "sd_v2"
@@ -32,10 +33,10 @@ class SD2(StableDiffusion):
     def architecture_of(self, bundle: Bundle) -> str:
         return "stable-diffusion-v2-768-v" if bundle.diffusion.parameterisation is VELOCITY else self.architecture
 
-    def size_of(self, kind: FileKind) -> tuple[int, int]:
+    def size_of(self, kind: FileKind) -> Size:
         known = self.parameterisation(Source.of_file(kind)) if kind.files and not kind.prediction_type else None
         velocity = known is VELOCITY or kind.prediction_type == VELOCITY.name
-        return (768, 768) if velocity else self.default_size
+        return Size(768, 768) if velocity else self.default_size
 
     def parameterisation(self, source: Source) -> Parameterisation:
         """As the file says; published ones say nothing, so their weights have to."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...config.choices import MODES
+from ...config.size import Size
 from ...diffusion.schedule import NoiseSchedule
 from ..checkpoint.identify import FileKind, Kind
 from . import ldm
@@ -17,7 +18,7 @@ class SDXL(StableDiffusion):
     name = "SDXL"
     label = "Stable Diffusion XL"
     kind = Kind.SDXL
-    default_size = (1024, 1024)
+    default_size = Size(1024, 1024)
     scaling_factor = 0.13025
     text_parts = (
         TextPart("text_encoder", f"{ldm.CONDITIONER}0.transformer.", skipped=1, final_norm=False),

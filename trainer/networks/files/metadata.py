@@ -107,7 +107,6 @@ def strength_of_training(settings: Settings) -> float:
 
 def _training(origin: Origin, steps: int) -> dict[str, str]:
     settings = origin.settings
-    height, width = origin.settings.image_size
     rate = settings.train_learning_rate
     text_rate = settings.train_textencoder_learning_rate
     return {
@@ -128,7 +127,7 @@ def _training(origin: Origin, steps: int) -> dict[str, str]:
         "ss_loss_type": {"MSE": "l2", "L1": "l1", "Smooth-L1": "smooth_l1"}[settings.train_loss_function],
         "ss_min_snr_gamma": str(settings.train_snr_gamma or None),
         "ss_gradient_checkpointing": str(settings.use_gradient_checkpointing),
-        "ss_resolution": str((width, height)),
+        "ss_resolution": str(tuple(settings.image_size)),
         "ss_training_comment": f"Trainyard, {settings.mode}",
         **_epochs(settings, origin.scan, steps),
     }
@@ -231,7 +230,7 @@ def tag_frequency(pictures: Iterable[Sample]) -> dict[str, dict[str, int]]:
 
 def _modelspec(job: Job, origin: Origin, title: str) -> dict[str, str]:
     settings, bundle, usage = origin.settings, origin.bundle, origin.usage
-    height, width = origin.settings.image_size
+    width, height = settings.image_size
     found = {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": f"{bundle.family.architecture_of(bundle)}/lora",

@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException, Request, Response
 
 from ...config.schema import parse
 from ...config.settings import Settings
+from ...config.size import Size
 from ...errors import UserError
 from ..services.context import Desk
 from ..services.messages import file_problem, said, value_problem
@@ -94,7 +95,7 @@ class _Routes:
 
     def samples(self, first: int = 0, count: int = 24, width: int = 0, height: int = 0) -> dict[str, Any]:
         """Some of what would be trained, each with its caption and its crop; of one bucket if its size is given."""
-        return self._preview.page(first, count, (width, height) if width and height else None)
+        return self._preview.page(first, count, Size(width, height) if width and height else None)
 
     def picture(self, name: str, place: int, target: bool = False, whole: bool = False) -> Response:
         """One of the previewed pictures exactly as it would be trained, small or in all its pixels."""

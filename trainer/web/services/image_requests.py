@@ -149,5 +149,5 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
         "model": settings.model if known else proposed,
         "vae": settings.vae,
         "velocity": settings.model_v_pred,
-        "size": list(settings.image_size),
+        "size": [settings.image_size.height, settings.image_size.width],
     }

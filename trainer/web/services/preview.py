@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...config.choices import MODES
 from ...config.settings import Settings
+from ...config.size import Size
 from ...errors import UserError
 from .tasks import DONE, Check, Progress, Task
 
 if TYPE_CHECKING:
-    from ...data.buckets import Size
     from ...data.samples import Sample, Scan
 
 FROM_FOLDER: Final = tuple(name for name, mode in MODES.items() if mode.learns_from_folder)
@@ -81,7 +81,7 @@ class Look:
         return {"place": place, **self._side(sample), "frame": list(sample.frame), "target": target}
 
     def _side(self, sample: Sample) -> dict[str, Any]:
-        kept = sample.frame[0] * sample.frame[1] / (sample.scaled[0] * sample.scaled[1])
+        kept = sample.frame.area / sample.scaled.area
         return {
             "name": _within(sample.path, self.scan.folder),
             "caption": sample.caption,
