@@ -47,7 +47,6 @@ ROOMS = (
 )
 # Imports that still run the wrong way, each with the change that ends it on its way.
 OWED = {
-    ("config.presets", "models.checkpoint.header"),
     ("models.registry", "models.stable_diffusion.clip"),
     ("models.registry", "models.stable_diffusion.sd1"),
     ("models.registry", "models.stable_diffusion.sd2"),

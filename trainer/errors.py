@@ -96,22 +96,31 @@ class DivergedError(UserError):
     """Training broke down: a loss that is not a number."""
 
 
+class WrongValue(ValueError):
+    """A value that a setting cannot have.
+
+    Attributes:
+        message: what is wrong and what to write instead, without the setting's name and a full stop at the end.
+    """
+
+    def __init__(self, key: str | Message, /, **values: Any) -> None:
+        self.message = as_message(key, values)
+        super().__init__(str(self.message))
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with one setting."""
 
     key: str
     """The setting's JSON key."""
-    label: Message | str
+    label: Message
     """The label the user knows the setting by."""
-    what: Message | str
+    message: Message
     """What is wrong and what to do, without a full stop at the end."""
 
     def text(self, language: str = "en") -> str:
-        label, what = (
-            each.text(language) if isinstance(each, Message) else each for each in (self.label, self.what)
-        )  # BRIDGE: no str
-        return f"{label}: {what}"
+        return message("error.at", where=self.label, message=self.message).text(language)
 
     def __str__(self) -> str:
         return self.text()

@@ -18,7 +18,7 @@ READY = {
 
 
 def run_problems(values: dict[str, Any]) -> dict[str, str]:
-    return {problem.key: problem.what for problem in check_for_run(parse(values).settings)}
+    return {problem.key: str(problem.message) for problem in check_for_run(parse(values).settings)}
 
 
 @pytest.mark.parametrize("mode", READY)
@@ -37,6 +37,18 @@ def test_ready_settings_have_no_problem(mode: str) -> None:
             {"train_lr_scheduler": "piecewise_constant", "train_lr_step_rules": "1:x,0.1"},
             "train_lr_step_rules",
             "1:200,0.1:500,0.01",
+        ),
+        (
+            "LoRA",
+            {"train_min_timesteps": 500, "train_max_timesteps": "500"},
+            "train_min_timesteps",
+            "500 must be less than train max timesteps, 500",
+        ),
+        (
+            "Difference",
+            {"use_2nd_pass_settings": True, "2nd pass": {"train_min_timesteps": 700, "train_max_timesteps": 600}},
+            "2nd pass.train_min_timesteps",
+            "700 must be less than",
         ),
         ("iLECO", {"original prompt": ""}, "original prompt", "is empty; write the concept"),
         ("iLECO", {"target prompt": "red "}, "target prompt", "nothing to learn"),

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from trainer.config.key_values import split_prompts
-from trainer.config.schema import parse_literals
-from trainer.errors import UserError
+from trainer.config.key_values import parse_literals, split_prompts
+from trainer.errors import WrongValue
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def test_literals(text: str, expected: dict[str, Any]) -> None:
         ("betas=(0.9,0.99", "the value of betas"),
         ("a=__import__('os').system('x')", "the value of a"),
         ("a=1+x", "the value of a"),
-        ("a=1 b=2", "Put each key=value on a line of its own"),
+        ("a=1 b=2", "put each key=value on a line of its own"),
         ("a=1e999", "finite"),
         ("a=nan", "the value of a"),
         ("a=(1, 1e999)", "finite"),
@@ -55,7 +54,7 @@ def test_literals(text: str, expected: dict[str, Any]) -> None:
     ],
 )
 def test_unreadable_literals(text: str, words: str) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(WrongValue) as caught:
         parse_literals(text)
     assert words in str(caught.value)
 

@@ -24,6 +24,7 @@ from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
 from trainer.models.base import Bundle, Conditioning
 from trainer.networks.files import file
+from trainer.networks.files.settings import load_settings
 from trainer.reports.log import CSVLog, read_log
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -133,7 +134,7 @@ def test_seed_minus_one_is_drawn_once_and_recorded(model: Path) -> None:
 def test_a_lora_file_is_its_own_preset(model: Path, host: Standalone) -> None:
     given = job(model, save_lora_name="again", train_optimizer="CAME")
     done, _ = collect(given, host)
-    parsed = presets.load(str(done.path), [])
+    parsed = load_settings(str(done.path), [])
     assert parsed.settings == given.settings
     assert parsed.unknown == ()
 

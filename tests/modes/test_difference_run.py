@@ -23,6 +23,7 @@ from trainer.errors import DataError, NetworkError, OutputError, SettingsError, 
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Done, Event, Job, Phase, Sample, Saved, Step, Warned
 from trainer.networks.base import Network
+from trainer.networks.files.settings import load_settings
 from trainer.paths import SHIPPED_PRESETS
 from trainer.reports.log import read_log
 
@@ -129,7 +130,7 @@ def test_both_passes_their_files_logs_and_phases(
     assert of_kind("x", CREATED, "_copy").name.endswith("_copy.csv")
     phases = [event.name for event in events if isinstance(event, Phase)]
     assert [name for name in phases if "training" in name] == ["1st pass: training", "2nd pass: training"]
-    assert presets.load(str(done.path), []).settings.second_pass == replace(second, unknown=())
+    assert load_settings(str(done.path), []).settings.second_pass == replace(second, unknown=())
     # At strength 0 the picture is the untouched model's in both passes: the copier is off while pictures are made.
     samples = {event.path.name: event.path.read_bytes() for event in events if isinstance(event, Sample)}
     assert len(samples) == 3

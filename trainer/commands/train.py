@@ -10,11 +10,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..config import presets
 from ..config.labels import help_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
 from ..config.settings import ROWS, SECTIONS, Settings
 from ..config.values import closest
+from ..networks.files.settings import load_settings
 from .options import add_device, add_folders, folders_of
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def read_settings(options: argparse.Namespace) -> Parsed:
     """
     kept = Parsed(Settings(), ())
     if options.settings:
-        kept = presets.load(options.settings, folders_of(options).presets)
+        kept = load_settings(options.settings, folders_of(options).presets)
     changes: dict[str, Any] = {}
     for assignment in options.set:
         key, value = parse_assignment(assignment)

@@ -5,45 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import Problem
-from . import labels
+from ..text.messages import Message, label, message
 from .choices import MODES, SCHEDULERS, load
 from .key_values import prompt_pairs, split_lines, split_prompts
-from .settings import Settings, row_of
+from .settings import SECOND_PASS_KEY, Row, Settings, row_of
 
-_Found = Iterator[tuple[str, str]]
+_Found = Iterator[tuple[str, Message]]
 """Pairs of a setting's short name and what is wrong with it."""
 
 
 def check_for_run(settings: Settings) -> list[Problem]:
     """Every reason why these settings, each right in itself, would not train; empty if they would."""
     mode, second = MODES[settings.mode], settings.second_pass
-    problems = _problems(_found(settings, mode.check))
+    found = [problem_with(row_of(name), wrong) for name, wrong in _found(settings, mode.check)]
     if mode.second_pass_check and settings.use_2nd_pass_settings and second is not None:
-        problems += _problems(_found(second, mode.second_pass_check), within="2nd pass")
-    return problems
+        of_second = _found(second, mode.second_pass_check)
+        found += [problem_with(row_of(name), wrong, second=True) for name, wrong in of_second]
+    return found
 
 
-def _found(settings: Settings, check: str) -> list[tuple[str, str]]:
+def problem_with(row: Row, wrong: Message, *, second: bool = False) -> Problem:
+    """What is wrong with a setting, or with the same one of the second pass."""
+    if second:
+        return Problem(f"{SECOND_PASS_KEY}.{row.key}", message("config.of_second_pass", label=label(row.name)), wrong)
+    return Problem(row.key, label(row.name), wrong)
+
+
+def _found(settings: Settings, check: str) -> list[tuple[str, Message]]:
     own: _Found = load(check)(settings) if check else iter(())
     return [*_common(settings), *own]
 
 
-def _problems(found: list[tuple[str, str]], within: str = "") -> list[Problem]:
-    key_prefix, label_prefix = (f"{within}.", f"{within}, ") if within else ("", "")
-    return [
-        Problem(f"{key_prefix}{row_of(name).key}", f"{label_prefix}{labels.label_of(name)}", what)
-        for name, what in found
-    ]
-
-
 def _common(settings: Settings) -> _Found:
     if settings.network_strength == 0:
-        yield "network_strength", "0 would save a LoRA that does nothing; write for instance 1"
-    if "step_rules" in SCHEDULERS[settings.train_lr_scheduler].takes and not _readable_rules(
-        settings.train_lr_step_rules
-    ):
-        advice = "write factor:step and a last factor, for instance 1:200,0.1:500,0.01"
-        yield "train_lr_step_rules", f"{settings.train_lr_scheduler} needs rules; {advice}"
+        yield "network_strength", message("config.no_strength")
+    low, high = settings.train_min_timesteps, settings.train_max_timesteps
+    if low >= high:
+        highest = label("train_max_timesteps")
+        yield "train_min_timesteps", message("config.no_timesteps", low=low, highest=highest, high=high)
+    scheduler = settings.train_lr_scheduler
+    if "step_rules" in SCHEDULERS[scheduler].takes and not _readable_rules(settings.train_lr_step_rules):
+        yield "train_lr_step_rules", message("config.no_step_rules", scheduler=scheduler)
 
 
 def _readable_rules(rules: str) -> bool:
@@ -62,81 +64,77 @@ def _is_number(text: str) -> bool:
 
 def lora(settings: Settings) -> _Found:
     if not settings.lora_data_directory:
-        yield "lora_data_directory", "is empty; write the folder that holds the images"
+        yield "lora_data_directory", message("config.no_folder")
 
 
 def ileco(settings: Settings) -> _Found:
     originals, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
     if not all(originals):
-        yield "original_prompt", "is empty; write the concept to be changed (an empty target prompt erases it)"
+        yield "original_prompt", message("config.no_concept")
     elif settings.slider_positive.strip() or settings.slider_negative.strip():
         yield from _slider(settings, len(originals))
     elif len(targets) != len(originals):
-        yield "target_prompt", f"has {len(targets)} lines and the original prompt {len(originals)}; write as many"
+        yield "target_prompt", message("config.other_lines", count=len(targets), wanted=len(originals))
     elif any(one == other for one, other in zip(originals, targets, strict=True)):
-        yield "target_prompt", "is the same as the original prompt, so there is nothing to learn; change one of them"
+        yield "target_prompt", message("config.same_prompt")
     if set(originals) & set(split_prompts(settings.keep_prompts)):
-        yield "keep_prompts", "name the original prompt, which is to change; take it out"
+        yield "keep_prompts", message("config.kept_is_original")
     if settings.network_blocks == ("BASE",) and not settings.network_train_text_encoder:
-        yield (
-            "network_blocks",
-            "BASE alone trains only with network train text encoder; set that, or choose more blocks",
-        )
+        setting = label("network_train_text_encoder")
+        yield "network_blocks", message("config.base_needs_text_encoder", setting=setting)
 
 
 def _slider(settings: Settings, count: int) -> _Found:
     if settings.target_prompt.strip():
-        yield "target_prompt", "has no place beside slider prompts, which say where to go; empty it"
+        yield "target_prompt", message("config.target_beside_slider")
     for name in ("slider_positive", "slider_negative"):
         lines = len(split_lines(getattr(settings, name)))
         if lines not in (1, count):
-            yield name, f"has {lines} lines and the original prompt {count}; write one, or as many"
+            yield name, message("config.other_slider_lines", count=lines, wanted=count)
     if settings.slider_positive.strip() == settings.slider_negative.strip():
-        yield "slider_negative", "is the same as slider positive, so there is nothing to learn; change one of them"
+        yield "slider_negative", message("config.same_slider", setting=label("slider_positive"))
 
 
 def difference(settings: Settings) -> _Found:
     if not settings.original_image and not settings.diff_load_1st_pass:
-        yield "original_image", "is empty; choose the image as it is before the change"
+        yield "original_image", message("config.no_original_image")
     if settings.diff_1st_pass_only:
         if settings.diff_load_1st_pass:
-            yield "diff_1st_pass_only", "leaves nothing to train when the 1st pass is loaded; unset one of the two"
+            yield "diff_1st_pass_only", message("config.nothing_after_copier")
     elif not settings.target_image:
-        yield "target_image", "is empty; choose the image as it is after the change"
+        yield "target_image", message("config.no_target_image")
     elif settings.target_image == settings.original_image:
-        yield "target_image", "is the same as the original image, so there is nothing to learn; choose another"
+        yield "target_image", message("config.same_image")
     if settings.use_2nd_pass_settings and settings.second_pass is None:
-        yield "use_2nd_pass_settings", "is set, but there are no 2nd pass settings; write them, or unset it"
+        yield "use_2nd_pass_settings", message("config.no_second_pass")
     yield from denoiser_blocks(settings)
 
 
 def denoiser_blocks(settings: Settings) -> _Found:
     if settings.network_blocks == ("BASE",):
-        yield "network_blocks", "BASE alone is the text encoder, which Difference does not train; choose more blocks"
+        yield "network_blocks", message("config.base_not_in_difference")
 
 
 def addift(settings: Settings) -> _Found:
     if not settings.original_image:
-        yield "original_image", "is empty; choose the image as it is before the change"
+        yield "original_image", message("config.no_original_image")
     if not settings.target_image:
-        yield "target_image", "is empty; choose the image as it is after the change"
+        yield "target_image", message("config.no_target_image")
     elif settings.target_image == settings.original_image:
-        yield "target_image", "is the same as the original image, so there is nothing to learn; choose another"
+        yield "target_image", message("config.same_image")
     prompts = (settings.original_prompt, settings.target_prompt, settings.lora_trigger_word)
     if settings.network_blocks == ("BASE",) and not any(prompt.strip() for prompt in prompts):
-        advice = "write a trigger word or a prompt, or choose more blocks"
-        yield "network_blocks", f"BASE alone is the text encoder, which has nothing to read; {advice}"
+        yield "network_blocks", message("config.base_has_nothing_to_read")
     yield from _turns(settings)
 
 
 def _turns(settings: Settings) -> _Found:
     if settings.diff_keep_outside > 0 and not settings.diff_use_diff_mask:
-        yield "diff_keep_outside", "needs the mask that it keeps clear of; set diff use diff mask, or write 0"
+        yield "diff_keep_outside", message("config.outside_needs_mask", setting=label("diff_use_diff_mask"))
 
 
 def multi_addift(settings: Settings) -> _Found:
     yield from lora(settings)
     yield from _turns(settings)
     if not settings.diff_target_name:
-        advice = "write what the targets' file names end in, such as _closed for a.png and a_closed.png"
-        yield "diff_target_name", f"is empty, so each image would be paired with itself; {advice}"
+        yield "diff_target_name", message("config.no_suffix")

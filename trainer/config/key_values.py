@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import UserError
+from ..errors import WrongValue
 
 _WORD = re.compile(r"[^\W\d][\w.\-]*")
 _BARE: tuple[tuple[str, Any], ...] = (("true", True), ("false", False), ("none", None))
-_EXAMPLE = "Write one key=value per line, for instance betas=0.9,0.99"
 
 
 def parse_literals(text: str) -> dict[str, Any]:
@@ -21,17 +20,17 @@ def parse_literals(text: str) -> dict[str, Any]:
     A bare word is taken as text, a trailing comma is forgiven.
 
     Raises:
-        UserError: a part cannot be read.
+        WrongValue: a part cannot be read.
     """
     found: dict[str, Any] = {}
     for part in _parts(text):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
-            raise UserError(f'"{part}" has no = in it', do=_EXAMPLE)
+            raise WrongValue("config.no_equals", part=part)
         if not key.isidentifier():
-            raise UserError(f'"{key}" in front of = is not a name', do=_EXAMPLE)
+            raise WrongValue("config.no_key", key=key)
         if key in found:
-            raise UserError(f"{key} is given twice", do="Keep one of them")
+            raise WrongValue("config.key_twice", key=key)
         found[key] = _value(key, value)
     return found
 
@@ -93,7 +92,7 @@ def _piece(text: str) -> Iterator[str]:
 
 def _value(key: str, text: str) -> Any:
     if not text:
-        raise UserError(f"{key} has no value", do=_EXAMPLE)
+        raise WrongValue("config.no_value", key=key)
     if text.lower() in dict(_BARE):
         return dict(_BARE)[text.lower()]
     if _WORD.fullmatch(text) and text.lower() not in ("nan", "inf", "infinity"):
@@ -101,10 +100,10 @@ def _value(key: str, text: str) -> Any:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        hint = "Put each key=value on a line of its own, or ; between them" if "=" in text else _EXAMPLE
-        raise UserError(f'the value of {key}, "{text}", cannot be read', do=hint) from error
+        wrong = "config.two_in_one_value" if "=" in text else "config.unreadable_value"
+        raise WrongValue(wrong, key=key, text=text) from error
     if not _finite(value):
-        raise UserError(f"the value of {key} must be a finite number", do="Write a smaller one")
+        raise WrongValue("config.infinite_value", key=key)
     return value
 
 

@@ -1,26 +1,27 @@
-"""Settings kept in files: presets by name, any JSON file by its path, and what a LoRA says of its own training."""
+"""Settings kept in files: presets by name, and any JSON file by its path.
+
+The presets that are shipped hold only what differs from the table, so that a new setting changes none of them. What a
+user saves is complete: other programs read it, too.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, UserError
-from ..models.checkpoint.header import read_header
-from ..paths import write_whole
+from ..paths import SHIPPED_PRESETS, write_whole
+from ..text.messages import Message, message
 from .filenames import name_problem
-from .redact import at_home
-from .schema import Parsed, dump, parse
-from .settings import Settings
+from .schema import Parsed, dump, parse, to_json
+from .settings import ROWS, SECOND_PASS_KEY, Settings
 from .values import closest
 
-LORA_SETTINGS_KEY = "trainyard_settings"
 _ENDING = ".json"
-_LORA_ENDING = ".safetensors"
 _MOST_BYTES = 4 * 2**20  # settings take some kilobytes; a checkpoint given by mistake must not be read whole
 
 
@@ -31,15 +32,19 @@ def list_presets(folders: Iterable[Path]) -> list[str]:
 
 
 def load(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Parsed:
-    """Settings from a preset's name, a JSON file's path, or a LoRA file that carries its settings.
+    """Settings from a preset's name or a JSON file's path; see :func:`find` and :func:`load_file`."""
+    return load_file(find(name_or_path, folders))
+
+
+def find(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Path:
+    """The file of a preset, or the one at a path.
 
     Args:
         name_or_path: a name is looked for in ``folders`` first, with or without ``.json``.
         folders: where presets are; the first that has the name gives it.
 
     Raises:
-        UserError: there is no such preset or file, or it cannot be read.
-        SettingsError: it holds settings that are wrong; all of them are named.
+        UserError: there is none.
     """
     wanted = os.fspath(name_or_path)
     folders = list(folders)
@@ -48,12 +53,12 @@ def load(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Parse
         path = Path(wanted).expanduser()
         if not _is_file(path):
             raise _not_found(wanted, list_presets(folders))
-    return load_from_lora(path) if path.name.lower().endswith(_LORA_ENDING) else load_file(path)
+    return path
 
 
 def _preset_path(wanted: str, folders: Iterable[Path]) -> Path | None:
     name = wanted.removesuffix(_ENDING)
-    if _preset_name_problem(name):
+    if _preset_name_problem(name) is not None:
         return None
     if wanted != name and _is_file(Path(wanted)):  # a file named in full is meant, even if a preset has its name
         return None
@@ -67,23 +72,29 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _preset_name_problem(name: str) -> str:
+def _preset_name_problem(name: str) -> Message | None:
     if not name.strip():
-        return "is empty; write a name"
+        return message("config.name_empty")
     if "/" in name:
-        return "must not contain /; presets have no sub-folders"
+        return message("config.name_with_slash")
     return name_problem(name)
 
 
 def _not_found(wanted: str, names: list[str]) -> UserError:
+    where = wanted or message("config.preset")
+    if not names:
+        return UserError("config.no_presets", where=where)
     near = closest(wanted.removesuffix(_ENDING), names)
-    perhaps = f"Perhaps you mean {near}. " if near else ""
-    there_are = f"The presets are: {', '.join(names)}" if names else "There are no presets here; write a file's path"
-    return UserError("there is no such preset or file", where=wanted or "preset", do=f"{perhaps}{there_are}")
+    if near:
+        return UserError("config.no_preset_near", where=where, near=near, names=names)
+    return UserError("config.no_preset", where=where, names=names)
 
 
 def load_file(path: Path) -> Parsed:
     """Settings from a JSON file, UTF-8 with or without byte order mark.
+
+    What a preset that is shipped leaves out counts as given, at the table's default: it says how all of the network is
+    trained, and no model's own defaults take the place of that.
 
     Raises:
         UserError: the file cannot be read, is no JSON or no object.
@@ -93,52 +104,35 @@ def load_file(path: Path) -> Parsed:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise UserError("config.file_unreadable", where=str(path), reason=error.strerror or error) from error
     if len(data) > _MOST_BYTES:
-        raise UserError("is too large to be settings", where=str(path), do="Choose a settings file (.json)")
+        raise UserError("config.file_too_large", where=str(path))
     try:
         # Old Windows editors write UTF-16; its byte order mark tells.
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError("is not UTF-8 text", where=str(path), do="Save it as UTF-8") from error
-    return parse(_object(text, str(path)))
+        raise UserError("config.file_not_utf8", where=str(path)) from error
+    parsed = parse(json_object(text, str(path)))
+    if path.resolve().parent == SHIPPED_PRESETS:
+        return replace(parsed, given=parsed.given.union(row.name for row in ROWS))
+    return parsed
 
 
-def load_from_lora(path: Path) -> Parsed:
-    """The settings a LoRA was trained with, from its own header; the tensors are not read.
+def json_object(text: str, where: str) -> dict[str, Any]:
+    """The settings in a text of JSON.
 
     Raises:
-        UserError: the file is no model file, or holds no settings of ours.
-        SettingsError: it holds settings that are wrong; all of them are named.
+        UserError: it is no JSON, or no object.
     """
-    text = read_header(path).metadata.get(LORA_SETTINGS_KEY)
-    if text is None:
-        raise UserError(
-            "holds no settings; it was not trained with Trainyard",
-            where=str(path),
-            do="Choose a preset or a .json file",
-        )
-    # That it was allowed to replace a file once is no leave to replace this one.
-    parsed = parse({**_object(text, f"{path}, {LORA_SETTINGS_KEY}"), "save_overwrite": False})
-    return replace(parsed, settings=at_home(parsed.settings))
-
-
-def _unreadable(path: Path, error: OSError) -> UserError:
-    return UserError(f"cannot be read ({error.strerror or error})", where=str(path), do="Choose another file")
-
-
-def _object(text: str, where: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise UserError(f"is not JSON: {error.msg} at {place}", where=where, do="Mend that place") from error
+        at = {"line": error.lineno, "column": error.colno}
+        raise UserError("config.file_not_json", where=where, reason=error.msg, **at) from error
     except (ValueError, RecursionError) as error:  # a number with thousands of digits, thousands of brackets
-        raise UserError("is JSON that no settings need", where=where, do="Choose another file") from error
+        raise UserError("config.file_strange_json", where=where) from error
     if not isinstance(value, dict):
-        raise UserError(
-            "is JSON, but not an object of settings", where=where, do='It should look like {"mode": "LoRA"}'
-        )
+        raise UserError("config.file_no_object", where=where)
     return value
 
 
@@ -154,12 +148,41 @@ def save(settings: Settings, name: str, folder: Path, overwrite: bool = False) -
     """
     name = name.removesuffix(_ENDING)
     problem = _preset_name_problem(name)
-    if problem:
-        raise UserError(problem, where="preset name")
+    if problem is not None:
+        raise UserError("config.problem", where=message("config.preset_name"), problem=problem)
     path = folder / f"{name}{_ENDING}"
     if path.exists() and not overwrite:
-        raise OutputError("there is a preset of that name", where=name, do="Choose another name, or delete it first")
+        raise OutputError("config.preset_taken", where=name)
     return write_whole(path, [dump(settings).encode("utf-8")], overwrite=overwrite)
+
+
+def rewrite_shipped(folder: Path = SHIPPED_PRESETS) -> list[Path]:
+    """Write the shipped presets anew, each with nothing but the mode and what differs from the table.
+
+    Returns:
+        Those that have changed.
+    """
+    changed = []
+    for path in sorted(folder.glob(f"*{_ENDING}")):
+        data = brief(load_file(path).settings).encode("utf-8")
+        if data != path.read_bytes():
+            changed.append(write_whole(path, [data], overwrite=True))
+    return changed
+
+
+def brief(settings: Settings) -> str:
+    """The text of a settings file with the mode and what differs from the table; read back it is the same."""
+    second = settings.second_pass
+    default = to_json(replace(Settings(), second_pass=second and Settings()))
+    written = to_json(settings)
+    if second is not None:
+        written[SECOND_PASS_KEY] = _differing(written[SECOND_PASS_KEY], default.pop(SECOND_PASS_KEY))
+    found = {"mode": written["mode"], **_differing(written, default)}
+    return json.dumps(found, ensure_ascii=False, indent=4) + "\n"
+
+
+def _differing(written: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in written.items() if key not in default or value != default[key]}
 
 
 def delete(name: str, folder: Path, shipped: Iterable[Path] = ()) -> Path:
@@ -174,12 +197,12 @@ def delete(name: str, folder: Path, shipped: Iterable[Path] = ()) -> Path:
     """
     name = name.removesuffix(_ENDING)
     path = folder / f"{name}{_ENDING}"
-    if _preset_name_problem(name) or not _is_file(path):
+    if _preset_name_problem(name) is not None or not _is_file(path):
         if name in list_presets(shipped):
-            raise UserError("is not one of your own presets, so it stays", where=name)
-        raise UserError("there is no preset of that name", where=name or "preset name")
+            raise UserError("config.preset_shipped", where=name)
+        raise UserError("config.no_own_preset", where=name or message("config.preset_name"))
     try:
         path.unlink()
     except OSError as error:
-        raise OutputError(f"cannot be deleted ({error.strerror or error})", where=str(path)) from error
+        raise OutputError("config.preset_undeletable", where=str(path), reason=error.strerror or error) from error
     return path

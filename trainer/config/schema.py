@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import Problem, SettingsError, UserError
+from ..errors import Problem, SettingsError, UserError, WrongValue
+from ..text.messages import Message, literal, message
 from . import labels
-from .check import check_for_run
+from .check import check_for_run, problem_with
 from .key_values import parse_literals
-from .settings import NAMED_ONCE, ROWS, Row, Settings
+from .settings import NAMED_ONCE, ROWS, SECOND_PASS_KEY, Row, Settings
 from .values import closest, read_value, shown, to_json_value
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "to_json",
 ]
 
-SECOND_PASS_KEY = "2nd pass"
 _SECOND_PASS_NAMES = (SECOND_PASS_KEY, "2nd_pass", "second_pass")
 
 
@@ -60,7 +60,7 @@ def parse(values: Mapping[str, Any], *, base: Settings | None = None) -> Parsed:
     Raises:
         SettingsError: with every problem there is, each by its setting's label.
     """
-    reader = _Reader("", "")
+    reader = _Reader()
     settings = reader.read(values, base or Settings())
     if reader.problems:
         raise SettingsError(reader.problems)
@@ -68,14 +68,18 @@ def parse(values: Mapping[str, Any], *, base: Settings | None = None) -> Parsed:
 
 
 class _Reader:
-    """One reading of a mapping; collects problems instead of stopping at the first."""
+    """One reading of a mapping; collects problems instead of stopping at the first.
 
-    def __init__(self, key_prefix: str, label_prefix: str) -> None:
+    Args:
+        second: it is that of the second pass's settings.
+    """
+
+    def __init__(self, *, second: bool = False) -> None:
         self.problems: list[Problem] = []
         self.unknown: list[str] = []
         self.given: set[str] = set()
-        self._key_prefix = key_prefix
-        self._label_prefix = label_prefix
+        self._second = second
+        self._prefix = f"{SECOND_PASS_KEY}." if second else ""
 
     def read(self, values: Mapping[str, Any], base: Settings) -> Settings:
         by_name = _rows_by_name()
@@ -88,24 +92,22 @@ class _Reader:
                 self._read_one(row, value, changes)
             elif key in _SECOND_PASS_NAMES:
                 changes["second_pass"] = self._second_pass(value, base, second)
-            elif _inside_second_pass(key) and not self._key_prefix:
+            elif _inside_second_pass(key) and not self._second:
                 second[_inside_second_pass(key)] = value
             else:
                 self._keep(key, value, unknown)
         if second:
             changes["second_pass"] = self._read_second(second, base.second_pass or Settings())
-        settings = replace(base, **changes, unknown=tuple(unknown.items()))
-        self._check_timesteps(settings, changes)
-        return settings
+        return replace(base, **changes, unknown=tuple(unknown.items()))
 
     def _read_one(self, row: Row, value: Any, changes: dict[str, Any]) -> None:
         try:
             read = read_value(value, row)
-        except ValueError as error:
-            self._add(row, str(error))
+        except WrongValue as error:
+            self._add(row, error.message)
             return
         if row.name in self.given and changes.get(row.name) != read:
-            self._add(row, f'is given twice, as "{row.key}" and as "{row.name}"; keep one of them')
+            self._add(row, message("config.given_twice", key=row.key, name=row.name))
         self.given.add(row.name)
         changes[row.name] = read
 
@@ -114,49 +116,37 @@ class _Reader:
             json.dumps({key: value}, ensure_ascii=False).encode("utf-8")
         except (TypeError, ValueError, RecursionError):
             # Better said now than when a trained LoRA is to be written with it.
-            self.problems.append(
-                Problem(
-                    f"{self._key_prefix}{key}", repr(key), "is not known, and cannot be kept in a file; take it out"
-                )
-            )
+            wrong = message("config.unknown_value")
+            self.problems.append(Problem(f"{self._prefix}{key}", literal(repr(key)), wrong))
         else:
             unknown[key] = value
-            self.unknown.append(f"{self._key_prefix}{key}")
+            self.unknown.append(f"{self._prefix}{key}")
 
     def _second_pass(self, value: Any, base: Settings, second: dict[str, Any]) -> Settings | None:
         """The second pass before anything of it is read; what is to be read goes into ``second``."""
         if value is None or value == "":
             return None
-        if self._key_prefix:
-            self._add_second("cannot hold a 2nd pass of its own; take it out")
+        if self._second:
+            self._add_second(message("config.second_pass_within"))
         elif isinstance(value, Mapping):
             second.update(value)
         else:
-            self._add_second(
-                f'must be an object of settings, not {shown(value)}; write for instance {{"network_rank": 4}}'
-            )
+            self._add_second(message("config.second_pass_no_object", value=shown(value)))
         return base.second_pass or Settings()
 
     def _read_second(self, values: Mapping[str, Any], base: Settings) -> Settings:
-        inner = _Reader(f"{SECOND_PASS_KEY}.", f"{SECOND_PASS_KEY}, ")
+        inner = _Reader(second=True)
         settings = inner.read(values, base)
         self.problems.extend(inner.problems)
         self.unknown.extend(inner.unknown)
         self.given.add("second_pass")
         return settings
 
-    def _check_timesteps(self, settings: Settings, changes: Mapping[str, Any]) -> None:
-        low, high = settings.train_min_timesteps, settings.train_max_timesteps
-        if low >= high and not changes.keys().isdisjoint(("train_min_timesteps", "train_max_timesteps")):
-            row = _rows_by_name()["train_min_timesteps"]
-            self._add(row, f"{low} must be less than train max timesteps, {high}; write for instance 0 and 1000")
+    def _add(self, row: Row, wrong: Message) -> None:
+        self.problems.append(problem_with(row, wrong, second=self._second))
 
-    def _add(self, row: Row, what: str) -> None:
-        label = f"{self._label_prefix}{labels.label_of(row.name)}"
-        self.problems.append(Problem(f"{self._key_prefix}{row.key}", label, what))
-
-    def _add_second(self, what: str) -> None:
-        self.problems.append(Problem(SECOND_PASS_KEY, SECOND_PASS_KEY, what))
+    def _add_second(self, wrong: Message) -> None:
+        self.problems.append(Problem(SECOND_PASS_KEY, message("config.second_pass"), wrong))
 
 
 def _rows_by_name() -> dict[str, Row]:
@@ -182,17 +172,17 @@ def parse_assignment(text: str) -> tuple[str, str]:
         if text.startswith(f"{row.key}="):
             return row.key, text.removeprefix(f"{row.key}=")
     if not equals or not key:
-        raise UserError(f'"{text}" does not set anything', where="--set", do="Write key=value, as in network_rank=16")
+        raise UserError("config.sets_nothing", where="--set", text=text)
     if key in _SECOND_PASS_NAMES:
-        raise UserError(
-            "sets the whole 2nd pass", where=f"--set {key}", do="Set one of it, as in 2nd_pass.network_rank=4"
-        )
+        raise UserError("config.sets_second_pass", where=f"--set {key}")
     known = _rows_by_name()
     inner = _inside_second_pass(key)
     if (inner or key) not in known:
         near = closest(inner or key, [row.name for row in ROWS])
-        hint = f"Perhaps you mean {key.removesuffix(inner) if inner else ''}{near}" if near else "See: list settings"
-        raise UserError("there is no such setting", where=f"--set {key}", do=hint)
+        if near:
+            near = f"{key.removesuffix(inner) if inner else ''}{near}"
+            raise UserError("config.no_setting_near", where=f"--set {key}", near=near)
+        raise UserError("config.no_setting", where=f"--set {key}")
     return key, value
 
 

@@ -20,6 +20,8 @@ BLOCKS: Final = (
     "M00",
     *(f"OUT{number:02}" for number in range(12)),
 )
+SECOND_PASS_KEY: Final = "2nd pass"
+"""Where the second pass's own settings are, in a file."""
 NETWORK_ELEMENTS: Final = ("Full", "CrossAttention", "SelfAttention")
 LOSS_FUNCTIONS: Final = ("MSE", "L1", "Smooth-L1")
 # fmt: off
@@ -181,7 +183,8 @@ class Settings:
     effect_strip: bool = _switch("Samples", default=True)
     model_v_pred: bool = _switch("Training")
 
-    second_pass: Settings | None = dataclasses.field(default=None, metadata={"kind": "second pass", "key": "2nd pass"})
+    second_pass: Settings | None = dataclasses.field(
+        default=None, metadata={"kind": "second pass", "key": SECOND_PASS_KEY})
     unknown: tuple[tuple[str, Any], ...] = dataclasses.field(default=(), metadata={"kind": "unknown"})
     """Keys a file had that are not in the table, with their values: written back as they came."""
 # fmt: on

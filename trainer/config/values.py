@@ -1,6 +1,6 @@
 """One value of a settings file, of a form or of a flag, as the real type its row of the table asks for.
 
-Every reader raises :class:`ValueError` with what is wrong and what to write instead, without the setting's name.
+Every reader raises :class:`WrongValue` with what is wrong and what to write instead, without the setting's name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import UserError
+from ..errors import WrongValue
 from .filenames import name_problem
 from .key_values import parse_literals
 from .settings import Row
@@ -29,7 +29,7 @@ def read_value(value: Any, row: Row) -> Any:
     """The value in the row's own type. Where nothing is written (an empty box, JSON's null), the default holds.
 
     Raises:
-        ValueError: with a sentence that says what is wrong and what to write instead.
+        WrongValue: with what is wrong and what to write instead.
     """
     blank = isinstance(value, str) and not value.strip()
     if value is None or (blank and row.kind in _BLANK_IS_DEFAULT):
@@ -68,10 +68,10 @@ def _plain(word: str) -> str:
 
 def _text(value: Any, _row: Row) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError(f"must be text, not {shown(value)}")
+        raise WrongValue("config.not_text", value=shown(value))
     text = str(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("has a broken character in it; type it again")
+        raise WrongValue("config.broken_character")
     return text
 
 
@@ -79,24 +79,21 @@ def _path(value: Any, row: Row) -> str:
     # Windows copies paths with quotes around them; a space at the end is never meant.
     text = _text(value, row).strip('" \t\r\n')
     if any(ord(character) < 32 for character in text):
-        raise ValueError("has a line break or another control character in it; write one path")
+        raise WrongValue("config.control_character")
     return text
 
 
 def _file_name(value: Any, row: Row) -> str:
     text = _text(value, row)
-    problem = name_problem(text) if text else ""
-    if problem:
-        raise ValueError(problem)
+    problem = name_problem(text) if text else None
+    if problem is not None:
+        raise WrongValue(problem)
     return text
 
 
 def _literals(value: Any, row: Row) -> str:
     text = _text(value, row)
-    try:
-        parse_literals(text)
-    except UserError as error:
-        raise ValueError(f"{error.what}; {error.do[:1].lower()}{error.do[1:]}") from error
+    parse_literals(text)
     return text
 
 
@@ -105,9 +102,10 @@ def _choice(value: Any, row: Row) -> str:
         for name in row.choices:
             if _plain(name) == _plain(value):
                 return name
-    hint = closest(value, row.choices) if isinstance(value, str) else ""
-    perhaps = f"perhaps you mean {hint}; " if hint else ""
-    raise ValueError(f"{shown(value)} is not a choice; {perhaps}choose one of {', '.join(row.choices)}")
+    near = closest(value, row.choices) if isinstance(value, str) else ""
+    if near:
+        raise WrongValue("config.no_choice_near", value=shown(value), near=near, choices=row.choices)
+    raise WrongValue("config.no_choice", value=shown(value), choices=row.choices)
 
 
 def _bool(value: Any, _row: Row) -> bool:
@@ -119,18 +117,20 @@ def _bool(value: Any, _row: Row) -> bool:
             return True
         if word in _FALSE:
             return False
-    raise ValueError(f"must be true or false, not {shown(value)}")
+    raise WrongValue("config.not_bool", value=shown(value))
 
 
 def _int(value: Any, row: Row) -> int:
     number = _whole(value)
     if number is None:
-        raise ValueError(f"must be a whole number, not {shown(value)}; write for instance {row.default}")
+        raise WrongValue("config.not_whole", value=shown(value), example=row.default)
     _check_bounds(number, row)
     if number % row.multiple:
-        down = number - number % row.multiple
-        near = " or ".join(str(n) for n in (down, down + row.multiple) if n >= (row.least or 0))
-        raise ValueError(f"must be a multiple of {row.multiple}, not {number}; write {near}")
+        lower = number - number % row.multiple
+        upper = lower + row.multiple
+        if lower < (row.least or 0):
+            raise WrongValue("config.no_multiple", multiple=row.multiple, value=number, near=upper)
+        raise WrongValue("config.no_multiple_between", multiple=row.multiple, value=number, lower=lower, upper=upper)
     return number
 
 
@@ -152,9 +152,9 @@ def _float_or_none(value: Any, row: Row) -> float | None:
 def _float(value: Any, row: Row) -> float:
     number = _number(value)
     if number is None:
-        raise ValueError(f"must be a number, not {shown(value)}; write for instance {_example(row)}")
+        raise WrongValue("config.not_number", value=shown(value), example=_example(row))
     if not math.isfinite(number):
-        raise ValueError(f"must be a finite number, not {shown(value)}; write for instance {_example(row)}")
+        raise WrongValue("config.not_finite", value=shown(value), example=_example(row))
     _check_bounds(number, row)
     return number
 
@@ -178,21 +178,20 @@ def _number(value: Any) -> float | None:
 def _check_bounds(number: float, row: Row) -> None:
     most = row.most if row.most is not None else _MOST_WHOLE if isinstance(number, int) else math.inf
     if row.above is not None and number <= row.above:
-        raise ValueError(f"must be more than {row.above:g}, not {shown(number)}")
+        raise WrongValue("config.not_above", bound=f"{row.above:g}", value=shown(number))
     if row.least is not None and row.most is not None and not row.least <= number <= row.most:
-        raise ValueError(f"must be from {row.least} to {row.most}, not {shown(number)}")
+        raise WrongValue("config.not_between", least=row.least, most=row.most, value=shown(number))
     if row.least is not None and number < row.least:
-        raise ValueError(f"must be at least {row.least:g}, not {shown(number)}")
+        raise WrongValue("config.too_small", least=f"{row.least:g}", value=shown(number))
     if number > most:
-        raise ValueError(f"must be at most {most}, not {shown(number)}")
+        raise WrongValue("config.too_large", most=most, value=shown(number))
 
 
 def _size(value: Any, row: Row) -> Size:
-    advice = "write one number for a square (512), or height,width (512,512 or 768,512)"
     parts = _list(value) if isinstance(value, (str, list, tuple)) else [value]
     numbers = [_whole(part) for part in parts]
     if len(numbers) not in (1, 2) or None in numbers:
-        raise ValueError(f"{shown(value)} is not a size; {advice}")
+        raise WrongValue("config.no_size", value=shown(value))
     sides = [number for number in numbers if number is not None]
     for side in sides:
         _int(side, row)
@@ -204,7 +203,7 @@ def _list(value: Any) -> list[Any]:
         return [part for part in _COMMAS.split(value) if part]
     if isinstance(value, (list, tuple)):
         return list(value)
-    raise ValueError(f"must be a list, not {shown(value)}; put commas between its parts")
+    raise WrongValue("config.no_list", value=shown(value))
 
 
 def _blocks(value: Any, row: Row) -> tuple[str, ...]:
@@ -212,17 +211,17 @@ def _blocks(value: Any, row: Row) -> tuple[str, ...]:
     by_plain = {name.casefold(): name for name in row.choices}
     wrong = [name for name in names if name.casefold() not in by_plain]
     if wrong:
-        names_of = f"{row.choices[0]}, IN00 … IN11, M00, OUT00 … OUT11"
-        raise ValueError(f"{', '.join(map(shown, wrong))} not known as a block; the blocks are {names_of}")
+        blocks = f"{row.choices[0]}, IN00 … IN11, M00, OUT00 … OUT11"
+        raise WrongValue("config.unknown_blocks", names=[shown(name) for name in wrong], blocks=blocks)
     if not names:
-        raise ValueError("none is chosen, so the LoRA would learn nothing; choose at least one block")
+        raise WrongValue("config.no_blocks")
     return tuple(dict.fromkeys(by_plain[name.casefold()] for name in names))
 
 
 def _floats(value: Any, row: Row) -> tuple[float, ...]:
     numbers = tuple(_float(part, row) for part in _list([value] if isinstance(value, (int, float)) else value))
     if not numbers:
-        raise ValueError("is empty; write at least one number, for instance 0, 1")
+        raise WrongValue("config.no_numbers")
     return numbers
 
 

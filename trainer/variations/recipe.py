@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ..config.filenames import name_problem
-from ..errors import Problem, SettingsError
+from ..errors import Problem, SettingsError, WrongValue
+from ..text.messages import literal
 from .make import SIDES, Ranges
 
 MOST, MOST_ANGLE = 1000, 180.0
@@ -63,7 +64,7 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
         SettingsError: with every value that is wrong, by its label.
     """
     values: dict[str, Any] = {}
-    problems = [Problem(key, str(key), "is not known here") for key in given if key not in LABELS]
+    problems = [Problem(key, literal(str(key)), literal("is not known here")) for key in given if key not in LABELS]
     for each in fields(Recipe):
         value = given.get(each.name)
         if value is None or (isinstance(value, str) and not value.strip()):
@@ -71,9 +72,11 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
         try:
             values[each.name] = _READERS[each.name](value)
         except ValueError as error:
-            problems.append(Problem(each.name, LABELS[each.name], str(error)))
+            wrong = error.message if isinstance(error, WrongValue) else literal(str(error))
+            problems.append(Problem(each.name, literal(LABELS[each.name]), wrong))
     if "source" not in values and not any(problem.key == "source" for problem in problems):
-        problems.append(Problem("source", LABELS["source"], "is empty; write an image's path, or a folder's"))
+        wrong = literal("is empty; write an image's path, or a folder's")
+        problems.append(Problem("source", literal(LABELS["source"]), wrong))
     if problems:
         raise SettingsError(problems)
     return Recipe(**values)
@@ -89,8 +92,8 @@ def _text(value: Any) -> str:
 def _name(value: Any) -> str:
     name = str(value).strip()
     problem = name_problem(name)
-    if problem:
-        raise ValueError(problem)
+    if problem is not None:
+        raise WrongValue(problem)
     return name
 
 

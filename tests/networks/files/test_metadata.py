@@ -21,7 +21,6 @@ from PIL import Image
 
 from tests.helpers.checkpoints import Sizes, sd1_tensors, unet_shapes, write_safetensors
 from tests.helpers.home import host_in
-from trainer.config import presets
 from trainer.config.redact import at_home, publishable
 from trainer.config.settings import Settings
 from trainer.config.size import DEFAULT_SIZE, Size
@@ -30,6 +29,7 @@ from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Warned
 from trainer.networks.files.metadata import plain, tag_frequency
+from trainer.networks.files.settings import load_settings
 from trainer.paths import write_unless_there
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -356,7 +356,7 @@ def test_the_home_folder_is_a_tilde(world: World, monkeypatch: pytest.MonkeyPatc
     assert str(world.root) not in path.read_bytes()[:100_000].decode("utf-8", "replace")
     settings = read_metadata(path)["trainyard_settings"]
     assert settings["lora_data_directory"] == "~/private/plain"
-    assert presets.load(str(path), []).settings == given.settings
+    assert load_settings(str(path), []).settings == given.settings
     again = at_home(publishable(given.settings))
     assert publishable(again) == publishable(given.settings)
     near = replace(given.settings, lora_data_directory=f"{world.root}-elsewhere/x")
@@ -364,7 +364,7 @@ def test_the_home_folder_is_a_tilde(world: World, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_lora_repeats_its_run_to_the_byte(world: World, captioned: Path) -> None:
-    settings = presets.load(str(captioned), []).settings
+    settings = load_settings(str(captioned), []).settings
     folder = str(world.root / "private" / "10_things")
     given = world.job("captioned", lora_data_directory=folder, lora_trigger_word="sks", image_num_multiply=3)
     assert settings == given.settings

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from trainer.config.presets import LORA_SETTINGS_KEY
 from trainer.config.schema import dump
 from trainer.config.settings import Settings
 from trainer.config.size import Size
@@ -18,6 +17,7 @@ from trainer.engine.image_request import Drawing
 from trainer.errors import UserError
 from trainer.networks.files import file
 from trainer.networks.files.find import find_lora, lora_names
+from trainer.networks.files.settings import KEY as SETTINGS_KEY
 from trainer.paths import Folders
 from trainer.text.words import Words
 from trainer.web.services import image_requests
@@ -37,7 +37,7 @@ def folders(folders: Folders) -> Folders:
 
 def lora(folders: Folders, name: str, settings: Settings | None = None, **metadata: str) -> Path:
     if settings is not None:
-        metadata[LORA_SETTINGS_KEY] = dump(settings)
+        metadata[SETTINGS_KEY] = dump(settings)
     return file.save(folders.loras / f"{name}.safetensors", {"x": torch.zeros(1)}, metadata)
 
 

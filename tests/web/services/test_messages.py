@@ -15,6 +15,8 @@ from trainer.config.settings import ROWS, Settings
 from trainer.errors import Problem, SettingsError, UserError
 from trainer.jobs.store import Store
 from trainer.paths import Folders
+from trainer.text.messages import label as setting_label
+from trainer.text.messages import message
 from trainer.web.services.messages import require_folder, told, value_problem
 
 WRONG = (
@@ -51,7 +53,9 @@ def test_what_is_missing_before_a_run_is_told_in_japanese(mode: str) -> None:
 
 def test_the_values_stay_in_the_sentence() -> None:
     assert value_problem("train_iterations", "many", "ja") == '整数を書いてください("many" は使えません)。例: 1000'
-    error = SettingsError([Problem("2nd pass.network_rank", "2nd pass, network rank", "must be at least 1, not 0")])
+    label = message("config.of_second_pass", label=setting_label("network_rank"))
+    wrong = message("config.too_small", least=1, value=0)
+    error = SettingsError([Problem("2nd pass.network_rank", label, wrong)])
     assert told(error) == "2nd pass, network rank: must be at least 1, not 0."
     assert told(error, "ja") == "2回目の学習、ランク (rank): 1 以上にしてください(0 は使えません)。"
 

@@ -25,6 +25,7 @@ from ...data.samples import Sample, Scan
 from ...job import Job
 from ...models.base import Bundle
 from ...models.checkpoint.hashes import Hashes
+from .settings import KEY as SETTINGS_KEY
 
 _MOST_TAGS, _LONGEST_TAG = 5000, 200
 """What of the captions goes into the header, which hosts read whole for every file they list."""
@@ -77,7 +78,7 @@ def metadata(job: Job, origin: Origin, hashes: Hashes | None, path: Path, steps:
         texts["ss_output_name"] = path.stem
     objects = {
         **_objects(origin.settings, origin.scan),
-        "trainyard_settings": to_json(publishable(job.settings)),
+        SETTINGS_KEY: to_json(publishable(job.settings)),
     }
     return {key: plain(value) for key, value in texts.items()} | {key: _json(value) for key, value in objects.items()}
 

@@ -1,4 +1,7 @@
-"""Texts of settings and their checks."""
+"""Texts of settings and their checks.
+
+What is wrong with a value begins in lower case and has no full stop: it stands behind the setting's label.
+"""
 
 from __future__ import annotations
 
@@ -10,5 +13,132 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- errors
         "error.at": "{where}: {message}",
         "error.settings": "Some settings are wrong.",
+        "config.problem": "{problem}.",
+        # ---- where
+        "config.second_pass": "2nd pass",
+        "config.of_second_pass": "2nd pass, {label}",
+        "config.preset": "preset",
+        "config.preset_name": "preset name",
+        # ---- values
+        "config.not_text": "must be text, not {value}",
+        "config.broken_character": "has a broken character in it; type it again",
+        "config.control_character": "has a line break or another control character in it; write one path",
+        "config.no_choice": "{value} is not a choice; choose one of {choices}",
+        "config.no_choice_near": "{value} is not a choice; perhaps you mean {near}; choose one of {choices}",
+        "config.not_bool": "must be true or false, not {value}",
+        "config.not_whole": "must be a whole number, not {value}; write for instance {example}",
+        "config.not_number": "must be a number, not {value}; write for instance {example}",
+        "config.not_finite": "must be a finite number, not {value}; write for instance {example}",
+        "config.no_multiple": "must be a multiple of {multiple}, not {value}; write {near}",
+        "config.no_multiple_between": "must be a multiple of {multiple}, not {value}; write {lower} or {upper}",
+        "config.not_above": "must be more than {bound}, not {value}",
+        "config.not_between": "must be from {least} to {most}, not {value}",
+        "config.too_small": "must be at least {least}, not {value}",
+        "config.too_large": "must be at most {most}, not {value}",
+        "config.no_size": (
+            "{value} is not a size; write one number for a square (512), or height,width (512,512 or 768,512)"
+        ),
+        "config.no_list": "must be a list, not {value}; put commas between its parts",
+        "config.unknown_blocks": "{names} not known as a block; the blocks are {blocks}",
+        "config.no_blocks": "none is chosen, so the LoRA would learn nothing; choose at least one block",
+        "config.no_numbers": "is empty; write at least one number, for instance 0, 1",
+        # ---- key=value
+        "config.no_equals": '"{part}" has no = in it; write one key=value per line, for instance betas=0.9,0.99',
+        "config.no_key": (
+            '"{key}" in front of = is not a name; write one key=value per line, for instance betas=0.9,0.99'
+        ),
+        "config.key_twice": "{key} is given twice; keep one of them",
+        "config.no_value": "{key} has no value; write one key=value per line, for instance betas=0.9,0.99",
+        "config.unreadable_value": (
+            'the value of {key}, "{text}", cannot be read; write one key=value per line, for instance betas=0.9,0.99'
+        ),
+        "config.two_in_one_value": (
+            'the value of {key}, "{text}", cannot be read; put each key=value on a line of its own, or ; between them'
+        ),
+        "config.infinite_value": "the value of {key} must be a finite number; write a smaller one",
+        # ---- file names
+        "config.name_starts_with_slash": "must not start with /; write a name, or sub-folder/name",
+        "config.name_starts_with_drive": (
+            "must not start with a drive such as {drive}; write a name, or sub-folder/name"
+        ),
+        "config.name_empty_part": "has an empty part beside a /; write it as sub-folder/name",
+        "config.name_leaves_folder": (
+            "must not contain .. as that would leave the folder; write a name, or sub-folder/name"
+        ),
+        "config.name_backslash": "must not contain \\; use / between sub-folder and name",
+        "config.name_forbidden": "must not contain {characters}; use letters, digits, spaces, - and _",
+        "config.name_invisible": ("must not contain line breaks or other invisible control characters; type it again"),
+        "config.name_ends_with_dot": 'must not end with a dot, in "{part}"; Windows would drop it',
+        "config.name_ends_with_space": 'must not end with a space, in "{part}"; Windows would drop it',
+        "config.name_of_device": (
+            "must not be {name}: Windows keeps that name for a device; choose another, such as {name}_1"
+        ),
+        "config.name_too_long": "is too long; keep it within {latin} Latin or {japanese} Japanese letters",
+        "config.name_empty": "is empty; write a name",
+        "config.name_with_slash": "must not contain /; presets have no sub-folders",
+        # ---- settings together
+        "config.given_twice": 'is given twice, as "{key}" and as "{name}"; keep one of them',
+        "config.unknown_value": "is not known, and cannot be kept in a file; take it out",
+        "config.second_pass_within": "cannot hold a 2nd pass of its own; take it out",
+        "config.second_pass_no_object": (
+            'must be an object of settings, not {value}; write for instance {{"network_rank": 4}}'
+        ),
+        # ---- --set
+        "config.sets_nothing": '"{text}" does not set anything. Write key=value, as in network_rank=16.',
+        "config.sets_second_pass": "sets the whole 2nd pass. Set one of it, as in 2nd_pass.network_rank=4.",
+        "config.no_setting": "there is no such setting. See: list settings.",
+        "config.no_setting_near": "there is no such setting. Perhaps you mean {near}.",
+        # ---- before a run
+        "config.no_strength": "0 would save a LoRA that does nothing; write for instance 1",
+        "config.no_step_rules": (
+            "{scheduler} needs rules; write factor:step and a last factor, for instance 1:200,0.1:500,0.01"
+        ),
+        "config.no_timesteps": "{low} must be less than {highest}, {high}; write for instance 0 and 1000",
+        "config.no_folder": "is empty; write the folder that holds the images",
+        "config.no_concept": "is empty; write the concept to be changed (an empty target prompt erases it)",
+        "config.same_prompt": ("is the same as the original prompt, so there is nothing to learn; change one of them"),
+        "config.other_lines": (
+            "has {count:line|lines} and the original prompt {wanted}; write as many lines as the original prompt has"
+        ),
+        "config.kept_is_original": "name the original prompt, which is to change; take it out",
+        "config.base_needs_text_encoder": ("BASE alone trains only with {setting}; set that, or choose more blocks"),
+        "config.target_beside_slider": ("has no place beside slider prompts, which say where to go; empty it"),
+        "config.other_slider_lines": (
+            "has {count:line|lines} and the original prompt {wanted}; write one line, or as many as the original prompt"
+        ),
+        "config.same_slider": "is the same as {setting}, so there is nothing to learn; change one of them",
+        "config.no_original_image": "is empty; choose the image as it is before the change",
+        "config.no_target_image": "is empty; choose the image as it is after the change",
+        "config.same_image": "is the same as the original image, so there is nothing to learn; choose another",
+        "config.nothing_after_copier": ("leaves nothing to train when the 1st pass is loaded; unset one of the two"),
+        "config.no_second_pass": "is set, but there are no 2nd pass settings; write them, or unset it",
+        "config.base_not_in_difference": (
+            "BASE alone is the text encoder, which Difference does not train; choose more blocks"
+        ),
+        "config.base_has_nothing_to_read": (
+            "BASE alone is the text encoder, which has nothing to read; write a trigger word or a prompt, "
+            "or choose more blocks"
+        ),
+        "config.outside_needs_mask": "needs the mask that it keeps clear of; set {setting}, or write 0",
+        "config.no_suffix": (
+            "is empty, so each image would be paired with itself; write what the targets' file names end in, "
+            "such as _closed for a.png and a_closed.png"
+        ),
+        # ---- presets
+        "config.no_preset": "there is no such preset or file. The presets are: {names}.",
+        "config.no_preset_near": (
+            "there is no such preset or file. Perhaps you mean {near}. The presets are: {names}."
+        ),
+        "config.no_presets": "there is no such preset or file. There are no presets here; write a file's path.",
+        "config.file_too_large": "is too large to be settings. Choose a settings file (.json).",
+        "config.file_not_utf8": "is not UTF-8 text. Save it as UTF-8.",
+        "config.file_unreadable": "cannot be read ({reason}). Choose another file.",
+        "config.file_not_json": "is not JSON: {reason} at line {line}, column {column}. Correct it there.",
+        "config.file_strange_json": "is JSON that no settings need. Choose another file.",
+        "config.file_no_object": ('is JSON, but not an object of settings. It should look like {{"mode": "LoRA"}}.'),
+        "config.preset_taken": "there is a preset of that name. Choose another name, or delete it first.",
+        "config.preset_shipped": "is not one of your own presets, so it stays.",
+        "config.no_own_preset": "there is no preset of that name.",
+        "config.preset_undeletable": "cannot be deleted ({reason}).",
     }
 )

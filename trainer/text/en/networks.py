@@ -7,6 +7,9 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # ---- errors
+        # ---- LoRA files
+        "networks.no_settings": (
+            "holds no settings; it was not trained with Trainyard. Choose a preset or a .json file."
+        ),
     }
 )

@@ -1,4 +1,7 @@
-"""設定とその確認の文言。"""
+"""設定とその確認の文言。
+
+値の誤りの文は設定名の後に続くため、文末に句点を付けません。
+"""
 
 from __future__ import annotations
 
@@ -10,5 +13,150 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- errors
         "error.at": "{where}: {message}",
         "error.settings": "設定に誤りがあります。",
+        "config.problem": "{problem}。",
+        # ---- where
+        "config.second_pass": "2回目の学習",
+        "config.of_second_pass": "2回目の学習、{label}",
+        "config.preset": "プリセット",
+        "config.preset_name": "プリセット名",
+        # ---- values
+        "config.not_text": "文字を書いてください({value} は使えません)",
+        "config.broken_character": "壊れた文字が入っています。入力し直してください",
+        "config.control_character": "改行などの制御文字が入っています。パスを1つだけ書いてください",
+        "config.no_choice": "{value} は選べません。次から選んでください: {choices}",
+        "config.no_choice_near": "{value} は選べません({near} のことですか)。次から選んでください: {choices}",
+        "config.not_bool": "true か false にしてください({value} は使えません)",
+        "config.not_whole": "整数を書いてください({value} は使えません)。例: {example}",
+        "config.not_number": "数を書いてください({value} は使えません)。例: {example}",
+        "config.not_finite": "有限の数を書いてください({value} は使えません)。例: {example}",
+        "config.no_multiple": "{multiple} の倍数にしてください({value} ではなく {near})",
+        "config.no_multiple_between": "{multiple} の倍数にしてください({value} ではなく {lower} か {upper})",
+        "config.not_above": "{bound} より大きくしてください({value} は使えません)",
+        "config.not_between": "{least} から {most} の間にしてください({value} は使えません)",
+        "config.too_small": "{least} 以上にしてください({value} は使えません)",
+        "config.too_large": "{most} 以下にしてください({value} は使えません)",
+        "config.no_size": (
+            "{value} は画像サイズではありません。正方形なら 512、そうでなければ 高さ,幅 (768,512) と書いてください"
+        ),
+        "config.no_list": "コンマで区切って並べてください({value} は使えません)",
+        "config.unknown_blocks": "{names} というブロックはありません。ブロックは {blocks} です",
+        "config.no_blocks": "1つも選ばれていないため、LoRAは何も学習しません。ブロックを1つ以上選んでください",
+        "config.no_numbers": "空欄です。数を1つ以上書いてください。例: 0, 1",
+        # ---- key=value
+        "config.no_equals": (
+            "「{part}」に = がありません。1行に1つずつ key=value の形で書いてください。例: betas=0.9,0.99"
+        ),
+        "config.no_key": (
+            "= の前の「{key}」は名前ではありません。1行に1つずつ key=value の形で書いてください。例: betas=0.9,0.99"
+        ),
+        "config.key_twice": "{key} が2回書かれています。1つだけにしてください",
+        "config.no_value": "{key} に値がありません。1行に1つずつ key=value の形で書いてください。例: betas=0.9,0.99",
+        "config.unreadable_value": (
+            "{key} の値「{text}」を読めません。1行に1つずつ key=value の形で書いてください。例: betas=0.9,0.99"
+        ),
+        "config.two_in_one_value": (
+            "{key} の値「{text}」を読めません。key=value は1行に1つずつ書くか、; で区切ってください"
+        ),
+        "config.infinite_value": "{key} の値は有限の数にしてください。もっと小さい数を書いてください",
+        # ---- file names
+        "config.name_starts_with_slash": "/ で始めることはできません。名前、または サブフォルダ/名前 と書いてください",
+        "config.name_starts_with_drive": (
+            "{drive} のようなドライブ名で始めることはできません。名前、または サブフォルダ/名前 と書いてください"
+        ),
+        "config.name_empty_part": "/ の前後が空です。サブフォルダ/名前 と書いてください",
+        "config.name_leaves_folder": (
+            ".. は使えません(フォルダの外に出てしまいます)。名前、または サブフォルダ/名前 と書いてください"
+        ),
+        "config.name_backslash": "\\ は使えません。サブフォルダと名前の間は / にしてください",
+        "config.name_forbidden": "{characters} は使えません。文字、数字、空白、- と _ を使ってください",
+        "config.name_invisible": "改行などの見えない文字は使えません。入力し直してください",
+        "config.name_ends_with_dot": "「{part}」の末尾にピリオドは使えません(Windowsで消えてしまいます)",
+        "config.name_ends_with_space": "「{part}」の末尾に空白は使えません(Windowsで消えてしまいます)",
+        "config.name_of_device": ("{name} はWindowsが装置名に使うため、名前にできません。{name}_1 などにしてください"),
+        "config.name_too_long": "長すぎます。英数字で {latin} 字、日本語で {japanese} 字までにしてください",
+        "config.name_empty": "空欄です。名前を書いてください",
+        "config.name_with_slash": "/ は使えません(プリセットにサブフォルダはありません)",
+        # ---- settings together
+        "config.given_twice": "「{key}」と「{name}」の両方に書かれています。どちらか1つにしてください",
+        "config.unknown_value": "知らない設定で、ファイルにも残せません。取り除いてください",
+        "config.second_pass_within": "2回目の学習の中に、さらに2回目の学習は書けません。取り除いてください",
+        "config.second_pass_no_object": (
+            '設定をまとめたオブジェクトを書いてください({value} は使えません)。例: {{"network_rank": 4}}'
+        ),
+        # ---- --set
+        "config.sets_nothing": (
+            "「{text}」では何も設定されません。network_rank=16 のように key=value と書いてください。"
+        ),
+        "config.sets_second_pass": (
+            "2回目の学習の設定をまとめて書くことはできません。2nd_pass.network_rank=4 のように1つずつ書いてください。"
+        ),
+        "config.no_setting": "そのような設定はありません。list settings で一覧を見られます。",
+        "config.no_setting_near": "そのような設定はありません。{near} のことですか。",
+        # ---- before a run
+        "config.no_strength": "0 では何の効果もないLoRAになります。例: 1",
+        "config.no_step_rules": (
+            "{scheduler} には段階ルールが必要です。「倍率:ステップ」をコンマで並べ、最後に倍率だけを書いてください。"
+            "例: 1:200,0.1:500,0.01"
+        ),
+        "config.no_timesteps": "{low} は「{highest}」の {high} より小さくしてください。例: 0 と 1000",
+        "config.no_folder": "空欄です。画像のあるフォルダを書いてください",
+        "config.no_concept": (
+            "空欄です。変えたい概念を書いてください(目標のプロンプトが空欄なら、それを消す学習になります)"
+        ),
+        "config.same_prompt": "元のプロンプトと同じなので、学習することがありません。どちらかを変えてください",
+        "config.other_lines": "{count} 行ありますが、元のプロンプトは {wanted} 行です。行数を揃えてください",
+        "config.kept_is_original": "変えたい元のプロンプトが含まれています。取り除いてください",
+        "config.base_needs_text_encoder": (
+            "BASE だけを選ぶと、「{setting}」が有効なときしか学習できません。それを有効にするか、"
+            "ほかのブロックも選んでください"
+        ),
+        "config.target_beside_slider": (
+            "スライダーのプロンプトが変化の向きを決めるため、ここには何も書けません。空欄にしてください"
+        ),
+        "config.other_slider_lines": (
+            "{count} 行ありますが、元のプロンプトは {wanted} 行です。1行だけにするか、行数を揃えてください"
+        ),
+        "config.same_slider": "「{setting}」と同じなので、学習することがありません。どちらかを変えてください",
+        "config.no_original_image": "空欄です。変える前の画像を選んでください",
+        "config.no_target_image": "空欄です。変えた後の画像を選んでください",
+        "config.same_image": "元の画像と同じなので、学習することがありません。別の画像を選んでください",
+        "config.nothing_after_copier": (
+            "1回目の学習の代わりにファイルを読み込むと、学習するものがなくなります。どちらかを解除してください"
+        ),
+        "config.no_second_pass": "有効ですが、2回目の学習の設定がありません。設定を書くか、解除してください",
+        "config.base_not_in_difference": (
+            "BASE はテキストエンコーダーで、Differenceでは学習しません。ほかのブロックも選んでください"
+        ),
+        "config.base_has_nothing_to_read": (
+            "BASE はテキストエンコーダーで、読むものがありません。トリガーワードかプロンプトを書くか、"
+            "ほかのブロックも選んでください"
+        ),
+        "config.outside_needs_mask": "マスクが必要です。「{setting}」を有効にするか、0 にしてください",
+        "config.no_suffix": (
+            "空欄だと、どの画像も自分自身と組になります。"
+            "目標の画像のファイル名の末尾を書いてください(a.png と a_closed.png なら _closed)"
+        ),
+        # ---- presets
+        "config.no_preset": "そのようなプリセットもファイルもありません。プリセット: {names}",
+        "config.no_preset_near": (
+            "そのようなプリセットもファイルもありません。{near} のことですか。プリセット: {names}"
+        ),
+        "config.no_presets": (
+            "そのようなプリセットもファイルもありません。プリセットは1つもないため、ファイルのパスを書いてください。"
+        ),
+        "config.file_too_large": "設定ファイルにしては大きすぎます。設定ファイル (.json) を選んでください。",
+        "config.file_not_utf8": "UTF-8のテキストではありません。UTF-8で保存してください。",
+        "config.file_unreadable": "読み込めません ({reason})。別のファイルを選んでください。",
+        "config.file_not_json": (
+            "JSONとして読めません ({line} 行目の {column} 文字目: {reason})。そこを直してください。"
+        ),
+        "config.file_strange_json": "設定にはありえないJSONです。別のファイルを選んでください。",
+        "config.file_no_object": (
+            'JSONですが、設定をまとめたオブジェクトではありません。{{"mode": "LoRA"}} のような形にしてください。'
+        ),
+        "config.preset_taken": "その名前のプリセットはもうあります。別の名前にするか、先に削除してください。",
+        "config.preset_shipped": "ご自身で保存したプリセットではないため、削除できません。",
+        "config.no_own_preset": "その名前のプリセットはありません。",
+        "config.preset_undeletable": "削除できません ({reason})。",
     }
 )

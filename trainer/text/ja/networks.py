@@ -7,6 +7,9 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # ---- errors
+        # ---- LoRA files
+        "networks.no_settings": (
+            "設定が入っていません(Trainyardで学習したLoRAではありません)。プリセットか .json ファイルを選んでください。"
+        ),
     }
 )

@@ -21,12 +21,13 @@ from ...config import presets
 from ...config.schema import describe, parse, to_json
 from ...config.settings import ROWS
 from ...config.values import read_value
-from ...errors import SettingsError, UserError
+from ...errors import SettingsError, UserError, WrongValue
 from ...job import Effect
 from ...jobs.run_status import Point, Snapshot
 from ...jobs.store import DONE, ENDED, WAITING, Entry
 from ...jobs.worker import Worker
 from ...networks.files.find import lora_name
+from ...text.messages import Message
 
 PREFIX = "/trainyard/v1"
 TOKEN_HEADER = "X-Trainyard-Token"
@@ -119,7 +120,9 @@ def _telling(answer: Callable[..., Any]) -> Callable[..., Any]:
         try:
             found = answer(*arguments, **named)
         except SettingsError as error:
-            problems = [{"key": each.key, "label": each.label, "what": each.what} for each in error.problems]
+            problems = [
+                {"key": each.key, "label": str(each.label), "what": str(each.message)} for each in error.problems
+            ]
             return JSONResponse({"error": str(error), "problems": problems}, status_code=400)
         except UserError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
@@ -252,11 +255,11 @@ class _Routes:
 
     def check(self, body: dict[str, Any]) -> dict[str, Any]:
         """What is wrong with one setting's value, in a sentence that is empty if nothing is."""
-        return {"problem": problem_of(str(body.get("name", "")), body.get("value"))}
+        return {"problem": str(problem_of(str(body.get("name", "")), body.get("value")) or "")}
 
 
-def problem_of(name: str, value: Any) -> str:
-    """What is wrong with a value of the setting with this short name; empty if nothing is.
+def problem_of(name: str, value: Any) -> Message | None:
+    """What is wrong with a value of the setting with this short name; None if nothing is.
 
     Raises:
         UserError: there is no such setting.
@@ -266,9 +269,9 @@ def problem_of(name: str, value: Any) -> str:
         raise UserError("there is no such setting", where=name)
     try:
         read_value(value, row)
-    except ValueError as error:
-        return str(error)
-    return ""
+    except WrongValue as error:
+        return error.message
+    return None
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from ...config.choices import MODES, SECOND_PASS, WITH_SECOND_PASS
-from ...config.schema import SECOND_PASS_KEY, parse, to_json
-from ...config.settings import ROWS, SECTIONS, Row, Settings, row_of
+from ...config.schema import parse, to_json
+from ...config.settings import ROWS, SECOND_PASS_KEY, SECTIONS, Row, Settings, row_of
 from ...config.values import read_value, to_json_value
 from ...text.words import Words
 from ..services import defaults

@@ -11,6 +11,7 @@ from ...config import presets
 from ...config.schema import Parsed
 from ...config.settings import Settings
 from ...errors import UserError
+from ...networks.files.settings import load_settings
 from ..services.context import Desk
 from .compat import offered, on
 from .form import PREFIX
@@ -105,7 +106,7 @@ class Saved:
         name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
         if not name:
             raise UserError("is empty", where=self._desk.say("preset.name"), do="Choose one")
-        return presets.load(name, self._desk.folders.presets)
+        return load_settings(name, self._desk.folders.presets)
 
     def _names(self) -> list[str]:
         return offered(presets.list_presets(self._desk.folders.presets), "")

@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...config import presets
 from ...config.check import check_for_run
 from ...config.key_values import prompt_pairs, split_lines
 from ...config.settings import ROWS, Settings
 from ...config.values import read_value, shown
 from ...engine.image_request import Drawing
-from ...errors import SettingsError, UserError
+from ...errors import SettingsError, UserError, WrongValue
 from ...models.checkpoint.header import read_header
 from ...networks.files.find import find_lora
+from ...networks.files.settings import settings_of
 from ...paths import Folders
 from .image_jobs import Piece
 
@@ -103,8 +103,8 @@ def _checked(name: str, value: Any) -> Any:
     row = next(row for row in ROWS if row.name == _ROWS[name])
     try:
         return read_value(value, row)
-    except ValueError as error:
-        raise UserError(str(error), where=name) from error
+    except WrongValue as error:
+        raise UserError("config.problem", where=name, problem=error.message) from error
 
 
 def _number(name: str, value: Any, default: float, least: float, most: float) -> float:
@@ -135,7 +135,7 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
         proposed: the one to take where the LoRA's is not among them; empty as a host has it.
     """
     try:
-        settings = presets.load_from_lora(lora).settings
+        settings = settings_of(lora).settings
     except UserError:
         trigger = read_header(lora).metadata.get("modelspec.trigger_phrase", "")
         return {"prompt": trigger, "model": proposed}

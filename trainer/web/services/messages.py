@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...config.labels import label_of
 from ...config.settings import ROWS, Settings
 from ...errors import DataError, Problem, SettingsError, UserError
 from ...text import problems_ja, warnings_ja
 from ...text.language import is_japanese
+from ...text.messages import Message, label, literal, message
 from ..api.core import problem_of
 
 
 def told(error: UserError, language: str = "en") -> str:
     """A mistake in words, one line for each setting it concerns."""
     if isinstance(error, SettingsError):
-        return "\n".join(_problem(each, language) for each in error.problems)
+        lines = (
+            message("config.problem", problem=message("error.at", where=each.label, message=each.message))
+            for each in error.problems
+        )
+        return "\n".join(line.text(language) for line in lines)
     return problems_ja.error_in_japanese(str(error)) if is_japanese(language) else str(error)
 
 
@@ -37,7 +41,11 @@ def value_problem(name: str, value: Any, language: str = "en") -> str:
     Raises:
         UserError: there is no such setting.
     """
-    return _in(problem_of(name, value) or _folder_problem(name, value), language)
+    problem = problem_of(name, value) or _folder_problem(name, value)
+    if problem is None:
+        return ""
+    text = problem.text(language)
+    return problems_ja.in_japanese(text) if is_japanese(language) and text == str(problem) else text  # BRIDGE
 
 
 def require_folder(settings: Settings) -> None:
@@ -48,33 +56,19 @@ def require_folder(settings: Settings) -> None:
     """
     name = "lora_data_directory"
     row = next(each for each in ROWS if each.name == name)
-    problem = _folder_problem(name, settings.lora_data_directory) if settings.mode in row.modes else ""
-    if problem:
-        raise SettingsError([Problem(row.key, label_of(name), problem)])
+    problem = _folder_problem(name, settings.lora_data_directory) if settings.mode in row.modes else None
+    if problem is not None:
+        raise SettingsError([Problem(row.key, label(name), problem)])
 
 
-def _folder_problem(name: str, value: Any) -> str:
+def _folder_problem(name: str, value: Any) -> Message | None:
     from ...data.files import existing_folder
 
     written = str(value or "").strip('" \t\r\n')
     if name != "lora_data_directory" or not written:
-        return ""
+        return None
     try:
         existing_folder(written)
     except DataError as error:
-        return f"{error.what}; {error.do[:1].lower()}{error.do[1:]}"
-    return ""
-
-
-def _in(what: str, language: str) -> str:
-    return problems_ja.in_japanese(what) if what and is_japanese(language) else what
-
-
-def _problem(problem: Problem, language: str) -> str:
-    if not is_japanese(language):
-        return f"{problem}."
-    key = problem.key.removeprefix("2nd pass.")
-    names = [row.name for row in ROWS if row.key == key]
-    label = label_of(names[0], language) if names else problem.label
-    within = "2回目の学習、" if key != problem.key else ""
-    return f"{within}{label}: {_in(str(problem.what), language)}。"
+        return literal(f"{error.what}; {error.do[:1].lower()}{error.do[1:]}")  # BRIDGE
+    return None

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ...config import presets
 from ...errors import UserError
 from ...job import Job, Sample
 from ...models.checkpoint.header import read_header
+from ...networks.files.settings import settings_of
 from ...paths import Folders
 
 MOST_PICTURES = 24
@@ -36,7 +36,7 @@ class Keepsakes:
 def of_lora(path: Path, folders: Folders) -> Keepsakes:
     """Those of the run that made a LoRA file, which says when that began and under which name."""
     try:
-        settings = presets.load_from_lora(path).settings
+        settings = settings_of(path).settings
         metadata = read_header(path).metadata
         began = datetime.fromtimestamp(float(metadata["ss_training_started_at"])).astimezone()
     except (UserError, KeyError, ValueError, OverflowError, OSError):

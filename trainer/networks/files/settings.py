@@ -1,0 +1,49 @@
+"""The settings a LoRA was trained with, as its own header carries them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from ...config import presets
+from ...config.redact import at_home
+from ...config.schema import Parsed, parse
+from ...errors import UserError
+from ...models.checkpoint.header import read_header
+from .find import ENDING
+
+KEY: Final = "trainyard_settings"
+"""Of the header's metadata."""
+
+
+def load_settings(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Parsed:
+    """Settings from a preset's name, a JSON file's path, or a LoRA file that carries its settings.
+
+    Args:
+        name_or_path: a name is looked for in ``folders`` first, with or without ``.json``.
+        folders: where presets are; the first that has the name gives it.
+
+    Raises:
+        UserError: there is no such preset or file, or it cannot be read.
+        SettingsError: it holds settings that are wrong; all of them are named.
+    """
+    path = presets.find(name_or_path, folders)
+    return settings_of(path) if path.name.lower().endswith(ENDING) else presets.load_file(path)
+
+
+def settings_of(lora: Path) -> Parsed:
+    """The settings a LoRA was trained with; its tensors are not read.
+
+    Raises:
+        UserError: the file is no model file, or holds no settings of ours.
+        SettingsError: it holds settings that are wrong; all of them are named.
+    """
+    text = read_header(lora).metadata.get(KEY)
+    if text is None:
+        raise UserError("networks.no_settings", where=str(lora))
+    # That it was allowed to replace a file once is no leave to replace this one.
+    parsed = parse({**presets.json_object(text, f"{lora}, {KEY}"), "save_overwrite": False})
+    return replace(parsed, settings=at_home(parsed.settings))
