@@ -35,11 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .commands import check, demo, images, inspect, pictures, queue, train, ui
+    from .commands import check, demo, images, inspect, pictures, presets, queue, train, ui
 
     parser = _Parser(prog="python -m trainer", description="Trainyard trains LoRAs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (train, ui, queue, check, images, pictures, inspect, demo):
+    for module in (train, ui, queue, check, images, pictures, inspect, demo, presets):
         module.add_commands(commands)
     return parser
 

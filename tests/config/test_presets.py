@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from trainer.config import presets
 from trainer.config.schema import dump, parse, to_json
-from trainer.config.settings import Settings
+from trainer.config.settings import ROWS, Settings
 from trainer.errors import OutputError, SettingsError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,9 +76,48 @@ def test_traintrains_file_reads_and_writes_back_equal(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_preset_equals_traintrains(name: str) -> None:
-    shipped = presets.load(name, [SHIPPED])
-    assert shipped.settings == presets.load(name, [TRAINTRAIN]).settings
-    assert (SHIPPED / f"{name}.json").read_text("utf-8") == dump(shipped.settings)
+    assert presets.load(name, [SHIPPED]).settings == presets.load(name, [TRAINTRAIN]).settings
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_preset_holds_what_differs_and_counts_as_whole(name: str, tmp_path: Path) -> None:
+    path = SHIPPED / f"{name}.json"
+    written = json.loads(path.read_text("utf-8"))
+    default = to_json(Settings())
+    assert "mode" in written
+    assert all(value != default[key] for key, value in written.items() if key not in ("mode", "2nd pass"))
+    by_name, by_path = presets.load(name, [SHIPPED]), presets.load(path, [])
+    assert by_name == by_path
+    assert by_name.given >= {row.name for row in ROWS}
+    assert by_name.with_defaults({"image_size": (1024, 1024), "train_learning_rate": 2e-4}) == by_name.settings
+    copied = tmp_path / path.name
+    shutil.copy(path, copied)
+    assert presets.load(copied, []).given < by_name.given
+
+
+def test_the_command_that_rewrites_the_shipped_presets_has_been_run(tmp_path: Path) -> None:
+    folder = tmp_path / "presets"
+    shutil.copytree(SHIPPED, folder)
+    assert presets.rewrite_shipped(folder) == []
+    before = presets.load_file(folder / "Difference_Use2ndPass.json").settings
+    whole = folder / "Difference_Use2ndPass.json"
+    whole.write_text(dump(before), encoding="utf-8")
+    assert presets.rewrite_shipped(folder) == [whole]
+    assert whole.read_bytes() == (SHIPPED / whole.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(),
+        Settings(mode="iLECO", network_rank=3, unknown=(("odd", None), ("network", [1]))),
+        Settings(mode="Difference", second_pass=Settings()),
+        Settings(mode="Difference", second_pass=Settings(model="x", network_rank=3, unknown=(("odd", 0),))),
+    ],
+)
+def test_the_brief_text_of_settings_reads_back_equal(settings: Settings) -> None:
+    assert parse(json.loads(presets.brief(settings))).settings == settings
+    assert len(presets.brief(settings)) < 200
 
 
 def test_second_pass_of_the_preset() -> None:
@@ -178,41 +218,3 @@ def test_folder_is_no_settings_file(tmp_path: Path) -> None:
         presets.load(tmp_path, [])
     with pytest.raises(UserError, match="cannot be read"):
         presets.load_file(tmp_path)
-
-
-def lora_file(path: Path, header: Any) -> Path:
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 16)
-    return path
-
-
-X = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
-
-
-def test_lora_gives_the_settings_it_was_trained_with(tmp_path: Path) -> None:
-    settings = Settings(mode="iLECO", original_prompt="青い", network_rank=3, second_pass=Settings(network_rank=2))
-    metadata = {"trainyard_settings": json.dumps(to_json(settings), ensure_ascii=False)}
-    path = lora_file(tmp_path / "trained.safetensors", {"__metadata__": metadata, "x": X})
-    assert presets.load(path, []).settings == settings
-
-
-@pytest.mark.parametrize("header", [{"x": X}, {"__metadata__": {"ss_network_dim": "4"}}])
-def test_lora_of_another_program_says_so(header: dict[str, Any], tmp_path: Path) -> None:
-    path = lora_file(tmp_path / "other.safetensors", header)
-    with pytest.raises(UserError, match="not trained with Trainyard"):
-        presets.load(path, [])
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"", "is empty"),
-        ((4).to_bytes(8, "little") + b"\xff\xfe\xfd\xfc", "is not a model file"),
-        ((100).to_bytes(8, "little") + b"{}", "is cut short"),
-    ],
-)
-def test_a_broken_lora_is_refused_as_other_models_are(content: bytes, sentence: str, tmp_path: Path) -> None:
-    path = tmp_path / "broken.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=f"broken.safetensors {sentence}"):
-        presets.load(path, [])
