@@ -1,4 +1,4 @@
-"""One way to run every test: one torch thread, no network, the slow tier only when asked for.
+"""One way to run every test: one torch thread, no network, the dearer tiers only when asked for.
 
 Python's hash seed is left random on purpose: what depends on the order of a set shows up as a test that fails
 now and then, and a run must be a function of its job.
@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,20 +37,33 @@ os.environ.update(
 # A shell has what it starts in the background ignore Ctrl-C, which the programs that tests start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+MINUTES = {"first": 6, "more": 10, "all": 90}
+"""How long each tier takes on two cores."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", default=False, help="run the slow tier as well")
+    parser.addoption("--more", action="store_true", default=False, help="run the second tier instead of the first")
+    parser.addoption("--all", action="store_true", default=False, help="run every tier, the slow one too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a path the first tier runs; in the folders and files that are named, the second one too."""
     if not _browser_expected(config):
-        _leave_out(config, items, "browser")
+        _keep(config, items, lambda item: not item.get_closest_marker("browser"))
     # Naming one test is asking for it, slow or not.
     if config.getoption("--all") or any("::" in argument for argument in config.args):
         return
-    _leave_out(config, items, "slow")
+    _keep(config, items, lambda item: not item.get_closest_marker("slow"))
+    if config.getoption("--more"):
+        _keep(config, items, lambda item: bool(item.get_closest_marker("more")))
+    elif _is_whole(config):
+        _keep(config, items, lambda item: not item.get_closest_marker("more"))
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether no path was named. The workers of pytest-xdist are told one all the same: that of all tests."""
+    return [(config.rootpath / argument).resolve() for argument in config.args] == [config.rootpath / "tests"]
 
 
 def _browser_expected(config: pytest.Config) -> bool:
@@ -58,19 +72,23 @@ def _browser_expected(config: pytest.Config) -> bool:
     return bool(asked or os.environ.get("CHROMIUM") or any(map(shutil.which, BROWSERS)))
 
 
-def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str) -> None:
-    left_out = [item for item in items if item.get_closest_marker(marker)]
+def _keep(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pytest.Item], bool]) -> None:
+    left_out = [item for item in items if not wanted(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker(marker)]
+        items[:] = [item for item in items if wanted(item)]
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    lines = []
+    if _is_whole(config):
+        tier = "all" if config.getoption("--all") else "more" if config.getoption("--more") else "first"
+        lines.append(f"This takes about {MINUTES[tier]} minutes on two cores; each line ends with how far it is.")
     if not _browser_expected(config):
-        return "No Chromium here: the tests that need a browser are left out."
-    if sys.version_info[:2] > (3, 11):
-        return "The hosts' Gradios do not run on this Python: the page is driven under the current one alone."
-    return ""
+        lines.append("No Chromium here: the tests that need a browser are left out.")
+    elif sys.version_info[:2] > (3, 11):
+        lines.append("The hosts' Gradios do not run on this Python: the page is driven under the current one alone.")
+    return lines
 
 
 @pytest.fixture(autouse=True)

@@ -126,6 +126,15 @@ def room_of(module: str) -> int:
     raise AssertionError(f"trainer/{module} has no place in the house yet: give it one in ROOMS")
 
 
+def test_what_is_looked_through_is_there() -> None:
+    """A room that has moved would be searched in vain, and nothing found wrong in it."""
+    assert len(INSIDE) > 100
+    for room in ROOMS:
+        place = PACKAGE.joinpath(*room.split("."))
+        assert place.is_dir() or place.with_suffix(".py").is_file(), f"there is no room {room} any more"
+    assert set(RESERVED.values()) <= set(ROOMS)
+
+
 # ---- sizes and names ------------------------------------------------------------------------------------------------
 
 

@@ -265,7 +265,7 @@ def test_numbers_that_are_none_are_told(bundle: Bundle) -> None:
 
 def test_where_little_is_seen_it_is_told_what_to_raise(host: Standalone) -> None:
     """On a model that draws: two slow steps are hardly seen, ten of another rate are."""
-    toy = Path(__file__).resolve().parents[2] / "toy" / "toy-sd1.safetensors"
+    toy = Path(__file__).resolve().parents[1] / "toy" / "toy-sd1.safetensors"
     words = {"original_prompt": "a red circle", "target_prompt": "a blue circle", "save_overwrite": True}
     for rate, steps, told in ((3e-4, 2, True), (1e-2, 6, False)):
         _, effect, warnings, _ = collect(

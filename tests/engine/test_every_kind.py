@@ -1,6 +1,6 @@
 """Every family × network type × mode: three steps, a lower loss on what they were taken on, a file that others read.
 
-The quick tier has each family, network type and mode at least once; ``--all`` has them all.
+The first tier has each family, network type and mode at least once; ``--all`` has them all.
 """
 
 from __future__ import annotations

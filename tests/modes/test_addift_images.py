@@ -1,6 +1,6 @@
 """The modes of pairs move the attribute they were shown, both ways, and nothing else: pictures, judged and counted.
 
-The quick tier takes the fastest case with one seed, ``--all`` the strongest ones with every seed; ``studies/addift.py``
+The first tier takes the fastest case with one seed, ``--all`` the strongest ones with every seed; ``studies/addift.py``
 says what is trained and how it is counted.
 """
 

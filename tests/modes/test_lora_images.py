@@ -1,6 +1,6 @@
 """LoRA learns what it is shown and nothing else: pictures of the embedded checkpoint, judged and counted.
 
-The quick tier takes one seed, ``--all`` every one; ``studies/lora.py`` says what is trained and how it is counted.
+The second tier takes one seed, ``--all`` every one; ``studies/lora.py`` says what is trained and how it is counted.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def keeps_the_rest(counts: Counts, enough: float) -> bool:
     ("case", "seeds", "enough"),
     [
         # Of 24 pictures one or two more or less are chance; the two things take the seed farthest from the bounds.
-        pytest.param(ONE, SEEDS[:1], 0.9, id="one thing, one seed"),
-        pytest.param(TWO_AND_KEPT, SEEDS[2:], 0.9, id="two things, one seed"),
+        pytest.param(ONE, SEEDS[:1], 0.9, id="one thing, one seed", marks=pytest.mark.more),
+        pytest.param(TWO_AND_KEPT, SEEDS[2:], 0.9, id="two things, one seed", marks=pytest.mark.more),
         pytest.param(ONE, SEEDS, ENOUGH, id="one thing, all seeds", marks=pytest.mark.slow),
         pytest.param(TWO_AND_KEPT, SEEDS, ENOUGH, id="two things, all seeds", marks=pytest.mark.slow),
         # Nothing in its loss holds the rest: what the keep term is for.

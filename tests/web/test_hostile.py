@@ -13,7 +13,7 @@ from tests.helpers.browser.site import ROOT, Site
 from tests.helpers.browser.visitor import Visitor
 from tests.web.api.test_plots import write_log
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.more]
 BAD = "<img src=x onerror=window.hacked=1><b>bold</b>"
 FILE = "<img src=x onerror=window.hacked=1><b>bold"
 NAME = "&lt;b&gt;&#60;img src=x onerror=window.hacked=1&#62;"  # no letter in it that a file name must not have

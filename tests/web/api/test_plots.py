@@ -40,6 +40,7 @@ def test_runs_are_listed_by_name_the_latest_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.more
 def test_runs_are_chosen_and_drawn(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
     someone.tab("Plot")
@@ -86,6 +87,7 @@ def test_runs_are_chosen_and_drawn(visit: Callable[..., Visitor], site: Site) ->
 
 
 @pytest.mark.browser
+@pytest.mark.more
 def test_a_run_that_is_not_there_is_told(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
     for query, words in (("run=../../secret", "there is no such run"), ("run=a&run=b" * 20, "too many")):

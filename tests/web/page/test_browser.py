@@ -14,6 +14,7 @@ from PIL import Image
 from tests.helpers.browser.gradios import AVAILABLE
 from tests.helpers.browser.site import ROOT, Site
 from tests.helpers.browser.visitor import Visitor
+from tests.web.conftest import OWN
 from trainer.config import presets
 from trainer.config.schema import to_json
 
@@ -34,6 +35,7 @@ def test_a_mode_shows_its_own_fields(visit: Callable[..., Visitor]) -> None:
         someone.page.wait_for_selector(f"#trainyard_mode_words .trainyard-for-{mode.lower()}", state="visible")
 
 
+@pytest.mark.more
 def test_modes_passed_over_quickly_leave_nothing_behind(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     for mode in ("iLECO", "ADDifT", "Difference"):
@@ -42,6 +44,7 @@ def test_modes_passed_over_quickly_leave_nothing_behind(visit: Callable[..., Vis
     assert someone.box("network_rank").input_value() == "16"
 
 
+@pytest.mark.more
 def test_what_is_typed_while_an_answer_is_on_its_way_stays(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     someone.choose("iLECO")
@@ -54,6 +57,7 @@ def test_what_is_typed_while_an_answer_is_on_its_way_stays(visit: Callable[..., 
     assert someone.box("save_lora_name").input_value() == "mine"
 
 
+@pytest.mark.more
 def test_a_mode_chosen_while_an_answer_is_on_its_way_brings_its_own(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     with someone.held():
@@ -64,6 +68,7 @@ def test_a_mode_chosen_while_an_answer_is_on_its_way_brings_its_own(visit: Calla
     assert someone.box("network_rank").input_value() == "16"
 
 
+@pytest.mark.more
 def test_a_preset_loaded_while_an_answer_is_on_its_way_stays(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
     someone.write("preset", "ADDifT_Style_XL")
@@ -80,6 +85,7 @@ def test_a_preset_loaded_while_an_answer_is_on_its_way_stays(visit: Callable[...
     assert {**kept, "model": "", "vae": "None"} == {**wanted, "model": "", "vae": "None"}
 
 
+@pytest.mark.more
 def test_what_is_chosen_while_the_lists_are_refreshed_stays(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
     (site.data / "presets").mkdir(exist_ok=True)
@@ -114,6 +120,7 @@ def test_a_wrong_value_is_marked_beside_its_field_and_unmarked_by_a_preset(visit
     someone.until(lambda: not note.is_visible())
 
 
+@pytest.mark.more
 def test_presets_are_saved_loaded_and_deleted(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
     someone.choose("iLECO")
@@ -133,6 +140,7 @@ def test_presets_are_saved_loaded_and_deleted(visit: Callable[..., Visitor], sit
     someone.until(lambda: someone.box("train_iterations").input_value() == "500")
 
 
+@pytest.mark.more
 def test_every_preset_and_every_file_of_traintrain_goes_through_the_form_unchanged(
     visit: Callable[..., Visitor], site: Site
 ) -> None:
@@ -155,6 +163,7 @@ def test_every_preset_and_every_file_of_traintrain_goes_through_the_form_unchang
         assert after == before, path
 
 
+@pytest.mark.more
 def test_dropped_pictures_become_paths_and_are_compared(visit: Callable[..., Visitor], tmp_path: Path) -> None:
     someone = visit()
     someone.choose("ADDifT")
@@ -180,6 +189,7 @@ def test_dropped_pictures_become_paths_and_are_compared(visit: Callable[..., Vis
         assert kept.convert("RGB").tobytes() == dropped.tobytes()
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_everything_without_scrolling_sideways(visit: Callable[..., Visitor], scheme: str) -> None:
     someone = visit(viewport={"width": 400, "height": 800}, color_scheme=scheme)
@@ -191,7 +201,9 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit: Callable[...
         assert someone.page.evaluate("document.documentElement.scrollWidth") == 400
 
 
-@pytest.mark.parametrize("site", ["", *AVAILABLE], ids=["current", *AVAILABLE], indirect=True)
+@pytest.mark.parametrize(
+    "site", [OWN, *(pytest.param(version, marks=pytest.mark.more, id=version) for version in AVAILABLE)], indirect=True
+)
 def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
     someone.choose("iLECO")
@@ -249,6 +261,7 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     assert someone.box("save_lora_name").input_value() == "typed"
 
 
+@pytest.mark.more
 def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     run = {

@@ -10,7 +10,7 @@ from tests.helpers.browser.site import Site, served
 from tests.helpers.browser.visitor import Visitor
 from tests.helpers.checkpoints import small_checkpoint
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.more]
 
 
 def note(someone: Visitor) -> str:

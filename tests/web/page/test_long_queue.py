@@ -14,7 +14,7 @@ from trainer.config.settings import Settings
 from trainer.jobs.store import DONE, Store
 from trainer.paths import Folders
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.more]
 ENDED, WAITING = [f"ended {number}" for number in range(70)], [f"job {number}" for number in range(120)]
 GIVEN = replace(Settings(), mode="iLECO", model="toy-sd1.safetensors", original_prompt="red")
 WATCH = """() => {

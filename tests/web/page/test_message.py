@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.browser.visitor import Visitor
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.more]
 LATER = "(() => {const now = performance.now.bind(performance); performance.now = () => now() + 60000;})()"
 
 

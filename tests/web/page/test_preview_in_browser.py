@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.helpers.browser.visitor import Visitor
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.more]
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.browser.site import Site
 from tests.helpers.browser.visitor import Visitor
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.more]
 HOSTILE = "a red circle <img src=x onerror=alert(1)>"
 SIZES = "images => images.map(each => each.complete && `${each.naturalWidth}x${each.naturalHeight}`)"
 
