@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer.text.en.page import TEXTS
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -50,3 +52,10 @@ def test_every_page_is_reached_from_both_readmes() -> None:
     for readme in (ROOT / "README.md", ROOT / "README_ja.md"):
         linked = {(ROOT / link).resolve() for link in LINK.findall(readme.read_text("utf-8"))}
         assert {page for page in PAGES if page.parent.name == "docs"} <= linked
+
+
+@pytest.mark.parametrize("page", ["page.md", "images.md"])
+def test_buttons_and_tabs_are_called_what_the_page_calls_them(page: str) -> None:
+    named = set(re.findall(r"\*\*([^*]+)\*\*", (ROOT / "docs" / page).read_text("utf-8").replace("\n", " ")))
+    assert named
+    assert named - set(TEXTS.values()) == set()
