@@ -151,7 +151,7 @@ def test_lines_belong_together() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"original_prompt": "a\nb", "target_prompt": "c"}, "has 1 lines and the original prompt 2"),
+        ({"original_prompt": "a\nb", "target_prompt": "c"}, "has 1 line and the original prompt 2"),
         ({"original_prompt": "a\nb", "target_prompt": "c\nb"}, "is the same as the original prompt"),
         ({"original_prompt": "a\n\nb", "target_prompt": ""}, "is empty"),
         ({**SLIDER, "target_prompt": "b"}, "has no place beside slider prompts"),

@@ -91,7 +91,7 @@ def test_a_run_that_learns_nothing_saves_what_it_was_given(
     assert all(torch.equal(tensors[key], given[key]) for key in given)
     assert (metadata["ss_network_dim"], metadata["ss_network_alpha"]) == ("4", "2.0")
     count = len({key.partition(".")[0] for key in given})
-    assert warned == [f"old.safetensors goes on with {count} modules at rank 4 and alpha 2."]
+    assert warned == [f"Continuing old.safetensors: {count} modules at rank 4 and alpha 2."]
 
 
 def test_it_learns_on(job, host: Standalone, models, tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_modules_that_the_file_lacks_begin_anew_and_others_stay(job, host: Stand
     assert kept == {key for key in given if ("_attentions_" not in key) and not key.endswith("alpha")}
     modules = {key.partition(".")[0] for key in given}
     staying = len({name for name in modules if "_attentions_" not in name})
-    counts = f"{len(modules) - staying} modules at rank 4 and alpha 2; 24 that it lacks begin anew"
-    assert warned == [f"old.safetensors goes on with {counts}; {staying} that are not trained stay as they are."]
+    counts = f"{len(modules) - staying} modules at rank 4 and alpha 2; 24 new"
+    assert warned == [f"Continuing old.safetensors: {counts}; {staying} kept frozen."]
 
 
 def test_what_stays_as_it_is_acts_while_the_rest_is_trained(models, tmp_path: Path) -> None:
@@ -303,11 +303,11 @@ def test_a_pickle(job, host: Standalone, models, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stored", "chosen", "sentence"),
     [
-        ("loha", "c3lier", "x.safetensors is a LoHa, but the network type is c3lier. Choose loha as network type."),
+        ("loha", "c3lier", "x.safetensors is a LoHa, but the network type is c3lier. Choose as network type: loha."),
         (
             "lierla",
             "loha",
-            "x.safetensors is a LoRA, but the network type is loha. Choose lierla or c3lier as network type.",
+            "x.safetensors is a LoRA, but the network type is loha. Choose as network type: lierla, c3lier.",
         ),
     ],
 )
@@ -347,7 +347,7 @@ def test_another_kind_of_network(job, host: Standalone, models, tmp_path: Path, 
     path = file.save(tmp_path / "odd.safetensors", {**tensors, f"{name}.{part}": torch.zeros(2, 2)}, {})
     assert refused(job(network_resume=str(path)), host) == (
         f"network resume: odd.safetensors: is no LoRA of a kind that Trainyard knows ({name}.{part} …). "
-        "Choose one of the kinds LoRA, LoCon (without Tucker) or LoHa, without DoRA."
+        "Choose a file of one of these kinds: LoRA, LoHa."
     )
 
 
@@ -370,6 +370,6 @@ def test_nothing_left_to_train(job, host: Standalone, models, tmp_path: Path) ->
         with pytest.raises(NetworkError) as caught:
             run(given, host, Control(), lambda event: None)
         assert str(caught.value) == (
-            "network blocks: nothing is left to train. "
+            "network blocks(BASE = TextEncoder): nothing is left to train. "
             "Choose at least one block that has modules of the chosen network type and element."
         )

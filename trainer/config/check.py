@@ -27,7 +27,11 @@ def check_for_run(settings: Settings) -> list[Problem]:
 def problem_with(row: Row, wrong: Message, *, second: bool = False) -> Problem:
     """What is wrong with a setting, or with the same one of the second pass."""
     if second:
-        return Problem(f"{SECOND_PASS_KEY}.{row.key}", message("config.of_second_pass", label=label(row.name)), wrong)
+        return Problem(
+            f"{SECOND_PASS_KEY}.{row.key}",
+            message("config.of_pass", name=message("config.second_pass"), label=label(row.name)),
+            wrong,
+        )
     return Problem(row.key, label(row.name), wrong)
 
 

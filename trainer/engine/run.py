@@ -35,6 +35,7 @@ from ..networks.files.metadata import Origin
 from ..networks.files.read import network_from_file
 from ..optim import optimizers, schedules
 from ..paths import write_whole
+from ..text.messages import message
 from .host import Host
 from .passes import Passes
 from .saving import output_path
@@ -76,7 +77,8 @@ def _check_plan(plan: Plan, settings: Settings, host: Host) -> None:
     except UserError as error:
         if plan.settings is None or not settings.use_2nd_pass_settings:
             raise
-        raise type(error)(error.what, where=f"{plan.name}, {error.where}", do=error.do) from error
+        where = message("config.of_pass", name=message(f"phase.{plan.name}"), label=error.where)
+        raise error.at(where) from error
 
 
 def _check_output(target: Path, *, overwrite: bool) -> None:
@@ -142,8 +144,11 @@ class _Run:
         self.control.check()
         survives = bundle.family.vae_survives_half(bundle.vae_name)
         precision = choose_precision(settings, stored_types(bundle), host.device, vae_survives_half=survives)
-        for note in (*told, *precision.notes, *filter(None, [optimizers.advice(settings)])):
+        advice = optimizers.advice(settings)
+        for note in (*told, *precision.notes):
             self.emit(Warned(note))
+        if advice is not None:
+            self.emit(Warned(advice))
         place(bundle, host.device, precision.parts, int8=precision.int8)
         self._attach_base_loras(bundle)
         scanned = self._placed(looked, bundle) if isinstance(looked, Pair) else looked

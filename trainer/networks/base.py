@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NetworkError
+from ..text.messages import label
 
 
 @dataclass(frozen=True)
@@ -271,11 +272,7 @@ def refuse_none(targets: Sequence[Target]) -> None:
         NetworkError: the sentence for it.
     """
     if not targets:
-        raise NetworkError(
-            "nothing is left to train",
-            where="network blocks",
-            do="Choose at least one block that has modules of the chosen network type and element",
-        )
+        raise NetworkError("networks.nothing_to_train", where=label("network_blocks"))
 
 
 @dataclass(frozen=True)
@@ -321,8 +318,6 @@ def weight_of(module: nn.Module) -> Tensor:
 
 def does_not_fit(target: Target, *tensors: Tensor) -> NetworkError:
     """The sentence for tensors of a file that are not the update of a module."""
-    shapes = " and ".join(str(tuple(tensor.shape)) for tensor in tensors)
-    return NetworkError(
-        f"{target.name} has shapes {shapes}, the model's {tuple(weight_of(target.module).shape)}",
-        do="This LoRA was trained on another kind of model",
-    )
+    shapes = [str(tuple(tensor.shape)) for tensor in tensors]
+    wanted = str(tuple(weight_of(target.module).shape))
+    return NetworkError("networks.other_shapes", module=target.name, shapes=shapes, wanted=wanted)

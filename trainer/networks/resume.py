@@ -1,4 +1,4 @@
-"""``network_resume``: training goes on where a LoRA file ends.
+"""``network_resume``: training continues from a LoRA file.
 
 What is in the file keeps the file's rank and alpha. Of the modules the settings train, those that are not in the file
 begin anew, at the file's rank and alpha as well; those of the file that the settings do not train stay as they are, act
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -24,13 +25,14 @@ from ..models.base import Bundle
 from ..models.checkpoint.header import Header, read_header
 from ..models.checkpoint.identify import Kind, classify
 from ..models.checkpoint.unpickle import is_pickle
+from ..text.messages import Message, label, message
 from .base import Adapter, Network, Strength, Target, refuse_none
 from .files.find import find_lora
 from .files.keys import Key, by_module
 from .files.read import Stored, adapters_of, read_lora, type_of
 from .registry import adapter_type, adapter_type_of, adapter_types
 
-_LABEL = "network resume"
+_LABEL: Final = label("network_resume")
 _VERSIONS = {
     "sd_v1": "SD1",
     "sd_v2": "SD2",
@@ -67,13 +69,12 @@ def check(settings: Settings, family: str, folder: Path) -> None:
         header = read_header(path)
         kind = classify(path.name, header)
         if kind.kind is not Kind.LORA:
-            raise NetworkError(f"{path.name} is {kind.label}, not a LoRA", do="Choose a LoRA file, or leave it empty")
+            raise NetworkError("networks.resume_no_lora", file=path.name, kind=kind.label)
         if _is_pickled(path):
-            raise NetworkError(f"{path.name} is a pickle, no safetensors file", do="Convert it to .safetensors first")
+            raise NetworkError("networks.resume_pickle", file=path.name)
         modules = by_module(header.tensors, path.name)
     except UserError as error:
-        what = f"{error.where}: {error.what}" if error.where else error.what
-        raise NetworkError(what, where=_LABEL, do=error.do) from error
+        raise NetworkError(error.whole, where=_LABEL) from error
     _check_type(path.name, modules, settings.network_type)
     _check_family(path.name, header, modules, family)
 
@@ -85,24 +86,20 @@ def _is_pickled(path: Path) -> bool:
 
 def _check_type(name: str, modules: Mapping[str, Mapping[str, Key]], network_type: str) -> None:
     found = {adapter_type_of(key.part for key in keys.values()) for keys in modules.values()}
-    if found != {adapter_type(network_type)}:
-        kinds = " and ".join(sorted(each.label for each in found if each is not None))
-        fitting = [each for each in NETWORK_TYPES if {adapter_type(each)} == found]
-        raise NetworkError(
-            f"{name} is a {kinds}, but the network type is {network_type}",
-            where=_LABEL,
-            do=f"Choose {' or '.join(fitting)} as network type" if fitting else "Choose another file",
-        )
+    if found == {adapter_type(network_type)}:
+        return
+    kinds = sorted(each.label for each in found if each is not None)
+    values = {"file": name, "kinds": kinds, "type": network_type}
+    fitting = [each for each in NETWORK_TYPES if {adapter_type(each)} == found]
+    if fitting:
+        raise NetworkError("networks.resume_other_type", where=_LABEL, fitting=fitting, **values)
+    raise NetworkError("networks.resume_mixed_types", where=_LABEL, **values)
 
 
 def _check_family(name: str, header: Header, modules: Mapping[str, Mapping[str, Key]], family: str) -> None:
     made_for = _family_of(header, modules)
     if made_for not in (None, family):
-        raise NetworkError(
-            f"{name} was trained for {made_for}, but the model is {family}",
-            where=_LABEL,
-            do=f"Choose a LoRA for {family}, or another model",
-        )
+        raise NetworkError("networks.resume_other_family", where=_LABEL, file=name, trained_for=made_for, family=family)
 
 
 def _family_of(header: Header, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
@@ -152,7 +149,7 @@ def resumed_network(
     make: Callable[[Target, Strength], Adapter],
     settings: Settings,
     dtype: torch.dtype,
-) -> tuple[Network, str]:
+) -> tuple[Network, Message]:
     """The network of a file on the model, with new adapters for the targets it lacks.
 
     Args:
@@ -161,7 +158,7 @@ def resumed_network(
         dtype: of the trained numbers.
 
     Returns:
-        The network, and one sentence on what of the file goes on.
+        The network, and what of the file is continued.
 
     Raises:
         NetworkError: the file is for another kind of model, or nothing is left to train.
@@ -179,11 +176,7 @@ def resumed_network(
     carried = list(stored_ones.values())
     for adapter in carried:
         adapter.requires_grad_(False)
-    going_on = count - len(carried)
-    note = f"{given.path.name} goes on with {going_on} modules at rank {settings.network_rank}"
-    note += f" and alpha {settings.network_alpha:g}"
-    if len(trained) > going_on:
-        note += f"; {len(trained) - going_on} that it lacks begin anew"
-    if carried:
-        note += f"; {len(carried)} that are not trained stay as they are"
-    return Network([*trained, *carried], strength), f"{note}."
+    counts = {"count": count - len(carried), "new": len(trained) - count + len(carried), "frozen": len(carried)}
+    key = f"networks.continues{'_new' if counts['new'] else ''}{'_frozen' if carried else ''}"
+    note = message(key, file=given.path.name, rank=settings.network_rank, alpha=f"{settings.network_alpha:g}", **counts)
+    return Network([*trained, *carried], strength), note

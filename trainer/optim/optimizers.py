@@ -14,8 +14,9 @@ from ..config.choices import OPTIMIZERS, load
 from ..config.key_values import parse_literals
 from ..config.settings import Settings
 from ..errors import UserError
+from ..text.messages import Message, label, message
 
-_LABEL = "train optimizer settings"
+_OPTIMIZER, _SETTINGS = label("train_optimizer"), label("train_optimizer_settings")
 _KEPT_SMALL = 4096
 """The states of a parameter with fewer numbers are kept in 32 bits by the 8-bit optimizers."""
 
@@ -31,9 +32,7 @@ def optimizer_class(name: str) -> type[torch.optim.Optimizer]:
         found = load(info.path)
     except (ImportError, AttributeError) as error:
         raise UserError(
-            f"{name} needs the package {info.package}, which cannot be used here ({error})",
-            where="train optimizer",
-            do=f"Install it with: pip install {info.package}",
+            "optim.no_package", where=_OPTIMIZER, optimizer=name, package=info.package, reason=error
         ) from error
     assert isinstance(found, type)
     return found
@@ -45,15 +44,16 @@ def arguments(settings: Settings) -> dict[str, Any]:
     Raises:
         UserError: the settings' text names something the optimizer does not take.
     """
-    given = parse_literals(settings.train_optimizer_settings)
-    accepted = inspect.signature(optimizer_class(settings.train_optimizer).__init__).parameters
+    chosen, given = settings.train_optimizer, parse_literals(settings.train_optimizer_settings)
+    accepted = inspect.signature(optimizer_class(chosen).__init__).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
     names = [name for name in accepted if name not in ("self", "params", "model", "lr", "kwargs")]
     unknown = [name for name in given if name not in names and (name == "lr" or not takes_any)]
+    if unknown == ["lr"]:
+        raise UserError("optim.rate_has_a_field", where=_SETTINGS, name=chosen)
     if unknown:
-        hint = "The learning rate has a field of its own" if unknown == ["lr"] else f"It takes: {', '.join(names)}"
-        raise UserError(f"{settings.train_optimizer} does not take {', '.join(unknown)}", where=_LABEL, do=hint)
-    return {**OPTIMIZERS[settings.train_optimizer].defaults, **given}
+        raise UserError("optim.unknown_settings", where=_SETTINGS, name=chosen, unknown=unknown, known=names)
+    return {**OPTIMIZERS[chosen].defaults, **given}
 
 
 def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -75,7 +75,7 @@ def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.op
         else:
             made = chosen(groups, lr=groups[0]["lr"], **kwargs)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{name} refuses them ({error})", where=_LABEL) from error
+        raise UserError("optim.refused", where=_SETTINGS, name=name, reason=error) from error
     if OPTIMIZERS[name].compiled:
         _try_out(name, chosen, kwargs, groups[0]["params"][0])
     _switch(made, "train")
@@ -91,12 +91,13 @@ def _try_out(name: str, chosen: Any, kwargs: Mapping[str, Any], like: Tensor) ->
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception as error:
-        package = OPTIMIZERS[name].package
         raise UserError(
-            f"{name} cannot train on {like.device.type} with the {package} that is installed "
-            f"({type(error).__name__}: {error})",
-            where="train optimizer",
-            do=f"Choose AdamW, or install a {package} that is made for it",
+            "optim.cannot_step",
+            where=_OPTIMIZER,
+            optimizer=name,
+            device=like.device.type,
+            package=OPTIMIZERS[name].package,
+            reason=f"{type(error).__name__}: {error}",
         ) from error
 
 
@@ -144,11 +145,9 @@ def effective_rates(optimizer: torch.optim.Optimizer) -> list[float]:
     return [float(group["lr"] or 0.0) * float(group.get("d", 1.0)) for group in optimizer.param_groups]
 
 
-def advice(settings: Settings) -> str | None:
-    """A sentence where the learning rate does not suit the optimizer, else None."""
+def advice(settings: Settings) -> Message | None:
+    """What to do where the learning rate does not suit the optimizer, else None."""
     if not OPTIMIZERS[settings.train_optimizer].finds_its_rate or settings.train_learning_rate >= 0.1:
         return None
-    return (
-        f"{settings.train_optimizer} finds the step size itself and multiplies it by the learning rate: "
-        f"{settings.train_learning_rate:g} makes it very slow. Set the learning rate to about 1."
-    )
+    rate = f"{settings.train_learning_rate:g}"
+    return message("optim.rate_is_a_factor", optimizer=settings.train_optimizer, rate=rate)

@@ -10,8 +10,9 @@ from ..config.choices import SCHEDULERS, Course, load
 from ..config.key_values import parse_literals
 from ..config.settings import Settings
 from ..errors import UserError
+from ..text.messages import label
 
-_LABEL = "train lr scheduler settings"
+_SETTINGS = label("train_lr_scheduler_settings")
 
 
 class Schedule(Protocol):
@@ -47,9 +48,10 @@ def arguments(settings: Settings) -> dict[str, Any]:
     takes = SCHEDULERS[settings.train_lr_scheduler].takes
     unknown = [key for key in given if key not in takes]
     if unknown:
-        hint = f"It takes: {', '.join(takes)}" if takes else "Leave them empty"
-        what = f"{settings.train_lr_scheduler} does not take {', '.join(unknown)}"
-        raise UserError(what, where=_LABEL, do=hint)
+        name = settings.train_lr_scheduler
+        if takes:
+            raise UserError("optim.unknown_settings", where=_SETTINGS, name=name, unknown=unknown, known=takes)
+        raise UserError("optim.takes_no_settings", where=_SETTINGS, name=name)
     return given
 
 
@@ -69,7 +71,7 @@ def make_schedule(optimizer: Optimizer, settings: Settings) -> Schedule:
     try:
         schedule: Schedule = load(info.path)(optimizer, **{**info.defaults(_course(optimizer, settings)), **given})
     except (TypeError, ValueError) as error:
-        raise UserError(f"{settings.train_lr_scheduler} refuses them ({error})", where=_LABEL) from error
+        raise UserError("optim.refused", where=_SETTINGS, name=info.name, reason=error) from error
     return schedule
 
 

@@ -93,10 +93,6 @@ WARNINGS: tuple[tuple[str, str], ...] = (
     ),
     # ---- 設定
     (
-        r"(.+) finds the step size itself and multiplies it by the learning rate: (.+) makes .+",
-        "{1} は歩幅を自分で決め、学習率を掛けます。{2} ではとても遅くなるので、学習率を 1 ほどにしてください。",
-    ),
-    (
         r"image min length (.+) is more than the longest side of image size, (.+): every image is trained as (.+)\. .+",
         (
             "最小の辺の長さ {1} が画像サイズの長辺 {2} より大きいため、すべての画像を {3} で学習します。"

@@ -14,7 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from tests.helpers.checkpoints import FULL, FULL_SDXL, UNET, Sizes, unet_shapes
 from trainer.config.settings import BLOCKS
-from trainer.models.stable_diffusion.blocks import block_of, blocks_with
+from trainer.models.stable_diffusion.blocks import block_of
 from trainer.models.stable_diffusion.lora_targets import sgm_path, text_targets, unet_targets
 from trainer.models.stable_diffusion.sd1 import SD1
 from trainer.models.stable_diffusion.sdxl import SDXL
@@ -153,17 +153,19 @@ def test_file_sizes(unets, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "network_type", "count"),
-    [("SD1", "lierla", 17), ("SD1", "loha", 26), ("SDXL", "lierla", 12), ("SDXL", "c3lier", 20)],
+    ("family", "around", "without"),
+    [
+        ("SD1", False, {"IN00", "IN03", "IN06", "IN09", "IN10", "IN11", "OUT00", "OUT01", "OUT02"}),
+        ("SD1", True, {"IN00"}),
+        ("SDXL", False, {"IN00", "IN01", "IN02", "IN03", "IN06", "OUT06", "OUT07", "OUT08"}),
+        ("SDXL", True, {"IN00"}),
+    ],
 )
-def test_blocks_offered_are_those_with_modules(unets, family: str, network_type: str, count: int) -> None:
+def test_which_blocks_have_modules(unets, family: str, around: bool, without: set[str]) -> None:
+    """lierla stands where transformers are. IN00 is the first convolution, which belongs to no residual block."""
     own = {"SD1": SD1, "SDXL": SDXL}[family].blocks
-    offered = blocks_with(network_type, own)
-    assert len(offered) == count
-    around = network_type != "lierla"
     present = {block for block in BLOCKS if unet_targets(unets[family], [block], "Full", around=around)}
-    # IN00 is the first convolution, which belongs to no residual block; it is named for the sake of other programs.
-    assert present == set(offered) - {"BASE", "IN00"}
+    assert present == set(own) - {"BASE"} - without
 
 
 @pytest.mark.parametrize("family", ["SD1", "SDXL"])

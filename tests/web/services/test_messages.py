@@ -53,7 +53,7 @@ def test_what_is_missing_before_a_run_is_told_in_japanese(mode: str) -> None:
 
 def test_the_values_stay_in_the_sentence() -> None:
     assert value_problem("train_iterations", "many", "ja") == '整数を書いてください("many" は使えません)。例: 1000'
-    label = message("config.of_second_pass", label=setting_label("network_rank"))
+    label = message("config.of_pass", name=message("config.second_pass"), label=setting_label("network_rank"))
     wrong = message("config.too_small", least=1, value=0)
     error = SettingsError([Problem("2nd pass.network_rank", label, wrong)])
     assert told(error) == "2nd pass, network rank: must be at least 1, not 0."

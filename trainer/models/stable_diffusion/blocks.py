@@ -6,27 +6,9 @@ A module's path decides. No torch here: forms offer the names before any model i
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 
 _UNET_PLACE = re.compile(r"(down|up)_blocks[._](\d+)[._](resnets|attentions|downsamplers|upsamplers)[._](\d+)")
 _SGM_PLACE = re.compile(r"(input|middle|output)_blocks?_(\d+)")
-
-_ATTENDING = {
-    26: ("IN01", "IN02", "IN04", "IN05", "IN07", "IN08", "M00", *(f"OUT{number:02}" for number in range(3, 12))),
-    20: ("IN04", "IN05", "IN07", "IN08", "M00", *(f"OUT{number:02}" for number in range(6))),
-}
-"""Blocks with transformers, by how many blocks the family has: SD1 and SD2 have 26, SDXL has 20."""
-
-
-def blocks_with(network_type: str, family_blocks: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of a family's blocks that a network of this type can have modules in, ``BASE`` first.
-
-    lierla stands only where transformers are: 17 of SD1's 26 blocks, 12 of SDXL's 20.
-    """
-    if network_type != "lierla":
-        return family_blocks
-    attending: Collection[str] = _ATTENDING.get(len(family_blocks), family_blocks)
-    return tuple(block for block in family_blocks if block == "BASE" or block in attending)
 
 
 def unet_block(path: str, layers_per_block: int = 2) -> str | None:

@@ -94,8 +94,6 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             return tensors, dict(opened.metadata() or {})
     except FileNotFoundError:
-        raise NetworkError("there is no such file", where=str(path)) from None
+        raise NetworkError("networks.no_file", where=str(path)) from None
     except (SafetensorError, OSError) as error:
-        raise NetworkError(
-            f"cannot be read as safetensors ({error})", where=str(path), do="The file may be incomplete: fetch it again"
-        ) from error
+        raise NetworkError("networks.broken_file", where=str(path), reason=error) from error

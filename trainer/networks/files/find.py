@@ -19,7 +19,7 @@ def find_lora(name: str, folder: Path) -> Path:
     for candidate in (given, folder / name, folder / f"{name}{ENDING}"):
         if _is_file(candidate):
             return candidate
-    raise NetworkError("there is no such LoRA file", where=name, do=f"Give its full path, or put it into {folder}")
+    raise NetworkError("networks.no_such_lora", where=name, folder=folder)
 
 
 def lora_name(path: Path, folder: Path) -> str:

@@ -85,10 +85,8 @@ def by_module(keys: Iterable[str], where: str) -> dict[str, dict[str, Key]]:
             modules.setdefault(parsed.name, {})[key] = parsed
     unknown += [name for name, found in modules.items() if adapter_type_of(key.part for key in found.values()) is None]
     if unknown or not modules:
-        example = f" ({unknown[0]} …)" if unknown else ""
-        raise NetworkError(
-            f"is no LoRA of a kind that Trainyard knows{example}",
-            where=where,
-            do="Choose one of the kinds LoRA, LoCon (without Tucker) or LoHa, without DoRA",
-        )
+        kinds = [each.label for each in adapter_types()]
+        if unknown:
+            raise NetworkError("networks.other_kind", where=where, example=unknown[0], kinds=kinds)
+        raise NetworkError("networks.no_lora", where=where, kinds=kinds)
     return modules

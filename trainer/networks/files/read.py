@@ -75,9 +75,7 @@ def _peft_configs(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str
             configs.setdefault(component, {})[name] = value
         return configs
     except (OSError, ValueError, AttributeError) as error:
-        raise NetworkError(
-            f"what it says of its alpha cannot be read ({error})", where=path.name, do="Fetch it again"
-        ) from error
+        raise NetworkError("networks.broken_alpha", where=path.name, reason=error) from error
 
 
 def _alpha(key: Key, rank: int, configs: Mapping[str, Mapping[str, Any]]) -> float:
@@ -125,9 +123,12 @@ def adapters_of(stored: Stored, bundle: Bundle, strength: Strength, dtype: torch
     foreign = [name for name in stored.modules if name not in known]
     if foreign:
         raise NetworkError(
-            f"{len(foreign)} of its {len(stored.modules)} modules have no place in this model ({foreign[0]} …)",
+            "networks.other_model",
             where=stored.path.name,
-            do=f"Choose a LoRA for {bundle.family.label}",
+            count=len(foreign),
+            total=len(stored.modules),
+            example=foreign[0],
+            family=bundle.family.label,
         )
     found: dict[str, Adapter] = {}
     device = device_of(bundle.unet)  # the text encoders may be elsewhere just now
@@ -141,4 +142,4 @@ def _adapter(target: Target, strength: Strength, parts: Parts, dtype: torch.dtyp
     try:
         return type_of(parts).load(target, strength, parts, dtype)
     except NetworkError as error:
-        raise NetworkError(error.what, where=where, do=error.do) from error
+        raise error.at(where) from error

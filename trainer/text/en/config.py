@@ -16,7 +16,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.problem": "{problem}.",
         # ---- where
         "config.second_pass": "2nd pass",
-        "config.of_second_pass": "2nd pass, {label}",
+        "config.of_pass": "{name}, {label}",
         "config.preset": "preset",
         "config.preset_name": "preset name",
         # ---- values

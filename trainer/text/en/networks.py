@@ -8,8 +8,72 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         # ---- LoRA files
+        "networks.no_file": "there is no such file.",
+        "networks.no_such_lora": "there is no such LoRA file. Give its full path, or put it into {folder}.",
+        "networks.broken_file": (
+            "cannot be read as safetensors ({reason}). The file may be incomplete: fetch it again."
+        ),
+        "networks.broken_alpha": "what it says of its alpha cannot be read ({reason}). Fetch it again.",
+        "networks.no_lora": (
+            "is no LoRA of a kind that Trainyard knows. Choose a file of one of these kinds: {kinds}."
+        ),
+        "networks.other_kind": (
+            "is no LoRA of a kind that Trainyard knows ({example} …). Choose a file of one of these kinds: {kinds}."
+        ),
+        "networks.other_model": (
+            "{count} of its {total} modules have no place in this model ({example} …). Choose a LoRA for {family}."
+        ),
+        "networks.other_shapes": (
+            "{module} has shapes {shapes}, the model's {wanted}. This LoRA was trained on another kind of model."
+        ),
         "networks.no_settings": (
             "holds no settings; it was not trained with Trainyard. Choose a preset or a .json file."
+        ),
+        # ---- training
+        "networks.nothing_to_train": (
+            "nothing is left to train. Choose at least one block that has modules of the chosen network type and "
+            "element."
+        ),
+        # ---- continuing from a LoRA
+        "networks.resume_no_lora": "{file} is {kind}, not a LoRA. Choose a LoRA file, or leave it empty.",
+        "networks.resume_pickle": "{file} is a pickle, no safetensors file. Convert it to .safetensors first.",
+        "networks.resume_other_type": (
+            "{file} is a {kinds}, but the network type is {type}. Choose as network type: {fitting}."
+        ),
+        "networks.resume_mixed_types": (
+            "{file} holds several kinds of networks ({kinds}), but the network type is {type}. Choose another file."
+        ),
+        "networks.resume_other_family": (
+            "{file} was trained for {trained_for}, but the model is {family}. Choose a LoRA for {family}, "
+            "or another model."
+        ),
+        "networks.continues": "Continuing {file}: {count:module|modules} at rank {rank} and alpha {alpha}.",
+        "networks.continues_new": (
+            "Continuing {file}: {count:module|modules} at rank {rank} and alpha {alpha}; {new} new."
+        ),
+        "networks.continues_frozen": (
+            "Continuing {file}: {count:module|modules} at rank {rank} and alpha {alpha}; {frozen} kept frozen."
+        ),
+        "networks.continues_new_frozen": (
+            "Continuing {file}: {count:module|modules} at rank {rank} and alpha {alpha}; {new} new; "
+            "{frozen} kept frozen."
+        ),
+        # ---- optimizers and schedules
+        "optim.no_package": (
+            "{optimizer} needs the package {package}, which cannot be used here ({reason}). "
+            "Install it with: pip install {package}."
+        ),
+        "optim.cannot_step": (
+            "{optimizer} cannot train on {device} with the {package} that is installed ({reason}). "
+            "Choose AdamW, or install a {package} that is made for it."
+        ),
+        "optim.unknown_settings": "{name} does not take {unknown}. It takes: {known}.",
+        "optim.takes_no_settings": "{name} takes no settings. Leave them empty.",
+        "optim.rate_has_a_field": "{name} does not take lr. The learning rate has a field of its own.",
+        "optim.refused": "{name} refuses them ({reason}).",
+        "optim.rate_is_a_factor": (
+            "{optimizer} finds the step size itself and multiplies it by the learning rate: {rate} makes it very slow. "
+            "Set the learning rate to about 1."
         ),
     }
 )

@@ -16,7 +16,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.problem": "{problem}。",
         # ---- where
         "config.second_pass": "2回目の学習",
-        "config.of_second_pass": "2回目の学習、{label}",
+        "config.of_pass": "{name}、{label}",
         "config.preset": "プリセット",
         "config.preset_name": "プリセット名",
         # ---- values

@@ -8,8 +8,76 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         # ---- LoRA files
+        "networks.no_file": "そのようなファイルはありません。",
+        "networks.no_such_lora": ("そのようなLoRAファイルはありません。フルパスを書くか、{folder} に置いてください。"),
+        "networks.broken_file": (
+            "safetensorsとして読めません ({reason})。ファイルが途中までかもしれません。入手し直してください。"
+        ),
+        "networks.broken_alpha": "アルファの情報を読めません ({reason})。ファイルを入手し直してください。",
+        "networks.no_lora": "Trainyardで扱える種類のLoRAではありません。次の種類のファイルを選んでください: {kinds}",
+        "networks.other_kind": (
+            "Trainyardで扱える種類のLoRAではありません ({example} など)。次の種類のファイルを選んでください: {kinds}"
+        ),
+        "networks.other_model": (
+            "{total} 個のモジュールのうち {count} 個は、このモデルに当てはまりません ({example} など)。"
+            "{family} 用のLoRAを選んでください。"
+        ),
+        "networks.other_shapes": (
+            "{module} の形が {shapes} で、モデルの {wanted} と合いません。別の種類のモデルで学習したLoRAです。"
+        ),
         "networks.no_settings": (
             "設定が入っていません(Trainyardで学習したLoRAではありません)。プリセットか .json ファイルを選んでください。"
+        ),
+        # ---- training
+        "networks.nothing_to_train": (
+            "学習するものがありません。選んだネットワークの種類と層のモジュールがあるブロックを、"
+            "1つ以上選んでください。"
+        ),
+        # ---- continuing from a LoRA
+        "networks.resume_no_lora": ("{file} はLoRAではありません ({kind})。LoRAファイルを選ぶか、空欄にしてください。"),
+        "networks.resume_pickle": (
+            "{file} はsafetensorsではなくpickle形式です。先に .safetensors に変換してください。"
+        ),
+        "networks.resume_other_type": (
+            "{file} は {kinds} ですが、ネットワークの種類は {type} です。次の種類を選んでください: {fitting}"
+        ),
+        "networks.resume_mixed_types": (
+            "{file} には複数の種類のネットワーク ({kinds}) が入っていますが、ネットワークの種類は {type} です。"
+            "別のファイルを選んでください。"
+        ),
+        "networks.resume_other_family": (
+            "{file} は {trained_for} 用に学習したLoRAですが、モデルは {family} です。"
+            "{family} 用のLoRAか、別のモデルを選んでください。"
+        ),
+        "networks.continues": "{file} の続きから学習します: {count} モジュール、ランク {rank}、アルファ {alpha}。",
+        "networks.continues_new": (
+            "{file} の続きから学習します: {count} モジュール、ランク {rank}、アルファ {alpha}。"
+            "ファイルにない {new} モジュールは新しく学習します。"
+        ),
+        "networks.continues_frozen": (
+            "{file} の続きから学習します: {count} モジュール、ランク {rank}、アルファ {alpha}。"
+            "学習しない {frozen} モジュールはそのまま残します。"
+        ),
+        "networks.continues_new_frozen": (
+            "{file} の続きから学習します: {count} モジュール、ランク {rank}、アルファ {alpha}。"
+            "ファイルにない {new} モジュールは新しく学習し、学習しない {frozen} モジュールはそのまま残します。"
+        ),
+        # ---- optimizers and schedules
+        "optim.no_package": (
+            "{optimizer} に必要なパッケージ {package} が、ここでは使えません ({reason})。"
+            "次のコマンドでインストールしてください: pip install {package}"
+        ),
+        "optim.cannot_step": (
+            "インストールされている {package} では、{optimizer} を {device} で使えません ({reason})。"
+            "AdamWを選ぶか、{device} に対応した {package} をインストールしてください。"
+        ),
+        "optim.unknown_settings": "{name} では {unknown} を設定できません。設定できるもの: {known}",
+        "optim.takes_no_settings": "{name} に追加設定はありません。空欄にしてください。",
+        "optim.rate_has_a_field": "{name} では lr を設定できません。学習率には専用の欄があります。",
+        "optim.refused": "{name} ではこの値を使えません ({reason})。",
+        "optim.rate_is_a_factor": (
+            "{optimizer} は歩幅を自動で決め、それに学習率を掛けます。学習率が {rate} では学習がとても遅くなります。"
+            "学習率を1くらいにしてください。"
         ),
     }
 )
