@@ -33,6 +33,7 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     TOKENIZERS_PARALLELISM="false",
     MPLBACKEND="Agg",
+    LC_ALL="C.UTF-8",  # the command line speaks English
 )
 # A shell has what it starts in the background ignore Ctrl-C, which the programs that tests start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -215,7 +215,7 @@ def test_pictures_that_cannot_be_written(model: str, tmp_path: Path, capsys) -> 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--out", "x.xyz"], "x.xyz: is no name for a picture"),
+        (["--out", "x.xyz"], "x.xyz: is no name for an image"),
         (["--out", "x.png", "--lora", "nowhere"], "nowhere: there is no such LoRA"),
         (["--out", "x.png", "--lora", "x.safetensors:much"], "Write FILE or FILE:STRENGTH"),
     ],

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from .text.catalogue import ENGLISH
-from .text.language import is_japanese
 from .text.messages import Message, literal, message
 
 
@@ -119,8 +119,13 @@ class Problem:
     message: Message
     """What is wrong and what to do, without a full stop at the end."""
 
+    @property
+    def whole(self) -> Message:
+        """Both as one message."""
+        return message("error.at", where=self.label, message=self.message)
+
     def text(self, language: str = "en") -> str:
-        return message("error.at", where=self.label, message=self.message).text(language)
+        return self.whole.text(language)
 
     def __str__(self) -> str:
         return self.text()
@@ -131,10 +136,9 @@ class SettingsError(UserError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__(message("error.settings"))
-
-    def text(self, language: str = "en") -> str:
-        return "; ".join(problem.text(language) for problem in self.problems) + ("。" if is_japanese(language) else ".")
+        *others, last = (problem.whole for problem in self.problems)
+        together = reduce(lambda rest, first: message("error.problems", first=first, others=rest), others[::-1], last)
+        super().__init__(message("error.settings", problems=together))
 
 
 class Stopped(Exception):

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .errors import OutputError
+from .text.messages import Message, message
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SHIPPED_PRESETS = CHECKOUT / "presets"
@@ -66,7 +67,7 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False)
     """Write a file that is whole or absent: beside first, flushed to the disk, then renamed.
 
     Args:
-        path: where to. If it is taken and ``overwrite`` is not set, ``_2``, ``_3`` … is put behind the name.
+        path: where to. If it is taken and ``overwrite`` is not set, ``_2``, ``_3`` … is appended to the name.
         pieces: the content, in order.
 
     Returns:
@@ -110,11 +111,7 @@ def _written_beside(path: Path, pieces: Iterable[bytes]) -> Iterator[Path]:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"could not be written ({error.strerror or error})",
-            where=str(path),
-            do="Make room on the disk, or choose a folder you may write to",
-        ) from error
+        raise OutputError("paths.not_written", where=str(path), reason=error.strerror or error) from error
 
 
 def _put_unless_there(beside: Path, path: Path) -> bool:
@@ -130,7 +127,7 @@ def _put_unless_there(beside: Path, path: Path) -> bool:
 
 
 def free_path(path: Path) -> Path:
-    """``path``, or ``_2``, ``_3`` … behind its name if it is taken."""
+    """``path``, or the same with ``_2``, ``_3`` … appended to its name if it is taken."""
     return next((candidate for candidate in _candidates(path) if not os.path.exists(candidate)), path)
 
 
@@ -145,7 +142,7 @@ def _rename(beside: Path, path: Path, *, overwrite: bool) -> Path:
                 continue
             raise
         return candidate
-    raise OSError(f"every name beside {path.name} is taken")
+    raise OutputError("paths.no_free_name", where=str(path))
 
 
 def _candidates(path: Path) -> Iterator[Path]:
@@ -154,9 +151,9 @@ def _candidates(path: Path) -> Iterator[Path]:
         yield path.with_name(f"{path.stem}_{number}{path.suffix}")
 
 
-def kept_traceback(error: Exception) -> str:
-    """Write the traceback of a bug to a file; a sentence that says where."""
+def kept_traceback(error: Exception) -> Message:
+    """Write the traceback of a bug to a file; the message says where."""
     handle, name = tempfile.mkstemp(prefix="trainyard-error-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         traceback.print_exception(error, file=file)
-    return f"something went wrong that should not have ({type(error).__name__}: {error}). Please report it with {name}"
+    return message("paths.bug", kind=type(error).__name__, error=error, file=name)

@@ -206,7 +206,7 @@ def test_ctrl_c_saves_the_job_and_leaves_the_rest(model: str, data: list[str]) -
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Stopping and saving. The other jobs stay waiting. Press Ctrl-C again to stop without saving." in err
+    assert "Stopping and saving. The other jobs keep waiting. Press Ctrl-C again to stop without saving." in err
     assert "Traceback" not in err
     path = Path(data[1]) / "loras" / "a.safetensors"
     assert out.splitlines()[-2:] == [f"Job 1: stopped, saved {path}", "1 job run, 1 still waiting."]

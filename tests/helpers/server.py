@@ -14,7 +14,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from trainer.web.api.core import PREFIX, TOKEN_HEADER
+from trainer.web.api.core import PREFIX
+from trainer.web.services.access import TOKEN_HEADER
 
 
 class Server:

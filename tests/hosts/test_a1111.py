@@ -40,7 +40,7 @@ def keep_in_fp8(model: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda double: keep_in_fp8(double.model), "the host keeps it in float8_e4m3fn"),
+        (lambda double: keep_in_fp8(double.model), "the WebUI keeps it in float8_e4m3fn"),
         (lambda double: setattr(double.model, "lowvram", True), "--medvram or --lowvram"),
         (lambda double: double.use_other_unet(), "SD Unet"),
     ],

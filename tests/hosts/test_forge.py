@@ -36,7 +36,7 @@ def is_shared(double: Patched, parameters: Iterator[torch.nn.Parameter]) -> bool
 
 def test_what_is_chosen_is_loaded_first(double: ForgeDouble, host: Forge) -> None:
     assert host.loaded() is None
-    assert "first.safetensors" in host.check_model(Settings()).label
+    assert "first.safetensors" in str(host.check_model(Settings()).label)
     assert not double.data.forge_hash  # nobody has loaded anything so far
     bundle = host.take_model(Settings())
     assert double.data.forge_hash
@@ -49,7 +49,7 @@ def test_what_is_chosen_now_takes_the_place_of_what_is_loaded(double: ForgeDoubl
     double.chosen = double.second
     double.refresh_model_loading_parameters()
     assert host.loaded() is None
-    assert "second.safetensors" in host.check_model(Settings()).label
+    assert "second.safetensors" in str(host.check_model(Settings()).label)
     bundle = host.take_model(Settings())
     assert bundle.path is not None
     assert bundle.path.samefile(double.second)
@@ -80,10 +80,10 @@ def test_other_than_plain_memory_is_said_and_the_file_read(double: ForgeDouble, 
             setattr(layer.weight, "quant_state" if kind == "bitsandbytes" else "gguf_cls", object())
     bundle = host.take_model(Settings())
     assert not is_shared(double, bundle.unet.parameters())
-    told = host.between_steps("training", 1, 3)
-    assert "first.safetensors is read from its file: the host keeps it " in told
+    told = str(host.between_steps("training", 1, 3)[0])
+    assert "first.safetensors is read from its file: the WebUI keeps it " in told
     assert ("float8_e4m3fn" if kind == "fp8" else "quantised") in told
-    assert "words.safetensors is not used" in told
+    assert "not used: words.safetensors" in told
     host.give_back()
 
 
@@ -98,8 +98,8 @@ def test_a_unet_that_is_only_partly_on_the_device_is_read_from_its_file(tmp_path
         bundle = host.take_model(Settings())
         assert not is_shared(double, bundle.unet.parameters())
         assert {parameter.device.type for parameter in bundle.unet.parameters()} == {"cpu"}
-        told = host.between_steps("training", 1, 3)
-        assert "the host has room for a part of it only on its device" in told
+        told = str(host.between_steps("training", 1, 3)[0])
+        assert "only part of it fits on the WebUI's device" in told
         host.give_back()
 
 

@@ -552,7 +552,7 @@ def test_a_checkpoint_chosen_meanwhile_does_not_end_up_in_the_run(double: Double
     assert undisturbed.path is not None
     assert disturbed.path is not None
     assert same(read(undisturbed.path), read(disturbed.path))
-    assert "The run goes on with first.safetensors from its file" in told.warnings
+    assert "The run continues with first.safetensors from its file" in told.warnings
     # The host has what was chosen, and comes back to what it had.
     assert not same(weights, double.copies())
     double.switch(double.first)

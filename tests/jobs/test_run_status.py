@@ -44,7 +44,7 @@ def test_a_run_from_its_beginning_to_its_end() -> None:
     now = live.snapshot()
     assert (now.phase, now.done, now.total, now.step, now.steps) == ("training", 2, 5000, 2, 5000)
     assert (now.loss, now.rates) == (1.0, (5e-4, 2e-3))
-    assert now.warnings == ("Take care.",)
+    assert list(map(str, now.warnings)) == ["Take care."]
     assert now.pictures == (Sample(2, Path("two.png")),)
     assert now.saved == (Saved(Path("x_2steps.safetensors"), 2),)
     effect = Effect(Path("x"), Change("", 1.0, 0.1), ())
@@ -75,7 +75,7 @@ def test_a_failure_is_told() -> None:
     live = Live()
     live(Failed(UserError("is full", where="disk")))
     now = live.snapshot()
-    assert (now.state, now.message) == ("failed", "disk: is full.")
+    assert (now.state, str(now.message)) == ("failed", "disk: is full.")
 
 
 def test_smoothing_is_that_of_the_plot() -> None:
@@ -145,7 +145,7 @@ def test_a_flood_of_warnings_and_pictures_is_bounded() -> None:
         live(Sample(number, Path(f"{number}.png")))
     now = live.snapshot()
     assert len(now.warnings) <= 100
-    assert now.warnings[-1] == "4999"
+    assert str(now.warnings[-1]) == "4999"
     assert len(now.pictures) <= 100
     assert now.pictures[-1].step == 4999
 

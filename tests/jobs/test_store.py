@@ -25,6 +25,7 @@ from trainer.jobs import store as store_module
 from trainer.jobs.database import BusyError, DamagedError, Lease, is_leased
 from trainer.jobs.store import DONE, ENDED, FAILED, INTERRUPTED, RUNNING, STOPPED, WAITING, Store
 from trainer.paths import Folders
+from trainer.text.messages import literal
 
 ROOT = Path(__file__).resolve().parents[2]
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone.utc)
@@ -59,7 +60,7 @@ def ended(store: Store, name: str, status: str) -> int:
     number = store.add(settings(name)).id
     lease = store.lease()
     store.claim(lease, number)
-    store.finish(number, lease, status, message="why", path=store.folders.lora(name), step=7)
+    store.finish(number, lease, status, message=literal("why"), path=store.folders.lora(name), step=7)
     lease.end()
     return number
 
@@ -80,7 +81,7 @@ def test_a_job_comes_back_as_it_was(store: Store, folders: Folders) -> None:
     assert again.job(entry.id) == Job(given, CREATED)
     (found,) = again.entries()
     assert (found.name, found.mode, found.status, found.position) == (given.save_lora_name, "iLECO", WAITING, 1)
-    assert (found.created, found.steps, found.step, found.message, found.path) == (CREATED, 1000, 0, "", None)
+    assert (found.created, found.steps, found.step, found.message, found.path) == (CREATED, 1000, 0, None, None)
     again.close()
 
 
@@ -98,9 +99,9 @@ def test_how_a_job_ends_is_kept_byte_for_byte(store: Store) -> None:
     lease = store.lease()
     assert store.claim(lease).status == RUNNING
     path = Path(os.fsdecode(b"/loras/\xff.safetensors"))
-    store.finish(number, lease, STOPPED, message="bad \ud800", path=path, step=310)
+    store.finish(number, lease, STOPPED, message=literal("bad \ud800"), path=path, step=310)
     entry = store.get(number)
-    assert (entry.status, entry.message, entry.path, entry.step) == (STOPPED, "bad ?", path, 310)
+    assert (entry.status, str(entry.message), entry.path, entry.step) == (STOPPED, "bad ?", path, 310)
     assert entry.started <= entry.ended
     lease.end()
 
@@ -138,7 +139,7 @@ def test_a_name_that_waits_or_runs_is_refused(store: Store, one: str, other: str
 def test_a_name_whose_file_is_there_is_refused(store: Store, folders: Folders) -> None:
     folders.lora("sub/x").parent.mkdir(parents=True)
     folders.lora("sub/x").write_text("precious")
-    with pytest.raises(UserError, match=r"x\.safetensors is already there"):
+    with pytest.raises(UserError, match=r"x\.safetensors already exists"):
         store.add(settings("sub/x"))
     assert store.add(settings("sub/x", save_overwrite=True)).id == 1
 
@@ -198,7 +199,7 @@ def test_moving_passes_over_jobs_that_do_not_wait(store: Store) -> None:
     assert store.claim(lease).name == "a"
     assert store.move(5, 1).position == 1
     assert order(store) == "dbc"
-    with pytest.raises(UserError, match="is running, only waiting jobs have a position"):
+    with pytest.raises(UserError, match=r"is running\. Only waiting jobs can be moved"):
         store.move(1, 2)
     lease.end()
 
@@ -237,7 +238,7 @@ def test_what_ended_without_success_can_wait_again(store: Store, status: str) ->
     number = ended(store, "x", status)
     filled(store, "ab")
     entry = store.again(number)
-    assert (entry.status, entry.position, entry.message, entry.path, entry.step) == (WAITING, 3, "", None, 0)
+    assert (entry.status, entry.position, entry.message, entry.path, entry.step) == (WAITING, 3, None, None, 0)
     assert (entry.started, entry.ended) == (None, None)
     assert store.again(number) == entry
 
@@ -341,7 +342,7 @@ def test_what_a_killed_process_was_running_is_found_as_interrupted(store: Store,
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert statuses(store) == {"a": INTERRUPTED, "b": WAITING}
-    assert "It is not begun again by itself" in store.get(1).message
+    assert "will not restart automatically" in str(store.get(1).message)
     lease = store.lease()
     assert store.claim(lease).id == 2
     assert list(folders.queue.glob("*.lock")) == [folders.queue / f"{lease.token}.lock"]
@@ -402,7 +403,7 @@ def test_a_store_is_begun_by_several_at_once(folders: Folders) -> None:
     assert not found
     store = Store(folders)
     assert len(store.entries()) == 4
-    assert store.notice == ""
+    assert store.notice is None
     store.close()
 
 
@@ -430,16 +431,17 @@ def test_a_damaged_file_is_kept_aside(folders: Folders, damage: str) -> None:
     path.write_bytes(content)
     store = Store(folders)
     kept = path.with_name("queue-damaged.db")
-    assert store.notice == f"{path}: is damaged, so a new one was begun. What is left of the old one is in {kept}."
+    told = f"{path} was damaged, so a new one was created. What is left of the old one is in {kept}."
+    assert str(store.notice) == told
     assert kept.read_bytes() == content
     assert not store.entries()
     store.add(settings())
     store.close()
-    assert Store(folders).notice == ""
+    assert Store(folders).notice is None
     path.write_bytes(b"once more" * 1000)
     for ending in ("-wal", "-shm"):
         Path(f"{path}{ending}").unlink(missing_ok=True)
-    assert "queue-damaged_2.db" in Store(folders).notice
+    assert "queue-damaged_2.db" in str(Store(folders).notice)
     assert kept.read_bytes() == content
 
 
@@ -456,7 +458,7 @@ def test_the_log_of_a_damaged_file_does_not_get_into_the_new_one(folders: Folder
     file_of(folders).write_bytes(b"no database at all" * 300)
     Path(f"{file_of(folders)}-wal").write_bytes(content)
     store = Store(folders)
-    assert "is damaged" in store.notice
+    assert "was damaged" in str(store.notice)
     assert not store.entries()
     assert (folders.queue / "queue-damaged.db").exists()
     store.close()
@@ -548,13 +550,13 @@ def test_a_full_disk_is_a_sentence_and_the_store_goes_on(store: Store, monkeypat
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")
 def test_a_folder_that_cannot_be_written_to_is_a_sentence() -> None:
     folder = Path("/proc/trainyard")
-    with pytest.raises(OutputError, match=r"/proc/trainyard/queue: could not be made"):
+    with pytest.raises(OutputError, match=r"/proc/trainyard/queue: could not be created"):
         Store(Folders(folder, folder, folder))
 
 
 def test_a_data_folder_that_is_a_file_is_a_sentence(folders: Folders) -> None:
     folders.data.write_text("")
-    with pytest.raises(OutputError, match=r"queue: could not be made"):
+    with pytest.raises(OutputError, match=r"queue: could not be created"):
         Store(folders)
 
 
@@ -572,7 +574,7 @@ def test_settings_of_another_version_spoil_their_own_job_only(folders: Folders, 
         connection.commit()
         connection.close()
         assert [entry.name for entry in store.entries()] == ["a", "b"]
-        with pytest.raises(UserError, match=r"a: its settings cannot be used any more .*\. Delete it"):
+        with pytest.raises(UserError, match=r"a: its settings can no longer be used\. Delete the job"):
             store.job(1)
     assert store.job(2).settings.save_lora_name == "b"
 

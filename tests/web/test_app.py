@@ -16,16 +16,16 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = """
 import sys
 from pathlib import Path
-from trainer.web.api.core import Guard
+from trainer.web.services.access import Access
 from trainer.hosts.catalogue import FolderCatalogue
 from trainer.paths import Folders
 from trainer.jobs.worker import Worker
 from trainer.jobs.store import Store
 from trainer.web.app import application
-from trainer.web.services.context import Desk
+from trainer.web.services.context import PageContext
 folders = Folders(*(Path(sys.argv[1]) / name for name in ("data", "loras", "models")))
 worker = Worker(Store(folders), lambda: None)
-page = application(Desk(folders, FolderCatalogue(folders.models), worker, Guard()))
+page = application(PageContext(folders, FolderCatalogue(folders.models), worker, Access()))
 print(page.openapi()["info"]["version"])
 print(*sorted({"torch", "diffusers", "transformers", "safetensors"} & set(sys.modules)))
 """

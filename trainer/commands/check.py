@@ -1,35 +1,29 @@
-"""``check``: what a folder of images would train, and what is wrong with it. Needs no model, and loads none."""
+"""``check``: what would be trained from a folder of images, and what is wrong with it. Loads no model."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..config.schema import parse, parse_assignment
 from ..config.settings import Settings
+from .words import columns, padded, told
 
 if TYPE_CHECKING:
     from ..data.samples import CaptionCounts, Scan
 
 _MOST_PROBLEMS = 100
+_HEADINGS = ("folder", "images", "samples", "buckets", "captions", "trigger", "example", "ignored", "note")
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "check",
-        help="say what a folder of images would train",
-        description=(
-            "Read every image and caption of a folder, and say what would be trained and what is wrong. With "
-            "--set mode=Multi-ADDifT and --set diff_target_name=SUFFIX, pairs of images."
-        ),
-    )
-    parser.add_argument("folder", metavar="FOLDER", help="the folder; its sub-folders are included")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in image_size=768; repeatable"
-    )
-    parser.add_argument("--json", action="store_true")
+    parser = commands.add_parser("check", help=told("commands.check"), description=told("commands.check_description"))
+    parser.add_argument("folder", metavar="FOLDER", help=told("commands.check_folder"))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=told("commands.check_set"))
+    parser.add_argument("--json", action="store_true", help=told("commands.json"))
     parser.set_defaults(command=_check)
 
 
@@ -41,7 +35,9 @@ def _check(options: argparse.Namespace) -> int:
 
     from ..data.pair_scan import scan_for_mode
 
-    with tqdm(desc="Reading", unit="image", file=sys.stderr, leave=False, disable=None) as bar:
+    with tqdm(
+        desc=told("commands.reading"), unit=told("commands.image"), file=sys.stderr, leave=False, disable=None
+    ) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -57,55 +53,74 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _print(found: Scan, settings: Settings) -> None:
-    left_out = f", {found.left_out} left out" if found.left_out else ""
-    print(f"Folder:   {found.folder}")
-    pairs = f" in {_counted(found.pairs, 'pair')}" if found.pairs else ""
-    print(f"Images:   {found.pictures} trained{pairs}{left_out}")
-    print(f"Samples:  {len(found.samples)} in one round{_why_so_many(settings)}")
+    _row("folder", str(found.folder))
+    _row("images", _images(found))
+    _row("samples", _samples(found, settings))
     for number, ((width, height), count) in enumerate(found.buckets):
-        print(f"{'' if number else 'Buckets:':10}{width} x {height}: {_counted(count, 'sample')}")
-    print(f"Captions: {_captions(found.captions)}")
-    print(f"Trigger:  {settings.lora_trigger_word.strip() or 'none'}")
+        _row("" if number else "buckets", told("commands.check_bucket", width=width, height=height, count=count))
+    _row("captions", _captions(found.captions))
+    _row("trigger", settings.lora_trigger_word.strip() or told("commands.check_none"))
     for side in found.samples[0].sides() if found.samples else ():
-        print(f'Example:  {side.path.name} is "{side.caption}"')
+        _row("example", told("commands.check_example", name=side.path.name, caption=side.caption))
     if found.others:
-        print(f"Ignored:  {', '.join(f'{count} {ending}' for ending, count in found.others)}")
+        _row("ignored", _joined(f"{count} {ending}" for ending, count in found.others))
     for note in found.notes:
-        print(f"Note:     {note}")
+        _row("note", str(note))
     if found.problems:
-        print(f"\n{_counted(len(found.problems), 'thing')} to know:")
+        print()
+        print(told("commands.check_problems", count=len(found.problems)))
     for problem in found.problems[:_MOST_PROBLEMS]:
         print(f"  {problem}")
     if len(found.problems) > _MOST_PROBLEMS:
-        print(f"  … and {len(found.problems) - _MOST_PROBLEMS} more; all of them with --json")
+        print(told("commands.check_more", count=len(found.problems) - _MOST_PROBLEMS))
 
 
-def _why_so_many(settings: Settings) -> str:
+def _row(name: str, value: str) -> None:
+    headings = {each: told(f"commands.check_row_{each}") for each in _HEADINGS}
+    width = max(map(columns, headings.values())) + 1
+    print(f"{padded(headings.get(name, ''), width)}{value}")
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return told("commands.list_of", parts=list(parts))
+
+
+def _images(found: Scan) -> str:
+    trained = told("commands.check_trained", count=found.pictures)
+    if found.pairs:
+        trained = told("commands.check_trained_pairs", count=found.pictures, pairs=found.pairs)
+    parts = [trained]
+    if found.left_out:
+        parts.append(told("commands.check_left_out", count=found.left_out))
+    return _joined(parts)
+
+
+def _samples(found: Scan, settings: Settings) -> str:
+    """How many there are in a round, and why so many."""
     reasons = []
     if settings.sub_image_num:
-        reasons.append(f"each in up to {settings.sub_image_num} smaller sizes too")
+        reasons.append(told("commands.check_smaller_sizes", count=settings.sub_image_num))
     if settings.image_mirroring:
-        reasons.append("also mirrored")
+        reasons.append(told("commands.check_mirrored"))
     if settings.image_num_multiply > 1:
-        reasons.append(f"{settings.image_num_multiply} times over")
-    return f" ({', '.join(reasons)})" if reasons else ""
+        reasons.append(told("commands.check_repeated", count=settings.image_num_multiply))
+    if not reasons:
+        return told("commands.check_round", count=len(found.samples))
+    return told("commands.check_round_because", count=len(found.samples), reasons=reasons)
 
 
 def _captions(counts: CaptionCounts) -> str:
-    told = []
+    parts = []
     if counts.files:
-        told.append(f"{counts.files} from files ({', '.join(f'{count} {name}' for name, count in counts.encodings)})")
+        encodings = [f"{count} {name}" for name, count in counts.encodings]
+        parts.append(told("commands.check_from_files", count=counts.files, encodings=encodings))
     if counts.names:
-        told.append(f"{counts.names} from file names")
+        parts.append(told("commands.check_from_names", count=counts.names))
     if counts.empty:
-        told.append(f"{counts.empty} of them empty")
+        parts.append(told("commands.check_empty", count=counts.empty))
     if counts.missing:
-        told.append(_counted(counts.missing, "image") + " without")
-    return ", ".join(told) or "none"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+        parts.append(told("commands.check_missing", count=counts.missing))
+    return _joined(parts) if parts else told("commands.check_none")
 
 
 def _as_json(found: Scan, settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``demo``: the whole way on the embedded checkpoint, from two words to a picture that shows what they did."""
+"""``demo``: the whole way on the embedded checkpoint, from two words to an image that shows what they did."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 from ..config.size import Size
 from ..paths import CHECKOUT
+from ..text.messages import say
+from .image_file import save_image
 from .options import add_device, add_folders, folders_of
+from .words import told
 
 CHECKPOINT = CHECKOUT / "tests" / "toy" / "toy-sd1.safetensors"
 ORIGINAL, TARGET = "red", "blue"
@@ -38,12 +41,8 @@ SETTINGS = {
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "demo",
-        help="train on the embedded checkpoint and show what changed",
-        description="Train an iLECO LoRA on the embedded checkpoint, and show it in one picture.",
-    )
-    parser.add_argument("--out", type=Path, metavar="F.png", help="the picture (default: data/demo.png)")
+    parser = commands.add_parser("demo", help=told("commands.demo"), description=told("commands.demo_description"))
+    parser.add_argument("--out", type=Path, metavar="F.png", help=told("commands.demo_out"))
     add_device(parser)
     add_folders(parser, output=True)
     parser.set_defaults(command=_demo)
@@ -62,30 +61,29 @@ def _demo(options: argparse.Namespace) -> int:
     from ..networks.files.read import network_from_file
     from ..reports.log import read_log
     from ..reports.plot import strength_sheet
-    from .pictures import save_picture
     from .train import Interrupt, Progress
 
     folders = folders_of(options)
     host = Standalone(choose_device(options.device), folders)
     job = Job.create(parse({**SETTINGS, "model": str(CHECKPOINT)}).settings)
-    print(f"Training: what the model knows as {ORIGINAL} is to become {TARGET}.")
+    print(told("commands.demo_training", original=ORIGINAL, target=TARGET))
     control = Control()
     interrupt = Interrupt(control)
     with Progress() as progress:
         done = run(job, host, control, progress)
     if done.path is None or interrupt.pressed:
-        print("Stopped before the picture.")
+        print(told("commands.demo_stopped"))
         return 130
 
-    print("Making the picture …")
+    print(told("commands.demo_drawing"))
     bundle = load_bundle(CHECKPOINT)
     place_for_pictures(bundle, host.device)
     requests = [Request(prompt, seed=seed, cfg=2.0, size=Size(64, 64)) for seed, prompt in enumerate(PROMPTS)]
-    pictures = strength_grid(bundle, network_from_file(done.path, bundle), requests, STRENGTHS)
+    images = strength_grid(bundle, network_from_file(done.path, bundle), requests, STRENGTHS)
     log = read_log(folders.run_log(job.name, job.created))
-    title = f'iLECO: "{ORIGINAL}" → "{TARGET}", at LoRA strengths −1 … +1'
+    title = say("commands.demo_title", original=ORIGINAL, target=TARGET)  # matplotlib's own font has Latin letters
     out = options.out or folders.data / "demo.png"
-    save_picture(strength_sheet(title, PROMPTS, STRENGTHS, pictures, log), out)
-    print(f"The LoRA: {done.path}")
-    print(f"The picture: {out.resolve()}")
+    save_image(strength_sheet(title, PROMPTS, STRENGTHS, images, log), out)
+    print(told("commands.demo_lora", path=done.path))
+    print(told("commands.demo_image", path=out.resolve()))
     return 0

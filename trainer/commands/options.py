@@ -6,15 +6,16 @@ import argparse
 from pathlib import Path
 
 from ..paths import CHECKOUT, Folders
+from .words import told
 
 
 def add_folders(parser: argparse.ArgumentParser, *, output: bool = False) -> None:
     """``--data-dir``, ``--models-dir`` and, where LoRAs are written, ``--output-dir``."""
-    group = parser.add_argument_group("folders")
-    group.add_argument("--data-dir", type=Path, metavar="D", help="logs, settings, your presets (default: data/)")
-    group.add_argument("--models-dir", type=Path, metavar="D", help="models given by name (default: data/models)")
+    group = parser.add_argument_group(told("commands.folders"))
+    group.add_argument("--data-dir", type=Path, metavar="D", help=told("commands.data_dir"))
+    group.add_argument("--models-dir", type=Path, metavar="D", help=told("commands.models_dir"))
     if output:
-        group.add_argument("--output-dir", type=Path, metavar="D", help="finished LoRAs (default: data/loras)")
+        group.add_argument("--output-dir", type=Path, metavar="D", help=told("commands.output_dir"))
 
 
 def folders_of(options: argparse.Namespace) -> Folders:
@@ -27,4 +28,4 @@ def folders_of(options: argparse.Namespace) -> Folders:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="", metavar="DEVICE", help="cuda, cuda:1, mps or cpu (default: the best)")
+    parser.add_argument("--device", default="", metavar="DEVICE", help=told("commands.device"))

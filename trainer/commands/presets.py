@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 
 from ..config import presets
+from .words import told
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "presets",
-        help="rewrite the shipped presets",
-        description="Rewrite the presets in presets/, so that each holds its mode and what differs from the defaults.",
+        "presets", help=told("commands.presets"), description=told("commands.presets_description")
     )
     parser.set_defaults(command=_rewrite)
 
 
 def _rewrite(_options: argparse.Namespace) -> int:
     for path in presets.rewrite_shipped():
-        print(f"Rewritten: {path.name}")
+        print(told("commands.preset_rewritten", name=path.name))
     return 0

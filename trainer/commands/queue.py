@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,56 +15,53 @@ from ..config.schema import to_json
 from ..jobs.store import ENDED, RUNNING, WAITING, Entry, Store
 from .options import add_device, add_folders, folders_of
 from .train import Interrupt, Progress, add_settings, read_settings
+from .words import columns, padded, told
 
 if TYPE_CHECKING:
-    from ..job import Event
+    from ..job import Done, Event, Failed
 
 _Command = Callable[[argparse.Namespace], int]
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "queue",
-        help="keep jobs on disk and run them one after the other",
-        description="Jobs wait in a queue on disk. A failed one does not stop the next.",
-    )
+    parser = commands.add_parser("queue", help=told("commands.queue"), description=told("commands.queue_description"))
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     add = verbs.add_parser(
         "add",
-        help="put a job at the end",
-        description="Put a job at the end of the queue. Its settings are given as for train.",
+        help=told("commands.queue_add"),
+        description=told("commands.queue_add_description"),
         usage="python -m trainer queue add [SETTINGS] [--set KEY=VALUE ...] [--any-setting VALUE ...]",
     )
     add_settings(add)
     add.set_defaults(command=_add)
-    listing = _verb(verbs, "list", _list, "list all jobs in their order", numbered=False)
-    listing.add_argument("--json", action="store_true")
-    run = _verb(verbs, "run", _run, "run the waiting jobs", numbered=False, output=True)
-    run.add_argument("--watch", action="store_true", help="when none waits, wait for more")
+    listing = _verb(verbs, "list", _list, numbered=False)
+    listing.add_argument("--json", action="store_true", help=told("commands.json"))
+    run = _verb(verbs, "run", _run, numbered=False, output=True)
+    run.add_argument("--watch", action="store_true", help=told("commands.queue_watch"))
     add_device(run)
-    show = _verb(verbs, "show", _show, "show a job and its settings")
-    show.add_argument("--json", action="store_true")
-    move = _verb(verbs, "move", _move, "put a waiting job at another position")
-    move.add_argument("position", type=int, metavar="POSITION", help="among the waiting jobs; 1 is next")
-    _verb(verbs, "again", _again, "let a failed, stopped or interrupted job wait again", output=True)
-    _verb(verbs, "duplicate", _duplicate, "put a copy of a job at the end, under a free name", output=True)
-    _verb(verbs, "delete", _delete, "delete a job; its LoRA stays")
-    clear = _verb(verbs, "clear", _clear, "delete the jobs that are done; their LoRAs stay", numbered=False)
-    clear.add_argument("--ended", action="store_true", help="also those that failed, were stopped or interrupted")
+    show = _verb(verbs, "show", _show)
+    show.add_argument("--json", action="store_true", help=told("commands.json"))
+    move = _verb(verbs, "move", _move)
+    move.add_argument("position", type=int, metavar="POSITION", help=told("commands.queue_position"))
+    _verb(verbs, "again", _again, output=True)
+    _verb(verbs, "duplicate", _duplicate, output=True)
+    _verb(verbs, "delete", _delete)
+    clear = _verb(verbs, "clear", _clear, numbered=False)
+    clear.add_argument("--ended", action="store_true", help=told("commands.queue_ended"))
 
 
 def _verb(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
     command: _Command,
-    text: str,
     *,
     numbered: bool = True,
     output: bool = False,
 ) -> argparse.ArgumentParser:
+    text = told(f"commands.queue_{name}")
     parser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     if numbered:
-        parser.add_argument("id", type=int, metavar="ID", help="the job's number; see: queue list")
+        parser.add_argument("id", type=int, metavar="ID", help=told("commands.queue_id"))
     add_folders(parser, output=output)
     parser.set_defaults(command=command)
     return parser
@@ -73,8 +69,8 @@ def _verb(
 
 def _opened(options: argparse.Namespace) -> Store:
     store = Store(folders_of(options))
-    if store.notice:
-        print(store.notice, file=sys.stderr)
+    if store.notice is not None:
+        print(told(store.notice), file=sys.stderr)
     return store
 
 
@@ -90,7 +86,7 @@ def _add(options: argparse.Namespace) -> int:
 
     host = Standalone(choose_device(options.device), folders_of(options))
     job = Job.create(parsed.with_defaults(host.defaults(parsed.settings)))
-    check(job, host)  # a mistake is better told now than at night
+    check(job, host)  # now, and not at night when its run begins
     _tell_place(_opened(options).add_job(job))
     return 0
 
@@ -111,19 +107,20 @@ def _move(options: argparse.Namespace) -> int:
 
 
 def _tell_place(entry: Entry) -> None:
-    print(f"Job {entry.id}, {_plain(entry.name)}, waits at position {entry.position}.")
+    values = {"number": entry.id, "name": _printable(entry.name), "position": entry.position}
+    print(told("commands.job_waits", **values))
 
 
 def _delete(options: argparse.Namespace) -> int:
     _opened(options).delete(options.id)
-    print(f"Job {options.id} is deleted.")
+    print(told("commands.job_deleted", number=options.id))
     return 0
 
 
 def _clear(options: argparse.Namespace) -> int:
     store = _opened(options)
     count = store.clear(ENDED) if options.ended else store.clear()
-    print(f"{count} {'job' if count == 1 else 'jobs'} deleted.")
+    print(told("commands.jobs_deleted", count=count))
     return 0
 
 
@@ -136,26 +133,27 @@ def _list(options: argparse.Namespace) -> int:
         print(json.dumps([_as_json(entry) for entry in entries], indent=2))
         return 0
     if not entries:
-        print("The queue is empty.")
+        print(told("queue.empty"))
         return 0
-    rows = [("ID", "STATUS", "MODE", "NAME", "MODEL", "ADDED", ""), *map(_row, entries)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    headings = [told(f"commands.column_{name}") for name in ("id", "status", "mode", "name", "model", "added")]
+    rows = [(*headings, ""), *map(_row, entries)]
+    widths = [max(columns(row[column]) for row in rows) for column in range(len(headings))]
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        cells = [padded(cell, width) for cell, width in zip(row, widths, strict=False)]
         print("  ".join([*cells, row[-1]]).rstrip())
     return 0
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
-    status = entry.status
-    if status == WAITING:
-        status = f"waiting {entry.position}"
-    elif status == RUNNING:
-        status = f"running {entry.step}/{entry.steps}"
+    status = told(f"queue.is_{entry.status}")
+    if entry.status == WAITING:
+        status = f"{status} {entry.position}"
+    elif entry.status == RUNNING:
+        status = f"{status} {entry.step}/{entry.steps}"
     model = Path(entry.model).name
-    last = entry.message or str(entry.path or "")
+    last = str(entry.path or "") if entry.message is None else told(entry.message)
     cells = (str(entry.id), status, entry.mode, entry.name, model, f"{entry.created:%Y-%m-%d %H:%M}", last)
-    return tuple(_plain(cell) for cell in cells)
+    return tuple(_printable(cell) for cell in cells)
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -166,20 +164,22 @@ def _show(options: argparse.Namespace) -> int:
         print(json.dumps({**_as_json(entry), "settings": settings}, indent=2))
         return 0
     facts = {
-        "Job": str(entry.id),
-        "Status": _row(entry)[1],
-        "Name": entry.name,
-        "Mode": entry.mode,
-        "Added": f"{entry.created:%Y-%m-%d %H:%M:%S}",
-        "Started": _time(entry.started),
-        "Ended": _time(entry.ended),
-        "Steps": f"{entry.step} of {entry.steps}",
-        "Message": entry.message,
-        "LoRA": str(entry.path or ""),
+        "job": str(entry.id),
+        "status": _row(entry)[1],
+        "name": entry.name,
+        "mode": entry.mode,
+        "added": f"{entry.created:%Y-%m-%d %H:%M:%S}",
+        "started": _time(entry.started),
+        "ended": _time(entry.ended),
+        "steps": told("queue.step_of", step=entry.step, steps=entry.steps),
+        "message": "" if entry.message is None else told(entry.message),
+        "lora": str(entry.path or ""),
     }
+    headings = {name: told(f"commands.job_{name}") for name in facts}
+    width = max(map(columns, headings.values())) + 1
     for name, value in facts.items():
         if value:
-            print(f"{name + ':':9}{_plain(value)}")
+            print(f"{padded(headings[name], width)}{_printable(value)}")
     print(json.dumps(settings, indent=4))
     return 0
 
@@ -189,11 +189,12 @@ def _time(seconds: float | None) -> str:
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:
-    times = {"created": entry.created.isoformat(), "path": None if entry.path is None else str(entry.path)}
-    return {**asdict(entry), **times}
+    path = None if entry.path is None else str(entry.path)
+    message = "" if entry.message is None else told(entry.message)
+    return {**vars(entry), "created": entry.created.isoformat(), "path": path, "message": message}
 
 
-def _plain(text: str) -> str:
+def _printable(text: str) -> str:
     """Text of a user's as it may go to a terminal: nothing in it moves the cursor or breaks the line."""
     return "".join(character if character.isprintable() else "�" for character in text)
 
@@ -204,7 +205,7 @@ def _plain(text: str) -> str:
 def _run(options: argparse.Namespace) -> int:
     store = _opened(options)
     if not options.watch and not any(entry.status == WAITING for entry in store.entries()):
-        print("No job is waiting.")
+        print(told("commands.no_job_waits"))
         return 0
     from ..hosts.standalone import Standalone
     from ..jobs.worker import Worker
@@ -213,18 +214,18 @@ def _run(options: argparse.Namespace) -> int:
     host = Standalone(choose_device(options.device), folders_of(options))
     shown = _Shown()
     worker = Worker(store, lambda: host, shown)
-    interrupt = Interrupt(_Stop(worker), "The other jobs stay waiting.")
+    interrupt = Interrupt(_Stop(worker), "commands.interrupted_queue")
     worker.start(watch=options.watch)
-    while not worker.join(0.2):  # in short turns, so that Ctrl-C is heard on Windows, too
+    while not worker.join(0.2):  # not all at once, or Ctrl-C would not be heard on Windows
         pass
     signal.signal(signal.SIGINT, signal.default_int_handler)
     worker.close()
-    if worker.problem:
-        print(f"trainyard: {worker.problem}", file=sys.stderr)
+    if worker.problem is not None:
+        print(f"trainyard: {told(worker.problem)}", file=sys.stderr)
     print(shown.summary(store))
     if interrupt.pressed:
         return 130
-    return 2 if shown.failed or worker.problem else 0
+    return 2 if shown.failed or worker.problem is not None else 0
 
 
 class _Stop:
@@ -256,7 +257,8 @@ class _Shown:
 
         if entry.id != self._number:
             self._number = entry.id
-            print(f"Job {entry.id}: {entry.mode}, {_plain(entry.name)}", flush=True)
+            values = {"number": entry.id, "mode": entry.mode, "name": _printable(entry.name)}
+            print(told("commands.job_begins", **values), flush=True)
         if self._progress is None:
             self._progress = Progress()
         self._progress(event)
@@ -266,20 +268,23 @@ class _Shown:
             self._number = 0
             self.ended += 1
             self.failed += isinstance(event, Failed)
-            print(f"Job {entry.id}: {_plain(_end(event))}", flush=True)
+            print(told("commands.job_ends", number=entry.id, end=_printable(_end(event))), flush=True)
 
     def summary(self, store: Store) -> str:
         waiting = sum(entry.status == WAITING for entry in store.entries())
-        failed = f", {self.failed} failed" if self.failed else ""
-        left = f", {waiting} still waiting" if waiting else ""
-        return f"{self.ended} {'job' if self.ended == 1 else 'jobs'} run{failed}{left}."
+        parts = [told("commands.jobs_run", count=self.ended)]
+        if self.failed:
+            parts.append(told("commands.jobs_failed", count=self.failed))
+        if waiting:
+            parts.append(told("commands.jobs_waiting", count=waiting))
+        return told("commands.sentence_of", parts=parts)
 
 
-def _end(event: Any) -> str:
+def _end(event: Done | Failed) -> str:
     from ..job import Failed
 
     if isinstance(event, Failed):
-        return f"failed. {event.error}"
-    if event.path is not None:
-        return f"{'stopped, ' if event.stopped else ''}saved {event.path}"
-    return "stopped. Nothing was saved."
+        return told("commands.end_failed", error=event.error.whole)
+    if event.path is None:
+        return told("commands.end_stopped")
+    return told("commands.end_stopped_and_saved" if event.stopped else "commands.end_saved", path=event.path)

@@ -10,12 +10,16 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..config.labels import help_of
+from ..config.labels import help_of, section_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
 from ..config.settings import ROWS, SECTIONS, Settings
 from ..config.values import closest
 from ..networks.files.settings import load_settings
+from ..text.catalogue import ENGLISH
+from ..text.language import language_of_machine
+from ..text.messages import message
 from .options import add_device, add_folders, folders_of
+from .words import told
 
 if TYPE_CHECKING:
     from ..job import Effect, Event
@@ -24,33 +28,33 @@ if TYPE_CHECKING:
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "train",
-        help="train a LoRA",
-        description="Train a LoRA. Later settings win: the file, then --set, then flags.",
+        help=told("commands.train"),
+        description=told("commands.train_description"),
         usage="python -m trainer train [SETTINGS] [--set KEY=VALUE ...] [--dry-run] [--any-setting VALUE ...]",
     )
-    parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
+    parser.add_argument("--dry-run", action="store_true", help=told("commands.dry_run"))
     add_settings(parser)
     parser.set_defaults(command=_train)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """What :func:`read_settings` reads, device and folders included: a flag for every setting, by its section."""
-    parser.add_argument(
-        "settings", nargs="?", metavar="SETTINGS", help="a JSON file, a preset's name, or a LoRA to train again"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; repeatable"
-    )
+    language = language_of_machine()
+    parser.add_argument("settings", nargs="?", metavar="SETTINGS", help=told("commands.settings"))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=told("commands.set"))
     add_device(parser)
     add_folders(parser, output=True)
-    groups = {section: parser.add_argument_group(f"settings: {section}") for section in SECTIONS}
+    groups = {
+        section: parser.add_argument_group(told("commands.settings_of", section=section_of(section, language)))
+        for section in SECTIONS
+    }
     for row in ROWS:
         switch: dict[str, Any] = {"nargs": "?", "const": "true"} if row.kind == "bool" else {}
         groups[row.section].add_argument(
             f"--{row.name.replace('_', '-')}",
             dest=f"setting.{row.name}",
             metavar="VALUE",
-            help=help_of(row.name).replace("%", "%%"),
+            help=help_of(row.name, language).replace("%", "%%"),
             **switch,
         )
 
@@ -76,8 +80,8 @@ def read_settings(options: argparse.Namespace) -> Parsed:
     parsed = parse({**changes, **flags}, base=kept.settings)
     for key in kept.unknown:
         near = closest(key, [row.key for row in ROWS])
-        perhaps = f"; perhaps you mean {near}" if near else ""
-        print(f"{key}: there is no such setting{perhaps}. It has no effect.", file=sys.stderr)
+        text = told("commands.unknown_key_near", key=key, near=near) if near else told("commands.unknown_key", key=key)
+        print(text, file=sys.stderr)
     return replace(parsed, settings=_with_whole_paths(parsed.settings), given=parsed.given | kept.given)
 
 
@@ -106,17 +110,17 @@ def _train(options: argparse.Namespace) -> int:
     if options.dry_run:
         model = check(job, host)
         print(dump(job.settings))  # alone on the standard output: a settings file as it stands
-        what = f"Would train {settings.mode} on {model} with {host.device}, {settings.train_iterations} steps,"
-        print(f"{what}\nand save {output_path(job, host.folders)}", file=sys.stderr)
+        values = {"mode": settings.mode, "model": model, "device": host.device, "steps": settings.train_iterations}
+        print(told("commands.would_train", **values, path=output_path(job, host.folders)), file=sys.stderr)
         return 0
     control = Control()
     interrupt = Interrupt(control)
     with Progress() as progress:
         done = run(job, host, control, progress)
     if done.path:
-        print(f"Saved {done.path}")
+        print(told("commands.saved", path=done.path))
     else:
-        print("Stopped. Nothing was saved.")
+        print(told("commands.stopped"))
     return 130 if interrupt.pressed else 0
 
 
@@ -130,19 +134,19 @@ class Stoppable(Protocol):
 class Interrupt:
     """Ctrl-C: the first time stop and save, the second time stop without saving."""
 
-    def __init__(self, control: Stoppable, also: str = "") -> None:
+    def __init__(self, control: Stoppable, text: str = "commands.interrupted") -> None:
         """Args:
-        also: what is said besides at the first time, a sentence with its full stop.
+        text: the key of what is printed the first time.
         """
         self.pressed = 0
         self._control = control
-        self._also = also and f" {also}"
+        self._text = text
         signal.signal(signal.SIGINT, self._handle)
 
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         self.pressed += 1
         if self.pressed == 1:
-            print(f"\nStopping and saving.{self._also} Press Ctrl-C again to stop without saving.", file=sys.stderr)
+            print(f"\n{told(self._text)}", file=sys.stderr)
             self._control.stop_and_save()
         elif self.pressed == 2:
             self._control.stop()
@@ -152,15 +156,22 @@ class Interrupt:
 
 def effect_lines(effect: Effect) -> list[str]:
     """What a LoRA does, for people."""
-    strongest = ", ".join(f"{change.block} {_percent(change.relative)}" for change in effect.strongest())
     whole = effect.whole
-    lines = [f"The LoRA changes the weights by {_percent(whole.relative)} (norm {whole.norm:.4g})."]
+    lines = [told("commands.effect", share=_percent(whole.relative), norm=f"{whole.norm:.4g}")]
     if len(effect.blocks) > 1:
-        lines.append(f"Most in: {strongest}.")
+        strongest = [f"{change.block} {_percent(change.relative)}" for change in effect.strongest()]
+        lines.append(told("commands.effect_blocks", blocks=strongest))
     if effect.strip is not None:
-        levels = ", ".join(f"at {strength:+g} by {levels:.1f}" for strength, levels in effect.differences)
-        lines.append(f"Its pictures differ from those without it {levels} of 255 levels: {effect.strip}")
+        levels = [
+            message("commands.effect_at", strength=f"{strength:+g}", levels=f"{levels:.1f}")
+            for strength, levels in effect.differences
+        ]
+        lines.append(told("commands.effect_images", levels=levels, path=effect.strip))
     return lines
+
+
+def _in_words(phase: str) -> str:
+    return ": ".join(told(f"phase.{part}") if f"phase.{part}" in ENGLISH else part for part in phase.split(": "))
 
 
 def _percent(share: float) -> str:
@@ -190,13 +201,14 @@ class Progress:
         elif isinstance(event, Phase) and event.name not in ("training", self._phase):
             self._close()
             self._phase = event.name
-            self._say(f"{event.name[0].upper()}{event.name[1:]} …")
+            name = _in_words(event.name)
+            self._say(f"{name[0].upper()}{name[1:]} …")
         elif isinstance(event, Warned | Detail):
-            self._say(str(event.message))
+            self._say(told(event.message))
         elif isinstance(event, Sample):
-            self._say(f"Sample at step {event.step}: {event.path}")
+            self._say(told("commands.sample_at", step=event.step, path=event.path))
         elif isinstance(event, Saved) and self._bar is not None:
-            self._say(f"Saved at step {event.step}: {event.path}")
+            self._say(told("commands.saved_at", step=event.step, path=event.path))
         elif isinstance(event, Effect):
             for line in effect_lines(event):
                 self._say(line)
@@ -205,10 +217,16 @@ class Progress:
         from tqdm import tqdm
 
         if self._bar is None:
-            self._bar = tqdm(total=total, desc="Training", unit="step", file=sys.stderr, disable=None)
+            self._bar = tqdm(
+                total=total,
+                desc=told("commands.training"),
+                unit=told("commands.step"),
+                file=sys.stderr,
+                disable=None,
+            )
         if self._bar.disable:  # no terminal: a line now and then instead of a bar drawn over itself
             if number * 10 // total != (number - 1) * 10 // total:
-                print(f"Step {number} of {total}, loss {loss:.4f}", file=sys.stderr)
+                print(told("commands.at_step", step=number, steps=total, loss=f"{loss:.4f}"), file=sys.stderr)
             return
         self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
         self._bar.update(number - self._bar.n)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..paths import CHECKOUT, Folders
 from ..text.language import LANGUAGES
 from .options import add_device
+from .words import told
 
 if TYPE_CHECKING:
     from ..engine.host import Host
@@ -17,17 +18,14 @@ PORT = 7870
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("ui", help="open the page", description="Serve the page: form, queue and plot.")
-    parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default: {PORT}")
-    parser.add_argument(
-        "--listen", action="store_true",
-        help="let other machines open the page; whoever can reach it can train, and read and vary your pictures",
-    )  # fmt: skip
-    parser.add_argument("--language", choices=LANGUAGES, help="of the page (default: the environment's, or en)")
-    group = parser.add_argument_group("folders")
-    group.add_argument("--data-dir", type=Path, metavar="D", help="logs, queue, your presets (default: data/)")
-    group.add_argument("--models-dir", type=Path, metavar="D", help="models to choose from (default: data/models)")
-    group.add_argument("--lora-dir", type=Path, metavar="D", help="finished LoRAs (default: data/loras)")
+    parser = commands.add_parser("ui", help=told("commands.ui"), description=told("commands.ui_description"))
+    parser.add_argument("--port", type=int, default=PORT, metavar="N", help=told("commands.ui_port", port=PORT))
+    parser.add_argument("--listen", action="store_true", help=told("commands.ui_listen"))
+    parser.add_argument("--language", choices=LANGUAGES, help=told("commands.ui_language"))
+    group = parser.add_argument_group(told("commands.folders"))
+    group.add_argument("--data-dir", type=Path, metavar="D", help=told("commands.ui_data_dir"))
+    group.add_argument("--models-dir", type=Path, metavar="D", help=told("commands.ui_models_dir"))
+    group.add_argument("--lora-dir", type=Path, metavar="D", help=told("commands.output_dir"))
     add_device(parser)
     parser.set_defaults(command=_ui)
 
@@ -37,9 +35,9 @@ def _ui(options: argparse.Namespace) -> int:
     from ..jobs.store import Store
     from ..jobs.worker import Worker
     from ..text.language import language_of_machine
-    from ..web.api.core import Guard
     from ..web.app import serve
-    from ..web.services.context import Desk
+    from ..web.services.access import Access
+    from ..web.services.context import PageContext
 
     data = (options.data_dir or CHECKOUT / "data").resolve()
     folders = Folders(
@@ -47,7 +45,7 @@ def _ui(options: argparse.Namespace) -> int:
     )
     worker = Worker(Store(folders), lambda: _host(options.device, folders))
     language = options.language or language_of_machine()
-    serve(Desk(folders, FolderCatalogue(folders.models), worker, Guard(options.listen), language), options.port)
+    serve(PageContext(folders, FolderCatalogue(folders.models), worker, Access(options.listen), language), options.port)
     return 0
 
 

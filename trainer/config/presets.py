@@ -149,7 +149,7 @@ def save(settings: Settings, name: str, folder: Path, overwrite: bool = False) -
     name = name.removesuffix(_ENDING)
     problem = _preset_name_problem(name)
     if problem is not None:
-        raise UserError("config.problem", where=message("config.preset_name"), problem=problem)
+        raise UserError("error.problem", where=message("config.preset_name"), problem=problem)
     path = folder / f"{name}{_ENDING}"
     if path.exists() and not overwrite:
         raise OutputError("config.preset_taken", where=name)

@@ -13,13 +13,14 @@ from torch import Tensor
 from ..config.settings import Settings
 from ..models.base import Bundle
 from ..paths import Folders
+from ..text.messages import Message
 from .image_request import Drawing
 
 
 class Choice(NamedTuple):
     """The model that will be trained on."""
 
-    label: str
+    label: Message
     """In words."""
     family: str
     """``SD1``, ``SD2`` or ``SDXL``."""
@@ -64,13 +65,13 @@ class Host(Protocol):
     def give_back(self) -> None:
         """Put the host's model back as it was; called however the run ended."""
 
-    def between_steps(self, phase: str, done: int, total: int) -> str:
+    def between_steps(self, phase: Message | str, done: int, total: int) -> Sequence[Message]:
         """Called by the run's thread where nothing is being computed: at every step, and on the way to the first.
 
         The host shows the progress, and lets others have the model who wait for it. It costs nothing where none wait.
 
         Returns:
-            What the user should know about that; mostly nothing, an empty text.
+            What the user should know about that; mostly nothing.
 
         Raises:
             Stopped: while others had the model. The run has not got it back and must not use it any more.

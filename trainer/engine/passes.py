@@ -291,8 +291,7 @@ class Turn:
             self._between(event.name, event.done, event.total)
 
     def _between(self, name: str, done: int, total: int) -> None:
-        note = self._run.host.between_steps(f"{self._run.job.name}, {name}", done, total)
-        if note:
+        for note in self._run.host.between_steps(f"{self._run.job.name}, {name}", done, total):
             self._run.emit(Warned(note))
 
     def _between_steps(self, step: int, steps: int) -> None:

@@ -35,13 +35,13 @@ from ..networks.files.metadata import Origin
 from ..networks.files.read import network_from_file
 from ..optim import optimizers, schedules
 from ..paths import write_whole
-from ..text.messages import message
+from ..text.messages import Message, message
 from .host import Host
 from .passes import Passes
 from .saving import output_path
 
 
-def check(job: Job, host: Host) -> str:
+def check(job: Job, host: Host) -> Message:
     """Everything that can be found wrong before the device is touched; says what will be trained on.
 
     Raises:
@@ -213,8 +213,7 @@ class _Run:
     def _progress(self, name: str, done: int, total: int) -> None:
         self.control.check()
         self.emit(Phase(name, done, total))
-        note = self.host.between_steps(f"{self.job.name}, {name}", done, total)
-        if note:
+        for note in self.host.between_steps(f"{self.job.name}, {name}", done, total):
             self.emit(Warned(note))
 
     def _save_settings(self) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..models.checkpoint.identify import MODEL_ENDINGS
-from ..text.language import is_japanese
+from ..models.checkpoint.identify import MODEL_ENDINGS, FileKind
+from ..text.messages import Message, message
 
 
 class Catalogue(Protocol):
@@ -26,8 +26,8 @@ class Catalogue(Protocol):
     def refresh(self) -> None:
         """Look for files that are new; called where somebody asks for it, since hosts take a while."""
 
-    def advice(self, language: str) -> str:
-        """In ``en`` or ``ja``: what an empty ``model`` means here, and where models are found."""
+    def advice(self) -> Message:
+        """What an empty ``model`` means here, and where models are found."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,8 @@ class FolderCatalogue:
     def refresh(self) -> None:
         """The folder is looked at each time."""
 
-    def advice(self, language: str) -> str:
-        if is_japanese(language):
-            return f"学習に使うモデルです。フォルダ {self.folder} にあるものか、ほかのファイルのパスを指定します。"
-        return f"The checkpoint to train on: one of the folder {self.folder}, or the path of any other file."
+    def advice(self) -> Message:
+        return message("hosts.models_in_folder", folder=self.folder)
 
     def _names(self) -> list[str]:
         found = sorted(self._files(), key=lambda path: (path.as_posix().casefold(), path.as_posix()))
@@ -64,6 +62,13 @@ class FolderCatalogue:
             name = path.relative_to(self.folder)
             if path.suffix.lower() in MODEL_ENDINGS and not any(part.startswith(".") for part in name.parts):
                 yield name
+
+
+def described(model: FileKind, vae: FileKind | None) -> Message:
+    """A model that is trained on, in words, with the VAE that takes the place of its own."""
+    if vae is None:
+        return message("hosts.model", name=model.name, kind=model.label)
+    return message("hosts.model_with_vae", name=model.name, kind=model.label, vae=vae.name)
 
 
 def _is_vae(name: str) -> bool:

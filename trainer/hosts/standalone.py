@@ -24,6 +24,8 @@ from ..models.registry import check_files, defaults_for, family_of, load_bundle,
 from ..models.sample import Request, sample
 from ..networks.files.read import network_from_file
 from ..paths import Folders
+from ..text.messages import Message, label
+from .catalogue import described
 
 
 class Standalone:
@@ -42,8 +44,7 @@ class Standalone:
 
     def check_model(self, settings: Settings) -> Choice:
         model, vae = check_files(self._model(settings), vae=self._vae(settings))
-        label = f"{model.name} ({model.label})" + (f" with the VAE {vae.name}" if vae else "")
-        return Choice(label, family_of(model).name)
+        return Choice(described(model, vae), family_of(model).name)
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
@@ -64,9 +65,9 @@ class Standalone:
     def give_back(self) -> None:
         self._has_run.clear()
 
-    def between_steps(self, phase: str, done: int, total: int) -> str:
+    def between_steps(self, phase: Message | str, done: int, total: int) -> Sequence[Message]:
         del phase, done, total
-        return ""
+        return ()
 
     def saved(self, path: Path) -> None:
         """Nobody has read an older one."""
@@ -103,7 +104,7 @@ class Standalone:
             try:
                 return self._pictures(drawing, check)
             except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-                raise MemoryShortError("the memory is not enough for pictures", do="Make them smaller") from error
+                raise MemoryShortError("hosts.images_too_large") from error
 
     def _pictures(self, drawing: Drawing, check: Callable[[], None]) -> list[Image.Image]:
         bundle = self._bundle_for(drawing)
@@ -130,9 +131,7 @@ class Standalone:
 
     def _refuse_beside_run(self) -> None:
         if self._has_run.is_set():
-            raise UserError(
-                "no pictures are made while a LoRA is being trained", do="Pause the training, or wait until it ends"
-            )
+            raise UserError("hosts.training_has_device")
 
     def _clear_for_run(self) -> None:
         """The device is the run's from now on; a picture that is being made ends at its next step."""
@@ -148,9 +147,7 @@ class Standalone:
 
     def _model(self, settings: Settings) -> Path:
         if not settings.model:
-            raise ModelError(
-                "no model is chosen", where="model", do="Name a checkpoint, on the command line with --model FILE"
-            )
+            raise ModelError("hosts.no_model", where=label("model"))
         return find_model(settings.model, self.folders.models, "model")
 
     def _vae(self, settings: Settings) -> Path | None:
@@ -159,8 +156,11 @@ class Standalone:
         return find_model(settings.vae, self.folders.models, "vae")
 
 
-def find_model(name: str, folder: Path, label: str) -> Path:
+def find_model(name: str, folder: Path, setting: str) -> Path:
     """The file called ``name``: as a path, or in the models folder with or without its ending.
+
+    Args:
+        setting: the short name of the setting that names it, for the error.
 
     Raises:
         ModelError: there is none.
@@ -170,4 +170,4 @@ def find_model(name: str, folder: Path, label: str) -> Path:
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    raise ModelError(f"there is no file {name}", where=label, do=f"Give its full path, or put it into {folder}")
+    raise ModelError("hosts.no_file", where=label(setting), name=name, folder=folder)

@@ -1,7 +1,7 @@
-"""A SQLite file: opened, brought up to date, and whatever goes wrong with it told in a sentence.
+"""A SQLite file: opened, migrated, and its failures reported as errors a user can act on.
 
-Several processes may have it open. Whether one that has claimed something still lives is told by a :class:`Lease`: a
-lock that the system takes back when its process ends, however it ends.
+Several processes may have it open. A :class:`Lease` shows whether the one that has claimed something is still alive: a
+lock that the system releases when its process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -18,66 +18,67 @@ from typing import Any
 
 from ..errors import OutputError, UserError
 from ..paths import free_path
+from ..text.messages import Message, message
 
 Migrations = Sequence[Sequence[str]]
-"""The statements that lead from each version to the next; a file's version is how many of them it has seen."""
+"""The statements that lead from each version to the next; a file's version is how many of these it has been through."""
 
 _BESIDE = ("", "-wal", "-shm")
 
 
 class BusyError(UserError):
-    """Another program kept the file locked all the time we waited."""
+    """Another program kept the file locked for as long as we waited."""
 
 
 class DamagedError(UserError):
-    """The file is no database, or a broken one."""
+    """The file is not a database, or a damaged one."""
 
 
 class Database:
     """One connection, for all threads of the process.
 
     Attributes:
-        notice: what the user should know of how it was opened; mostly empty.
+        notice: what the user should know of how it was opened; mostly None.
     """
 
     def __init__(self, path: Path, migrations: Migrations, *, timeout: float = 5.0) -> None:
-        """Open the file, or begin it. One that is damaged is kept under another name, and a new one is begun.
+        """Open the file, or create it. A damaged one is kept under another name, and a new one is created.
 
         Args:
-            timeout: for how many seconds a lock of another program is waited for.
+            timeout: how many seconds to wait for another program's lock.
 
         Raises:
-            UserError: it is of a newer version, locked, or its folder cannot be written to.
+            UserError: it was written by a newer version, is locked, or its folder cannot be written to.
         """
         self.path = path
-        self.notice = ""
+        self.notice: Message | None = None
         self._migrations = migrations
         self._timeout = timeout
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         try:
             self._connection = self._open()
         except DamagedError:
             kept = self._set_aside()
-            self.notice = f"{path}: is damaged, so a new one was begun. What is left of the old one is in {kept}."
+            self.notice = message("jobs.database_replaced", path=path, kept=kept)
             self._connection = self._open()
 
     def close(self) -> None:
-        with self._turn:
+        with self._lock:
             self._connection.close()
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        with self._turn, self._explained():
+        with self._lock, self._explained():
             return self._connection.execute(query, values).fetchall()
 
     @contextmanager
     def transaction(self, *, wait: bool = True) -> Iterator[sqlite3.Connection]:
-        """All that is done in the block, or nothing of it; nobody else writes meanwhile.
+        """Either everything done in the block is written, or nothing; nobody else writes meanwhile.
 
         Args:
             wait: for others to finish and for the disk; without it a lock raises :class:`BusyError` at once, and
-                what was written last may be lost when the power fails.
+                the last change may be lost in a power failure.
         """
-        with self._turn, self._explained():
+        with self._lock, self._explained():
             connection = self._connection
             connection.execute(f"PRAGMA busy_timeout = {int(self._timeout * 1000) if wait else 0}")
             connection.execute(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
@@ -95,18 +96,17 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._sentence(error) from error
+            raise self._explanation(error) from error
 
-    def _sentence(self, error: sqlite3.Error) -> Exception:
+    def _explanation(self, error: sqlite3.Error) -> Exception:
         text, where = str(error), str(self.path)
         if "locked" in text:
-            return BusyError("is in use by another program", where=where, do="Try again in a moment")
+            return BusyError("jobs.database_in_use", where=where)
         if "malformed" in text or "not a database" in text:
-            return DamagedError(f"is damaged ({text})", where=where, do="Start again: it is kept, and a new one begun")
+            return DamagedError("jobs.database_damaged", where=where, reason=text)
         if not isinstance(error, sqlite3.OperationalError):
-            return error  # a mistake of ours
-        do = "Make room on the disk, or choose a data folder you may write to"
-        return OutputError(f"could not be read or written ({text})", where=where, do=do)
+            return error  # a bug of ours
+        return OutputError("jobs.database_unusable", where=where, reason=text)
 
     # ---- opening ----------------------------------------------------------------------------------------------------
 
@@ -114,9 +114,8 @@ class Database:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"could not be made ({error.strerror})", where=str(self.path.parent), do="Choose another data folder"
-            ) from error
+            where = str(self.path.parent)
+            raise OutputError("jobs.folder_not_created", where=where, reason=error.strerror) from error
         with self._explained():
             connection = sqlite3.connect(
                 self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
@@ -132,9 +131,7 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
         if self._version(connection) > len(self._migrations):
-            raise UserError(
-                "was written by a newer Trainyard", where=str(self.path), do="Update Trainyard; nothing was changed"
-            )
+            raise UserError("jobs.database_is_newer", where=str(self.path))
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("database disk image is malformed")
         self._write_ahead(connection)
@@ -148,9 +145,9 @@ class Database:
         return version
 
     def _write_ahead(self, connection: sqlite3.Connection) -> None:
-        """Readers and a writer side by side; a drive that cannot do that does without."""
+        """Let readers and a writer work side by side; on a drive that cannot do that, they take turns."""
         deadline = time.monotonic() + self._timeout
-        while True:  # SQLite does not wait for this one by itself
+        while True:  # SQLite's own timeout does not cover this statement
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 return
@@ -180,9 +177,7 @@ class Database:
                 if there.exists():
                     os.replace(there, f"{kept}{ending}")
         except OSError as error:
-            raise OutputError(
-                f"is damaged, and cannot be put aside ({error.strerror})", where=str(self.path), do="Move it yourself"
-            ) from error
+            raise OutputError("jobs.database_not_renamed", where=str(self.path), reason=error.strerror) from error
         return kept
 
 
@@ -196,9 +191,7 @@ class Lease:
             self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
-            raise OutputError(
-                f"could not be written ({error})", where=str(self._path), do="Choose another data folder"
-            ) from error
+            raise OutputError("jobs.lease_not_written", where=str(self._path), reason=error) from error
 
     def end(self) -> None:
         self._connection.close()
@@ -206,7 +199,7 @@ class Lease:
 
 
 def is_leased(folder: Path, token: str) -> bool:
-    """Whether the process that took out the lease still lives; what a dead one has left is tidied up."""
+    """Whether the process that took out the lease is still alive; what a dead one left behind is removed."""
     path = _lease_path(folder, token)
     if not path.exists():
         return False

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..job import Continued, Done, Effect, Event, Failed, Paused, Phase, Sample, Saved, Step, Warned
+from ..text.messages import Message
 from .memory import Memory
 
 MOST_POINTS = 2000
@@ -74,11 +75,11 @@ class Snapshot:
     steps_per_second: float | None = None
     seconds_left: float | None = None
     seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Message, ...] = ()
     pictures: tuple[Sample, ...] = ()
     saved: tuple[Saved, ...] = ()
     effect: Effect | None = None
-    message: str = ""
+    message: Message | None = None
     path: Path | None = None
     memory: Memory | None = None
 
@@ -133,7 +134,7 @@ class Live:
         if isinstance(event, Continued):
             return replace(now, state="running")
         if isinstance(event, Warned):
-            return replace(now, warnings=(*now.warnings, str(event.message))[-_MOST_WARNINGS:])
+            return replace(now, warnings=(*now.warnings, event.message)[-_MOST_WARNINGS:])
         if isinstance(event, Sample):
             return replace(now, pictures=(*now.pictures, event)[-_MOST_PICTURES:])
         if isinstance(event, Saved):
@@ -144,7 +145,7 @@ class Live:
             self._ended = self._clock()
             self._times.clear()
             if isinstance(event, Failed):
-                return replace(now, state="failed", message=str(event.error))
+                return replace(now, state="failed", message=event.error.whole)
             return replace(now, state="stopped" if event.stopped else "done", path=event.path)
         return now
 

@@ -19,6 +19,7 @@ from ..config.settings import Settings
 from ..errors import SettingsError, UserError
 from ..job import Job
 from ..paths import Folders
+from ..text.messages import Message, from_json, label, message
 from .database import BusyError, Database, Lease, is_leased
 
 WAITING, RUNNING, DONE = "waiting", "running", "done"
@@ -62,7 +63,7 @@ class Entry:
         model: the model's name as the settings have it.
         started, ended: seconds since 1970, or None.
         step: how many steps it has taken, as far as was written down.
-        message: why it failed, or how it ended.
+        message: why it failed, or how it ended; None where there is nothing to say.
         path: the LoRA, once there is one.
         position: its place among the waiting jobs, from 1; 0 if it does not wait.
     """
@@ -77,7 +78,7 @@ class Entry:
     ended: float | None
     step: int
     steps: int
-    message: str
+    message: Message | None
     path: Path | None
     position: int = 0
 
@@ -96,8 +97,8 @@ class Store:
         self._database = Database(folders.queue / "queue.db", MIGRATIONS, timeout=timeout)
 
     @property
-    def notice(self) -> str:
-        """What the user should know of how the file was opened; mostly empty."""
+    def notice(self) -> Message | None:
+        """What the user should know of how the file was opened; mostly None."""
         return self._database.notice
 
     def close(self) -> None:
@@ -133,8 +134,8 @@ class Store:
         try:
             settings = parse(json.loads(rows[0]["settings"])).settings
         except (SettingsError, ValueError) as error:
-            text = f"its settings cannot be used any more ({error})"
-            raise UserError(text, where=rows[0]["name"], do="Delete it") from error
+            reason = error.whole if isinstance(error, UserError) else error
+            raise UserError("jobs.settings_unusable", where=rows[0]["name"], reason=reason) from error
         return Job(settings, datetime.fromisoformat(rows[0]["created"]))
 
     def proposed_name(self, name: str) -> str:
@@ -182,7 +183,7 @@ class Store:
         with self._database.transaction() as connection:
             row = self._row(connection, number)
             if row["status"] in (RUNNING, DONE):
-                raise UserError(f"is {row['status']}", where=row["name"], do="Duplicate it, and edit the copy")
+                raise UserError("jobs.cannot_edit", where=row["name"], status=_status(row))
             job = Job.create(settings, datetime.fromisoformat(row["created"]))
             self._require_free(connection, job, but=number)
             self._update(connection, number, **_written(job), **_fresh())
@@ -210,7 +211,7 @@ class Store:
                 place = connection.execute("SELECT max(place) + 1 FROM job").fetchone()[0]
                 self._update(connection, number, **_fresh(place=place))
             elif status != WAITING:
-                raise UserError(f"is {status}", where=row["name"], do="Duplicate it to run it once more")
+                raise UserError("jobs.cannot_run_again", where=row["name"], status=_status(row))
         return self._one(number)
 
     def move(self, number: int, position: int) -> Entry:
@@ -233,7 +234,7 @@ class Store:
         with self._database.transaction() as connection:
             row = self._row(connection, number)
             if row["status"] == RUNNING:
-                raise UserError("is running", where=row["name"], do="Stop it first")
+                raise UserError("jobs.cannot_delete", where=row["name"])
             connection.execute("DELETE FROM job WHERE id = ?", (number,))
 
     def clear(self, statuses: Iterable[str] = (DONE,)) -> int:
@@ -269,7 +270,14 @@ class Store:
             return
 
     def finish(
-        self, number: int, lease: Lease, status: str, *, message: str = "", path: Path | None = None, step: int = 0
+        self,
+        number: int,
+        lease: Lease,
+        status: str,
+        *,
+        message: Message | None = None,
+        path: Path | None = None,
+        step: int = 0,
     ) -> None:
         """Write down how a claimed job ended."""
         with self._database.transaction() as connection:
@@ -278,7 +286,7 @@ class Store:
                 blob = None if path is None else os.fsencode(path)
                 ended = {
                     "status": status,
-                    "message": message.encode("utf-8", "replace").decode(),
+                    "message": _stored(message),
                     "path": blob,
                     "step": step,
                     "owner": "",
@@ -291,12 +299,10 @@ class Store:
         dead = [row for row in running if not is_leased(self.folders.queue, row["owner"])]
         if not dead:
             return 0
-        message = "The program ended while this was running. It is not begun again by itself."
+        ended = _stored(message("jobs.program_ended"))
         change = "UPDATE job SET status = ?, message = ?, ended = ?, owner = '' WHERE id = ? AND owner = ?"
         with self._database.transaction() as connection:  # the owner tells whether it has ended well meanwhile
-            connection.executemany(
-                change, [(INTERRUPTED, message, time.time(), row["id"], row["owner"]) for row in dead]
-            )
+            connection.executemany(change, [(INTERRUPTED, ended, time.time(), row["id"], row["owner"]) for row in dead])
         return len(dead)
 
     # ---- inside -----------------------------------------------------------------------------------------------------
@@ -327,22 +333,18 @@ class Store:
         query = "SELECT name, status FROM job WHERE status IN (?, ?) AND id != ?"
         for row in connection.execute(query, (WAITING, RUNNING, but)):
             if _folded(row["name"]) == _folded(job.name):
-                raise UserError(
-                    f"{row['name']} is the name of a job that is {row['status']}",
-                    where="save lora name",
-                    do="Choose another name",
-                )
+                status = _status(row)
+                raise UserError("jobs.name_of_job", where=label("save_lora_name"), name=row["name"], status=status)
         path = self.folders.lora(job.name)
         if path.exists() and not job.settings.save_overwrite:
-            raise UserError(
-                f"{path.name} is already there", where="save lora name", do="Choose another name, or set save overwrite"
-            )
+            overwrite = label("save_overwrite")
+            raise UserError("jobs.file_exists", where=label("save_lora_name"), name=path.name, overwrite=overwrite)
 
     def _reorder(self, number: int, find: Callable[[int], int]) -> Entry:
         with self._database.transaction() as connection:
             moved = self._row(connection, number)
             if moved["status"] != WAITING:
-                raise UserError(f"is {moved['status']}, only waiting jobs have a position", where=moved["name"])
+                raise UserError("jobs.cannot_move", where=moved["name"], status=_status(moved))
             query = f"SELECT id, place FROM job WHERE status = '{WAITING}' ORDER BY place"
             rows = connection.execute(query).fetchall()
             order = [row["id"] for row in rows]
@@ -375,7 +377,18 @@ def _entry(row: sqlite3.Row, position: int) -> Entry:
     values.pop("place", None)
     values["created"] = datetime.fromisoformat(values["created"])
     values["path"] = None if values["path"] is None else Path(os.fsdecode(values["path"]))
+    values["message"] = from_json(values["message"]) if values["message"] else None
     return Entry(**values, position=position)
+
+
+def _stored(text: Message | None) -> str:
+    """A message as its column has it. Versions before this one wrote it in English; that is read as it is."""
+    return "" if text is None else text.as_json().encode("utf-8", "replace").decode()
+
+
+def _status(row: sqlite3.Row) -> Message:
+    """The status of a job in words."""
+    return message(f"queue.is_{row['status']}")
 
 
 def _require_runnable(settings: Settings) -> None:
@@ -386,7 +399,7 @@ def _require_runnable(settings: Settings) -> None:
 
 
 def _missing() -> UserError:
-    return UserError("there is no such job in the queue", do="See its list")
+    return UserError("jobs.no_such_job")
 
 
 def _known(number: int) -> int:

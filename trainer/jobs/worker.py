@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import UserError
 from ..job import Control, Done, Event, Failed, Job, Step, Warned
 from ..paths import kept_traceback
+from ..text.messages import Message, message
 from .database import Lease
 from .memory import Gauge
 from .run_status import Live
@@ -36,7 +37,7 @@ class Worker:
     Attributes:
         live: what the running job is doing, or the last one did.
         entry: that job as it was when it began.
-        problem: why no more jobs are taken, if the store failed.
+        problem: why no more jobs are taken, if the store failed; else None.
     """
 
     def __init__(self, store: Store, make_host: Callable[[], Host], listener: Listener | None = None) -> None:
@@ -47,7 +48,7 @@ class Worker:
         self.store = store
         self.live: Live | None = None
         self.entry: Entry | None = None
-        self.problem = ""
+        self.problem: Message | None = None
         self._make_host = make_host
         self._listener = listener
         self._host: Host | None = None
@@ -194,9 +195,9 @@ class Worker:
 
     def _wake(self) -> None:
         if self._closing.is_set():
-            raise UserError("is closed", where="queue", do="Restart the program")
+            raise UserError("jobs.queue_is_closed")
         self._pressed += 1
-        self.problem = ""
+        self.problem = None
         if self._thread is None:
             # A daemon, or the interpreter would wait for the end of training before it calls close().
             self._thread = threading.Thread(target=self._work, name="trainyard-queue", daemon=True)
@@ -254,19 +255,19 @@ class Worker:
     def _run(self, entry: Entry, control: Control) -> None:
         assert self.live is not None
         report = _Report(entry, self.live, self._listener, self._note)
-        status, message, path = FAILED, "", None
+        status, told, path = FAILED, None, None
         try:
             done = self._train(self.store.job(entry.id), control, report)
-            status, message, path = self._outcome(done, entry)
+            status, told, path = self._outcome(done, entry)
         except UserError as error:
-            message = str(error)
+            told = error.whole
             report.fail(error)
         except Exception as error:  # noqa: BLE001 - a bug of ours ends its job, not the queue
-            message = kept_traceback(error)
-            report.fail(UserError(message.removesuffix(".")))
+            told = kept_traceback(error)
+            report.fail(UserError(told))
         _tidy_up()
         try:
-            self._finish(entry, status, message, path, report.step)
+            self._finish(entry, status, told, path, report.step)
         except UserError as error:
             self._give_up(error)
         with self._changed:
@@ -280,26 +281,25 @@ class Worker:
         self._gauge.begin()
         return run(job, host, control, report)
 
-    def _outcome(self, done: Done, entry: Entry) -> tuple[str, str, Path | None]:
+    def _outcome(self, done: Done, entry: Entry) -> tuple[str, Message | None, Path | None]:
         if not done.stopped:
-            return DONE, "", done.path
-        reached = f"at step {done.steps} of {entry.steps}"
+            return DONE, None, done.path
         if done.path is not None:
-            return STOPPED, f"Stopped {reached}, and saved.", done.path
+            return STOPPED, message("jobs.stopped_and_saved", step=done.steps, steps=entry.steps), done.path
         if self._closing.is_set():
-            return INTERRUPTED, f"The program was closed {reached}. It is not begun again by itself.", None
-        return STOPPED, f"Stopped {reached}. Nothing was saved.", None
+            return INTERRUPTED, message("jobs.program_closed", step=done.steps, steps=entry.steps), None
+        return STOPPED, message("jobs.stopped", step=done.steps, steps=entry.steps), None
 
     def _note(self, entry: Entry, step: int) -> None:
         assert self._lease is not None
         self.store.note_step(entry.id, self._lease, step)
 
-    def _finish(self, entry: Entry, status: str, message: str, path: Path | None, step: int) -> None:
+    def _finish(self, entry: Entry, status: str, told: Message | None, path: Path | None, step: int) -> None:
         """Write down how a job ended, also where the store is out of reach for a while."""
         assert self._lease is not None
         for attempt in range(_ATTEMPTS):
             try:
-                self.store.finish(entry.id, self._lease, status, message=message, path=path, step=step)
+                self.store.finish(entry.id, self._lease, status, message=told, path=path, step=step)
                 return
             except UserError:
                 if attempt == _ATTEMPTS - 1:
@@ -310,7 +310,7 @@ class Worker:
 
     def _give_up(self, error: UserError) -> None:
         """A store that fails ends the queue, with the reason where everybody can read it."""
-        self.problem = str(error)
+        self.problem = error.whole
         self.hold()
 
 
@@ -334,7 +334,7 @@ class _Report:
                 self._listener(self._entry, event)
             except OSError as error:  # a terminal that was closed is no reason to lose a run
                 self._listener = None
-                self(Warned(f"Nobody hears any more what this job tells ({error})."))
+                self(Warned("jobs.output_gone", reason=error))
         if isinstance(event, Step):
             self.step = event.number
             if time.monotonic() - self._noted > _NOTE_EVERY:
@@ -351,7 +351,7 @@ class _Report:
             self._note(self._entry, self.step)
         except UserError as error:  # how far it is, is worth less than the run
             self._noted = float("inf")
-            self(Warned(f"The queue does not show how far this is: {error}"))
+            self(Warned("jobs.step_not_written", error=error.whole))
 
 
 def _tidy_up() -> None:

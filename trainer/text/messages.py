@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from string import Formatter
 from typing import Any
 
@@ -26,8 +25,7 @@ class Message:
 
     Attributes:
         key: of the catalogue.
-        values: name and value of each placeholder. A value may be a message itself, or a list of values; any other is
-            written as :class:`str` writes it.
+        values: name and value of each placeholder: a message itself, a text, a number, or a tuple of values.
     """
 
     key: str
@@ -48,13 +46,16 @@ class Message:
         return self.text()
 
     def as_json(self) -> str:
-        """As a line of JSON, to be kept; :func:`from_json` reads it back."""
-        return json.dumps(_plain(self), ensure_ascii=False)
+        """As a line of JSON, to be kept; :func:`from_json` reads it back, in English if the key is gone by then."""
+        return json.dumps({**_as_json(self), "text": self.text()}, ensure_ascii=False)
 
 
 def message(key: str, /, **values: Any) -> Message:
-    """The message of a key with its values."""
-    return Message(key, tuple(values.items()))
+    """The message of a key with its values; any that is no message, number or sequence is kept as its text.
+
+    So a message holds no exception, whose traceback would keep a run's tensors alive.
+    """
+    return Message(key, tuple((name, _kept(value)) for name, value in values.items()))
 
 
 def literal(text: str) -> Message:
@@ -68,15 +69,18 @@ def label(name: str) -> Message:
 
 
 def from_json(text: str) -> Message:
-    """What :meth:`Message.as_json` wrote; any other text becomes a literal, also one whose key no longer exists."""
+    """What :meth:`Message.as_json` wrote; any other text becomes a literal."""
     try:
-        found = _revived(json.loads(text))
-        if isinstance(found, Message):
-            found.text()
-            return found
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    return literal(text)
+        kept = json.loads(text)
+        english = kept["text"]
+    except (ValueError, KeyError, TypeError):
+        return literal(text)
+    try:
+        found = _revived(kept)
+        found.text()
+    except (KeyError, TypeError, AttributeError):  # written by another version
+        return literal(english)
+    return found
 
 
 def say(key: str, language: str = "en", /, **values: Any) -> str:
@@ -98,23 +102,27 @@ class _Formatter(Formatter):
 _FORMATTER = _Formatter()
 
 
+def _kept(value: Any) -> Any:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(_kept(each) for each in value)
+    return value if isinstance(value, Message | str | int | float) else str(value)
+
+
 def _written(value: Any, language: str) -> Any:
     if isinstance(value, Message):
         return value.text(language)
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, tuple):
         return ("、" if is_japanese(language) else ", ").join(str(_written(each, language)) for each in value)
-    return value if isinstance(value, int | float) else str(value)
+    return value
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, Message):
-        return {"key": value.key, "values": {name: _plain(each) for name, each in value.values}}
-    if isinstance(value, Sequence | Path) and not isinstance(value, str):
-        return str(value) if isinstance(value, Path) else [_plain(each) for each in value]
-    return value if isinstance(value, int | float | str) else str(value)
+        return {"key": value.key, "values": {name: _as_json(each) for name, each in value.values}}
+    return [_as_json(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _revived(value: Any) -> Any:
     if isinstance(value, Mapping):
         return Message(value["key"], tuple((name, _revived(each)) for name, each in value["values"].items()))
-    return [_revived(each) for each in value] if isinstance(value, list) else value
+    return tuple(_revived(each) for each in value) if isinstance(value, list) else value

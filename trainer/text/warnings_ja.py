@@ -86,11 +86,6 @@ WARNINGS: tuple[tuple[str, str], ...] = (
             "サンプル画像がノイズになるなら、設定を外してください。"
         ),
     ),
-    (r"(.+) is read from its file: (.+)\.", "{1} はファイルから読み込みます({2})。"),
-    (
-        r"The host has loaded another model\. The run goes on with (.+) from its file; .+",
-        "WebUIが別のモデルを読み込みました。学習は {1} をファイルから読んで続けます(両方がメモリにあります)。",
-    ),
     # ---- 設定
     (
         r"image min length (.+) is more than the longest side of image size, (.+): every image is trained as (.+)\. .+",
@@ -156,17 +151,6 @@ WARNINGS: tuple[tuple[str, str], ...] = (
             "強さ +1 での「{1}」の画像の違いは、平均で255のうち {2} です。"
             "足りなければ、学習ステップ数、学習率、保存時の強さのどれかを上げてください。"
         ),
-    ),
-    # ---- キューのジョブの終わり方
-    (r"Stopped at step (\d+) of (\d+), and saved\.", "ステップ {1} / {2} で止め、保存しました。"),
-    (r"Stopped at step (\d+) of (\d+)\. Nothing was saved\.", "ステップ {1} / {2} で止めました。保存していません。"),
-    (
-        r"The program was closed at step (\d+) of (\d+)\. .+",
-        "ステップ {1} / {2} でプログラムが終了しました。自動では再開しません。",
-    ),
-    (
-        r"The program ended while this was running\. .+",
-        "学習中にプログラムが終了しました。自動では再開しません。",
     ),
 )
 _PARTS = (

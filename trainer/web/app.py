@@ -10,7 +10,9 @@ from typing import Any, Final
 from ..config.settings import Settings
 from ..errors import UserError
 from ..paths import CHECKOUT
-from .services.context import Desk
+from ..text.language import language_of_machine
+from ..text.messages import say
+from .services.context import PageContext
 
 TITLE = "Trainyard"
 VERSION: Final = "0.2.0"
@@ -20,7 +22,7 @@ SCRIPTS = CHECKOUT / "javascript"
 HERE, EVERYWHERE = "127.0.0.1", "0.0.0.0"
 
 
-def application(desk: Desk) -> Any:
+def application(context: PageContext) -> Any:
     """The page with its routes, as a FastAPI application."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # off line, also while Gradio is imported
     from fastapi import FastAPI
@@ -32,7 +34,7 @@ def application(desk: Desk) -> Any:
     app = FastAPI(
         title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=f"{core.PREFIX}/openapi.json"
     )
-    routes.mount(app, desk)
+    routes.mount(app, context)
     fresh = {"Cache-Control": "no-cache"}
     script = script_of(SCRIPTS)
     for name, answer in (
@@ -41,29 +43,29 @@ def application(desk: Desk) -> Any:
     ):
         app.add_api_route(f"/trainyard/{name}", answer, include_in_schema=False, response_model=None)
     with compat.page(TITLE) as page:
-        tab.build(desk)
+        tab.build(context)
     return compat.mount(app, page, _head())
 
 
-def serve(desk: Desk, port: int) -> None:
+def serve(context: PageContext, port: int) -> None:
     """Serve the page until Ctrl-C.
 
     Raises:
         UserError: the port is taken.
     """
-    address = EVERYWHERE if desk.guard.open_to_others else HERE
+    address = EVERYWHERE if context.access.open_to_others else HERE
     _require_free(address, port)
-    app = application(desk)
+    app = application(context)
     import uvicorn
 
-    where = "every address of this machine" if desk.guard.open_to_others else "this machine only"
-    desk.advisor.on(Settings())  # torch is loaded meanwhile, not while somebody waits for the page
-    print(f"Trainyard is at http://{HERE}:{port} (for {where}). Ctrl-C ends it.", flush=True)
+    key = "web.served_to_all" if context.access.open_to_others else "web.served_here"
+    context.advisor.on(Settings())  # torch is loaded meanwhile, not while somebody waits for the page
+    print(say(key, language_of_machine(), address=f"http://{HERE}:{port}"), flush=True)
     try:
         uvicorn.run(app, host=address, port=port, log_level="warning", timeout_graceful_shutdown=2)
     finally:
-        desk.variations.close()
-        desk.worker.close()
+        context.variations.close()
+        context.worker.close()
 
 
 def _require_free(address: str, port: int) -> None:
@@ -72,8 +74,7 @@ def _require_free(address: str, port: int) -> None:
         try:
             tried.bind((address, port))
         except OSError as error:
-            text = f"port {port} cannot be used ({error.strerror or error})"
-            raise UserError(text, where="--port", do="Choose another, or end the program that has it") from error
+            raise UserError("web.port_taken", where="--port", port=port, reason=error.strerror or error) from error
 
 
 def script_of(folder: Path) -> str:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..hosts.webui import api as webui_api
 from ..hosts.webui import dependencies
+from ..text.language import language_of_machine
+from ..text.messages import say
 
 if TYPE_CHECKING:
-    from .services.context import Desk
+    from .services.context import PageContext
 
 TITLE, ID = "Trainyard", "trainyard"
 
@@ -32,7 +34,7 @@ class _Extension:
     """Between one "Reload UI" and the next; the worker outlives it."""
 
     def __init__(self) -> None:
-        self._desk: Desk | None = None
+        self._context: PageContext | None = None
 
     def add_options(self) -> None:
         from .page import options
@@ -47,7 +49,7 @@ class _Extension:
             with gr.Blocks(analytics_enabled=False) as page:
                 from .page import tab
 
-                tab.build(self.desk())
+                tab.build(self.context())
             # Else the host keeps what it first saw in a field as its default for ever.
             for component in page.blocks.values():
                 component.do_not_save_to_config = True
@@ -62,25 +64,26 @@ class _Extension:
             require_packages()
             from .api import routes
 
-            routes.mount(app, self.desk())
+            routes.mount(app, self.context())
         except Exception as error:  # noqa: BLE001 - the host has to start
-            print(f"Trainyard has no routes: {error}", file=sys.stderr)
+            print(say("web.no_routes", language_of_machine(), error=error), file=sys.stderr)
 
-    def desk(self) -> Desk:
-        if self._desk is None:
-            self._desk = _desk()
-        return self._desk
+    def context(self) -> PageContext:
+        if self._context is None:
+            self._context = _make_context()
+        return self._context
 
 
-def _desk() -> Desk:
+def _make_context() -> PageContext:
     from ..hosts.webui.lists import HostLists
     from ..jobs.worker import held_worker
-    from .api.webui_login import HostGuard
-    from .services.context import Desk
+    from .api.webui_login import WebUILogin
+    from .services.context import PageContext
 
     worker = held_worker(_worker)
-    folders, guard = worker.store.folders, HostGuard.of_host()
-    return Desk(folders, HostLists(), worker, guard, webui_api.language(), str(webui_api.option("preset", "") or ""))
+    folders, login = worker.store.folders, WebUILogin.of_host()
+    language, preset = webui_api.language(), str(webui_api.option("preset", "") or "")
+    return PageContext(folders, HostLists(), worker, login, language, preset)
 
 
 def _worker() -> Any:
@@ -109,16 +112,11 @@ def require_packages() -> None:
 
 def explained(error: Exception) -> str:
     """What is wrong and how to mend it, as HTML."""
+    language = webui_api.language()
     if isinstance(error, LackError):
         command = f"{sys.executable} -m pip install {error}"
-        return (
-            "<h3>Trainyard lacks packages</h3><p>They are installed when this WebUI starts; that did not work, and its "
-            f"console says why. Install them with this command, then start the WebUI again:</p><pre>"
-            f"{html.escape(command)}</pre>"
-        )
+        heading, told = say("web.packages_missing", language), say("web.packages_missing_help", language)
+        return f"<h3>{heading}</h3><p>{told}</p><pre>{html.escape(command)}</pre>"
     traceback.print_exception(error)
-    told = f"{type(error).__name__}: {error}"
-    return (
-        f"<h3>Trainyard could not be loaded</h3><p>{html.escape(told)}</p>"
-        "<p>What went wrong in full is on the console. Reload UI tries again.</p>"
-    )
+    heading, told = say("web.not_loaded", language), say("web.not_loaded_help", language)
+    return f"<h3>{heading}</h3><p>{html.escape(f'{type(error).__name__}: {error}')}</p><p>{told}</p>"

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI
 from PIL import Image
 
 from tests.helpers.server import Server, served
@@ -23,7 +23,7 @@ from trainer.jobs.store import DONE, FAILED, Store
 from trainer.jobs.worker import Worker
 from trainer.paths import Folders
 from trainer.web.api import core
-from trainer.web.api.core import Guard
+from trainer.web.services.access import TOKEN_HEADER, Access, RefusedError
 
 ILECO = {"mode": "iLECO", "original prompt": "red", "target prompt": "blue", "train_iterations": "4"}
 HOSTILE = "<script>alert(1)</script> \N{PILE OF POO} 言葉"
@@ -41,9 +41,9 @@ def worker(folders: Folders) -> Iterator[Worker]:
 
 @pytest.fixture
 def server(worker: Worker) -> Iterator[Server]:
-    app, guard = FastAPI(), Guard()
-    core.mount(app, worker, guard)
-    with served(app, guard.token) as found:
+    app, access = FastAPI(), Access()
+    core.mount(app, worker, access)
+    with served(app, access.token) as found:
         yield found
 
 
@@ -71,8 +71,8 @@ def named(**settings: Any) -> dict[str, Any]:
 def test_changing_needs_the_token_of_the_page(server: Server) -> None:
     for path, body in (("/jobs", ILECO), ("/queue/start", {}), ("/run/stop", {}), ("/jobs/clear", {})):
         for token in ("", "another", server.token[:-1]):
-            status, answer = server.ask(path, body, **{core.TOKEN_HEADER: token})
-            assert (status, "reload the page" in answer["detail"]) == (403, True)
+            status, answer = server.ask(path, body, **{TOKEN_HEADER: token})
+            assert (status, "Reload the page" in answer["detail"]) == (403, True)
     assert server.get("/jobs")["jobs"] == []
     assert server.post("/jobs", ILECO)["status"] == "waiting"
 
@@ -92,14 +92,14 @@ def test_other_machines_are_refused_unless_the_page_is_open(caller: str, open_to
 
     scope = {"type": "http", "headers": [(b"host", b"127.0.0.1:7870")], "path": "/", "query_string": b"",
              "server": ("127.0.0.1", 7870), "scheme": "http", "client": (caller, 5) if caller else None}  # fmt: skip
-    guard = Guard(open_to_others)
+    access = Access(open_to_others)
     if may:
-        guard.reading(Request(scope))
+        access.reading(Request(scope))
     else:
-        with pytest.raises(HTTPException, match="--listen"):
-            guard.reading(Request(scope))
-    with pytest.raises(HTTPException):
-        guard.changing(Request(scope))
+        with pytest.raises(RefusedError, match="--listen"):
+            access.reading(Request(scope))
+    with pytest.raises(RefusedError):
+        access.changing(Request(scope))
 
 
 # ---- jobs -----------------------------------------------------------------------------------------------------------

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from trainer.config.settings import Settings
 from trainer.errors import ModelError
+from trainer.text.messages import Message, literal
 from trainer.web.services.advice import Advice, Advisor
 
 
 class Choice(NamedTuple):
-    label: str
+    label: Message
     family: str
 
 
@@ -29,7 +30,7 @@ class SlowHost:
         assert self.let.wait(30)
         if settings.model == "broken":
             raise ModelError("is no checkpoint", where="broken")
-        return Choice(settings.model or self.loaded, "SDXL")
+        return Choice(literal(settings.model or self.loaded), "SDXL")
 
     def defaults(self, settings: Settings) -> dict[str, Any]:
         return {"train_learning_rate": 2e-4} if settings.mode == "ADDifT" else {}
@@ -49,8 +50,8 @@ def test_nobody_waits_for_an_answer() -> None:
     assert advisor.status() == {"advice": 0}
     host.let.set()
     until(lambda: advisor.number == 2)
-    assert advisor.on(Settings(mode="ADDifT", model="a")) == Advice("a", "", {"train_learning_rate": 2e-4})
-    assert advisor.on(Settings(model="b")) == Advice("b")
+    assert advisor.on(Settings(mode="ADDifT", model="a")) == Advice(literal("a"), None, {"train_learning_rate": 2e-4})
+    assert advisor.on(Settings(model="b")) == Advice(literal("b"))
 
 
 def test_the_newest_question_is_answered_first() -> None:
@@ -71,7 +72,8 @@ def test_a_model_that_cannot_be_used_is_told() -> None:
     advisor = Advisor(lambda: host)  # type: ignore[arg-type, return-value]
     advisor.on(Settings(model="broken"))
     until(lambda: advisor.number == 1)
-    assert advisor.on(Settings(model="broken")) == Advice(problem="broken: is no checkpoint.")
+    advice = advisor.on(Settings(model="broken"))
+    assert (advice.label, str(advice.problem)) == (None, "broken: is no checkpoint.")
 
 
 def test_another_model_that_a_host_has_loaded_is_news_and_the_same_one_is_not() -> None:
@@ -89,4 +91,4 @@ def test_another_model_that_a_host_has_loaded_is_news_and_the_same_one_is_not() 
     until(lambda: advisor.number == 2)
     found = advisor.on(Settings())
     assert found is not None
-    assert found.label == "second"
+    assert str(found.label) == "second"

@@ -34,9 +34,10 @@ from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
 from trainer.paths import Folders
 from trainer.web.api import core, images
-from trainer.web.api.core import PREFIX, TOKEN_HEADER, Guard
-from trainer.web.services.context import Desk
-from trainer.web.services.image_jobs import DONE, DRAWING, FAILED, STOPPED, Easel, Piece, Sheet
+from trainer.web.api.core import PREFIX
+from trainer.web.services.access import TOKEN_HEADER, Access
+from trainer.web.services.context import PageContext
+from trainer.web.services.image_jobs import DONE, DRAWING, FAILED, STOPPED, ImageJobs, Piece, Sheet
 
 TOY = Path(__file__).resolve().parents[2] / "toy" / "toy-sd1.safetensors"
 HOSTILE = "<script>alert(1)</script>"
@@ -69,9 +70,9 @@ def until(holds: Callable[[], Any]) -> Any:
     return found
 
 
-def ended(easel: Easel, place: str = "x") -> Sheet:
-    until(lambda: easel.sheets()[place].state != DRAWING)
-    return easel.sheets()[place]
+def ended(image_jobs: ImageJobs, place: str = "x") -> Sheet:
+    until(lambda: image_jobs.sheets()[place].state != DRAWING)
+    return image_jobs.sheets()[place]
 
 
 PAIR = (Piece(Drawing("one"), ("first",)), Piece(Drawing("two"), ("second",)))
@@ -79,52 +80,52 @@ PAIR = (Piece(Drawing("one"), ("first",)), Piece(Drawing("two"), ("second",)))
 
 def test_a_sheet_comes_into_being() -> None:
     painter = Painter()
-    easel = Easel(lambda: painter)  # type: ignore[arg-type, return-value]
-    easel.begin("x", "a pair", PAIR)
-    until(lambda: easel.sheets()["x"].total)
-    assert easel.sheets() == {"x": Sheet("a pair", DRAWING, 0, 4)}
+    image_jobs = ImageJobs(lambda: painter)  # type: ignore[arg-type, return-value]
+    image_jobs.begin("x", "a pair", PAIR)
+    until(lambda: image_jobs.sheets()["x"].total)
+    assert image_jobs.sheets() == {"x": Sheet("a pair", DRAWING, 0, 4)}
     painter.may_go_on.set()
-    sheet = ended(easel)
+    sheet = ended(image_jobs)
     assert (sheet.state, sheet.done, sheet.total) == (DONE, 3, 4)
     assert [(each.label, each.prompt) for each in sheet.pictures] == [("first", "one"), ("second", "two")]
     first = sheet.pictures[0]
-    assert easel.picture(first.name) == first.png
-    assert easel.picture("other.png") is None
+    assert image_jobs.picture(first.name) == first.png
+    assert image_jobs.picture("other.png") is None
     with Image.open(io.BytesIO(first.png)) as picture:
         assert picture.size == (8, 8)
 
 
 def test_one_at_a_time_and_the_last_sheet_is_replaced() -> None:
     painter = Painter()
-    easel = Easel(lambda: painter)  # type: ignore[arg-type, return-value]
-    easel.begin("x", "", PAIR)
-    with pytest.raises(UserError, match="other pictures are being made"):
-        easel.begin("y", "", PAIR)
-    easel.refuse("x", "", UserError("not now"))
-    assert easel.sheets()["x"].state == DRAWING
+    image_jobs = ImageJobs(lambda: painter)  # type: ignore[arg-type, return-value]
+    image_jobs.begin("x", "", PAIR)
+    with pytest.raises(UserError, match="other images are being made"):
+        image_jobs.begin("y", "", PAIR)
+    image_jobs.refuse("x", "", UserError("not now"))
+    assert image_jobs.sheets()["x"].state == DRAWING
     painter.may_go_on.set()
-    drawn = ended(easel)
-    until(lambda: easel.stop() is False)
+    drawn = ended(image_jobs)
+    until(lambda: image_jobs.stop() is False)
     for place, pictures in (("x", drawn.pictures), ("y", ())):  # what was drawn before is not lost
-        easel.refuse(place, "", UserError("no such thing", do="Do another"))
-        sheet = easel.sheets()[place]
-        assert (sheet.state, sheet.message, sheet.pictures) == (FAILED, "no such thing. Do another.", pictures)
-    easel.begin("x", "", PAIR)
-    again = ended(easel)
+        image_jobs.refuse(place, "", UserError("no such thing", do="Do another"))
+        sheet = image_jobs.sheets()[place]
+        assert (sheet.state, str(sheet.message), sheet.pictures) == (FAILED, "no such thing. Do another.", pictures)
+    image_jobs.begin("x", "", PAIR)
+    again = ended(image_jobs)
     assert not again.message
     assert {each.name for each in again.pictures}.isdisjoint(each.name for each in drawn.pictures)
-    assert easel.picture(drawn.pictures[0].name) is None
+    assert image_jobs.picture(drawn.pictures[0].name) is None
 
 
 def test_stopped() -> None:
     painter = Painter()
-    easel = Easel(lambda: painter)  # type: ignore[arg-type, return-value]
-    assert not easel.stop()
-    easel.begin("x", "", PAIR)
-    until(lambda: easel.sheets()["x"].total)
-    assert easel.stop()
+    image_jobs = ImageJobs(lambda: painter)  # type: ignore[arg-type, return-value]
+    assert not image_jobs.stop()
+    image_jobs.begin("x", "", PAIR)
+    until(lambda: image_jobs.sheets()["x"].total)
+    assert image_jobs.stop()
     painter.may_go_on.set()
-    assert ended(easel).state == STOPPED
+    assert ended(image_jobs).state == STOPPED
     assert len(painter.asked) == 1
 
 
@@ -137,22 +138,22 @@ def test_stopped() -> None:
 )
 def test_a_failure_is_a_sentence_and_the_next_one_works(fails: Exception, words: str) -> None:
     painter = Painter(fails=fails)
-    easel = Easel(lambda: painter)  # type: ignore[arg-type, return-value]
+    image_jobs = ImageJobs(lambda: painter)  # type: ignore[arg-type, return-value]
     painter.may_go_on.set()
-    easel.begin("x", "", PAIR)
-    sheet = ended(easel)
+    image_jobs.begin("x", "", PAIR)
+    sheet = ended(image_jobs)
     assert sheet.state == FAILED
-    assert sheet.message.startswith(words)
+    assert str(sheet.message).startswith(words)
     painter.fails = None
-    until(lambda: not easel.stop())
-    easel.begin("x", "", PAIR)
-    drawn = ended(easel)
+    until(lambda: not image_jobs.stop())
+    image_jobs.begin("x", "", PAIR)
+    drawn = ended(image_jobs)
     assert drawn.state == DONE
     painter.fails = fails
-    until(lambda: not easel.stop())
-    easel.begin("x", "", PAIR)
-    failed = ended(easel)
-    assert failed.message.startswith(words)
+    until(lambda: not image_jobs.stop())
+    image_jobs.begin("x", "", PAIR)
+    failed = ended(image_jobs)
+    assert str(failed.message).startswith(words)
     assert failed.pictures == drawn.pictures
 
 
@@ -160,31 +161,31 @@ def test_a_host_that_cannot_be_made() -> None:
     def make() -> Any:
         raise UserError("there is no such device", where="cuda:9")
 
-    easel = Easel(make)
-    easel.begin("x", "", PAIR)
-    assert ended(easel).message == "cuda:9: there is no such device."
+    image_jobs = ImageJobs(make)
+    image_jobs.begin("x", "", PAIR)
+    assert str(ended(image_jobs).message) == "cuda:9: there is no such device."
 
 
 # ---- the routes -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def desk(folders: Folders) -> Iterator[Desk]:
+def context(folders: Folders) -> Iterator[PageContext]:
     folders.models.mkdir()
     (folders.models / "toy.safetensors").symlink_to(TOY)
     worker = Worker(Store(folders), lambda: Standalone(torch.device("cpu"), folders))
-    yield Desk(folders, FolderCatalogue(folders.models), worker, Guard())
+    yield PageContext(folders, FolderCatalogue(folders.models), worker, Access())
     worker.close()
     worker.store.close()
 
 
 @pytest.fixture
-def client(desk: Desk) -> TestClient:
+def client(context: PageContext) -> TestClient:
     app = FastAPI()
-    core.mount(app, desk.worker, desk.guard)
-    images.mount(app, desk)
+    core.mount(app, context.worker, context.access)
+    images.mount(app, context)
     found = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
-    found.headers[TOKEN_HEADER] = desk.guard.token
+    found.headers[TOKEN_HEADER] = context.access.token
     return found
 
 
@@ -208,11 +209,11 @@ def pixels(client: TestClient, name: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(answer.content)))
 
 
-def test_prompts_and_strip_are_the_samplers_pictures(desk: Desk, client: TestClient) -> None:
+def test_prompts_and_strip_are_the_samplers_pictures(context: PageContext, client: TestClient) -> None:
     bundle = load_bundle(TOY)
     place_for_pictures(bundle, torch.device("cpu"))
-    (desk.folders.loras).mkdir()
-    path = desk.folders.loras / "mine.safetensors"
+    (context.folders.loras).mkdir()
+    path = context.folders.loras / "mine.safetensors"
     file.save(path, some_network(bundle, some_settings()).tensors(), {"modelspec.trigger_phrase": HOSTILE})
 
     settings = Settings(mode="iLECO", original_prompt="a red circle", target_prompt=HOSTILE, image_size=Size(64, 64),
@@ -232,7 +233,7 @@ def test_prompts_and_strip_are_the_samplers_pictures(desk: Desk, client: TestCli
     nothing = {"folder": None, "strip": None, "prompt": "", "pictures": []}
     assert suited == {"prompt": HOSTILE, "model": "toy.safetensors", "path": str(path), "kept": nothing}
     body = {"lora": "mine", "strengths": "-1, 0, 1", "size": "64", "prompt": "a cross", "model": suited["model"]}
-    until(lambda: not desk.easel.stop())
+    until(lambda: not context.image_jobs.stop())
     post(client, "/drawings/strip", {**body, **common})
     strip = sheet(client, "strip")
     assert [each["label"] for each in strip["pictures"]] == ["-1", "off", "+1"]

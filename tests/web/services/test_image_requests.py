@@ -19,10 +19,8 @@ from trainer.networks.files import file
 from trainer.networks.files.find import find_lora, lora_names
 from trainer.networks.files.settings import KEY as SETTINGS_KEY
 from trainer.paths import Folders
-from trainer.text.words import Words
 from trainer.web.services import image_requests
 
-say = Words().say
 FORM = Settings(
     mode="iLECO", original_prompt="a cat", target_prompt="a dog", sample_negative="blur", image_size=Size(96, 64),
     model="m", vae="v", model_v_pred=True,
@@ -45,12 +43,12 @@ def lora(folders: Folders, name: str, settings: Settings | None = None, **metada
 
 
 def prompts(settings: Settings = FORM, which: str = "both", **asked: Any) -> list[tuple[str, str]]:
-    pieces = image_requests.of_prompts(settings, which, asked, say)
-    return [(piece.labels[0], piece.drawing.prompt) for piece in pieces]
+    pieces = image_requests.of_prompts(settings, which, asked)
+    return [(str(piece.labels[0]), piece.drawing.prompt) for piece in pieces]
 
 
 def test_both_prompts_share_everything_but_the_prompt() -> None:
-    one, other = image_requests.of_prompts(FORM, "both", {"seed": "7", "steps": "8", "cfg": "2.5"}, say)
+    one, other = image_requests.of_prompts(FORM, "both", {"seed": "7", "steps": "8", "cfg": "2.5"})
     assert one.drawing == Drawing("a cat", "blur", 7, 8, 2.5, Size(96, 64), "m", "v", velocity=True)
     assert other.drawing == replace(one.drawing, prompt="a dog")
 
@@ -79,7 +77,7 @@ def test_several_concepts_and_sliders() -> None:
         ({}, {"cfg": "nan"}, "guidance scale: must be a number from 0 to 30"),
         ({}, {"cfg": True}, "guidance scale: must be a number"),
         ({}, {"cfg": [1]}, "guidance scale: must be a number"),
-        ({"original_prompt": "\n".join("abcdefghi"), "target_prompt": ""}, {}, "18 pictures are too many"),
+        ({"original_prompt": "\n".join("abcdefghi"), "target_prompt": ""}, {}, "18 images are too many"),
     ],
 )
 def test_mistakes_in_prompts(changes: dict[str, Any], asked: dict[str, Any], words: str) -> None:
@@ -94,15 +92,13 @@ def test_a_lora_by_name_at_strengths_as_they_are_typed(folders: Folders) -> None
     path = lora(folders, "mine")
     asked = {"lora": "mine", "prompt": "a cat", "strengths": "-1, 0,0.25", "seed": 3, "steps": "4", "cfg": 1.5,
              "size": "64, 128", "model": "m", "vae": "", "negative": "n", "velocity": True}  # fmt: skip
-    piece = image_requests.of_lora(asked, folders, say)
+    piece = image_requests.of_lora(asked, folders)
     assert piece.drawing == Drawing(
         "a cat", "n", 3, 4, 1.5, Size(128, 64), "m", "", velocity=True, lora=path, strengths=(-1.0, 0.0, 0.25)
     )
-    assert piece.labels == ("-1", "off", "+0.25")
+    assert tuple(map(str, piece.labels)) == ("-1", "off", "+0.25")
     blank = {"lora": "mine", "strengths": "", "seed": " ", "steps": "", "size": None}
-    assert image_requests.of_lora(blank, folders, say).drawing == Drawing(
-        "", lora=path, strengths=image_requests.STRENGTHS
-    )
+    assert image_requests.of_lora(blank, folders).drawing == Drawing("", lora=path, strengths=image_requests.STRENGTHS)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +109,8 @@ def test_a_lora_by_name_at_strengths_as_they_are_typed(folders: Folders) -> None
         ({"lora": "x" * 5000}, "there is no such LoRA file"),
         ({"lora": "a\0b"}, "there is no such LoRA file"),
         ({"lora": "mine", "strengths": "1, many"}, "strengths: "),
-        ({"lora": "mine", "strengths": [0] * 17}, "17 pictures are too many"),
-        ({"lora": "mine", "size": "100"}, "size: "),
+        ({"lora": "mine", "strengths": [0] * 17}, "17 images are too many"),
+        ({"lora": "mine", "size": "100"}, "height, width: "),
         ({"lora": "mine", "seed": -1}, "seed: "),
         ({"lora": "mine", "prompts": "x"}, '"prompts": is not known here'),
     ],
@@ -122,7 +118,7 @@ def test_a_lora_by_name_at_strengths_as_they_are_typed(folders: Folders) -> None
 def test_mistakes_in_strips(folders: Folders, asked: dict[str, Any], words: str) -> None:
     lora(folders, "mine")
     with pytest.raises(UserError, match=words):
-        image_requests.of_lora(asked, folders, say)
+        image_requests.of_lora(asked, folders)
 
 
 def test_the_newest_lora_comes_first(folders: Folders) -> None:

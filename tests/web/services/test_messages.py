@@ -12,12 +12,12 @@ import pytest
 from trainer.config.choices import MODES
 from trainer.config.schema import check_for_run
 from trainer.config.settings import ROWS, Settings
-from trainer.errors import Problem, SettingsError, UserError
+from trainer.errors import DataError, Problem, SettingsError, UserError
 from trainer.jobs.store import Store
 from trainer.paths import Folders
 from trainer.text.messages import label as setting_label
 from trainer.text.messages import message
-from trainer.web.services.messages import require_folder, told, value_problem
+from trainer.web.services.messages import in_words, require_folder, value_problem
 
 WRONG = (
     *("many", "-7", "3", "1e400", "nan", "0", "512,x", "a\nb", "a", "=1", "a=", "a=1;a=2", "a=[1", "a=1e999", ""),
@@ -31,11 +31,11 @@ def test_every_problem_of_a_value_is_told_in_japanese() -> None:
     found = 0
     for row in ROWS:
         for value in WRONG:
-            english = value_problem(row.name, value)
-            if english:
+            problem = value_problem(row.name, value)
+            if problem is not None:
                 found += 1
-                assert not JAPANESE.search(english)
-                assert JAPANESE.search(value_problem(row.name, value, "ja")), english
+                assert not JAPANESE.search(in_words(problem))
+                assert JAPANESE.search(in_words(problem, "ja")), in_words(problem)
     assert found > 200
 
 
@@ -45,19 +45,20 @@ def test_what_is_missing_before_a_run_is_told_in_japanese(mode: str) -> None:
     problems += check_for_run(replace(Settings(mode=mode), original_prompt="a", target_prompt="a"))
     problems += check_for_run(replace(Settings(mode=mode), original_image="a", target_image="a"))
     assert problems
-    for line in told(SettingsError(problems), "ja").splitlines():
+    for line in in_words(SettingsError(problems), "ja").splitlines():
         label, _, what = line.partition(": ")
         assert JAPANESE.search(label) or label == "VAE"
         assert JAPANESE.search(what), line
 
 
 def test_the_values_stay_in_the_sentence() -> None:
-    assert value_problem("train_iterations", "many", "ja") == '整数を書いてください("many" は使えません)。例: 1000'
+    problem = value_problem("train_iterations", "many")
+    assert in_words(problem, "ja") == '整数を書いてください("many" は使えません)。例: 1000'
     label = message("config.of_pass", name=message("config.second_pass"), label=setting_label("network_rank"))
     wrong = message("config.too_small", least=1, value=0)
     error = SettingsError([Problem("2nd pass.network_rank", label, wrong)])
-    assert told(error) == "2nd pass, network rank: must be at least 1, not 0."
-    assert told(error, "ja") == "2回目の学習、ランク (rank): 1 以上にしてください(0 は使えません)。"
+    assert in_words(error) == "2nd pass, network rank: must be at least 1, not 0."
+    assert in_words(error, "ja") == "2回目の学習、ランク (rank): 1 以上にしてください(0 は使えません)。"
 
 
 def test_what_the_queue_refuses_is_told_without_numbers_and_in_japanese(tmp_path: Path) -> None:
@@ -81,35 +82,36 @@ def test_what_the_queue_refuses_is_told_without_numbers_and_in_japanese(tmp_path
     for error, english, japanese in (
         (waiting, "{x} is the name of a job that is waiting", "{x} は待機中のジョブの名前です"),
         (running, "{x} is the name of a job that is running", "{x} は学習中のジョブの名前です"),
-        (taken, "there.safetensors is already there", "there.safetensors はもうあります"),
+        (taken, "there.safetensors already exists", "there.safetensors はもうあります"),
         (gone, "there is no such job in the queue", "そのジョブはもうキューにありません"),
     ):
-        assert english in told(error)
-        assert japanese in told(error, "ja")
-        assert not re.search(r"job \d|ジョブ \d", told(error) + told(error, "ja"))
+        assert english in in_words(error)
+        assert japanese in in_words(error, "ja")
+        assert not re.search(r"job \d|ジョブ \d", in_words(error) + in_words(error, "ja"))
     for act in (store.again, store.delete, lambda each: store.move(each, 1)):
-        assert told(refused(lambda act=act: act(number))).startswith("{x}: is running")
+        assert in_words(refused(lambda act=act: act(number))).startswith("{x}: is running")
     lease.end()
     store.close()
 
 
 def test_a_sentence_without_a_translation_stays() -> None:
-    assert told(UserError("the disk is full"), "ja") == "the disk is full."
+    assert in_words(UserError("the disk is full"), "ja") == "the disk is full."
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    assert value_problem("lora_data_directory", str(tmp_path)) == ""
-    assert value_problem("lora_data_directory", f'"{tmp_path}"') == ""
-    assert value_problem("lora_data_directory", "") == ""
+    assert value_problem("lora_data_directory", str(tmp_path)) is None
+    assert value_problem("lora_data_directory", f'"{tmp_path}"') is None
+    assert value_problem("lora_data_directory", "") is None
     missing = value_problem("lora_data_directory", str(tmp_path / "gone"))
-    assert missing.startswith("there is no folder")
-    assert "フォルダ" in value_problem("lora_data_directory", str(tmp_path / "gone"), "ja")
+    assert missing is not None
+    assert in_words(missing).startswith("there is no folder")
+    assert "フォルダ" in in_words(missing, "ja")
 
 
 def test_a_job_that_would_not_find_its_folder_is_refused(tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     for mode in ("LoRA", "Multi-ADDifT"):
         require_folder(Settings(mode=mode, lora_data_directory=str(tmp_path)))
-        with pytest.raises(SettingsError, match="lora data directory: there is no folder"):
+        with pytest.raises(DataError, match="lora data directory: there is no folder"):
             require_folder(Settings(mode=mode, lora_data_directory=gone))
     require_folder(Settings(mode="iLECO", lora_data_directory=gone))

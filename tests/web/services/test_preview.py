@@ -31,27 +31,27 @@ from trainer.hosts.catalogue import FolderCatalogue
 from trainer.jobs.store import Store
 from trainer.jobs.worker import Worker
 from trainer.paths import Folders
-from trainer.web.api import core, routes
-from trainer.web.api.core import Guard
-from trainer.web.services.context import Desk
+from trainer.web.api import routes
+from trainer.web.services.access import TOKEN_HEADER, Access
+from trainer.web.services.context import PageContext
 from trainer.web.services.preview import FIELDS
 
 HOSTILE = "<img src=x onerror=alert(1)> & “言葉”"
 
 
 @pytest.fixture
-def desk(folders: Folders) -> Iterator[Desk]:
+def context(folders: Folders) -> Iterator[PageContext]:
     worker = Worker(Store(folders), lambda: None)  # type: ignore[arg-type, return-value]
-    yield Desk(folders, FolderCatalogue(folders.models), worker, Guard())
+    yield PageContext(folders, FolderCatalogue(folders.models), worker, Access())
     worker.close()
     worker.store.close()
 
 
 @pytest.fixture
-def server(desk: Desk) -> Iterator[Server]:
+def server(context: PageContext) -> Iterator[Server]:
     app = FastAPI()
-    routes.mount(app, desk)
-    with served(app, desk.guard.token) as found:
+    routes.mount(app, context)
+    with served(app, context.access.token) as found:
         yield found
 
 
@@ -165,7 +165,7 @@ def test_only_what_was_found_is_served_and_only_to_this_machine(server: Server, 
         "/variations/start",
         "/variations/stop",
     ):
-        assert server.ask(deed, {}, **{core.TOKEN_HEADER: "guessed"})[0] == 403
+        assert server.ask(deed, {}, **{TOKEN_HEADER: "guessed"})[0] == 403
     server.post("/preview/close")
     assert server.ask(f"/preview/{name}/0")[0] == 404
     assert server.get("/preview")["state"] == "none"

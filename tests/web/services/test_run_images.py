@@ -23,9 +23,10 @@ from trainer.jobs.store import DONE, Store
 from trainer.jobs.worker import Worker
 from trainer.paths import Folders
 from trainer.web.api import core, images
-from trainer.web.api.core import PREFIX, Guard
+from trainer.web.api.core import PREFIX
 from trainer.web.services import run_images
-from trainer.web.services.context import Desk
+from trainer.web.services.access import Access
+from trainer.web.services.context import PageContext
 
 TOY = Path(__file__).resolve().parents[2] / "toy" / "toy-sd1.safetensors"
 PROMPT = "ein röter Kreis <b>赤い丸</b>"
@@ -56,10 +57,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 def client(folders: Folders) -> Iterator[TestClient]:
     """Of a program that was started after they had ended."""
     worker = Worker(Store(folders), lambda: Standalone(torch.device("cpu"), folders))
-    desk = Desk(folders, FolderCatalogue(folders.models), worker, Guard())
+    context = PageContext(folders, FolderCatalogue(folders.models), worker, Access())
     app = FastAPI()
-    core.mount(app, worker, desk.guard)
-    images.mount(app, desk)
+    core.mount(app, worker, context.access)
+    images.mount(app, context)
     yield TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
     worker.close()
     worker.store.close()
@@ -125,7 +126,7 @@ def test_no_more_than_the_latest_are_listed(folders: Folders, monkeypatch: pytes
 
 
 def test_a_lora_of_another_program_has_none(folders: Folders) -> None:
-    assert run_images.of_lora(TOY, folders) == run_images.Keepsakes()
+    assert run_images.of_lora(TOY, folders) == run_images.RunImages()
 
 
 @pytest.mark.parametrize(

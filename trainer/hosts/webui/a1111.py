@@ -12,6 +12,7 @@ from torch import Tensor
 from ...config.size import Size
 from ...errors import ModelError
 from ...models.base import Conditioning
+from ...text.messages import label
 from .backend import Loaded, NotPlainError, encoded
 from .host import WebUI
 from .images import forget_prompts
@@ -40,7 +41,7 @@ class A1111(WebUI):
         from modules import shared
 
         if shared.sd_model is None:  # asking loads it
-            raise ModelError("the host could not load its checkpoint", where="model", do="Its console says why")
+            raise ModelError("hosts.checkpoint_not_loaded", where=label("model"))
 
     def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
         model = loaded.model
@@ -93,16 +94,16 @@ def _refuse_unless_plain(model: torch.nn.Module) -> None:
     from modules import sd_unet
 
     if getattr(model, "lowvram", False):
-        raise NotPlainError("the host moves its model piece by piece (--medvram or --lowvram)")
+        raise NotPlainError("hosts.model_is_split")
     if getattr(sd_unet, "current_unet", None) is not None:
-        raise NotPlainError("the host computes with another U-Net than the checkpoint's (its option SD Unet)")
+        raise NotPlainError("hosts.other_unet")
     types = {parameter.dtype for parameter in model.parameters()}
     odd = types - {torch.float32, torch.float16, torch.bfloat16}
     if odd:
-        names = ", ".join(sorted(str(each).removeprefix("torch.") for each in odd))
-        raise NotPlainError(f"the host keeps it in {names}")
+        names = sorted(str(each).removeprefix("torch.") for each in odd)
+        raise NotPlainError("hosts.model_kept_in", types=names)
     if len({parameter.device for parameter in model.parameters()}) > 1:
-        raise NotPlainError("the host keeps it on several devices")
+        raise NotPlainError("hosts.model_on_several_devices")
 
 
 def _take_loras_out(model: torch.nn.Module) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...config.size import Size
 from ...models.base import Conditioning
+from ...text.messages import message
 
 _SIZE_NUMBERS = 6 * 256
 """Of SDXL's vector: six sizes, 256 numbers each, behind the pooled prompt."""
@@ -31,7 +32,15 @@ class Loaded(NamedTuple):
 
 
 class NotPlainError(Exception):
-    """The host's memory cannot be trained on; the text says why: ``"the host keeps it in fp8"``."""
+    """What the host has in memory cannot be trained on.
+
+    Attributes:
+        reason: why not, as a part of a sentence: "the WebUI keeps it in float8".
+    """
+
+    def __init__(self, key: str, /, **values: Any) -> None:
+        self.reason = message(key, **values)
+        super().__init__(key)
 
 
 class Adapter(ABC):

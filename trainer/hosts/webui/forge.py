@@ -21,6 +21,7 @@ from ...config.size import Size
 from ...errors import ModelError
 from ...models.base import Conditioning
 from ...models.checkpoint.identify import AUTOENCODER, UNET, identify
+from ...text.messages import label
 from .backend import Loaded, NotPlainError, encoded
 from .host import WebUI
 from .images import forget_prompts
@@ -55,7 +56,7 @@ class Kin(WebUI):
             _refuse_unless_plain(part)
         self._bring(objects)
         if len({parameter.device for parameter in unet.parameters()}) > 1:
-            raise NotPlainError("the host has room for a part of it only on its device")
+            raise NotPlainError("hosts.model_partly_on_device")
         found = {f"model.diffusion_model.{name}": each for name, each in unet.state_dict().items()}
         found |= {f"first_stage_model.{name}": each for name, each in vae.first_stage_model.state_dict().items()}
         found |= _text_tensors(texts.state_dict(), idle=self.has_idle_layer)
@@ -188,7 +189,7 @@ class Forge(Kin):
 
             others = [path.name for path in _modules(sd_models.model_data) if path != loaded.vae]
             if others:
-                raise NotPlainError(f"{error}; {' and '.join(others)} is not used") from error
+                raise NotPlainError("hosts.modules_unused", reason=error.reason, files=others) from error
             raise
 
     def predicts_velocity(self, loaded: Loaded) -> bool:
@@ -252,9 +253,9 @@ def _without_loras(model: Any) -> Iterator[None]:
 def _refuse_unless_plain(module: nn.Module) -> None:
     for parameter in module.parameters():
         if any(getattr(parameter, name, None) is not None for name in _QUANTISED):
-            raise NotPlainError("the host keeps it quantised")
+            raise NotPlainError("hosts.model_is_quantised")
         if parameter.dtype not in _PLAIN:
-            raise NotPlainError(f"the host keeps it in {str(parameter.dtype).removeprefix('torch.')}")
+            raise NotPlainError("hosts.model_kept_in", types=[str(parameter.dtype).removeprefix("torch.")])
 
 
 def _text_tensors(tensors: dict[str, Tensor], *, idle: bool) -> dict[str, Tensor]:
@@ -304,4 +305,4 @@ def _vae_among(files: list[Path]) -> Path | None:
 
 
 def _not_loaded() -> ModelError:
-    return ModelError("the host could not load its checkpoint", where="model", do="Its console says why")
+    return ModelError("hosts.checkpoint_not_loaded", where=label("model"))

@@ -29,6 +29,8 @@ from ...models.host_memory import Borrowed
 from ...models.placement import Away, tensors_of
 from ...models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ...paths import Folders
+from ...text.messages import Message, message, say
+from ..catalogue import described
 from . import api as webui_api
 from . import images
 from .backend import Adapter, Loaded, NotPlainError
@@ -59,7 +61,7 @@ class WebUI(Adapter):
         self._files: Files | None = None
         self._aside = False
         self._is_changed = False
-        self._notes: list[str] = []
+        self._notes: list[Message] = []
         self._check: Callable[[], None] = never
 
     # ---- what a host is ---------------------------------------------------------------------------------------------
@@ -78,8 +80,7 @@ class WebUI(Adapter):
     def check_model(self, settings: Settings) -> Choice:
         files = self._wanted(settings)
         model, vae = check_files(files.model, vae=files.vae)
-        label = f"{model.name} ({model.label})" + (f" with the VAE {vae.name}" if vae else "")
-        return Choice(label, family_of(model).name)
+        return Choice(described(model, vae), family_of(model).name)
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
@@ -108,13 +109,13 @@ class WebUI(Adapter):
         self._bundle = bundle
         return bundle
 
-    def between_steps(self, phase: str, done: int, total: int) -> str:
+    def between_steps(self, phase: Message | str, done: int, total: int) -> Sequence[Message]:
         if self.turn.is_mine:
             self._show(phase, done, total)
             if self.turn.others_wait and not webui_api.option("training_first", False):
                 self._let_others()
         notes, self._notes = self._notes, []
-        return " ".join(notes)
+        return notes
 
     def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
         away = Away([*tensors_of(bundle), *tensors])
@@ -194,7 +195,7 @@ class WebUI(Adapter):
         try:
             bundle = self._borrow(loaded, files)
         except NotPlainError as error:
-            self._notes.append(f"{files.model.name} is read from its file: {error}.")
+            self._notes.append(message("hosts.read_from_file", name=files.model.name, reason=error.reason))
             return None
         self._borrowed = Borrowed(bundle)
         return bundle
@@ -278,10 +279,7 @@ class WebUI(Adapter):
             self._notes = notes
         else:
             borrowed.renew(load_bundle(self._files.model, vae=self._files.vae))
-            self._notes.append(
-                f"The host has loaded another model. The run goes on with {self._files.model.name} from its file; both "
-                "are in memory now."
-            )
+            self._notes.append(message("hosts.other_model_loaded", name=self._files.model.name))
         self._is_changed = bundle is None
 
     def _make_device_free(self) -> None:
@@ -295,12 +293,13 @@ class WebUI(Adapter):
 
         shared.state.begin(job="Trainyard")
 
-    def _show(self, phase: str, done: int, total: int) -> None:
+    def _show(self, phase: Message | str, done: int, total: int) -> None:
         from modules import shared
 
         state = shared.state
         state.job, state.job_no, state.job_count = "Trainyard", done, total
-        state.textinfo = f"Trainyard: {phase}" + (f" {done} of {total}" if total else "")
+        key = "hosts.progress" if total else "hosts.phase"
+        state.textinfo = say(key, webui_api.language(), phase=phase, done=done, total=total)
 
     def _end(self) -> None:
         from modules import shared

@@ -67,7 +67,7 @@ def _name_of(lora: Path | None, listed: Callable[[Path], None]) -> Iterator[str]
         listed(guest)
         yield guest.stem
     except OSError as error:
-        raise UserError(f"the LoRA could not be put into {folder} ({error.strerror or error})") from error
+        raise UserError("hosts.lora_not_copied", folder=folder, reason=error.strerror or error) from error
     finally:
         guest.unlink(missing_ok=True)
 
@@ -95,13 +95,13 @@ def _picture(drawing: Drawing, lora: str) -> Image.Image:
     try:
         pictures = processing.process_images(process).images
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-        raise MemoryShortError("the memory is not enough for pictures", do="Make them smaller") from error
+        raise MemoryShortError("hosts.images_too_large") from error
     except (RuntimeError, ValueError, TypeError, AttributeError, OSError) as error:
-        raise UserError(f"the host could not make the picture ({error})", do="Its console says more") from error
+        raise UserError("hosts.image_failed", reason=error) from error
     finally:
         process.close()
     if not pictures:
-        raise UserError("the picture was interrupted")
+        raise UserError("hosts.image_interrupted")
     found: Image.Image = pictures[0]
     return found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...errors import ModelError
 from ...models.checkpoint.identify import MODEL_ENDINGS
-from ...text.language import is_japanese
+from ...text.messages import Message, label, message
 from . import api as webui_api
 
 NO_VAE = ("", "None")
@@ -35,13 +35,8 @@ class HostLists:
         sd_models.list_models()
         sd_vae.refresh_vae_list()
 
-    def advice(self, language: str) -> str:
-        if is_japanese(language):
-            return "空欄なら、いま読み込まれているモデルをメモリ上のまま使います。ほかのモデルはファイルから読みます。"
-        return (
-            "Empty: the checkpoint that is loaded, as it is in memory. Another one is read from its file, and the one "
-            "that is loaded stays."
-        )
+    def advice(self) -> Message:
+        return message("hosts.models_of_webui")
 
 
 def find_checkpoint(name: str) -> Path:
@@ -76,7 +71,7 @@ def selected_checkpoint() -> Path:
 
 
 def no_checkpoint() -> ModelError:
-    return ModelError("the host has no checkpoint", where="model", do="Put one into its models folder")
+    return ModelError("hosts.no_checkpoint", where=label("model"))
 
 
 def find_vae(name: str) -> Path:
@@ -97,9 +92,9 @@ def _is_file(name: str) -> bool:
     return Path(name).expanduser().is_absolute() and Path(name).expanduser().exists()
 
 
-def _path(name: str, label: str, folder: Path) -> Path:
+def _path(name: str, setting: str, folder: Path) -> Path:
     given = Path(name).expanduser()
     for path in (given, folder / name, *(folder / f"{name}{ending}" for ending in MODEL_ENDINGS)):
         if path.is_absolute() and path.exists():
             return path
-    raise ModelError(f"there is no file {name}", where=label, do=f"Choose one of the list, or put it into {folder}")
+    raise ModelError("hosts.not_in_list", where=label(setting), name=name, folder=folder)

@@ -11,9 +11,6 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         # ---- errors
-        "error.at": "{where}: {message}",
-        "error.settings": "Some settings are wrong.",
-        "config.problem": "{problem}.",
         # ---- where
         "config.second_pass": "2nd pass",
         "config.of_pass": "{name}, {label}",

@@ -1,4 +1,4 @@
-"""Texts of the page's services and routes."""
+"""Texts of the page's services and routes; those the page itself shows are in page.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,55 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # ---- errors
+        # ---- who may ask
+        "web.this_machine_only": "Trainyard answers this machine only. Start it with --listen for others.",
+        "web.wrong_token": "The header {header} is not the page's. Reload the page.",
+        "web.log_in_first": "Log in on the WebUI's page first.",
+        "web.api_auth_needed": "Name and password of --api-auth are needed.",
+        # ---- what is asked for
+        "web.unknown_keys": "is not known here. Known are {known}.",
+        "web.wrong_statuses": "must be a list of {statuses}.",
+        "web.no_such_preset": "there is no such preset. Choose one from the list.",
+        "web.no_such_setting": "there is no such setting. The list of settings has them all.",
+        "web.no_preset_chosen": "is empty. Choose a preset, or write the path of a file.",
+        "web.no_image_of_run": "The last run has no such image.",
+        "web.no_image_of_data": "The data that was looked at has no such image.",
+        "web.no_preview": "no data has been looked at yet. Press “{button}” first.",
+        "web.file_too_large": "More than {most} megabytes are too many for an image.",
+        "web.not_a_path": "is not a path ({reason}). Write the path of an image.",
+        "web.variations_running": "other variations are being written. Wait until they are done, or stop them.",
+        # ---- images made for the page
+        "web.images_running": "other images are being made. Wait for them, or stop them.",
+        "web.image_gone": "There is no such image any more.",
+        "web.no_lora_chosen": "is empty. Choose one.",
+        "web.not_whole": "must be a whole number, not {value}.",
+        "web.not_in_range": "must be a number from {least} to {most}, not {value}.",
+        "web.too_many_images": "{count} images are too many at a time. Ask for at most {most}.",
+        # ---- the plot
+        "web.no_runs": "there is no run yet. Train a LoRA first.",
+        "web.no_such_run": "there is no such run. Refresh the list.",
+        "web.too_many_runs": "{count} runs are too many for one plot. Choose at most {most}.",
+        # ---- the server
+        "web.served_here": "Trainyard is at {address} (for this machine only). Ctrl-C ends it.",
+        "web.served_to_all": "Trainyard is at {address} (for every address of this machine). Ctrl-C ends it.",
+        "web.port_taken": "port {port} cannot be used ({reason}). Choose another, or end the program that uses it.",
+        # ---- within a WebUI
+        "web.no_routes": "Trainyard has no routes: {error}",
+        "web.packages_missing": "Trainyard lacks packages",
+        "web.packages_missing_help": "They are installed when this WebUI starts; that did not work, and its console "
+        "says why. Install them with this command, then start the WebUI again:",
+        "web.not_loaded": "Trainyard could not be loaded",
+        "web.not_loaded_help": "The console shows the whole error. Reload UI tries again.",
+        "option.language": "Language of the tab",
+        "option_help.language": "empty: this WebUI's; applies after Reload UI",
+        "option.lora_folder": "Folder for finished LoRAs",
+        "option_help.lora_folder": "empty: where this WebUI looks for LoRAs; it does not find them elsewhere",
+        "option.data_folder": "Folder for logs, the queue and presets",
+        "option_help.data_folder": "empty: trainyard in this WebUI's data folder; applies after a restart",
+        "option.training_first": "Training before images",
+        "option_help.training_first": "an image that is asked for waits until the training ends; else only until its "
+        "next step",
+        "option.preset": "Preset the form begins with",
+        "option_help.preset": "applies after Reload UI",
     }
 )

@@ -11,9 +11,6 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         # ---- errors
-        "error.at": "{where}: {message}",
-        "error.settings": "設定に誤りがあります。",
-        "config.problem": "{problem}。",
         # ---- where
         "config.second_pass": "2回目の学習",
         "config.of_pass": "{name}、{label}",

@@ -1,4 +1,4 @@
-"""ページの処理とAPIの文言。"""
+"""ページの裏側の文言。ページに表示される文言はpage.pyにあります。"""
 
 from __future__ import annotations
 
@@ -7,6 +7,57 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # ---- errors
+        # ---- 使ってよい人
+        "web.this_machine_only": "Trainyardはこのマシンからの要求だけに応えます。ほかのマシンからも使うには --listen を"
+        "付けて起動してください。",
+        "web.wrong_token": "ヘッダー {header} がページのものと違います。ページを再読み込みしてください。",
+        "web.log_in_first": "先にWebUIのページでログインしてください。",
+        "web.api_auth_needed": "--api-auth の名前とパスワードが必要です。",
+        # ---- 頼まれたもの
+        "web.unknown_keys": "この項目はありません。使えるのは {known} です。",
+        "web.wrong_statuses": "次の値の並びにしてください: {statuses}。",
+        "web.no_such_preset": "そのプリセットはありません。一覧から選んでください。",
+        "web.no_such_setting": "その設定はありません。設定の一覧を確かめてください。",
+        "web.no_preset_chosen": "空欄です。プリセットを選ぶか、ファイルのパスを書いてください。",
+        "web.no_image_of_run": "最後の学習にその画像はありません。",
+        "web.no_image_of_data": "確認したデータにその画像はありません。",
+        "web.no_preview": "データをまだ確認していません。先に「{button}」を押してください。",
+        "web.file_too_large": "画像が大きすぎます。{most} MBまでにしてください。",
+        "web.not_a_path": "パスではありません({reason})。画像のパスを書いてください。",
+        "web.variations_running": "ほかの画像を書き出しています。終わるまで待つか、中止してください。",
+        # ---- ページで作る画像
+        "web.images_running": "ほかの画像を生成しています。終わるまで待つか、中止してください。",
+        "web.image_gone": "その画像はもうありません。",
+        "web.no_lora_chosen": "空欄です。LoRAを選んでください。",
+        "web.not_whole": "整数を書いてください({value} は使えません)。",
+        "web.not_in_range": "{least} から {most} の数を書いてください({value} は使えません)。",
+        "web.too_many_images": "一度に {count} 枚は作れません。{most} 枚までにしてください。",
+        # ---- グラフ
+        "web.no_runs": "学習の記録がまだありません。先にLoRAを学習してください。",
+        "web.no_such_run": "その学習の記録はありません。一覧を更新してください。",
+        "web.too_many_runs": "{count} 件は1つのグラフに多すぎます。{most} 件までにしてください。",
+        # ---- サーバー
+        "web.served_here": "Trainyardを {address} で開けます(このマシンからだけ)。Ctrl-Cで終了します。",
+        "web.served_to_all": "Trainyardを {address} で開けます(ほかのマシンからも)。Ctrl-Cで終了します。",
+        "web.port_taken": "ポート {port} を使えません({reason})。別の番号にするか、使っているプログラムを終了して"
+        "ください。",
+        # ---- WebUIの中
+        "web.no_routes": "Trainyardの機能を登録できませんでした: {error}",
+        "web.packages_missing": "Trainyardに必要なパッケージがありません",
+        "web.packages_missing_help": "WebUIの起動時に自動で入りますが、失敗しました。理由はコンソールに出ています。"
+        "次のコマンドで入れてから、WebUIを起動し直してください:",
+        "web.not_loaded": "Trainyardを読み込めませんでした",
+        "web.not_loaded_help": "詳しくはコンソールに出ています。Reload UIでもう一度試せます。",
+        "option.language": "タブの言語",
+        "option_help.language": "空欄ならこのWebUIと同じ。Reload UIの後に反映されます",
+        "option.lora_folder": "学習したLoRAのフォルダ",
+        "option_help.lora_folder": "空欄ならこのWebUIがLoRAを探す場所。ほかの場所に置くとWebUIからは見えません",
+        "option.data_folder": "記録、キュー、プリセットのフォルダ",
+        "option_help.data_folder": "空欄ならこのWebUIのデータフォルダの中のtrainyard。再起動の後に反映されます",
+        "option.training_first": "画像の生成より学習を優先",
+        "option_help.training_first": "有効にすると、画像の生成は学習が終わるまで待ちます。無効なら次のステップまで"
+        "だけ待ちます",
+        "option.preset": "最初にフォームに入れるプリセット",
+        "option_help.preset": "Reload UIの後に反映されます",
     }
 )

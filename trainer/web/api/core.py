@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import math
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,69 +18,52 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from ...config import presets
 from ...config.schema import describe, parse, to_json
-from ...config.settings import ROWS
-from ...config.values import read_value
-from ...errors import SettingsError, UserError, WrongValue
+from ...errors import SettingsError, UserError
 from ...job import Effect
 from ...jobs.run_status import Point, Snapshot
 from ...jobs.store import DONE, ENDED, WAITING, Entry
 from ...jobs.worker import Worker
 from ...networks.files.find import lora_name
 from ...text.messages import Message
+from ..services.access import Access, RefusedError
+from ..services.messages import in_words, problem_of
 
 PREFIX = "/trainyard/v1"
-TOKEN_HEADER = "X-Trainyard-Token"
 MOST_POINTS = 240
 """Of the loss curve in one answer: what a small picture of it can show."""
 Routes = Mapping[str, Callable[..., Any]]
 """What answers at which path below :data:`PREFIX`."""
 _EARLIER: int | None = Query(default=None, ge=0)
 _LATER: int | None = Query(default=None, ge=0)
-_HERE = ("localhost", "127.0.0.1", "::1")
 _PICTURES = (".png", ".jpg", ".webp")
 
 
-@dataclass(frozen=True)
-class Guard:
-    """Who may ask. Reading: this machine, or everybody if the page is open to others. Changing: who has the token."""
+class NotThereError(RefusedError):
+    """What is asked for does not exist, or no longer."""
 
-    open_to_others: bool = False
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    """The page carries it; a page of somebody else's in the same browser cannot read it."""
+    status = 404
 
-    def reading(self, request: Request) -> None:
-        """Raises:
-        HTTPException: 403, the caller is not on this machine, or asks for it by a foreign name.
-        """
-        caller = request.client.host if request.client else ""
-        # A name of this machine that others made up, in a page of theirs, shows in the Host header.
-        named = (request.url.hostname or "").strip("[]")
-        if not self.open_to_others and not (caller in _HERE and named in _HERE):
-            raise HTTPException(403, "Trainyard answers this machine only; start it with --listen for others.")
 
-    def changing(self, request: Request) -> None:
-        """Raises:
-        HTTPException: 403, as for reading, or without the token.
-        """
-        self.reading(request)
-        if not secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), self.token.encode()):
-            raise HTTPException(403, f"The header {TOKEN_HEADER} is not the page's; reload the page.")
+class TooLargeError(RefusedError):
+    """The body of a request is larger than what it is for may be."""
+
+    status = 413
 
 
 def mount(
     app: Any,
     worker: Worker,
-    guard: Guard,
+    access: Access,
+    language: str = "en",
     also: Callable[[], Mapping[str, Any]] = dict,
-    said: Callable[[str], str] = str,
 ) -> None:
     """Add the routes to a FastAPI application.
 
     Args:
+        language: of the answers, unless the caller asks for another one with ``?language=``.
         also: what the status tells beside the run and the queue.
-        said: warnings and reasons in the language of whoever looks at the status and the jobs.
     """
-    routes = _Routes(worker, also, said)
+    routes = _Routes(worker, also)
     reading: Routes = {
         "/status": routes.status,
         "/jobs": routes.jobs,
@@ -100,43 +82,68 @@ def mount(
         "/check": routes.check,
         "/prepare": routes.prepare,
     }
-    add_routes(app, guard, reading, changing)
+    add_routes(app, access, language, reading, changing)
 
 
-def add_routes(app: Any, guard: Guard, reading: Routes, changing: Routes | None = None) -> None:
-    """Add routes that are asked with GET, and such that change something, with POST, to a FastAPI application."""
-    for method, allowed, routes in (("GET", guard.reading, reading), ("POST", guard.changing, changing or {})):
-        router = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[Depends(allowed)])
+def add_routes(app: Any, access: Access, language: str, reading: Routes, changing: Routes | None = None) -> None:
+    """Add routes that are asked with GET, and such that change something, with POST, to a FastAPI application.
+
+    Args:
+        language: see :func:`mount`.
+    """
+    for method, check, routes in (("GET", access.reading, reading), ("POST", access.changing, changing or {})):
+        allowed = Depends(_allowing(check, language))
+        router = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[allowed])
         for path, answer in routes.items():
-            router.add_api_route(path, _telling(answer), methods=[method], response_model=None)
+            router.add_api_route(path, _answering(answer, language), methods=[method], response_model=None)
         app.include_router(router)
 
 
-def _telling(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, its answer as JSON, and a mistake answered as such: status 400 and the sentence."""
+def _allowing(check: Callable[[Request], None], language: str) -> Callable[[Request], None]:
+    def allowed(request: Request) -> None:
+        try:
+            check(request)
+        except RefusedError as error:
+            raise HTTPException(error.status, error.text(_language_of(request, language))) from error
+
+    return allowed
+
+
+def _answering(answer: Callable[..., Any], language: str) -> Callable[..., Any]:
+    """The same, its answer as JSON in the caller's language, and an error as what is wrong and status 400."""
+    signature = inspect.signature(answer)
+    caller = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
 
     @functools.wraps(answer)
-    def told(*arguments: Any, **named: Any) -> Any:
+    def answered(*arguments: Any, request: Request, **named: Any) -> Any:
+        wanted = _language_of(request, language)
         try:
             found = answer(*arguments, **named)
+        except RefusedError as error:
+            raise HTTPException(error.status, error.text(wanted)) from error
         except SettingsError as error:
-            problems = [
-                {"key": each.key, "label": str(each.label), "what": str(each.message)} for each in error.problems
-            ]
-            return JSONResponse({"error": str(error), "problems": problems}, status_code=400)
+            problems = [{"key": each.key, "label": each.label, "what": each.message} for each in error.problems]
+            return JSONResponse(_plain({"error": error.whole, "problems": problems}, wanted), status_code=400)
         except UserError as error:
-            return JSONResponse({"error": str(error)}, status_code=400)
-        return found if isinstance(found, Response) else JSONResponse(_plain(found))
+            return JSONResponse({"error": _plain(error.whole, wanted)}, status_code=400)
+        return found if isinstance(found, Response) else JSONResponse(_plain(found, wanted))
 
-    return told
+    answered.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*signature.parameters.values(), caller]
+    )
+    return answered
+
+
+def _language_of(request: Request, language: str) -> str:
+    """What the caller asks for with ``?language=``; else that of the page."""
+    return request.query_params.get("language") or language
 
 
 class _Routes:
     """One method a route; its answer is what JSON can carry."""
 
-    def __init__(self, worker: Worker, also: Callable[[], Mapping[str, Any]], said: Callable[[str], str]) -> None:
+    def __init__(self, worker: Worker, also: Callable[[], Mapping[str, Any]]) -> None:
         self._worker = worker
-        self._said = said
         self._also = also
         self._store = worker.store
 
@@ -146,14 +153,12 @@ class _Routes:
         live, entry = worker.live, worker.entry
         run = None
         if live is not None and entry is not None:
-            now = live.snapshot()
-            now = replace(now, message=self._said(now.message), warnings=tuple(map(self._said, now.warnings)))
-            run = {"job": _entry(entry), **_snapshot(now), "curve": _curve(live.curve())}
+            run = {"job": _entry(entry), **_snapshot(live.snapshot()), "curve": _curve(live.curve())}
         return {
             "running": worker.is_running,
             "pausing": worker.is_pausing,
             "queue_started": worker.is_started,
-            "problem": self._said(worker.problem or self._store.notice),
+            "problem": worker.problem or self._store.notice or "",
             "run": run,
             **self._also(),
         }
@@ -177,9 +182,9 @@ class _Routes:
         }
 
     def _listed(self, entry: Entry) -> dict[str, Any]:
-        path, message = entry.path, entry.message and self._said(entry.message)
+        path = entry.path
         lora = "" if path is None or not path.is_file() else lora_name(path, self._store.folders.loras)
-        return {**_entry(entry), "message": message, "lora": lora}
+        return {**_entry(entry), "lora": lora}
 
     def job(self, number: int) -> dict[str, Any]:
         """One job, with its settings."""
@@ -192,7 +197,7 @@ class _Routes:
     def preset(self, name: str) -> dict[str, Any]:
         """The settings of one preset."""
         if name not in presets.list_presets(self._store.folders.presets):
-            raise UserError("there is no such preset", where=name)
+            raise UserError("web.no_such_preset", where=name)
         return to_json(presets.load(name, self._store.folders.presets).settings)
 
     def settings(self, language: str = "en") -> dict[str, Any]:
@@ -205,7 +210,7 @@ class _Routes:
         for path in _pictures(live.snapshot()) if live is not None else ():
             if path.name == name and path.suffix.lower() in _PICTURES and path.is_file():
                 return FileResponse(path, headers={"Cache-Control": "no-cache"})
-        raise HTTPException(404, "There is no such picture of the last run.")
+        raise NotThereError("web.no_image_of_run")
 
     def add(self, body: dict[str, Any]) -> dict[str, Any]:
         """A new job at the end of the queue. The body: its settings, as in a settings file or by short names."""
@@ -215,7 +220,7 @@ class _Routes:
         """Take the jobs off that have ended: those that are done, or those of the body's "statuses"."""
         statuses = body.get("statuses", [DONE])
         if not isinstance(statuses, list) or not set(map(str, statuses)) <= set(ENDED):
-            raise UserError(f"must be a list of {', '.join(ENDED)}", where="statuses")
+            raise UserError("web.wrong_statuses", where="statuses", statuses=ENDED)
         return {"cleared": self._store.clear(statuses)}
 
     def change(self, number: int, action: Literal["up", "down", "duplicate", "delete", "run"]) -> dict[str, Any]:
@@ -255,27 +260,12 @@ class _Routes:
 
     def check(self, body: dict[str, Any]) -> dict[str, Any]:
         """What is wrong with one setting's value, in a sentence that is empty if nothing is."""
-        return {"problem": str(problem_of(str(body.get("name", "")), body.get("value")) or "")}
-
-
-def problem_of(name: str, value: Any) -> Message | None:
-    """What is wrong with a value of the setting with this short name; None if nothing is.
-
-    Raises:
-        UserError: there is no such setting.
-    """
-    row = next((each for each in ROWS if each.name == name), None)
-    if row is None:
-        raise UserError("there is no such setting", where=name)
-    try:
-        read_value(value, row)
-    except WrongValue as error:
-        return error.message
-    return None
+        return {"problem": problem_of(str(body.get("name", "")), body.get("value")) or ""}
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    return {**vars(entry), "created": entry.created.isoformat(), "path": _text(entry.path)}
+    told = {"created": entry.created.isoformat(), "path": _text(entry.path), "message": entry.message or ""}
+    return {**vars(entry), **told}
 
 
 def _snapshot(now: Snapshot) -> dict[str, Any]:
@@ -287,6 +277,7 @@ def _snapshot(now: Snapshot) -> dict[str, Any]:
         "saved": [{"step": each.step, "path": _text(each.path)} for each in now.saved],
         "effect": None if now.effect is None else _effect(now.effect),
         "path": _text(now.path),
+        "message": now.message or "",
         "memory": None if now.memory is None else dataclasses.asdict(now.memory),
     }
 
@@ -316,12 +307,15 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _plain(value: Any) -> Any:
-    """The same with what JSON lacks, infinities and what is no number, as null; and text that UTF-8 can carry."""
+def _plain(value: Any, language: str) -> Any:
+    """The same with messages in a language; with what JSON lacks, infinities and NaN, as null; with text as UTF-8 can
+    carry it."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, Message | UserError):
+        value = in_words(value, language)
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+        return {str(key): _plain(each, language) for key, each in value.items()}
+    return [_plain(each, language) for each in value] if isinstance(value, (list, tuple)) else value

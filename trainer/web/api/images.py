@@ -6,27 +6,26 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from fastapi import HTTPException
 from fastapi.responses import FileResponse, Response
 
 from ...config.schema import parse
 from ...config.settings import Settings
 from ...errors import UserError
 from ...networks.files.find import find_lora, lora_name, lora_names
+from ...text.messages import message
 from ..services import image_requests, run_images
-from ..services.context import Desk
+from ..services.context import PageContext
 from ..services.image_jobs import Sheet
-from ..services.messages import said
-from ..services.run_images import Keepsakes
-from .core import Routes, add_routes
+from ..services.run_images import RunImages
+from .core import NotThereError, Routes, add_routes
 
 PROMPTS, STRIP = "prompts", "strip"
 """The places of the page that show a sheet."""
 
 
-def mount(app: Any, desk: Desk) -> None:
+def mount(app: Any, context: PageContext) -> None:
     """Add the routes to a FastAPI application."""
-    routes = _Routes(desk)
+    routes = _Routes(context)
     reading: Routes = {
         "/drawings": routes.sheets,
         "/drawings/{name}": routes.picture,
@@ -39,17 +38,17 @@ def mount(app: Any, desk: Desk) -> None:
         "/drawings/strip": routes.strip,
         "/drawings/prompts/{which}": routes.prompts,
     }
-    add_routes(app, desk.guard, reading, changing)
+    add_routes(app, context.access, context.language, reading, changing)
 
 
-def draw_prompts(desk: Desk, settings: Callable[[], Settings], which: str, asked: dict[str, Any]) -> bool:
+def draw_prompts(context: PageContext, settings: Callable[[], Settings], which: str, asked: dict[str, Any]) -> bool:
     """Begin to draw iLECO's prompts; what is wrong stands where the pictures would. Whether it began."""
-    title = desk.say(f"draw.{which}")
+    title = message(f"draw.{which}")
     try:
-        pieces = image_requests.of_prompts(settings(), which, asked, desk.say)
-        desk.easel.begin(PROMPTS, title, pieces)
+        pieces = image_requests.of_prompts(settings(), which, asked)
+        context.image_jobs.begin(PROMPTS, title, pieces)
     except UserError as error:
-        desk.easel.refuse(PROMPTS, title, error)
+        context.image_jobs.refuse(PROMPTS, title, error)
         return False
     return True
 
@@ -57,15 +56,15 @@ def draw_prompts(desk: Desk, settings: Callable[[], Settings], which: str, asked
 class _Routes:
     """One method a route."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
 
     def sheets(self) -> dict[str, Any]:
         """What is being drawn and was drawn last: iLECO's prompts, and a LoRA at several strengths.
 
         "age": seconds since a message came.
         """
-        return {place: self._sheet(sheet) for place, sheet in self._desk.easel.sheets().items()}
+        return {place: self._sheet(sheet) for place, sheet in self._context.image_jobs.sheets().items()}
 
     def _sheet(self, sheet: Sheet) -> dict[str, Any]:
         pictures = [{"name": each.name, "label": each.label, "prompt": each.prompt} for each in sheet.pictures]
@@ -74,31 +73,31 @@ class _Routes:
             "state": sheet.state,
             "done": sheet.done,
             "total": sheet.total,
-            "message": said(sheet.message, self._desk.language),
+            "message": sheet.message or "",
             "age": time.monotonic() - sheet.ended,
             "pictures": pictures,
         }
 
     def picture(self, name: str) -> Response:
         """A picture by the name that a sheet gives it, as PNG."""
-        content = self._desk.easel.picture(name)
+        content = self._context.image_jobs.picture(name)
         if content is None:
-            raise HTTPException(404, "There is no such picture any more.")
+            raise NotThereError("web.image_gone")
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
 
     def loras(self) -> dict[str, Any]:
         """The LoRAs of the folder, the newest first, the models, and the last run's LoRA, as a strip takes them."""
-        folder, live = self._desk.folders.loras, self._desk.worker.live
+        folder, live = self._context.folders.loras, self._context.worker.live
         path = None if live is None else live.snapshot().path
         latest = "" if path is None else lora_name(path, folder)
-        return {"loras": lora_names(folder), "models": self._desk.catalogue.models(), "latest": latest}
+        return {"loras": lora_names(folder), "models": self._context.catalogue.models(), "latest": latest}
 
     def lora(self, name: str) -> dict[str, Any]:
         """What suits a LoRA to be tried with: prompt, model, size … as far as its file says.
 
         Then "path", and as "kept" the pictures that its run has left: strip, prompt, the latest made on the way.
         """
-        folders, catalogue = self._desk.folders, self._desk.catalogue
+        folders, catalogue = self._context.folders, self._context.catalogue
         path = find_lora(name, folders.loras)
         found = image_requests.suited(path, catalogue.models(), catalogue.proposed())
         kept = run_images.of_lora(path, folders)
@@ -108,9 +107,9 @@ class _Routes:
 
     def sample(self, day: str, run: str, name: str) -> FileResponse:
         """A picture that a run has left, by the folder and the name that the LoRA's answer gives."""
-        path = run_images.picture(day, run, name, self._desk.folders)
+        path = run_images.picture(day, run, name, self._context.folders)
         if path is None:
-            raise HTTPException(404, "There is no such picture any more.")
+            raise NotThereError("web.image_gone")
         return FileResponse(path, headers={"Cache-Control": "no-cache"})
 
     def strip(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -119,26 +118,26 @@ class _Routes:
         The body: "lora", "prompt", and if it is to be otherwise "strengths", "negative", "seed", "steps", "cfg",
         "size", "model", "vae", "velocity".
         """
-        piece = image_requests.of_lora(body, self._desk.folders, self._desk.say)
+        piece = image_requests.of_lora(body, self._context.folders)
         assert piece.drawing.lora is not None
-        title = self._desk.say("draw.strip", name=piece.drawing.lora.stem, prompt=piece.drawing.prompt)
-        self._desk.easel.begin(STRIP, title, [piece])
+        title = message("draw.strip", name=piece.drawing.lora.stem, prompt=piece.drawing.prompt)
+        self._context.image_jobs.begin(STRIP, title, [piece])
         return self.sheets()
 
     def prompts(self, which: Literal["original", "target", "both"], body: dict[str, Any]) -> dict[str, Any]:
         """Draw iLECO's prompts without a LoRA. The body: the "settings", and "seed", "steps", "cfg"."""
         settings = parse(body.get("settings", {})).settings
         asked: dict[str, Any] = {name: body[name] for name in ("seed", "steps", "cfg") if name in body}
-        draw_prompts(self._desk, lambda: settings, which, asked)
+        draw_prompts(self._context, lambda: settings, which, asked)
         return self.sheets()
 
     def stop(self, body: dict[str, Any]) -> dict[str, Any]:
         """End what is being drawn; the answer says whether there is something."""
         del body
-        return {"stopped": self._desk.easel.stop()}
+        return {"stopped": self._context.image_jobs.stop()}
 
 
-def _kept(kept: Keepsakes) -> dict[str, Any]:
+def _kept(kept: RunImages) -> dict[str, Any]:
     return {
         "folder": None if kept.folder is None else [kept.folder.parent.name, kept.folder.name],
         "strip": None if kept.strip is None else kept.strip.name,

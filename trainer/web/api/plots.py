@@ -12,7 +12,7 @@ from fastapi import Query, Response
 
 from ...errors import UserError
 from ...reports.log import read_log
-from ..services.context import Desk
+from ..services.context import PageContext
 from . import core
 
 MOST_RUNS = 20
@@ -62,15 +62,15 @@ def _name(stem: str) -> str:
     return f"{name} ({ending})" if ending else name
 
 
-def mount(app: Any, desk: Desk) -> None:
+def mount(app: Any, context: PageContext) -> None:
     """Add the routes to a FastAPI application."""
-    routes = _Routes(desk)
-    core.add_routes(app, desk.guard, {"/runs": routes.runs, "/plot": routes.plot})
+    routes = _Routes(context)
+    core.add_routes(app, context.access, context.language, {"/runs": routes.runs, "/plot": routes.plot})
 
 
 class _Routes:
-    def __init__(self, desk: Desk) -> None:
-        self._data = desk.folders.data
+    def __init__(self, context: PageContext) -> None:
+        self._data = context.folders.data
 
     def runs(self) -> dict[str, Any]:
         """The runs that left a log, the one that goes on or was the last first."""
@@ -98,11 +98,11 @@ class _Routes:
     def _logs(self, chosen: list[str]) -> list[Path]:
         known = runs(self._data)
         if not known:
-            raise UserError("there is no run yet", do="Train a LoRA first")
+            raise UserError("web.no_runs")
         if len(chosen) > MOST_RUNS:
-            raise UserError(f"{len(chosen)} runs are too many for one plot", do=f"Choose at most {MOST_RUNS}")
+            raise UserError("web.too_many_runs", count=len(chosen), most=MOST_RUNS)
         by_id = {run.log.stem: run.log for run in known}
         gone = [name for name in chosen if name not in by_id]
         if gone:
-            raise UserError("there is no such run", where=gone[0], do="Refresh the list")
+            raise UserError("web.no_such_run", where=gone[0])
         return [by_id[name] for name in chosen] or [known[0].log]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastapi import Depends, HTTPException, Request, Response
+from fastapi import Depends, Request, Response
 
 from ...config.schema import parse
 from ...config.settings import Settings
 from ...config.size import Size
 from ...errors import UserError
-from ..services.context import Desk
+from ..services.context import PageContext
 from ..services.messages import file_problem, said, value_problem
 from ..services.uploads import MOST_BYTES, data_address, kept, small
 from . import core, images, plots
@@ -18,10 +18,10 @@ from . import core, images, plots
 _PAIR = ("mode", "original_image", "target_image")
 
 
-def mount(app: Any, desk: Desk) -> None:
+def mount(app: Any, context: PageContext) -> None:
     """Add all routes to a FastAPI application."""
-    core.mount(app, desk.worker, desk.guard, desk.advisor.status, lambda text: said(text, desk.language))
-    routes = _Routes(desk)
+    core.mount(app, context.worker, context.access, context.language, context.advisor.status)
+    routes = _Routes(context)
     reading: core.Routes = {
         "/preview": routes.preview,
         "/preview/samples": routes.samples,
@@ -37,33 +37,33 @@ def mount(app: Any, desk: Desk) -> None:
         "/preview/{action}": routes.end_look,
         "/variations/{action}": routes.vary,
     }
-    core.add_routes(app, desk.guard, reading, changing)
-    images.mount(app, desk)
-    plots.mount(app, desk)
+    core.add_routes(app, context.access, context.language, reading, changing)
+    images.mount(app, context)
+    plots.mount(app, context)
 
 
 async def _content(request: Request) -> bytes:
-    """The body of a request, as far as it is not too large."""
+    """The body of a request; of one that is too large, only a little more than may be."""
     content = bytearray()
     async for piece in request.stream():
         content += piece
         if len(content) > MOST_BYTES:
-            raise HTTPException(413, f"More than {MOST_BYTES // 1_000_000} megabytes are too many for an image.")
+            break
     return bytes(content)
 
 
 class _Routes:
     """One method a route; its answer is what JSON can carry, or a picture."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._pictures = desk.folders.data / "pictures"
-        self._language = desk.language
-        self._preview = desk.preview
-        self._variations = desk.variations
+    def __init__(self, context: PageContext) -> None:
+        self._pictures = context.folders.data / "pictures"
+        self._language = context.language
+        self._preview = context.preview
+        self._variations = context.variations
 
     def field(self, body: dict[str, Any]) -> dict[str, Any]:
-        """What is wrong with a field's value as it was left, in the page's language; empty if nothing is."""
-        return {"problem": value_problem(str(body.get("name", "")), body.get("value"), self._language)}
+        """What is wrong with a field's value as it was left; empty if nothing is."""
+        return {"problem": value_problem(str(body.get("name", "")), body.get("value")) or ""}
 
     # ---- the data of a folder ---------------------------------------------------------------------------------------
 
@@ -101,13 +101,15 @@ class _Routes:
         """One of the previewed pictures exactly as it would be trained, small or in all its pixels."""
         found = self._preview.picture(name, place, target=target, whole=whole)
         if found is None:
-            raise HTTPException(404, "The data that was looked at has no such picture.")
+            raise core.NotThereError("web.no_image_of_data")
         return Response(found[0], media_type=found[1], headers={"Cache-Control": "private, max-age=3600"})
 
     # ---- single pictures --------------------------------------------------------------------------------------------
 
     def keep(self, name: str = "", content: bytes = Depends(_content)) -> dict[str, Any]:
         """Keep a picture, the body of the request, as a file; the answer is its path."""
+        if len(content) > MOST_BYTES:
+            raise core.TooLargeError("web.file_too_large", most=MOST_BYTES // 1_000_000)
         return {"path": str(kept(content, name or "image", self._pictures))}
 
     def show(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +122,7 @@ class _Routes:
         """Where the pictures of a pair differ and by how much; the body: mode, original_image and target_image."""
         unknown = sorted(set(body) - set(_PAIR))
         if unknown:
-            raise UserError(f"is none of {', '.join(_PAIR)}", where=", ".join(unknown))
+            raise UserError("web.unknown_keys", where=", ".join(unknown), known=_PAIR)
         return compared(parse(body).settings)
 
     # ---- variations -------------------------------------------------------------------------------------------------

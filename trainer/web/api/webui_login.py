@@ -8,15 +8,21 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 
 from ...hosts.webui import api as webui_api
-from .core import Guard
+from ..services.access import Access, RefusedError
+
+
+class LoginNeededError(RefusedError):
+    """The caller has to log in first."""
+
+    status = 401
 
 
 @dataclass(frozen=True)
-class HostGuard(Guard):
-    """As :class:`Guard`; where the host asks for a login, ours is the same one.
+class WebUILogin(Access):
+    """As :class:`Access`; where the host asks for a login, ours is the same one.
 
     Attributes:
         accounts: user -> password of those who may use the API; empty if it asks for none.
@@ -27,9 +33,9 @@ class HostGuard(Guard):
     login: bool = False
 
     @staticmethod
-    def of_host() -> HostGuard:
+    def of_host() -> WebUILogin:
         """As strict as what the host was started with."""
-        return HostGuard(
+        return WebUILogin(
             open_to_others=webui_api.is_open_to_others(),
             accounts=_accounts(webui_api.flag("api_auth")),
             login=bool(webui_api.flag("gradio_auth") or webui_api.flag("gradio_auth_path")),
@@ -40,9 +46,9 @@ class HostGuard(Guard):
             return
         super().reading(request)
         if self.login and not _is_logged_in(request):
-            raise HTTPException(401, "Log in on the WebUI's page first.")
+            raise LoginNeededError("web.log_in_first")
         if not self.login and self.accounts and webui_api.is_interface_hidden():
-            raise HTTPException(401, "Name and password of --api-auth are needed.")
+            raise LoginNeededError("web.api_auth_needed")
 
     def changing(self, request: Request) -> None:
         if not self._has_account(request):

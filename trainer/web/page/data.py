@@ -8,30 +8,29 @@ from typing import Any
 import gradio as gr
 
 from ...errors import UserError
-from ..services.context import Desk
-from ..services.messages import told
+from ..services.context import PageContext
 from ..services.preview import FIELDS, FROM_FOLDER
 from .compat import on
 from .form import PREFIX, Form, mode_classes, shown_value
 
 
-def place(desk: Desk) -> Any:
+def place(context: PageContext) -> Any:
     """The button, within the form; pressed, it needs the form's values."""
     with gr.Column(elem_classes=[f"{PREFIX}-data", f"{PREFIX}-field", *mode_classes(FROM_FOLDER)]):
-        button = gr.Button(desk.say("data.look"), size="sm", elem_id=f"{PREFIX}_data_look")
+        button = gr.Button(context.say("data.look"), size="sm", elem_id=f"{PREFIX}_data_look")
         gr.HTML(f'<div id="{PREFIX}_data"></div>')
     return button
 
 
-def connect(desk: Desk, form: Form, button: Any) -> None:
+def connect(context: PageContext, form: Form, button: Any) -> None:
     """Make the button look at what the form says, once the form is whole."""
 
     def look(*values: Any) -> None:
         asked, concerned = _concerned(form, values)
         try:
-            desk.preview.look(form.settings(concerned), asked)
+            context.preview.look(form.settings(concerned), asked)
         except UserError as error:  # shown where the data would be
-            desk.preview.refuse(told(error, desk.language), asked)
+            context.preview.refuse(error, asked)
 
     on(button.click, look, form.components, [])
 

@@ -11,29 +11,29 @@ import gradio as gr
 
 from ...variations.make import SIDES
 from ...variations.recipe import LABELS, Recipe
-from ..services.context import Desk
+from ..services.context import PageContext
 from . import drop
 from .form import PREFIX, shown_number
 
 _ID = f"{PREFIX}_vary"
 
 
-def build(desk: Desk) -> None:
+def build(context: PageContext) -> None:
     """Fill the tab that is being built."""
-    say, usual = desk.say, Recipe()
+    say, usual = context.say, Recipe()
     gr.HTML(f'<p class="{PREFIX}-lead">{say("vary.lead")}</p>')
     with gr.Row(elem_id=f"{_ID}_row"):
         with gr.Column(scale=4, min_width=280):
             drop.place("vary_drop", "vary_source", say("vary.drop"))
-            _typed(desk, "source", "")
+            _typed(context, "source", "")
         with gr.Column(scale=7, min_width=280, elem_id=f"{_ID}_fields"):
             with gr.Column(elem_classes=[f"{PREFIX}-grid"]):
                 for name in ("number", "most_angle", "least_scale", "seed"):
-                    _typed(desk, name, shown_number(getattr(usual, name)))
+                    _typed(context, name, shown_number(getattr(usual, name)))
                 for name in ("folder", "name"):
-                    _typed(desk, name, "")
-            gr.Radio(list(SIDES), value=usual.fixed_side, **_labelled(desk, "fixed_side"))
-            gr.Checkbox(value=usual.captions, **_labelled(desk, "captions"))
+                    _typed(context, name, "")
+            gr.Radio(list(SIDES), value=usual.fixed_side, **_labelled(context, "fixed_side"))
+            gr.Checkbox(value=usual.captions, **_labelled(context, "captions"))
             with gr.Row(elem_id=f"{_ID}_buttons"):
                 gr.Button(say("vary.show"), elem_id=f"{_ID}_show")
                 gr.Button(say("vary.write"), variant="primary", elem_id=f"{_ID}_write")
@@ -41,11 +41,11 @@ def build(desk: Desk) -> None:
     gr.HTML(f'<div id="{_ID}"></div>')
 
 
-def _typed(desk: Desk, name: str, value: str) -> None:
-    gr.Textbox(value=value, lines=1, **_labelled(desk, name))
+def _typed(context: PageContext, name: str, value: str) -> None:
+    gr.Textbox(value=value, lines=1, **_labelled(context, name))
 
 
-def _labelled(desk: Desk, name: str) -> dict[str, Any]:
-    known, own = LABELS[name], desk.say(f"vary.{name}")
+def _labelled(context: PageContext, name: str) -> dict[str, Any]:
+    known, own = LABELS[name], context.say(f"vary.{name}")
     label = own if own == known else f"{own} · {known}"
-    return {"label": label, "info": desk.say(f"vary.{name}_help"), "interactive": True, "elem_id": f"{_ID}_{name}"}
+    return {"label": label, "info": context.say(f"vary.{name}_help"), "interactive": True, "elem_id": f"{_ID}_{name}"}

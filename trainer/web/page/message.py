@@ -9,29 +9,29 @@ from typing import Any
 import gradio as gr
 
 from ...errors import UserError
-from ..services.context import Desk
-from ..services.messages import told
+from ..services.context import PageContext
+from ..services.messages import in_words
 from .form import PREFIX
 
 
 class Message:
     """What it tells is HTML: by its class the page's script knows when it may go, by ``data-at`` that it is new."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         self.component = gr.HTML("", elem_id=f"{PREFIX}_message")
 
     def answer(self, key: str, **values: Any) -> str:
         """A sentence that goes when its time is over."""
-        return _paragraph(self._desk.say(key, **values), "answer")
+        return _paragraph(self._context.say(key, **values), "answer")
 
     def ending(self, key: str) -> str:
         """A sentence that stays until the run has come to rest."""
-        return _paragraph(self._desk.say(key), "ending")
+        return _paragraph(self._context.say(key), "ending")
 
     def wrong(self, error: UserError) -> str:
         """A mistake, which stays until somebody has gone on."""
-        return _paragraph(told(error, self._desk.language), "wrong", "alert")
+        return _paragraph(in_words(error, self._context.language), "wrong", "alert")
 
 
 def _paragraph(words: str, kind: str, role: str = "status") -> str:

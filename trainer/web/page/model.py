@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from ..services.advice import Advice
-from ..services.context import Desk
+from ..services.context import PageContext
 from .compat import offered
 from .form import PREFIX, Form
 
@@ -18,15 +18,15 @@ _NO_VAE = "None"
 class Model:
     """The two fields, their lists, and the note below."""
 
-    def __init__(self, form: Form, desk: Desk) -> None:
-        self._desk = desk
-        words = desk.words
+    def __init__(self, form: Form, context: PageContext) -> None:
+        self._context = context
+        words = context.words
         with gr.Column(elem_classes=[f"{PREFIX}-grid", f"{PREFIX}-models"]):
             self.model = gr.Dropdown(
-                offered(desk.catalogue.models(), desk.catalogue.proposed()),
-                value=desk.catalogue.proposed(),
+                offered(context.catalogue.models(), context.catalogue.proposed()),
+                value=context.catalogue.proposed(),
                 label=words.label("model"),
-                info=desk.catalogue.advice(desk.language),
+                info=context.catalogue.advice().text(context.language),
                 allow_custom_value=True,
                 elem_id=f"{PREFIX}_model",
             )
@@ -48,7 +48,7 @@ class Model:
 
     def names(self, model: str) -> tuple[list[str], list[str]]:
         """What there is to choose from now, beside the model that is chosen."""
-        return offered(self._desk.catalogue.models(), model), self._vaes()
+        return offered(self._context.catalogue.models(), model), self._vaes()
 
     def lists(self, model: str) -> list[Any]:
         """Updates with what there is to choose from now; what is chosen stays, also what is chosen meanwhile."""
@@ -61,12 +61,12 @@ class Model:
             is_named: whether a model is chosen; that a host has none loaded is nothing wrong yet.
         """
         if advice is None:
-            words, kind = self._desk.say("model.looking"), "note"
-        elif advice.problem:
-            words, kind = advice.problem, "wrong" if is_named else "note"
+            words, kind = self._context.say("model.looking"), "note"
+        elif advice.problem is not None:
+            words, kind = advice.problem.text(self._context.language), "wrong" if is_named else "note"
         else:
-            words, kind = self._desk.say("model.is", label=advice.label), "note"
+            words, kind = self._context.say("model.is", label=advice.label), "note"
         return f'<p class="{PREFIX}-{kind}" data-advice="{number}">{html.escape(words)}</p>'
 
     def _vaes(self) -> list[str]:
-        return [_NO_VAE, *self._desk.catalogue.vaes()]
+        return [_NO_VAE, *self._context.catalogue.vaes()]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ..services.context import Desk
+from ..services.context import PageContext
 from . import drop
 from .form import PREFIX, Form
 
 _CLASSES = [f"{PREFIX}-field", f"{PREFIX}-for-difference", f"{PREFIX}-for-addift"]
 
 
-def place(form: Form, desk: Desk) -> None:
+def place(form: Form, context: PageContext) -> None:
     """Place them within the form."""
-    names = (("original_image", desk.say("pair.original")), ("target_image", desk.say("pair.target")))
+    names = (("original_image", context.say("pair.original")), ("target_image", context.say("pair.target")))
     with gr.Column(elem_classes=[f"{PREFIX}-pair", *_CLASSES]):
         for name, label in names:
             with gr.Column(elem_classes=[f"{PREFIX}-one"]):

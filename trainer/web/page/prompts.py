@@ -9,7 +9,7 @@ import gradio as gr
 
 from ...engine.image_request import Drawing
 from ..api import images
-from ..services.context import Desk
+from ..services.context import PageContext
 from .compat import on
 from .form import PREFIX, Form, shown_number
 
@@ -17,9 +17,9 @@ from .form import PREFIX, Form, shown_number
 class Prompts:
     """Three buttons, what all their pictures share, and the place for the pictures."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        say = desk.say
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        say = context.say
         # Without an id, which only a setting's own field has beside that class.
         with gr.Column(elem_classes=[f"{PREFIX}-field", f"{PREFIX}-for-ileco", f"{PREFIX}-generate"]):
             with gr.Row(elem_id=f"{PREFIX}_generate_buttons"):
@@ -42,6 +42,6 @@ class Prompts:
     def _drawing(self, form: Form, which: str) -> Callable[..., None]:
         def draw(*values: Any) -> None:
             asked = dict(zip(self._fields, values, strict=False))
-            images.draw_prompts(self._desk, lambda: form.settings(values[len(asked) :]), which, asked)
+            images.draw_prompts(self._context, lambda: form.settings(values[len(asked) :]), which, asked)
 
         return draw

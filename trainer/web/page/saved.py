@@ -11,8 +11,8 @@ from ...config import presets
 from ...config.schema import Parsed
 from ...config.settings import Settings
 from ...errors import UserError
-from ...networks.files.settings import load_settings
-from ..services.context import Desk
+from ...text.messages import message
+from ..services.context import PageContext
 from .compat import offered, on
 from .form import PREFIX
 from .message import Message
@@ -26,9 +26,9 @@ class Saved:
         refresh: the button that brings all lists up to date.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        say = desk.say
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        say = context.say
         with gr.Accordion(say("preset.heading"), open=True, elem_id=f"{PREFIX}_presets"):
             self._placed = self._names()
             self.chosen = gr.Dropdown(
@@ -49,7 +49,7 @@ class Saved:
     def wire(
         self,
         fields: list[Any],
-        message: Message,
+        told: Message,
         filled: list[Any],
         fill: Callable[[Settings], list[Any]],
         keep: Callable[[], list[Any]],
@@ -59,7 +59,7 @@ class Saved:
 
         Args:
             fields: the inputs of ``read``.
-            message: where something is told.
+            told: where the answer stands.
             filled: the outputs of ``fill``, which puts settings into the form, and of ``keep``, which leaves it.
             read: the settings that the fields hold.
         """
@@ -68,30 +68,30 @@ class Saved:
             try:
                 parsed = self._loaded(chosen)
             except UserError as error:
-                return [*keep(), message.wrong(error)]
+                return [*keep(), told.wrong(error)]
             key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
-            return [*fill(parsed.settings), message.answer(key, keys=", ".join(parsed.unknown))]
+            return [*fill(parsed.settings), told.answer(key, keys=", ".join(parsed.unknown))]
 
         def save(chosen: Any, *values: Any) -> tuple[Any, str]:
             try:
-                path = presets.save(read(values), str(chosen or ""), self._desk.own_presets)
+                path = presets.save(read(values), str(chosen or ""), self._context.own_presets)
             except UserError as error:
-                return gr.update(), message.wrong(error)
-            return gr.update(choices=self._names(), value=path.stem), message.answer("preset.saved", name=path.stem)
+                return gr.update(), told.wrong(error)
+            return gr.update(choices=self._names(), value=path.stem), told.answer("preset.saved", name=path.stem)
 
         def delete(chosen: Any) -> tuple[Any, str]:
-            own, *shipped = self._desk.folders.presets
+            own, *shipped = self._context.folders.presets
             try:
                 presets.delete(str(chosen or ""), own, shipped)
             except UserError as error:
-                return gr.update(), message.wrong(error)
+                return gr.update(), told.wrong(error)
             # The list gets shorter when it is refreshed: Gradio's page throws an error where it does under a choice.
-            return gr.update(value=""), message.answer("preset.deleted", name=chosen)
+            return gr.update(value=""), told.answer("preset.deleted", name=chosen)
 
-        on(self._load.click, load, [self.chosen], [*filled, message.component])
-        on(self._dropped.upload, load, [self._dropped], [*filled, message.component])
-        on(self._save.click, save, [self.chosen, *fields], [self.chosen, message.component])
-        on(self._delete.click, delete, [self.chosen], [self.chosen, message.component])
+        on(self._load.click, load, [self.chosen], [*filled, told.component])
+        on(self._dropped.upload, load, [self._dropped], [*filled, told.component])
+        on(self._save.click, save, [self.chosen, *fields], [self.chosen, told.component])
+        on(self._delete.click, delete, [self.chosen], [self.chosen, told.component])
 
     def opened(self) -> Any:
         """An update for a page that is opened: what is new since it was made."""
@@ -105,8 +105,8 @@ class Saved:
     def _loaded(self, chosen: Any) -> Parsed:
         name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
         if not name:
-            raise UserError("is empty", where=self._desk.say("preset.name"), do="Choose one")
-        return load_settings(name, self._desk.folders.presets)
+            raise UserError("web.no_preset_chosen", where=message("preset.name"))
+        return presets.load(name, self._context.folders.presets)
 
     def _names(self) -> list[str]:
-        return offered(presets.list_presets(self._desk.folders.presets), "")
+        return offered(presets.list_presets(self._context.folders.presets), "")

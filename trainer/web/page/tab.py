@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ..services.context import Desk
+from ..services.context import PageContext
 from . import image, train
 from .form import PREFIX
 
 
-def build(desk: Desk) -> None:
+def build(context: PageContext) -> None:
     """Fill the page that is being built."""
-    words = desk.words
+    words = context.words
     with gr.Column(elem_id=PREFIX):
         # What the page's script needs: who may press its buttons, and its words.
-        data = f'data-token="{desk.guard.token}" data-words="{words.data()}"'
+        data = f'data-token="{context.access.token}" data-words="{words.data()}"'
         gr.HTML(f'<div id="{PREFIX}_token" hidden {data}></div>')
         with gr.Tabs(elem_id=f"{PREFIX}_tabs") as tabs:
             with gr.Tab(words.say("tab.train"), id=train.TAB, elem_id=f"{PREFIX}_tab_train"):
-                train.build(desk, tabs)
+                train.build(context, tabs)
             with gr.Tab(words.say("tab.queue"), id="queue", elem_id=f"{PREFIX}_tab_queue"):
                 gr.HTML(f'<div id="{PREFIX}_queue"></div>')
             with gr.Tab(words.say("tab.plot"), id="plot", elem_id=f"{PREFIX}_tab_plot"):
                 gr.HTML(f'<div id="{PREFIX}_plot"></div>')
             with gr.Tab(words.say("tab.image"), id="image", elem_id=f"{PREFIX}_tab_image"):
-                image.build(desk)
+                image.build(context)

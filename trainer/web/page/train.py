@@ -11,7 +11,7 @@ import gradio as gr
 from ...config import presets
 from ...config.settings import Settings
 from ...errors import UserError
-from ..services.context import Desk
+from ..services.context import PageContext
 from ..services.messages import require_folder
 from . import data, modes, pair
 from .compat import changes, choices, on, on_page
@@ -24,45 +24,45 @@ from .saved import Saved
 TAB = "train"
 
 
-def build(desk: Desk, tabs: Any) -> None:
+def build(context: PageContext, tabs: Any) -> None:
     """Fill the tab that is being built.
 
     Args:
         tabs: the row of tabs it is one of.
     """
-    _Train(desk, tabs)
+    _Train(context, tabs)
 
 
 class _Train:
-    def __init__(self, desk: Desk, tabs: Any) -> None:
-        self.desk = desk
-        self.say = desk.say
-        self.form = Form(desk.words)
+    def __init__(self, context: PageContext, tabs: Any) -> None:
+        self.context = context
+        self.say = context.say
+        self.form = Form(context.words)
         with gr.Row(elem_id=f"{PREFIX}_train"):
             with gr.Column(scale=7, elem_id=f"{PREFIX}_form"):
                 self.form.place_mode()
-                modes.place(desk.words)
-                self.model = Model(self.form, desk)
-                pair.place(self.form, desk)
+                modes.place(context.words)
+                self.model = Model(self.form, context)
+                pair.place(self.form, context)
                 self.form.place_subject()
-                look = data.place(self.desk)
-                prompts = Prompts(desk)
+                look = data.place(self.context)
+                prompts = Prompts(context)
                 self.form.place_sections()
                 prompts.connect(self.form)
-                data.connect(self.desk, self.form, look)
+                data.connect(self.context, self.form, look)
             with gr.Column(scale=4, elem_id=f"{PREFIX}_side", min_width=300):
                 self._place_run()
-                self.saved = Saved(desk)
+                self.saved = Saved(context)
         self._place_unseen()
         self._wire(tabs)
-        if desk.preset:
-            self._begin_with(desk.preset)
+        if context.preset:
+            self._begin_with(context.preset)
 
     def _begin_with(self, preset: str) -> None:
         """Fill the form before anybody sees it; with nothing, if somebody has deleted that preset."""
-        if preset not in presets.list_presets(self.desk.folders.presets):
+        if preset not in presets.list_presets(self.context.folders.presets):
             return
-        settings = presets.load(preset, self.desk.folders.presets).settings
+        settings = presets.load(preset, self.context.folders.presets).settings
         models = () if settings.model else (self.form.component("model"), self.form.component("vae"))
         for component, value in zip(self.form.components, self.form.values(settings), strict=True):
             if component not in models:
@@ -83,7 +83,7 @@ class _Train:
             save = gr.Button(say("run.stop_and_save"), elem_id=f"{PREFIX}_stop_and_save")
             pause = gr.Button(say("run.pause"), elem_id=f"{PREFIX}_pause")
             go_on = gr.Button(say("run.continue"), elem_id=f"{PREFIX}_continue")
-        self.message = Message(self.desk)
+        self.message = Message(self.context)
         gr.HTML(f'<div id="{PREFIX}_live"></div><div id="{PREFIX}_use"></div><div id="{PREFIX}_try"></div>')
         for button, press in (
             (stop, self._stop),
@@ -94,19 +94,19 @@ class _Train:
             on(button.click, press, [], [self.message.component])
 
     def _stop(self) -> str:
-        return self._ending("run.stopping" if self.desk.worker.stop() else "")
+        return self._ending("run.stopping" if self.context.worker.stop() else "")
 
     def _stop_and_save(self) -> str:
-        return self._ending("run.stopping_and_saving" if self.desk.worker.stop_and_save() else "")
+        return self._ending("run.stopping_and_saving" if self.context.worker.stop_and_save() else "")
 
     def _pause(self) -> str:
-        live = self.desk.worker.live
+        live = self.context.worker.live
         now = live.snapshot() if live else None
         is_late = now is not None and now.steps > 0 and now.step == now.steps
-        return self._ending(("run.pausing_late" if is_late else "run.pausing") if self.desk.worker.pause() else "")
+        return self._ending(("run.pausing_late" if is_late else "run.pausing") if self.context.worker.pause() else "")
 
     def _go_on(self) -> str:
-        return self.message.answer("run.going_on" if self.desk.worker.go_on() else "run.nothing")
+        return self.message.answer("run.going_on" if self.context.worker.go_on() else "run.nothing")
 
     def _ending(self, key: str) -> str:
         return self.message.ending(key) if key else self.message.answer("run.nothing")
@@ -172,26 +172,26 @@ class _Train:
             chosen = self.form.chosen(values)
         except UserError:  # marked beside its field
             return self._unchanged()
-        number = self.desk.advisor.number
-        advice = self.desk.advisor.on(chosen)
+        number = self.context.advisor.number
+        advice = self.context.advisor.on(chosen)
         updates = self.form.fitted(values, advice.defaults if advice else None)
         updates[self.form.place_of("save_lora_name")] = self._proposed(chosen)
         return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
 
     def _note(self, settings: Settings) -> str:
-        number = self.desk.advisor.number
-        return self.model.told(self.desk.advisor.on(settings), number, is_named=bool(settings.model))
+        number = self.context.advisor.number
+        return self.model.told(self.context.advisor.on(settings), number, is_named=bool(settings.model))
 
     def _proposed(self, settings: Settings) -> Any:
-        return gr.update(placeholder=self.desk.named(replace(settings, save_lora_name="")).save_lora_name)
+        return gr.update(placeholder=self.context.named(replace(settings, save_lora_name="")).save_lora_name)
 
     def _open(self, *values: Any) -> list[Any]:
         """A page that is opened while a run goes on, or after it, shows what is being trained, for a new name."""
-        message, entry = gr.update(), self.desk.worker.entry
+        message, entry = gr.update(), self.context.worker.entry
         updates = None
         if entry is not None:
             try:
-                settings = replace(self.desk.worker.store.job(entry.id).settings, save_lora_name="")
+                settings = replace(self.context.worker.store.job(entry.id).settings, save_lora_name="")
                 updates = self._filled(settings)
                 place = self.form.place_of("save_lora_name")
                 updates[place] = {**self._proposed(settings), **updates[place]}
@@ -206,7 +206,7 @@ class _Train:
         return [self.form.answer(values, updates, is_whole=is_whole), self.saved.opened(), message]
 
     def _lists(self, model: str) -> list[Any]:
-        self.desk.catalogue.refresh()
+        self.context.catalogue.refresh()
         return [*self.model.lists(model), self.saved.lists()]
 
     # ---- a job of the queue -----------------------------------------------------------------------------------------
@@ -214,14 +214,14 @@ class _Train:
     def _pick(self, picked: str) -> list[Any]:
         """A job back into the form: to be changed, if it has not run to its end; else as the start of a new one."""
         try:
-            entry = self.desk.worker.store.get(int(picked))
-            settings = self.desk.worker.store.job(entry.id).settings
+            entry = self.context.worker.store.get(int(picked))
+            settings = self.context.worker.store.job(entry.id).settings
         except UserError as error:
             return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(4))]
         tab = gr.update(selected=TAB)
-        if self.desk.can_edit(entry):
+        if self.context.can_edit(entry):
             return [*self._filled(settings), "", *self._editing(entry.id, entry.name), tab]
-        copy = replace(settings, save_lora_name=self.desk.worker.store.proposed_name(entry.name))
+        copy = replace(settings, save_lora_name=self.context.worker.store.proposed_name(entry.name))
         return [*self._filled(copy), self.message.answer("run.copied", name=entry.name), *self._editing(0), tab]
 
     def _editing(self, number: int, name: str = "") -> list[Any]:
@@ -231,8 +231,8 @@ class _Train:
 
     def _start(self, edited: int, *values: Any) -> list[Any]:
         def begin(settings: Settings) -> str:
-            entry = self.desk.put(settings, edited)
-            if self.desk.worker.run_now(entry.id):
+            entry = self.context.put(settings, edited)
+            if self.context.worker.run_now(entry.id):
                 return self.message.answer("run.started", name=entry.name)
             return self.message.answer("run.is_next", name=entry.name)
 
@@ -240,10 +240,10 @@ class _Train:
 
     def _add(self, edited: int, *values: Any) -> list[Any]:
         def add(settings: Settings) -> str:
-            entry = self.desk.put(settings, edited)
+            entry = self.context.put(settings, edited)
             if edited:
                 return self.message.answer("run.changed", name=entry.name, place=entry.position)
-            words = "run.added" if self.desk.worker.is_started else "run.start_the_queue"
+            words = "run.added" if self.context.worker.is_started else "run.start_the_queue"
             return self.message.answer(words, name=entry.name, place=entry.position)
 
         return self._with_settings(values, add)

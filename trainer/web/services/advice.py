@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...config.settings import Settings
 from ...errors import UserError
 from ...paths import kept_traceback
+from ...text.messages import Message
 
 if TYPE_CHECKING:
     from ...engine.host import Host
@@ -24,13 +25,13 @@ class Advice:
     """Of one model in one mode.
 
     Attributes:
-        label: the model in words; empty if it cannot be trained on.
-        problem: why not, in a sentence.
+        label: the model in words; None if it cannot be trained on.
+        problem: why not; else None.
         defaults: settings by short name that suit it better than the mode's own.
     """
 
-    label: str = ""
-    problem: str = ""
+    label: Message | None = None
+    problem: Message | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -111,8 +112,8 @@ class Advisor:
     def _find(self, question: _Question) -> Advice:
         try:
             host = self._host()
-            return Advice(host.check_model(question.settings).label, "", dict(host.defaults(question.settings)))
+            return Advice(host.check_model(question.settings).label, None, dict(host.defaults(question.settings)))
         except UserError as error:
-            return Advice(problem=str(error))
-        except Exception as error:  # noqa: BLE001 - a bug of ours, or of a library: told, and the page goes on
+            return Advice(problem=error.whole)
+        except Exception as error:  # noqa: BLE001 - a bug of ours, or of a library: reported, and the page lives on
             return Advice(problem=kept_traceback(error))

@@ -13,21 +13,21 @@ from ...jobs.store import DONE, RUNNING, Entry
 from ...jobs.worker import Worker
 from ...paths import Folders
 from ...text.words import Words
-from ..api.core import Guard
+from .access import Access
 from .advice import Advisor
-from .image_jobs import Easel
+from .image_jobs import ImageJobs
 from .preview import Preview
 from .variations import Variations
 
 
 @dataclass(frozen=True)
-class Desk:
+class PageContext:
     """One for the whole page, shared by everybody who looks at it."""
 
     folders: Folders
     catalogue: Catalogue
     worker: Worker
-    guard: Guard
+    access: Access
     language: str = "en"
     """What the page is read in: ``en`` or ``ja``, also as a host writes it (``ja_JP``)."""
     preset: str = ""
@@ -41,8 +41,8 @@ class Desk:
         return Advisor(self.worker.host)
 
     @cached_property
-    def easel(self) -> Easel:
-        return Easel(self.worker.ready_host)
+    def image_jobs(self) -> ImageJobs:
+        return ImageJobs(self.worker.ready_host)
 
     @property
     def words(self) -> Words:

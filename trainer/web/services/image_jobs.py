@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ...engine.image_request import Drawing
 from ...errors import Stopped, UserError
 from ...paths import kept_traceback
+from ...text.messages import Message
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,7 +32,7 @@ class Piece:
     """
 
     drawing: Drawing
-    labels: tuple[str, ...]
+    labels: tuple[Message | str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Picture:
     """
 
     name: str
-    label: str
+    label: Message | str
     prompt: str
     png: bytes
 
@@ -54,23 +55,23 @@ class Sheet:
     """Pictures that belong together, as they come into being.
 
     Attributes:
-        title: what they show, in words.
+        title: what they show.
         state: ``drawing``, ``done``, ``stopped`` or ``failed``.
         done, total: how much is done of how much; a total of 0 while the model is loaded.
-        message: why it failed, or why it was not begun; then the pictures are those of before.
+        message: why it failed, or why it was not begun; then the pictures are those of before. Else None.
         ended: when; by the monotonic clock.
     """
 
-    title: str
+    title: Message
     state: str = DRAWING
     done: int = 0
     total: int = 0
-    message: str = ""
+    message: Message | None = None
     pictures: tuple[Picture, ...] = ()
     ended: float = field(default=0.0, compare=False)
 
 
-class Easel:
+class ImageJobs:
     """Holds the latest sheet of each place on the page; any thread may ask and press."""
 
     def __init__(self, host: Callable[[], Host]) -> None:
@@ -82,7 +83,7 @@ class Easel:
         self._sheets: dict[str, Sheet] = {}
         self._stop: threading.Event | None = None
 
-    def begin(self, place: str, title: str, pieces: Sequence[Piece]) -> None:
+    def begin(self, place: str, title: Message, pieces: Sequence[Piece]) -> None:
         """Draw a sheet in the place of its last one. Returns at once.
 
         Raises:
@@ -90,20 +91,20 @@ class Easel:
         """
         with self._turn:
             if self._stop is not None:
-                raise UserError("other pictures are being made", do="Wait for them, or stop them")
+                raise UserError("web.images_running")
             stop = self._stop = threading.Event()
             before = self._sheets.get(place)
             self._sheets[place] = Sheet(title)
         args = (place, pieces, stop, before)
-        work = threading.Thread(target=self._work, args=args, name="trainyard-easel", daemon=True)
+        work = threading.Thread(target=self._work, args=args, name="trainyard-image_jobs", daemon=True)
         work.start()
 
-    def refuse(self, place: str, title: str, error: UserError) -> None:
+    def refuse(self, place: str, title: Message, error: UserError) -> None:
         """Say in a sheet's place why none is drawn; what is being drawn there, or was, stays."""
         with self._turn:
             sheet = self._sheets.get(place, Sheet(title, FAILED))
             if sheet.state != DRAWING:
-                self._sheets[place] = replace(sheet, state=FAILED, message=str(error), ended=time.monotonic())
+                self._sheets[place] = replace(sheet, state=FAILED, message=error.whole, ended=time.monotonic())
 
     def stop(self) -> bool:
         """End what is being drawn after its current step. Returns whether there was something."""
@@ -126,23 +127,23 @@ class Easel:
     # ---- inside the thread ------------------------------------------------------------------------------------------
 
     def _work(self, place: str, pieces: Sequence[Piece], stop: threading.Event, before: Sheet | None) -> None:
-        end = {"state": DONE}
+        state, message = DONE, None
         try:
             host = self._host()
             for number, piece in enumerate(pieces):
                 drawn = host.draw(piece.drawing, self._advancing(place, number, len(pieces), stop))
                 self._add(place, piece, drawn)
         except Stopped:
-            end = {"state": STOPPED}
+            state = STOPPED
         except UserError as error:
-            end = {"state": FAILED, "message": str(error)}
+            state, message = FAILED, error.whole
         except Exception as error:  # noqa: BLE001 - a bug of ours ends these pictures, and nothing else
-            end = {"state": FAILED, "message": f"{kept_traceback(error)}."}
+            state, message = FAILED, kept_traceback(error)
         with self._turn:
             sheet = self._sheets[place]
-            if end["state"] == FAILED and before is not None and not sheet.pictures:
+            if state == FAILED and before is not None and not sheet.pictures:
                 sheet = before
-            self._sheets[place] = replace(sheet, **end, ended=time.monotonic())  # type: ignore[arg-type]
+            self._sheets[place] = replace(sheet, state=state, message=message, ended=time.monotonic())
             self._stop = None
 
     def _advancing(self, place: str, number: int, of: int, stop: threading.Event) -> Callable[[int, int], None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,22 @@ from ...models.checkpoint.header import read_header
 from ...networks.files.find import find_lora
 from ...networks.files.settings import settings_of
 from ...paths import Folders
+from ...text.messages import label, message
 from .image_jobs import Piece
 
 STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 MOST_PICTURES = 16
 MOST_STEPS = 150
 MOST_CFG = 30.0
-Say = Callable[..., str]
-"""A sentence of the page in its language, by its key."""
 _ROWS = {"prompt": "sample_prompt", "negative": "sample_negative", "seed": "sample_seed",
          "strengths": "sample_strengths", "size": "image_size", "model": "model", "vae": "vae",
          "velocity": "model_v_pred"}  # fmt: skip
 """What is checked as the setting of that name."""
+_ONLY_LABELS = ("vae", "model_v_pred")
+"""Settings that have no field beside the images."""
 
 
-def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any], say: Say) -> list[Piece]:
+def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list[Piece]:
     """iLECO's prompts as the model knows them now: each concept as it is, and what it is to become.
 
     Args:
@@ -48,15 +49,15 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any], say: Sa
     if problems:
         raise SettingsError(problems)
     originals, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
-    wanted = {say("draw.is_target"): targets}
+    wanted = {"draw.is_target": targets}
     if settings.slider_positive.strip() or settings.slider_negative.strip():
         wanted = {
-            say("draw.is_positive"): split_lines(settings.slider_positive),
-            say("draw.is_negative"): split_lines(settings.slider_negative),
+            "draw.is_positive": split_lines(settings.slider_positive),
+            "draw.is_negative": split_lines(settings.slider_negative),
         }
-    shown_ones = {} if which == "target" else {say("draw.is_original"): originals}
+    shown_ones = {} if which == "target" else {"draw.is_original": originals}
     shown_ones |= {} if which == "original" else wanted
-    labelled = [(label, prompt) for label, prompts in shown_ones.items() for prompt in prompts]
+    labelled = [(message(key), prompt) for key, prompts in shown_ones.items() for prompt in prompts]
     _require_few(len(labelled))
     common = {
         "negative": settings.sample_negative,
@@ -66,10 +67,10 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any], say: Sa
         "velocity": settings.model_v_pred,
     }
     first = _drawing(asked, **common)
-    return [Piece(replace(first, prompt=prompt), (label,)) for label, prompt in labelled]
+    return [Piece(replace(first, prompt=prompt), (called,)) for called, prompt in labelled]
 
 
-def of_lora(asked: Mapping[str, Any], folders: Folders, say: Say) -> Piece:
+def of_lora(asked: Mapping[str, Any], folders: Folders) -> Piece:
     """A LoRA at several strengths, from a request's body.
 
     Raises:
@@ -77,12 +78,13 @@ def of_lora(asked: Mapping[str, Any], folders: Folders, say: Say) -> Piece:
     """
     unknown = set(asked) - {"lora", "steps", "cfg", *_ROWS}
     if unknown:
-        raise UserError("is not known here", where=shown(min(unknown)))
+        raise UserError("web.unknown_keys", where=shown(min(unknown)), known=sorted({"lora", "steps", "cfg", *_ROWS}))
     if not str(asked.get("lora") or "").strip():
-        raise UserError("is empty", where="LoRA", do="Choose one")
+        raise UserError("web.no_lora_chosen", where=message("try.lora"))
     drawing = _drawing(asked, lora=find_lora(str(asked["lora"]), folders.loras))
     _require_few(len(drawing.strengths))
-    return Piece(drawing, tuple(f"{strength:+g}" if strength else say("draw.off") for strength in drawing.strengths))
+    labels = tuple(f"{strength:+g}" if strength else message("draw.off") for strength in drawing.strengths)
+    return Piece(drawing, labels)
 
 
 def _drawing(asked: Mapping[str, Any], **known: Any) -> Drawing:
@@ -93,9 +95,9 @@ def _drawing(asked: Mapping[str, Any], **known: Any) -> Drawing:
     given: dict[str, Any] = {"prompt": "", "strengths": STRENGTHS} if "lora" in known else {"prompt": ""}
     given |= {name: _checked(name, asked[name]) for name in _ROWS if name in asked and asked[name] not in ("", None)}
     steps = _number("steps", asked.get("steps"), Drawing.steps, 1, MOST_STEPS)
-    cfg = _number("guidance scale", asked.get("cfg"), Drawing.cfg, 0, MOST_CFG)
+    cfg = _number("cfg", asked.get("cfg"), Drawing.cfg, 0, MOST_CFG)
     if not steps.is_integer():
-        raise UserError(f"must be a whole number, not {steps:g}", where="steps")
+        raise UserError("web.not_whole", where=message("try.steps"), value=f"{steps:g}")
     return Drawing(**{**given, "steps": int(steps), "cfg": cfg, **known})
 
 
@@ -104,7 +106,8 @@ def _checked(name: str, value: Any) -> Any:
     try:
         return read_value(value, row)
     except WrongValue as error:
-        raise UserError("config.problem", where=name, problem=error.message) from error
+        where = label(row.name) if row.name in _ONLY_LABELS else message(f"try.{name}")
+        raise UserError("error.problem", where=where, problem=error.message) from error
 
 
 def _number(name: str, value: Any, default: float, least: float, most: float) -> float:
@@ -115,13 +118,14 @@ def _number(name: str, value: Any, default: float, least: float, most: float) ->
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not least <= number <= most:
-        raise UserError(f"must be a number from {least:g} to {most:g}, not {shown(value)}", where=name)
+        where = message(f"try.{name}")
+        raise UserError("web.not_in_range", where=where, least=f"{least:g}", most=f"{most:g}", value=shown(value))
     return number
 
 
 def _require_few(count: int) -> None:
     if count > MOST_PICTURES:
-        raise UserError(f"{count} pictures are too many at a time", do=f"Ask for at most {MOST_PICTURES}")
+        raise UserError("web.too_many_images", count=count, most=MOST_PICTURES)
 
 
 # ---- LoRAs to choose from -------------------------------------------------------------------------------------------

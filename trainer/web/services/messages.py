@@ -1,33 +1,33 @@
-"""Mistakes in the page's words."""
+"""What is wrong with what somebody typed, and how it is written on the page."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ...config.settings import ROWS, Settings
-from ...errors import DataError, Problem, SettingsError, UserError
+from ...config.values import read_value
+from ...errors import DataError, SettingsError, UserError, WrongValue
 from ...text import problems_ja, warnings_ja
 from ...text.language import is_japanese
-from ...text.messages import Message, label, literal, message
-from ..api.core import problem_of
+from ...text.messages import Message, label, message
+
+_FOLDER = "lora_data_directory"
 
 
-def told(error: UserError, language: str = "en") -> str:
-    """A mistake in words, one line for each setting it concerns."""
-    if isinstance(error, SettingsError):
-        lines = (
-            message("config.problem", problem=message("error.at", where=each.label, message=each.message))
-            for each in error.problems
-        )
-        return "\n".join(line.text(language) for line in lines)
-    return problems_ja.error_in_japanese(str(error)) if is_japanese(language) else str(error)
+def in_words(told: Message | UserError, language: str = "en") -> str:
+    """What is told, in a language; a line for each setting that is wrong."""
+    if isinstance(told, SettingsError):
+        return "\n".join(message("error.problem", problem=each.whole).text(language) for each in told.problems)
+    text = told.text(language)
+    if is_japanese(language) and text == told.text():  # BRIDGE: texts without a key
+        return problems_ja.in_japanese(warnings_ja.warning_in_japanese(text))
+    return text
 
 
-def said(text: str, language: str = "en") -> str:
-    """A sentence of a run's or of the queue's: a warning, or why it failed."""
+def said(text: str, language: str = "en") -> str:  # BRIDGE
     if not is_japanese(language):
         return text
-    return problems_ja.error_in_japanese(warnings_ja.warning_in_japanese(text))
+    return warnings_ja.warning_in_japanese(text)
 
 
 def file_problem(what: str, done: str, language: str = "en") -> tuple[str, str]:
@@ -35,40 +35,52 @@ def file_problem(what: str, done: str, language: str = "en") -> tuple[str, str]:
     return warnings_ja.file_in_japanese(what, done) if is_japanese(language) else (what, done)
 
 
-def value_problem(name: str, value: Any, language: str = "en") -> str:
-    """What is wrong with one value, to be written beside its field; empty if nothing is.
+def value_problem(name: str, value: Any) -> Message | None:
+    """What is wrong with one value, to be written beside its field; None if nothing is.
 
     Raises:
         UserError: there is no such setting.
     """
-    problem = problem_of(name, value) or _folder_problem(name, value)
-    if problem is None:
-        return ""
-    text = problem.text(language)
-    return problems_ja.in_japanese(text) if is_japanese(language) and text == str(problem) else text  # BRIDGE
+    problem = problem_of(name, value)
+    error = None if problem is not None or name != _FOLDER else _folder_error(value)
+    return problem if error is None else error.message
+
+
+def problem_of(name: str, value: Any) -> Message | None:
+    """What is wrong with a value of the setting with this short name, whatever is on the disk; None if nothing is.
+
+    Raises:
+        UserError: there is no such setting.
+    """
+    row = next((each for each in ROWS if each.name == name), None)
+    if row is None:
+        raise UserError("web.no_such_setting", where=name)
+    try:
+        read_value(value, row)
+    except WrongValue as error:
+        return error.message
+    return None
 
 
 def require_folder(settings: Settings) -> None:
-    """Known before the job waits in the queue, and not when its turn has come.
+    """Reported before the job waits in the queue, and not only when it begins.
 
     Raises:
-        SettingsError: the mode learns from a folder, and it is not there.
+        DataError: the mode learns from a folder, and it is not there.
     """
-    name = "lora_data_directory"
-    row = next(each for each in ROWS if each.name == name)
-    problem = _folder_problem(name, settings.lora_data_directory) if settings.mode in row.modes else None
-    if problem is not None:
-        raise SettingsError([Problem(row.key, label(name), problem)])
+    row = next(each for each in ROWS if each.name == _FOLDER)
+    error = _folder_error(settings.lora_data_directory) if settings.mode in row.modes else None
+    if error is not None:
+        raise error.at(label(_FOLDER))
 
 
-def _folder_problem(name: str, value: Any) -> Message | None:
+def _folder_error(value: Any) -> UserError | None:
     from ...data.files import existing_folder
 
     written = str(value or "").strip('" \t\r\n')
-    if name != "lora_data_directory" or not written:
-        return None
-    try:
-        existing_folder(written)
-    except DataError as error:
-        return literal(f"{error.what}; {error.do[:1].lower()}{error.do[1:]}")  # BRIDGE
+    if written:
+        try:
+            existing_folder(written)
+        except DataError as error:
+            return error
     return None

@@ -14,6 +14,7 @@ from ...config.choices import MODES
 from ...config.settings import Settings
 from ...config.size import Size
 from ...errors import UserError
+from ...text.messages import message
 from .tasks import DONE, Check, Progress, Task
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Preview:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._task: Task[Look] | None = None
-        self._problem = ""
+        self._problem: UserError | None = None
         self._asked: Mapping[str, Any] | None = None
         self._decoding = threading.BoundedSemaphore(_AT_ONCE)
 
@@ -122,17 +123,19 @@ class Preview:
 
             return Look(settings, scan_for_mode(settings, check=check, progress=progress))
 
-        self._begin(Task(work), "", asked)
+        self._begin(Task(work), None, asked)
 
-    def refuse(self, problem: str, asked: Mapping[str, Any] | None = None) -> None:
+    def refuse(self, problem: UserError, asked: Mapping[str, Any] | None = None) -> None:
         """Say why there is nothing to look at."""
         self._begin(None, problem, asked)
 
     def close(self) -> None:
         """Show nothing any more; what goes on is stopped."""
-        self._begin(None, "")
+        self._begin(None, None)
 
-    def _begin(self, task: Task[Look] | None, problem: str, asked: Mapping[str, Any] | None = None) -> None:
+    def _begin(
+        self, task: Task[Look] | None, problem: UserError | None, asked: Mapping[str, Any] | None = None
+    ) -> None:
         with self._lock:
             before, self._task, self._problem, self._asked = self._task, task, problem, asked
         if before is not None:
@@ -148,13 +151,13 @@ class Preview:
         with self._lock:
             task, problem, asked = self._task, self._problem, self._asked
         if task is None:
-            return {"state": "failed" if problem else "none", "name": "", "problem": problem, "asked": asked}
+            return {"state": "failed" if problem else "none", "name": "", "problem": problem or "", "asked": asked}
         found = task.result
         return {
             "asked": asked,
             "state": task.state,
             "name": task.name,
-            "problem": task.problem,
+            "problem": task.problem or "",
             "done": task.done,
             "total": task.total,
             "found": None if task.state != DONE or found is None or task.name == known else found.summary(),
@@ -193,7 +196,7 @@ class Preview:
     def _found(self) -> Look:
         task = self._task
         if task is None or task.result is None:
-            raise UserError("no data has been looked at yet", do="Press the button first")
+            raise UserError("web.no_preview", button=message("data.look"))
         return task.result
 
 

@@ -19,7 +19,7 @@ _SAMPLE = re.compile(r"(\d+)_[+-].*\.png")
 
 
 @dataclass(frozen=True)
-class Keepsakes:
+class RunImages:
     """Attributes:
     folder: where they are: the day's folder and the run's in it; None where there is nothing.
     strip: the LoRA at several strengths.
@@ -33,24 +33,24 @@ class Keepsakes:
     pictures: tuple[Sample, ...] = ()
 
 
-def of_lora(path: Path, folders: Folders) -> Keepsakes:
+def of_lora(path: Path, folders: Folders) -> RunImages:
     """Those of the run that made a LoRA file, which says when that began and under which name."""
     try:
         settings = settings_of(path).settings
         metadata = read_header(path).metadata
         began = datetime.fromtimestamp(float(metadata["ss_training_started_at"])).astimezone()
     except (UserError, KeyError, ValueError, OverflowError, OSError):
-        return Keepsakes()  # it was made by another program
+        return RunImages()  # it was made by another program
     folder = folders.samples(Job(settings, began).name, began)
     if not folder.is_dir():
-        return Keepsakes()
+        return RunImages()
     found = ((_SAMPLE.fullmatch(each.name), each) for each in folder.iterdir())
     pictures = sorted((int(match[1]), each) for match, each in found if match)
     latest = tuple(Sample(step, each) for step, each in pictures[-MOST_PICTURES:])
     told = _told(folder / _STRIP)
     if told.get("lora") != metadata.get("ss_output_name"):  # a run may save more than one
-        return Keepsakes(folder, pictures=latest)
-    return Keepsakes(folder, folder / _STRIP, told.get("prompt", ""), latest)
+        return RunImages(folder, pictures=latest)
+    return RunImages(folder, folder / _STRIP, told.get("prompt", ""), latest)
 
 
 def picture(day: str, run: str, name: str, folders: Folders) -> Path | None:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from ...errors import Stopped, UserError
 from ...paths import kept_traceback
+from ...text.messages import Message
 
 Result = TypeVar("Result")
 Check = Callable[[], None]
@@ -24,7 +25,7 @@ class Task(Generic[Result]):
         name: its own, which nobody can guess.
         state: one of :data:`WORKING`, :data:`DONE`, :data:`STOPPED` and :data:`FAILED`.
         done, total: how far it is.
-        problem: why it failed, in a sentence.
+        problem: why it failed.
         result: what came of it, once it is done.
     """
 
@@ -36,7 +37,7 @@ class Task(Generic[Result]):
         self.name = secrets.token_hex(8)
         self.state = WORKING
         self.done = self.total = 0
-        self.problem = ""
+        self.problem: Message | None = None
         self.result: Result | None = None
         self._stop = threading.Event()
         self._work = work
@@ -57,7 +58,7 @@ class Task(Generic[Result]):
         except Stopped:
             self.state = STOPPED
         except UserError as error:
-            self.problem, self.state = str(error), FAILED
+            self.problem, self.state = error.whole, FAILED
         except Exception as error:  # noqa: BLE001 - a bug of ours: nobody reads a thread's traceback, so it goes to a file
             self.problem, self.state = kept_traceback(error), FAILED
 

@@ -1,4 +1,4 @@
-"""Dropped pictures: kept as files, byte for byte, and small copies of pictures to be shown."""
+"""Images that were dropped on the page: kept as files, byte for byte, and small copies of images to be shown."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def kept(content: bytes, name: str, folder: Path) -> Path:
     except DataError as error:
         if is_new:
             path.unlink(missing_ok=True)
-        raise DataError(error.what, where=name, do="Choose another image") from error
+        raise error.at(name) from error
     return path
 
 
@@ -57,7 +57,7 @@ def small(written: str) -> Image.Image:
     try:
         path = Path(written.strip('" ')).expanduser()
     except RuntimeError as error:
-        raise DataError(f"is not a path ({error})", where=written) from error
+        raise DataError("web.not_a_path", where=written, reason=error) from error
     picture = load_transparent(path)
     picture.thumbnail((_SHOWN, _SHOWN))
     return picture

@@ -55,7 +55,7 @@ class Variations:
 
         with self._lock:
             if self._task is not None and self._task.state == WORKING:
-                raise UserError("other variations are being written", do="Wait until they are done, or stop them")
+                raise UserError("web.variations_running")
             self._task = Task(work)
         return self.state()
 
@@ -80,7 +80,7 @@ class Variations:
             "state": task.state,
             "done": task.done,
             "total": task.total,
-            "problem": task.problem,
+            "problem": task.problem or "",
             "written": _told(found) if task.state == DONE and found is not None else None,
         }
 

@@ -1,0 +1,65 @@
+"""``list``: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..config import choices, presets
+from ..config.schema import describe
+from ..text.language import language_of_machine
+from .options import add_folders, folders_of
+from .words import told
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("list", help=told("commands.list"), description=told("commands.list_description"))
+    parser.add_argument("what", choices=sorted(_LISTS))
+    parser.add_argument("--json", action="store_true", help=told("commands.json"))
+    add_folders(parser)
+    parser.set_defaults(command=_list)
+
+
+def _list(options: argparse.Namespace) -> int:
+    rows = _LISTS[options.what](options)
+    if options.json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return 0
+    for row in rows:
+        print(_line(row))
+    return 0
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    if "key" not in row:
+        return str(row["name"])
+    values = {"name": row["short"], "default": repr(row["default"]), "type": row["type"]}
+    chosen = told("commands.setting_with_choices", **values, choices=[str(each) for each in row["choices"]])
+    return f"{chosen if row.get('choices') else told('commands.setting', **values)}\n    {row['help']}"
+
+
+def _names_of(names: Iterable[str]) -> Callable[[argparse.Namespace], list[dict[str, Any]]]:
+    return lambda _options: [{"name": name} for name in names]
+
+
+def _presets(options: argparse.Namespace) -> list[dict[str, Any]]:
+    return [{"name": name} for name in presets.list_presets(folders_of(options).presets)]
+
+
+def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:
+    return describe(language_of_machine())
+
+
+_LISTS: Mapping[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = MappingProxyType(
+    {
+        "modes": _names_of(choices.MODES),
+        "networks": _names_of(choices.NETWORK_TYPES),
+        "optimizers": _names_of(choices.OPTIMIZERS),
+        "schedulers": _names_of(choices.SCHEDULERS),
+        "presets": _presets,
+        "settings": _settings,
+    }
+)

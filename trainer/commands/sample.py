@@ -1,0 +1,121 @@
+"""``sample``: an image from a model and LoRAs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..config.size import DEFAULT_SIZE, Size
+from ..errors import NetworkError, UserError
+from ..networks.files.find import find_lora
+from .image_file import check_ending, save_image
+from .options import add_device, add_folders, folders_of
+from .words import told
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "sample", help=told("commands.sample"), description=told("commands.sample_description")
+    )
+    parser.add_argument("--model", required=True, metavar="F", help=told("commands.sample_model"))
+    parser.add_argument("--vae", default="", metavar="F", help=told("commands.sample_vae"))
+    parser.add_argument("--lora", action="append", default=[], metavar="F:STRENGTH", help=told("commands.sample_lora"))
+    parser.add_argument("--prompt", required=True, help=told("commands.sample_prompt"))
+    parser.add_argument("--negative", default="", help=told("commands.sample_negative"))
+    parser.add_argument("--seed", type=int, default=0, help=told("commands.sample_seed"))
+    parser.add_argument("--steps", type=_at_least_one, default=20, help=told("commands.sample_steps"))
+    parser.add_argument("--cfg", type=float, default=7.0, help=told("commands.sample_cfg"))
+    parser.add_argument("--size", type=_size, default=DEFAULT_SIZE, metavar="WxH", help=told("commands.sample_size"))
+    parser.add_argument("--out", type=Path, required=True, metavar="F.png")
+    add_device(parser)
+    add_folders(parser)
+    parser.set_defaults(command=_sample)
+
+
+def _sample(options: argparse.Namespace) -> int:
+    folders = folders_of(options)
+    loras = [_lora(text, folders.loras) for text in options.lora]
+    check_ending(options.out)
+    _only_one_varies(loras)
+    from ..engine.effect import side_by_side
+    from ..hosts.standalone import find_model
+    from ..models.placement import place_for_pictures
+    from ..models.precision import choose_device
+    from ..models.registry import load_bundle
+    from ..models.sample import Request, sample
+    from ..networks.files.read import network_from_file
+
+    device = choose_device(options.device)
+    models = folders.models
+    vae = find_model(options.vae, models, "vae") if options.vae else None
+    bundle = load_bundle(find_model(options.model, models, "model"), vae=vae)
+    place_for_pictures(bundle, device)
+    request = Request(options.prompt, options.negative, options.seed, options.steps, options.cfg, options.size)
+    most = max((strengths for _, strengths in loras), key=len, default=(1.0,))
+    images = []
+    with ExitStack() as stack:
+        networks = [stack.enter_context(network_from_file(path, bundle).attached()) for path, _ in loras]
+        advance = stack.enter_context(_progress(len(most) * (request.steps + 1)))
+        for number in range(len(most)):
+            for network, (_, strengths) in zip(networks, loras, strict=True):
+                network.strength = strengths[number % len(strengths)]
+            images += sample(bundle, [request], check=advance)
+    labels = [f"{strength:+g}" for strength in most]
+    save_image(side_by_side(images, labels) if len(images) > 1 else images[0], options.out)
+    print(told("commands.saved", path=options.out))
+    return 0
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=told("commands.drawing"), unit=told("commands.step"), disable=None) as bar:
+
+        def advance() -> None:
+            bar.update()
+
+        yield advance
+
+
+def _lora(text: str, folder: Path) -> tuple[Path, tuple[float, ...]]:
+    """``FILE:STRENGTH`` or ``FILE:STRENGTH,STRENGTH``; a colon of a Windows drive is no strength.
+
+    A bare name is looked for among the LoRAs.
+
+    Raises:
+        NetworkError: there is no such file.
+    """
+    number = r"[+-]?(?:\d+\.?\d*|\.\d+)"
+    found = re.fullmatch(rf"(.+):({number}(?:,{number})*)", text)
+    name, strengths = (found[1], tuple(map(float, found[2].split(",")))) if found else (text, (1.0,))
+    try:
+        return find_lora(name, folder), strengths
+    except NetworkError as error:
+        raise NetworkError("commands.no_such_lora", where=name, folder=folder) from error
+
+
+def _only_one_varies(loras: list[tuple[Path, tuple[float, ...]]]) -> None:
+    varying = [path.name for path, strengths in loras if len(strengths) > 1]
+    if len(varying) > 1:
+        raise UserError("commands.several_vary", where=", ".join(varying))
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(told("commands.at_least_one"))
+    return number
+
+
+def _size(text: str) -> Size:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise argparse.ArgumentTypeError(told("commands.not_a_size", value=repr(text)))
+    size = Size(int(width), int(height))
+    if any(side % 8 or side < 64 for side in size):
+        raise argparse.ArgumentTypeError(told("commands.size_not_possible"))
+    return size

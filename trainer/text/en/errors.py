@@ -1,0 +1,22 @@
+"""How errors are put together, and texts about files and bugs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        "error.at": "{where}: {message}",
+        "error.settings": "{problems}.",
+        "error.problem": "{problem}.",
+        "error.problems": "{first}; {others}",
+        # ---- files
+        "paths.not_written": "could not be written ({reason}). Make room on the disk, or choose a folder you may write "
+        "to.",
+        "paths.no_free_name": "is taken, and so is every name like it. Choose another name.",
+        # ---- a bug of ours
+        "paths.bug": "something went wrong that should not have ({kind}: {error}). Please report it, with the file "
+        "{file}.",
+    }
+)
