@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.other_values import OTHER
 from trainer.config.schema import dump, parse, parse_assignment, to_json
 from trainer.config.settings import BLOCKS, ROWS, Row, Settings
 from trainer.config.size import Size
@@ -69,12 +70,15 @@ def test_nothing_set_gives_the_table() -> None:
         ("vae", "None", "None"),
         ("vae", "", ""),
         ("image_size", 512, Size(512, 512)),
+        ("image_size", 0, None),
+        ("image_size", "0", None),
+        ("image_size", None, None),
         ("image_size", "512", Size(512, 512)),
         ("image_size", "768,512", Size(512, 768)),
         ("image_size", "768, 512", Size(512, 768)),
         ("image_size", "768，512", Size(512, 768)),
         ("image_size", [768, 512], Size(512, 768)),
-        ("image_size", "", Size(512, 512)),
+        ("image_size", "", None),
         ("network_blocks", ["OUT05", "BASE"], ("OUT05", "BASE")),
         ("network_blocks", "base, in01,M00", ("BASE", "IN01", "M00")),
         ("network_blocks", ["IN01", "IN01"], ("IN01",)),
@@ -298,22 +302,6 @@ def test_wrong_assignment(text: str, words: str) -> None:
 
 
 # Back to JSON
-
-OTHER: dict[str, Any] = {
-    **{row.name: not row.default for row in ROWS if row.kind == "bool"},
-    **{row.name: "x y" for row in ROWS if row.kind in ("text", "path", "file name")},
-    **{row.name: "a=1; b=2,3" for row in ROWS if row.kind == "literals"},
-    **{row.name: next(name for name in row.choices if name != row.default) for row in ROWS if row.kind == "choice"},
-    **{row.name: (row.default or 0) + 8 for row in ROWS if row.kind == "int" and row.most is None},
-    **{row.name: 2.5 for row in ROWS if row.kind in ("float", "float or none")},
-    "train_seed": 2**32 - 1,
-    "sample_seed": 5,
-    "train_min_timesteps": 10,
-    "train_max_timesteps": 20,
-    "network_blocks": ("OUT11", "M00"),
-    "image_size": Size(8192, 64),
-    "sample_strengths": (-1.5, 0.1),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
-from trainer.config.settings import Settings
+from trainer.config.settings import Settings, effective
 from trainer.config.size import DEFAULT_SIZE, Size
 from trainer.data.latents import Batch, encode_samples
 from trainer.data.pairs import difference, fitted, open_pair
@@ -65,24 +65,29 @@ def test_a_frame_is_of_multiples_of_64_within_the_area(
 @pytest.mark.parametrize(
     ("size", "image_size", "own", "expected"),
     [
-        ((64, 64), (512, 512), (512, 512), (64, 64)),  # the default: never enlarged
-        ((1600, 1600), (512, 512), (512, 512), (512, 512)),
-        ((1600, 1600), (512, 512), (1024, 1024), (1024, 1024)),
-        ((1600, 1600), (768, 768), (512, 512), (768, 768)),  # set: the family's own area does not matter
-        ((64, 64), (256, 256), (512, 512), (256, 256)),  # set: also enlarged
+        ((64, 64), None, (512, 512), (64, 64)),  # the images' own: never enlarged
+        ((512, 512), None, (512, 512), (512, 512)),
+        ((512, 512), None, (1024, 1024), (512, 512)),
+        ((1600, 1600), None, (512, 512), (512, 512)),
+        ((1600, 1600), None, (1024, 1024), (1024, 1024)),
+        ((1600, 1600), (768, 768), (512, 512), (768, 768)),  # chosen: the family's own area does not matter
+        ((512, 512), (512, 512), (512, 512), (512, 512)),
+        ((512, 512), (768, 768), (512, 512), (768, 768)),
+        ((1600, 1600), (512, 512), (1024, 1024), (512, 512)),  # of SDXL
+        ((64, 64), (512, 512), (512, 512), (512, 512)),  # chosen: also enlarged
+        ((64, 64), (256, 256), (512, 512), (256, 256)),
         ((64, 128), (256, 256), (512, 512), (192, 320)),
     ],
 )
 def test_the_size_is_the_settings_or_the_familys(
     tmp_path: Path,
     size: tuple[int, int],
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     own: tuple[int, int],
     expected: tuple[int, int],
 ) -> None:
-    given = settings(
-        noise(tmp_path / "a.png", *size), noise(tmp_path / "b.png", *size, 1), image_size=Size(*image_size)
-    )
+    chosen = None if image_size is None else Size(*image_size)
+    given = settings(noise(tmp_path / "a.png", *size), noise(tmp_path / "b.png", *size, 1), image_size=chosen)
     found = open_pair(given).placed(given, Size(*own))
     assert found.buckets == ((expected, 1),)
     (sample,) = found.samples
@@ -159,7 +164,7 @@ def test_pictures_that_do_not_differ_have_no_mask(tmp_path: Path) -> None:
     given = settings(original, str(tmp_path / "b.png"))
     open_pair(given).placed(given, DEFAULT_SIZE)
     assert "do not differ" in refusal(replace(given, diff_use_diff_mask=True))
-    leftover = replace(given, diff_use_diff_mask=True, mode="Difference")  # which has no such setting
+    leftover = effective(replace(given, diff_use_diff_mask=True, mode="Difference"))  # which has no such setting
     open_pair(leftover).placed(leftover, DEFAULT_SIZE)
 
 

@@ -100,7 +100,7 @@ def test_pairs_of_a_folder_run_with_everything_on(
 def test_a_pair_says_its_size_and_its_file_has_it(models: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
     settings = of_preset(
         "ADDifT_Action_SD1.5", models["SD1"], pictures, original_image=str(pictures / "1.png"),
-        target_image=str(pictures / "1_after.png"), image_size=Size(512, 512),
+        target_image=str(pictures / "1_after.png"), image_size=None,
     )  # fmt: skip
     for size in ("1.png", "1_after.png"):
         Image.open(pictures / size).resize((150, 75)).save(pictures / size)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..config.schema import parse, parse_assignment
-from ..config.settings import Settings
+from ..config.settings import Settings, effective
 from .words import columns, padded, told
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _check(options: argparse.Namespace) -> int:
     changes: dict[str, Any] = {"lora_data_directory": options.folder}
     changes.update(parse_assignment(assignment) for assignment in options.set)
-    settings = parse(changes).settings
+    settings = effective(parse(changes).settings)
     from tqdm import tqdm
 
     from ..data.pair_scan import scan_for_mode

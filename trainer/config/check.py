@@ -8,7 +8,7 @@ from ..errors import Problem
 from ..text.messages import Message, label, message
 from .choices import MODES, SCHEDULERS, load
 from .key_values import prompt_pairs, split_lines, split_prompts
-from .settings import SECOND_PASS_KEY, Row, Settings, row_of
+from .settings import SECOND_PASS_KEY, Row, Settings, effective, row_of
 
 _Found = Iterator[tuple[str, Message]]
 """Pairs of a setting's short name and what is wrong with it."""
@@ -16,9 +16,10 @@ _Found = Iterator[tuple[str, Message]]
 
 def check_for_run(settings: Settings) -> list[Problem]:
     """Every reason why these settings, each right in itself, would not train; empty if they would."""
+    settings = effective(settings)
     mode, second = MODES[settings.mode], settings.second_pass
     found = [problem_with(row_of(name), wrong) for name, wrong in _found(settings, mode.check)]
-    if mode.second_pass_check and settings.use_2nd_pass_settings and second is not None:
+    if second is not None:
         of_second = _found(second, mode.second_pass_check)
         found += [problem_with(row_of(name), wrong, second=True) for name, wrong in of_second]
     return found

@@ -46,7 +46,7 @@ Images = Literal["none", "folder", "pair", "folder of pairs"]
 data directory."""
 Group = Literal[
     "pass", "run", "prompts", "pair", "second pass", "resume", "concept", "folder", "trigger word", "named pairs",
-    "image size", "text rate", "copier", "turns",
+    "text rate", "copier", "turns",
 ]  # fmt: skip
 """Settings that are shown together; each row of the table belongs to one group, and a mode names those it shows."""
 EVERY_MODE: Final[tuple[Group, ...]] = ("pass", "run")
@@ -92,7 +92,7 @@ MODES: Final = _by_name(
             "LoRA",
             ".modes.lora:LoRA",
             images="folder",
-            shows=("folder", "image size", "trigger word", "resume", "text rate"),
+            shows=("folder", "trigger word", "resume", "text rate"),
             check=".config.check:lora",
             preset="LoRA",
         ),
@@ -100,7 +100,7 @@ MODES: Final = _by_name(
             "iLECO",
             ".modes.ileco:ILECO",
             images="none",
-            shows=("prompts", "concept", "image size"),
+            shows=("prompts", "concept"),
             check=".config.check:ileco",
             preset="iLECO",
         ),
@@ -125,7 +125,7 @@ MODES: Final = _by_name(
             "Multi-ADDifT",
             ".modes.multi_addift:MultiADDifT",
             images="folder of pairs",
-            shows=("folder", "image size", "trigger word", "named pairs", "resume", "turns"),
+            shows=("folder", "trigger word", "named pairs", "resume", "turns"),
             check=".config.check:multi_addift",
             preset="ADDifT_Action_SD1.5",
         ),

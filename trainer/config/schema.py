@@ -11,8 +11,10 @@ from ..errors import Problem, SettingsError, UserError, WrongValue
 from ..text.messages import Message, literal, message
 from . import labels
 from .check import check_for_run, problem_with
+from .choices import MODES
 from .key_values import parse_literals
-from .settings import NAMED_ONCE, ROWS, SECOND_PASS_KEY, Row, Settings
+from .settings import NAMED_ONCE, ROWS, SECOND_PASS_KEY, Row, Settings, row_of
+from .size import DEFAULT_SIZE
 from .values import closest, read_value, shown, to_json_value
 
 __all__ = [
@@ -26,6 +28,9 @@ __all__ = [
     "to_json",
 ]
 
+_SIZE = row_of("image_size")
+"""TrainTrain writes 512 under this key into the files of every mode, whether or not it was chosen, and a pair of images
+has a size of its own. So 512 under its key stands for nothing chosen; under the short name it is what it says."""
 _SECOND_PASS_NAMES = (SECOND_PASS_KEY, "2nd_pass", "second_pass")
 
 
@@ -89,7 +94,7 @@ class _Reader:
         for key, value in values.items():
             row = by_name.get(key)
             if row is not None:
-                self._read_one(row, value, changes)
+                self._read_one(row, key, value, changes)
             elif key in _SECOND_PASS_NAMES:
                 changes["second_pass"] = self._second_pass(value, base, second)
             elif _inside_second_pass(key) and not self._second:
@@ -100,12 +105,14 @@ class _Reader:
             changes["second_pass"] = self._read_second(second, base.second_pass or Settings())
         return replace(base, **changes, unknown=tuple(unknown.items()))
 
-    def _read_one(self, row: Row, value: Any, changes: dict[str, Any]) -> None:
+    def _read_one(self, row: Row, key: str, value: Any, changes: dict[str, Any]) -> None:
         try:
             read = read_value(value, row)
         except WrongValue as error:
             self._add(row, error.message)
             return
+        if key == _SIZE.key and read == DEFAULT_SIZE:
+            read = None
         if row.name in self.given and changes.get(row.name) != read:
             self._add(row, message("config.given_twice", key=row.key, name=row.name))
         self.given.add(row.name)
@@ -188,7 +195,11 @@ def parse_assignment(text: str) -> tuple[str, str]:
 
 def to_json(settings: Settings) -> dict[str, Any]:
     """The settings as a JSON file carries them: long keys in the table's order, then what was not known."""
-    written = {row.key: to_json_value(getattr(settings, row.name), row) for row in ROWS}
+    chosen = settings.image_size == DEFAULT_SIZE and MODES[settings.mode].images == "pair"
+    written = {}
+    for row in ROWS:
+        key = row.name if row is _SIZE and chosen else row.key
+        written[key] = to_json_value(getattr(settings, row.name), row)
     if settings.second_pass is not None:
         written[SECOND_PASS_KEY] = _second_to_json(settings.second_pass)
     return written | dict(settings.unknown)

@@ -7,11 +7,20 @@ the keys are a file format that other trainers' files share, with their spelling
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .choices import MODES, NETWORK_TYPES, OPTIMIZERS, SCHEDULERS, Group, places_of
+from .choices import (
+    MODES,
+    NETWORK_TYPES,
+    OPTIMIZERS,
+    SCHEDULERS,
+    SECOND_PASS_GROUPS,
+    WITH_SECOND_PASS,
+    Group,
+    places_of,
+)
 from .size import DEFAULT_SIZE, Size
 
 BLOCKS: Final = (
@@ -43,6 +52,7 @@ SAVE_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16")
 PRECISIONS: Final = ("fp32", "bf16", "fp16")
 MAX_SEED: Final = 2**32 - 1
 
+_OF_A_PASS: Final[tuple[Group, ...]] = ("pass",)
 SECTIONS: Final = ("Required", "Network", "Images", "Training", "Difference", "Saving", "Samples")
 """Groups of the form, in the order shown."""
 
@@ -119,8 +129,8 @@ class Settings:
     lora_data_directory: str = _text("Required", "folder", kind="path")
     lora_trigger_word: str = _text("Required", "trigger word")
     diff_target_name: str = _text("Required", "named pairs")
-    image_size: Size = _row(  # noqa: RUF009 - a field, as the others
-        "size", DEFAULT_SIZE, "Required", "image size",
+    image_size: Size | None = _row(  # noqa: RUF009 - a field, as the others
+        "size", None, "Required", "run",
         key="image_size(height, width)", least=64, most=8192, multiple=8)
     image_buckets_step: int = _int(
         256, "Images", "folder", least=8, multiple=8, offered=tuple(range(64, 577, 64)))
@@ -189,6 +199,11 @@ class Settings:
     """Keys a file had that are not in the table, with their values: written back as they came."""
 # fmt: on
 
+    @property
+    def size(self) -> Size:
+        """The image size, where no image has one of its own to train at."""
+        return self.image_size or DEFAULT_SIZE
+
 
 @dataclass(frozen=True)
 class Row:
@@ -254,6 +269,19 @@ def row_of(name: str) -> Row:
     raise KeyError(name)
 
 
-def shows(mode: str, name: str) -> bool:
-    """Whether a mode has a setting. Where it has not, a value left over from another mode has no effect."""
-    return row_of(name).group in MODES[mode].groups
+def effective(settings: Settings) -> Settings:
+    """The settings as a run reads them: those that the mode does not show hold the table's default.
+
+    So what is left over from another mode, and nobody can see, has no effect. Files keep what was written.
+    """
+    mode = MODES[settings.mode]
+    has_second_pass = settings.mode in WITH_SECOND_PASS
+    groups = {*mode.groups, *(SECOND_PASS_GROUPS if has_second_pass else ())}
+    second = settings.second_pass if has_second_pass and settings.use_2nd_pass_settings else None
+    own = second and _only(second, _OF_A_PASS)  # whether it is used at all is a setting of the first
+    return dataclasses.replace(_only(settings, groups), second_pass=own, unknown=())
+
+
+def _only(settings: Settings, groups: Collection[Group]) -> Settings:
+    hidden: dict[str, Any] = {row.name: row.default for row in ROWS if row.group not in groups}
+    return dataclasses.replace(settings, **hidden)

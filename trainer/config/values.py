@@ -17,7 +17,7 @@ from ..errors import WrongValue
 from .filenames import name_problem
 from .key_values import parse_literals
 from .settings import Row
-from .size import Size
+from .size import DEFAULT_SIZE, Size
 
 _TRUE = frozenset(("true", "1", "on", "yes"))
 _FALSE = frozenset(("false", "0", "off", "no", ""))
@@ -40,6 +40,7 @@ def read_value(value: Any, row: Row) -> Any:
 def to_json_value(value: Any, row: Row) -> Any:
     """The value as JSON files carry it."""
     if row.kind == "size":
+        value = value or DEFAULT_SIZE
         return str(value.height) if value.height == value.width else f"{value.height},{value.width}"
     if value is None:
         return ""
@@ -187,12 +188,15 @@ def _check_bounds(number: float, row: Row) -> None:
         raise WrongValue("config.too_large", most=most, value=shown(number))
 
 
-def _size(value: Any, row: Row) -> Size:
+def _size(value: Any, row: Row) -> Size | None:
+    """0 stands for no size of one's own choice, just as an empty text does."""
     parts = _list(value) if isinstance(value, (str, list, tuple)) else [value]
     numbers = [_whole(part) for part in parts]
     if len(numbers) not in (1, 2) or None in numbers:
         raise WrongValue("config.no_size", value=shown(value))
     sides = [number for number in numbers if number is not None]
+    if sides == [0]:
+        return None
     for side in sides:
         _int(side, row)
     return Size(height=sides[0], width=sides[-1])

@@ -50,8 +50,8 @@ class Placement:
 
 def frames_of(settings: Settings) -> Frames:
     """The frames that the settings allow; there is always at least the square."""
-    longest, shorter = max(settings.image_size), min(settings.image_size)
-    area = settings.image_size.area
+    longest, shorter = max(settings.size), min(settings.size)
+    area = settings.size.area
     step, ratio = settings.image_buckets_step, settings.image_max_ratio
     square = shorter - shorter % UNIT
     lengths = [length for length in range(settings.image_min_length, longest + 1, step) if not length % UNIT]
@@ -125,10 +125,10 @@ def notes_on_frames(settings: Settings) -> tuple[str, ...]:
     """What the settings allow less of than they seem to, a sentence each."""
     frames = frames_of(settings)
     notes = []
-    if settings.image_min_length > max(settings.image_size):
+    if settings.image_min_length > max(settings.size):
         notes.append(
             f"image min length {settings.image_min_length} is more than the longest side of image size, "
-            f"{max(settings.image_size)}: every image is trained as {frames.full[0]}. "
+            f"{max(settings.size)}: every image is trained as {frames.full[0]}. "
             "Choose a smaller image min length."
         )
     if settings.sub_image_num and not frames.smaller:

@@ -18,7 +18,7 @@ from ..models.latents import encode_images
 from ..models.placement import device_of, dtype_of, vae_to
 from .batches import Batches
 from .images import Mask, Pixels
-from .pairs import difference, masks_difference
+from .pairs import difference
 from .samples import Sample, Scan, pixels_of
 
 _PIXELS_AT_ONCE = 4 * 512 * 512
@@ -142,7 +142,7 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
         for numbers in _together(distinct):
             progress("encoding the pictures", len(encoded), len(distinct))
             chosen = [distinct[number] for number in numbers]
-            found = _encode(chosen, bundle, dtype, home, masked=masks_difference(settings))
+            found = _encode(chosen, bundle, dtype, home, masked=settings.diff_use_diff_mask)
             encoded.update(zip(numbers, found, strict=True))
     finally:
         vae_to(bundle, "cpu")

@@ -15,7 +15,7 @@ from .captions import Caption
 from .files import PictureFile, find_pictures, with_trigger
 from .images import Picture
 from .matching import PairFiles, match_pairs
-from .pairs import differs, masks_difference, shapes_differ
+from .pairs import differs, shapes_differ
 from .samples import Sample, Scan, sample_of
 from .scan import Index, Read, read_all, scan, shows_something
 
@@ -109,7 +109,7 @@ class _PairIndex(Index):
         if not samples:
             self._leave_out_pair(pair, pair.target, f"and {pair.original.path.name} show nothing in their middle")
             return []
-        if masks_difference(self.settings):
+        if self.settings.diff_use_diff_mask:
             samples = [sample for sample in samples if differs(sample)]
             if not samples:
                 self._leave_out_pair(pair, pair.target, f"does not differ from {pair.original.path.name}")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config.labels import label_of
-from ..config.settings import Settings, shows
+from ..config.settings import Settings
 from ..config.size import Size
 from ..errors import DataError
 from . import buckets
@@ -63,7 +63,7 @@ class Pair:
             for picture, caption in self._captioned(settings)
         ]
         sample = replace(samples[0], target=samples[1] if len(samples) > 1 else None)
-        if masks_difference(settings) and sample.target is not None and not differs(sample):
+        if settings.diff_use_diff_mask and sample.target is not None and not differs(sample):
             raise DataError(
                 "the two images do not differ where they can be seen, so the mask would be empty",
                 where=f"{label_of('original_image')} and {label_of('target_image')}",
@@ -85,16 +85,16 @@ class Pair:
     def frame(self, settings: Settings, own_size: Size) -> Size:
         """The common size, found from the smaller picture.
 
-        ``image_size`` counts as set where it is not the table's default; then the pair is fitted to its area, also
-        enlarged. Else it is scaled down to the area of ``own_size`` if it is larger.
+        It is fitted to the area of ``image_size``, also enlarged; where none is chosen it is scaled down to the area of
+        ``own_size`` if it is larger.
         """
         smaller = min((picture.size for picture in self.pictures), key=lambda size: size.area)
-        if settings.image_size != Settings.image_size:
+        if settings.image_size is not None:
             return fitted(smaller, settings.image_size.area)
         return fitted(smaller, min(own_size.area, smaller.area))
 
     def _captioned(self, settings: Settings) -> Iterator[tuple[Picture, str]]:
-        trigger = settings.lora_trigger_word if shows(settings.mode, "lora_trigger_word") else ""
+        trigger = settings.lora_trigger_word
         if self.original is not None:
             yield self.original, with_trigger(trigger, settings.original_prompt.strip())
         if self.target is not None:
@@ -153,11 +153,6 @@ def shapes_differ(one: Size, two: Size) -> bool:
 def difference(original: Pixels, target: Pixels) -> NDArray[np.bool_]:
     """Where two pictures ``(H, W, 3)`` uint8 differ: ``(H, W)``, |difference| summed over RGB above 10."""
     return np.abs(original.astype(np.int16) - target.astype(np.int16)).sum(axis=2) > LEAST_DIFFERENCE
-
-
-def masks_difference(settings: Settings) -> bool:
-    """Whether only what differs counts, in a mode that has the setting."""
-    return settings.diff_use_diff_mask and shows(settings.mode, "diff_use_diff_mask")
 
 
 def differs(sample: Sample) -> bool:

@@ -221,7 +221,7 @@ class Turn:
 
     def _request(self, prompt: str, steps: int = Request.steps) -> Request:
         settings = self._settings
-        return Request(prompt, settings.sample_negative, settings.sample_seed, steps, size=settings.image_size)
+        return Request(prompt, settings.sample_negative, settings.sample_seed, steps, size=settings.size)
 
     def _sample(self, network: Network, bundle: Bundle, step: int) -> None:
         """Pictures at every sample strength; a failure here is told and never ends the run.

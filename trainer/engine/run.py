@@ -15,7 +15,7 @@ from ..config.choices import MODES, Images
 from ..config.key_values import split_loras
 from ..config.labels import label_of
 from ..config.schema import dump
-from ..config.settings import Settings
+from ..config.settings import Settings, effective
 from ..data.latents import encode_samples
 from ..data.pair_scan import scan_for_mode
 from ..data.pairs import Pair, open_pair
@@ -47,7 +47,7 @@ def check(job: Job, host: Host) -> Message:
     Raises:
         UserError: settings (all problems at once), a choice that is not built, the model, the output.
     """
-    settings = job.settings
+    settings = effective(job.settings)
     mode = mode_of(settings.mode)
     problems = check_for_run(settings)
     if problems:
@@ -103,7 +103,7 @@ def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
         check(job, host)
         with ExitStack() as stack:
             stack.callback(host.give_back)
-            done = _Run(job, host, control, emit, stack).go()
+            done = _Run(job, effective(job.settings), host, control, emit, stack).go()
     except Stopped:
         done = Done(None, 0, stopped=True)
     except UserError as error:
@@ -124,6 +124,7 @@ class _Run:
     """The state of one run while it lasts."""
 
     job: Job
+    settings: Settings
     host: Host
     control: Control
     emit: Listener
@@ -132,7 +133,7 @@ class _Run:
     waits: bool = False
 
     def go(self) -> Done:
-        settings, host = self.job.settings, self.host
+        settings, host = self.settings, self.host
         mode, images = mode_of(settings.mode), MODES[settings.mode].images
         if settings.save_as_json:
             self._save_settings()
@@ -168,7 +169,7 @@ class _Run:
 
     def _attach_base_loras(self, bundle: Bundle) -> None:
         """LoRAs that are part of the model for this run: frozen, and on whatever the trained network's strength is."""
-        for name, strength in split_loras(self.job.settings.base_loras):
+        for name, strength in split_loras(self.settings.base_loras):
             network = network_from_file(find_lora(name, self.host.folders.loras), bundle).requires_grad_(False)
             network.strength = strength
             self.stack.enter_context(network.attached())
@@ -178,9 +179,9 @@ class _Run:
         if images == "none":
             return None
         if images == "pair":
-            return open_pair(self.job.settings)
+            return open_pair(self.settings)
         scanned = scan_for_mode(
-            self.job.settings,
+            self.settings,
             check=self.control.check,
             progress=lambda done, total: self.emit(Phase("looking at the pictures", done, total)),
         )
@@ -190,7 +191,7 @@ class _Run:
 
     def _placed(self, pair: Pair, bundle: Bundle) -> Scan:
         """The size of a pair may be the model's own, so it is found once that is known."""
-        placed = pair.placed(self.job.settings, bundle.family.default_size)
+        placed = pair.placed(self.settings, bundle.family.default_size)
         self._tell(placed)
         return placed
 
@@ -199,7 +200,7 @@ class _Run:
             self.emit(Warned(str(problem)))
 
     def _detail(self, message: str) -> None:
-        if self.job.settings.logging_verbose:
+        if self.settings.logging_verbose:
             self.emit(Detail(message))
 
     def _check_wait(self) -> None:

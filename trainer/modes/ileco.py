@@ -80,7 +80,7 @@ class ConceptPass(Pass):
         scene, settings = self._scene, self._scene.settings
         batch = settings.train_batch_size
         bundle = scene.bundle
-        x = rng.noise((batch, *bundle.latent_shape(settings.image_size)), dtype_of(bundle.unet))  # (B, C, H/8, W/8)
+        x = rng.noise((batch, *bundle.latent_shape(settings.size)), dtype_of(bundle.unet))  # (B, C, H/8, W/8)
         timesteps = scene.timesteps(rng, batch)
         first = (rng.step - 1) * batch
         numbers = [(first + sample) % len(self._prompts) for sample in range(batch)]
@@ -106,7 +106,7 @@ class ConceptPass(Pass):
 
     def _encode(self, prompts: Sequence[str]) -> Conditioning:
         with nullcontext() if self._trains_text_encoder else torch.no_grad():
-            return self._scene.bundle.encode(list(prompts), size=self._scene.settings.image_size)
+            return self._scene.bundle.encode(list(prompts), size=self._scene.settings.size)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from typing import Final
 import torch
 
 from ..config.choices import NETWORK_TYPES
-from ..config.settings import Settings, shows
+from ..config.settings import Settings
 from ..errors import NetworkError, UserError
 from ..models.base import Bundle
 from ..models.checkpoint.header import Header, read_header
@@ -47,7 +47,7 @@ _CONTEXTS = {768: "SD1", 1024: "SD2", 2048: "SDXL"}
 
 def wanted(settings: Settings) -> str:
     """The file to continue from; empty for modes that do not."""
-    return settings.network_resume.strip() if shows(settings.mode, "network_resume") else ""
+    return settings.network_resume.strip()
 
 
 def check(settings: Settings, family: str, folder: Path) -> None:

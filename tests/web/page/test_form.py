@@ -14,7 +14,7 @@ from trainer.config import presets
 from trainer.config.choices import MODES, SECOND_PASS
 from trainer.config.schema import dump, parse
 from trainer.config.settings import ROWS, Row, Settings
-from trainer.config.size import Size
+from trainer.config.size import DEFAULT_SIZE, Size
 from trainer.errors import SettingsError
 from trainer.web.page import compat
 from trainer.web.page.form import ELSEWHERE, Form, shown_number
@@ -179,6 +179,33 @@ def test_a_model_brings_its_defaults_where_the_user_has_left_a_field_alone(form:
     assert (read.train_learning_rate, read.train_iterations) == (2e-4, 30)
     values = fit(form, values, None, mode="LoRA")
     assert form.settings(values) == replace(Settings(), image_size=Size(640, 640))
+
+
+def test_a_pair_has_its_images_own_size_until_another_is_chosen(form: Form) -> None:
+    fields = [("second " if each.second else "") + each.row.name for each in form.fields]
+    large = {"image_size": Size(1024, 1024)}
+
+    def shown(values: list[Any]) -> Any:
+        return values[fields.index("image_size")]
+
+    values = fit(form, fit(form, opened(form), None), large)
+    assert shown(values) == "1024"
+    values = fit(form, values, {}, mode="ADDifT")
+    assert (shown(values), form.settings(values).image_size) == ("", None)
+    for typed, read in (("512", DEFAULT_SIZE), ("768", Size(768, 768)), ("0", None), ("", None)):
+        chosen = fit(form, values, {}, image_size=typed)
+        assert form.settings(chosen).image_size == read
+        assert through(form, form.settings(chosen)) == form.settings(chosen)
+    assert shown(fit(form, values, large, mode="LoRA")) == "1024"
+
+
+def test_a_size_typed_in_one_mode_is_seen_in_the_next(form: Form) -> None:
+    """What a field holds acts where it can be seen; a pair's field is there to be seen, and so it acts."""
+    values = fit(form, fit(form, opened(form), None), {}, image_size="768")
+    values = fit(form, values, {}, mode="ADDifT")
+    assert form.settings(values).image_size == Size(768, 768)
+    (field,) = [each for each in form.fields if each.row.name == "image_size" and not each.second]
+    assert {"trainyard-for-addift", "trainyard-for-difference"} <= set(field.component.elem_classes)
 
 
 def test_a_model_changes_nothing_of_what_was_loaded(form: Form) -> None:

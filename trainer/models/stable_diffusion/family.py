@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...config.choices import MODES
 from ...config.settings import Settings, row_of
-from ...config.size import Size
+from ...config.size import DEFAULT_SIZE, Size
 from ...config.values import read_value
 from ...diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
 from ...diffusion.process import Diffusion
@@ -107,7 +107,7 @@ class StableDiffusion(Family):
         """The size a checkpoint is made for; iLECO has no pictures and does well with less, but not with more."""
         size = _told_size(kind) or self.size_of(kind)
         if MODES[mode].images == "none":
-            return {"image_size": size} if size.area < Settings.image_size.area else {}
+            return {"image_size": size} if size.area < DEFAULT_SIZE.area else {}
         if not MODES[mode].learns_from_folder:
             return {}
         return {"image_size": size} | ({"image_min_length": min(size)} if min(size) < Settings.image_min_length else {})

@@ -20,7 +20,7 @@ import torch
 from ...config.choices import NETWORK_TYPES
 from ...config.redact import publishable
 from ...config.schema import to_json
-from ...config.settings import Settings, shows
+from ...config.settings import Settings
 from ...data.samples import Sample, Scan
 from ...job import Job
 from ...models.base import Bundle
@@ -128,7 +128,7 @@ def _training(origin: Origin, steps: int) -> dict[str, str]:
         "ss_loss_type": {"MSE": "l2", "L1": "l1", "Smooth-L1": "smooth_l1"}[settings.train_loss_function],
         "ss_min_snr_gamma": str(settings.train_snr_gamma or None),
         "ss_gradient_checkpointing": str(settings.use_gradient_checkpointing),
-        "ss_resolution": str(tuple(settings.image_size)),
+        "ss_resolution": str(tuple(settings.size)),
         "ss_training_comment": f"Trainyard, {settings.mode}",
         **_epochs(settings, origin.scan, steps),
     }
@@ -186,8 +186,8 @@ def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, ob
     if scan is None:
         return found
     pictures = _pictures(scan)
-    repeats = settings.image_num_multiply if shows(settings.mode, "image_num_multiply") else 1
     counts = Counter(folder_of(picture) for picture in pictures)
+    repeats = settings.image_num_multiply
     found["ss_dataset_dirs"] = {folder: {"n_repeats": repeats, "img_count": count} for folder, count in counts.items()}
     found["ss_bucket_info"] = {
         "buckets": {
@@ -231,7 +231,7 @@ def tag_frequency(pictures: Iterable[Sample]) -> dict[str, dict[str, int]]:
 
 def _modelspec(job: Job, origin: Origin, title: str) -> dict[str, str]:
     settings, bundle, usage = origin.settings, origin.bundle, origin.usage
-    width, height = settings.image_size
+    width, height = settings.size
     found = {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": f"{bundle.family.architecture_of(bundle)}/lora",

@@ -160,7 +160,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "image_size": (
             "The size to train at: 512 for a square, or height,width such as 768,512. Use the size the model was made "
-            "for: usually 512, or 1024 for SDXL."
+            "for: usually 512, or 1024 for SDXL. In ADDifT and Difference, empty or 0 keeps the images' own size."
         ),
         "image_buckets_step": (
             "Images are grouped by shape into buckets whose sides are multiples of this. A smaller step crops less but "

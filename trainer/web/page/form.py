@@ -98,7 +98,7 @@ class Form:
 
     def _place_rest(self) -> None:
         """Held by the page, as the fields are, and seen by nobody: both are read as of one moment."""
-        unchanged = {row.name: shown_value(row.default, row) for row in ROWS}
+        unchanged = {row.name: shown_in(Settings(), row) for row in ROWS}
         text = _text({"mode": Settings.mode, "defaults": unchanged})
         self.rest = gr.Textbox(text, label="rest", elem_id=f"{PREFIX}_rest")
 
@@ -144,7 +144,7 @@ class Form:
     def values(self, settings: Settings) -> list[Any]:
         """What the components show for these settings; the last one is what no field shows, as JSON."""
         second = settings.second_pass or Settings()
-        shown = [shown_value(getattr(second if each.second else settings, each.row.name), each.row)
+        shown = [shown_in(second if each.second else settings, each.row)
                  for each in self.fields]  # fmt: skip
         return [*shown, _text({"settings": to_json(settings), "mode": settings.mode})]
 
@@ -199,6 +199,8 @@ class Form:
             name = each.row.name
             untouched = not each.second and name in now and value != now[name] and value in brought[name]
             updates.append(gr.update(value=now[name]) if untouched else gr.update())
+        if kept.get("mode") != mode:  # what was brought to one mode may be chosen in another
+            brought = {name: [] for name in now}
         brought = {name: [*brought[name], *([] if value in brought[name] else [value])] for name, value in now.items()}
         return [*updates, gr.update(value=_text({**kept, "mode": mode, "defaults": now, "brought": brought}))]
 
@@ -206,7 +208,7 @@ class Form:
         """What stands in the fields of the first pass if nobody has changed them."""
         settings = replace(defaults.of(mode), **better)
         first = [each.row for each in self.fields if not each.second and each.row.name not in ELSEWHERE]
-        return {row.name: shown_value(getattr(settings, row.name), row) for row in first}
+        return {row.name: shown_in(settings, row) for row in first}
 
     def chosen(self, values: Sequence[Any]) -> Settings:
         """The mode and the model alone, whatever the other fields hold."""
@@ -233,7 +235,8 @@ class Form:
         second: dict[str, Any] = {}
         for each, value in zip(self.fields, shown, strict=True):
             visible = mode in WITH_SECOND_PASS if each.second else mode in each.row.modes
-            (second if each.second else first)[each.row.key] = value if visible else _readable(value, each.row)
+            key = each.row.name if MODES[mode].images == "pair" else each.row.key  # of a pair, a size of 512 is chosen
+            (second if each.second else first)[key] = value if visible else _readable(value, each.row)
         base = parse(json.loads(rest).get("settings", {})).settings
         first[SECOND_PASS_KEY] = second
         read = parse(first, base=base).settings
@@ -247,7 +250,7 @@ def make(row: Row, words: Words, second: bool = False) -> Any:
     common: dict[str, Any] = {
         "label": words.label(row.name),
         "info": words.help(row.name),
-        "value": shown_value(row.default, row),
+        "value": shown_in(Settings(), row),
         "interactive": True,
         "elem_id": f"{SECOND if second else PREFIX}_{row.name}",
         "elem_classes": [f"{PREFIX}-field", f"{PREFIX}-{row.kind.split()[0]}", *mode_classes(for_modes)],
@@ -262,6 +265,13 @@ def make(row: Row, words: Words, second: bool = False) -> Any:
         offered = [shown_number(number) for number in row.offered]
         return gr.Dropdown(offered, allow_custom_value=True, **common)
     return gr.Textbox(lines=_LINES.get(row.name, 1), **common)
+
+
+def shown_in(settings: Settings, row: Row) -> Any:
+    """What the component of a setting holds. Where a pair is trained at its images' own size, no size is shown."""
+    if row.name == "image_size" and settings.image_size is None and MODES[settings.mode].images == "pair":
+        return ""
+    return shown_value(getattr(settings, row.name), row)
 
 
 def shown_value(value: Any, row: Row) -> Any:

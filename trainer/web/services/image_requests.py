@@ -61,7 +61,7 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list
     _require_few(len(labelled))
     common = {
         "negative": settings.sample_negative,
-        "size": settings.image_size,
+        "size": settings.size,
         "model": settings.model,
         "vae": settings.vae,
         "velocity": settings.model_v_pred,
@@ -153,5 +153,5 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
         "model": settings.model if known else proposed,
         "vae": settings.vae,
         "velocity": settings.model_v_pred,
-        "size": [settings.image_size.height, settings.image_size.width],
+        "size": [settings.size.height, settings.size.width],
     }

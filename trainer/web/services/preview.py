@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ...config.choices import MODES
-from ...config.settings import Settings
+from ...config.settings import Settings, effective
 from ...config.size import Size
 from ...errors import UserError
 from ...text.messages import message
@@ -121,7 +121,8 @@ class Preview:
         def work(check: Check, progress: Progress) -> Look:
             from ...data.pair_scan import scan_for_mode
 
-            return Look(settings, scan_for_mode(settings, check=check, progress=progress))
+            used = effective(settings)
+            return Look(used, scan_for_mode(used, check=check, progress=progress))
 
         self._begin(Task(work), None, asked)
 

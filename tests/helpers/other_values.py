@@ -1,0 +1,24 @@
+"""For every setting a value that is right and not the default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainer.config.settings import ROWS
+from trainer.config.size import Size
+
+OTHER: dict[str, Any] = {
+    **{row.name: not row.default for row in ROWS if row.kind == "bool"},
+    **{row.name: "x y" for row in ROWS if row.kind in ("text", "path", "file name")},
+    **{row.name: "a=1; b=2,3" for row in ROWS if row.kind == "literals"},
+    **{row.name: next(name for name in row.choices if name != row.default) for row in ROWS if row.kind == "choice"},
+    **{row.name: (row.default or 0) + 8 for row in ROWS if row.kind == "int" and row.most is None},
+    **{row.name: 2.5 for row in ROWS if row.kind in ("float", "float or none")},
+    "train_seed": 2**32 - 1,
+    "sample_seed": 5,
+    "train_min_timesteps": 10,
+    "train_max_timesteps": 20,
+    "network_blocks": ("OUT11", "M00"),
+    "image_size": Size(8192, 64),
+    "sample_strengths": (-1.5, 0.1),
+}  # fmt: skip
