@@ -18,9 +18,10 @@ from tests.toy.world import SIDE
 from trainer.cli import main
 from trainer.config.size import Size
 from trainer.models.base import Bundle
+from trainer.models.image_spec import ImageSpec
 from trainer.models.placement import place_for_pictures
 from trainer.models.registry import load_bundle
-from trainer.models.sample import Request, sample
+from trainer.models.sample import sample
 from trainer.networks.files.read import network_from_file
 
 CHECKPOINT = Path(__file__).resolve().parents[1] / "tests" / "toy" / "toy-sd1.safetensors"
@@ -66,7 +67,7 @@ class Studio:
     ) -> list[Image.Image]:
         """One picture a prompt, each with a seed of its own, the first with ``first_seed``."""
         requests = [
-            Request(prompt, seed=first_seed + number, steps=steps, cfg=cfg, size=Size(SIDE, SIDE))
+            ImageSpec(prompt, seed=first_seed + number, steps=steps, cfg=cfg, size=Size(SIDE, SIDE))
             for number, prompt in enumerate(prompts)
         ]
         if lora is None:

@@ -157,7 +157,7 @@ def test_smaller_copies_are_not_larger_than_the_own_frame_where_nothing_is_enlar
     """A long picture's own frame has few pixels: it fills others that have more."""
     frames = frames_of(replace(WIDE, image_max_ratio=3))
     assert (640, 384) in frames.smaller
-    own, *smaller = choose_frames((1200, 400), frames, 9, upscale=False)
+    own, *smaller = choose_frames(Size(1200, 400), frames, 9, upscale=False)
     assert own == (768, 256)
     assert (512, 256) in smaller
     assert (640, 384) not in smaller

@@ -25,6 +25,7 @@ from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Step, Warned
 from trainer.models.base import Bundle
+from trainer.models.image_spec import ImageSpec
 from trainer.models.registry import load_bundle
 from trainer.models.stable_diffusion.blocks import block_of, unet_block
 from trainer.models.stable_diffusion.lora_targets import unet_name
@@ -154,7 +155,7 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
     assert effect.prompt == "red"
     assert [strength for strength, _ in effect.differences] == [-1.0, 1.0]
     bundle.unet.float(), bundle.vae.float(), bundle.text_encoder.float()
-    request = effect_module.Request("red", seed=7, steps=STEPS, size=Size(64, 64))
+    request = ImageSpec("red", seed=7, steps=STEPS, size=Size(64, 64))
     (wanted,) = effect_module.strength_grid(bundle, network_from_file(done.path, bundle), [request], STRENGTHS)
     with Image.open(effect.strip) as strip:
         assert strip.size == (64 * 3 + 4 * 2, 64 + 16)

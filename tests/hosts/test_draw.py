@@ -16,7 +16,7 @@ from PIL import Image
 from tests.helpers.some_networks import some_network, some_settings
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.engine.image_request import Drawing
+from trainer.engine.image_request import ImageRequest
 from trainer.errors import ModelError, NetworkError, Stopped, UserError
 from trainer.hosts import standalone
 from trainer.hosts.standalone import Standalone
@@ -25,13 +25,13 @@ from trainer.jobs.worker import Worker
 from trainer.models.base import Bundle
 from trainer.models.placement import place_for_pictures
 from trainer.models.registry import load_bundle
-from trainer.models.sample import Request, sample
+from trainer.models.sample import sample
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
 from trainer.paths import Folders
 
 TOY = Path(__file__).parents[1] / "toy" / "toy-sd1.safetensors"
-PLAIN = Drawing("a red circle", "blue", seed=5, steps=3, cfg=4.0, size=Size(72, 64), model=str(TOY))
+PLAIN = ImageRequest("a red circle", "blue", seed=5, steps=3, cfg=4.0, size=Size(72, 64), model=str(TOY))
 CHOSEN = Settings(model=str(TOY))
 WAIT = 60.0
 
@@ -57,15 +57,11 @@ def same(one: Image.Image, other: Image.Image) -> bool:
     return bool(np.array_equal(np.asarray(one), np.asarray(other)))
 
 
-def request_of(drawing: Drawing) -> Request:
-    return Request(drawing.prompt, drawing.negative, drawing.seed, drawing.steps, drawing.cfg, drawing.size)
-
-
 def test_a_picture_is_the_samplers(host: Standalone, bundle: Bundle) -> None:
     told: list[tuple[int, int]] = []
     (ours,) = host.draw(PLAIN, lambda done, total: told.append((done, total)))
     assert ours.size == (72, 64)
-    assert same(ours, sample(bundle, [request_of(PLAIN)])[0])
+    assert same(ours, sample(bundle, [PLAIN])[0])
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4)]
     assert not same(ours, host.draw(replace(PLAIN, seed=6), ignore)[0])
 
@@ -78,7 +74,7 @@ def test_one_picture_for_each_strength(host: Standalone, bundle: Bundle, lora: P
     for strength, picture in zip(strengths, pictures, strict=True):
         with network.attached():
             network.strength = strength
-            assert same(picture, sample(bundle, [request_of(PLAIN)])[0])
+            assert same(picture, sample(bundle, [PLAIN])[0])
     assert not same(pictures[0], pictures[2])
     assert told == [(number, 12) for number in range(12)]
     # Nothing of the LoRA stays behind.
@@ -116,7 +112,7 @@ def test_stopped_on_the_way(host: Standalone, bundle: Bundle, lora: Path) -> Non
 
     with pytest.raises(Stopped):
         host.draw(replace(PLAIN, lora=lora, strengths=(1.0, 2.0)), advance)
-    assert same(host.draw(PLAIN, ignore)[0], sample(bundle, [request_of(PLAIN)])[0])
+    assert same(host.draw(PLAIN, ignore)[0], sample(bundle, [PLAIN])[0])
 
 
 def test_none_while_a_run_has_the_device(host: Standalone) -> None:

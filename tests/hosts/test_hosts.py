@@ -23,7 +23,7 @@ from tests.hosts.doubles.base import Double, checkpoint, read
 from tests.hosts.doubles.forge import ForgeDouble, ReForgeDouble
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.engine.host import Drawing
+from trainer.engine.host import ImageRequest
 from trainer.engine.run import run
 from trainer.errors import MemoryShortError, Stopped, UserError
 from trainer.hosts.webui.host import WebUI
@@ -523,7 +523,7 @@ def test_a_picture_of_ours_that_waits_can_be_stopped(double: Double, host: WebUI
 
     long.begin()
     with pytest.raises(Stopped):
-        host.draw(Drawing("a red circle", steps=1, size=Size(64, 64), lora=old), advance)
+        host.draw(ImageRequest("a red circle", steps=1, size=Size(64, 64), lora=old), advance)
     assert asked == [(0, 0)] * 3
     long.end()
     double.generate()
@@ -609,7 +609,7 @@ def test_emphasis_is_the_hosts_and_captions_have_none(double: Double, host: WebU
 
 
 def test_pictures_are_the_hosts_own(double: Double, host: WebUI, old: Path) -> None:
-    drawing = Drawing("a red circle", seed=3, size=Size(64, 64), lora=old, strengths=(0.0, 1.0))
+    drawing = ImageRequest("a red circle", seed=3, size=Size(64, 64), lora=old, strengths=(0.0, 1.0))
     without, with_lora = (np.asarray(each) for each in host.draw(drawing, lambda _done, _total: None))
     assert np.array_equal(without, double.generate())
     assert np.array_equal(with_lora, double.generate("a red circle <lora:old:1>"))
@@ -622,14 +622,14 @@ def test_a_lora_from_elsewhere_is_drawn_and_leaves_nothing(
     with_lora = double.generate("a red circle <lora:old:1>")
     elsewhere = old.rename(tmp_path / "elsewhere.safetensors")
     files = sorted(double.loras.iterdir())
-    drawing = Drawing("a red circle", seed=3, size=Size(64, 64), lora=elsewhere)
+    drawing = ImageRequest("a red circle", seed=3, size=Size(64, 64), lora=elsewhere)
     (made,) = host.draw(drawing, lambda _done, _total: None)
     assert np.array_equal(np.asarray(made), with_lora)
     assert sorted(double.loras.iterdir()) == files
 
 
 def test_where_the_host_ignores_loras_they_are_drawn_by_us(double: Double, host: WebUI, old: Path) -> None:
-    drawing = Drawing("a red circle", seed=3, size=Size(64, 64), steps=2, lora=old, strengths=(0.0, 1.0))
+    drawing = ImageRequest("a red circle", seed=3, size=Size(64, 64), steps=2, lora=old, strengths=(0.0, 1.0))
     sys.modules["modules.extra_networks"].extra_network_registry.clear()
     off, on = (np.asarray(each) for each in host.draw(drawing, lambda _done, _total: None))
     assert not np.array_equal(off, on)

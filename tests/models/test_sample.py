@@ -16,9 +16,10 @@ from trainer.config.size import Size
 from trainer.errors import Stopped
 from trainer.job import Control
 from trainer.models.base import Bundle
+from trainer.models.image_spec import ImageSpec
 from trainer.models.placement import place_for_pictures
 from trainer.models.registry import load_bundle
-from trainer.models.sample import Request, sample, scheduler_of
+from trainer.models.sample import sample, scheduler_of
 from trainer.models.stable_diffusion.clip import clip_tokenizer
 
 
@@ -65,7 +66,7 @@ def test_same_picture_as_diffusers_pipeline(tmp_path: Path, family: str, cfg: fl
         "a red circle", negative_prompt="blurred", num_inference_steps=6, guidance_scale=cfg, height=64, width=96,
         generator=torch.Generator().manual_seed(11), output_type="np",
     ).images[0]  # fmt: skip
-    (ours,) = sample(bundle, [Request("a red circle", "blurred", seed=11, steps=6, cfg=cfg, size=Size(96, 64))])
+    (ours,) = sample(bundle, [ImageSpec("a red circle", "blurred", seed=11, steps=6, cfg=cfg, size=Size(96, 64))])
     assert ours.size == (96, 64)
     assert np.abs(np.asarray(ours) / 255 - theirs).max() <= 1.5 / 255
 
@@ -80,7 +81,7 @@ def test_no_negative_prompt_is_what_it_is_elsewhere(tmp_path: Path, family: str)
         "a red circle", num_inference_steps=6, guidance_scale=4.0, height=64, width=64,
         generator=torch.Generator().manual_seed(11), output_type="np",
     ).images[0]  # fmt: skip
-    request = Request("a red circle", seed=11, steps=6, cfg=4.0, size=Size(64, 64))
+    request = ImageSpec("a red circle", seed=11, steps=6, cfg=4.0, size=Size(64, 64))
     alone, _ = (np.asarray(each) / 255 for each in sample(bundle, [request, replace(request, negative="x")]))
     assert np.abs(alone - theirs).max() <= 1.5 / 255
 
@@ -99,7 +100,7 @@ def test_a_model_that_predicts_the_noise_with_zero_terminal_snr_gives_a_picture(
 
 
 def test_a_picture_does_not_depend_on_its_neighbours(bundle: Bundle) -> None:
-    requests = [Request(f"picture {seed}", seed=seed, steps=3, size=Size(64, 64)) for seed in range(3)]
+    requests = [ImageSpec(f"picture {seed}", seed=seed, steps=3, size=Size(64, 64)) for seed in range(3)]
     together = sample(bundle, requests)
     alone = sample(bundle, requests[1:2])
     difference = np.abs(np.asarray(together[1], dtype=int) - np.asarray(alone[0], dtype=int))
@@ -119,5 +120,5 @@ def test_stops_between_steps(bundle: Bundle) -> None:
         control.check()
 
     with pytest.raises(Stopped):
-        sample(bundle, [Request("x", steps=5, size=Size(64, 64))], check=check)
+        sample(bundle, [ImageSpec("x", steps=5, size=Size(64, 64))], check=check)
     assert calls == 2

@@ -14,7 +14,8 @@ import pytest
 from studies.ileco import CASES, ERASED, KEEPING_CASES, Case, measure, prompts, study, study_erasing, train
 from studies.studio import SEEDS, Studio
 from trainer.config.size import Size
-from trainer.models.sample import Request, sample
+from trainer.models.image_spec import ImageSpec
+from trainer.models.sample import sample
 from trainer.networks.files.read import network_from_file
 
 ONE_SEED = pytest.param(SEEDS[:1], marks=pytest.mark.more, id="one seed")
@@ -61,7 +62,7 @@ def test_strength_zero_is_the_base_bit_for_bit(studio: Studio, tmp_path: Path) -
     short = replace(CASES[0], changes=(*CASES[0].changes, ("train_iterations", "20")))
     lora, _ = train(short, 0, tmp_path)
     requests = [
-        Request(prompt, seed=number, steps=6, cfg=4.0, size=Size(64, 64))
+        ImageSpec(prompt, seed=number, steps=6, cfg=4.0, size=Size(64, 64))
         for number, prompt in enumerate(prompts("blue")[:6])
     ]
     base = [np.asarray(picture) for picture in sample(studio.bundle, requests)]

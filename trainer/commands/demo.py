@@ -54,10 +54,10 @@ def _demo(options: argparse.Namespace) -> int:
     from ..engine.run import run
     from ..hosts.standalone import Standalone
     from ..job import Control, Job
+    from ..models.image_spec import ImageSpec
     from ..models.placement import place_for_pictures
     from ..models.precision import choose_device
     from ..models.registry import load_bundle
-    from ..models.sample import Request
     from ..networks.files.read import network_from_file
     from ..reports.log import read_log
     from ..reports.plot import strength_sheet
@@ -78,7 +78,7 @@ def _demo(options: argparse.Namespace) -> int:
     print(told("commands.demo_drawing"))
     bundle = load_bundle(CHECKPOINT)
     place_for_pictures(bundle, host.device)
-    requests = [Request(prompt, seed=seed, cfg=2.0, size=Size(64, 64)) for seed, prompt in enumerate(PROMPTS)]
+    requests = [ImageSpec(prompt, seed=seed, cfg=2.0, size=Size(64, 64)) for seed, prompt in enumerate(PROMPTS)]
     images = strength_grid(bundle, network_from_file(done.path, bundle), requests, STRENGTHS)
     log = read_log(folders.run_log(job.name, job.created))
     title = say("commands.demo_title", original=ORIGINAL, target=TARGET)  # matplotlib's own font has Latin letters

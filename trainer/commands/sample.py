@@ -42,10 +42,11 @@ def _sample(options: argparse.Namespace) -> int:
     _only_one_varies(loras)
     from ..engine.effect import side_by_side
     from ..hosts.standalone import find_model
+    from ..models.image_spec import ImageSpec
     from ..models.placement import place_for_pictures
     from ..models.precision import choose_device
     from ..models.registry import load_bundle
-    from ..models.sample import Request, sample
+    from ..models.sample import sample
     from ..networks.files.read import network_from_file
 
     device = choose_device(options.device)
@@ -53,7 +54,7 @@ def _sample(options: argparse.Namespace) -> int:
     vae = find_model(options.vae, models, "vae") if options.vae else None
     bundle = load_bundle(find_model(options.model, models, "model"), vae=vae)
     place_for_pictures(bundle, device)
-    request = Request(options.prompt, options.negative, options.seed, options.steps, options.cfg, options.size)
+    request = ImageSpec(options.prompt, options.negative, options.seed, options.steps, options.cfg, options.size)
     most = max((strengths for _, strengths in loras), key=len, default=(1.0,))
     images = []
     with ExitStack() as stack:

@@ -18,8 +18,9 @@ from ..config.settings import BLOCKS
 from ..errors import Stopped
 from ..job import Change, Control, Effect, Listener, Phase, Warned
 from ..models.base import Bundle
+from ..models.image_spec import ImageSpec
 from ..models.placement import device_of, text_to
-from ..models.sample import Request, sample
+from ..models.sample import sample
 from ..models.stable_diffusion.blocks import block_of
 from ..networks.base import Adapter, Network
 from ..networks.files.metadata import plain
@@ -43,7 +44,7 @@ _PHASE = "looking at the effect"
 def strength_grid(
     bundle: Bundle,
     network: Network,
-    requests: Sequence[Request],
+    requests: Sequence[ImageSpec],
     strengths: Sequence[float],
     *,
     check: Callable[[], None] = lambda: None,
@@ -57,7 +58,7 @@ def strength_grid(
     with network.attached():
         for strength in strengths:
             network.strength = strength
-            columns.append(sample(bundle, list(requests), check=check))
+            columns.append(sample(bundle, requests, check=check))
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -114,7 +115,7 @@ def mean_difference(one: Image.Image, other: Image.Image) -> float:
 
 
 def report(
-    lora: Path, bundle: Bundle, request: Request | None, picture: Path, mode: str, *, control: Control, emit: Listener
+    lora: Path, bundle: Bundle, request: ImageSpec | None, picture: Path, mode: str, *, control: Control, emit: Listener
 ) -> None:
     """Tell what a file that has just been saved does, and warn if it does nothing. Never raises for what goes wrong.
 
@@ -149,7 +150,7 @@ def _with_strip(
     effect: Effect,
     network: Network,
     bundle: Bundle,
-    request: Request,
+    request: ImageSpec,
     path: Path,
     control: Control,
     emit: Listener,

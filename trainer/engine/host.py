@@ -14,7 +14,7 @@ from ..config.settings import Settings
 from ..models.base import Bundle
 from ..paths import Folders
 from ..text.messages import Message
-from .image_request import Drawing
+from .image_request import ImageRequest
 
 
 class Choice(NamedTuple):
@@ -93,7 +93,7 @@ class Host(Protocol):
     def draws_samples(self) -> bool:
         """Whether the pictures a run makes on its way are made by :meth:`draw`, from a file of what is trained."""
 
-    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+    def draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
         """Make pictures, one for each strength, in their order. Any thread may ask, also while a run goes on.
 
         The host sees to who has the device: what it cannot do beside a run it refuses.

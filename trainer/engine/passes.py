@@ -26,7 +26,7 @@ from ..models.base import Bundle
 from ..models.checkpoint.hashes import Hashing
 from ..models.placement import text_to
 from ..models.precision import Precision
-from ..models.sample import Request, sample
+from ..models.sample import sample
 from ..modes.base import Pass, Plan, Scene
 from ..networks import resume
 from ..networks.base import Network, build
@@ -39,7 +39,7 @@ from ..reports.log import CSVLog
 from .effect import STEPS as EFFECT_STEPS
 from .effect import report
 from .host import Host
-from .image_request import Drawing
+from .image_request import ImageRequest
 from .loop import Moments, train
 from .pause import pause
 from .saving import Saver
@@ -219,9 +219,19 @@ class Turn:
 
     # ---- between two steps ------------------------------------------------------------------------------------------
 
-    def _request(self, prompt: str, steps: int = Request.steps) -> Request:
+    def _request(self, prompt: str, steps: int = ImageRequest.steps) -> ImageRequest:
         settings = self._settings
-        return Request(prompt, settings.sample_negative, settings.sample_seed, steps, size=settings.size)
+        return ImageRequest(
+            prompt=prompt,
+            negative=settings.sample_negative,
+            seed=settings.sample_seed,
+            steps=steps,
+            size=settings.size,
+            model=settings.model,
+            vae=settings.vae,
+            velocity=settings.model_v_pred,
+            strengths=settings.sample_strengths,
+        )
 
     def _sample(self, network: Network, bundle: Bundle, step: int) -> None:
         """Pictures at every sample strength; a failure here is told and never ends the run.
@@ -264,11 +274,7 @@ class Turn:
         with tempfile.TemporaryDirectory(prefix="trainyard-") as folder:
             path = Path(folder) / "sample.safetensors"
             file.save(path, {name: tensor.to("cpu", run.precision.saved) for name, tensor in tensors.items()}, {})
-            drawing = Drawing(
-                request.prompt, request.negative, request.seed, request.steps, request.cfg, request.size,
-                settings.model, settings.vae, settings.model_v_pred, path, tuple(settings.sample_strengths),
-            )  # fmt: skip
-            return run.host.draw(drawing, lambda _done, _total: run.control.check())
+            return run.host.draw(replace(request, lora=path), lambda _done, _total: run.control.check())
 
     def _pause(self, step: int, tensors: Sequence[Tensor]) -> None:
         run = self._run

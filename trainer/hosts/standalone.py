@@ -15,13 +15,13 @@ from ..config.settings import Settings
 from ..diffusion.parameterisation import VELOCITY
 from ..engine.effect import strength_grid
 from ..engine.host import Choice
-from ..engine.image_request import Drawing
+from ..engine.image_request import ImageRequest
 from ..errors import MemoryShortError, ModelError, UserError
 from ..models.base import Bundle
 from ..models.checkpoint.identify import MODEL_ENDINGS
 from ..models.placement import Away, place_for_pictures, tensors_of
 from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
-from ..models.sample import Request, sample
+from ..models.sample import sample
 from ..networks.files.read import network_from_file
 from ..paths import Folders
 from ..text.messages import Message, label
@@ -90,7 +90,7 @@ class Standalone:
     def draws_samples(self) -> bool:
         return False
 
-    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+    def draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
         self._refuse_beside_run()
         done, total = 0, len(drawing.strengths) * (drawing.steps + 1)
 
@@ -106,15 +106,14 @@ class Standalone:
             except (torch.cuda.OutOfMemoryError, MemoryError) as error:
                 raise MemoryShortError("hosts.images_too_large") from error
 
-    def _pictures(self, drawing: Drawing, check: Callable[[], None]) -> list[Image.Image]:
+    def _pictures(self, drawing: ImageRequest, check: Callable[[], None]) -> list[Image.Image]:
         bundle = self._bundle_for(drawing)
-        request = Request(drawing.prompt, drawing.negative, drawing.seed, drawing.steps, drawing.cfg, drawing.size)
         if drawing.lora is None:
-            return sample(bundle, [request], check=check)
+            return sample(bundle, [drawing], check=check)
         network = network_from_file(drawing.lora, bundle)
-        return strength_grid(bundle, network, [request], drawing.strengths, check=check)[0]
+        return strength_grid(bundle, network, [drawing], drawing.strengths, check=check)[0]
 
-    def _bundle_for(self, drawing: Drawing) -> Bundle:
+    def _bundle_for(self, drawing: ImageRequest) -> Bundle:
         """The model, kept for the next pictures: to load it may take longer than to make them."""
         chosen = Settings(model=drawing.model, vae=drawing.vae)
         files = self._model(chosen), self._vae(chosen)

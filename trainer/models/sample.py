@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
-from ..config.size import DEFAULT_SIZE, Size
 from .base import Bundle, Conditioning
+from .image_spec import ImageSpec
 from .latents import decode
 from .placement import device_of, dtype_of, vae_to
-
-
-@dataclass(frozen=True)
-class Request:
-    """One picture to be made.
-
-    Attributes:
-        size: multiples of 8.
-        cfg: guidance scale; 1 or less leaves the negative prompt out.
-    """
-
-    prompt: str
-    negative: str = ""
-    seed: int = 0
-    steps: int = 20
-    cfg: float = 7.0
-    size: Size = DEFAULT_SIZE
-
 
 _MOST_BETA = 0.999
 
@@ -60,7 +42,9 @@ def scheduler_of(bundle: Bundle) -> DDIMScheduler:
 
 
 @torch.no_grad()
-def sample(bundle: Bundle, requests: list[Request], *, check: Callable[[], None] = lambda: None) -> list[Image.Image]:
+def sample(
+    bundle: Bundle, requests: Sequence[ImageSpec], *, check: Callable[[], None] = lambda: None
+) -> list[Image.Image]:
     """One picture a request; requests of one call share steps, guidance and size and run as one batch.
 
     The starting noise is drawn on the CPU, a generator a picture, so a picture does not depend on its neighbours or on

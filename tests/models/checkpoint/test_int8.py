@@ -18,9 +18,10 @@ from trainer.config.size import Size
 from trainer.models.base import Bundle
 from trainer.models.checkpoint.int8 import Int8Conv2d, Int8Linear, dequantise, quantise, store_as_int8
 from trainer.models.checkpoint.weights import Source, cast
+from trainer.models.image_spec import ImageSpec
 from trainer.models.placement import broken_weight, place, stored_types
 from trainer.models.registry import load_bundle
-from trainer.models.sample import Request, sample
+from trainer.models.sample import sample
 from trainer.models.stable_diffusion.family import StableDiffusion
 
 CPU = torch.device("cpu")
@@ -141,7 +142,7 @@ def test_a_trained_model_predicts_nearly_the_same(toy: tuple[Bundle, Bundle]) ->
 
 
 def test_pictures_are_nearly_the_same(toy: tuple[Bundle, Bundle]) -> None:
-    request = Request("a red circle on a blue background", steps=8, cfg=4.0, size=Size(64, 64))
+    request = ImageSpec("a red circle on a blue background", steps=8, cfg=4.0, size=Size(64, 64))
     (wanted,), (found,) = (sample(bundle, [request]) for bundle in toy)
     off = np.abs(np.asarray(wanted, np.float64) - np.asarray(found, np.float64))
     assert 0 < off.mean() < 8

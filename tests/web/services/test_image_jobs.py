@@ -21,15 +21,16 @@ from tests.helpers.some_networks import some_network, some_settings
 from trainer.config.schema import to_json
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.engine.image_request import Drawing
+from trainer.engine.image_request import ImageRequest
 from trainer.errors import ModelError, UserError
 from trainer.hosts.catalogue import FolderCatalogue
 from trainer.hosts.standalone import Standalone
 from trainer.jobs.store import Store
 from trainer.jobs.worker import Worker
+from trainer.models.image_spec import ImageSpec
 from trainer.models.placement import place_for_pictures
 from trainer.models.registry import load_bundle
-from trainer.models.sample import Request, sample
+from trainer.models.sample import sample
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
 from trainer.paths import Folders
@@ -49,10 +50,10 @@ class Painter:
     """A host whose pictures wait until they may go on."""
 
     may_go_on: threading.Event = field(default_factory=threading.Event)
-    asked: list[Drawing] = field(default_factory=list)
+    asked: list[ImageRequest] = field(default_factory=list)
     fails: Exception | None = None
 
-    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+    def draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
         self.asked.append(drawing)
         advance(0, 2)
         assert self.may_go_on.wait(WAIT)
@@ -75,7 +76,7 @@ def ended(image_jobs: ImageJobs, place: str = "x") -> Sheet:
     return image_jobs.sheets()[place]
 
 
-PAIR = (Piece(Drawing("one"), ("first",)), Piece(Drawing("two"), ("second",)))
+PAIR = (Piece(ImageRequest("one"), ("first",)), Piece(ImageRequest("two"), ("second",)))
 
 
 def test_a_sheet_comes_into_being() -> None:
@@ -225,7 +226,7 @@ def test_prompts_and_strip_are_the_samplers_pictures(context: PageContext, clien
     assert drawn["message"] == ""
     assert [each["prompt"] for each in drawn["pictures"]] == ["a red circle", HOSTILE]
     for each in drawn["pictures"]:
-        (expected,) = sample(bundle, [Request(each["prompt"], "blue", 4, 2, 3.0, Size(64, 64))])
+        (expected,) = sample(bundle, [ImageSpec(each["prompt"], "blue", 4, 2, 3.0, Size(64, 64))])
         assert np.array_equal(pixels(client, each["name"]), np.asarray(expected))
 
     assert client.get(f"{PREFIX}/loras").json() == {"loras": ["mine"], "models": ["toy.safetensors"], "latest": ""}
@@ -241,7 +242,7 @@ def test_prompts_and_strip_are_the_samplers_pictures(context: PageContext, clien
     for strength, each in zip((-1.0, 0.0, 1.0), strip["pictures"], strict=True):
         with network.attached():
             network.strength = strength
-            (expected,) = sample(bundle, [Request("a cross", "", 4, 2, 3.0, Size(64, 64))])
+            (expected,) = sample(bundle, [ImageSpec("a cross", "", 4, 2, 3.0, Size(64, 64))])
         assert np.array_equal(pixels(client, each["name"]), np.asarray(expected))
     # The other place still has its own.
     assert sheet(client, "prompts")["pictures"] == drawn["pictures"]

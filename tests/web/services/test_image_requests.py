@@ -13,7 +13,7 @@ import torch
 from trainer.config.schema import dump
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.engine.image_request import Drawing
+from trainer.engine.image_request import ImageRequest
 from trainer.errors import UserError
 from trainer.networks.files import file
 from trainer.networks.files.find import find_lora, lora_names
@@ -49,7 +49,7 @@ def prompts(settings: Settings = FORM, which: str = "both", **asked: Any) -> lis
 
 def test_both_prompts_share_everything_but_the_prompt() -> None:
     one, other = image_requests.of_prompts(FORM, "both", {"seed": "7", "steps": "8", "cfg": "2.5"})
-    assert one.drawing == Drawing("a cat", "blur", 7, 8, 2.5, Size(96, 64), "m", "v", velocity=True)
+    assert one.drawing == ImageRequest("a cat", "blur", 7, 8, 2.5, Size(96, 64), "m", "v", velocity=True)
     assert other.drawing == replace(one.drawing, prompt="a dog")
 
 
@@ -93,12 +93,14 @@ def test_a_lora_by_name_at_strengths_as_they_are_typed(folders: Folders) -> None
     asked = {"lora": "mine", "prompt": "a cat", "strengths": "-1, 0,0.25", "seed": 3, "steps": "4", "cfg": 1.5,
              "size": "64, 128", "model": "m", "vae": "", "negative": "n", "velocity": True}  # fmt: skip
     piece = image_requests.of_lora(asked, folders)
-    assert piece.drawing == Drawing(
+    assert piece.drawing == ImageRequest(
         "a cat", "n", 3, 4, 1.5, Size(128, 64), "m", "", velocity=True, lora=path, strengths=(-1.0, 0.0, 0.25)
     )
     assert tuple(map(str, piece.labels)) == ("-1", "off", "+0.25")
     blank = {"lora": "mine", "strengths": "", "seed": " ", "steps": "", "size": None}
-    assert image_requests.of_lora(blank, folders).drawing == Drawing("", lora=path, strengths=image_requests.STRENGTHS)
+    assert image_requests.of_lora(blank, folders).drawing == ImageRequest(
+        "", lora=path, strengths=image_requests.STRENGTHS
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ...config.settings import Settings
 from ...config.size import Size
 from ...diffusion.parameterisation import VELOCITY
 from ...engine.host import Choice
-from ...engine.image_request import Drawing
+from ...engine.image_request import ImageRequest
 from ...errors import UserError
 from ...models.base import Bundle, Conditioning
 from ...models.checkpoint.identify import FileKind, identify
@@ -138,7 +138,7 @@ class WebUI(Adapter):
         same_vae = now is not None and files is not None and now.vae == files.vae
         return self._borrowed is not None and same_vae and self._loaded_is_ours() and images.takes_loras()
 
-    def draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+    def draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
         if self.turn.is_mine:  # a run's own samples
             self._begin()  # an interruption from before was not meant for them
             try:
@@ -153,7 +153,7 @@ class WebUI(Adapter):
         finally:
             self._leave()
 
-    def _draw(self, drawing: Drawing, advance: Callable[[int, int], None]) -> list[Image.Image]:
+    def _draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
         if not drawing.model and self.loaded() is None:
             self.load()
         files, loaded = self._wanted(Settings(model=drawing.model, vae=drawing.vae)), self.loaded()

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ...engine.image_request import Drawing
+from ...engine.image_request import ImageRequest
 from ...errors import MemoryShortError, UserError
 from . import api as webui_api
 
@@ -28,7 +28,9 @@ def takes_loras() -> bool:
     return "lora" in extra_networks.extra_network_registry
 
 
-def draw(drawing: Drawing, listed: Callable[[Path], None], advance: Callable[[int, int], None]) -> list[Image.Image]:
+def draw(
+    drawing: ImageRequest, listed: Callable[[Path], None], advance: Callable[[int, int], None]
+) -> list[Image.Image]:
     """The pictures of a drawing on the model the host has loaded; called with the host's lock.
 
     Args:
@@ -72,7 +74,7 @@ def _name_of(lora: Path | None, listed: Callable[[Path], None]) -> Iterator[str]
         guest.unlink(missing_ok=True)
 
 
-def _picture(drawing: Drawing, lora: str) -> Image.Image:
+def _picture(drawing: ImageRequest, lora: str) -> Image.Image:
     from modules import processing, scripts, shared
 
     wanted: dict[str, Any] = {

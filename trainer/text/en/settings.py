@@ -159,8 +159,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "The suffix of target file names: with _closed, a.png is paired with a_closed.png in the same folder."
         ),
         "image_size": (
-            "The size to train at: 512 for a square, or height,width such as 768,512. Use the size the model was made "
-            "for: usually 512, or 1024 for SDXL. In ADDifT and Difference, empty or 0 keeps the images' own size."
+            "The size to train at, 512 or height,width such as 768,512. Use what the model was made for: usually 512, "
+            "SDXL 1024. Of a pair of images, empty or 0 keeps their own size."
         ),
         "image_buckets_step": (
             "Images are grouped by shape into buckets whose sides are multiples of this. A smaller step crops less but "

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...engine.image_request import Drawing
+from ...engine.image_request import ImageRequest
 from ..api import images
 from ..services.context import PageContext
 from .compat import on
@@ -30,7 +30,11 @@ class Prompts:
             with gr.Row(elem_id=f"{PREFIX}_generate_fields"):
                 self._fields = {
                     name: gr.Textbox(shown_number(value), label=say(f"draw.{name}"), elem_id=f"{PREFIX}_draw_{name}")
-                    for name, value in (("seed", Drawing.seed), ("steps", Drawing.steps), ("cfg", Drawing.cfg))
+                    for name, value in (
+                        ("seed", ImageRequest.seed),
+                        ("steps", ImageRequest.steps),
+                        ("cfg", ImageRequest.cfg),
+                    )
                 }
             gr.HTML(f'<div id="{PREFIX}_prompts"></div>')
 

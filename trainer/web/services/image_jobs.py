@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ...engine.image_request import Drawing
+from ...engine.image_request import ImageRequest
 from ...errors import Stopped, UserError
 from ...paths import kept_traceback
 from ...text.messages import Message
@@ -31,7 +31,7 @@ class Piece:
         labels: what each of its pictures is called, one for each strength.
     """
 
-    drawing: Drawing
+    drawing: ImageRequest
     labels: tuple[Message | str, ...]
 
 

@@ -12,7 +12,7 @@ from ...config.check import check_for_run
 from ...config.key_values import prompt_pairs, split_lines
 from ...config.settings import ROWS, Settings
 from ...config.values import read_value, shown
-from ...engine.image_request import Drawing
+from ...engine.image_request import ImageRequest
 from ...errors import SettingsError, UserError, WrongValue
 from ...models.checkpoint.header import read_header
 from ...networks.files.find import find_lora
@@ -87,18 +87,18 @@ def of_lora(asked: Mapping[str, Any], folders: Folders) -> Piece:
     return Piece(drawing, labels)
 
 
-def _drawing(asked: Mapping[str, Any], **known: Any) -> Drawing:
+def _drawing(asked: Mapping[str, Any], **known: Any) -> ImageRequest:
     """Args:
     asked: what was typed; where nothing was, the defaults hold.
     known: what needs no check.
     """
     given: dict[str, Any] = {"prompt": "", "strengths": STRENGTHS} if "lora" in known else {"prompt": ""}
     given |= {name: _checked(name, asked[name]) for name in _ROWS if name in asked and asked[name] not in ("", None)}
-    steps = _number("steps", asked.get("steps"), Drawing.steps, 1, MOST_STEPS)
-    cfg = _number("cfg", asked.get("cfg"), Drawing.cfg, 0, MOST_CFG)
+    steps = _number("steps", asked.get("steps"), ImageRequest.steps, 1, MOST_STEPS)
+    cfg = _number("cfg", asked.get("cfg"), ImageRequest.cfg, 0, MOST_CFG)
     if not steps.is_integer():
         raise UserError("web.not_whole", where=message("try.steps"), value=f"{steps:g}")
-    return Drawing(**{**given, "steps": int(steps), "cfg": cfg, **known})
+    return ImageRequest(**{**given, "steps": int(steps), "cfg": cfg, **known})
 
 
 def _checked(name: str, value: Any) -> Any:
