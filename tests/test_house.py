@@ -47,11 +47,6 @@ ROOMS = (
 )
 # Imports that still run the wrong way, each with the change that ends it on its way.
 OWED = {
-    ("models.registry", "models.stable_diffusion.clip"),
-    ("models.registry", "models.stable_diffusion.sd1"),
-    ("models.registry", "models.stable_diffusion.sd2"),
-    ("models.registry", "models.stable_diffusion.sdxl"),
-    ("models.stable_diffusion.lora_targets", "networks.base"),
     ("text.words", "config"),
     ("web.services.context", "web.api.core"),
     ("web.services.messages", "web.api.core"),

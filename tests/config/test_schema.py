@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.helpers.other_values import OTHER
+from trainer.config.choices import BLOCKS
 from trainer.config.schema import dump, parse, parse_assignment, to_json
-from trainer.config.settings import BLOCKS, ROWS, Row, Settings
+from trainer.config.settings import ROWS, Row, Settings
 from trainer.config.size import Size
 from trainer.errors import SettingsError, UserError
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from trainer.config import labels
-from trainer.config.choices import MODES, SECOND_PASS
+from trainer.config.choices import BLOCKS, MODES, SECOND_PASS
 from trainer.config.schema import describe
-from trainer.config.settings import BLOCKS, ROWS, SECTIONS, Row, Settings, row_of
+from trainer.config.settings import ROWS, SECTIONS, Row, Settings, row_of
 from trainer.config.values import read_value
 from trainer.text.en import settings as settings_en
 from trainer.text.ja import settings as settings_ja

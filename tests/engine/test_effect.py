@@ -17,7 +17,8 @@ from torch import nn
 
 from trainer.cli import main
 from trainer.commands.train import effect_lines
-from trainer.config.settings import BLOCKS, Settings
+from trainer.config.choices import BLOCKS
+from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.engine import effect as effect_module
 from trainer.engine.effect import STEPS, STRENGTHS, TOO_SMALL, measure
@@ -26,10 +27,11 @@ from trainer.hosts.standalone import Standalone
 from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Step, Warned
 from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
-from trainer.models.registry import load_bundle
+from trainer.models.lora_target import Target
+from trainer.models.registry import FAMILIES, load_bundle
 from trainer.models.stable_diffusion.blocks import block_of, unet_block
 from trainer.models.stable_diffusion.lora_targets import unet_name
-from trainer.networks.base import Network, Strength, Target
+from trainer.networks.base import Network, Strength
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file, read_lora
 from trainer.networks.lora import LoRA, product_norm
@@ -79,8 +81,8 @@ def collect(
 def test_norms_are_those_of_the_full_matrices(model: Path, bundle: Bundle, host: Standalone) -> None:
     given = job(model, network_strength=-1.5, network_alpha=3.0, effect_strip=False)
     done, effect, warnings, _ = collect(given, host)
-    modules = {unet_name(name): module for name, module in bundle.unet.named_modules()}
-    for name, module in bundle.text_encoder.named_modules():
+    modules = {unet_name(name): module for name, module in bundle.denoiser.named_modules()}
+    for name, module in bundle.text_encoders[0].named_modules():
         modules[f"lora_te_text_model_{name.removeprefix('text_model.').replace('.', '_')}"] = module
     updates: dict[str, float] = {}
     weights: dict[str, float] = {}
@@ -125,17 +127,17 @@ def test_a_large_network_is_measured_in_a_moment() -> None:
     strength, adapters = Strength(), []
     module = nn.Linear(1280, 1280)
     for number in range(192):
-        target = Target(f"lora_unet_mid_block_{number}", module, "unet")
+        target = Target(f"lora_unet_mid_block_{number}", module, "denoiser")
         adapters.append(LoRA(target, strength, random(32, 1280), random(1280, 32), 16.0))
     start = time.perf_counter()
-    whole, blocks = measure(Network(adapters, strength))
+    whole, blocks = measure(Network(adapters, strength), FAMILIES["SD1"])
     assert time.perf_counter() - start < 10
     assert whole.norm == pytest.approx(math.sqrt(192) * adapters[0].norm())
     assert [change.block for change in blocks] == ["M00"]
 
 
 def test_blocks_of_both_ways_of_naming(bundle: Bundle) -> None:
-    for path, module in bundle.unet.named_modules():
+    for path, module in bundle.denoiser.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             assert block_of(unet_name(path)) == unet_block(path)
     assert block_of("lora_te_text_model_encoder_layers_0_mlp_fc1") == "BASE"
@@ -154,7 +156,7 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
     assert effect.strip == host.folders.samples("x", CREATED) / "effect.png"
     assert effect.prompt == "red"
     assert [strength for strength, _ in effect.differences] == [-1.0, 1.0]
-    bundle.unet.float(), bundle.vae.float(), bundle.text_encoder.float()
+    bundle.denoiser.float(), bundle.vae.float(), bundle.text_encoders[0].float()
     request = ImageSpec("red", seed=7, steps=STEPS, size=Size(64, 64))
     (wanted,) = effect_module.strength_grid(bundle, network_from_file(done.path, bundle), [request], STRENGTHS)
     with Image.open(effect.strip) as strip:

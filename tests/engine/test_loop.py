@@ -18,8 +18,9 @@ from trainer.engine import loop
 from trainer.engine.loop import Moments, train
 from trainer.errors import DivergedError
 from trainer.job import Control, Event, Step
+from trainer.models.lora_target import Target
 from trainer.modes.base import Scene, StepLoss
-from trainer.networks.base import Network, Ranks, Target, build, builder_of
+from trainer.networks.base import Network, Ranks, build, builder_of
 from trainer.networks.lora import LoRA
 from trainer.optim.optimizers import as_meant, make_optimizer, settle
 from trainer.optim.schedules import Plateau
@@ -36,7 +37,7 @@ class Regression:
         self.wanted = torch.randn(5, 6, generator=generator)
         self.layer.weight.copy_(torch.randn(5, 6, generator=generator))
         make = builder_of(LoRA, Ranks(4, 4.0), torch.float32, CPU)
-        self.network: Network = build([Target("layer", self.layer, "unet")], make, generator)
+        self.network: Network = build([Target("layer", self.layer, "denoiser")], make, generator)
         self._broken = (broken_at, broken_sample)
         self.steps = 0
 

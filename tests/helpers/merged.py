@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trainer.config.settings import BLOCKS
+from trainer.config.choices import BLOCKS
 from trainer.models.base import Bundle
 from trainer.models.stable_diffusion.lora_targets import text_targets, unet_targets
 from trainer.networks.base import Network, Ranks, build, builder_of
@@ -17,7 +17,7 @@ KEPT = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=to
 
 def double_network(bundle: Bundle, *, text: bool, rank: int = 3, alpha: float = 6.0, seed: int = 5) -> Network:
     """A LoRA in double precision at every module of the U-Net, and of the text encoder; its update is not zero."""
-    targets = unet_targets(bundle.unet, BLOCKS, "Full")
+    targets = unet_targets(bundle.denoiser, BLOCKS, "Full")
     if text:
         targets += text_targets(bundle.text_encoders[0])
     generator = torch.Generator().manual_seed(seed)

@@ -63,9 +63,9 @@ def layers_by_name(bundle: Bundle) -> dict[str, nn.Module]:
     if bundle.family.name == "SDXL":
         empty = {UNET + name: torch.empty(shape, device="meta") for name, shape in unet_shapes(SDXL).items()}
         names = {id(tensor): name.removeprefix(UNET) for name, tensor in empty.items()}
-        converted = convert_ldm_unet_checkpoint(dict(empty), config=dict(bundle.unet.config))
+        converted = convert_ldm_unet_checkpoint(dict(empty), config=dict(bundle.denoiser.config))
         original = {name: names[id(tensor)] for name, tensor in converted.items()}
-    for name, module in bundle.unet.named_modules():
+    for name, module in bundle.denoiser.named_modules():
         path = original.get(f"{name}.weight", name).removesuffix(".weight")
         layers["lora_unet_" + path.replace(".", "_")] = module
     for number, encoder in enumerate(bundle.text_encoders, 1):

@@ -52,7 +52,7 @@ def test_memory_that_cannot_be_trained_on(
     change(double)
     marks, theirs = double.marks(), {tensor.data_ptr() for tensor in double.weights().values()}
     bundle = host.take_model(Settings())
-    assert not any(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+    assert not any(parameter.data_ptr() in theirs for parameter in bundle.denoiser.parameters())
     host.give_back()
     told = Told()
     assert trained(host, settings_of("iLECO", tmp_path), told).path is not None
@@ -82,7 +82,7 @@ def test_a_vae_by_its_name_is_read_and_the_rest_is_shared(double: A1111Double, h
     double.vaes["mine.safetensors"] = str(path)
     bundle = host.take_model(Settings(vae="mine.safetensors"))
     theirs = {tensor.data_ptr() for tensor in double.weights().values()}
-    assert all(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+    assert all(parameter.data_ptr() in theirs for parameter in bundle.denoiser.parameters())
     assert not any(parameter.data_ptr() in theirs for parameter in bundle.vae.parameters())
     assert torch.equal(
         dict(bundle.vae.named_parameters())["encoder.conv_in.weight"], read(path)["encoder.conv_in.weight"]

@@ -40,7 +40,7 @@ def test_what_is_chosen_is_loaded_first(double: ForgeDouble, host: Forge) -> Non
     assert not double.data.forge_hash  # nobody has loaded anything so far
     bundle = host.take_model(Settings())
     assert double.data.forge_hash
-    assert is_shared(double, bundle.unet.parameters())
+    assert is_shared(double, bundle.denoiser.parameters())
     host.give_back()
 
 
@@ -53,7 +53,7 @@ def test_what_is_chosen_now_takes_the_place_of_what_is_loaded(double: ForgeDoubl
     bundle = host.take_model(Settings())
     assert bundle.path is not None
     assert bundle.path.samefile(double.second)
-    assert is_shared(double, bundle.unet.parameters())
+    assert is_shared(double, bundle.denoiser.parameters())
     host.give_back()
 
 
@@ -61,7 +61,7 @@ def test_a_model_that_was_taken_away_is_loaded_anew(double: ForgeDouble, host: F
     before = double.generate()
     double.data.sd_model = None  # by another extension, which left the mark that it is loaded
     bundle = host.take_model(Settings())
-    assert is_shared(double, bundle.unet.parameters())
+    assert is_shared(double, bundle.denoiser.parameters())
     host.give_back()
     assert (before == double.generate()).all()
 
@@ -79,7 +79,7 @@ def test_other_than_plain_memory_is_said_and_the_file_read(double: ForgeDouble, 
         else:
             setattr(layer.weight, "quant_state" if kind == "bitsandbytes" else "gguf_cls", object())
     bundle = host.take_model(Settings())
-    assert not is_shared(double, bundle.unet.parameters())
+    assert not is_shared(double, bundle.denoiser.parameters())
     told = str(host.between_steps("training", 1, 3)[0])
     assert "first.safetensors is read from its file: the WebUI keeps it " in told
     assert ("float8_e4m3fn" if kind == "fp8" else "quantised") in told
@@ -96,8 +96,8 @@ def test_a_unet_that_is_only_partly_on_the_device_is_read_from_its_file(tmp_path
         with torch.inference_mode(kind is ForgeDouble):
             unet.get_submodule("diffusion_model.out").to("meta")  # stands for another device than the rest is on
         bundle = host.take_model(Settings())
-        assert not is_shared(double, bundle.unet.parameters())
-        assert {parameter.device.type for parameter in bundle.unet.parameters()} == {"cpu"}
+        assert not is_shared(double, bundle.denoiser.parameters())
+        assert {parameter.device.type for parameter in bundle.denoiser.parameters()} == {"cpu"}
         told = str(host.between_steps("training", 1, 3)[0])
         assert "only part of it fits on the WebUI's device" in told
         host.give_back()
@@ -122,7 +122,7 @@ def test_files_beside_the_checkpoint_are_honoured(double: ForgeDouble, host: For
     bundle = host.take_model(Settings())
     assert bundle.vae_name == "other-vae.safetensors"
     assert torch.equal(bundle.vae.decoder.conv_in.weight, other["decoder.conv_in.weight"])
-    mine = dict(bundle.text_encoder.named_parameters())
+    mine = dict(bundle.text_encoders[0].named_parameters())
     name = next(name for name in mine if name.endswith("token_embedding.weight"))
     assert torch.equal(mine[name], _text_tensors()["text_model.embeddings.token_embedding.weight"])
     for module in bundle.modules.values():
@@ -186,14 +186,14 @@ def test_how_the_host_takes_the_model_is_how_we_do(tmp_path: Path, kind: type[Pa
 
 def test_what_the_host_keeps_off_its_device_is_moved_there_as_our_own(double: ForgeDouble, host: Forge) -> None:
     bundle = host.take_model(Settings())
-    assert bundle.borrowed == {"unet", "vae", "text_encoder"}
+    assert bundle.borrowed == {"denoiser", "vae", "text_encoder"}
     device = torch.device("meta")  # stands for a graphics card, on which the host has its U-Net and no more
-    bundle.unet.to(device)
+    bundle.denoiser.to(device)
     place(bundle, device, dict.fromkeys(bundle.modules, torch.float32))
-    assert bundle.borrowed == {"unet"}
+    assert bundle.borrowed == {"denoiser"}
     assert bundle.vae.encoder.conv_in.weight.device.type == "cpu"
-    assert next(bundle.text_encoder.parameters()).device == device
+    assert next(bundle.text_encoders[0].parameters()).device == device
     ours = {id(tensor) for tensor in tensors_of(bundle)}
     assert ours
-    assert ours.isdisjoint(id(tensor) for tensor in bundle.unet.parameters())
+    assert ours.isdisjoint(id(tensor) for tensor in bundle.denoiser.parameters())
     host.give_back()

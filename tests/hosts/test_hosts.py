@@ -209,7 +209,7 @@ def test_a_lora_in_the_hosts_weights_is_not_trained_on(double: Double, host: Web
     with_lora = double.generate("a red circle <lora:old:1>")
     assert not np.array_equal(plain, with_lora)
     bundle = host.take_model(Settings())
-    taken = {parameter.data_ptr(): parameter.detach().clone() for parameter in bundle.unet.parameters()}
+    taken = {parameter.data_ptr(): parameter.detach().clone() for parameter in bundle.denoiser.parameters()}
     for name, tensor in double.weights().items():
         if tensor.data_ptr() in taken:
             assert torch.equal(clean[name].flatten(), taken[tensor.data_ptr()].flatten()), name
@@ -568,7 +568,7 @@ def test_another_checkpoint_is_read_from_its_file(double: Double, host: WebUI, t
     bundle = host.take_model(Settings(model=double.second.name))
     assert bundle.path is not None
     assert bundle.path.samefile(double.second)
-    assert not any(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+    assert not any(parameter.data_ptr() in theirs for parameter in bundle.denoiser.parameters())
     host.give_back()
     done = trained(host, settings_of("iLECO", tmp_path, model=double.second.name))
     assert done.path is not None
@@ -579,7 +579,7 @@ def test_another_checkpoint_is_read_from_its_file(double: Double, host: WebUI, t
 def test_the_loaded_checkpoint_may_be_named(double: Double, host: WebUI) -> None:
     theirs = {tensor.data_ptr() for tensor in double.weights().values()}
     bundle = host.take_model(Settings(model=double.first.name))
-    assert all(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+    assert all(parameter.data_ptr() in theirs for parameter in bundle.denoiser.parameters())
     host.give_back()
 
 
@@ -710,7 +710,7 @@ def test_half_precision_is_shared_until_it_is_cast(kind: type[Double], tmp_path:
         host, weights = adapter_of(double), double.copies()
         bundle = host.take_model(Settings())
         theirs = {tensor.data_ptr() for tensor in double.weights().values()}
-        assert all(parameter.data_ptr() in theirs for parameter in bundle.unet.parameters())
+        assert all(parameter.data_ptr() in theirs for parameter in bundle.denoiser.parameters())
         host.give_back()
         told = Told()
         trained(host, settings_of("LoRA", tmp_path), told)

@@ -30,7 +30,7 @@ F32, F16, BF16, FP8 = torch.float32, torch.float16, torch.bfloat16, torch.float8
 
 
 def base_of(wanted: str, stored: torch.dtype, device: torch.device) -> Precision:
-    kept = {"unet": {stored: 9}, "text_encoder": {stored: 5}, "vae": {F32: 1}}
+    kept = {"denoiser": {stored: 9}, "text_encoder": {stored: 5}, "vae": {F32: 1}}
     return choose_precision(replace(Settings(), train_model_precision=wanted), kept, device)
 
 
@@ -64,7 +64,7 @@ def base_of(wanted: str, stored: torch.dtype, device: torch.device) -> Precision
 )
 def test_base(wanted: str, stored: torch.dtype, device: torch.device, base: torch.dtype, told: str) -> None:
     chosen = base_of(wanted, stored, device)
-    assert chosen.parts == {"unet": base, "text_encoder": base, "vae": F32}
+    assert chosen.parts == {"denoiser": base, "text_encoder": base, "vae": F32}
     assert chosen.base is base
     assert chosen.notes == ((f"The U-Net and the text encoder are {told}",) if told else ())
     assert chosen.scales_loss is (base is F16)
@@ -72,19 +72,19 @@ def test_base(wanted: str, stored: torch.dtype, device: torch.device, base: torc
 
 
 def test_each_part_goes_by_itself() -> None:
-    stored = {"unet": {F16: 9}, "text_encoder": {F32: 5}, "text_encoder_2": {BF16: 5}, "vae": {F16: 1}}
+    stored = {"denoiser": {F16: 9}, "text_encoder": {F32: 5}, "text_encoder_2": {BF16: 5}, "vae": {F16: 1}}
     chosen = choose_precision(replace(Settings(), train_model_precision="model"), stored, CUDA)
-    assert chosen.parts == {"unet": F16, "text_encoder": F32, "text_encoder_2": BF16, "vae": F32}
+    assert chosen.parts == {"denoiser": F16, "text_encoder": F32, "text_encoder_2": BF16, "vae": F32}
     assert chosen.notes == ("The VAE is stored as fp16 and is copied to fp32.",)
     chosen = choose_precision(replace(Settings(), train_model_precision="fp16"), stored, CUDA)
-    assert chosen.parts == {"unet": F16, "text_encoder": F16, "text_encoder_2": BF16, "vae": F32}
+    assert chosen.parts == {"denoiser": F16, "text_encoder": F16, "text_encoder_2": BF16, "vae": F32}
     assert chosen.notes == (
         "The text encoder is stored as fp32 and is copied to fp16.", "The VAE is stored as fp16 and is copied to fp32.",
     )  # fmt: skip
 
 
 def test_a_part_of_several_types_gets_the_one_it_mostly_has() -> None:
-    stored = {"unet": {F32: 1, F16: 9}, "text_encoder": {F16: 5}, "vae": {F32: 1}}
+    stored = {"denoiser": {F32: 1, F16: 9}, "text_encoder": {F16: 5}, "vae": {F32: 1}}
     chosen = choose_precision(replace(Settings(), train_model_precision="model"), stored, CUDA)
     assert chosen.base is F16
     assert chosen.notes == ("The U-Net is stored as fp16, in part fp32, and is copied to fp16.",)
@@ -94,7 +94,7 @@ def test_network_vae_and_file() -> None:
     settings = replace(
         Settings(), train_lora_precision="bf16", train_VAE_precision="fp16", save_precision="model",
     )  # fmt: skip
-    halves = {"unet": {F16: 9}, "text_encoder": {F16: 5}, "vae": {BF16: 1}}
+    halves = {"denoiser": {F16: 9}, "text_encoder": {F16: 5}, "vae": {BF16: 1}}
     on_gpu = choose_precision(settings, halves, CUDA)
     assert (on_gpu.network, on_gpu.parts["vae"], on_gpu.saved) == (BF16, F16, F16)
     assert on_gpu.notes == ("The VAE is stored as bf16 and is copied to fp16.",)  # as asked: no half for another
@@ -110,7 +110,7 @@ def test_network_vae_and_file() -> None:
     assert (wide.parts["vae"], wide.notes) == (BF16, ())
     on_cpu = choose_precision(settings, halves, CPU)
     assert (on_cpu.network, on_cpu.parts["vae"], on_cpu.saved) == (F32, F32, F16)
-    narrow = choose_precision(settings, {**halves, "unet": {FP8: 9}}, CUDA)
+    narrow = choose_precision(settings, {**halves, "denoiser": {FP8: 9}}, CUDA)
     assert narrow.saved is F16, "what cannot be computed in is nothing to save a LoRA in"
 
 
@@ -138,27 +138,27 @@ def pointers(tensors: Iterator[Tensor]) -> list[int]:
 
 def test_weights_are_copied_only_for_another_precision(model: Path) -> None:
     bundle = load_bundle(model)
-    stored = bundle.dtypes["unet"]
+    stored = bundle.dtypes["denoiser"]
     before = {part: pointers(module.parameters()) for part, module in bundle.modules.items()}
     place(bundle, CPU, dict.fromkeys(bundle.modules, stored))
     assert {part: pointers(module.parameters()) for part, module in bundle.modules.items()} == before
     other = F16 if stored is F32 else F32
-    place(bundle, CPU, {"unet": stored, "vae": stored, "text_encoder": other})
-    assert pointers(bundle.unet.parameters()) == before["unet"]
+    place(bundle, CPU, {"denoiser": stored, "vae": stored, "text_encoder": other})
+    assert pointers(bundle.denoiser.parameters()) == before["denoiser"]
     assert pointers(bundle.vae.parameters()) == before["vae"]
-    assert set(pointers(bundle.text_encoder.parameters())).isdisjoint(before["text_encoder"])
+    assert set(pointers(bundle.text_encoders[0].parameters())).isdisjoint(before["text_encoder"])
     assert stored_types(bundle)["text_encoder"].keys() == {other}
 
 
 def test_a_part_may_be_in_another_type_than_the_rest(model: Path) -> None:
     """The text encoder in float32 beside a U-Net in bf16: the conditioning is brought to the U-Net's type."""
     bundle = load_bundle(model)
-    place(bundle, CPU, {"unet": BF16, "vae": F32, "text_encoder": F32})
+    place(bundle, CPU, {"denoiser": BF16, "vae": F32, "text_encoder": F32})
     conditioning = bundle.encode(["a red circle"])
     noisy, timesteps = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
     with torch.no_grad():
         found = bundle.predict(noisy.to(BF16), timesteps, conditioning)
-        place(bundle, CPU, {"unet": F32, "vae": F32, "text_encoder": F32})
+        place(bundle, CPU, {"denoiser": F32, "vae": F32, "text_encoder": F32})
         wanted = bundle.predict(noisy, timesteps, conditioning)
     assert (conditioning.sequence.dtype, found.dtype) == (F32, BF16)
     assert float((found - wanted).norm() / wanted.norm()) < 0.03
@@ -171,14 +171,14 @@ def test_a_checkpoint_in_fp8(narrow: torch.dtype, tmp_path: Path) -> None:
     unet = {name: tensor.to(narrow) if name.startswith(UNET) else tensor.half() for name, tensor in tensors.items()}
     path = write_safetensors(tmp_path / "fp8.safetensors", unet)
     bundle = load_bundle(path)
-    assert bundle.dtypes["unet"] is narrow
+    assert bundle.dtypes["denoiser"] is narrow
     chosen = choose_precision(Settings(), stored_types(bundle), CPU)
     assert [note.split(" stored as ")[1] for note in chosen.notes] == [
         f"{str(narrow).replace('torch.float8', 'fp8')} and is copied to fp32: the CPU computes in fp32.",
         "fp16 and are copied to fp32: the CPU computes in fp32.",
     ]
     place(bundle, CPU, chosen.parts)
-    weight = bundle.unet.get_parameter("conv_in.weight")
+    weight = bundle.denoiser.get_parameter("conv_in.weight")
     assert torch.equal(weight, tensors[UNET + "input_blocks.0.0.weight"].to(narrow).float())
 
 
@@ -204,7 +204,7 @@ def test_the_file_is_in_the_precision_asked_for(base: str, saved: str, model: Pa
 
 
 def losses_in(base: torch.dtype, folder: Path, *, int8: bool = False) -> list[float]:
-    forced = Precision({"unet": base, "text_encoder": base, "vae": F32}, F32, F32, int8)
+    forced = Precision({"denoiser": base, "text_encoder": base, "vae": F32}, F32, F32, int8)
     settings = replace(
         Settings(), mode="iLECO", model=str(CHECKPOINT), original_prompt="red", target_prompt="blue",
         image_size=Size(64, 64), train_iterations=40, train_learning_rate=3e-3, train_lr_scheduler="constant",

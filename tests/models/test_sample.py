@@ -19,8 +19,9 @@ from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
 from trainer.models.placement import place_for_pictures
 from trainer.models.registry import load_bundle
-from trainer.models.sample import sample, scheduler_of
+from trainer.models.sample import sample
 from trainer.models.stable_diffusion.clip import clip_tokenizer
+from trainer.models.stable_diffusion.sampler import DDIM
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def placed(path: Path) -> Bundle:
 
 def pipeline_of(bundle: Bundle) -> Any:
     """diffusers' pipeline on the bundle's modules, everything else as it is published for the family."""
-    bundle.unet.register_to_config(sample_size=8)  # older pipelines ask for it, and use it for nothing here
+    bundle.denoiser.register_to_config(sample_size=8)  # older pipelines ask for it, and use it for nothing here
     zero = not bundle.diffusion.schedule.leaves_signal
     scheduler = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,
@@ -47,12 +48,12 @@ def pipeline_of(bundle: Bundle) -> Any:
     zero_padded.pad_token = "!"
     if bundle.family.name == "SDXL":
         return StableDiffusionXLPipeline(
-            bundle.vae, *bundle.text_encoders, clip_tokenizer(), zero_padded, bundle.unet, scheduler,
+            bundle.vae, *bundle.text_encoders, clip_tokenizer(), zero_padded, bundle.denoiser, scheduler,
             add_watermarker=False,
         )  # fmt: skip
     tokenizer = zero_padded if bundle.family.name == "SD2" else clip_tokenizer()
     return StableDiffusionPipeline(
-        bundle.vae, bundle.text_encoders[0], tokenizer, bundle.unet, scheduler, None, None,
+        bundle.vae, bundle.text_encoders[0], tokenizer, bundle.denoiser, scheduler, None, None,
         requires_safety_checker=False,
     )  # fmt: skip
 
@@ -90,12 +91,11 @@ def test_no_negative_prompt_is_what_it_is_elsewhere(tmp_path: Path, family: str)
 def test_a_model_that_predicts_the_noise_with_zero_terminal_snr_gives_a_picture(bundle: Bundle, steps: int) -> None:
     """At the last of its timesteps there is no picture to be told from the noise."""
     zero = replace(bundle, diffusion=bundle.diffusion.with_zero_terminal_snr())
-    assert scheduler_of(zero).alphas_cumprod[-1] > 0
-    scheduler = scheduler_of(zero)
-    scheduler.set_timesteps(steps)
+    assert DDIM(zero.diffusion).scheduler.alphas_cumprod[-1] > 0
+    sampler = DDIM(zero.diffusion)
     latents = torch.ones(1, 4, 8, 8)
-    for timestep in scheduler.timesteps:
-        latents = scheduler.step(0.9 * latents, timestep, latents).prev_sample
+    for timestep in sampler.timesteps(steps):
+        latents = sampler.step(0.9 * latents, timestep, latents)
         assert latents.isfinite().all()
 
 

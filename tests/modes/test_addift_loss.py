@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
-from trainer.config.settings import BLOCKS, Settings
+from trainer.config.choices import BLOCKS
+from trainer.config.settings import Settings
 from trainer.config.size import DEFAULT_SIZE, Size
 from trainer.data.latents import encode_samples
 from trainer.data.pair_scan import scan_pairs
@@ -88,8 +89,8 @@ def predict(setting: Setting, x: Tensor, t: Tensor, prompt: str, strength: float
     ids = torch.tensor([[49406, *words, *[49407] * (76 - len(words))]])
     encoder = merged_weights(setting.network, text, "lora_te", SCALE * strength)
     states = functional_call(text, encoder, (ids,)).last_hidden_state
-    weights = merged_weights(setting.network, plain.unet, "lora_unet", SCALE * strength)
-    return functional_call(plain.unet, weights, (x, t, states)).sample
+    weights = merged_weights(setting.network, plain.denoiser, "lora_unet", SCALE * strength)
+    return functional_call(plain.denoiser, weights, (x, t, states)).sample
 
 
 def error(one: Tensor, two: Tensor, mask: Tensor) -> Tensor:

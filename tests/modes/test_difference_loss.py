@@ -91,12 +91,12 @@ def plain_loss(setting: Setting, number: int, step: int) -> Tensor:
         ids = plain.tokenizers[0](PROMPTS[number], padding="max_length", max_length=77, return_tensors="pt").input_ids
         c = plain.text_encoders[0](ids).last_hidden_state.expand(count, -1, -1)
     signal, spread = KEPT[t].sqrt().view(-1, 1, 1, 1), (1 - KEPT[t]).sqrt().view(-1, 1, 1, 1)
-    weights = dict(plain.unet.named_parameters())
+    weights = dict(plain.denoiser.named_parameters())
     for at in range(number + 1):
-        one = merged_weights(setting.networks[at], plain.unet, "lora_unet", ALPHAS[at] / RANKS[at])
+        one = merged_weights(setting.networks[at], plain.denoiser, "lora_unet", ALPHAS[at] / RANKS[at])
         for path, weight in one.items():
-            weights[path] = weights[path] + weight - dict(plain.unet.named_parameters())[path]
-    predicted = functional_call(plain.unet, weights, (signal * z + spread * noise, t, c)).sample
+            weights[path] = weights[path] + weight - dict(plain.denoiser.named_parameters())[path]
+    predicted = functional_call(plain.denoiser, weights, (signal * z + spread * noise, t, c)).sample
     snr = KEPT[t] / (1 - KEPT[t])
     if bundle.diffusion.parameterisation is EPSILON:
         wanted, weight = noise, (5 / snr).clamp(max=1)
@@ -133,7 +133,7 @@ def test_a_difference_that_is_off_leaves_the_copier(setting: Setting) -> None:
             with copier.off():
                 base = setting.bundle.predict(x, t, conditioning)
         assert torch.equal(setting.bundle.predict(x, t, conditioning), copied)
-        torch.testing.assert_close(base, setting.plain.unet(x, t, conditioning.sequence).sample)
+        torch.testing.assert_close(base, setting.plain.denoiser(x, t, conditioning.sequence).sample)
     assert not torch.allclose(both, copied)
     assert not torch.allclose(base, copied)
 
@@ -141,7 +141,7 @@ def test_a_difference_that_is_off_leaves_the_copier(setting: Setting) -> None:
 def test_networks_come_off_in_reverse_and_leave_the_model_as_it_was(bundles: tuple[Bundle, Bundle]) -> None:
     bundle, _ = bundles
     networks = [double_network(bundle, text=False, rank=2, alpha=1.0) for _ in range(3)]
-    before = {name: module.forward for name, module in bundle.unet.named_modules()}
+    before = {name: module.forward for name, module in bundle.denoiser.named_modules()}
 
     def nested(rest: list[Network]) -> None:
         if not rest:
@@ -151,8 +151,8 @@ def test_networks_come_off_in_reverse_and_leave_the_model_as_it_was(bundles: tup
 
     with pytest.raises(KeyError, match="however it ends"):
         nested(networks)
-    assert all("forward" not in module.__dict__ for module in bundle.unet.modules())
-    assert all(module.forward == before[name] for name, module in bundle.unet.named_modules())
+    assert all("forward" not in module.__dict__ for module in bundle.denoiser.modules())
+    assert all(module.forward == before[name] for name, module in bundle.denoiser.named_modules())
 
 
 def test_the_target_alone_is_enough_for_a_loaded_copier(setting: Setting) -> None:

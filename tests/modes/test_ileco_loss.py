@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
-from trainer.config.settings import BLOCKS, Settings
+from trainer.config.choices import BLOCKS
+from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
-from trainer.engine.passes import checkpointing
 from trainer.models.base import Bundle
 from trainer.modes.base import Scene
 from trainer.modes.ileco import ILECO
@@ -62,7 +62,7 @@ def plain_loss(setting: Setting, step: int) -> Tensor:
     x = rng.noise((3, 4, 8, 16), torch.float64)
     t = Uniform().draw(rng, 3, settings.train_min_timesteps, settings.train_max_timesteps)
     text = merged_weights(setting.network, plain.text_encoders[0], "lora_te", 6.0 / 3)
-    unet = merged_weights(setting.network, plain.unet, "lora_unet", 6.0 / 3)
+    unet = merged_weights(setting.network, plain.denoiser, "lora_unet", 6.0 / 3)
 
     def encode(prompt: str, weights: dict[str, Tensor]) -> Tensor:
         ids = plain.tokenizers[0](prompt, padding="max_length", max_length=77, return_tensors="pt").input_ids
@@ -70,8 +70,8 @@ def plain_loss(setting: Setting, step: int) -> Tensor:
 
     original, target = encode(ORIGINAL, text), encode(TARGET, {})
     with torch.no_grad():
-        wanted = plain.unet(x, t, target).sample
-    predicted = functional_call(plain.unet, unet, (x, t, original)).sample
+        wanted = plain.denoiser(x, t, target).sample
+    predicted = functional_call(plain.denoiser, unet, (x, t, original)).sample
     kept = KEPT[t]
     weight = torch.minimum(5 * (1 - kept) / kept, torch.ones(3, dtype=torch.float64))
     return (((predicted - wanted) ** 2).mean((1, 2, 3)) * weight).mean()
@@ -106,7 +106,7 @@ def test_gradient_is_the_slope(setting: Setting) -> None:
 
 def test_checkpointing_changes_no_gradient(setting: Setting) -> None:
     plain = gradients(product_loss(setting, 1), setting.network)
-    with checkpointing(setting.bundle, True):
+    with setting.bundle.family.checkpointing(setting.bundle):
         saved: list[int] = []
         with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x):
             loss = product_loss(setting, 1)
@@ -151,7 +151,7 @@ def test_snr_weight_off(setting: Setting) -> None:
 
 def test_model_is_left_as_it_was(bundles: tuple[Bundle, Bundle]) -> None:
     bundle, plain = bundles
-    assert all("forward" not in module.__dict__ for module in bundle.unet.modules())
-    for name, tensor in plain.unet.state_dict().items():
-        assert torch.equal(tensor, bundle.unet.state_dict()[name])
-    assert not copy.copy(bundle.unet).training
+    assert all("forward" not in module.__dict__ for module in bundle.denoiser.modules())
+    for name, tensor in plain.denoiser.state_dict().items():
+        assert torch.equal(tensor, bundle.denoiser.state_dict()[name])
+    assert not copy.copy(bundle.denoiser).training

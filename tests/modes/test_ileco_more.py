@@ -19,8 +19,9 @@ from torch.func import functional_call
 from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 from tests.helpers.merged import KEPT, merged_weights
 from trainer.config.check import check_for_run
+from trainer.config.choices import BLOCKS
 from trainer.config.key_values import prompt_pairs, split_loras
-from trainer.config.settings import BLOCKS, Settings
+from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
 from trainer.diffusion.random import StepRandom
@@ -60,8 +61,8 @@ class Setting:
     def plainly(self, x: Tensor, t: Tensor, prompts: list[str], *, trained: bool) -> Tensor:
         plain = self.plain
         ids = plain.tokenizers[0](prompts, padding="max_length", max_length=77, return_tensors="pt").input_ids
-        weights = merged_weights(self.network, plain.unet, "lora_unet", 2.0) if trained else {}
-        return functional_call(plain.unet, weights, (x, t, plain.text_encoders[0](ids).last_hidden_state)).sample
+        weights = merged_weights(self.network, plain.denoiser, "lora_unet", 2.0) if trained else {}
+        return functional_call(plain.denoiser, weights, (x, t, plain.text_encoders[0](ids).last_hidden_state)).sample
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def setting(checkpoint: Path) -> Iterator[Setting]:
         place(each, CPU, dict.fromkeys(each.modules, torch.float64))
     generator = torch.Generator().manual_seed(5)
     network = build(
-        unet_targets(bundle.unet, BLOCKS, "Full"), builder_of(LoRA, Ranks(3, 6.0), torch.float64, CPU), generator
+        unet_targets(bundle.denoiser, BLOCKS, "Full"), builder_of(LoRA, Ranks(3, 6.0), torch.float64, CPU), generator
     )
     for parameter in network.parameters():  # an update that is not zero
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
@@ -185,8 +186,8 @@ class Merged(Standalone):
     def take_model(self, settings: Settings, check: Callable[[], None] | None = None) -> Bundle:
         bundle = super().take_model(settings, check)
         network = network_from_file(self.folders.loras / "first.safetensors", bundle)
-        weights = dict(bundle.unet.named_parameters())
-        for path, weight in merged_weights(network, bundle.unet, "lora_unet", 0.5).items():
+        weights = dict(bundle.denoiser.named_parameters())
+        for path, weight in merged_weights(network, bundle.denoiser, "lora_unet", 0.5).items():
             weights[path].data = weight.detach()
         return bundle
 

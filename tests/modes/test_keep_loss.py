@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
-from trainer.config.settings import BLOCKS, Settings
+from trainer.config.choices import BLOCKS
+from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.latents import encode_samples
 from trainer.data.scan import scan
@@ -71,10 +72,10 @@ def plain_kept(setting: Setting, x: Tensor, t: Tensor, prompt: str, strength: fl
     """What one sample ``(1, C, h, w)`` adds, with the update added to the weights and one prompt at a time."""
     plain, settings = setting.plain, setting.scene.settings
     text = merged_weights(setting.network, plain.text_encoders[0], "lora_te", SCALE * strength)
-    unet = merged_weights(setting.network, plain.unet, "lora_unet", SCALE * strength)
+    unet = merged_weights(setting.network, plain.denoiser, "lora_unet", SCALE * strength)
     with torch.no_grad():
-        wanted = plain.unet(x, t, encoded(plain, prompt, {})).sample
-    error = functional_call(plain.unet, unet, (x, t, encoded(plain, prompt, text))).sample - wanted
+        wanted = plain.denoiser(x, t, encoded(plain, prompt, {})).sample
+    error = functional_call(plain.denoiser, unet, (x, t, encoded(plain, prompt, text))).sample - wanted
     return settings.keep_weight * (error.abs() if kind == "L1" else error**2).mean()
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from tests.helpers.merged import KEPT, double_network, merged_weights
-from trainer.config.settings import BLOCKS, Settings
+from trainer.config.choices import BLOCKS
+from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.scan import scan
@@ -78,7 +79,7 @@ def plain_loss(setting: Setting, step: int, kind: Parameterisation) -> Tensor:
     """The formula of the mode, written out with merged weights and no adapters."""
     plain, batch = setting.plain, setting.data.of_step(step)
     text = merged_weights(setting.network, plain.text_encoders[0], "lora_te", 6.0 / 3)
-    unet = merged_weights(setting.network, plain.unet, "lora_unet", 6.0 / 3)
+    unet = merged_weights(setting.network, plain.denoiser, "lora_unet", 6.0 / 3)
 
     rng = StepRandom.of_step(1, step, CPU)
     z, n = batch.latents, rng.noise((3, 4, 8, 8), torch.float64)
@@ -95,7 +96,7 @@ def plain_loss(setting: Setting, step: int, kind: Parameterisation) -> Tensor:
             ids = [49406, *part, *[49407] * (76 - len(part))]
             states.append(functional_call(plain.text_encoders[0], text, (torch.tensor([ids]),)).last_hidden_state)
         x = (a * z + s * n)[row : row + 1]
-        e = functional_call(plain.unet, unet, (x, t[row : row + 1], torch.cat(states, 1))).sample
+        e = functional_call(plain.denoiser, unet, (x, t[row : row + 1], torch.cat(states, 1))).sample
         error = ((e - target[row : row + 1]) ** 2).mean(1)
         mask = torch.ones(8, 8, dtype=torch.float64)
         if batch.names[row] == "1.png":

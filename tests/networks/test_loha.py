@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from trainer.errors import NetworkError
-from trainer.networks.base import Ranks, Strength, Target, builder_of
+from trainer.models.lora_target import Target
+from trainer.networks.base import Ranks, Strength, builder_of
 from trainer.networks.loha import LoHa
 
 CPU = torch.device("cpu")
@@ -29,7 +30,7 @@ def module_of(kind: str) -> nn.Module:
 
 def adapter_of(module: nn.Module, strength: Strength | None = None, *, size: float = 0.7) -> LoHa:
     make = builder_of(LoHa, Ranks(RANK, ALPHA), torch.float64, CPU)
-    adapter = make(Target("m", module, "unet"), strength or Strength(), torch.Generator().manual_seed(0))
+    adapter = make(Target("m", module, "denoiser"), strength or Strength(), torch.Generator().manual_seed(0))
     assert isinstance(adapter, LoHa)
     generator = torch.Generator().manual_seed(1)
     for parameter in adapter.parameters():
@@ -128,7 +129,7 @@ def test_begins_as_lycoris_begins() -> None:
     """The same shapes, and the same spread of each factor."""
     module = nn.Conv2d(200, 300, 3)
     ours = builder_of(LoHa, Ranks(16, 8.0), torch.float32, CPU)(
-        Target("m", module, "unet"), Strength(), torch.Generator()
+        Target("m", module, "denoiser"), Strength(), torch.Generator()
     )
     torch.manual_seed(0)
     theirs = LohaModule("m", module, 1.0, 16, 8.0, use_tucker=True).state_dict()
@@ -142,7 +143,7 @@ def test_begins_as_lycoris_begins() -> None:
 
 def test_conv_rank_and_alpha_are_for_wide_convolutions() -> None:
     make = builder_of(LoHa, Ranks(8, 4.0, 2, 1.0), torch.float32, CPU)
-    sizes = {kind: make(Target("m", module_of(kind), "unet"), Strength(), torch.Generator()) for kind in MODULES}
+    sizes = {kind: make(Target("m", module_of(kind), "denoiser"), Strength(), torch.Generator()) for kind in MODULES}
     assert {kind: len(adapter.tensors()["hada_w1_b"]) for kind, adapter in sizes.items()} == {
         "linear": 8,
         "1x1": 8,
@@ -179,7 +180,7 @@ def test_nothing_large_is_kept_for_the_backward_pass(kind: str) -> None:
     """Only the input and the factors: the three full matrices that plain operations would keep are made anew."""
     big = {"linear": nn.Linear(256, 128), "1x1": nn.Conv2d(256, 128, 1), "3x3": nn.Conv2d(64, 128, 3)}[kind]
     adapter = builder_of(LoHa, Ranks(4, 4.0), torch.float32, CPU)(
-        Target("m", big, "unet"), Strength(), torch.Generator()
+        Target("m", big, "denoiser"), Strength(), torch.Generator()
     )
     x = torch.randn(2, 256) if kind == "linear" else torch.randn(2, big.in_channels, 4, 4)
     kept: list[Tensor] = []
@@ -192,7 +193,7 @@ def test_nothing_large_is_kept_for_the_backward_pass(kind: str) -> None:
 def test_half_precision_input_meets_full_precision_factors() -> None:
     module = nn.Linear(6, 5).to(torch.bfloat16)
     adapter = builder_of(LoHa, Ranks(RANK, ALPHA), torch.float32, CPU)(
-        Target("m", module, "unet"), Strength(), torch.Generator()
+        Target("m", module, "denoiser"), Strength(), torch.Generator()
     )
     x = torch.randn(4, 6, dtype=torch.bfloat16, requires_grad=True)
     out = adapter.update(x)
@@ -208,7 +209,7 @@ def test_files_without_cores_are_read_for_wide_convolutions() -> None:
     parts = {f"hada_w{n}_a": torch.randn(5, 2, generator=generator).double() for n in (1, 2)}
     parts |= {f"hada_w{n}_b": torch.randn(2, 54, generator=generator).double() for n in (1, 2)}
     parts["alpha"] = torch.tensor(1.0)
-    adapter = LoHa.load(Target("m", module, "unet"), Strength(), parts, torch.float64)
+    adapter = LoHa.load(Target("m", module, "denoiser"), Strength(), parts, torch.float64)
     wanted = F.conv2d(x, plain_update(parts).view_as(module.weight), None, 2, 1)
     torch.testing.assert_close(adapter.update(x) * 0.5, wanted)
     assert adapter.norm() == pytest.approx(float(plain_update(parts).norm()))
@@ -217,7 +218,7 @@ def test_files_without_cores_are_read_for_wide_convolutions() -> None:
 def test_tensors_of_another_shape_are_refused() -> None:
     parts = adapter_of(nn.Linear(7, 5).double()).tensors()
     with pytest.raises(NetworkError, match="trained on another kind of model"):
-        LoHa.load(Target("m", module_of("linear"), "unet"), Strength(), parts, torch.float32)
+        LoHa.load(Target("m", module_of("linear"), "denoiser"), Strength(), parts, torch.float32)
 
 
 def test_scale_is_alpha_over_rank() -> None:

@@ -13,13 +13,14 @@ from diffusers.utils import USE_PEFT_BACKEND
 from torch import Tensor, nn
 
 from tests.helpers.checkpoints import FULL, sd1_tensors, write_safetensors
-from trainer.config.settings import BLOCKS
+from trainer.config.choices import BLOCKS
 from trainer.errors import NetworkError
 from trainer.models.base import Bundle
+from trainer.models.lora_target import Target
 from trainer.models.registry import load_bundle
 from trainer.models.stable_diffusion.blocks import unet_block
 from trainer.models.stable_diffusion.lora_targets import text_targets, unet_targets
-from trainer.networks.base import Network, Ranks, Strength, Target, build, builder_of
+from trainer.networks.base import Network, Ranks, Strength, build, builder_of
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
 from trainer.networks.lora import LoRA
@@ -43,7 +44,7 @@ def full_unet() -> nn.Module:
 
 
 def random_network(bundle: Bundle, *, text: bool = False, size: float = 0.05) -> Network:
-    targets = unet_targets(bundle.unet, BLOCKS, "Full")
+    targets = unet_targets(bundle.denoiser, BLOCKS, "Full")
     if text:
         targets += text_targets(bundle.text_encoders[0])
     generator = torch.Generator().manual_seed(3)
@@ -111,7 +112,7 @@ def test_text_modules_carry_the_name_every_host_knows(bundle: Bundle) -> None:
 
 def test_nothing_to_train_is_said(bundle: Bundle) -> None:
     make = builder_of(LoRA, Ranks(4, 4.0), torch.float32, CPU)
-    targets = unet_targets(bundle.unet, ["IN00", "IN03"], "Full")
+    targets = unet_targets(bundle.denoiser, ["IN00", "IN03"], "Full")
     with pytest.raises(NetworkError, match=r"network blocks\(BASE = TextEncoder\): nothing is left to train"):
         build(targets, make, torch.Generator())
 
@@ -128,7 +129,7 @@ def test_nothing_to_train_is_said(bundle: Bundle) -> None:
 def test_equals_a_merged_weight(module: nn.Module, strength: float) -> None:
     shared = Strength(strength)
     make = builder_of(LoRA, Ranks(3, 6.0), torch.float32, CPU)
-    adapter = make(Target("m", module, "unet"), shared, torch.Generator().manual_seed(0))
+    adapter = make(Target("m", module, "denoiser"), shared, torch.Generator().manual_seed(0))
     assert isinstance(adapter, LoRA)
     adapter.up.data.normal_(generator=torch.Generator().manual_seed(1))
     x = torch.randn(4, 6, 8, 8) if isinstance(module, nn.Conv2d) else torch.randn(4, 6)
@@ -160,7 +161,7 @@ def test_new_network_and_strength_zero_are_the_base_bit_for_bit(bundle: Bundle) 
     base = predict(bundle)
     generator = torch.Generator().manual_seed(0)
     fresh = build(
-        unet_targets(bundle.unet, BLOCKS, "Full"), builder_of(LoRA, Ranks(4, 4.0), torch.float32, CPU), generator
+        unet_targets(bundle.denoiser, BLOCKS, "Full"), builder_of(LoRA, Ranks(4, 4.0), torch.float32, CPU), generator
     )
     with fresh.attached():
         torch.testing.assert_close(predict(bundle), base, rtol=0, atol=0)
@@ -197,11 +198,11 @@ def test_comes_off_after_an_error(bundle: Bundle) -> None:
 
     with pytest.raises(RuntimeError):
         next(broken())
-    assert all("forward" not in module.__dict__ for module in bundle.unet.modules())
+    assert all("forward" not in module.__dict__ for module in bundle.denoiser.modules())
 
 
 def test_same_seed_same_first_weights(bundle: Bundle) -> None:
-    targets = unet_targets(bundle.unet, BLOCKS, "Full")
+    targets = unet_targets(bundle.denoiser, BLOCKS, "Full")
     make = builder_of(LoRA, Ranks(4, 4.0), torch.float32, CPU)
     one, two, other = (build(targets, make, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     pairs = list(zip(one.tensors().items(), two.tensors().items(), strict=True))
@@ -248,7 +249,7 @@ def pipeline(bundle: Bundle) -> StableDiffusionPipeline:
     from diffusers import DDIMScheduler
 
     return StableDiffusionPipeline(
-        bundle.vae, bundle.text_encoders[0], bundle.tokenizers[0], bundle.unet, DDIMScheduler(), None, None,
+        bundle.vae, bundle.text_encoders[0], bundle.tokenizers[0], bundle.denoiser, DDIMScheduler(), None, None,
         requires_safety_checker=False,
     )  # fmt: skip
 

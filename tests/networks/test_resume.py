@@ -131,8 +131,8 @@ def test_what_stays_as_it_is_acts_while_the_rest_is_trained(models, tmp_path: Pa
         read_lora(path), bundle, targets_of(bundle, settings, trains_text=False),
         lambda target, strength: make(target, strength, generator), settings, torch.float32,
     )  # fmt: skip
-    assert len(network.parameters_of("unet")) == 2 * 12
-    assert not network.parameters_of("text")
+    assert len(network.parameters_of("denoiser")) == 2 * 12
+    assert not network.parameters_of("text_encoder")
     whole = network_from_file(path, bundle)
     with whole.attached():
         wanted = predict(bundle)
@@ -156,7 +156,7 @@ def by_peft(model: Path, folder: Path, *, rslora: bool = False) -> tuple[Tensor,
         r=3, lora_alpha=5, target_modules=["to_k", "to_out.0", "proj_in"], alpha_pattern={"proj_in": 7},
         use_rslora=rslora,
     )  # fmt: skip
-    unet = get_peft_model(bundle.unet, config)
+    unet = get_peft_model(bundle.denoiser, config)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in unet.named_parameters():
         if "lora_" in name:
@@ -206,11 +206,11 @@ def test_both_ways_of_naming_sdxls_modules(models, tmp_path: Path, network_type:
     """sd-scripts writes the original names; diffusers' paths are read as well, and saved as the first."""
     bundle = load_bundle(models["SDXL"])
     network = some_network(bundle, some_settings(network_type))
-    paths = {id(module): path for path, module in bundle.unet.named_modules()}
+    paths = {id(module): path for path, module in bundle.denoiser.named_modules()}
     renamed = {}
     for adapter in network:
         name = adapter.name
-        if adapter.part == "unet":
+        if adapter.part == "denoiser":
             assert "put_blocks_" in name or "middle_block_" in name
             name = "lora_unet_" + paths[id(adapter.module)].replace(".", "_")
         renamed.update({f"{name}.{part}": tensor.detach() for part, tensor in adapter.tensors().items()})

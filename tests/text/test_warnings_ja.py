@@ -106,7 +106,7 @@ def names(folder: Path) -> Iterator[str]:
 
 
 CPU = torch.device("cpu")
-STORED = {"unet": {torch.float16: 9}, "vae": {torch.float16: 9}, "text_encoder": {torch.float16: 9}}
+STORED = {"denoiser": {torch.float16: 9}, "vae": {torch.float16: 9}, "text_encoder": {torch.float16: 9}}
 
 
 def test_a_runs_warnings_are_told_in_japanese() -> None:
@@ -115,7 +115,7 @@ def test_a_runs_warnings_are_told_in_japanese() -> None:
     told = [
         *choose_precision(settings, STORED, CPU).notes,
         *choose_precision(replace(settings, train_model_precision="int8"), STORED, CPU).notes,
-        *choose_precision(replace(settings, train_model_precision="bf16"), {**STORED, "unet": {torch.float32: 9}},
+        *choose_precision(replace(settings, train_model_precision="bf16"), {**STORED, "denoiser": {torch.float32: 9}},
                           torch.device("cuda")).notes,
         *choose_precision(replace(settings, train_VAE_precision="fp16"), STORED, torch.device("cuda"),
                           vae_survives_half=False).notes,

@@ -379,3 +379,46 @@ SCHEDULERS: Final = _by_name(
     )
 )
 """In the order shown."""
+
+
+# ---- families -------------------------------------------------------------------------------------------------------
+
+
+TEXT_ENCODERS: Final = "BASE"
+"""The block that stands for the text encoders, in every family."""
+
+
+def _unet_blocks(count: int) -> tuple[str, ...]:
+    """Those of a U-Net with so many blocks on its way down, and as many on its way up."""
+    numbers = [f"{number:02}" for number in range(count)]
+    return (TEXT_ENCODERS, *(f"IN{each}" for each in numbers), "M00", *(f"OUT{each}" for each in numbers))
+
+
+@dataclass(frozen=True)
+class FamilyInfo:
+    """A family of models."""
+
+    name: str
+    label: str
+    path: str
+    """Its class, a :class:`.models.base.Family`."""
+    blocks: tuple[str, ...]
+    """The names of its blocks in the model's order, :data:`TEXT_ENCODERS` first."""
+    size_multiple: int = 8
+    """What the sides of its images must be multiples of, in pixels."""
+    signature: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Tensors that all its checkpoints have, by the ends of their names, each with the sizes it has there, the first
+    ones of its shape. Empty for Stable Diffusion's, which :mod:`.models.checkpoint.identify` tells apart with all their
+    variants."""
+
+
+FAMILIES: Final = _by_name(
+    (
+        FamilyInfo("SD1", "Stable Diffusion 1", ".models.stable_diffusion.sd1:SD1", _unet_blocks(12)),
+        FamilyInfo("SD2", "Stable Diffusion 2", ".models.stable_diffusion.sd2:SD2", _unet_blocks(12)),
+        FamilyInfo("SDXL", "Stable Diffusion XL", ".models.stable_diffusion.sdxl:SDXL", _unet_blocks(9)),
+    )
+)
+"""In the order shown."""
+BLOCKS: Final = tuple(dict.fromkeys(block for family in FAMILIES.values() for block in family.blocks))
+"""Those of all families."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .choices import (
+    BLOCKS,
     MODES,
     NETWORK_TYPES,
     OPTIMIZERS,
@@ -23,12 +24,6 @@ from .choices import (
 )
 from .size import DEFAULT_SIZE, Size
 
-BLOCKS: Final = (
-    "BASE",
-    *(f"IN{number:02}" for number in range(12)),
-    "M00",
-    *(f"OUT{number:02}" for number in range(12)),
-)
 SECOND_PASS_KEY: Final = "2nd pass"
 """Where the second pass's own settings are, in a file."""
 NETWORK_ELEMENTS: Final = ("Full", "CrossAttention", "SelfAttention")

@@ -124,7 +124,7 @@ class Dataset:
 
 @torch.no_grad()
 def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Progress) -> Dataset:
-    """Latents of every distinct sample, through the VAE on the U-Net's device; the VAE is back on the CPU afterwards.
+    """Latents of every distinct sample, through the VAE on the denoiser's device; then the VAE is back on the CPU.
 
     Args:
         progress: told the phase, how many are done and of how many; raises to stop.
@@ -132,7 +132,7 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     Raises:
         DataError: a picture was there when it was scanned, but cannot be read now.
     """
-    device, dtype = device_of(bundle.unet), dtype_of(bundle.unet)
+    device, dtype = device_of(bundle.denoiser), dtype_of(bundle.denoiser)
     distinct = scan.distinct
     encoded: dict[int, _Encoded] = {}
     resident = _bytes(distinct, bundle, dtype) <= _MOST_RESIDENT

@@ -14,14 +14,12 @@ from PIL import Image, ImageDraw, PngImagePlugin
 from torch import Tensor
 
 from ..config.choices import MODES
-from ..config.settings import BLOCKS
 from ..errors import Stopped
 from ..job import Change, Control, Effect, Listener, Phase, Warned
-from ..models.base import Bundle
+from ..models.base import Bundle, Family
 from ..models.image_spec import ImageSpec
 from ..models.placement import device_of, text_to
 from ..models.sample import sample
-from ..models.stable_diffusion.blocks import block_of
 from ..networks.base import Adapter, Network
 from ..networks.files.metadata import plain
 from ..networks.files.read import network_from_file
@@ -65,24 +63,20 @@ def strength_grid(
 # ---- the weights ----------------------------------------------------------------------------------------------------
 
 
-def measure(network: Network) -> tuple[Change, tuple[Change, ...]]:
+def measure(network: Network, family: Family) -> tuple[Change, tuple[Change, ...]]:
     """How much a network changes all weights it is beside, and those of each block."""
     adapters = list(network)
     squares = [_squares(each, each.weight) for each in adapters]
     by_block: dict[str, list[tuple[float, float]]] = {}
     for adapter, pair in zip(adapters, squares, strict=True):
-        by_block.setdefault(_block_of(adapter), []).append(pair)
-    blocks = tuple(_change(block, by_block[block]) for block in (*BLOCKS, "") if block in by_block)
+        by_block.setdefault(family.block_of(adapter.name) or "", []).append(pair)
+    blocks = tuple(_change(block, by_block[block]) for block in (*family.blocks, "") if block in by_block)
     return _change("", squares), blocks
 
 
 def _squares(adapter: Adapter, weight: Tensor) -> tuple[float, float]:
     """The squared norms of an update and of the weight it is added to."""
     return adapter.norm(weight) ** 2, float(torch.linalg.vector_norm(weight.detach(), dtype=torch.float32)) ** 2
-
-
-def _block_of(adapter: Adapter) -> str:
-    return block_of(adapter.name) or ""
 
 
 def _change(block: str, squares: Sequence[tuple[float, float]]) -> Change:
@@ -129,7 +123,7 @@ def report(
     emit(Phase(_PHASE))
     try:
         network = network_from_file(lora, bundle)
-        whole, blocks = measure(network)
+        whole, blocks = measure(network, bundle.family)
     except Exception as error:  # noqa: BLE001 - the LoRA is saved; whatever this was, it cannot take that back
         emit(Warned(f"What the LoRA changes could not be measured: {error}"))
         return
@@ -163,7 +157,7 @@ def _with_strip(
         emit(Phase(_PHASE, done, total))
         done += 1
 
-    text_to(bundle, device_of(bundle.unet))
+    text_to(bundle, device_of(bundle.denoiser))
     try:
         (pictures,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
     finally:

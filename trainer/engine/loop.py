@@ -22,6 +22,7 @@ from ..config.settings import Settings
 from ..diffusion.random import StepRandom
 from ..errors import DivergedError
 from ..job import Control, Listener, Step
+from ..models.checkpoint.parts import DENOISER, TEXT_ENCODER
 from ..modes.base import Pass, StepLoss
 from ..networks.base import Network
 from ..optim.optimizers import as_meant, effective_rates, make_optimizer, settle
@@ -128,11 +129,10 @@ def _is_due(step: int, every: int, settings: Settings) -> bool:
 
 
 def _parameter_groups(network: Network, settings: Settings) -> list[dict[str, Any]]:
-    rates = {"unet": settings.train_learning_rate, "text": settings.train_textencoder_learning_rate}
+    rates = {DENOISER: settings.train_learning_rate, TEXT_ENCODER: settings.train_textencoder_learning_rate}
     groups = []
-    for part in ("unet", "text"):
+    for part, rate in rates.items():
         parameters = network.parameters_of(part)
-        rate = rates[part]
         if parameters:
             groups.append({"params": parameters, "lr": settings.train_learning_rate if rate is None else rate})
     return groups

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -24,6 +23,7 @@ from ..errors import Stopped, UserError
 from ..job import Control, Detail, Done, Event, Job, Listener, Phase, Sample, Saved, Step, Warned
 from ..models.base import Bundle
 from ..models.checkpoint.hashes import Hashing
+from ..models.checkpoint.parts import TEXT_ENCODER
 from ..models.placement import text_to
 from ..models.precision import Precision
 from ..models.sample import sample
@@ -137,7 +137,7 @@ class Turn:
         with (
             network.attached(),
             self._logs(bundle, groups=2 if trains_text else 1),
-            checkpointing(bundle, settings.use_gradient_checkpointing),
+            bundle.family.checkpointing(bundle) if settings.use_gradient_checkpointing else nullcontext(),
         ):
             self._phase("encoding the prompts")
             if run.earlier:  # whose text encoder has left the device
@@ -263,7 +263,7 @@ class Turn:
                     network.strength = strength
                     yield from sample(bundle, [request], check=run.control.check)
         finally:
-            if not network.parameters_of("text"):
+            if not network.parameters_of(TEXT_ENCODER):
                 text_to(bundle, "cpu")
 
     def _drawn(self, network: Network) -> list[Image.Image]:
@@ -333,23 +333,3 @@ class Turn:
         finally:
             for log in self._open_logs:
                 log.close()
-
-
-@contextmanager
-def checkpointing(bundle: Bundle, wanted: bool) -> Iterator[None]:
-    """Gradient checkpointing of the U-Net while the block lasts: memory for a second forward pass.
-
-    diffusers of the older hosts checkpoints only modules in training mode; the U-Net has no dropout, so that changes
-    nothing else. Text encoders are small beside it and are left alone.
-    """
-    if not wanted:
-        yield
-        return
-    unet: Any = bundle.unet
-    unet.train()
-    unet.enable_gradient_checkpointing()
-    try:
-        yield
-    finally:
-        unet.disable_gradient_checkpointing()
-        unet.eval()

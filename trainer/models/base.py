@@ -1,74 +1,87 @@
 """What every model family offers, so that modes, data and the sampler need not know which one they train.
 
 A :class:`Family` turns a file's or a host's tensors into a :class:`Bundle`: ready modules, frozen, on the memory the
-tensors already have. A :class:`Conditioning` is what a prompt becomes.
+tensors already have. A :class:`Conditioning` is what a prompt becomes. A :class:`Sampler` makes latents of noise.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from ..config.choices import FamilyInfo
 from ..config.size import Size
 from ..diffusion.process import Diffusion
-from .checkpoint.identify import FileKind
+from .checkpoint.identify import FileKind, Kind
+from .checkpoint.parts import DENOISER, VAE, text_encoder_part
 from .checkpoint.weights import Source
+from .lora_target import Target, TargetChoice
+
+Own = TypeVar("Own", bound="Conditioning")
+"""The family's own class."""
 
 
 @dataclass(frozen=True)
-class Conditioning:
-    """What the U-Net is told about ``B`` prompts.
+class Conditioning(ABC):
+    """What the denoiser is told about ``B`` prompts. A family's own is a frozen dataclass of tensors that begin with
+    the batch, or None."""
 
-    Attributes:
-        sequence: ``(B, 77·k, D)``, the text encoder's hidden states; ``k`` windows for long prompts.
-        pooled: ``(B, P)``, one vector a prompt, or None where the family has none.
-        size_ids: ``(B, 6)``, whole numbers of pixels: the picture's height and width in its file, what is cropped off
-            at the top and at the left after scaling, the height and width it is trained at. None where the family is
-            not told.
-    """
-
-    sequence: Tensor
-    pooled: Tensor | None = None
-    size_ids: Tensor | None = None
-
+    @abstractmethod
     def __len__(self) -> int:
-        return self.sequence.shape[0]
+        """The number of prompts, ``B``."""
 
-    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> Conditioning:
+    @staticmethod
+    @abstractmethod
+    def join(parts: Any) -> Any:
+        """Several of this class as one batch, in their order; prompts of different lengths must not change by that."""
+
+    @staticmethod
+    def cat(parts: Sequence[Conditioning]) -> Conditioning:
+        """Several conditionings of one family as one batch, joined as the family does."""
+        joined: Conditioning = type(parts[0]).join(parts)
+        return joined
+
+    def __getitem__(self: Own, rows: int | slice | Sequence[int] | Tensor) -> Own:
         """The prompts of these rows, still as a batch."""
         chosen = [rows] if isinstance(rows, int) else rows
         return self._each(lambda tensor: tensor[chosen])
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Conditioning:
-        """The same on another device or in another type; the size numbers keep theirs, half cannot hold 2049."""
-        sizes = None if self.size_ids is None else self.size_ids.to(device=device)
-        return replace(self._each(lambda tensor: tensor.to(device=device, dtype=dtype)), size_ids=sizes)
+    def to(self: Own, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Own:
+        """The same on another device or in another type; whole numbers and masks keep theirs."""
+        return self._each(lambda tensor: tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None))
 
-    def sized(self, sizes: Tensor) -> Conditioning:
-        """The same for pictures of these sizes, where the family is told any; one prompt serves all of them.
+    def sized(self, _sizes: Tensor) -> Conditioning:
+        """The same for images of these sizes, where the family is told any; one prompt serves all of them.
 
         Args:
-            sizes: ``(B, 6)``, see ``size_ids``.
+            _sizes: ``(B, 6)``, whole numbers of pixels: the image's height and width in its file, what is cropped off
+                at the top and at the left after scaling, the height and width it is trained at.
         """
-        if self.size_ids is None:
-            return self
-        return replace(self.expand(len(sizes)), size_ids=sizes.to(self.size_ids))
+        return self
 
-    def copied(self) -> Conditioning:
+    def sized_like(self, _other: Conditioning) -> Conditioning:
+        """The same for images of the sizes that another one of the family is for."""
+        return self
+
+    def without(self, _rows: Sequence[int]) -> Conditioning:
+        """The same with no prompt at all in some rows, for families that tell this from an empty prompt."""
+        return self
+
+    def copied(self: Own) -> Own:
         """The same in memory of its own, as plain tensors, whatever mode it was computed in."""
         return self._each(lambda tensor: tensor.detach().clone())
 
-    def detach(self) -> Conditioning:
+    def detach(self: Own) -> Own:
         return self._each(Tensor.detach)
 
-    def expand(self, batch: int) -> Conditioning:
+    def expand(self: Own, batch: int) -> Own:
         """One prompt for a whole batch, without copying it; a batch of that size stays as it is.
 
         Raises:
@@ -80,39 +93,19 @@ class Conditioning:
             raise ValueError(f"{len(self)} prompts cannot be spread over a batch of {batch}")
         return self._each(lambda tensor: tensor.expand(batch, *tensor.shape[1:]))
 
-    @staticmethod
-    def cat(parts: Sequence[Conditioning]) -> Conditioning:
-        """Several conditionings as one batch.
-
-        Sequences of different lengths are repeated to a common one: cross-attention over a sequence and its repetitions
-        gives what it gives over the sequence alone, which padding with anything else would not.
-
-        Raises:
-            ValueError: some have a pooled vector and others not.
-        """
-        common = math.lcm(*(part.sequence.shape[1] for part in parts))
-        sequences = [part.sequence.repeat(1, common // part.sequence.shape[1], 1) for part in parts]
-        return Conditioning(
-            torch.cat(sequences),
-            _cat_all([part.pooled for part in parts]),
-            _cat_all([part.size_ids for part in parts]),
-        )
-
-    def _each(self, change: Any) -> Conditioning:
-        return Conditioning(
-            change(self.sequence),
-            None if self.pooled is None else change(self.pooled),
-            None if self.size_ids is None else change(self.size_ids),
-        )
+    def _each(self: Own, change: Callable[[Tensor], Tensor]) -> Own:
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(each) for name, each in tensors.items() if each is not None})
 
 
-def _cat_all(tensors: Sequence[Tensor | None]) -> Tensor | None:
-    present = [tensor for tensor in tensors if tensor is not None]
-    if not present:
-        return None
-    if len(present) != len(tensors):
-        raise ValueError("conditionings with and without a pooled vector cannot go in one batch")
-    return torch.cat(present)
+class Sampler(Protocol):
+    """A deterministic way from noise to latents."""
+
+    def timesteps(self, steps: int) -> Tensor:
+        """Where the denoiser is asked, from the noisiest on, int64; called before :meth:`step`."""
+
+    def step(self, predicted: Tensor, timestep: Tensor, latents: Tensor) -> Tensor:
+        """The latents of the next timestep, from those of ``timestep`` and what was predicted of them."""
 
 
 @dataclass
@@ -122,15 +115,13 @@ class Bundle:
     Attributes:
         family: the family that made it.
         name: the source's file name, as messages and metadata call it.
-        unet: diffusers' U-Net.
-        vae: diffusers' AutoencoderKL.
-        text_encoders: one CLIP for SD1 and SD2, two for SDXL.
+        denoiser: what is trained beside: a U-Net or a transformer.
+        vae: the autoencoder.
+        text_encoders: in the family's order; a family may have none of its own.
         tokenizers: as many.
         diffusion: how it is noised, what it predicts, which timesteps it is trained at; on the CPU.
         latent_channels: channels of the latents.
-        scaling_factor: latents are ``(z - shift) * scaling_factor``.
-        shift: see above.
-        dtypes: part (``"unet"``, ``"vae"``, ``"text_encoder"``) -> the type its weights are stored in.
+        dtypes: the type that the weights of each part are stored in, by its name in ``modules``.
         path: the checkpoint's file, or None for a folder or a host's tensors without one.
         vae_name: the separate VAE's file name, empty if the checkpoint's own is used.
         notes: what its user should know, a sentence each.
@@ -142,14 +133,12 @@ class Bundle:
 
     family: Family
     name: str
-    unet: nn.Module
+    denoiser: nn.Module
     vae: nn.Module
     text_encoders: tuple[nn.Module, ...]
     tokenizers: tuple[Any, ...]
     diffusion: Diffusion
     latent_channels: int
-    scaling_factor: float
-    shift: float
     dtypes: dict[str, torch.dtype]
     path: Path | None = None
     vae_name: str = ""
@@ -158,20 +147,10 @@ class Bundle:
     encode_prompt: Callable[[str, Size | None], Conditioning | None] | None = None
 
     @property
-    def text_encoder(self) -> nn.Module:
-        """The first text encoder."""
-        return self.text_encoders[0]
-
-    @property
-    def tokenizer(self) -> Any:
-        """The first tokenizer."""
-        return self.tokenizers[0]
-
-    @property
     def modules(self) -> dict[str, nn.Module]:
-        """All modules by name: ``unet``, ``vae``, ``text_encoder``, ``text_encoder_2`` …"""
-        numbered = {"text_encoder" + (f"_{i + 1}" if i else ""): each for i, each in enumerate(self.text_encoders)}
-        return {"unet": self.unet, "vae": self.vae, **numbered}
+        """All modules by the name of their part: ``denoiser``, ``vae``, ``text_encoder``, ``text_encoder_2`` …"""
+        encoders = {text_encoder_part(number): each for number, each in enumerate(self.text_encoders)}
+        return {DENOISER: self.denoiser, VAE: self.vae, **encoders}
 
     def latent_shape(self, size: Size) -> tuple[int, int, int]:
         """The shape ``(C, h, w)`` of the latents of an image of this size."""
@@ -179,10 +158,10 @@ class Bundle:
         return self.latent_channels, size.height // factor, size.width // factor
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """The U-Net's prediction: what ``diffusion.parameterisation`` says.
+        """The denoiser's prediction, of what ``diffusion.parameterisation`` says.
 
         Args:
-            latents: noisy latents ``(B, C, h, w)``, in the U-Net's type.
+            latents: noisy latents ``(B, C, h, w)``, in the denoiser's type.
             timesteps: ``(B,)``, 0 … T-1.
             conditioning: of ``B`` prompts, or of one for the whole batch, in any type.
 
@@ -196,7 +175,6 @@ class Bundle:
         self,
         prompts: Sequence[str],
         *,
-        clip_skip: int = 1,
         size: Size | None = None,
         literal: bool = False,
     ) -> Conditioning:
@@ -211,9 +189,9 @@ class Bundle:
             found = [self.encode_prompt(prompt, size) for prompt in prompts]
             as_host = [each for each in found if each is not None]
             if len(as_host) == len(prompts):
-                device = next(self.text_encoder.parameters()).device
-                return Conditioning.cat(as_host).to(device)
-        return self.family.encode(self, prompts, clip_skip=clip_skip, size=size)
+                home = self.text_encoders[0] if self.text_encoders else self.denoiser
+                return Conditioning.cat(as_host).to(next(home.parameters()).device)
+        return self.family.encode(self, prompts, size=size)
 
     def _text_is_changed(self) -> bool:
         """Whether some module of a text encoder has another ``forward`` than its class: an adapter's."""
@@ -221,52 +199,53 @@ class Bundle:
 
 
 class Family(ABC):
-    """One family of models. It keeps nothing: the same object serves every bundle.
+    """One family of models. It keeps nothing of a model: the same object serves every bundle.
 
     Attributes:
-        name: ``"SD1"``, ``"SD2"`` …, as in a :class:`FileKind` and in the settings.
-        label: what the user reads.
+        info: its row in :mod:`.config.choices`.
         default_size: what the family is made for.
         latent_factor: pixels a side for one latent.
         base_model_version: what a LoRA's ``ss_base_model_version`` says: ``"sd_v1"`` …
         architecture: what a LoRA's ``modelspec.architecture`` says before ``/lora``; see :meth:`architecture_of`.
         implementation: what a LoRA's ``modelspec.implementation`` says.
-        blocks: the names of its blocks, ``BASE`` (text encoder) first.
-        lora_names_as_sgm: whether LoRA files call U-Net modules by their paths in the original code, not in diffusers.
+        lora_versions: what ``ss_base_model_version`` or ``modelspec.architecture`` of its LoRAs begin with, whoever
+            wrote them.
     """
 
-    name: str
-    label: str
     default_size: Size
     latent_factor: int
     base_model_version: str
     architecture: str
     implementation: str
-    blocks: tuple[str, ...]
-    lora_names_as_sgm: bool = False
+    lora_versions: tuple[str, ...]
 
-    def architecture_of(self, bundle: Bundle) -> str:
-        """The architecture of one model, where the family has several."""
-        del bundle
-        return self.architecture
+    def __init__(self, info: FamilyInfo) -> None:
+        self.info = info
 
-    def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
-        """Settings by short name, for those of a mode that the family wants other defaults for than the table's."""
-        del mode, kind
-        return {}
+    @property
+    def name(self) -> str:
+        """``"SD1"``, ``"SD2"`` …, as in a :class:`FileKind` and in the settings."""
+        return self.info.name
 
-    def vae_survives_half(self, vae_name: str) -> bool:
-        """Whether fp16 has the range this VAE needs.
+    @property
+    def label(self) -> str:
+        """What the user reads."""
+        return self.info.label
 
-        Args:
-            vae_name: the separate VAE's file name, empty for the checkpoint's own.
-        """
-        del vae_name
-        return True
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names of its blocks, the one for text encoders first."""
+        return self.info.blocks
+
+    # ---- files ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def load_libraries(self) -> None:
+        """Import what its bundles are made of, which takes seconds the first time."""
 
     def recognises(self, kind: FileKind) -> bool:
         """Whether a file of this kind is a checkpoint of the family."""
-        return kind.family == self.name
+        return kind.kind is Kind.CHECKPOINT and kind.family == self.name
 
     @abstractmethod
     def check(self, kind: FileKind, vae: FileKind | None) -> None:
@@ -292,10 +271,26 @@ class Family(ABC):
             ModelError: a part is missing, or its tensors do not fit together.
         """
 
+    def architecture_of(self, _bundle: Bundle) -> str:
+        """The architecture of one model, where the family has several."""
+        return self.architecture
+
+    def defaults(self, _mode: str, _kind: FileKind) -> dict[str, Any]:
+        """Settings by short name, for those of a mode that the family wants other defaults for than the table's."""
+        return {}
+
+    def vae_survives_half(self, _vae_name: str) -> bool:
+        """Whether fp16 has the range this VAE needs.
+
+        Args:
+            _vae_name: the separate VAE's file name, empty for the checkpoint's own.
+        """
+        return True
+
+    # ---- computing --------------------------------------------------------------------------------------------------
+
     @abstractmethod
-    def encode(
-        self, bundle: Bundle, prompts: Sequence[str], *, clip_skip: int = 1, size: Size | None = None
-    ) -> Conditioning:
+    def encode(self, bundle: Bundle, prompts: Sequence[str], *, size: Size | None = None) -> Conditioning:
         """What the prompts become, on the text encoder's device and in its type.
 
         Gradients flow if the caller's grad mode is on.
@@ -303,15 +298,71 @@ class Family(ABC):
         Args:
             bundle: the model.
             prompts: ``B`` prompts, of any length.
-            clip_skip: 1 = the hidden layer the family was trained with (SD1: the last; SD2, SDXL: the second last of
-                the file), 2 = the one before …
-            size: of the image, for families that are told; None is their default size. For
-                pictures that were cropped see :meth:`Conditioning.sized`.
+            size: of the image, for families that are told; None is their default size. For images that were cropped
+                see :meth:`Conditioning.sized`.
         """
 
-    def predict(self, bundle: Bundle, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """See :meth:`Bundle.predict`; as Stable Diffusion's U-Nets are called."""
-        added = {}
-        if conditioning.pooled is not None:
-            added["added_cond_kwargs"] = {"text_embeds": conditioning.pooled, "time_ids": conditioning.size_ids}
-        return bundle.unet(latents, timesteps, conditioning.sequence, return_dict=False, **added)[0]
+    @abstractmethod
+    def predict(self, bundle: Bundle, latents: Tensor, timesteps: Tensor, conditioning: Any) -> Tensor:
+        """See :meth:`Bundle.predict`; the conditioning is the family's own, of as many prompts as latents."""
+
+    @abstractmethod
+    def encode_images(self, bundle: Bundle, pixels: Tensor) -> Tensor:
+        """The latents of images, normalised as the denoiser knows them.
+
+        Args:
+            pixels: ``(B, 3, H, W)`` in -1 … 1, on the VAE's device and in its type.
+
+        Returns:
+            ``(B, C, h, w)``; gradients flow through the VAE if the caller's grad mode is on.
+        """
+
+    @abstractmethod
+    def decode(self, bundle: Bundle, latents: Tensor) -> Tensor:
+        """The images ``(B, 3, H, W)`` of normalised latents ``(B, C, h, w)`` on the VAE's device, in its type."""
+
+    @abstractmethod
+    def sampler(self, bundle: Bundle) -> Sampler:
+        """How images are made of noise; one call, one batch."""
+
+    @contextmanager
+    def checkpointing(self, bundle: Bundle) -> Iterator[None]:
+        """Gradient checkpointing of the denoiser while the block lasts: memory for a second forward pass.
+
+        As diffusers' models do it. Those of the older hosts checkpoint only modules in training mode; a denoiser has no
+        dropout, so that changes nothing else. Text encoders are small beside it and are left alone.
+        """
+        denoiser: Any = bundle.denoiser
+        denoiser.train()
+        denoiser.enable_gradient_checkpointing()
+        try:
+            yield
+        finally:
+            denoiser.disable_gradient_checkpointing()
+            denoiser.eval()
+
+    # ---- LoRA -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def lora_targets(self, bundle: Bundle, choice: TargetChoice) -> list[Target]:
+        """The modules that a choice trains: those of the text encoders first, then the denoiser's in its own order."""
+
+    @abstractmethod
+    def known_names(self, bundle: Bundle) -> dict[str, Target]:
+        """Every module that any LoRA file may change, under every name that files have for it.
+
+        :attr:`Target.name` is the one written for this family, whichever was read.
+        """
+
+    @abstractmethod
+    def block_of(self, name: str) -> str | None:
+        """The block of the module that an adapter of this name in a file belongs to; None if it belongs to none."""
+
+    def fits_lora(self, _inputs: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether names and shapes of a LoRA tell that it was trained for this family.
+
+        Args:
+            _inputs: for each adapter by its name, the shape of the factor that takes the module's input:
+                ``(rank, in, …)``.
+        """
+        return False

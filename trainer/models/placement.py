@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from .base import Bundle
+from .checkpoint.parts import DENOISER, VAE, is_text_encoder
 from .checkpoint.weights import cast
 from .precision import PARTS, computed_in
 
 
 def stored_types(bundle: Bundle) -> dict[str, dict[torch.dtype, int]]:
-    """How many numbers of each part (``unet``, ``vae``, ``text_encoder`` …) are in which type."""
+    """How many numbers of each part (``denoiser``, ``vae``, ``text_encoder`` …) are in which type."""
     found: dict[str, dict[torch.dtype, int]] = {}
     for part, module in bundle.modules.items():
         counts = found.setdefault(part, {})
@@ -23,7 +24,7 @@ def stored_types(bundle: Bundle) -> dict[str, dict[torch.dtype, int]]:
 
 
 def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype], *, int8: bool = False) -> None:
-    """Bring U-Net and text encoders to ``device``; the VAE waits on the CPU, unless a host has it on ``device``.
+    """Bring denoiser and text encoders to ``device``; the VAE waits on the CPU, unless a host has it on ``device``.
 
     Weights that are there already in their type are not copied.
 
@@ -31,31 +32,31 @@ def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype]
         bundle: the model.
         device: where it is to be.
         types: the type of each part, by its name in ``bundle.modules``.
-        int8: keep the weights of U-Net and text encoders as int8; what is not kept so has the part's type.
+        int8: keep the weights of denoiser and text encoders as int8; what is not kept so has the part's type.
     """
     bundle.borrowed = frozenset(part for part in bundle.borrowed if device_of(bundle.modules[part]) == device)
     for part, module in bundle.modules.items():
-        is_vae = part == "vae"
+        is_vae = part == VAE
         waits = is_vae and part not in bundle.borrowed
         cast(module, types[part], torch.device("cpu") if waits else device, int8=int8 and not is_vae)
 
 
 def place_for_pictures(bundle: Bundle, device: torch.device) -> None:
     """Everything as it is stored, in float32 on the CPU, whose half precision is slow; the VAE always in float32."""
-    stored = computed_in("model", bundle.dtypes["unet"], device)
-    place(bundle, device, {part: torch.float32 if part == "vae" else stored for part in bundle.modules})
+    stored = computed_in("model", bundle.dtypes[DENOISER], device)
+    place(bundle, device, {part: torch.float32 if part == VAE else stored for part in bundle.modules})
 
 
 def text_to(bundle: Bundle, device: torch.device | str) -> None:
-    """Move the text encoders; a host's stay where they are, which is where the U-Net is."""
+    """Move the text encoders; a host's stay where they are, which is where the denoiser is."""
     for part, module in bundle.modules.items():
-        if part.startswith("text_encoder") and part not in bundle.borrowed:
+        if is_text_encoder(part) and part not in bundle.borrowed:
             module.to(device)
 
 
 def vae_to(bundle: Bundle, device: torch.device | str) -> None:
-    """Move the VAE; a host's stays where it is, which is where the U-Net is."""
-    if "vae" not in bundle.borrowed:
+    """Move the VAE; a host's stays where it is, which is where the denoiser is."""
+    if VAE not in bundle.borrowed:
         bundle.vae.to(device)
 
 

@@ -9,13 +9,14 @@ import torch
 
 from ..config.settings import Settings
 from ..errors import UserError
+from .checkpoint.parts import DENOISER, VAE, text_encoder_part
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PARTS = {
-    "unet": "the U-Net",
-    "vae": "the VAE",
-    "text_encoder": "the text encoder",
-    "text_encoder_2": "the second text encoder",
+    DENOISER: "the U-Net",
+    VAE: "the VAE",
+    text_encoder_part(0): "the text encoder",
+    text_encoder_part(1): "the second text encoder",
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _HALVES = (torch.float16, torch.bfloat16)
@@ -26,7 +27,7 @@ _VAE_KEPT = (
 )
 
 Stored = Mapping[str, Mapping[torch.dtype, int]]
-"""Part of the model (``unet``, ``vae``, ``text_encoder`` …) -> type -> how many of its numbers are stored in it."""
+"""Part of the model (``denoiser``, ``vae``, ``text_encoder`` …) -> type -> how many of its numbers are stored in it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Precision:
         parts: part of the model -> the type it is computed in.
         network: the type of what is trained.
         saved: the type of the file.
-        int8: whether the weights of U-Net and text encoders are kept as int8.
+        int8: whether the weights of denoiser and text encoders are kept as int8.
         notes: sentences, one for each kind of copy.
     """
 
@@ -49,13 +50,13 @@ class Precision:
 
     @property
     def base(self) -> torch.dtype:
-        """What the U-Net is computed in."""
-        return self.parts["unet"]
+        """What the denoiser is computed in."""
+        return self.parts[DENOISER]
 
     @property
     def scales_loss(self) -> bool:
         """fp16's small gradients need scaling; the others' do not."""
-        return torch.float16 in (dtype for part, dtype in self.parts.items() if part != "vae")
+        return torch.float16 in (dtype for part, dtype in self.parts.items() if part != VAE)
 
 
 def choose_device(wanted: str = "") -> torch.device:
@@ -89,14 +90,14 @@ def choose_precision(
     int8 = settings.train_model_precision == "int8"
     wanted = settings.train_model_precision
     parts = {part: computed_in(wanted, main_type(types), device) for part, types in stored.items()}
-    parts["vae"] = DTYPES[settings.train_VAE_precision]
+    parts[VAE] = DTYPES[settings.train_VAE_precision]
     network = DTYPES[settings.train_lora_precision]
-    kept = parts["vae"] is torch.float16 and not vae_survives_half and device.type != "cpu"
+    kept = parts[VAE] is torch.float16 and not vae_survives_half and device.type != "cpu"
     if kept:
-        parts["vae"] = torch.float32
+        parts[VAE] = torch.float32
     if device.type == "cpu":
-        network = parts["vae"] = torch.float32
-    base = main_type(stored["unet"])
+        network = parts[VAE] = torch.float32
+    base = main_type(stored[DENOISER])
     as_stored = base if base in _NAMES else torch.float16
     saved = as_stored if settings.save_precision == "model" else DTYPES[settings.save_precision]
     notes = _notes(stored, parts, device, int8=int8)
@@ -128,7 +129,7 @@ def _notes(stored: Stored, parts: Mapping[str, torch.dtype], device: torch.devic
     """One sentence for all parts that go the same way; none for those that are taken as they are stored."""
     groups: dict[tuple[str, torch.dtype, bool], list[str]] = {}
     for part, types in stored.items():
-        becomes_int8 = int8 and part != "vae"
+        becomes_int8 = int8 and part != VAE
         if set(types) - {parts[part]} or becomes_int8:
             key = (_told(types), parts[part], becomes_int8)
             groups.setdefault(key, []).append(PARTS.get(part, part))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from ..config import choices
+from ..config.choices import load
 from ..diffusion.parameterisation import VELOCITY
 from ..errors import ModelError, NotBuiltError
 from .base import Bundle, Family
 from .checkpoint.identify import FileKind, Kind, identify, refuse_quantised
 from .checkpoint.weights import Source
-from .stable_diffusion.clip import clip_tokenizer
-from .stable_diffusion.sd1 import SD1
-from .stable_diffusion.sd2 import SD2
-from .stable_diffusion.sdxl import SDXL
 
-FAMILIES: tuple[Family, ...] = (SD1(), SD2(), SDXL())
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {name: load(info.path)(info) for name, info in choices.FAMILIES.items()}
+)
 
 
 def load_bundle(path: Path | str, *, vae: Path | str | None = None) -> Bundle:
@@ -37,12 +39,8 @@ def load_bundle(path: Path | str, *, vae: Path | str | None = None) -> Bundle:
 
 def load_libraries() -> None:
     """Import what bundles are made of, which takes seconds the first time."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from diffusers.loaders import single_file_utils
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection
-
-    clip_tokenizer()
-    del AutoencoderKL, UNet2DConditionModel, single_file_utils, CLIPTextModel, CLIPTextModelWithProjection
+    for family in FAMILIES.values():
+        family.load_libraries()
 
 
 def check_files(path: Path | str, *, vae: Path | str | None = None) -> tuple[FileKind, FileKind | None]:
@@ -95,10 +93,10 @@ def family_of(kind: FileKind) -> Family:
         NotBuiltError: it is one of a family that is not built yet.
     """
     refuse_quantised(kind)
-    for family in FAMILIES:
+    for family in FAMILIES.values():
         if family.recognises(kind):
             return family
-    *others, last = (family.name for family in FAMILIES)
+    *others, last = FAMILIES
     choice = f"Choose a checkpoint of {', '.join(others)} or {last}"
     if kind.kind in (Kind.SD1_INPAINTING, Kind.SD2_INPAINTING, Kind.SDXL_INPAINTING, Kind.SD2_DEPTH, Kind.SD2_UNCLIP):
         raise ModelError(f"{kind.name} is {kind.label}", do="Choose the plain checkpoint it was made from")
@@ -110,6 +108,27 @@ def family_of(kind: FileKind) -> Family:
         raise NotBuiltError(f"{kind.name} is {kind.label}, and {kind.family} is not built yet", do=choice)
     rest = "" if kind.kind is Kind.UNKNOWN else ", not a checkpoint"
     raise ModelError(f"{kind.name} is {kind.label}{rest}", do=choice)
+
+
+def block_of(name: str) -> str | None:
+    """The block of the module that an adapter of this name in a file belongs to, whatever model the file is for."""
+    found = (family.block_of(name) for family in FAMILIES.values())
+    return next((block for block in found if block is not None), None)
+
+
+def family_of_lora(metadata: Mapping[str, str], inputs: Mapping[str, tuple[int, ...]]) -> Family | None:
+    """The family a LoRA was trained for: as it says, else by its names and shapes; None if neither tells.
+
+    Args:
+        metadata: of the file's header.
+        inputs: see :meth:`Family.fits_lora`.
+    """
+    families = FAMILIES.values()
+    for key in ("ss_base_model_version", "modelspec.architecture"):
+        for family in families:
+            if metadata.get(key, "").startswith(family.lora_versions):
+                return family
+    return next((family for family in families if family.fits_lora(inputs)), None)
 
 
 def refuse_unless_vae(path: Path | str) -> FileKind:

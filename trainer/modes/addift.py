@@ -24,6 +24,7 @@ from ..data.latents import Batch, Dataset
 from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
+from ..models.checkpoint.parts import TEXT_ENCODER
 from ..networks.files.metadata import Usage
 from .base import Pass, Scene, StepLoss, encode_each
 from .keep import Keep
@@ -88,7 +89,7 @@ class TurnsPass(Pass):
         assert scene.data is not None
         self._scene = scene
         self._data: Dataset = scene.data
-        self._trains_text_encoder = bool(scene.network.parameters_of("text"))
+        self._trains_text_encoder = bool(scene.network.parameters_of(TEXT_ENCODER))
         with scene.network.off():
             self._base = encode_each(scene, self._data.captions, "encoding the captions", literal=True)
         self._keep = Keep(scene)

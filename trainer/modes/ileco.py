@@ -80,7 +80,7 @@ class ConceptPass(Pass):
         scene, settings = self._scene, self._scene.settings
         batch = settings.train_batch_size
         bundle = scene.bundle
-        x = rng.noise((batch, *bundle.latent_shape(settings.size)), dtype_of(bundle.unet))  # (B, C, H/8, W/8)
+        x = rng.noise((batch, *bundle.latent_shape(settings.size)), dtype_of(bundle.denoiser))  # (B, C, H/8, W/8)
         timesteps = scene.timesteps(rng, batch)
         first = (rng.step - 1) * batch
         numbers = [(first + sample) % len(self._prompts) for sample in range(batch)]

@@ -19,7 +19,6 @@ kept prompts ``predict`` is the bundle's own.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,6 +27,7 @@ from ..config.key_values import split_prompts
 from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom, mixed_seed
 from ..models.base import Conditioning
+from ..models.checkpoint.parts import TEXT_ENCODER
 from .base import Scene, encode_each
 
 _STREAM = 3 << 32  # no step has this number
@@ -44,7 +44,7 @@ class Keep:
         self._scene = scene
         weight = scene.settings.keep_weight
         self._prompts = split_prompts(scene.settings.keep_prompts) if weight > 0 else ()
-        self._trains_text_encoder = bool(scene.network.parameters_of("text"))
+        self._trains_text_encoder = bool(scene.network.parameters_of(TEXT_ENCODER))
         with scene.network.off():
             self._base = encode_each(scene, self._prompts, "encoding the prompts to keep")
 
@@ -53,11 +53,11 @@ class Keep:
     ) -> tuple[Tensor, Tensor]:
         """What the network predicts for a step's samples, and what each of them adds to the loss to keep the rest.
 
-        One launch of the U-Net does both. The network's strength must be set: a number, or one a sample ``(B,)``; the
-        latter is set anew here, repeated for the rows added, and stays so for the backward pass.
+        One launch of the denoiser does both. The network's strength must be set: a number, or one a sample ``(B,)``;
+        the latter is set anew here, repeated for the rows added, and stays so for the backward pass.
 
         Args:
-            noisy: ``(B, C, h, w)``, in the U-Net's type.
+            noisy: ``(B, C, h, w)``, in the denoiser's type.
             timesteps: ``(B,)``.
             conditioning: of ``B`` prompts, or of one for the whole batch.
 
@@ -69,11 +69,11 @@ class Keep:
         if not self._prompts:
             return scene.bundle.predict(noisy, timesteps, conditioning), torch.zeros(count, device=noisy.device)
         numbers = self._drawn(rng, count)
-        base = _like(Conditioning.cat([self._base[number] for number in numbers]), conditioning)
+        base = Conditioning.cat([self._base[number] for number in numbers]).sized_like(conditioning)
         with torch.no_grad(), scene.network.off():
             wanted = scene.bundle.predict(noisy, timesteps, base)
 
-        both = Conditioning.cat([conditioning, _like(self._now(numbers, base), conditioning)])
+        both = Conditioning.cat([conditioning, self._now(numbers, base).sized_like(conditioning)])
         strength = scene.network.strength
         if isinstance(strength, Tensor):
             scene.network.strength = strength.repeat(2)
@@ -100,8 +100,3 @@ class Keep:
         distinct = sorted(set(numbers))
         encoded = bundle.encode([self._prompts[number] for number in distinct])
         return encoded[[distinct.index(number) for number in numbers]]
-
-
-def _like(kept: Conditioning, conditioning: Conditioning) -> Conditioning:
-    """With the sizes the step's own samples have: their latents are the same."""
-    return replace(kept, size_ids=conditioning.size_ids)

@@ -13,19 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NetworkError
+from ..models.checkpoint.parts import TEXT_ENCODER, is_text_encoder
+from ..models.lora_target import Target
 from ..text.messages import label
-
-
-@dataclass(frozen=True)
-class Target:
-    """One module of the model that a network is attached to."""
-
-    name: str
-    """The adapter's name in the file, e.g. ``lora_unet_mid_block_attentions_0_proj_in``."""
-    module: nn.Module
-    """The model's own Linear or Conv2d; its weights stay as they are."""
-    part: str
-    """``unet`` or ``text``: which learning rate its parameters have."""
 
 
 class Strength:
@@ -240,8 +230,12 @@ class Network(nn.Module):
         return len(self.adapters)
 
     def parameters_of(self, part: str) -> list[nn.Parameter]:
-        """The trainable parameters of ``unet`` or ``text``; adapters that are only carried along have none."""
-        found = (parameter for adapter in self if adapter.part == part for parameter in adapter.parameters())
+        """The trainable parameters of the ``denoiser``, or of all text encoders (``text_encoder``).
+
+        Adapters that are only carried along have none.
+        """
+        adapters = (each for each in self if (TEXT_ENCODER if is_text_encoder(each.part) else each.part) == part)
+        found = (parameter for adapter in adapters for parameter in adapter.parameters())
         return [parameter for parameter in found if parameter.requires_grad]
 
     def tensors(self, *, factor: float = 1.0) -> dict[str, Tensor]:

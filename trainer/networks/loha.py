@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from .base import Adapter, Parts, Strength, Target, does_not_fit, is_wide, scaled_product, weight_of
+from ..models.lora_target import Target
+from .base import Adapter, Parts, Strength, does_not_fit, is_wide, scaled_product, weight_of
 
 _ROWS_AT_ONCE = 512
 _PLAIN = frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"})

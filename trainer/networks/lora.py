@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Adapter, Parts, Strength, Target, does_not_fit, scaled_product, weight_of
+from ..models.lora_target import Target
+from .base import Adapter, Parts, Strength, does_not_fit, scaled_product, weight_of
 
 
 class LoRA(Adapter):

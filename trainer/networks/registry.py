@@ -9,8 +9,8 @@ import torch
 from ..config.choices import NETWORK_TYPES, load
 from ..config.settings import Settings
 from ..models.base import Bundle
-from ..models.stable_diffusion.lora_targets import all_text_targets, unet_targets
-from .base import Adapter, Builder, Ranks, Target, builder_of
+from ..models.lora_target import Target, TargetChoice
+from .base import Adapter, Builder, Ranks, builder_of
 
 
 def adapter_type(network_type: str) -> type[Adapter]:
@@ -38,12 +38,7 @@ def builder(settings: Settings, dtype: torch.dtype, device: torch.device) -> Bui
 
 
 def targets_of(bundle: Bundle, settings: Settings, *, trains_text: bool) -> list[Target]:
-    """The modules that the settings train: those of the text encoders first, then the U-Net's in its own order."""
-    targets = all_text_targets(bundle) if trains_text else []
-    return targets + unet_targets(
-        bundle.unet,
-        settings.network_blocks,
-        settings.network_element,
-        around=NETWORK_TYPES[settings.network_type].include_resnets,
-        sgm=bundle.family.lora_names_as_sgm,
-    )
+    """The modules that the settings train: those of the text encoders first, then the denoiser's in its own order."""
+    include_resnets = NETWORK_TYPES[settings.network_type].include_resnets
+    choice = TargetChoice(settings.network_blocks, settings.network_element, include_resnets, trains_text)
+    return bundle.family.lora_targets(bundle, choice)

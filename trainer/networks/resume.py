@@ -25,24 +25,16 @@ from ..models.base import Bundle
 from ..models.checkpoint.header import Header, read_header
 from ..models.checkpoint.identify import Kind, classify
 from ..models.checkpoint.unpickle import is_pickle
+from ..models.lora_target import Target
+from ..models.registry import family_of_lora
 from ..text.messages import Message, label, message
-from .base import Adapter, Network, Strength, Target, refuse_none
+from .base import Adapter, Network, Strength, refuse_none
 from .files.find import find_lora
 from .files.keys import Key, by_module
 from .files.read import Stored, adapters_of, read_lora, type_of
 from .registry import adapter_type, adapter_type_of, adapter_types
 
 _LABEL: Final = label("network_resume")
-_VERSIONS = {
-    "sd_v1": "SD1",
-    "sd_v2": "SD2",
-    "sdxl_": "SDXL",
-    "stable-diffusion-v1": "SD1",
-    "stable-diffusion-v2": "SD2",
-    "stable-diffusion-xl": "SDXL",
-}
-_CONTEXTS = {768: "SD1", 1024: "SD2", 2048: "SDXL"}
-"""Families by the width of what their cross-attention looks at."""
 
 
 def wanted(settings: Settings) -> str:
@@ -103,21 +95,16 @@ def _check_family(name: str, header: Header, modules: Mapping[str, Mapping[str, 
 
 
 def _family_of(header: Header, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
-    """The family a LoRA was trained for: as it says, else by its names and shapes; None if neither tells."""
-    for stated in ("ss_base_model_version", "modelspec.architecture"):
-        for version, family in _VERSIONS.items():
-            if header.metadata.get(stated, "").startswith(version):
-                return family
+    """The family a LoRA was trained for, if it tells."""
     input_parts = {each.input_part for each in adapter_types()}
-    for name, keys in modules.items():
-        for whole, key in keys.items():
-            if name.endswith("attn2_to_k") and key.part in input_parts:
-                width = header.tensors[whole].shape[1]
-                if width in _CONTEXTS:
-                    return _CONTEXTS[width]
-    if any(name.startswith(("lora_te2_", "lora_unet_input_blocks_", "lora_unet_output_blocks_")) for name in modules):
-        return "SDXL"
-    return None
+    inputs = {
+        name: header.tensors[whole].shape
+        for name, keys in modules.items()
+        for whole, key in keys.items()
+        if key.part in input_parts
+    }
+    found = family_of_lora(header.metadata, inputs)
+    return None if found is None else found.name
 
 
 def stored(settings: Settings, folder: Path) -> Stored | None:

@@ -111,7 +111,7 @@ def test_what_a_host_has_put_in_torchs_place_is_not_asked(tmp_path: Path, monkey
     for kind in (torch.nn.Module, torch.nn.Linear, torch.nn.Conv2d, torch.nn.LayerNorm, torch.nn.GroupNorm):
         monkeypatch.setattr(kind, "_load_from_state_dict", theirs, raising=False)
     bundle = load_bundle(path)
-    assert not any(tensor.is_meta or tensor.requires_grad for tensor in bundle.unet.parameters())
+    assert not any(tensor.is_meta or tensor.requires_grad for tensor in bundle.denoiser.parameters())
 
 
 def test_the_machines_memory_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,9 +37,9 @@ from tests.helpers.checkpoints import (
 )
 from trainer.errors import ModelError, NotBuiltError, UserError
 from trainer.models.checkpoint import weights
-from trainer.models.checkpoint.identify import AUTOENCODER, Kind, identify
-from trainer.models.checkpoint.identify import TEXT as TEXT_PART
-from trainer.models.checkpoint.identify import UNET as UNET_PART
+from trainer.models.checkpoint.identify import Kind, identify
+from trainer.models.checkpoint.parts import DENOISER, TEXT_ENCODER
+from trainer.models.checkpoint.parts import VAE as VAE_PART
 from trainer.models.registry import check_files, load_bundle, refuse_unless_checkpoint, refuse_unless_vae
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -158,9 +158,9 @@ def test_kinds(tmp_path: Path, name: str) -> None:
 def test_parts_and_family(tmp_path: Path) -> None:
     found = identify(write_header(tmp_path / "whole.safetensors", sd1_shapes()))
     assert found.family == "SD1"
-    assert found.parts == {UNET_PART, AUTOENCODER, TEXT_PART}
+    assert found.parts == {DENOISER, VAE_PART, TEXT_ENCODER}
     alone = identify(write_header(tmp_path / "unet.safetensors", prefixed(UNET, unet_shapes(FULL))))
-    assert alone.parts == {UNET_PART}
+    assert alone.parts == {DENOISER}
     assert alone.label == "the U-Net of an SD1 checkpoint"
 
 
@@ -213,7 +213,7 @@ def test_a_checkpoint_saved_by_torch(tmp_path: Path) -> None:
 def test_a_folder(tmp_path: Path) -> None:
     found = identify(write_diffusers(tmp_path / "some model"))
     assert (found.kind, found.family, found.prediction_type) == (Kind.SD1, "SD1", "v_prediction")
-    assert found.parts == {UNET_PART, AUTOENCODER, TEXT_PART}
+    assert found.parts == {DENOISER, VAE_PART, TEXT_ENCODER}
     assert found.name == "some model"
 
 

@@ -112,7 +112,7 @@ def test_every_family_predicts_nearly_the_same(family: str, tmp_path: Path) -> N
     place(small, CPU, in_float32(small), int8=True)
     left = [
         name
-        for part in ("unet", *(part for part in small.modules if part.startswith("text")))
+        for part in ("denoiser", *(part for part in small.modules if part.startswith("text")))
         for name, module in small.modules[part].named_modules()
         if isinstance(module, nn.Linear | nn.Conv2d) and not isinstance(module, Int8Linear | Int8Conv2d)
     ]
@@ -151,7 +151,7 @@ def test_pictures_are_nearly_the_same(toy: tuple[Bundle, Bundle]) -> None:
 def test_the_backward_pass_keeps_no_weight(toy: tuple[Bundle, Bundle]) -> None:
     """What autograd keeps of a prediction: nothing in the shape of a weight but its codes."""
     bundle = toy[1]
-    weights = [module.codes for module in bundle.unet.modules() if isinstance(module, Int8Linear | Int8Conv2d)]
+    weights = [module.codes for module in bundle.denoiser.modules() if isinstance(module, Int8Linear | Int8Conv2d)]
     shapes = {codes.shape for codes in weights} | {codes.T.shape for codes in weights if codes.ndim == 2}
     kept: list[Tensor] = []
 
@@ -178,7 +178,7 @@ def test_what_is_in_memory(toy: tuple[Bundle, Bundle]) -> None:
         return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
 
     plain, small = toy
-    for part in ("unet", "text_encoder"):
+    for part in ("denoiser", "text_encoder"):
         matrices = sum(
             module.weight.numel()
             for module in plain.modules[part].modules()

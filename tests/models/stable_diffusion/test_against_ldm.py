@@ -23,9 +23,10 @@ from tests.helpers.checkpoints import (
 )
 from tests.helpers.ldm_reference import ClipText, LdmUNet, LdmVae, OpenClipText
 from trainer.config.size import Size
-from trainer.models.base import Bundle, Conditioning
+from trainer.models.base import Bundle
 from trainer.models.latents import decode, encode_images
 from trainer.models.registry import load_bundle
+from trainer.models.stable_diffusion.conditioning import CLIPConditioning
 
 TOLERANCE = 1e-5
 VAE_TOLERANCE = 1e-4  # decoding multiplies latents by 5 and more
@@ -90,7 +91,7 @@ def test_unet_listens_to_all_it_is_told(loaded: Loaded) -> None:
     base = bundle.predict(latents, timesteps, cat)
     told = {"prompt": (timesteps, dog), "timestep": (timesteps + 100, cat)}
     if cat.pooled is not None:
-        told["pooled"] = timesteps, Conditioning(cat.sequence, dog.pooled, cat.size_ids)
+        told["pooled"] = timesteps, CLIPConditioning(cat.sequence, dog.pooled, cat.size_ids)
         for place in range(6):
             sizes = torch.tensor([[1024, 1024, 0, 0, 1024, 1024]])
             sizes[0, place] += 100
@@ -131,7 +132,7 @@ ENCODE: dict[str, Encode] = {"SD1": _sd1, "SD2": _sd2, "SDXL": _sdxl}
 
 def _windows(bundle: Bundle, prompt: str, padding: int) -> Tensor:
     """``(k, 77)``: start mark, up to 75 tokens, end mark, padding."""
-    words = bundle.tokenizer(prompt, add_special_tokens=False).input_ids
+    words = bundle.tokenizers[0](prompt, add_special_tokens=False).input_ids
     rows = []
     for at in range(0, max(1, len(words)), 75):
         part = [49406, *words[at : at + 75], 49407]
@@ -152,7 +153,7 @@ def test_conditioning_is_the_text_encoders(loaded: Loaded, clip_skip: int) -> No
         pooled += [] if vectors is None else [vectors[:1]]  # the first window's
     expected = torch.cat(rows)
     assert expected.std() > 0.1
-    conditioning = bundle.encode(PROMPTS, clip_skip=clip_skip, size=Size(768, 512))
+    conditioning = bundle.family.encode(bundle, PROMPTS, clip_skip=clip_skip, size=Size(768, 512))
     assert _largest_difference(conditioning.sequence, expected) < TOLERANCE
     if not pooled:
         assert (conditioning.pooled, conditioning.size_ids) == (None, None)

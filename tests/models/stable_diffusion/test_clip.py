@@ -9,15 +9,16 @@ from tests.helpers.checkpoints import sd1_tensors
 from trainer.errors import ModelError
 from trainer.models.base import Bundle, Conditioning
 from trainer.models.checkpoint.weights import Source
+from trainer.models.registry import FAMILIES
 from trainer.models.stable_diffusion.clip import clip_tokenizer, hidden_states, tokenize
-from trainer.models.stable_diffusion.sd1 import SD1
+from trainer.models.stable_diffusion.conditioning import CLIPConditioning
 
 START, END = 49406, 49407
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return SD1().take(Source.of_tensors(sd1_tensors(), "small"))
+    return FAMILIES["SD1"].take(Source.of_tensors(sd1_tensors(), "small"))
 
 
 def test_ids_are_clips() -> None:
@@ -69,27 +70,27 @@ def test_a_batch_is_its_prompts(bundle: Bundle) -> None:
 
 
 def test_clip_skip(bundle: Bundle) -> None:
-    ids = tokenize(bundle.tokenizer, "a cat")[None]
-    last, before = (bundle.encode(["a cat"], clip_skip=skip).sequence for skip in (1, 2))
+    ids = tokenize(bundle.tokenizers[0], "a cat")[None]
+    last, before = (bundle.family.encode(bundle, ["a cat"], clip_skip=skip).sequence for skip in (1, 2))
     assert not torch.allclose(last, before)
-    raw = hidden_states(bundle.text_encoder, ids, clip_skip=1, final_norm=False).states
-    inner = getattr(bundle.text_encoder, "text_model", bundle.text_encoder)
+    raw = hidden_states(bundle.text_encoders[0], ids, clip_skip=1, final_norm=False).states
+    inner = getattr(bundle.text_encoders[0], "text_model", bundle.text_encoders[0])
     torch.testing.assert_close(inner.final_layer_norm(raw), last)
     with pytest.raises(ModelError, match="clip skip 3 is not possible with a text encoder of 2 layers. Choose 1 to 2"):
-        bundle.encode(["a cat"], clip_skip=3)
+        bundle.family.encode(bundle, ["a cat"], clip_skip=3)
     layers = inner.encoder.layers
     assert not any(layer._forward_hooks for layer in layers)
 
 
 @pytest.mark.parametrize("clip_skip", [1, 2])
 def test_gradients_follow_the_callers_mode(bundle: Bundle, clip_skip: int) -> None:
-    weight = dict(bundle.text_encoder.named_parameters())
+    weight = dict(bundle.text_encoders[0].named_parameters())
     first = next(value for name, value in weight.items() if name.endswith("layers.0.self_attn.q_proj.weight"))
     first.requires_grad_(True)
     try:
         with torch.no_grad():
-            assert not bundle.encode(["a cat"], clip_skip=clip_skip).sequence.requires_grad
-        conditioning = bundle.encode(["a cat"], clip_skip=clip_skip)
+            assert not bundle.family.encode(bundle, ["a cat"], clip_skip=clip_skip).sequence.requires_grad
+        conditioning = bundle.family.encode(bundle, ["a cat"], clip_skip=clip_skip)
         conditioning.sequence.square().sum().backward()
         assert first.grad is not None
         assert first.grad.abs().sum() > 0
@@ -99,9 +100,9 @@ def test_gradients_follow_the_callers_mode(bundle: Bundle, clip_skip: int) -> No
         first.grad = None
 
 
-def _random(batch: int, length: int = 77, pooled: bool = False) -> Conditioning:
-    extra = (torch.randn(batch, 8), torch.arange(batch * 6.0).view(batch, 6)) if pooled else (None, None)
-    return Conditioning(torch.randn(batch, length, 16), *extra)
+def _random(batch: int, length: int = 77, pooled: bool = False) -> CLIPConditioning:
+    extra = (torch.randn(batch, 8), torch.arange(batch * 6).view(batch, 6)) if pooled else (None, None)
+    return CLIPConditioning(torch.randn(batch, length, 16), *extra)
 
 
 def test_rows_batches_and_types() -> None:
@@ -119,7 +120,7 @@ def test_rows_batches_and_types() -> None:
     assert (half.sequence.dtype, half.pooled.dtype, half.size_ids.dtype) == (
         torch.float16,
         torch.float16,
-        torch.float32,
+        torch.int64,
     )
     one = _random(1).expand(4)
     assert one.sequence.shape == (4, 77, 16)

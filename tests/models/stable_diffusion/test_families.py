@@ -42,10 +42,9 @@ from trainer.errors import ModelError
 from trainer.models.base import Bundle
 from trainer.models.checkpoint.identify import identify
 from trainer.models.checkpoint.weights import Source, build_empty
+from trainer.models.registry import FAMILIES as REGISTERED
 from trainer.models.registry import defaults_for, family_of, load_bundle
 from trainer.models.stable_diffusion import ldm, shapes
-from trainer.models.stable_diffusion.sd2 import SD2
-from trainer.models.stable_diffusion.sdxl import SDXL
 
 
 def _within(parameter: Tensor, spans: list[tuple[int, int, int]]) -> bool:
@@ -81,9 +80,9 @@ def test_no_weight_is_copied(tmp_path: Path, family: str, form: str) -> None:
 
 def test_only_the_layers_that_act_are_built() -> None:
     """SD2's files have a layer more than take part; SDXL's have none, since the pooled vector comes from the last."""
-    bundle = SD2().take(Source.of_tensors(sd2_tensors(), "sd2"))
-    assert len(_inner(bundle.text_encoder).encoder.layers) == 2
-    bundle = SDXL().take(Source.of_tensors(sdxl_tensors(), "sdxl"))
+    bundle = REGISTERED["SD2"].take(Source.of_tensors(sd2_tensors(), "sd2"))
+    assert len(_inner(bundle.text_encoders[0]).encoder.layers) == 2
+    bundle = REGISTERED["SDXL"].take(Source.of_tensors(sdxl_tensors(), "sdxl"))
     assert [len(_inner(each).encoder.layers) for each in bundle.text_encoders] == [3, 3]
 
 
@@ -117,13 +116,13 @@ def test_facts(tmp_path: Path, name: str) -> None:
     size = defaults_for(path, "LoRA")["image_size"]
     found = (
         family.name, bundle.diffusion.parameterisation.name, family.architecture_of(bundle), family.base_model_version,
-        len(family.blocks), bundle.scaling_factor, size, pytest.approx(float(bundle.diffusion.schedule.betas[-1])),
+        len(family.blocks), family.scaling_factor, size, pytest.approx(float(bundle.diffusion.schedule.betas[-1])),
     )  # fmt: skip
     assert found == FACTS[name]
     assert set(bundle.dtypes) == set(bundle.modules)
     assert set(bundle.dtypes.values()) == {torch.float16}
     assert len(bundle.text_encoders) == len(bundle.tokenizers) == (2 if family.name == "SDXL" else 1)
-    assert (bundle.latent_shape(Size(768, 512)), bundle.shift, bundle.notes) == ((4, 64, 96), 0.0, ())
+    assert (bundle.latent_shape(Size(768, 512)), bundle.notes) == ((4, 64, 96), ())
 
 
 @pytest.mark.parametrize("velocity", [False, True])
@@ -183,7 +182,7 @@ def test_full_size_from_shapes_alone() -> None:
 
     for sizes, count, parameters in ((FULL_SD2, 686, 865_910_724), (FULL_SDXL, 1680, 2_567_463_684)):
         unet = ldm.shapes_of(ldm.unet_from_ldm(_empty(unet_shapes(sizes))))
-        config = shapes.unet_config(unet, heads=SDXL().heads, norm_groups=32)
+        config = shapes.unet_config(unet, heads=REGISTERED["SDXL"].heads, norm_groups=32)
         made: Any = build_empty(lambda config=config: UNet2DConditionModel(**config))
         assert ldm.shapes_of(made.state_dict()) == unet
         assert (len(unet), _parameters(made)) == (count, parameters)
@@ -227,7 +226,7 @@ def test_a_diffusers_folder(tmp_path: Path, family: str) -> None:
     assert bundle.diffusion.parameterisation is VELOCITY
     assert float(bundle.diffusion.schedule.betas[-1]) == pytest.approx(1.0 if family == "SDXL" else 0.012)
     unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet")
-    bundled: Any = bundle.unet
+    bundled: Any = bundle.denoiser
     assert [each.heads for name, each in bundled.named_modules() if name.endswith("attn1")] == [
         each.heads for name, each in unet.named_modules() if name.endswith("attn1")
     ]
@@ -260,7 +259,7 @@ def test_sdxl_prompts_are_the_pipelines(tmp_path: Path) -> None:
         text_encoder_2=CLIPTextModelWithProjection.from_pretrained(folder / "text_encoder_2"),
         tokenizer=clip_tokenizer(),
         tokenizer_2=second,
-        unet=bundle.unet,
+        unet=bundle.denoiser,
         scheduler=None,
         add_watermarker=False,
     )
@@ -268,7 +267,7 @@ def test_sdxl_prompts_are_the_pipelines(tmp_path: Path) -> None:
         sequence, _, pooled, _ = made.encode_prompt(
             "a red circle, large", do_classifier_free_guidance=False, clip_skip=clip_skip
         )
-        ours = bundle.encode(["a red circle, large"], clip_skip=1 if clip_skip is None else 2)
+        ours = bundle.family.encode(bundle, ["a red circle, large"], clip_skip=1 if clip_skip is None else 2)
         torch.testing.assert_close(ours.sequence, sequence, rtol=0, atol=1e-5)
         torch.testing.assert_close(ours.pooled, pooled, rtol=0, atol=1e-5)
 
@@ -354,6 +353,6 @@ def test_which_vae_survives_half(family: str, name: str, survives: bool) -> None
 def test_norm_groups_are_read_for_every_family(tmp_path: Path) -> None:
     for family in ("SD2", "SDXL"):
         bundle: Bundle = load_bundle(small_checkpoint(tmp_path, family))
-        groups = {each.num_groups for each in bundle.unet.modules() if isinstance(each, torch.nn.GroupNorm)}
+        groups = {each.num_groups for each in bundle.denoiser.modules() if isinstance(each, torch.nn.GroupNorm)}
         assert groups == {8}
         assert json.loads(identify(tmp_path / f"small-{family.lower()}.safetensors").metadata["trainyard_config"])

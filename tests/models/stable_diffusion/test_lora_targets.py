@@ -13,12 +13,12 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from tests.helpers.checkpoints import FULL, FULL_SDXL, UNET, Sizes, unet_shapes
-from trainer.config.settings import BLOCKS
+from trainer.config.choices import BLOCKS
+from trainer.models.lora_target import Target
+from trainer.models.registry import FAMILIES
 from trainer.models.stable_diffusion.blocks import block_of
 from trainer.models.stable_diffusion.lora_targets import sgm_path, text_targets, unet_targets
-from trainer.models.stable_diffusion.sd1 import SD1
-from trainer.models.stable_diffusion.sdxl import SDXL
-from trainer.networks.base import Ranks, Target, build, builder_of, is_wide, weight_of
+from trainer.networks.base import Ranks, build, builder_of, is_wide, weight_of
 from trainer.networks.files import file
 from trainer.networks.lora import LoRA
 
@@ -87,14 +87,14 @@ def lora_parameters(targets: list[Target], ranks: Ranks) -> int:
 )  # fmt: skip
 def test_full_size_modules_and_parameters(unets, family: str, around: bool, modules: int, parameters: int) -> None:
     """As sd-scripts trains them, at rank 16 everywhere."""
-    targets = unet_targets(unets[family], BLOCKS, "Full", around=around)
+    targets = unet_targets(unets[family], BLOCKS, "Full", include_resnets=around)
     assert len(targets) == len({target.name for target in targets}) == modules
     assert lora_parameters(targets, Ranks(16, 8.0)) == parameters
 
 
 def test_what_c3lier_has_beside_lierla(unets) -> None:
     def kinds(family: str) -> Counter[str]:
-        targets = unet_targets(unets[family], BLOCKS, "Full", around=True)
+        targets = unet_targets(unets[family], BLOCKS, "Full", include_resnets=True)
         rest = [target for target in targets if "_attentions_" not in target.name]
         return Counter(
             "3x3" if is_wide(target.module) else "time" if target.name.endswith("time_emb_proj") else target.name[-8:]
@@ -107,7 +107,7 @@ def test_what_c3lier_has_beside_lierla(unets) -> None:
 
 def test_conv_rank_is_for_3x3_only(unets) -> None:
     """As in sd-scripts' and LyCORIS' files: shortcuts are 1×1, so they have the rank of the linears."""
-    targets = unet_targets(unets["SD1"], BLOCKS, "Full", around=True)
+    targets = unet_targets(unets["SD1"], BLOCKS, "Full", include_resnets=True)
     ranks = Ranks(16, 8.0, 4, 2.0)
     assert Counter(ranks.of(target.module) for target in targets) == {(16, 8.0): 228, (4, 2.0): 50}
     assert Ranks(16, 8.0).of(nn.Conv2d(2, 2, 3)) == (16, 8.0)
@@ -123,7 +123,7 @@ def test_conv_rank_is_for_3x3_only(unets) -> None:
 @pytest.mark.parametrize(("family", "count"), [("SD1", 64), ("SDXL", 280)])
 def test_an_element_is_attention_alone(unets, family: str, count: int, element: str) -> None:
     """c3lier and loha, too: with an element nothing around the transformers is trained."""
-    narrow, wide = (unet_targets(unets[family], BLOCKS, element, around=around) for around in (False, True))
+    narrow, wide = (unet_targets(unets[family], BLOCKS, element, include_resnets=around) for around in (False, True))
     assert [target.name for target in wide] == [target.name for target in narrow]
     assert len(narrow) == count
     part = "_attn2_" if element == "CrossAttention" else "_attn1_"
@@ -163,15 +163,15 @@ def test_file_sizes(unets, tmp_path: Path) -> None:
 )
 def test_which_blocks_have_modules(unets, family: str, around: bool, without: set[str]) -> None:
     """lierla stands where transformers are. IN00 is the first convolution, which belongs to no residual block."""
-    own = {"SD1": SD1, "SDXL": SDXL}[family].blocks
-    present = {block for block in BLOCKS if unet_targets(unets[family], [block], "Full", around=around)}
+    own = FAMILIES[family].blocks
+    present = {block for block in BLOCKS if unet_targets(unets[family], [block], "Full", include_resnets=around)}
     assert present == set(own) - {"BASE"} - without
 
 
 @pytest.mark.parametrize("family", ["SD1", "SDXL"])
 def test_a_block_is_the_number_in_the_original_names(unets, family: str) -> None:
     """Whichever way a module is named, it stands in the block whose number its original name has."""
-    plain, sgm = (unet_targets(unets[family], BLOCKS, "Full", around=True, sgm=sgm) for sgm in (False, True))
+    plain, sgm = (unet_targets(unets[family], BLOCKS, "Full", include_resnets=True, sgm=sgm) for sgm in (False, True))
     for one, other in zip(plain, sgm, strict=True):
         assert one.module is other.module
         kind, number = other.name.removeprefix("lora_unet_").split("_block")[0], other.name.split("_")[4]
@@ -181,7 +181,7 @@ def test_a_block_is_the_number_in_the_original_names(unets, family: str) -> None
 
 
 def test_blocks_a_family_lacks_are_passed_over(unets) -> None:
-    assert not unet_targets(unets["SDXL"], ["IN09", "IN11", "OUT09", "OUT11", "XX"], "Full", around=True)
+    assert not unet_targets(unets["SDXL"], ["IN09", "IN11", "OUT09", "OUT11", "XX"], "Full", include_resnets=True)
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_original_paths_against_diffusers_conversion(unets, family: str, sizes: 
 
 
 def test_an_sdxl_name_as_other_programs_have_it(unets) -> None:
-    names = {target.name for target in unet_targets(unets["SDXL"], BLOCKS, "Full", around=True, sgm=True)}
+    names = {target.name for target in unet_targets(unets["SDXL"], BLOCKS, "Full", include_resnets=True, sgm=True)}
     assert {
         "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q",
         "lora_unet_input_blocks_3_0_op",

@@ -32,9 +32,8 @@ from trainer.models.base import Bundle
 from trainer.models.checkpoint.identify import identify
 from trainer.models.checkpoint.weights import Source, build_empty, cast
 from trainer.models.latents import decode, encode_images
-from trainer.models.registry import load_bundle
+from trainer.models.registry import FAMILIES, load_bundle
 from trainer.models.stable_diffusion import ldm, shapes
-from trainer.models.stable_diffusion.sd1 import SD1
 
 Change = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
@@ -46,7 +45,7 @@ def tensors() -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def expected(tensors: dict[str, Tensor]) -> list[Tensor]:
-    return outputs(SD1().take(Source.of_tensors(tensors, "reference")))
+    return outputs(FAMILIES["SD1"].take(Source.of_tensors(tensors, "reference")))
 
 
 @torch.no_grad()
@@ -90,7 +89,7 @@ def test_no_weight_is_copied(tmp_path: Path, tensors: dict[str, Tensor], form: s
         source = Source.of_file(identify(write_checkpoint(tmp_path / "x.ckpt", tensors)))
     else:
         source = Source.of_file(identify(write_safetensors(tmp_path / "x.safetensors", tensors)))
-    bundle = SD1().take(source)
+    bundle = FAMILIES["SD1"].take(source)
     _storage_is_shared(bundle, source)
     for module in bundle.modules.values():
         assert not module.training
@@ -113,7 +112,7 @@ def test_a_mapped_file_stays_on_its_pages(tmp_path: Path, tensors: dict[str, Ten
 
 def test_a_hosts_own_parameters_keep_their_flags(tensors: dict[str, Tensor]) -> None:
     held = {name: torch.nn.Parameter(tensor, tensor.is_floating_point()) for name, tensor in tensors.items()}
-    SD1().take(Source.of_tensors(held, "held"))
+    FAMILIES["SD1"].take(Source.of_tensors(held, "held"))
     assert all(parameter.requires_grad for name, parameter in held.items() if parameter.is_floating_point())
 
 
@@ -168,11 +167,11 @@ def test_a_diffusers_folder(tmp_path: Path, variant: str, binary: bool) -> None:
     if not binary:
         text = CLIPTextModel.from_pretrained(folder / "text_encoder", variant=variant or None)
         ids = torch.arange(77).unsqueeze(0)
-        torch.testing.assert_close(bundle.text_encoder(ids)[0], text(ids)[0], rtol=0, atol=0)
+        torch.testing.assert_close(bundle.text_encoders[0](ids)[0], text(ids)[0], rtol=0, atol=0)
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", variant=variant or None)
     vae = AutoencoderKL.from_pretrained(folder / "vae", variant=variant or None)
     x, context = torch.randn(1, 4, 8, 8), torch.randn(1, 77, 64)
-    torch.testing.assert_close(bundle.unet(x, 5, context).sample, unet(x, 5, context).sample, rtol=0, atol=0)
+    torch.testing.assert_close(bundle.denoiser(x, 5, context).sample, unet(x, 5, context).sample, rtol=0, atol=0)
     torch.testing.assert_close(decode(bundle, x), vae.decode(x / 0.18215).sample, rtol=0, atol=0)
 
 
@@ -183,7 +182,7 @@ def test_group_counts_from_the_metadata(tmp_path: Path, tensors: dict[str, Tenso
         name: {each.num_groups for each in module.modules() if isinstance(each, torch.nn.GroupNorm)}
         for name, module in bundle.modules.items()
     }
-    assert norms == {"unet": {8}, "vae": {16}, "text_encoder": set()}
+    assert norms == {"denoiser": {8}, "vae": {16}, "text_encoder": set()}
     broken = write_safetensors(tmp_path / "broken.safetensors", tensors, {"trainyard_config": "{"})
     with pytest.raises(ModelError, match="trainyard_config in the metadata"):
         load_bundle(broken)
@@ -220,7 +219,9 @@ def test_a_separate_vae(tmp_path: Path, tensors: dict[str, Tensor], naming: str)
     for whose in (tensors, pruned):
         bundle = load_bundle(write_safetensors(tmp_path / "x.safetensors", whose), vae=vae)
         assert bundle.vae_name == "fine.vae.safetensors"
-        wanted = SD1().take(Source.of_tensors({**tensors, **{VAE + name: t for name, t in own.items()}}, "reference"))
+        wanted = FAMILIES["SD1"].take(
+            Source.of_tensors({**tensors, **{VAE + name: t for name, t in own.items()}}, "reference")
+        )
         _assert_same(outputs(bundle), outputs(wanted))
 
 
@@ -276,8 +277,8 @@ def test_facts_of_a_bundle(tmp_path: Path) -> None:
     stored = {name: tensor.bfloat16() if name.startswith(VAE) else tensor for name, tensor in stored.items()}
     path = write_safetensors(tmp_path / "anime.safetensors", stored)
     bundle = load_bundle(path)
-    assert bundle.dtypes == {"unet": torch.float16, "vae": torch.bfloat16, "text_encoder": torch.float16}
-    assert (bundle.scaling_factor, bundle.shift, bundle.latent_channels) == (0.18215, 0.0, 4)
+    assert bundle.dtypes == {"denoiser": torch.float16, "vae": torch.bfloat16, "text_encoder": torch.float16}
+    assert (bundle.family.scaling_factor, bundle.latent_channels) == (0.18215, 4)
     assert bundle.latent_shape(Size(768, 512)) == (4, 64, 96)
     assert bundle.diffusion.parameterisation is EPSILON
     assert bundle.diffusion.schedule.betas.shape == (1000,)
@@ -290,11 +291,11 @@ def test_facts_of_a_bundle(tmp_path: Path) -> None:
 
 def test_casting_copies_only_what_must_change() -> None:
     tensors = sd1_tensors(dtype=torch.float16)
-    bundle = SD1().take(Source.of_tensors(tensors, "half"))
-    before = _pages(bundle.unet)
+    bundle = FAMILIES["SD1"].take(Source.of_tensors(tensors, "half"))
+    before = _pages(bundle.denoiser)
     assert before <= _pages(tensors)
-    assert _pages(cast(bundle.unet, torch.float16)) == before
-    assert _pages(cast(bundle.unet, torch.float32)).isdisjoint(before)
+    assert _pages(cast(bundle.denoiser, torch.float16)) == before
+    assert _pages(cast(bundle.denoiser, torch.float32)).isdisjoint(before)
 
 
 def test_full_size_from_shapes_alone() -> None:

@@ -37,7 +37,8 @@ def saved(model: Path, network_type: str, folder: Path) -> tuple[Path, Tensor, T
 
 def pipeline(bundle: Bundle) -> Any:
     parts = {
-        "vae": bundle.vae, "text_encoder": bundle.text_encoder, "tokenizer": bundle.tokenizer, "unet": bundle.unet,
+        "vae": bundle.vae, "text_encoder": bundle.text_encoders[0], "tokenizer": bundle.tokenizers[0],
+        "unet": bundle.denoiser,
         "scheduler": DDIMScheduler(clip_sample=False),
     }  # fmt: skip
     if len(bundle.text_encoders) == 1:
@@ -57,7 +58,7 @@ def test_diffusers_and_peft(models, family: str, network_type: str, tmp_path: Pa
         pipe.load_lora_weights(str(path), adapter_name="ours")
     assert not re.search("not used|unexpected|missing", caplog.text, re.IGNORECASE)
     stored = file.read(path)[0]
-    loaded = [name for part in (fresh.unet, *fresh.text_encoders) for name, _ in part.named_modules()]
+    loaded = [name for part in (fresh.denoiser, *fresh.text_encoders) for name, _ in part.named_modules()]
     assert len([name for name in loaded if name.endswith("lora_A.ours")]) == len(stored) / 3
     torch.testing.assert_close(predict(fresh), wanted, rtol=1e-4, atol=1e-4)
 

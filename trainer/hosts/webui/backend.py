@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...config.size import Size
 from ...models.base import Conditioning
+from ...models.stable_diffusion.conditioning import CLIPConditioning
 from ...text.messages import message
 
 _SIZE_NUMBERS = 6 * 256
@@ -107,7 +108,7 @@ def encoded(model: Any, prompt: str, size: Size | None) -> Conditioning:
     with devices.autocast():
         found = model.get_learned_conditioning(wanted)
     if isinstance(found, Tensor):
-        return Conditioning(found)
+        return CLIPConditioning(found)
     pooled = found["vector"][:, :-_SIZE_NUMBERS]
     sizes = torch.tensor([[height, width, 0, 0, height, width]], device=pooled.device)
-    return Conditioning(found["crossattn"], pooled, sizes)
+    return CLIPConditioning(found["crossattn"], pooled, sizes)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from ...config.size import Size
 from ...errors import ModelError
 from ...models.base import Conditioning
-from ...models.checkpoint.identify import AUTOENCODER, UNET, identify
+from ...models.checkpoint.identify import identify
+from ...models.checkpoint.parts import DENOISER, VAE
 from ...text.messages import label
 from .backend import Loaded, NotPlainError, encoded
 from .host import WebUI
@@ -299,7 +300,7 @@ def _vae_among(files: list[Path]) -> Path | None:
             parts = identify(file).parts
         except ModelError:
             continue
-        if AUTOENCODER in parts and UNET not in parts:
+        if VAE in parts and DENOISER not in parts:
             return file
     return None
 

@@ -24,6 +24,7 @@ from ...engine.image_request import ImageRequest
 from ...errors import UserError
 from ...models.base import Bundle, Conditioning
 from ...models.checkpoint.identify import FileKind, identify
+from ...models.checkpoint.parts import VAE
 from ...models.checkpoint.weights import Source
 from ...models.host_memory import Borrowed
 from ...models.placement import Away, tensors_of
@@ -211,7 +212,7 @@ class WebUI(Adapter):
             vae = Source.of_tensors(theirs, files.vae.name) if same else Source.of_file(identify(files.vae))
         source = Source.of_tensors(tensors, kind.name, files.model, like=self._as_loaded(loaded, kind))
         bundle = family.take(source, vae=vae)
-        bundle.borrowed = frozenset(bundle.modules) - ({"vae"} if vae is not None and not same else set())
+        bundle.borrowed = frozenset(bundle.modules) - ({VAE} if vae is not None and not same else set())
         if self.has_zero_terminal_snr(loaded):
             bundle.diffusion = bundle.diffusion.with_zero_terminal_snr()
         bundle.encode_prompt = self._encode

@@ -10,9 +10,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...config.choices import FAMILIES
 from ...diffusion.parameterisation import EPSILON, VELOCITY
 from ...errors import ModelError
 from .header import Header, TensorInfo, read_header
+from .parts import DENOISER, TEXT_ENCODER, VAE
 
 MODEL_ENDINGS = (".safetensors", ".ckpt", ".pt", ".bin")
 """Endings of model files' names, for looking one up by its stem; what a file is, its content tells."""
@@ -37,6 +39,7 @@ class Kind(Enum):
     SDXL_INPAINTING = "an SDXL inpainting checkpoint"
     SDXL_REFINER = "the SDXL refiner"
     SDXL_EDM = "an SDXL checkpoint with EDM's way of noising (Playground 2.5, CosXL)"
+    CHECKPOINT = "a checkpoint"
     SD3 = "an SD3 model"
     FLUX = "a Flux model"
     LUMINA = "a Lumina 2 or Z-Image model"
@@ -69,7 +72,6 @@ _FAMILIES: Mapping[Kind, str] = {
     Kind.FLUX: "Flux",
     Kind.LUMINA: "Lumina 2",
 }
-UNET, AUTOENCODER, TEXT = "U-Net", "VAE", "text encoder"
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class FileKind:
         kind: what it is.
         label: the same as a phrase: ``"a LoRA (192 modules)"``, ``"an SD1 checkpoint"``.
         family: ``"SD1"``, ``"SD2"``, ``"SDXL"`` … or None where that cannot be said.
-        parts: which of ``"U-Net"``, ``"VAE"``, ``"text encoder"`` it holds.
+        parts: which of ``"denoiser"``, ``"vae"``, ``"text_encoder"`` it holds.
         prediction_type: ``"epsilon"`` or ``"v_prediction"`` where the file says so, else None.
         tensors: name -> type and shape.
         metadata: safetensors' own metadata; empty for other formats.
@@ -138,13 +140,16 @@ def classify(
     """Say what tensors of these names and shapes make up; ``beside`` is what a file beside them says of the
     prediction type."""
     kind, detail = _kind_of(header.tensors)
+    family = _FAMILIES.get(kind)
     parts = _parts_of(header.tensors)
     label = kind.value + detail
-    if kind in _FAMILIES and parts == {UNET}:
+    if kind in _FAMILIES and parts == {DENOISER}:
         label = f"the U-Net of {kind.value}"
+    if kind is Kind.CHECKPOINT:
+        family, label, parts = detail, f"a checkpoint of {detail}", parts | {DENOISER}
     prediction = _prediction_type(header, configs or {}, beside)
     return FileKind(
-        name, kind, label, _FAMILIES.get(kind), parts, prediction, header.tensors, header.metadata, files or {},
+        name, kind, label, family, parts, prediction, header.tensors, header.metadata, files or {},
         configs or {},
     )  # fmt: skip
 
@@ -210,6 +215,7 @@ _LORA_STARTS = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_te3_",
 
 
 def _kind_of(tensors: Tensors) -> tuple[Kind, str]:
+    """The kind, and what there is to add to it: of a LoRA how many modules, of a family by its signature its name."""
     modules = {_LORA_ENDINGS.sub("", name) for name in tensors if _LORA_ENDINGS.search(name)}
     modules |= {name.partition(".")[0] for name in tensors if name.startswith(_LORA_STARTS)}
     if modules:
@@ -217,6 +223,9 @@ def _kind_of(tensors: Tensors) -> tuple[Kind, str]:
     for trait in _ADDITIONS:
         if _shows(trait, tensors):
             return trait.kind, ""
+    for family in FAMILIES.values():
+        if family.signature and all(_has(tensors, *each) for each in family.signature.items()):
+            return Kind.CHECKPOINT, family.name
     unet = unet_prefix(tensors)
     if unet is not None:
         return _unet_kind(tensors, unet), ""
@@ -226,6 +235,11 @@ def _kind_of(tensors: Tensors) -> tuple[Kind, str]:
     if tensors and len(tensors) <= 4 and all(len(info.shape) <= 2 for info in tensors.values()):
         return Kind.EMBEDDING, ""
     return Kind.UNKNOWN, ""
+
+
+def _has(tensors: Tensors, ending: str, sizes: tuple[int, ...]) -> bool:
+    found = (info.shape for name, info in tensors.items() if name.endswith(ending))
+    return any(shape[: len(sizes)] == sizes for shape in found)
 
 
 def _shows(trait: _Trait, tensors: Tensors) -> bool:
@@ -272,11 +286,11 @@ def _unet_kind(tensors: Tensors, prefix: str) -> Kind:
 def _parts_of(tensors: Tensors) -> frozenset[str]:
     found = set()
     if unet_prefix(tensors) is not None:
-        found.add(UNET)
+        found.add(DENOISER)
     if any(name.startswith(("first_stage_model.", "vae.", "encoder.conv_in.", "decoder.conv_in.")) for name in tensors):
-        found.add(AUTOENCODER)
+        found.add(VAE)
     if any(name.startswith(("cond_stage_model.", "conditioner.embedders.", "text_encoder.")) for name in tensors):
-        found.add(TEXT)
+        found.add(TEXT_ENCODER)
     return frozenset(found)
 
 

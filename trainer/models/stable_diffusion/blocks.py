@@ -1,11 +1,13 @@
 """Blocks: the numbered parts of a U-Net, as Stable Diffusion's own code counts them, and ``BASE`` for text encoders.
 
-A module's path decides. No torch here: forms offer the names before any model is loaded.
+A module's path decides.
 """
 
 from __future__ import annotations
 
 import re
+
+from ...config.choices import TEXT_ENCODERS
 
 _UNET_PLACE = re.compile(r"(down|up)_blocks[._](\d+)[._](resnets|attentions|downsamplers|upsamplers)[._](\d+)")
 _SGM_PLACE = re.compile(r"(input|middle|output)_blocks?_(\d+)")
@@ -37,7 +39,7 @@ def block_of(name: str) -> str | None:
     Both ways of naming U-Net modules are known: diffusers' paths, and those of the original code.
     """
     if name.startswith("lora_te"):
-        return "BASE"
+        return TEXT_ENCODERS
     path = name.removeprefix("lora_unet_")
     found = _SGM_PLACE.match(path)
     if not found:

@@ -24,16 +24,22 @@ from ...diffusion.process import Diffusion
 from ...diffusion.schedule import NoiseSchedule, scaled_linear_betas
 from ...diffusion.timesteps import Uniform
 from ...errors import ModelError
-from ..base import Bundle, Conditioning, Family
-from ..checkpoint.identify import AUTOENCODER, TEXT, UNET, FileKind, Kind
+from ..base import Bundle, Family, Sampler
+from ..checkpoint.identify import FileKind, Kind
+from ..checkpoint.parts import DENOISER, TEXT_ENCODER, VAE
 from ..checkpoint.weights import Source, build_empty, fill, stored_dtype
+from ..lora_target import Target, TargetChoice
 from . import ldm, shapes
+from .blocks import block_of
 from .clip import Encoded, clip_tokenizer, hidden_states, tokenize
+from .conditioning import CLIPConditioning
+from .lora_targets import all_text_targets, known_names, unet_targets
 
 Result = TypeVar("Result")
 
 _LATENT_CHANNELS = 4
 _IGNORED = ("position_ids",)
+_PART_NAMES = {TEXT_ENCODER: "text encoder", DENOISER: "U-Net", VAE: "VAE"}
 
 
 @dataclass(frozen=True)
@@ -69,32 +75,45 @@ class StableDiffusion(Family):
 
     Attributes:
         kind: what its checkpoints are.
-        scaling_factor: see :class:`Bundle`.
+        scaling_factor: latents are what its VAE gives times this.
         text_parts: its text encoders.
+        context: how wide the hidden states are that its full-size U-Net looks at.
+        sgm_names: whether LoRA files call U-Net modules by their paths in the original code, not in diffusers.
     """
 
     kind: Kind
     scaling_factor: float
     text_parts: tuple[TextPart, ...]
+    context: int
+    sgm_names: bool = False
     latent_factor = 8
+    implementation = "diffusers"
 
     def heads(self, width: int) -> int:
         """Attention heads of the U-Net where it is ``width`` channels wide."""
         return max(1, width // 64)
 
+    def load_libraries(self) -> None:
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+        from diffusers.loaders import single_file_utils
+        from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+        clip_tokenizer()
+        del AutoencoderKL, UNet2DConditionModel, single_file_utils, CLIPTextModel, CLIPTextModelWithProjection
+
     def recognises(self, kind: FileKind) -> bool:
         return kind.kind is self.kind
 
     def check(self, kind: FileKind, vae: FileKind | None) -> None:
-        missing = {UNET, TEXT, AUTOENCODER} - kind.parts
+        missing = {DENOISER, TEXT_ENCODER, VAE} - kind.parts
         if vae is not None:
-            missing.discard(AUTOENCODER)
-        if missing == {AUTOENCODER}:
+            missing.discard(VAE)
+        if missing == {VAE}:
             raise ModelError(f"{kind.name} has no VAE", do="Choose a VAE file as well, or a full checkpoint")
         if missing:
-            names = " and no ".join(sorted(missing, key=str.lower))
+            names = " and no ".join(_PART_NAMES[part] for part in _PART_NAMES if part in missing)
             raise ModelError(f"{kind.name} has no {names}", do="Choose a full checkpoint")
-        if vae is not None and AUTOENCODER not in vae.parts:
+        if vae is not None and VAE not in vae.parts:
             raise ModelError(f"{vae.name} is {vae.label}, not a VAE", do=f"Choose a VAE made for {self.name}")
         channels = None if vae is None else _latent_channels(vae)
         if vae is not None and channels not in (None, _LATENT_CHANNELS):
@@ -137,17 +156,15 @@ class StableDiffusion(Family):
         return Bundle(
             family=self,
             name=source.name,
-            unet=self._unet(unet, _norm_groups(source.kind, "unet"), what[0]),
+            denoiser=self._unet(unet, _norm_groups(source.kind, "unet"), what[0]),
             vae=self._vae(autoencoder, _norm_groups(vae_source.kind, "vae"), what[1]),
             text_encoders=tuple(module for module, _ in texts),
             tokenizers=(tokenizer,) * len(texts),
             diffusion=Diffusion(self.schedule(source.kind), self.parameterisation(source), Uniform()),
             latent_channels=_LATENT_CHANNELS,
-            scaling_factor=self.scaling_factor,
-            shift=0.0,
             dtypes={
-                "unet": stored_dtype(unet),
-                "vae": stored_dtype(autoencoder),
+                DENOISER: stored_dtype(unet),
+                VAE: stored_dtype(autoencoder),
                 **{part.name: dtype for part, (_, dtype) in zip(self.text_parts, texts, strict=True)},
             },
             path=source.path,
@@ -155,24 +172,32 @@ class StableDiffusion(Family):
             notes=_notes_on_vae(vae.kind, self.name) if vae else (),
         )
 
+    # ---- computing --------------------------------------------------------------------------------------------------
+
     def encode(
-        self, bundle: Bundle, prompts: Sequence[str], *, clip_skip: int = 1, size: Size | None = None
-    ) -> Conditioning:
+        self, bundle: Bundle, prompts: Sequence[str], *, size: Size | None = None, clip_skip: int = 1
+    ) -> CLIPConditioning:
+        """See :meth:`Family.encode`.
+
+        Args:
+            clip_skip: 1 = the hidden layer the family was trained with (SD1: the last; SD2, SDXL: the second last of
+                the file), 2 = the one before …
+        """
         ids = [
             torch.stack([tokenize(tokenizer, prompt, part.padding) for tokenizer, part in self._tokens(bundle)])
             for prompt in prompts
         ]  # (encoders, k, 77) each
-        encoded: dict[int, Conditioning] = {}
+        encoded: dict[int, CLIPConditioning] = {}
         for windows in {one.shape[1] for one in ids}:  # a prompt is encoded alike whatever its neighbours are
             rows = [row for row, one in enumerate(ids) if one.shape[1] == windows]
             together = self._encode_alike(bundle, torch.stack([ids[row] for row in rows], dim=1), clip_skip)
             encoded.update({row: together[place] for place, row in enumerate(rows)})
-        return self._with_sizes(Conditioning.cat([encoded[row] for row in range(len(ids))]), size)
+        return self._with_sizes(CLIPConditioning.join([encoded[row] for row in range(len(ids))]), size)
 
     def _tokens(self, bundle: Bundle) -> list[tuple[Any, TextPart]]:
         return list(zip(bundle.tokenizers, self.text_parts, strict=True))
 
-    def _encode_alike(self, bundle: Bundle, ids: Tensor, clip_skip: int) -> Conditioning:
+    def _encode_alike(self, bundle: Bundle, ids: Tensor, clip_skip: int) -> CLIPConditioning:
         """Prompts ``(encoders, B, k, 77)`` of as many windows each; the encoders' states stand side by side."""
         parts: list[Encoded] = []
         for encoder, part, tokens in zip(bundle.text_encoders, self.text_parts, ids, strict=True):
@@ -181,15 +206,62 @@ class StableDiffusion(Family):
             )
         pooled = [part.pooled for part in parts if part.pooled is not None]
         states = [part.states for part in parts]
-        return Conditioning(torch.cat(states, dim=-1) if len(states) > 1 else states[0], pooled[0] if pooled else None)
+        return CLIPConditioning(
+            torch.cat(states, dim=-1) if len(states) > 1 else states[0], pooled[0] if pooled else None
+        )
 
-    def _with_sizes(self, conditioning: Conditioning, size: Size | None) -> Conditioning:
+    def _with_sizes(self, conditioning: CLIPConditioning, size: Size | None) -> CLIPConditioning:
         """The conditioning with the numbers for a whole image of this size, where there is a place for them."""
         if conditioning.pooled is None:
             return conditioning
         width, height = size or self.default_size
         numbers = torch.tensor([[height, width, 0, 0, height, width]], device=conditioning.sequence.device)
-        return Conditioning(conditioning.sequence, conditioning.pooled, numbers.expand(len(conditioning), 6))
+        return CLIPConditioning(conditioning.sequence, conditioning.pooled, numbers.expand(len(conditioning), 6))
+
+    def predict(self, bundle: Bundle, latents: Tensor, timesteps: Tensor, conditioning: CLIPConditioning) -> Tensor:
+        added = {}
+        if conditioning.pooled is not None:
+            added["added_cond_kwargs"] = {"text_embeds": conditioning.pooled, "time_ids": conditioning.size_ids}
+        predicted: Tensor = bundle.denoiser(latents, timesteps, conditioning.sequence, return_dict=False, **added)[0]
+        return predicted
+
+    def encode_images(self, bundle: Bundle, pixels: Tensor) -> Tensor:
+        """The mean of the VAE's posterior, scaled."""
+        vae: Any = bundle.vae
+        mean: Tensor = vae.encode(pixels).latent_dist.mean
+        return mean * self.scaling_factor
+
+    def decode(self, bundle: Bundle, latents: Tensor) -> Tensor:
+        vae: Any = bundle.vae
+        images: Tensor = vae.decode(latents / self.scaling_factor).sample
+        return images
+
+    def sampler(self, bundle: Bundle) -> Sampler:
+        from .sampler import DDIM
+
+        return DDIM(bundle.diffusion)
+
+    # ---- LoRA -------------------------------------------------------------------------------------------------------
+
+    def lora_targets(self, bundle: Bundle, choice: TargetChoice) -> list[Target]:
+        targets = all_text_targets(bundle.text_encoders) if choice.text_encoders else []
+        return targets + unet_targets(
+            bundle.denoiser,
+            choice.blocks,
+            choice.element,
+            include_resnets=choice.include_resnets,
+            sgm=self.sgm_names,
+        )
+
+    def known_names(self, bundle: Bundle) -> dict[str, Target]:
+        return known_names(bundle.denoiser, bundle.text_encoders, sgm=self.sgm_names)
+
+    def block_of(self, name: str) -> str | None:
+        return block_of(name)
+
+    def fits_lora(self, inputs: Mapping[str, tuple[int, ...]]) -> bool:
+        """By the width of what its cross-attention looks at."""
+        return any(name.endswith("attn2_to_k") and shape[1] == self.context for name, shape in inputs.items())
 
     # ---- modules ----------------------------------------------------------------------------------------------------
 

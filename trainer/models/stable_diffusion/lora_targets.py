@@ -7,12 +7,12 @@ versions of those libraries.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from torch import nn
 
-from ...networks.base import Target
-from ..base import Bundle
+from ..checkpoint.parts import DENOISER, TEXT_ENCODER, text_encoder_part
+from ..lora_target import Target
 from .blocks import unet_block
 
 _TRANSFORMER = re.compile(r"\.attentions\.\d+\.")
@@ -40,7 +40,7 @@ _SGM_ENDS = {
 
 
 def unet_targets(
-    unet: nn.Module, blocks: Collection[str], element: str, *, around: bool = False, sgm: bool = False
+    unet: nn.Module, blocks: Collection[str], element: str, *, include_resnets: bool = False, sgm: bool = False
 ) -> list[Target]:
     """The modules in ``blocks`` that a network is attached to.
 
@@ -48,9 +48,10 @@ def unet_targets(
         unet: diffusers' U-Net.
         blocks: names such as ``IN01``; see :func:`unet_block`. Those the U-Net does not have are passed over.
         element: ``Full``, ``CrossAttention`` (only ``attn2``) or ``SelfAttention`` (only ``attn1``). The last two are
-            about attention alone: with them nothing around the transformers is trained, whatever ``around`` says.
-        around: not only the linears and 1×1 convolutions of the transformers (lierla), but also everything in the
-            residual, down- and up-sampling blocks (c3lier, loha).
+            about attention alone: with them nothing around the transformers is trained, whatever ``include_resnets``
+            says.
+        include_resnets: not only the linears and 1×1 convolutions of the transformers (lierla), but also everything in
+            the residual, down- and up-sampling blocks (c3lier, loha).
         sgm: name them by the paths of the original code.
     """
     wanted = _ELEMENTS[element]
@@ -60,56 +61,59 @@ def unet_targets(
         if not isinstance(module, (nn.Linear, nn.Conv2d)) or unet_block(path, layers) not in blocks:
             continue
         transformer = _TRANSFORMER.search(path) and wanted in path
-        if transformer or (around and not wanted and _AROUND.search(path)):
-            targets.append(Target(unet_name(sgm_path(path, unet) if sgm else path), module, "unet"))
+        if transformer or (include_resnets and not wanted and _AROUND.search(path)):
+            targets.append(Target(unet_name(sgm_path(path, unet) if sgm else path), module, DENOISER))
     return targets
 
 
-def text_targets(text_encoder: nn.Module, prefix: str = "lora_te") -> list[Target]:
+def text_targets(text_encoder: nn.Module, prefix: str = "lora_te", part: str = TEXT_ENCODER) -> list[Target]:
     """The linears of a CLIP text encoder's attention and feed-forward layers.
 
     File names always carry ``text_model``, which transformers 5 no longer has in its paths.
+
+    Args:
+        prefix: what their names begin with.
+        part: which text encoder it is.
     """
     targets = []
     for path, module in text_encoder.named_modules():
         found = _TEXT_LAYER.match(path)
         if found and isinstance(module, nn.Linear):
-            targets.append(Target(f"{prefix}_text_model_{found[1].replace('.', '_')}", module, "text"))
+            targets.append(Target(f"{prefix}_text_model_{found[1].replace('.', '_')}", module, part))
     return targets
 
 
-def all_text_targets(bundle: Bundle) -> list[Target]:
-    """Those of every text encoder of the model."""
-    pairs = zip(bundle.text_encoders, text_prefixes(bundle), strict=True)
-    return [target for text_encoder, prefix in pairs for target in text_targets(text_encoder, prefix)]
+def all_text_targets(text_encoders: Sequence[nn.Module]) -> list[Target]:
+    """Those of every text encoder of a model; with two of them names tell which."""
+    found = []
+    for number, text_encoder in enumerate(text_encoders):
+        prefix = f"lora_te{number + 1}" if len(text_encoders) > 1 else "lora_te"
+        found += text_targets(text_encoder, prefix, text_encoder_part(number))
+    return found
 
 
 # ---- what a file calls it -------------------------------------------------------------------------------------------
 
 
-def known_names(bundle: Bundle) -> dict[str, Target]:
+def known_names(unet: nn.Module, text_encoders: Sequence[nn.Module], *, sgm: bool) -> dict[str, Target]:
     """Every module that any LoRA file may change, under every name that files have for it.
 
     U-Net modules have two names, by diffusers' path and by the original code's; :attr:`Target.name` is the one written
     for this family, whichever was read.
+
+    Args:
+        sgm: the one by the original code's path is written.
     """
     known = {}
-    for path, module in bundle.unet.named_modules():
+    for path, module in unet.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
-            names = unet_name(path), unet_name(sgm_path(path, bundle.unet))
-            target = Target(names[1] if bundle.family.lora_names_as_sgm else names[0], module, "unet")
+            names = unet_name(path), unet_name(sgm_path(path, unet))
+            target = Target(names[1] if sgm else names[0], module, DENOISER)
             known.update(dict.fromkeys(names, target))
-    text = all_text_targets(bundle)
+    text = all_text_targets(text_encoders)
     known.update({target.name: target for target in text})
     known.update({target.name.replace("lora_te1_", "lora_te_"): target for target in text})
     return known
-
-
-def text_prefixes(bundle: Bundle) -> tuple[str, ...]:
-    """What the names of each text encoder's modules begin with."""
-    if len(bundle.text_encoders) == 1:
-        return ("lora_te",)
-    return tuple(f"lora_te{number}" for number in range(1, len(bundle.text_encoders) + 1))
 
 
 def unet_name(path: str) -> str:

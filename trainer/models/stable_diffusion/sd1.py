@@ -11,21 +11,14 @@ from .family import StableDiffusion, TextPart
 class SD1(StableDiffusion):
     """Checkpoints in the layout of Stable Diffusion 1.4 and 1.5, of any width and depth."""
 
-    name = "SD1"
-    label = "Stable Diffusion 1"
     kind = Kind.SD1
     default_size = Size(512, 512)
     scaling_factor = 0.18215
     text_parts = (TextPart("text_encoder", ldm.CLIP),)
     base_model_version = "sd_v1"
     architecture = "stable-diffusion-v1"
-    implementation = "diffusers"
-    blocks = (
-        "BASE",
-        *(f"IN{number:02d}" for number in range(12)),
-        "M00",
-        *(f"OUT{number:02d}" for number in range(12)),
-    )
+    lora_versions = ("sd_v1", "stable-diffusion-v1")
+    context = 768
 
     def heads(self, width: int) -> int:
         del width

@@ -9,7 +9,6 @@ from ..checkpoint.identify import FileKind, Kind
 from ..checkpoint.weights import Source
 from . import ldm
 from .family import StableDiffusion, TextPart
-from .sd1 import SD1
 
 _SPREAD = 0.09
 """The biases of one norm near the output spread less in models that predict the noise, more in those for the velocity:
@@ -19,16 +18,14 @@ the rule by which ComfyUI and Forge tell the published models and their descenda
 class SD2(StableDiffusion):
     """Checkpoints in the layout of Stable Diffusion 2.0 and 2.1, for 512 (noise) or 768 pixels (velocity)."""
 
-    name = "SD2"
-    label = "Stable Diffusion 2"
     kind = Kind.SD2
     default_size = Size(512, 512)
     scaling_factor = 0.18215
     text_parts = (TextPart("text_encoder", ldm.OPEN_CLIP, open_clip=True, acting=False),)
     base_model_version = "sd_v2"
     architecture = "stable-diffusion-v2-512"
-    implementation = "diffusers"
-    blocks = SD1.blocks
+    lora_versions = ("sd_v2", "stable-diffusion-v2")
+    context = 1024
 
     def architecture_of(self, bundle: Bundle) -> str:
         return "stable-diffusion-v2-768-v" if bundle.diffusion.parameterisation is VELOCITY else self.architecture

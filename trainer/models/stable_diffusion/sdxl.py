@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ...config.choices import MODES
@@ -15,8 +16,6 @@ from .family import StableDiffusion, TextPart
 class SDXL(StableDiffusion):
     """Checkpoints in the layout of Stable Diffusion XL 0.9 and 1.0 (base), of any width and depth."""
 
-    name = "SDXL"
-    label = "Stable Diffusion XL"
     kind = Kind.SDXL
     default_size = Size(1024, 1024)
     scaling_factor = 0.13025
@@ -29,13 +28,9 @@ class SDXL(StableDiffusion):
     base_model_version = "sdxl_base_v1-0"
     architecture = "stable-diffusion-xl-v1-base"
     implementation = "https://github.com/Stability-AI/generative-models"
-    lora_names_as_sgm = True
-    blocks = (
-        "BASE",
-        *(f"IN{number:02d}" for number in range(9)),
-        "M00",
-        *(f"OUT{number:02d}" for number in range(9)),
-    )
+    lora_versions = ("sdxl_", "stable-diffusion-xl")
+    context = 2048
+    sgm_names = True
 
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
         rate = {"train_learning_rate": 2e-4} if "turns" in MODES[mode].groups else {}
@@ -45,6 +40,11 @@ class SDXL(StableDiffusion):
         """Only those finetuned for it; their names say so, their tensors look like any other's."""
         name = vae_name.lower()
         return "fp16" in name and "fix" in name
+
+    def fits_lora(self, inputs: Mapping[str, tuple[int, ...]]) -> bool:
+        """By that width, or by names that only its LoRAs have."""
+        own = ("lora_te2_", "lora_unet_input_blocks_", "lora_unet_output_blocks_")
+        return super().fits_lora(inputs) or any(name.startswith(own) for name in inputs)
 
     def schedule(self, kind: FileKind) -> NoiseSchedule:
         schedule = super().schedule(kind)

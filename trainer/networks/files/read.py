@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from ...config.settings import BLOCKS
+from ...config.choices import BLOCKS
 from ...errors import NetworkError
 from ...models.base import Bundle
+from ...models.lora_target import Target
 from ...models.placement import device_of
-from ...models.stable_diffusion.blocks import block_of
-from ...models.stable_diffusion.lora_targets import known_names
-from ..base import Adapter, Network, Parts, Strength, Target
+from ...models.registry import block_of
+from ..base import Adapter, Network, Parts, Strength
 from ..registry import adapter_type_of
 from .file import read
 from .keys import Key, by_module
@@ -114,12 +114,12 @@ def network_from_file(path: Path, bundle: Bundle) -> Network:
 
 
 def adapters_of(stored: Stored, bundle: Bundle, strength: Strength, dtype: torch.dtype) -> dict[str, Adapter]:
-    """The adapters a file holds, on the U-Net's device and by the names that the family of ``bundle`` writes.
+    """The adapters a file holds, on the denoiser's device and by the names that the family of ``bundle`` writes.
 
     Raises:
         NetworkError: the file is for another kind of model.
     """
-    known = known_names(bundle)
+    known = bundle.family.known_names(bundle)
     foreign = [name for name in stored.modules if name not in known]
     if foreign:
         raise NetworkError(
@@ -131,7 +131,7 @@ def adapters_of(stored: Stored, bundle: Bundle, strength: Strength, dtype: torch
             family=bundle.family.label,
         )
     found: dict[str, Adapter] = {}
-    device = device_of(bundle.unet)  # the text encoders may be elsewhere just now
+    device = device_of(bundle.denoiser)  # the text encoders may be elsewhere just now
     for name, parts in stored.modules.items():
         adapter = _adapter(known[name], strength, parts, dtype, stored.path.name).to(device)
         found[adapter.name] = adapter
