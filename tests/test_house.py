@@ -59,6 +59,7 @@ RESERVED = {
 LIGHT = (
     "text.words",
     "errors",
+    "config.choices",
     "config.settings",
     "config.labels",
     "config.schema",

@@ -53,7 +53,7 @@ class Adapter(nn.Module, ABC):
     part_sets: ClassVar[tuple[frozenset[str], ...]]
     """The names of a module's tensors in a file, beside ``alpha``; one set for each form they may have."""
     input_part: ClassVar[str]
-    """The one of them that is ``(rank, in, …)``."""
+    """The one of them that is ``(rank, in, …)``; empty if none is, and then :meth:`rank_of` says the rank."""
 
     def __init__(self, target: Target, strength: Strength) -> None:
         super().__init__()
