@@ -64,6 +64,7 @@ LIGHT = (
     "config.labels",
     "config.schema",
     "config.presets",
+    "networks.files.settings",
     "paths",
     "job",
     "jobs.worker",

@@ -143,7 +143,7 @@ def test_what_stays_as_it_is_acts_while_the_rest_is_trained(models, tmp_path: Pa
 def test_resuming_is_for_the_modes_that_show_it(job, host: Standalone) -> None:
     """A settings file of another mode may carry the key."""
     ileco = job(mode="iLECO", original_prompt="red", target_prompt="blue", network_resume="not there")
-    assert check(ileco, host).startswith("small-sd1")
+    assert str(check(ileco, host)).startswith("small-sd1")
 
 
 # ---- keys of other programs -----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ _DEVICES = frozenset(
         *(f"{port}{n}" for port in ("COM", "LPT") for n in "0123456789¹²³"),
     )
 )
-_MOST_BYTES = 200  # of the 255 file systems allow: a suffix, a date and an ending still fit behind it
+_MOST_BYTES = 200  # of the 255 file systems allow: a suffix, a date and an extension still fit
 
 
 def name_problem(name: str) -> Message | None:

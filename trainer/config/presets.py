@@ -93,8 +93,8 @@ def _not_found(wanted: str, names: list[str]) -> UserError:
 def load_file(path: Path) -> Parsed:
     """Settings from a JSON file, UTF-8 with or without byte order mark.
 
-    What a preset that is shipped leaves out counts as given, at the table's default: it says how all of the network is
-    trained, and no model's own defaults take the place of that.
+    What a shipped preset leaves out counts as given, with the table's default: a model family's own defaults do not
+    replace any of it.
 
     Raises:
         UserError: the file cannot be read, is no JSON or no object.
@@ -108,7 +108,7 @@ def load_file(path: Path) -> Parsed:
     if len(data) > _MOST_BYTES:
         raise UserError("config.file_too_large", where=str(path))
     try:
-        # Old Windows editors write UTF-16; its byte order mark tells.
+        # Old Windows editors write UTF-16, with a byte order mark.
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError("config.file_not_utf8", where=str(path)) from error
@@ -157,7 +157,7 @@ def save(settings: Settings, name: str, folder: Path, overwrite: bool = False) -
 
 
 def rewrite_shipped(folder: Path = SHIPPED_PRESETS) -> list[Path]:
-    """Write the shipped presets anew, each with nothing but the mode and what differs from the table.
+    """Rewrite the shipped presets, each with nothing but the mode and what differs from the table.
 
     Returns:
         Those that have changed.

@@ -1,7 +1,7 @@
-"""What of the settings goes into a LoRA file. People publish these files, so they say no more than a repetition needs.
+"""What of the settings goes into a LoRA file. People publish these files, so they contain only what a repetition needs.
 
-Left out are paths that the mode does not use and keys of other programs; the user's home folder, which mostly tells a
-name, becomes ``~``. Prompts, the trigger word and the paths of what was trained on are needed, and are in.
+Left out are paths that the mode does not use and keys of other programs; the user's home folder, which often contains a
+name, becomes ``~``. Prompts, the trigger word and the paths of the training data are needed, and are included.
 """
 
 from __future__ import annotations

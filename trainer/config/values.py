@@ -77,7 +77,7 @@ def _text(value: Any, _row: Row) -> str:
 
 
 def _path(value: Any, row: Row) -> str:
-    # Windows copies paths with quotes around them; a space at the end is never meant.
+    # Windows copies paths with quotes around them; a space at the end is a mistake.
     text = _text(value, row).strip('" \t\r\n')
     if any(ord(character) < 32 for character in text):
         raise WrongValue("config.control_character")
@@ -229,7 +229,7 @@ def _floats(value: Any, row: Row) -> tuple[float, ...]:
     return numbers
 
 
-# An empty text is a value of its own; no blocks chosen is a mistake to be told.
+# An empty text is a value, too; choosing no blocks is a mistake.
 _BLANK_IS_DEFAULT = frozenset(("choice", "int", "float", "float or none", "size", "floats"))
 _READERS: Mapping[str, Callable[[Any, Row], Any]] = MappingProxyType(
     {

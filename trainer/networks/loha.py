@@ -1,7 +1,7 @@
 """LoHa (FedPara, Hyeon-Woo et al. 2022): ``W x + strength · alpha / rank · (A1 B1 ∘ A2 B2) x``, in LyCORIS's files.
 
 The element-wise product of two matrices of rank r has rank up to r². It is a full matrix, so it is made where it is
-needed and dropped at once: the backward pass makes it anew, for no more than what its gradient costs anyway.
+needed and dropped at once: the backward pass recomputes it, which costs no more than its gradient does anyway.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LoHa(Adapter):
 
     @classmethod
     def new(cls, target: Target, strength: Strength, rank: int, alpha: float, generator: torch.Generator) -> LoHa:
-        """As LyCORIS begins: all factors normal, but for ``w2_a``, which is zero."""
+        """As LyCORIS starts: all factors normal except ``w2_a``, which is zero."""
         outputs, inputs, *kernel = weight_of(target.module).shape
         tucker = is_wide(target.module)
         column = (rank, outputs) if tucker else (outputs, rank)

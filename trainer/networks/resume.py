@@ -1,8 +1,8 @@
 """``network_resume``: training continues from a LoRA file.
 
-What is in the file keeps the file's rank and alpha. Of the modules the settings train, those that are not in the file
-begin anew, at the file's rank and alpha as well; those of the file that the settings do not train stay as they are, act
-while the others are trained, and are saved with them.
+Modules of the file keep their rank and alpha. Modules that the settings train and the file lacks start new, with the
+file's rank and alpha. Modules of the file that the settings do not train are frozen; they take part in every prediction
+and are saved with the others.
 
 A file holds the update multiplied by ``network_strength``. It is divided by that of this run, so that a run that learns
 nothing saves what it was given.
@@ -95,7 +95,7 @@ def _check_family(name: str, header: Header, modules: Mapping[str, Mapping[str, 
 
 
 def _family_of(header: Header, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
-    """The family a LoRA was trained for, if it tells."""
+    """The family a LoRA was trained for; None if the file does not say."""
     input_parts = {each.input_part for each in adapter_types()}
     inputs = {
         name: header.tensors[whole].shape
@@ -108,13 +108,13 @@ def _family_of(header: Header, modules: Mapping[str, Mapping[str, Key]]) -> str 
 
 
 def stored(settings: Settings, folder: Path) -> Stored | None:
-    """What to continue from, as :func:`check` has let it pass; None for a network that begins anew."""
+    """What to continue from, after :func:`check` has accepted it; None for a new network."""
     name = wanted(settings)
     return read_lora(find_lora(name, folder)) if name else None
 
 
 def as_stored(settings: Settings, given: Stored) -> Settings:
-    """The settings with the rank and alpha that most modules of the file have, for those that begin anew."""
+    """The settings with the rank and alpha that most modules of the file have, for new modules."""
     plain: Counter[tuple[int, float]] = Counter()
     wide: Counter[tuple[int, float]] = Counter()
     for parts in given.modules.values():

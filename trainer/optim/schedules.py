@@ -24,8 +24,8 @@ class Schedule(Protocol):
 class Plateau:
     """Lowers the rates when the loss no longer falls.
 
-    It is told the mean loss of some steps together: single losses depend more on their timestep than on what has been
-    learned. ``patience`` counts these tellings.
+    It receives the mean loss of several steps: single losses depend more on their timestep than on what has been
+    learned. ``patience`` counts these means.
     """
 
     def __init__(self, optimizer: Optimizer, **options: Any) -> None:

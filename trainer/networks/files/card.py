@@ -1,6 +1,6 @@
 """The file beside a LoRA that fills its card in a WebUI: what it is, its trigger word, its strength.
 
-It is the user's from then on: the WebUI writes into the same file what is changed on the card.
+From then on it belongs to the user: the WebUI writes changes of the card into the same file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """LoRA files: written whole or not at all, the same bytes for the same content, and read back.
 
 The safetensors header is written here rather than by the library, which orders metadata by hash: keys are sorted, so
-the same run gives the same file. Hashes follow sd-scripts: ``sshs_model_hash`` is SHA-256 over the bytes behind the
+the same run gives the same file. Hashes follow sd-scripts: ``sshs_model_hash`` is SHA-256 over the bytes after the
 header, ``sshs_legacy_hash`` the older WebUI hash over 64 KiB from the first MiB on. ModelSpec has the first one, too.
 """
 
@@ -23,10 +23,10 @@ _DTYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF1
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, overwrite: bool = False) -> Path:
-    """Write ``tensors`` with ``metadata`` and the hashes; beside first, flushed, then renamed.
+    """Write ``tensors`` with ``metadata`` and the hashes; to a temporary file that is flushed and renamed.
 
     Args:
-        path: where to. If it is taken and ``overwrite`` is not set, ``_2``, ``_3`` … is put behind the name.
+        path: where to. If it is taken and ``overwrite`` is not set, ``_2``, ``_3`` … is appended to the name.
         tensors: float32, float16 or bfloat16, anywhere; written contiguous.
         metadata: text by key.
 

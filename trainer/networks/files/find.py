@@ -34,7 +34,7 @@ def lora_names(folder: Path) -> list[str]:
     for path in folder.rglob(f"*{ENDING}"):
         try:
             found.append((-path.stat().st_mtime, lora_name(path, folder)))
-        except OSError:  # gone meanwhile
+        except OSError:  # deleted in the meantime
             continue
     return [name for _, name in sorted(found)]
 

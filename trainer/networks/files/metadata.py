@@ -48,13 +48,13 @@ class Usage:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a run knows beyond its job: the model, the pictures, the mode's own words.
+    """What a run knows beyond its job: the model, the images, how the LoRA is used.
 
     Attributes:
         settings: what the pass that made the network was run with.
         base_dtype: the precision the model was computed in.
         trains_text_encoder: whether the text encoder has adapters.
-        scan: the pictures, for modes that need them.
+        scan: the images, for modes that need them.
     """
 
     settings: Settings
@@ -135,7 +135,7 @@ def _training(origin: Origin, steps: int) -> dict[str, str]:
 
 
 def _epochs(settings: Settings, scan: Scan | None, steps: int) -> dict[str, str]:
-    """Modes without pictures have none."""
+    """Modes without images have none."""
     if scan is None:
         return {}
     batches = sum(_rounded_up(count, settings.train_batch_size) for _, count in scan.buckets)
@@ -185,8 +185,8 @@ def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, ob
     found: dict[str, Mapping[str, object]] = {"ss_network_args": _network_arguments(settings)}
     if scan is None:
         return found
-    pictures = _pictures(scan)
-    counts = Counter(folder_of(picture) for picture in pictures)
+    images = _images(scan)
+    counts = Counter(folder_of(image) for image in images)
     repeats = settings.image_num_multiply
     found["ss_dataset_dirs"] = {folder: {"n_repeats": repeats, "img_count": count} for folder, count in counts.items()}
     found["ss_bucket_info"] = {
@@ -195,29 +195,29 @@ def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, ob
             for number, (frame, count) in enumerate(scan.buckets)
         }
     }
-    tags = tag_frequency(pictures)
+    tags = tag_frequency(images)
     return {**found, "ss_tag_frequency": tags} if tags else found
 
 
-def _pictures(scan: Scan) -> list[Sample]:
-    """One sample of each picture: sub-images and mirrored ones have the same caption."""
+def _images(scan: Scan) -> list[Sample]:
+    """One sample of each image: sub-images and mirrored ones have the same caption."""
     return list({side.path: side for sample in scan.distinct for side in sample.sides()}.values())
 
 
 def folder_of(sample: Sample) -> str:
-    """The name of the folder a picture lies in, without the way to it."""
+    """The name of the folder an image is in, without its path."""
     return one_line(Path(os.path.abspath(sample.path)).parent.name) or "images"
 
 
-def tag_frequency(pictures: Iterable[Sample]) -> dict[str, dict[str, int]]:
-    """How many pictures of a folder have a tag: lower case, as sd-scripts counts them and as CLIP reads them.
+def tag_frequency(images: Iterable[Sample]) -> dict[str, dict[str, int]]:
+    """How many images of a folder have a tag: lower case, as sd-scripts counts them and as CLIP reads them.
 
     The most frequent ones only, and of each only the beginning: captions may be novels.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    for picture in pictures:
-        folder = folder_of(picture)
-        counts.update((folder, tag) for tag in map(one_line, picture.caption.lower().split(",")) if tag)
+    for image in images:
+        folder = folder_of(image)
+        counts.update((folder, tag) for tag in map(one_line, image.caption.lower().split(",")) if tag)
     found: dict[str, dict[str, int]] = {}
     for (folder, tag), count in counts.most_common(_MOST_TAGS):
         short = tag if len(tag) <= _LONGEST_TAG else f"{tag[: _LONGEST_TAG - 1]}…"

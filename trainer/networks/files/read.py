@@ -1,4 +1,4 @@
-"""LoRA files, read: for pictures and comparisons, to be measured, and to be trained on."""
+"""Reading LoRA files: to make images, to measure them, and to continue from them."""
 
 from __future__ import annotations
 
