@@ -1,0 +1,64 @@
+"""Every text of every room: once in each language, with the same values, and used."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections import Counter
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from trainer.text.catalogue import ENGLISH, JAPANESE
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = sorted(path.stem for path in (ROOT / "trainer" / "text" / "en").glob("*.py"))
+SOURCES = [
+    *(path for path in (ROOT / "trainer").rglob("*.py") if path.parent.name not in ("en", "ja")),
+    *(ROOT / "javascript").glob("*.js"),
+]
+KEY = re.compile(r"""["'`]([a-z_]+\.[\w\- ]+)["'`]""")
+BEGUN = re.compile(r"""["'`]([a-z_]+\.[\w\-]*)(?:\$?\{|["'`] \+)""")
+"""A key that is put together: what it begins with."""
+ASKED = re.compile(r"""\b(?:message|say|Warned|Detail|WrongValue|\w*Error)\(\s*["']([a-z_]+\.[\w\- ]+)["']""")
+CHARACTERS = re.compile("[ぁ-んァ-ン一-龥]")
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+def sources() -> str:
+    return "\n".join(path.read_text("utf-8") for path in SOURCES)
+
+
+def test_both_languages_have_the_same_texts_with_the_same_values() -> None:
+    assert ENGLISH.keys() == JAPANESE.keys()
+    assert {key for key in ENGLISH if placeholders(ENGLISH[key]) != placeholders(JAPANESE[key])} == set()
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_a_key_stands_in_one_room(language: str) -> None:
+    counts: Counter[str] = Counter()
+    for room in ROOMS:
+        counts.update(importlib.import_module(f"trainer.text.{language}.{room}").TEXTS.keys())
+    assert [key for key, count in counts.items() if count > 1] == []
+    assert counts.keys() == (ENGLISH if language == "en" else JAPANESE).keys()
+
+
+def test_every_text_that_is_asked_for_exists() -> None:
+    asked = set(ASKED.findall(sources()))
+    assert len(asked) > 100
+    assert asked - ENGLISH.keys() == set()
+
+
+def test_no_text_is_left_over() -> None:
+    text = sources()
+    named, begun = set(KEY.findall(text)), tuple(set(BEGUN.findall(text)))
+    assert {key for key in ENGLISH if key not in named and not key.startswith(begun)} == set()
+
+
+def test_no_sentence_is_left_in_english() -> None:
+    three_words = re.compile(r"[A-Za-z]+ [A-Za-z]+ [A-Za-z]+")
+    assert {key for key, text in JAPANESE.items() if three_words.search(text) and not CHARACTERS.search(text)} == set()
