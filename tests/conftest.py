@@ -6,6 +6,7 @@ now and then, and a run must be a function of its job.
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
@@ -111,6 +112,14 @@ def _libraries_are_not_walked() -> None:
     """A run collects garbage once, which walks all that torch, diffusers and transformers have made: half a second."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _vocabulary_is_read_once() -> None:
+    """A model that is loaded reads CLIP's vocabulary, which takes as long as the steps of a small run."""
+    clip = sys.modules.get("transformers.models.clip.tokenization_clip")
+    if clip is not None and "from_pretrained" not in vars(clip.CLIPTokenizer):
+        clip.CLIPTokenizer.from_pretrained = functools.cache(clip.CLIPTokenizer.from_pretrained)
 
 
 @pytest.fixture(scope="session")

@@ -197,6 +197,7 @@ def wait_for_steps(data: list[str], process: subprocess.Popen[str]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.more
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
 def test_ctrl_c_saves_the_job_and_leaves_the_rest(model: str, data: list[str]) -> None:
     assert add(model, "a", data, "--train-iterations", "100000") == 0

@@ -501,6 +501,7 @@ def program(store: Store, end: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.more
 def test_a_program_that_ends_ends_its_job_well(store: Store, settings) -> None:
     store.add(settings("a", train_iterations=LONG, save_per_steps=2))
     process = program(store, "leave")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -182,8 +184,14 @@ def test_a_checkpoint_in_fp8(narrow: torch.dtype, tmp_path: Path) -> None:
     assert torch.equal(weight, tensors[UNET + "input_blocks.0.0.weight"].to(narrow).float())
 
 
-@pytest.mark.parametrize("base", ["model", "fp32", "bf16", "fp16", "int8"])
-@pytest.mark.parametrize("saved", ["model", "fp32", "bf16", "fp16"])
+def bases_and_files() -> Iterator[Any]:
+    """Every pair; in the first tier each base and each precision of the file."""
+    for base, saved in product(["model", "fp32", "bf16", "fp16", "int8"], ["model", "fp32", "bf16", "fp16"]):
+        first = saved == "model" or base == "fp16"
+        yield pytest.param(base, saved, marks=() if first else pytest.mark.more)
+
+
+@pytest.mark.parametrize(("base", "saved"), list(bases_and_files()))
 def test_the_file_is_in_the_precision_asked_for(base: str, saved: str, model: Path, tmp_path: Path) -> None:
     host = host_in(tmp_path)
     settings = replace(
@@ -222,6 +230,7 @@ def in_float32(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     return losses_in(F32, tmp_path_factory.mktemp("float32"))
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("base", "int8"),
     [(BF16, False), (F16, False), pytest.param(F32, True, marks=pytest.mark.slow)],

@@ -96,6 +96,7 @@ def test_it_understands_short_prompts(toy: Toy) -> None:
     assert got["shape"] >= 0.8, got
 
 
+@pytest.mark.more
 def test_what_a_prompt_leaves_open_is_a_mix(toy: Toy) -> None:
     colours = spread(toy, "a large circle on a white background, centre", "colour", COUNT)
     assert len([name for name in colours if name != "None"]) >= 3, colours
