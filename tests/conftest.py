@@ -6,6 +6,7 @@ now and then, and a run must be a function of its job.
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 import os
@@ -118,8 +119,16 @@ def _libraries_are_not_walked() -> None:
 def _vocabulary_is_read_once() -> None:
     """A model that is loaded reads CLIP's vocabulary, which takes as long as the steps of a small run."""
     clip = sys.modules.get("transformers.models.clip.tokenization_clip")
-    if clip is not None and "from_pretrained" not in vars(clip.CLIPTokenizer):
-        clip.CLIPTokenizer.from_pretrained = functools.cache(clip.CLIPTokenizer.from_pretrained)
+    if clip is None or "from_pretrained" in vars(clip.CLIPTokenizer):
+        return
+    read = functools.cache(clip.CLIPTokenizer.from_pretrained)
+
+    def from_pretrained(*arguments: Any, **named: Any) -> Any:
+        made = copy.copy(read(*arguments, **named))
+        vars(made).update({name: dict(value) for name, value in vars(made).items() if isinstance(value, dict)})
+        return made  # with another token to pad with, none but its owner has that
+
+    clip.CLIPTokenizer.from_pretrained = from_pretrained
 
 
 @pytest.fixture(scope="session")
