@@ -1,8 +1,9 @@
 """Nothing newer is used than torch 2.1, diffusers 0.29.2 and transformers 4.30 have, as AUTOMATIC1111 has them.
 
 The other tests run with new versions, where what came later is there; people with an old WebUI would be the first to
-miss it. This sees names alone. Arguments that came later and what a device did not yet compute show when the tests are
-run with the old versions: docs/adding.md says how.
+miss it. This sees names alone; those of optimizers and schedules are looked up by tests/config/test_choices.py.
+Arguments that came later and what a device did not yet compute show when the tests are run with the old versions:
+docs/adding.md says how.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "trainer"
 # What is added here has been looked up in the oldest version first.
 IN_THE_OLDEST = {
     "torch": """
-        Generator Size Tensor.detach arange autograd.Function autograd.function.once_differentiable autograd.grad
-        backends.mps.is_available bfloat16 cat cuda.Event cuda.OutOfMemoryError cuda.current_device cuda.empty_cache
-        cuda.is_available cumprod device dtype einsum empty enable_grad float16 float32 float64 from_numpy frombuffer
-        full_like inference_mode int64 int8 linalg.vector_norm linspace mul nn.Conv2d nn.Linear nn.Module nn.ModuleList
-        nn.Parameter nn.ParameterDict nn.ParameterList nn.functional.adaptive_avg_pool2d
+        Generator Size Tensor.detach arange as_tensor autograd.Function autograd.function.once_differentiable
+        autograd.grad backends.mps.is_available bfloat16 cat cuda.Event cuda.OutOfMemoryError cuda.current_device
+        cuda.empty_cache cuda.is_available cumprod device dtype einsum empty enable_grad float16 float32 float64
+        from_numpy frombuffer full_like inference_mode int64 int8 linalg.vector_norm linspace mul nn.Conv2d nn.Linear
+        nn.Module nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList nn.functional.adaptive_avg_pool2d
         nn.functional.adaptive_max_pool2d nn.functional.conv2d nn.functional.l1_loss nn.functional.linear
         nn.functional.mse_loss nn.functional.smooth_l1_loss nn.grad.conv2d_input nn.grad.conv2d_weight no_grad ones
         ones_like optim.Optimizer optim.lr_scheduler.ReduceLROnPlateau rand randint randn stack tensor uint8 where zeros
@@ -30,7 +31,7 @@ IN_THE_OLDEST = {
     """,
     "diffusers": """
         AutoencoderKL DDIMScheduler UNet2DConditionModel loaders.single_file_utils.convert_ldm_unet_checkpoint
-        loaders.single_file_utils.convert_ldm_vae_checkpoint optimization
+        loaders.single_file_utils.convert_ldm_vae_checkpoint
     """,
     "transformers": """
         CLIPTextConfig CLIPTextModel CLIPTextModelWithProjection CLIPTokenizer.from_pretrained

@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from tests.helpers.client import client_of
 from tests.hosts.doubles.a1111 import A1111Double
 from tests.hosts.doubles.base import Double
 
@@ -61,21 +62,11 @@ def reload_ui(double: Double) -> None:
     run_script()
 
 
-class From:
-    """An application that is asked from one address; the test client of older hosts cannot say from which."""
-
-    def __init__(self, app: FastAPI, address: str) -> None:
-        self._app, self._address = app, address
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._app({**scope, "client": (self._address, 50000)}, receive, send)
-
-
 def started(double: Double) -> TestClient:
     app = FastAPI()
     for callback in double.started:
         callback(None, app)
-    return TestClient(From(app, "127.0.0.1"), base_url="http://localhost")
+    return client_of(app)
 
 
 def test_the_tab_is_there_and_the_routes_answer(double: Double) -> None:
@@ -188,7 +179,7 @@ def asks(double: Double, path: str = "/trainyard/v1/status", far: bool = False, 
     for callback in double.started:
         callback(None, app)
     host = "http://192.168.0.2" if far else "http://localhost"
-    client = TestClient(From(app, "192.168.0.9" if far else "127.0.0.1"), base_url=host)
+    client = client_of(app, "192.168.0.9" if far else "127.0.0.1", base_url=host)
     return client.get(path, headers=headers).status_code
 
 

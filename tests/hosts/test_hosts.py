@@ -177,7 +177,7 @@ def test_clip_skip_is_the_hosts(double: Double, host: WebUI) -> None:
         last = bundle.encode(["a red circle"]).sequence
         double.options["CLIP_stop_at_last_layers"] = 2
         second_last = bundle.encode(["a red circle"]).sequence
-        ours = bundle.encode(["a red circle"], literal=True, clip_skip=2).sequence
+        ours = bundle.family.encode(bundle, ["a red circle"], clip_skip=2).sequence
     host.give_back()
     assert not torch.equal(last, second_last)
     torch.testing.assert_close(second_last, ours, atol=1e-3, rtol=0)

@@ -278,5 +278,5 @@ def test_what_cannot_go_together_is_said(changes: dict[str, Any], label: str, wo
     given = replace(Settings(), mode="ADDifT", original_image="a.png", target_image="b.png")
     assert check_for_run(given) == []
     (problem,) = check_for_run(replace(given, **changes))
-    assert problem.label.startswith(label)
-    assert words in problem.what
+    assert str(problem).startswith(label)
+    assert words in str(problem)

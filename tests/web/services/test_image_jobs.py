@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from tests.helpers.client import client_of
 from tests.helpers.some_networks import some_network, some_settings
 from trainer.config.schema import to_json
 from trainer.config.settings import Settings
@@ -185,7 +186,7 @@ def client(context: PageContext) -> TestClient:
     app = FastAPI()
     core.mount(app, context.worker, context.access)
     images.mount(app, context)
-    found = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
+    found = client_of(app)
     found.headers[TOKEN_HEADER] = context.access.token
     return found
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from tests.helpers.client import client_of
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.hosts.catalogue import FolderCatalogue
@@ -61,7 +62,7 @@ def client(folders: Folders) -> Iterator[TestClient]:
     app = FastAPI()
     core.mount(app, worker, context.access)
     images.mount(app, context)
-    yield TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
+    yield client_of(app)
     worker.close()
     worker.store.close()
 
