@@ -42,20 +42,15 @@ class _Extension:
         options.add()
 
     def tabs(self) -> list[tuple[Any, str, str]]:
-        import gradio as gr
-
         try:
             require_packages()
-            with gr.Blocks(analytics_enabled=False) as page:
-                from .page import tab
+            from .page import tab
 
-                tab.build(self.context())
-            # Else the host keeps what it first saw in a field as its default for ever.
-            for component in page.blocks.values():
-                component.do_not_save_to_config = True
+            page = tab.page_in_host(self.context())
         except Exception as error:  # noqa: BLE001 - whatever it is, the tab says it
-            with gr.Blocks(analytics_enabled=False) as page:
-                gr.HTML(explained(error))
+            from .page import notice
+
+            page = notice.page(explained(error))
         return [(page, TITLE, f"{ID}_tab")]
 
     def mount(self, app: Any) -> None:

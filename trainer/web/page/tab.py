@@ -9,6 +9,16 @@ from . import image, train
 from .form import PREFIX
 
 
+def page_in_host(context: PageContext) -> gr.Blocks:
+    """The tab as a page, for a host to take in."""
+    with gr.Blocks(analytics_enabled=False) as page:
+        build(context)
+    # Otherwise the host keeps what it first saw in a field as its default for ever.
+    for component in page.blocks.values():
+        component.do_not_save_to_config = True
+    return page
+
+
 def build(context: PageContext) -> None:
     """Fill the page that is being built."""
     words = context.words
