@@ -17,7 +17,7 @@ from pathlib import Path
 
 from trainer.config.settings import Settings
 from trainer.job import Step
-from trainer.jobs.run_status import Live
+from trainer.jobs.run_status import RunStatus
 from trainer.jobs.store import Store
 from trainer.paths import Folders
 
@@ -59,12 +59,16 @@ def measure_store(folder: Path, entries: int) -> dict[str, float]:
 
 
 def measure_curve(steps: int) -> dict[str, float]:
-    live = Live()
+    run_status = RunStatus()
     begin = time.perf_counter()
     for number in range(1, steps + 1):
-        live(Step(number, steps, 1.0 / number, (1e-3,)))
+        run_status(Step(number, steps, 1.0 / number, (1e-3,)))
     each = 1000 * (time.perf_counter() - begin) / steps
-    return {"tell one step": each, "snapshot": median(live.snapshot), f"curve of {steps:,} steps": median(live.curve)}
+    return {
+        "tell one step": each,
+        "snapshot": median(run_status.snapshot),
+        f"curve of {steps:,} steps": median(run_status.curve),
+    }
 
 
 def main() -> None:

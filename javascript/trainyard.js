@@ -34,7 +34,7 @@ window.trainyard = (function () {
         };
         const answer = await fetch(address(route), options);
         const found = await answer.json();
-        if (!answer.ok) throw new Error(found.error || found.detail || say("live.status", {status: answer.status}));
+        if (!answer.ok) throw new Error(found.error || found.detail || say("status.status", {status: answer.status}));
         return found;
     }
 
@@ -171,7 +171,7 @@ window.trainyard = (function () {
         try {
             if (document.getElementById(ROOT)) every = await look(told);
         } catch (error) {
-            told.problem = say("live.no_answer", {what: error.message});
+            told.problem = say("status.no_answer", {what: error.message});
         }
         document.dispatchEvent(new CustomEvent("trainyard-round", {detail: told}));
         asking = false;

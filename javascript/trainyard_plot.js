@@ -107,7 +107,7 @@
         panel.asked = query(panel);
         try {
             const answer = await fetch(address(`plot?${panel.asked}`));
-            if (!answer.ok) throw new Error((await answer.json()).error || say("live.status", {status: answer.status}));
+            if (!answer.ok) throw new Error((await answer.json()).error || say("status.status", {status: answer.status}));
             put(panel, await answer.blob());
         } catch (error) {
             panel.parts.image.hidden = panel.parts.save.hidden = true;

@@ -175,7 +175,7 @@
             if (place.textContent !== text) place.textContent = text;
         }
         write(parts.message, job.message);
-        write(parts.saved, job.path ? say("live.saved", job) : "");
+        write(parts.saved, job.path ? say("status.saved", job) : "");
         const actions = actionsOf(job);
         if (row.actions !== actions.join()) {
             row.actions = actions.join();

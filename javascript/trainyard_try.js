@@ -3,7 +3,7 @@
     "use strict";
 
     const page = window.trainyard;
-    const {ROOT, byId, ask, say, make, button, write, picture, addPanel, drawings} = page;
+    const {ROOT, byId, ask, say, make, button, write, picture, addPanel, imageJobs} = page;
 
     const SHORT = ["strengths", "seed", "steps", "cfg", "size", "model"];
 
@@ -49,7 +49,7 @@
         message.hidden = turn.hidden = true;
         fold.append(make("summary", "", say("try.heading")), box, turn, message);
         panel.append(fold);
-        drawings.place("strip", fold);
+        imageJobs.place("strip", fold);
         const kept = make("div", "kept");
         kept.hidden = true;
         fold.append(kept);
@@ -115,7 +115,7 @@
         try {
             await ask("drawings/strip", asked);
             write(panel.parts.message, "");
-            drawings.watch();
+            imageJobs.watch();
         } catch (error) {
             write(panel.parts.message, error.message);
         }
@@ -132,7 +132,7 @@
             const fold = document.createElement("details");
             fold.append(make("summary", "", say("try.pictures", {count: kept.pictures.length})));
             const newest = kept.pictures.slice().reverse();
-            fold.append(...newest.map((each) => picture(each.name, say("live.picture", each), folder)));
+            fold.append(...newest.map((each) => picture(each.name, say("status.picture", each), folder)));
             parts.kept.append(fold);
         }
         onlyOnce(panel);

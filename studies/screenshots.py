@@ -107,7 +107,7 @@ def runs(someone: Visitor, photographer: Photographer, site: Site) -> Iterator[s
     someone.until(lambda: someone.page.locator("#trainyard_prompts .trainyard-drawn img").count() == 2)
     photographer.take(someone, "ileco-generated")
     someone.press("start")
-    someone.live("Saved: ")
+    someone.run_status("Saved: ")
     someone.page.wait_for_selector("#trainyard[data-state='idle']", state="attached")
     yield "done"
     fill(someone, save_lora_name="red to blue, slowly", train_learning_rate="5e-4", train_iterations="100")
@@ -115,7 +115,7 @@ def runs(someone: Visitor, photographer: Photographer, site: Site) -> Iterator[s
     someone.until(lambda: "red to blue, slowly" in site.loras)
     fill(someone, save_lora_name="red to green", target_prompt="a green circle", train_iterations="20000")
     someone.press("start")
-    someone.live(r"step [1-9]\d+ of")
+    someone.run_status(r"step [1-9]\d+ of")
     for name in ("with rank 8", "with rank 16"):
         fill(someone, save_lora_name=f"red to green, {name}")
         someone.press("add")
@@ -145,7 +145,7 @@ LOOKS = {
 
 def tabs(someone: Visitor, photographer: Photographer, look: str, folder: Path) -> None:
     """Every tab while a run goes on."""
-    someone.live(r"step \d+ of")
+    someone.run_status(r"step \d+ of")
     someone.until(lambda: someone.box("original_prompt").input_value() == "a red circle")
     photographer.take(someone, f"running{look}", top="phone" in look)
     for tab in ("Queue", "Plot", "Image"):

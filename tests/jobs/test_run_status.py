@@ -12,7 +12,7 @@ import pytest
 from trainer.errors import UserError
 from trainer.job import Change, Continued, Done, Effect, Failed, Paused, Phase, Sample, Saved, Step, Warned
 from trainer.jobs.memory import Memory
-from trainer.jobs.run_status import MOST_POINTS, Live
+from trainer.jobs.run_status import MOST_POINTS, RunStatus
 
 
 class Clock:
@@ -22,94 +22,96 @@ class Clock:
         return self.now
 
 
-def steps(live: Live, losses: list[float], *, clock: Clock | None = None, seconds: float = 1.0, begin: int = 1) -> None:
+def steps(
+    status: RunStatus, losses: list[float], *, clock: Clock | None = None, seconds: float = 1.0, begin: int = 1
+) -> None:
     for number, loss in enumerate(losses, begin):
         if clock:
             clock.now += seconds
-        live(Step(number, 5000, loss, (1e-3 / number, 2e-3)))
+        status(Step(number, 5000, loss, (1e-3 / number, 2e-3)))
 
 
 def test_a_run_from_its_beginning_to_its_end() -> None:
     clock = Clock()
-    live = Live(clock)
-    assert (live.snapshot().state, live.snapshot().step, live.snapshot().loss) == ("running", 0, None)
-    live(Phase("encoding the pictures", 12, 40))
-    now = live.snapshot()
+    status = RunStatus(clock)
+    assert (status.snapshot().state, status.snapshot().step, status.snapshot().loss) == ("running", 0, None)
+    status(Phase("encoding the pictures", 12, 40))
+    now = status.snapshot()
     assert (now.phase, now.done, now.total) == ("encoding the pictures", 12, 40)
-    live(Warned("Take care."))
-    live(Phase("training", 0, 5000))
-    steps(live, [3.0, 1.0], clock=clock)
-    live(Sample(2, Path("two.png")))
-    live(Saved(Path("x_2steps.safetensors"), 2))
-    now = live.snapshot()
+    status(Warned("Take care."))
+    status(Phase("training", 0, 5000))
+    steps(status, [3.0, 1.0], clock=clock)
+    status(Sample(2, Path("two.png")))
+    status(Saved(Path("x_2steps.safetensors"), 2))
+    now = status.snapshot()
     assert (now.phase, now.done, now.total, now.step, now.steps) == ("training", 2, 5000, 2, 5000)
     assert (now.loss, now.rates) == (1.0, (5e-4, 2e-3))
     assert list(map(str, now.warnings)) == ["Take care."]
     assert now.pictures == (Sample(2, Path("two.png")),)
     assert now.saved == (Saved(Path("x_2steps.safetensors"), 2),)
     effect = Effect(Path("x"), Change("", 1.0, 0.1), ())
-    live(effect)
+    status(effect)
     clock.now += 5
-    live(Done(Path("x"), 2, stopped=False))
+    status(Done(Path("x"), 2, stopped=False))
     clock.now += 500
-    now = live.snapshot()
+    now = status.snapshot()
     assert (now.state, now.path, now.effect, now.seconds) == ("done", Path("x"), effect, 7.0)
 
 
 def test_each_event_gives_another_number_and_nothing_else_does() -> None:
-    live = Live()
-    assert live.snapshot().number == live.snapshot().number == 0
-    live(Phase("loading"))
-    live(Step(1, 2, 1.0, (1.0,)))
-    assert live.snapshot().number == 2
+    status = RunStatus()
+    assert status.snapshot().number == status.snapshot().number == 0
+    status(Phase("loading"))
+    status(Step(1, 2, 1.0, (1.0,)))
+    assert status.snapshot().number == 2
 
 
 @pytest.mark.parametrize(("stopped", "state"), [(True, "stopped"), (False, "done")])
 def test_ends(stopped: bool, state: str) -> None:
-    live = Live()
-    live(Done(None, 3, stopped=stopped))
-    assert live.snapshot().state == state
+    status = RunStatus()
+    status(Done(None, 3, stopped=stopped))
+    assert status.snapshot().state == state
 
 
 def test_a_failure_is_told() -> None:
-    live = Live()
-    live(Failed(UserError("is full", where="disk")))
-    now = live.snapshot()
+    status = RunStatus()
+    status(Failed(UserError("is full", where="disk")))
+    now = status.snapshot()
     assert (now.state, str(now.message)) == ("failed", "disk: is full.")
 
 
 def test_smoothing_is_that_of_the_plot() -> None:
     generator = random.Random(1)
     losses = [generator.random() for _ in range(300)]
-    live = Live()
-    steps(live, losses)
+    status = RunStatus()
+    steps(status, losses)
     wanted = pd.Series(losses).ewm(alpha=0.05, adjust=True).mean()
-    assert live.snapshot().smoothed == pytest.approx(wanted.iloc[-1])
-    assert [point.smoothed for point in live.curve()] == pytest.approx(wanted.tolist())
+    assert status.snapshot().smoothed == pytest.approx(wanted.iloc[-1])
+    assert [point.smoothed for point in status.curve()] == pytest.approx(wanted.tolist())
 
 
 def test_speed_and_time_left() -> None:
     clock = Clock()
-    live = Live(clock)
-    steps(live, [1.0], clock=clock)
-    assert live.snapshot().steps_per_second is None
-    steps(live, [1.0] * 40, clock=clock, seconds=4.0, begin=2)  # slow at first, forgotten after a minute
-    steps(live, [1.0] * 140, clock=clock, seconds=0.5, begin=42)
-    now = live.snapshot()
+    status = RunStatus(clock)
+    steps(status, [1.0], clock=clock)
+    assert status.snapshot().steps_per_second is None
+    steps(status, [1.0] * 40, clock=clock, seconds=4.0, begin=2)  # slow at first, forgotten after a minute
+    steps(status, [1.0] * 140, clock=clock, seconds=0.5, begin=42)
+    now = status.snapshot()
     assert now.steps_per_second == pytest.approx(2.0)
     assert now.seconds_left == pytest.approx((5000 - 181) / 2.0)
 
 
 def test_a_pause_does_not_slow_a_run_down() -> None:
     clock = Clock()
-    live = Live(clock)
-    steps(live, [1.0] * 10, clock=clock, seconds=0.5)
-    live(Paused(10))
+    status = RunStatus(clock)
+    steps(status, [1.0] * 10, clock=clock, seconds=0.5)
+    status(Paused(10))
     clock.now += 3600
-    assert (live.snapshot().state, live.snapshot().steps_per_second) == ("paused", None)
-    live(Continued(10))
-    steps(live, [1.0] * 10, clock=clock, seconds=0.5, begin=11)
-    now = live.snapshot()
+    assert (status.snapshot().state, status.snapshot().steps_per_second) == ("paused", None)
+    status(Continued(10))
+    steps(status, [1.0] * 10, clock=clock, seconds=0.5, begin=11)
+    now = status.snapshot()
     assert (now.state, now.steps_per_second) == ("running", pytest.approx(2.0))
     assert now.seconds == pytest.approx(3610)
 
@@ -117,9 +119,9 @@ def test_a_pause_does_not_slow_a_run_down() -> None:
 @pytest.mark.parametrize("count", [1, 2, MOST_POINTS - 1, MOST_POINTS, MOST_POINTS + 1, 13001])
 def test_the_curve_is_bounded_and_loses_no_loss(count: int) -> None:
     losses = [float(number % 7) for number in range(count)]
-    live = Live()
-    steps(live, losses)
-    points = live.curve()
+    status = RunStatus()
+    steps(status, losses)
+    points = status.curve()
     assert len(points) <= MOST_POINTS
     ends = [0, *(point.step for point in points)]
     assert ends[-1] == count
@@ -131,19 +133,19 @@ def test_the_curve_is_bounded_and_loses_no_loss(count: int) -> None:
 
 
 def test_the_next_pass_begins_a_curve_of_its_own() -> None:
-    live = Live()
-    steps(live, [5.0] * 9)
-    steps(live, [1.0, 2.0])
-    assert [(point.step, point.loss) for point in live.curve()] == [(1, 1.0), (2, 2.0)]
-    assert live.snapshot().step == 2
+    status = RunStatus()
+    steps(status, [5.0] * 9)
+    steps(status, [1.0, 2.0])
+    assert [(point.step, point.loss) for point in status.curve()] == [(1, 1.0), (2, 2.0)]
+    assert status.snapshot().step == 2
 
 
 def test_a_flood_of_warnings_and_pictures_is_bounded() -> None:
-    live = Live()
+    status = RunStatus()
     for number in range(5000):
-        live(Warned(str(number)))
-        live(Sample(number, Path(f"{number}.png")))
-    now = live.snapshot()
+        status(Warned(str(number)))
+        status(Sample(number, Path(f"{number}.png")))
+    now = status.snapshot()
     assert len(now.warnings) <= 100
     assert str(now.warnings[-1]) == "4999"
     assert len(now.pictures) <= 100
@@ -151,13 +153,13 @@ def test_a_flood_of_warnings_and_pictures_is_bounded() -> None:
 
 
 def test_many_may_look_while_it_runs() -> None:
-    live, wrong = Live(), []
+    status, wrong = RunStatus(), []
     ended = threading.Event()
 
     def look() -> None:
         while not ended.is_set():
-            now = live.snapshot()
-            points = live.curve()
+            now = status.snapshot()
+            points = status.curve()
             if now.step and (now.loss != float(now.step) or now.number < now.step):
                 wrong.append(now)
             if points and points[-1].step < now.step:
@@ -166,7 +168,7 @@ def test_many_may_look_while_it_runs() -> None:
     lookers = [threading.Thread(target=look) for _ in range(3)]
     for looker in lookers:
         looker.start()
-    steps(live, [float(number) for number in range(1, 3001)])
+    steps(status, [float(number) for number in range(1, 3001)])
     ended.set()
     for looker in lookers:
         looker.join()
@@ -175,10 +177,10 @@ def test_many_may_look_while_it_runs() -> None:
 
 def test_memory_is_read_for_whoever_looks_and_kept_when_the_run_has_ended() -> None:
     readings = [Memory(5, 7, 9, "cuda"), Memory(6, 7, 9, "cuda")]
-    live = Live(Clock(), lambda: readings.pop(0))
-    steps(live, [1.0] * 20)
+    status = RunStatus(Clock(), lambda: readings.pop(0))
+    steps(status, [1.0] * 20)
     assert len(readings) == 2
-    assert live.snapshot().memory == Memory(5, 7, 9, "cuda")
-    assert live.snapshot().memory == Memory(6, 7, 9, "cuda")
-    live(Done(Path("a.safetensors"), 20, stopped=False))
-    assert live.snapshot().memory == Memory(6, 7, 9, "cuda")
+    assert status.snapshot().memory == Memory(5, 7, 9, "cuda")
+    assert status.snapshot().memory == Memory(6, 7, 9, "cuda")
+    status(Done(Path("a.safetensors"), 20, stopped=False))
+    assert status.snapshot().memory == Memory(6, 7, 9, "cuda")

@@ -171,7 +171,7 @@ def test_a_terminal_that_was_closed_does_not_end_a_job(store: Store, settings, w
     watched.worker.start()
     watched.worker.join(WAIT)
     assert statuses(store) == {"a": DONE}
-    assert "Broken pipe" in str(watched.worker.live.snapshot().warnings[-1])
+    assert "Broken pipe" in str(watched.worker.run_status.snapshot().warnings[-1])
 
 
 def test_a_host_that_cannot_be_had_fails_the_job(store: Store, settings) -> None:
@@ -183,7 +183,7 @@ def test_a_host_that_cannot_be_had_fails_the_job(store: Store, settings) -> None
     worker.start()
     worker.join(WAIT)
     assert (store.get(1).status, str(store.get(1).message)) == (FAILED, "device: there is no cuda:7.")
-    assert worker.live.snapshot().state == "failed"
+    assert worker.run_status.snapshot().state == "failed"
     worker.close()
 
 
@@ -346,7 +346,7 @@ def test_pause_and_go_on(store: Store, settings, watched: Watched) -> None:
     watched.worker.start()
     watched.wait_for(Paused)
     assert watched.worker.is_pausing
-    assert watched.worker.live.snapshot().state == "paused"
+    assert watched.worker.run_status.snapshot().state == "paused"
     assert statuses(store) == {"a": RUNNING}
     assert watched.worker.go_on()
     assert not watched.worker.is_pausing
@@ -358,16 +358,16 @@ def test_pause_and_go_on(store: Store, settings, watched: Watched) -> None:
 def test_who_comes_later_sees_the_whole_run(store: Store, settings, watched: Watched) -> None:
     store.add(settings("a"))
     seen = []
-    watched.at_step(2, lambda: seen.append(watched.worker.live.snapshot()))
+    watched.at_step(2, lambda: seen.append(watched.worker.run_status.snapshot()))
     watched.worker.start()
     assert watched.worker.join(WAIT)
     (halfway,) = seen
     assert (halfway.state, halfway.phase, halfway.step, halfway.steps) == ("running", "training", 2, 3)
-    now = watched.worker.live.snapshot()
+    now = watched.worker.run_status.snapshot()
     told = [event for _, event in watched.events]
     losses = [event.loss for event in told if isinstance(event, Step)]
     assert (now.state, now.path, now.loss) == ("done", store.folders.lora("a"), losses[-1])
-    assert [point.loss for point in watched.worker.live.curve()] == losses
+    assert [point.loss for point in watched.worker.run_status.curve()] == losses
     assert now.number == len(told)
     assert watched.worker.entry.name == "a"
 
@@ -443,7 +443,7 @@ def test_steps_that_cannot_be_noted_do_not_end_the_run(
     watched.worker.start()
     watched.worker.join(WAIT)
     assert statuses(store) == {"a": DONE}
-    warnings = watched.worker.live.snapshot().warnings
+    warnings = watched.worker.run_status.snapshot().warnings
     assert sum("no longer shows how far this job is" in str(warning) for warning in warnings) == 1
 
 
@@ -484,7 +484,7 @@ from trainer.jobs.store import Store
 folders = Folders(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[2]))
 worker = Worker(Store(folders), lambda: Standalone(torch.device("cpu"), folders))
 worker.start()
-while worker.live is None or worker.live.snapshot().step < 3:
+while worker.run_status is None or worker.run_status.snapshot().step < 3:
     assert not worker.problem
     time.sleep(0.02)
 print("step", flush=True)

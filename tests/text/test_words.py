@@ -44,7 +44,7 @@ def test_no_sentence_is_left_over() -> None:
         "phase",
         "page_help",
         "queue",
-        "live",
+        "status",
         "plot",
         "draw",
         "try",

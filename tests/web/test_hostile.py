@@ -76,17 +76,17 @@ def test_hostile_text_is_shown_as_text(visit: Callable[..., Visitor], site: Site
     someone.write("save_lora_name", NAME)
     someone.press("start")
     someone.message("Started")
-    someone.live("Saved: .*onerror")
-    shows("live", NAME)
-    shows("live", BAD)  # the prompt of the strip
+    someone.run_status("Saved: .*onerror")
+    shows("run_status", NAME)
+    shows("run_status", BAD)  # the prompt of the strip
 
     # A model of a hostile name, which no run can read.
     someone.write("model", f"{FILE}.safetensors")
     shows("model_note", FILE)
     someone.write("save_lora_name", "unread")
     someone.press("start")
-    someone.live("Failed: unread")
-    shows("live", FILE)
+    someone.run_status("Failed: unread")
+    shows("run_status", FILE)
 
     # A folder's captions and file names.
     page.click("#trainyard_mode label:has(input[value=LoRA])")

@@ -1,4 +1,4 @@
-"""How much memory a run takes: of the device, or of the process where it trains on the processor."""
+"""How much memory a run takes: on the device, or in the process where it trains on the CPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..engine.host import Host
 
 _EVERY = 1.0
-"""Seconds; a reading is not repeated sooner, whoever asks how often."""
+"""Seconds; a reading is not repeated sooner, however often it is asked for."""
 _STATUS = Path("/proc/self/status")
 
 
@@ -25,9 +25,9 @@ class Memory:
     """One reading, in bytes.
 
     Attributes:
-        used: what is in use now: of the device by everybody, as its own tools show it; else by this process.
-        most: the most that it has been since the run began.
-        total: what there is.
+        used: in use now: on the device by all programs, as its own tools show it; on the CPU by this process.
+        most: the most since the run began.
+        total: what there is in all.
         device: ``cuda`` or ``cpu``.
     """
 
@@ -37,36 +37,36 @@ class Memory:
     device: str
 
 
-class Gauge:
-    """Reads the memory of one run. The device is never waited for: these are counters on this side of it."""
+class MemoryReader:
+    """Reads the memory of one run. It never waits for the device: it reads counters on the CPU's side."""
 
     def __init__(self, host: Callable[[], Host | None], clock: Callable[[], float] = time.monotonic) -> None:
         """Args:
-        host: whose device it is; None as long as there is none, and so long nothing is read.
+        host: whose device it is; None until a host exists; until then readings are None.
         """
         self._host = host
         self._clock = clock
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._moment = -math.inf
         self._latest: Memory | None = None
         self._most = 0
 
     def begin(self) -> None:
-        """A run begins: the most is counted from here."""
+        """Count the most from here on: a run begins."""
         self._most = 0
         torch, host = sys.modules.get("torch"), self._host()
         if torch is not None and host is not None and host.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(host.device)
 
     def read(self) -> Memory | None:
-        """The latest reading, not older than a second; None where there is nothing to be read."""
-        if self._turn.acquire(blocking=False):  # who comes while another one reads gets the reading before
+        """The latest reading, at most a second old; None where nothing can be read."""
+        if self._lock.acquire(blocking=False):  # a caller who comes while another one reads gets the last reading
             try:
                 if self._clock() - self._moment >= _EVERY:
                     self._moment = self._clock()
                     self._latest = self._look()
             finally:
-                self._turn.release()
+                self._lock.release()
         return self._latest
 
     def _look(self) -> Memory | None:
@@ -84,7 +84,7 @@ class Gauge:
 def _of_card(torch: Any, device: Any) -> tuple[int, int, int, str]:
     free, total = torch.cuda.mem_get_info(device)
     used = total - free
-    # What is not ours stays; ours was once this much more than it is now.
+    # Other programs' share is taken as it is now; ours was once this much more than it is now.
     most = used + torch.cuda.max_memory_reserved(device) - torch.cuda.memory_reserved(device)
     return used, min(most, total), total, "cuda"
 
@@ -94,6 +94,6 @@ def _of_process() -> tuple[int, int, int, str] | None:
         lines = _STATUS.read_text("ascii").splitlines()
         (resident,) = (int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError, AttributeError):  # only Linux says it there
+    except (OSError, ValueError, AttributeError):  # only Linux has that file
         return None
     return resident, resident, total, "cpu"

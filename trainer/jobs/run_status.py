@@ -1,4 +1,4 @@
-"""What a run is doing right now, for whoever comes to look, however late: a page that was reloaded, a phone."""
+"""What a run is doing right now, for everyone who looks, however late: a reloaded page, a phone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..text.messages import Message
 from .memory import Memory
 
 MOST_POINTS = 2000
-"""Of the loss curve. A longer run's points stand for more steps each."""
+"""Of the loss curve. In a longer run each point stands for several steps."""
 _MOST_WARNINGS = 50
 _MOST_PICTURES = 24
 _WINDOW = 60.0
@@ -44,22 +44,22 @@ class Snapshot:
     """A run at one moment.
 
     Attributes:
-        number: counts what has been told; two snapshots with the same number are the same.
+        number: counts the events; two snapshots with the same number are the same.
         state: ``running``, ``paused``, ``done``, ``stopped`` or ``failed``.
-        phase: what it is busy with; ``done`` of ``total`` where it can be counted.
+        phase: what it is doing; ``done`` of ``total`` where it can be counted.
         step, steps: the last finished step of how many.
         loss: of that step.
         smoothed: exponential moving average of the losses with weight 0.95, corrected for its start.
         rates: the learning rate of each parameter group.
-        steps_per_second: of late, pauses left out; None until it is known.
+        steps_per_second: over the last minute, without pauses; None until it is known.
         seconds_left: of training, at that speed.
         seconds: since the run began, pauses included.
         pictures: the latest, oldest first.
         saved: every file, with its step.
         effect: what the finished LoRA does.
-        message: why it failed.
+        message: why it failed; else None.
         path: the finished LoRA.
-        memory: as it was last read while the run went on.
+        memory: the last reading while the run was on.
     """
 
     number: int = 0
@@ -84,32 +84,32 @@ class Snapshot:
     memory: Memory | None = None
 
 
-class Live:
-    """Listens to one run. Any thread may ask for :meth:`snapshot` and :meth:`curve` meanwhile and afterwards."""
+class RunStatus:
+    """Listens to one run. Any thread may call :meth:`snapshot` and :meth:`curve`, also after the run."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, memory: Callable[[], Memory | None] = lambda: None
     ) -> None:
         """Args:
-        memory: what the run takes now; asked when somebody asks for a snapshot, never by the run.
+        memory: what the run takes now; called for a snapshot, never by the run.
         """
         self._clock = clock
         self._memory = memory
         self._began = clock()
         self._ended: float | None = None
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._now = Snapshot()
         self._curve = _Curve()
         self._times: deque[tuple[float, int]] = deque()
 
     def __call__(self, event: Event) -> None:
-        with self._turn:
+        with self._lock:
             changed = self._after(event)
             self._now = replace(changed, number=self._now.number + 1)
 
     def snapshot(self) -> Snapshot:
-        memory = self._memory() if self._ended is None else None  # before its turn: a run that tells never waits for it
-        with self._turn:
+        memory = self._memory() if self._ended is None else None  # outside the lock, so that events never wait for it
+        with self._lock:
             if memory is not None:
                 self._now = replace(self._now, memory=memory)
             speed = self._speed()
@@ -119,7 +119,7 @@ class Live:
 
     def curve(self) -> list[Point]:
         """The loss curve of the pass that runs, at most :data:`MOST_POINTS` points."""
-        with self._turn:
+        with self._lock:
             return self._curve.points()
 
     def _after(self, event: Event) -> Snapshot:

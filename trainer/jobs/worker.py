@@ -1,4 +1,4 @@
-"""The queue's worker: takes jobs from the store, one after the other, and lets others watch and press buttons."""
+"""The queue's worker: runs jobs from the store one after the other, and can be watched and controlled meanwhile."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..job import Control, Done, Event, Failed, Job, Step, Warned
 from ..paths import kept_traceback
 from ..text.messages import Message, message
 from .database import Lease
-from .memory import Gauge
-from .run_status import Live
+from .memory import MemoryReader
+from .run_status import RunStatus
 from .store import DONE, FAILED, INTERRUPTED, STOPPED, Entry, Store
 
 if TYPE_CHECKING:
@@ -35,18 +35,18 @@ class Worker:
     """One thread that runs jobs. Every button returns at once.
 
     Attributes:
-        live: what the running job is doing, or the last one did.
+        run_status: what the running job is doing, or the last one did.
         entry: that job as it was when it began.
         problem: why no more jobs are taken, if the store failed; else None.
     """
 
     def __init__(self, store: Store, make_host: Callable[[], Host], listener: Listener | None = None) -> None:
         """Args:
-        make_host: called once, before the first job or when somebody asks; torch need not be loaded before.
-        listener: told every event of every job, in the worker's thread.
+        make_host: called once, before the first job or when :meth:`host` is called; so torch is loaded late.
+        listener: called with every event of every job, in the worker's thread.
         """
         self.store = store
-        self.live: Live | None = None
+        self.run_status: RunStatus | None = None
         self.entry: Entry | None = None
         self.problem: Message | None = None
         self._make_host = make_host
@@ -57,11 +57,11 @@ class Worker:
         self._is_ready = False
         self._prepares = False
         self._lease: Lease | None = None
-        # Re-entrant: Ctrl-C presses a button in the middle of whatever its thread was doing.
+        # Re-entrant: Ctrl-C interrupts its thread anywhere, and then calls stop_and_save.
         self._changed = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
         self._control: Control | None = None
-        self._gauge = Gauge(lambda: self._host)
+        self._memory = MemoryReader(lambda: self._host)
         self._takes = False
         self._watches = False
         self._closing = threading.Event()
@@ -78,7 +78,7 @@ class Worker:
             self._wake()
 
     def hold(self) -> None:
-        """Take no more jobs; the one that runs goes on."""
+        """Take no more jobs; the running one continues."""
         with self._changed:
             self._takes = False
             self._wanted.clear()
@@ -88,10 +88,10 @@ class Worker:
         """Run this job next, whether or not the queue is started; one that failed or was stopped is run again.
 
         Returns:
-            Whether it begins at once. If another one runs, it waits for that to end.
+            Whether it begins at once. Otherwise it waits until the running job ends.
 
         Raises:
-            UserError: it runs or is done already, or there is no such job.
+            UserError: it is running or done already, or there is no such job.
         """
         self.store.again(number)
         self.store.move(number, 1)
@@ -108,26 +108,26 @@ class Worker:
 
     @property
     def is_started(self) -> bool:
-        """Whether waiting jobs are taken by themselves."""
+        """Whether waiting jobs are started automatically."""
         return self._takes
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until there is nothing left to do; whether that is so."""
+        """Wait until there is nothing left to do. Returns False if the timeout passes first."""
         with self._changed:
             return self._changed.wait_for(lambda: self._thread is None, timeout)
 
     def host(self) -> Host:
-        """The host that jobs run on, for any thread; the first call takes seconds if torch is not loaded yet."""
+        """The host that jobs run on; any thread may call this. The first call may take seconds, to import torch."""
         with self._making:
             if self._host is None:
                 self._host = self._make_host()
             return self._host
 
     def ready_host(self) -> Host:
-        """The same, with everything loaded that a run or a picture needs.
+        """The same, with all libraries imported that a run or an image needs.
 
-        Whoever needs that goes through here: diffusers and transformers load their parts when these are asked for, and
-        fail where two threads ask at once.
+        All imports go through here: diffusers and transformers import their parts lazily, and fail where two threads
+        do so at once.
         """
         with self._loading:
             host = self.host()
@@ -140,7 +140,7 @@ class Worker:
             return host
 
     def prepare(self) -> None:
-        """Load what a run needs, in the background and once, so that the first one need not wait for it."""
+        """Import what a run needs, once and in the background, so that the first run need not wait for it."""
         with self._changed:
             begins, self._prepares = not self._prepares, True
         if begins:
@@ -149,7 +149,7 @@ class Worker:
     # ---- the running job --------------------------------------------------------------------------------------------
 
     def stop(self) -> bool:
-        """Stop the running job and save nothing. Returns whether there was one, as all these do."""
+        """Stop the running job and save nothing. Returns whether there was one, as do all of these."""
         return self._press(Control.stop)
 
     def stop_and_save(self) -> bool:
@@ -157,16 +157,16 @@ class Worker:
         return self._press(Control.stop_and_save)
 
     def pause(self) -> bool:
-        """Let the running job wait after its current step and give its memory back."""
+        """Pause the running job after its current step and free the device's memory."""
         return self._press(Control.pause)
 
     def go_on(self) -> bool:
-        """Let a paused job go on."""
+        """Resume a paused job."""
         return self._press(Control.go_on)
 
     @property
     def is_pausing(self) -> bool:
-        """Whether the running job has been asked to pause; ``live`` tells when it has."""
+        """Whether the running job has been asked to pause; ``run_status`` tells when it has."""
         control = self._control
         return control is not None and control.asked_to_pause
 
@@ -178,7 +178,7 @@ class Worker:
             return True
 
     def close(self, timeout: float = _CLOSING_TAKES) -> None:
-        """End the running job after its current step, as interrupted, and take no more. Runs at exit by itself."""
+        """End the running job after its current step, as interrupted, and take no more. Also called at exit."""
         with self._changed:
             self._closing.set()
             self.hold()
@@ -213,7 +213,7 @@ class Worker:
                 continue
             with self._changed:
                 if self._takes and self._watches and not self._closing.is_set():
-                    self._changed.wait(_LOOK_EVERY)  # other programs may add jobs, too
+                    self._changed.wait(_LOOK_EVERY)  # other programs may add jobs
                 elif self._closing.is_set() or (pressed == self._pressed and not self._wanted):
                     self._takes, self._thread = False, None
                     self._changed.notify_all()
@@ -222,11 +222,11 @@ class Worker:
     def _prepare(self) -> None:
         try:
             self.ready_host()
-        except Exception as error:  # noqa: BLE001 - the run will meet it again, and tell it
+        except Exception as error:  # noqa: BLE001 - the run will meet it again, and report it
             kept_traceback(error)
 
     def _take(self) -> tuple[Entry, Control] | None:
-        """The next job, claimed, with the buttons it will listen to."""
+        """The next job, claimed, with its control."""
         with self._changed:
             if self._closing.is_set() or not (self._wanted or self._takes):
                 return None
@@ -246,15 +246,15 @@ class Worker:
         if entry is None:
             return None
         with self._changed:
-            self._gauge = Gauge(lambda: self._host)
-            self._control, self.entry, self.live = Control(), entry, Live(memory=self._gauge.read)
+            self._memory = MemoryReader(lambda: self._host)
+            self._control, self.entry, self.run_status = Control(), entry, RunStatus(memory=self._memory.read)
             if self._closing.is_set():
                 self._control.stop()
             return entry, self._control
 
     def _run(self, entry: Entry, control: Control) -> None:
-        assert self.live is not None
-        report = _Report(entry, self.live, self._listener, self._note)
+        assert self.run_status is not None
+        report = _Report(entry, self.run_status, self._listener, self._note)
         status, told, path = FAILED, None, None
         try:
             done = self._train(self.store.job(entry.id), control, report)
@@ -278,7 +278,7 @@ class Worker:
         host = self.ready_host()
         from ..engine.run import run
 
-        self._gauge.begin()
+        self._memory.begin()
         return run(job, host, control, report)
 
     def _outcome(self, done: Done, entry: Entry) -> tuple[str, Message | None, Path | None]:
@@ -295,7 +295,7 @@ class Worker:
         self.store.note_step(entry.id, self._lease, step)
 
     def _finish(self, entry: Entry, status: str, told: Message | None, path: Path | None, step: int) -> None:
-        """Write down how a job ended, also where the store is out of reach for a while."""
+        """Record how a job ended, even if the store cannot be reached for a while."""
         assert self._lease is not None
         for attempt in range(_ATTEMPTS):
             try:
@@ -309,7 +309,7 @@ class Worker:
                 time.sleep(_LOOK_EVERY)
 
     def _give_up(self, error: UserError) -> None:
-        """A store that fails ends the queue, with the reason where everybody can read it."""
+        """Hold the queue because its store fails; ``problem`` says why."""
         self.problem = error.whole
         self.hold()
 
@@ -317,10 +317,12 @@ class Worker:
 class _Report:
     """Passes a job's events on."""
 
-    def __init__(self, entry: Entry, live: Live, listener: Listener | None, note: Callable[[Entry, int], None]) -> None:
+    def __init__(
+        self, entry: Entry, run_status: RunStatus, listener: Listener | None, note: Callable[[Entry, int], None]
+    ) -> None:
         self.step = 0
         self._entry = entry
-        self._live = live
+        self._run_status = run_status
         self._listener = listener
         self._note = note
         self._noted = time.monotonic()
@@ -328,11 +330,11 @@ class _Report:
 
     def __call__(self, event: Event) -> None:
         self._failed = self._failed or isinstance(event, Failed)
-        self._live(event)
+        self._run_status(event)
         if self._listener is not None:
             try:
                 self._listener(self._entry, event)
-            except OSError as error:  # a terminal that was closed is no reason to lose a run
+            except OSError as error:  # a closed terminal must not end the run
                 self._listener = None
                 self(Warned("jobs.output_gone", reason=error))
         if isinstance(event, Step):
@@ -342,20 +344,20 @@ class _Report:
                 self._write()
 
     def fail(self, error: UserError) -> None:
-        """Tell of a failure, unless the run has told it."""
+        """Report a failure, unless the run has reported it."""
         if not self._failed:
             self(Failed(error))
 
     def _write(self) -> None:
         try:
             self._note(self._entry, self.step)
-        except UserError as error:  # how far it is, is worth less than the run
+        except UserError as error:  # progress in the queue matters less than the run
             self._noted = float("inf")
             self(Warned("jobs.step_not_written", error=error.whole))
 
 
 def _tidy_up() -> None:
-    """Leave no memory to the job that has ended."""
+    """Free the memory of the job that has ended."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
@@ -369,7 +371,7 @@ _HOLDING = threading.Lock()
 def held_worker(make: Callable[[], Worker]) -> Worker:
     """The one worker of this process; made at the first call.
 
-    It is kept here because a WebUI's "Reload UI" runs the extension's script anew, while a run goes on.
+    It is kept here because a WebUI's "Reload UI" runs the extension's script again during a run.
     """
     with _HOLDING:
         if "worker" not in _HELD:

@@ -87,8 +87,8 @@ class Visitor:
     def told(self) -> str:
         return "\n".join(self.page.locator("#trainyard_message p:visible").all_inner_texts())
 
-    def live(self, pattern: str) -> re.Match[str]:
-        return self.until(lambda: re.search(pattern, self.page.locator("#trainyard_live").inner_text()))
+    def run_status(self, pattern: str) -> re.Match[str]:
+        return self.until(lambda: re.search(pattern, self.page.locator("#trainyard_run_status").inner_text()))
 
     def queue(self) -> list[str]:
         return self.page.locator("#trainyard_queue td[data-label=name]").all_inner_texts()
@@ -106,7 +106,7 @@ class Visitor:
                 return found
             if time.monotonic() - began > PATIENCE / 1000:
                 self.page.screenshot(path=str(self.site.data / "failed.png"), full_page=True)
-                said = self.page.evaluate("""["message", "live"].map(
+                said = self.page.evaluate("""["message", "run_status"].map(
                     part => document.querySelector(`#trainyard_${part}`)).map(each => each.innerText)""")
                 raise AssertionError(f"did not come; the page says {said} and is in {self.site.data / 'failed.png'}")
             self.page.wait_for_timeout(100)

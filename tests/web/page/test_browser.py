@@ -212,13 +212,13 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     someone.write("train_iterations", "5000")
     someone.press("start")
     someone.message("Started iLECO")
-    first = int(someone.live(r"step (\d+) of 5000")[1])
+    first = int(someone.run_status(r"step (\d+) of 5000")[1])
     if sys.platform == "linux":  # elsewhere the process does not tell
-        someone.live(r"memory\s+\d+\.\d GB, at most \d+\.\d")
-    someone.until(lambda: int(someone.live(r"step (\d+) of 5000")[1]) > first)
+        someone.run_status(r"memory\s+\d+\.\d GB, at most \d+\.\d")
+    someone.until(lambda: int(someone.run_status(r"step (\d+) of 5000")[1]) > first)
 
     someone.open()  # a reload
-    assert int(someone.live(r"step (\d+) of 5000")[1]) > first
+    assert int(someone.run_status(r"step (\d+) of 5000")[1]) > first
     someone.until(lambda: someone.box("original_prompt").input_value() == "red")
     name = someone.box("save_lora_name")  # the run's own is taken
     assert (name.input_value(), name.get_attribute("placeholder")) == ("", "iLECO_2")
@@ -242,11 +242,11 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
 
     someone.tab("Train")
     someone.press("pause")
-    someone.live("Paused: iLECO")
+    someone.run_status("Paused: iLECO")
     someone.press("continue")
-    someone.live("Training: iLECO")
+    someone.run_status("Training: iLECO")
     someone.press("stop_and_save")
-    someone.live("Saved: .*iLECO.safetensors")
+    someone.run_status("Saved: .*iLECO.safetensors")
     assert site.loras == ["iLECO"]
     someone.tab("Queue")
     row = someone.page.locator("#trainyard_queue tr", has_text="stopped").first
@@ -274,7 +274,7 @@ def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visit
     settings = {"settings": {"lora_trigger_word": "mycat"}}
     someone.page.route("**/trainyard/v1/jobs/7", lambda route: route.fulfill(json=settings))
     button = someone.page.locator("#trainyard_use button")
-    someone.live("Done: cat")
+    someone.run_status("Done: cat")
     assert not button.is_visible()  # the page of its own has no txt2img
     someone.page.evaluate("""() => {
         document.body.insertAdjacentHTML("beforeend", '<div id="txt2img_prompt"><textarea>a cat</textarea></div>');

@@ -67,7 +67,7 @@ def test_prompts_before_a_run_and_strengths_after_it(visit: Callable[..., Visito
     someone.write("train_iterations", "2")
     someone.write("save_lora_name", "tried")
     someone.press("start")
-    someone.live("Done: tried")
+    someone.run_status("Done: tried")
     someone.until(lambda: someone.page.locator("#trainyard_try_prompt").input_value() == HOSTILE)
     assert someone.page.locator("#trainyard_try_lora").input_value() == "tried"
     someone.page.fill("#trainyard_try_prompt", "a green cross")
@@ -100,16 +100,16 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
         someone.write(name, text)
     someone.write("save_lora_name", "earlier")
     someone.press("start")
-    someone.live("Done: earlier")
+    someone.run_status("Done: earlier")
     panel = someone.page.locator("#trainyard_try")
     strip = panel.locator(".trainyard-kept > figure")
     someone.until(lambda: someone.page.locator("#trainyard_try_lora").input_value() == "earlier")
     assert not strip.is_visible()  # it stands above, with the run
-    latest = someone.page.locator("#trainyard_live img")
+    latest = someone.page.locator("#trainyard_run_status img")
     earlier = latest.last.get_attribute("src")
     someone.write("save_lora_name", "later")
     someone.press("start")
-    someone.live("Done: later")
+    someone.run_status("Done: later")
     assert latest.last.get_attribute("src") != earlier, "the browser would show the earlier run's strip"
     shown = latest.last.evaluate("async (each) => (await fetch(each.src)).status")
     assert shown == 200
@@ -117,7 +117,7 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     someone.write("original_prompt", "a cross")
     someone.write("save_lora_name", "endless")
     someone.press("start")
-    someone.live("Training: endless")
+    someone.run_status("Training: endless")
 
     fresh = visit()
     fresh.tab("Queue")
@@ -139,7 +139,7 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     assert fresh.page.locator("#trainyard_try_prompt").input_value() == "mine"
 
     fresh.press("stop_and_save")
-    fresh.live("Stopped: endless")
+    fresh.run_status("Stopped: endless")
     fresh.page.wait_for_timeout(1500)  # the end of a run takes nothing from whoever looks at another LoRA
     assert fresh.page.locator("#trainyard_try_lora").input_value() == "earlier"
     fresh.page.fill("#trainyard_try_strengths", "0, 1")

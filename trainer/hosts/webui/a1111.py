@@ -83,7 +83,7 @@ class A1111(WebUI):
         del path
         forget_prompts()
         model = sd_models.model_data.sd_model
-        if self.turn.is_mine and model is not None:  # an old one of that name is not put in anew by itself
+        if self.lock.is_mine and model is not None:  # an old one of that name is not put in anew by itself
             _take_loras_out(model)
         networks: Any = sys.modules.get("networks")
         if hasattr(networks, "list_available_networks"):  # what it has in memory it compares with the file's time

@@ -1,4 +1,4 @@
-"""What one WebUI does otherwise than the next: how it keeps its model, and how it encodes a prompt."""
+"""What differs from one WebUI to the next: how it keeps its model, and how it encodes a prompt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Loaded(NamedTuple):
     Attributes:
         model: the host's own object; another object means another model.
         path: the checkpoint's file.
-        vae: the file of the VAE it was given; None if it has the checkpoint's own.
+        vae: the file of the VAE it was given; None for the checkpoint's own.
     """
 
     model: Any
@@ -44,16 +44,16 @@ class NotPlainError(Exception):
         super().__init__(key)
 
 
-class Adapter(ABC):
-    """What :class:`~.webui.WebUI` asks one host; with the host's lock where it says so."""
+class Backend(ABC):
+    """What :class:`~.host.WebUI` needs from one host; called with the host's lock held where it says so."""
 
     @abstractmethod
     def loaded(self) -> Loaded | None:
-        """The model in memory; None if there is none. Loads nothing, and is called by any thread."""
+        """The model in memory; None if there is none. Loads nothing; may be called from any thread."""
 
     @abstractmethod
     def chosen(self) -> Path:
-        """The checkpoint the host would load if it had to generate now; called by any thread.
+        """The checkpoint the host would load if it had to generate now; may be called from any thread.
 
         Raises:
             ModelError: it has none.
@@ -61,14 +61,14 @@ class Adapter(ABC):
 
     @abstractmethod
     def load(self) -> None:
-        """Have the host load what it would generate with; called with the lock, when nothing is loaded."""
+        """Have the host load what it would generate with; called with the lock held, when nothing is loaded."""
 
     @abstractmethod
     def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
         """The loaded model's clean weights under a checkpoint file's (LDM) names, on the host's storage.
 
-        Called with the lock. LoRAs are out of the weights afterwards. Names that are no part of U-Net, VAE or text
-        encoders may be there as well, if they begin differently.
+        Called with the lock held. LoRAs are out of the weights afterwards. There may be other names, which belong to
+        neither U-Net, VAE nor text encoders, if they begin differently.
 
         Raises:
             NotPlainError: they are not what the checkpoint's file holds, or not all on one device.
@@ -76,7 +76,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def predicts_velocity(self, loaded: Loaded) -> bool:
-        """Whether the host takes what the model predicts for the velocity."""
+        """Whether the host treats the model as a v-prediction model."""
 
     @abstractmethod
     def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
@@ -88,7 +88,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def step_aside(self) -> None:
-        """Take the host's model off the device, for one of ours; called with the lock."""
+        """Move the host's model off the device to make room for one of ours; called with the lock held."""
 
     @abstractmethod
     def step_back(self) -> None:

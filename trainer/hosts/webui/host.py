@@ -1,6 +1,6 @@
 """What all WebUIs share: their model lent to a run, their lock, their progress, their folders and lists.
 
-How one of them keeps its model is said by what derives from it: see :class:`Adapter`.
+How one of them keeps its model is said by what derives from it: see :class:`Backend`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from ...text.messages import Message, message, say
 from ..catalogue import described
 from . import api as webui_api
 from . import images
-from .backend import Adapter, Loaded, NotPlainError
+from .backend import Backend, Loaded, NotPlainError
 from .lists import NO_VAE, find_checkpoint, find_vae
-from .lock import Turn, never
+from .lock import Lock, never
 
 
 class Files(NamedTuple):
@@ -46,7 +46,7 @@ class Files(NamedTuple):
     vae: Path | None
 
 
-class WebUI(Adapter):
+class WebUI(Backend):
     """A WebUI around us.
 
     A run holds the host's lock while it works with the model. Before and after somebody else had it, between two
@@ -56,7 +56,7 @@ class WebUI(Adapter):
     def __init__(self) -> None:
         from modules import call_queue
 
-        self.turn = Turn(call_queue.queue_lock)
+        self.lock = Lock(call_queue.queue_lock)
         self._borrowed: Borrowed | None = None
         self._bundle: Bundle | None = None
         self._files: Files | None = None
@@ -90,15 +90,15 @@ class WebUI(Adapter):
             return {}
 
     def prepare(self) -> None:
-        self.turn.take()  # Forge has torch's classes replaced while it loads a model: ours must not inherit from those
+        self.lock.take()  # Forge has torch's classes replaced while it loads a model: ours must not inherit from those
         try:
             load_libraries()
         finally:
-            self.turn.leave()
+            self.lock.leave()
 
     def take_model(self, settings: Settings, check: Callable[[], None] = never) -> Bundle:
         self._check = check
-        self.turn.take(check)
+        self.lock.take(check)
         self._begin()
         _wait_for_loading()
         if not settings.model and self.loaded() is None:
@@ -111,9 +111,9 @@ class WebUI(Adapter):
         return bundle
 
     def between_steps(self, phase: Message | str, done: int, total: int) -> Sequence[Message]:
-        if self.turn.is_mine:
+        if self.lock.is_mine:
             self._show(phase, done, total)
-            if self.turn.others_wait and not webui_api.option("training_first", False):
+            if self.lock.others_wait and not webui_api.option("training_first", False):
                 self._let_others()
         notes, self._notes = self._notes, []
         return notes
@@ -140,14 +140,14 @@ class WebUI(Adapter):
         return self._borrowed is not None and same_vae and self._loaded_is_ours() and images.takes_loras()
 
     def draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
-        if self.turn.is_mine:  # a run's own samples
+        if self.lock.is_mine:  # a run's own samples
             self._begin()  # an interruption from before was not meant for them
             try:
                 return self._draw(drawing, advance)
             finally:
                 self._begin()
                 self._take_again()
-        self.turn.take(lambda: advance(0, 0))
+        self.lock.take(lambda: advance(0, 0))
         self._begin()
         try:
             return self._draw(drawing, advance)
@@ -233,7 +233,7 @@ class WebUI(Adapter):
     def _encode(self, prompt: str, size: Size | None) -> Conditioning | None:
         """As the host does it; None where it has another model by now."""
         now = self.loaded()
-        if not self.turn.is_mine or now is None or not self._loaded_is_ours():
+        if not self.lock.is_mine or now is None or not self._loaded_is_ours():
             return None
         with torch.no_grad():
             found = self.encode(now, prompt, size)
@@ -247,20 +247,20 @@ class WebUI(Adapter):
         away = Away(own)
         self._end()
         with _collector_on():
-            self.turn.let_others(self._check)
+            self.lock.let_others(self._check)
         self._begin()
         self._take_again()
         away.come_back()
 
     def _leave(self) -> None:
-        if self.turn.is_mine:
+        if self.lock.is_mine:
             try:
                 self._end()
             finally:
-                self.turn.leave()
+                self.lock.leave()
 
     def _return(self) -> None:
-        self.turn.take(self._check)
+        self.lock.take(self._check)
         self._begin()
         self._take_again()
 

@@ -1,4 +1,4 @@
-"""Whose turn it is with the host's model: the lock that its generations and our runs take, one after the other."""
+"""The lock on the host's model, which its generations and our runs hold one after the other."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _CHECK_EVERY = 0.1
 
 
 def never() -> None:
-    """Waits as long as it takes."""
+    """The check of those who wait for as long as it takes: it never raises."""
 
 
-class Turn:
-    """The host's first-in-first-out lock, held by a run until others wait for it.
+class Lock:
+    """The host's first-in-first-out lock. A run holds it until others wait for it.
 
-    The lock is not re-entrant: :meth:`take` does nothing for the thread that has it already.
+    It is not re-entrant: :meth:`take` does nothing for the thread that holds it already.
     """
 
     def __init__(self, lock: Any) -> None:
@@ -28,41 +28,41 @@ class Turn:
 
     @property
     def is_mine(self) -> bool:
-        """Whether the thread that asks has the turn."""
+        """Whether the calling thread holds it."""
         return self._holder == threading.get_ident()
 
     @property
     def others_wait(self) -> bool:
-        """Whether somebody stands in line. Costs nothing, and needs no lock."""
+        """Whether anyone waits for it. Costs next to nothing."""
         return bool(getattr(self._lock, "_pending_threads", ()))
 
     def take(self, check: Callable[[], None] = never) -> None:
-        """Wait for the turn, unless this thread has it.
+        """Acquire it, unless this thread holds it.
 
         Args:
-            check: called again and again while it waits; what it raises ends that.
+            check: called about ten times a second while this waits; an exception from it ends the wait.
         """
         if self.is_mine:
             return
         if not self._lock.acquire(blocking=False):
-            _wait(_Place(self._lock), check)
+            _wait(_Waiter(self._lock), check)
         self._holder = threading.get_ident()
 
     def leave(self) -> None:
-        """Let the next one in line go on; nothing if this thread has not got the turn."""
+        """Release it to the next one in line; does nothing if this thread does not hold it."""
         if self.is_mine:
             self._holder = None
             self._lock.release()
 
     def let_others(self, check: Callable[[], None] = never) -> None:
-        """Leave, see to it that the one who waited longest has the lock, and stand in line again behind the rest.
+        """Release it, make sure that whoever waited longest gets it, and wait again behind the rest.
 
         Args:
             check: see :meth:`take`.
         """
         expected = self.others_wait
         self.leave()
-        # One who waits is woken by the release and has to be faster than whoever asks anew: give him the time.
+        # The release wakes the first in line, which still has to acquire before anybody else does: give it time.
         ends = time.monotonic() + (_HANDED_OVER_WITHIN if expected else 0.0)
         while time.monotonic() < ends and not self._is_taken():
             time.sleep(_LOOK_EVERY)
@@ -73,36 +73,36 @@ class Turn:
         return inner is None or inner.locked()
 
 
-class _Place:
-    """A place in the line for a lock. The lock knows no way out of it, so a thread of its own stands there."""
+class _Waiter:
+    """Waits for a lock in a thread of its own, since the lock has no way to stop waiting."""
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
         self._deciding = threading.Lock()
-        self._is_left = False
-        self.reached = threading.Event()
-        threading.Thread(target=self._stand, name="trainyard-line", daemon=True).start()
+        self._has_given_up = False
+        self.acquired = threading.Event()
+        threading.Thread(target=self._acquire, name="trainyard-waiter", daemon=True).start()
 
-    def leave(self) -> None:
-        """Whoever stands behind moves up."""
+    def give_up(self) -> None:
+        """Acquire nothing any more; the next in line moves up."""
         with self._deciding:
-            self._is_left = True
-            if self.reached.is_set():
+            self._has_given_up = True
+            if self.acquired.is_set():
                 self._lock.release()
 
-    def _stand(self) -> None:
+    def _acquire(self) -> None:
         self._lock.acquire()
         with self._deciding:
-            if self._is_left:
+            if self._has_given_up:
                 self._lock.release()
             else:
-                self.reached.set()
+                self.acquired.set()
 
 
-def _wait(place: _Place, check: Callable[[], None]) -> None:
+def _wait(waiter: _Waiter, check: Callable[[], None]) -> None:
     try:
-        while not place.reached.wait(_CHECK_EVERY):
+        while not waiter.acquired.wait(_CHECK_EVERY):
             check()
     except BaseException:
-        place.leave()
+        waiter.give_up()
         raise

@@ -150,10 +150,10 @@ class _Routes:
     def status(self) -> dict[str, Any]:
         """What is being done: the run with its phase, step, loss and pictures, and the state of the queue."""
         worker = self._worker
-        live, entry = worker.live, worker.entry
+        run_status, entry = worker.run_status, worker.entry
         run = None
-        if live is not None and entry is not None:
-            run = {"job": _entry(entry), **_snapshot(live.snapshot()), "curve": _curve(live.curve())}
+        if run_status is not None and entry is not None:
+            run = {"job": _entry(entry), **_snapshot(run_status.snapshot()), "curve": _curve(run_status.curve())}
         return {
             "running": worker.is_running,
             "pausing": worker.is_pausing,
@@ -206,8 +206,8 @@ class _Routes:
 
     def picture(self, name: str) -> FileResponse:
         """A picture of the run that goes on or was the last one, by the name that its status gives."""
-        live = self._worker.live
-        for path in _pictures(live.snapshot()) if live is not None else ():
+        run_status = self._worker.run_status
+        for path in _pictures(run_status.snapshot()) if run_status is not None else ():
             if path.name == name and path.suffix.lower() in _PICTURES and path.is_file():
                 return FileResponse(path, headers={"Cache-Control": "no-cache"})
         raise NotThereError("web.no_image_of_run")

@@ -87,8 +87,8 @@ class _Routes:
 
     def loras(self) -> dict[str, Any]:
         """The LoRAs of the folder, the newest first, the models, and the last run's LoRA, as a strip takes them."""
-        folder, live = self._context.folders.loras, self._context.worker.live
-        path = None if live is None else live.snapshot().path
+        folder, run_status = self._context.folders.loras, self._context.worker.run_status
+        path = None if run_status is None else run_status.snapshot().path
         latest = "" if path is None else lora_name(path, folder)
         return {"loras": lora_names(folder), "models": self._context.catalogue.models(), "latest": latest}
 

@@ -12,7 +12,7 @@ import gradio as gr
 from ...variations.make import SIDES
 from ...variations.recipe import LABELS, Recipe
 from ..services.context import PageContext
-from . import drop
+from . import dropzone
 from .form import PREFIX, shown_number
 
 _ID = f"{PREFIX}_vary"
@@ -24,7 +24,7 @@ def build(context: PageContext) -> None:
     gr.HTML(f'<p class="{PREFIX}-lead">{say("vary.lead")}</p>')
     with gr.Row(elem_id=f"{_ID}_row"):
         with gr.Column(scale=4, min_width=280):
-            drop.place("vary_drop", "vary_source", say("vary.drop"))
+            dropzone.place("vary_drop", "vary_source", say("vary.drop"))
             _typed(context, "source", "")
         with gr.Column(scale=7, min_width=280, elem_id=f"{_ID}_fields"):
             with gr.Column(elem_classes=[f"{PREFIX}-grid"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from ..services.context import PageContext
-from . import drop
+from . import dropzone
 from .form import PREFIX, Form
 
 _CLASSES = [f"{PREFIX}-field", f"{PREFIX}-for-difference", f"{PREFIX}-for-addift"]
@@ -17,6 +17,6 @@ def place(form: Form, context: PageContext) -> None:
     with gr.Column(elem_classes=[f"{PREFIX}-pair", *_CLASSES]):
         for name, label in names:
             with gr.Column(elem_classes=[f"{PREFIX}-one"]):
-                drop.place(f"{name}_drop", name, label)
+                dropzone.place(f"{name}_drop", name, label)
                 form.place_one(name)
         gr.HTML(f'<div id="{PREFIX}_pair"></div>', elem_classes=[f"{PREFIX}-both", f"{PREFIX}-bare"])

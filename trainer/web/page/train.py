@@ -84,7 +84,7 @@ class _Train:
             pause = gr.Button(say("run.pause"), elem_id=f"{PREFIX}_pause")
             go_on = gr.Button(say("run.continue"), elem_id=f"{PREFIX}_continue")
         self.message = Message(self.context)
-        gr.HTML(f'<div id="{PREFIX}_live"></div><div id="{PREFIX}_use"></div><div id="{PREFIX}_try"></div>')
+        gr.HTML(f'<div id="{PREFIX}_run_status"></div><div id="{PREFIX}_use"></div><div id="{PREFIX}_try"></div>')
         for button, press in (
             (stop, self._stop),
             (save, self._stop_and_save),
@@ -100,8 +100,8 @@ class _Train:
         return self._ending("run.stopping_and_saving" if self.context.worker.stop_and_save() else "")
 
     def _pause(self) -> str:
-        live = self.context.worker.live
-        now = live.snapshot() if live else None
+        run_status = self.context.worker.run_status
+        now = run_status.snapshot() if run_status else None
         is_late = now is not None and now.steps > 0 and now.step == now.steps
         return self._ending(("run.pausing_late" if is_late else "run.pausing") if self.context.worker.pause() else "")
 

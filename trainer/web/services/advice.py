@@ -56,7 +56,7 @@ class Advisor:
         """
         self._host = host
         self._clock = clock
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._answers: dict[_Question, tuple[float, Advice]] = {}
         self._open: list[_Question] = []
         self._latest: _Question | None = None
@@ -66,7 +66,7 @@ class Advisor:
     def on(self, settings: Settings) -> Advice | None:
         """What is known of the settings' model; None as long as nothing is."""
         question = _Question(settings.mode, settings.model, settings.vae, settings.model_v_pred)
-        with self._turn:
+        with self._lock:
             self._latest = question
             return self._look(question)
 
@@ -77,7 +77,7 @@ class Advisor:
 
     def status(self) -> dict[str, Any]:
         """:attr:`number`, as ``advice``."""
-        with self._turn:
+        with self._lock:
             if self._latest is not None and not self._latest.model:  # what is loaded may change by itself
                 self._look(self._latest)
             return {"advice": self._number}
@@ -97,13 +97,13 @@ class Advisor:
 
     def _work(self) -> None:
         while True:
-            with self._turn:
+            with self._lock:
                 if not self._open:
                     self._works = False
                     return
                 question = self._open[-1]  # the newest matters most
             found = self._find(question)
-            with self._turn:
+            with self._lock:
                 self._open.remove(question)
                 _, before = self._answers.get(question, (0.0, None))
                 self._answers[question] = (self._clock(), found)

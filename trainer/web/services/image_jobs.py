@@ -79,7 +79,7 @@ class ImageJobs:
         host: who draws; may take seconds, and is only called in the thread that draws.
         """
         self._host = host
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._sheets: dict[str, Sheet] = {}
         self._stop: threading.Event | None = None
 
@@ -89,7 +89,7 @@ class ImageJobs:
         Raises:
             UserError: another one is being drawn.
         """
-        with self._turn:
+        with self._lock:
             if self._stop is not None:
                 raise UserError("web.images_running")
             stop = self._stop = threading.Event()
@@ -101,14 +101,14 @@ class ImageJobs:
 
     def refuse(self, place: str, title: Message, error: UserError) -> None:
         """Say in a sheet's place why none is drawn; what is being drawn there, or was, stays."""
-        with self._turn:
+        with self._lock:
             sheet = self._sheets.get(place, Sheet(title, FAILED))
             if sheet.state != DRAWING:
                 self._sheets[place] = replace(sheet, state=FAILED, message=error.whole, ended=time.monotonic())
 
     def stop(self) -> bool:
         """End what is being drawn after its current step. Returns whether there was something."""
-        with self._turn:
+        with self._lock:
             if self._stop is None:
                 return False
             self._stop.set()
@@ -116,7 +116,7 @@ class ImageJobs:
 
     def sheets(self) -> dict[str, Sheet]:
         """The latest sheet of each place."""
-        with self._turn:
+        with self._lock:
             return dict(self._sheets)
 
     def picture(self, name: str) -> bytes | None:
@@ -139,7 +139,7 @@ class ImageJobs:
             state, message = FAILED, error.whole
         except Exception as error:  # noqa: BLE001 - a bug of ours ends these pictures, and nothing else
             state, message = FAILED, kept_traceback(error)
-        with self._turn:
+        with self._lock:
             sheet = self._sheets[place]
             if state == FAILED and before is not None and not sheet.pictures:
                 sheet = before
@@ -150,7 +150,7 @@ class ImageJobs:
         def advance(done: int, total: int) -> None:
             if stop.is_set():
                 raise Stopped
-            with self._turn:
+            with self._lock:
                 self._sheets[place] = replace(self._sheets[place], done=number * total + done, total=of * total)
 
         return advance
@@ -160,7 +160,7 @@ class ImageJobs:
             Picture(f"{secrets.token_hex(8)}.png", label, piece.drawing.prompt, _png(picture))
             for label, picture in zip(piece.labels, drawn, strict=True)
         )
-        with self._turn:
+        with self._lock:
             sheet = self._sheets[place]
             self._sheets[place] = replace(sheet, pictures=(*sheet.pictures, *pictures))
 

@@ -19,7 +19,7 @@
         const title = make("p", "note");
         title.setAttribute("role", "status");
         const bar = document.createElement("progress");
-        bar.setAttribute("aria-label", say("live.progress"));
+        bar.setAttribute("aria-label", say("status.progress"));
         const stopped = () => ask("drawings/stop", {}).catch((error) => write(message, error.message));
         const stop = button(say("draw.stop"), stopped);
         const message = make("p", "wrong");
@@ -98,5 +98,5 @@
     document.addEventListener("click", (event) => {
         if (event.target.closest && event.target.closest(`#${ROOT}_generate_buttons button`)) watch();
     });
-    page.drawings = {place, watch};
+    page.imageJobs = {place, watch};
 })();

@@ -5,21 +5,21 @@
     const {ROOT, byId, say, make, write, renew, number, duration, picture, addPanel} = window.trainyard;
 
     const NUMBERS = [
-        ["live.speed", (run) => number(run.steps_per_second, 3), true],
-        ["live.left", (run) => duration(run.seconds_left || null), true],
-        ["live.so_far", (run) => duration(run.seconds), true],
-        ["live.loss", (run) => number(run.loss)],
-        ["live.smoothed", (run) => number(run.smoothed)],
-        ["live.memory", (run) => memoryOf(run.memory)],
-        ["live.rate", (run) => run.rates.length ? run.rates.map((rate) => number(rate, 3)).join(", ") : "–"],
+        ["status.speed", (run) => number(run.steps_per_second, 3), true],
+        ["status.left", (run) => duration(run.seconds_left || null), true],
+        ["status.so_far", (run) => duration(run.seconds), true],
+        ["status.loss", (run) => number(run.loss)],
+        ["status.smoothed", (run) => number(run.smoothed)],
+        ["status.memory", (run) => memoryOf(run.memory)],
+        ["status.rate", (run) => run.rates.length ? run.rates.map((rate) => number(rate, 3)).join(", ") : "–"],
     ];
 
-    function buildLive(panel) {
+    function buildStatus(panel) {
         const title = make("p", "title");
         title.setAttribute("role", "status");
         const phase = make("p", "phase");
         const bar = document.createElement("progress");
-        bar.setAttribute("aria-label", say("live.progress"));
+        bar.setAttribute("aria-label", say("status.progress"));
         const numbers = make("dl", "numbers");
         const values = NUMBERS.map(([label]) => {
             const cell = make("div");
@@ -46,12 +46,12 @@
         }
         write(parts.message, (run && run.state === "failed" && run.message) || status.problem || "");
         if (!run) {
-            write(parts.title, say("live.idle"));
+            write(parts.title, say("status.idle"));
             return;
         }
         const going = run.state === "running" || run.state === "paused";
         const pausing = going && status.pausing && run.state === "running" && run.step < run.steps;
-        write(parts.title, say(`live.${pausing ? "pausing" : run.state}`, {name: run.job.name, mode: run.job.mode}));
+        write(parts.title, say(`status.${pausing ? "pausing" : run.state}`, {name: run.job.name, mode: run.job.mode}));
         write(parts.phase, going ? phaseOf(run) : endOf(run));
         parts.bar.hidden = !going && run.state !== "stopped";
         const [done, total] = going ? [run.done, run.total] : [run.step, run.steps];
@@ -65,12 +65,12 @@
         parts.numbers.hidden = !run.step;
         const curve = run.curve.filter((point) => point[1] !== null && point[2] !== null);
         renew(parts.curve, curve.length > 1 ? curve : null, () => curveOf(curve));
-        write(parts.result, run.path ? say("live.saved", {path: run.path}) : "");
+        write(parts.result, run.path ? say("status.saved", {path: run.path}) : "");
         const version = `${run.job.id} ${run.job.started}`; // the next run's pictures have the same names
         const effect = run.effect && {...run.effect, version};
         const pictures = run.pictures.map((each) => ({...each, version})).reverse();
         renew(parts.effect, effect, () => effectOf(effect));
-        renew(parts.pictures, pictures, () => pictures.map((each) => ofRun(each.name, say("live.picture", each), each)));
+        renew(parts.pictures, pictures, () => pictures.map((each) => ofRun(each.name, say("status.picture", each), each)));
         renew(parts.warnings, run.warnings, () => run.warnings.map((text) => make("li", "", text)));
     }
 
@@ -79,13 +79,13 @@
         if (!memory) return "–";
         const gib = (bytes) => (bytes / 2 ** 30).toFixed(1);
         const values = {used: gib(memory.used), most: gib(memory.most), total: gib(memory.total)};
-        return say(memory.device === "cpu" ? "live.memory_process" : "live.memory_device", values);
+        return say(memory.device === "cpu" ? "status.memory_process" : "status.memory_device", values);
     }
 
     function phaseOf(run) {
-        if (run.phase === "training") return say("live.step", {step: run.done, steps: run.total});
-        const phase = run.phase ? run.phase.split(": ").map(inWords).join(": ") : say("live.starting");
-        return run.total ? say("live.step_of", {phase, done: run.done, total: run.total}) : phase;
+        if (run.phase === "training") return say("status.step", {step: run.done, steps: run.total});
+        const phase = run.phase ? run.phase.split(": ").map(inWords).join(": ") : say("status.starting");
+        return run.total ? say("status.step_of", {phase, done: run.done, total: run.total}) : phase;
     }
 
     /* A phase is told in English; one that has no words of its own is shown as it is. */
@@ -96,8 +96,8 @@
     }
 
     function endOf(run) {
-        if (run.state === "done") return say("live.ended", {steps: run.step, time: duration(run.seconds)});
-        return run.steps ? say("live.ended_at", run) : "";
+        if (run.state === "done") return say("status.ended", {steps: run.step, time: duration(run.seconds)});
+        return run.steps ? say("status.ended_at", run) : "";
     }
 
     function svg(tag, attributes) {
@@ -115,10 +115,10 @@
         const y = (loss) => 2 + ((height - 4) * (high - loss)) / (high - low || 1);
         const line = (column) => points.map((point) => `${x(point[0]).toFixed(1)},${y(point[column]).toFixed(1)}`).join(" ");
         const picture = svg("svg", {viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img"});
-        picture.setAttribute("aria-label", say("live.curve_is"));
+        picture.setAttribute("aria-label", say("status.curve_is"));
         picture.append(svg("polyline", {points: line(1), class: `${ROOT}-raw`}));
         picture.append(svg("polyline", {points: line(2), class: `${ROOT}-smoothed`}));
-        const range = say("live.curve", {first, last, low: number(low, 3), high: number(high, 3)});
+        const range = say("status.curve", {first, last, low: number(low, 3), high: number(high, 3)});
         const caption = make("small", "", range);
         return [picture, caption];
     }
@@ -128,15 +128,15 @@
     function effectOf(effect) {
         const percent = (share) => share === null ? "–" : `${number(100 * share, 2)} %`;
         const most = effect.strongest.map((each) => `${each.block} ${percent(each.relative)}`).join(", ");
-        const said = say("live.effect", {share: percent(effect.relative), blocks: most});
+        const said = say("status.effect", {share: percent(effect.relative), blocks: most});
         const lines = [make("p", "", said)];
-        if (effect.strip) lines.push(ofRun(effect.strip, say("live.strip", effect), effect));
+        if (effect.strip) lines.push(ofRun(effect.strip, say("status.strip", effect), effect));
         return lines;
     }
 
-    addPanel("live", {build: buildLive, show: showRun});
+    addPanel("run_status", {build: buildStatus, show: showRun});
     document.addEventListener("trainyard-round", (event) => {
-        const live = byId("live");
-        if (event.detail.problem && live && live.parts) write(live.parts.message, event.detail.problem);
+        const panel = byId("run_status");
+        if (event.detail.problem && panel && panel.parts) write(panel.parts.message, event.detail.problem);
     });
 })();
