@@ -157,22 +157,23 @@ class Erasure:
 
 
 def study_erasing(studio: Studio, case: Case, folder: Path, seeds: tuple[int, ...] = SEEDS) -> Erasure:
-    counts = [0, 0, 0, 0]
+    before, after, without_word, kept = 0, 0, 0, 0
     seconds = 0.0
     for seed in seeds:
         lora, taken = train(case, seed, folder)
         seconds += taken
         first = 100 * seed
-        seen = [
-            studio.verdicts(prompts(case.colour), None, first_seed=first),
-            studio.verdicts(prompts(case.colour), lora, first_seed=first),
-            studio.verdicts(prompts(""), None, first_seed=first),
-        ]
-        for number, verdicts in enumerate(seen):
-            counts[number] += sum(verdict.colour == case.colour for verdict in verdicts)
-        other = studio.verdicts(prompts(case.other), lora, first_seed=first)
-        counts[3] += sum(verdict.colour == case.other for verdict in other)
-    return Erasure(*counts, of=24 * len(seeds), seconds=seconds)
+
+        before += _drawn_in(studio, case.colour, prompts(case.colour), None, first)
+        after += _drawn_in(studio, case.colour, prompts(case.colour), lora, first)
+        without_word += _drawn_in(studio, case.colour, prompts(""), None, first)
+        kept += _drawn_in(studio, case.other, prompts(case.other), lora, first)
+    return Erasure(before, after, without_word, kept, 24 * len(seeds), seconds)
+
+
+def _drawn_in(studio: Studio, colour: str, asked: list[str], lora: Path | None, first_seed: int) -> int:
+    """How many of the images of these prompts show this colour."""
+    return sum(verdict.colour == colour for verdict in studio.verdicts(asked, lora, first_seed=first_seed))
 
 
 def share(count: int, of: int, base: int) -> str:

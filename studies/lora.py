@@ -6,7 +6,7 @@ prints the table that ``docs/lora.md`` holds: ``python -m studies.lora``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -70,7 +70,7 @@ def shows(picture: Image.Image, thing: Thing) -> bool:
     return own > 0.6 and own >= max(_best_overlap(mask, rival) for rival in rivals)
 
 
-def _best_overlap(mask: np.ndarray, render) -> float:
+def _best_overlap(mask: np.ndarray, render: Callable[[float, float, float], np.ndarray]) -> float:
     rows, columns = np.mgrid[0:SIDE, 0:SIDE] + 0.5
     area = mask.sum()
     x, y = (mask * columns).sum() / area, (mask * rows).sum() / area

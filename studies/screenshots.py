@@ -12,12 +12,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from tests.helpers.browser import visitor
-from tests.helpers.browser.site import ROOT, Site, chromium, served
+from tests.helpers.browser.gradios import ROOT
+from tests.helpers.browser.site import Site, chromium, served
 from tests.helpers.browser.visitor import Visitor
 from tests.toy.world import Scene, draw_scene, full_caption, render
 
@@ -135,7 +137,7 @@ def try_it(someone: Visitor, photographer: Photographer) -> None:
     someone.page.set_viewport_size(WIDE)
 
 
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "": {"viewport": WIDE},
     "-dark": {"viewport": WIDE, "color_scheme": "dark"},
     "-phone": {"viewport": PHONE},

@@ -13,7 +13,8 @@ SRGB = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01
 WIDE_TO_SRGB = np.linalg.inv(SRGB) @ WIDE
 WHITE = np.array([0.9642, 1.0, 0.8249])
 
-Lab = tuple[float, float, float]
+Lab = tuple[int, int, int]
+Inks = tuple[int, ...]
 
 
 def lab_to_srgb(lab: Lab) -> np.ndarray:
@@ -34,9 +35,9 @@ def wide_gamut_profile() -> bytes:
     )
 
 
-def cmyk_profile() -> tuple[bytes, dict[tuple[int, int, int, int], Lab]]:
+def cmyk_profile() -> tuple[bytes, dict[Inks, Lab]]:
     """A press whose cyan is dull and whose yellow is orange; and what some of its inks look like."""
-    looks: dict[tuple[int, ...], Lab] = {(0, 0, 0, 0): (100, 0, 0), (1, 0, 0, 0): (60, -20, -30)}
+    looks: dict[Inks, Lab] = {(0, 0, 0, 0): (100, 0, 0), (1, 0, 0, 0): (60, -20, -30)}
     looks |= {(0, 1, 0, 0): (50, 60, 0), (0, 0, 1, 0): (75, 20, 60), (1, 1, 0, 0): (30, 20, -30)}
     table = b""
     for inks in itertools.product((0, 1), repeat=4):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
@@ -18,9 +19,9 @@ from trainer.networks.files import file
 from trainer.networks.registry import builder, targets_of
 
 
-def some_settings(network_type: str = "lierla", **changes: object) -> Settings:
-    given = {"network_rank": 4, "network_alpha": 2.0, "network_conv_rank": 2, "network_conv_alpha": 3.0, **changes}
-    return replace(Settings(), network_type=network_type, **given)
+def some_settings(network_type: str = "lierla", **changes: Any) -> Settings:
+    given = Settings(network_rank=4, network_alpha=2.0, network_conv_rank=2, network_conv_alpha=3.0)
+    return replace(given, network_type=network_type, **changes)
 
 
 def some_network(bundle: Bundle, settings: Settings, *, text: bool = True, seed: int = 3) -> Network:
@@ -63,7 +64,8 @@ def layers_by_name(bundle: Bundle) -> dict[str, nn.Module]:
     if bundle.family.name == "SDXL":
         empty = {UNET + name: torch.empty(shape, device="meta") for name, shape in unet_shapes(SDXL).items()}
         names = {id(tensor): name.removeprefix(UNET) for name, tensor in empty.items()}
-        converted = convert_ldm_unet_checkpoint(dict(empty), config=dict(bundle.denoiser.config))
+        config: Any = bundle.denoiser.config
+        converted = convert_ldm_unet_checkpoint(dict(empty), config=dict(config))
         original = {name: names[id(tensor)] for name, tensor in converted.items()}
     for name, module in bundle.denoiser.named_modules():
         path = original.get(f"{name}.weight", name).removesuffix(".weight")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.helpers.browser.site import ROOT, Site
+from tests.helpers.browser.gradios import ROOT
+from tests.helpers.browser.site import Site
 from tests.helpers.browser.visitor import Visitor
 from tests.web.api.test_plots import write_log
 

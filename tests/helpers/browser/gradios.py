@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[3]
 VERSIONS = ("3.41.2", "4.40.0")
@@ -26,6 +26,7 @@ PYTHONS = ((3, 10), (3, 11))
 AVAILABLE = VERSIONS if sys.version_info[:2] in PYTHONS else ()
 ALWAYS = ("torch", "pytorch-optimizer", "matplotlib", "uvicorn")
 """What Trainyard needs and no requirement of Gradio's brings."""
+Packages = dict[NormalizedName, Distribution]
 
 
 def python_with(version: str) -> Path:
@@ -48,7 +49,7 @@ def python_with(version: str) -> Path:
     return _python(folder)
 
 
-def _make(folder: Path, pins: Path, own: dict[str, Distribution]) -> None:
+def _make(folder: Path, pins: Path, own: Packages) -> None:
     _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
     arguments = ["install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "-r", str(pins)]
     _run([sys.executable, "-m", "pip", "--python", str(_python(folder)), *arguments])
@@ -60,9 +61,9 @@ def _make(folder: Path, pins: Path, own: dict[str, Distribution]) -> None:
                 (packages / name).symlink_to(Path(str(each.locate_file(name))))
 
 
-def _needed(there: dict[str, Distribution], own: dict[str, Distribution]) -> Iterator[Distribution]:
+def _needed(there: Packages, own: Packages) -> Iterator[Distribution]:
     """What those that are there need and lack, and what that needs, as our own environment has it."""
-    names = [*ALWAYS, *_requires(*there.values())]
+    names = [*map(canonicalize_name, ALWAYS), *_requires(*there.values())]
     seen = set(there)
     while names:
         name = names.pop()
@@ -72,7 +73,7 @@ def _needed(there: dict[str, Distribution], own: dict[str, Distribution]) -> Ite
         seen.add(name)
 
 
-def _requires(*found: Distribution) -> list[str]:
+def _requires(*found: Distribution) -> list[NormalizedName]:
     requirements = [Requirement(each) for one in found for each in one.requires or ()]
     return [canonicalize_name(each.name) for each in requirements if not each.marker or each.marker.evaluate()]
 

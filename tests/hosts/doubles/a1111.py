@@ -64,8 +64,9 @@ class A1111Double(Double):
     def _made(self, path: Path) -> nn.Module:
         tensors = {hijacked(name): each for name, each in self.read(path).items() if name.startswith(_INSIDE)}
         model = grow(nn.Module(), tensors)
-        model.register_buffer("betas", torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
-        model.register_buffer("alphas_cumprod", torch.cumprod(1 - model.betas, 0))
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+        model.register_buffer("betas", betas)
+        model.register_buffer("alphas_cumprod", torch.cumprod(1 - betas, 0))
         model.eval()
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith(UNET))
@@ -85,7 +86,7 @@ class A1111Double(Double):
         return model
 
     def _of(self, model: nn.Module) -> dict[str, Tensor]:
-        found = {}
+        found: dict[str, Tensor] = {}
         for name, tensor in model.named_parameters():
             if not name.startswith("cond_stage_model.embedders."):
                 found[plain(name)] = tensor
@@ -221,7 +222,7 @@ class A1111Double(Double):
             double._apply(self)
             return kept(self, x)
 
-        nn.Linear.forward = forward  # type: ignore[method-assign]
+        nn.Linear.forward = forward  # type: ignore[method-assign, assignment]
         try:
             with super().around():
                 yield self

@@ -167,7 +167,7 @@ def grow(tree: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
                 is_leaf = number == len(way) - 1 and last == "weight" and tensor.ndim == 2
                 made = nn.Linear(1, 1, bias=False, device="meta") if is_leaf else nn.Module()
                 module.add_module(step, made)
-            module = module._modules[step]
+            module = module.get_submodule(step)
         if tensor.is_floating_point():
             module.register_parameter(last, nn.Parameter(tensor))
         else:

@@ -118,7 +118,9 @@ class Patched(Double):
 
     def weights(self) -> dict[str, Tensor]:
         unet, texts, vae = self.parts()
-        found = {name.replace("diffusion_model.", UNET): each for name, each in unet.named_parameters()}
+        found: dict[str, Tensor] = {
+            name.replace("diffusion_model.", UNET): each for name, each in unet.named_parameters()
+        }
         found |= {VAE + name: each for name, each in vae.named_parameters()}
         start = "clip_l.transformer."
         return found | {name.replace(start, TEXT): each for name, each in texts.named_parameters() if start in name}
@@ -309,6 +311,7 @@ class ReForgeDouble(Patched):
 
     def process(self, wanted: Generation) -> Image.Image:
         """One of its scripts changes the noise schedule, and is looked for before anything is drawn."""
+        assert wanted.scripts is not None
         next(iter(wanted.scripts.alwayson_scripts), None)
         return super().process(wanted)
 

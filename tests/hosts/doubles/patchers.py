@@ -15,7 +15,8 @@ class LoraLoader:
     """Forge's: belongs to a model, and knows by the LoRAs' names alone whether they are in it already."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.model, self.backup, self.loaded_hash = model, {}, str([])
+        self.model, self.loaded_hash = model, str([])
+        self.backup: dict[str, nn.Parameter] = {}
 
     @torch.inference_mode()
     def refresh(self, lora_patches: dict[Any, dict[str, Tensor]]) -> None:
@@ -24,7 +25,7 @@ class LoraLoader:
             return
         for name, parameter in self.backup.items():
             put(self.model, name, parameter)
-        self.backup: dict[str, nn.Parameter] = {}
+        self.backup = {}
         for (_, strength), patches in lora_patches.items():
             for name, update in patches.items():
                 weight = self.model.get_parameter(name)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.helpers.browser.gradios import AVAILABLE
-from tests.helpers.browser.site import ROOT, Site
+from tests.helpers.browser.gradios import AVAILABLE, ROOT
+from tests.helpers.browser.site import Site
 from tests.helpers.browser.visitor import Visitor
 from tests.web.conftest import OWN
 from trainer.config import presets
