@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from trainer.config.schema import check_for_run, parse
+from trainer.config.check import check_for_run
+from trainer.config.schema import parse
 
 READY = {
     "LoRA": {"mode": "LoRA", "lora_data_directory": "images"},

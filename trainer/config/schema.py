@@ -10,23 +10,11 @@ from typing import Any
 from ..errors import Problem, SettingsError, UserError, WrongValue
 from ..text.messages import Message, literal, message
 from . import labels
-from .check import check_for_run, problem_with
+from .check import problem_with
 from .choices import MODES
-from .key_values import parse_literals
 from .settings import NAMED_ONCE, ROWS, SECOND_PASS_KEY, Row, Settings, row_of
 from .size import DEFAULT_SIZE
 from .values import closest, read_value, shown, to_json_value
-
-__all__ = [
-    "Parsed",
-    "check_for_run",
-    "describe",
-    "dump",
-    "parse",
-    "parse_assignment",
-    "parse_literals",
-    "to_json",
-]
 
 _SIZE = row_of("image_size")
 """TrainTrain writes 512 under this key into the files of every mode, whether or not it was chosen, and a pair of images

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from ..config.check import check_for_run
 from ..config.filenames import name_problem
-from ..config.schema import check_for_run, parse, to_json
+from ..config.schema import parse, to_json
 from ..config.settings import Settings
 from ..errors import SettingsError, UserError
 from ..job import Job

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer.config.check import check_for_run
 from trainer.config.choices import MODES
-from trainer.config.schema import check_for_run
 from trainer.config.settings import ROWS, Settings
 from trainer.errors import DataError, Problem, SettingsError, UserError
 from trainer.jobs.store import Store
