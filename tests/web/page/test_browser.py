@@ -25,7 +25,7 @@ def test_a_mode_shows_its_own_fields(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     for mode, seen, unseen in (
         ("iLECO", "target_prompt", "lora_data_directory"),
-        ("ADDifT", "original_image_drop", "image_size"),
+        ("ADDifT", "original_image_drop", "lora_data_directory"),
         ("Difference", "second", "lora_data_directory"),
         ("LoRA", "lora_data_directory", "target_prompt"),
     ):
