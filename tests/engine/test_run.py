@@ -68,7 +68,7 @@ def test_events_tell_the_whole_story(model: Path, host: Standalone) -> None:
     assert events[-4] == Saved(done.path, 4)
     assert events[-1] == done
     assert [str(event.message) for event in events if isinstance(event, Warned)] == [
-        "The U-Net, the VAE and the text encoder are stored as fp16 and are copied to fp32: the CPU computes in fp32."
+        "U-Net, VAE, text encoder: stored as fp16, copied to fp32 because the CPU computes in it."
     ]
 
 

@@ -25,15 +25,20 @@ from trainer.errors import UserError
 from trainer.job import Control, Event, Job, Step, Warned
 from trainer.models.placement import place, stored_types
 from trainer.models.precision import Precision, choose_device, choose_precision
-from trainer.models.registry import load_bundle
+from trainer.models.registry import FAMILIES, load_bundle
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 F32, F16, BF16, FP8 = torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn
+LABEL = FAMILIES["SD1"].part_label
 
 
 def base_of(wanted: str, stored: torch.dtype, device: torch.device) -> Precision:
     kept = {"denoiser": {stored: 9}, "text_encoder": {stored: 5}, "vae": {F32: 1}}
-    return choose_precision(replace(Settings(), train_model_precision=wanted), kept, device)
+    return choose_precision(replace(Settings(), train_model_precision=wanted), kept, device, label=LABEL)
+
+
+def sentences(chosen: Precision) -> list[str]:
+    return [str(note) for note in chosen.notes]
 
 
 @pytest.mark.parametrize(
@@ -43,53 +48,62 @@ def base_of(wanted: str, stored: torch.dtype, device: torch.device) -> Precision
         ("fp16", BF16, CUDA, BF16, ""),  # half as stored, no copy
         ("bf16", F16, CUDA, F16, ""),
         ("bf16", BF16, CUDA, BF16, ""),
-        ("fp16", F32, CUDA, F16, "stored as fp32 and are copied to fp16."),
-        ("bf16", F32, CUDA, BF16, "stored as fp32 and are copied to bf16."),
+        ("fp16", F32, CUDA, F16, "stored as fp32, copied to fp16."),
+        ("bf16", F32, CUDA, BF16, "stored as fp32, copied to bf16."),
         ("model", F16, CUDA, F16, ""),
         ("model", BF16, CUDA, BF16, ""),
         ("model", F32, CUDA, F32, ""),
-        ("model", FP8, CUDA, F16, "stored as fp8_e4m3fn and are copied to fp16."),
-        ("bf16", FP8, CUDA, BF16, "stored as fp8_e4m3fn and are copied to bf16."),
-        ("fp32", F16, CUDA, F32, "stored as fp16 and are copied to fp32."),
-        ("fp32", BF16, CPU, F32, "stored as bf16 and are copied to fp32: the CPU computes in fp32."),
+        ("model", FP8, CUDA, F16, "stored as fp8_e4m3fn, copied to fp16."),
+        ("bf16", FP8, CUDA, BF16, "stored as fp8_e4m3fn, copied to bf16."),
+        ("fp32", F16, CUDA, F32, "stored as fp16, copied to fp32."),
+        ("fp32", BF16, CPU, F32, "stored as bf16, copied to fp32 because the CPU computes in it."),
         ("fp32", F32, CPU, F32, ""),
         ("fp16", F32, CPU, F32, ""),
-        ("fp16", F16, CPU, F32, "stored as fp16 and are copied to fp32: the CPU computes in fp32."),
-        ("model", BF16, CPU, F32, "stored as bf16 and are copied to fp32: the CPU computes in fp32."),
-        ("model", FP8, CPU, F32, "stored as fp8_e4m3fn and are copied to fp32: the CPU computes in fp32."),
-        ("int8", F16, CUDA, F16, "stored as fp16 and are copied to int8, computed in fp16."),
-        ("int8", BF16, CUDA, BF16, "stored as bf16 and are copied to int8, computed in bf16."),
-        ("int8", F32, CUDA, F16, "stored as fp32 and are copied to int8, computed in fp16."),
-        ("int8", F16, CPU, F32, "stored as fp16 and are copied to int8, computed in fp32: the CPU computes in fp32."),
-        ("int8", F32, CPU, F32, "stored as fp32 and are copied to int8, computed in fp32: the CPU computes in fp32."),
+        ("fp16", F16, CPU, F32, "stored as fp16, copied to fp32 because the CPU computes in it."),
+        ("model", BF16, CPU, F32, "stored as bf16, copied to fp32 because the CPU computes in it."),
+        ("model", FP8, CPU, F32, "stored as fp8_e4m3fn, copied to fp32 because the CPU computes in it."),
+        ("int8", F16, CUDA, F16, "stored as fp16, copied to int8 and computed in fp16."),
+        ("int8", BF16, CUDA, BF16, "stored as bf16, copied to int8 and computed in bf16."),
+        ("int8", F32, CUDA, F16, "stored as fp32, copied to int8 and computed in fp16."),
+        ("int8", F16, CPU, F32, "stored as fp16, copied to int8 and computed in fp32."),
+        ("int8", F32, CPU, F32, "stored as fp32, copied to int8 and computed in fp32."),
     ],
 )
 def test_base(wanted: str, stored: torch.dtype, device: torch.device, base: torch.dtype, told: str) -> None:
     chosen = base_of(wanted, stored, device)
     assert chosen.parts == {"denoiser": base, "text_encoder": base, "vae": F32}
     assert chosen.base is base
-    assert chosen.notes == ((f"The U-Net and the text encoder are {told}",) if told else ())
+    assert sentences(chosen) == ([f"U-Net, text encoder: {told}"] if told else [])
     assert chosen.scales_loss is (base is F16)
     assert chosen.int8 is (wanted == "int8")
 
 
+def test_notes_in_japanese() -> None:
+    on_cpu, spared = (base_of(*each).notes[0].text("ja") for each in (("fp16", F16, CPU), ("int8", F16, CUDA)))
+    assert on_cpu == (
+        "U-Net、テキストエンコーダ: fp16 で保存されているため fp32 に変換します (CPUでは fp32 で計算します)。"
+    )
+    assert spared == "U-Net、テキストエンコーダ: fp16 で保存されているため int8 に変換し、fp16 で計算します。"
+
+
 def test_each_part_goes_by_itself() -> None:
     stored = {"denoiser": {F16: 9}, "text_encoder": {F32: 5}, "text_encoder_2": {BF16: 5}, "vae": {F16: 1}}
-    chosen = choose_precision(replace(Settings(), train_model_precision="model"), stored, CUDA)
+    chosen = choose_precision(replace(Settings(), train_model_precision="model"), stored, CUDA, label=LABEL)
     assert chosen.parts == {"denoiser": F16, "text_encoder": F32, "text_encoder_2": BF16, "vae": F32}
-    assert chosen.notes == ("The VAE is stored as fp16 and is copied to fp32.",)
-    chosen = choose_precision(replace(Settings(), train_model_precision="fp16"), stored, CUDA)
+    assert sentences(chosen) == ["VAE: stored as fp16, copied to fp32."]
+    chosen = choose_precision(replace(Settings(), train_model_precision="fp16"), stored, CUDA, label=LABEL)
     assert chosen.parts == {"denoiser": F16, "text_encoder": F16, "text_encoder_2": BF16, "vae": F32}
-    assert chosen.notes == (
-        "The text encoder is stored as fp32 and is copied to fp16.", "The VAE is stored as fp16 and is copied to fp32.",
-    )  # fmt: skip
+    assert sentences(chosen) == [
+        "text encoder: stored as fp32, copied to fp16.",
+        "VAE: stored as fp16, copied to fp32.",
+    ]
 
 
 def test_a_part_of_several_types_gets_the_one_it_mostly_has() -> None:
     stored = {"denoiser": {F32: 1, F16: 9}, "text_encoder": {F16: 5}, "vae": {F32: 1}}
-    chosen = choose_precision(replace(Settings(), train_model_precision="model"), stored, CUDA)
+    chosen = choose_precision(replace(Settings(), train_model_precision="model"), stored, CUDA, label=LABEL)
     assert chosen.base is F16
-    assert chosen.notes == ("The U-Net is stored as fp16, in part fp32, and is copied to fp16.",)
+    assert sentences(chosen) == ["U-Net: stored as fp16 (in part fp32), copied to fp16."]
 
 
 def test_network_vae_and_file() -> None:
@@ -99,13 +113,13 @@ def test_network_vae_and_file() -> None:
     halves = {"denoiser": {F16: 9}, "text_encoder": {F16: 5}, "vae": {BF16: 1}}
     on_gpu = choose_precision(settings, halves, CUDA)
     assert (on_gpu.network, on_gpu.parts["vae"], on_gpu.saved) == (BF16, F16, F16)
-    assert on_gpu.notes == ("The VAE is stored as bf16 and is copied to fp16.",)  # as asked: no half for another
+    assert sentences(on_gpu) == ["VAE: stored as bf16, copied to fp16."]  # as asked: no half for another
     spared = choose_precision(settings, halves, CUDA, vae_survives_half=False)
     assert spared.parts["vae"] is F32, "SDXL's own VAE"
-    copied, kept = spared.notes
-    assert copied == "The VAE is stored as bf16 and is copied to fp32."
+    copied, kept = sentences(spared)
+    assert copied == "VAE: stored as bf16, copied to fp32."
     assert kept == (
-        "The VAE is computed in fp32: in fp16 its pictures turn black. Choose bf16 as VAE precision, or the VAE "
+        "The VAE is computed in fp32: in fp16 its images turn black. Choose bf16 as VAE precision, or the VAE "
         "sdxl-vae-fp16-fix, to save memory."
     )
     wide = choose_precision(replace(settings, train_VAE_precision="bf16"), halves, CUDA, vae_survives_half=False)
@@ -175,9 +189,9 @@ def test_a_checkpoint_in_fp8(narrow: torch.dtype, tmp_path: Path) -> None:
     bundle = load_bundle(path)
     assert bundle.dtypes["denoiser"] is narrow
     chosen = choose_precision(Settings(), stored_types(bundle), CPU)
-    assert [note.split(" stored as ")[1] for note in chosen.notes] == [
-        f"{str(narrow).replace('torch.float8', 'fp8')} and is copied to fp32: the CPU computes in fp32.",
-        "fp16 and are copied to fp32: the CPU computes in fp32.",
+    assert [note.split(" stored as ")[1] for note in sentences(chosen)] == [
+        f"{str(narrow).replace('torch.float8', 'fp8')}, copied to fp32 because the CPU computes in it.",
+        "fp16, copied to fp32 because the CPU computes in it.",
     ]
     place(bundle, CPU, chosen.parts)
     weight = bundle.denoiser.get_parameter("conv_in.weight")

@@ -13,7 +13,6 @@ import torch
 from ..config.check import check_for_run
 from ..config.choices import MODES, Images
 from ..config.key_values import split_loras
-from ..config.labels import label_of
 from ..config.schema import dump
 from ..config.settings import Settings, effective
 from ..data.latents import encode_samples
@@ -35,7 +34,7 @@ from ..networks.files.metadata import Origin
 from ..networks.files.read import network_from_file
 from ..optim import optimizers, schedules
 from ..paths import write_whole
-from ..text.messages import Message, message
+from ..text.messages import Message, label, message
 from .host import Host
 from .passes import Passes
 from .saving import output_path
@@ -144,7 +143,13 @@ class _Run:
         told = [*bundle.notes, *_force_velocity(bundle, settings)]
         self.control.check()
         survives = bundle.family.vae_survives_half(bundle.vae_name)
-        precision = choose_precision(settings, stored_types(bundle), host.device, vae_survives_half=survives)
+        precision = choose_precision(
+            settings,
+            stored_types(bundle),
+            host.device,
+            vae_survives_half=survives,
+            label=bundle.family.part_label,
+        )
         advice = optimizers.advice(settings)
         for note in (*told, *precision.notes):
             self.emit(Warned(note))
@@ -222,13 +227,12 @@ class _Run:
         write_whole(path, [dump(self.job.settings).encode()])
 
 
-def _force_velocity(bundle: Bundle, settings: Settings) -> list[str]:
+def _force_velocity(bundle: Bundle, settings: Settings) -> list[Message]:
     """Do what ``model_v_pred`` says, and say so where the model does not."""
     if not settings.model_v_pred or bundle.diffusion.parameterisation is not EPSILON:
         return []
     bundle.diffusion = bundle.diffusion.predicting(VELOCITY)
-    why = f"it is trained as one because {label_of('model_v_pred')} is set. Unset it if its sample pictures are noise"
-    return [f"Nothing in {bundle.name} says that it is a v-prediction model; {why}."]
+    return [message("models.forced_velocity", file=bundle.name, setting=label("model_v_pred"))]
 
 
 def _explained(error: Exception) -> UserError:
@@ -249,9 +253,6 @@ def _broken_model_named(bundle: Bundle) -> Iterator[None]:
         yield
     except DivergedError as error:
         broken = broken_weight(bundle)
-        if not broken:
+        if broken is None:
             raise
-        raise ModelError(
-            f"{bundle.name} has weights that are not numbers ({broken})",
-            do="Choose another copy of it, or fp32 as model precision if fp16 was too narrow for them",
-        ) from error
+        raise ModelError("models.nan_weights", file=bundle.name, weight=broken) from error

@@ -65,8 +65,8 @@ class Saver:
         tensors = self._tensors(network, step)
         path = self._free(output_path(self.job, self.folders, ending=self.ending))
         described = self._described(path, step)
-        if self.hashing.problem:
-            self.emit(Warned(f"{self.hashing.problem}, so the LoRA names it without one."))
+        if self.hashing.problem is not None:
+            self.emit(Warned(self.hashing.problem))
         try:
             written = self._save(path, tensors, described)
         except OutputError as error:

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from ..config.choices import FamilyInfo
 from ..config.size import Size
 from ..diffusion.process import Diffusion
+from ..text.messages import Message
 from .checkpoint.identify import FileKind, Kind
-from .checkpoint.parts import DENOISER, VAE, text_encoder_part
+from .checkpoint.parts import DENOISER, VAE, part_label, text_encoder_part
 from .checkpoint.weights import Source
 from .lora_target import Target, TargetChoice
 
@@ -124,7 +125,7 @@ class Bundle:
         dtypes: the type that the weights of each part are stored in, by its name in ``modules``.
         path: the checkpoint's file, or None for a folder or a host's tensors without one.
         vae_name: the separate VAE's file name, empty if the checkpoint's own is used.
-        notes: what its user should know, a sentence each.
+        notes: what its user should know.
         borrowed: the parts, by their names in ``modules``, whose weights are a host's memory where it computes: to move
             them off the device would free nothing.
         encode_prompt: encodes a prompt for an image of this size as the host does, emphasis and embeddings
@@ -142,7 +143,7 @@ class Bundle:
     dtypes: dict[str, torch.dtype]
     path: Path | None = None
     vae_name: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
     borrowed: frozenset[str] = frozenset()
     encode_prompt: Callable[[str, Size | None], Conditioning | None] | None = None
 
@@ -208,6 +209,7 @@ class Family(ABC):
         base_model_version: what a LoRA's ``ss_base_model_version`` says: ``"sd_v1"`` …
         architecture: what a LoRA's ``modelspec.architecture`` says before ``/lora``; see :meth:`architecture_of`.
         implementation: what a LoRA's ``modelspec.implementation`` says.
+        denoiser_label: what a sentence calls its denoiser.
         lora_versions: what ``ss_base_model_version`` or ``modelspec.architecture`` of its LoRAs begin with, whoever
             wrote them.
     """
@@ -218,6 +220,7 @@ class Family(ABC):
     architecture: str
     implementation: str
     lora_versions: tuple[str, ...]
+    denoiser_label: Message = part_label(DENOISER)
 
     def __init__(self, info: FamilyInfo) -> None:
         self.info = info
@@ -236,6 +239,10 @@ class Family(ABC):
     def blocks(self) -> tuple[str, ...]:
         """The names of its blocks, the one for text encoders first."""
         return self.info.blocks
+
+    def part_label(self, part: str) -> Message:
+        """What a sentence calls a part of its models."""
+        return self.denoiser_label if part == DENOISER else part_label(part)
 
     # ---- files ------------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from ..text.messages import Message, message
 from .base import Bundle
 from .checkpoint.parts import DENOISER, VAE, is_text_encoder
 from .checkpoint.weights import cast
-from .precision import PARTS, computed_in
+from .precision import computed_in
 
 
 def stored_types(bundle: Bundle) -> dict[str, dict[torch.dtype, int]]:
@@ -60,13 +61,13 @@ def vae_to(bundle: Bundle, device: torch.device | str) -> None:
         bundle.vae.to(device)
 
 
-def broken_weight(bundle: Bundle) -> str:
-    """The part and the name of a weight that is not a number or infinite, as a phrase; empty if all are numbers."""
+def broken_weight(bundle: Bundle) -> Message | None:
+    """The part and the name of a weight that is NaN or infinite; None if there is none."""
     for part, module in bundle.modules.items():
         for name, tensor in module.state_dict().items():
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                return f"{name} in {PARTS.get(part, part)}"
-    return ""
+                return message("models.weight_of", weight=name, part=bundle.family.part_label(part))
+    return None
 
 
 def device_of(module: nn.Module) -> torch.device:

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 
 from ..config.settings import Settings
 from ..errors import UserError
-from .checkpoint.parts import DENOISER, VAE, text_encoder_part
+from ..text.messages import Message, message
+from .checkpoint.parts import DENOISER, VAE, part_label
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PARTS = {
-    DENOISER: "the U-Net",
-    VAE: "the VAE",
-    text_encoder_part(0): "the text encoder",
-    text_encoder_part(1): "the second text encoder",
-}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _HALVES = (torch.float16, torch.bfloat16)
 
-_VAE_KEPT = (
-    "The VAE is computed in fp32: in fp16 its pictures turn black. Choose bf16 as VAE precision, or the VAE "
-    "sdxl-vae-fp16-fix, to save memory."
-)
-
 Stored = Mapping[str, Mapping[torch.dtype, int]]
 """Part of the model (``denoiser``, ``vae``, ``text_encoder`` …) -> type -> how many of its numbers are stored in it."""
+Label = Callable[[str], Message]
 
 
 @dataclass(frozen=True)
@@ -39,14 +30,14 @@ class Precision:
         network: the type of what is trained.
         saved: the type of the file.
         int8: whether the weights of denoiser and text encoders are kept as int8.
-        notes: sentences, one for each kind of copy.
+        notes: one for each kind of copy.
     """
 
     parts: Mapping[str, torch.dtype]
     network: torch.dtype
     saved: torch.dtype
     int8: bool = False
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     @property
     def base(self) -> torch.dtype:
@@ -73,19 +64,27 @@ def choose_device(wanted: str = "") -> torch.device:
         device = torch.device(wanted)
         taken = torch.empty(1, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"{wanted} cannot be used here", where="device", do="Choose cpu, or leave it out") from error
+        raise UserError("models.no_device", where=message("models.device"), device=wanted) from error
     # With the card's number, also where it was left out: torch 2.1 does not tell the memory of a card without one.
     return taken if device.type == "cuda" else device
 
 
 def choose_precision(
-    settings: Settings, stored: Stored, device: torch.device, *, vae_survives_half: bool = True
+    settings: Settings,
+    stored: Stored,
+    device: torch.device,
+    *,
+    vae_survives_half: bool = True,
+    label: Label = part_label,
 ) -> Precision:
     """The formats for weights ``stored`` as given, on ``device``; each part goes by itself.
 
     Half formats take U-Net and text encoders that are stored in either half format as they are, without a copy. On the
     CPU, where half formats are slow, they mean fp32. The VAE is in the type it is wanted in, unless that is fp16 and it
-    does not survive it: some lose their pictures in fp16, and only in that.
+    does not survive it: some lose their images in fp16, and only in that.
+
+    Args:
+        label: what a note calls a part; the family's word for it.
     """
     int8 = settings.train_model_precision == "int8"
     wanted = settings.train_model_precision
@@ -100,8 +99,8 @@ def choose_precision(
     base = main_type(stored[DENOISER])
     as_stored = base if base in _NAMES else torch.float16
     saved = as_stored if settings.save_precision == "model" else DTYPES[settings.save_precision]
-    notes = _notes(stored, parts, device, int8=int8)
-    return Precision(parts, network, saved, int8, (*notes, _VAE_KEPT) if kept else notes)
+    notes = _notes(stored, parts, device, label, int8=int8)
+    return Precision(parts, network, saved, int8, (*notes, message("models.vae_in_fp32")) if kept else notes)
 
 
 def main_type(types: Mapping[torch.dtype, int]) -> torch.dtype:
@@ -125,29 +124,33 @@ def computed_in(wanted: str, stored: torch.dtype, device: torch.device) -> torch
     return torch.float32 if device.type == "cpu" and dtype in _HALVES else dtype
 
 
-def _notes(stored: Stored, parts: Mapping[str, torch.dtype], device: torch.device, *, int8: bool) -> tuple[str, ...]:
-    """One sentence for all parts that go the same way; none for those that are taken as they are stored."""
-    groups: dict[tuple[str, torch.dtype, bool], list[str]] = {}
+def _notes(
+    stored: Stored, parts: Mapping[str, torch.dtype], device: torch.device, label: Label, *, int8: bool
+) -> tuple[Message, ...]:
+    """One for all parts that go the same way; none for those that are taken as they are stored."""
+    groups: dict[tuple[tuple[torch.dtype, ...], torch.dtype, bool], list[Message]] = {}
     for part, types in stored.items():
         becomes_int8 = int8 and part != VAE
         if set(types) - {parts[part]} or becomes_int8:
-            key = (_told(types), parts[part], becomes_int8)
-            groups.setdefault(key, []).append(PARTS.get(part, part))
-    return tuple(_note(names, *key, device) for key, names in groups.items())
+            kept = main_type(types)
+            key = ((kept, *sorted(set(types) - {kept}, key=_name)), parts[part], becomes_int8)
+            groups.setdefault(key, []).append(label(part))
+    on_cpu = device.type == "cpu"
+    return tuple(
+        message(
+            "models.copied_to_int8" if becomes_int8 else "models.copied_for_cpu" if on_cpu else "models.copied",
+            parts=labels,
+            stored=_types(kept),
+            type=_name(dtype),
+        )
+        for (kept, dtype, becomes_int8), labels in groups.items()
+    )
 
 
-def _note(names: list[str], stored: str, dtype: torch.dtype, int8: bool, device: torch.device) -> str:
-    subject = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    verb = "are" if len(names) > 1 else "is"
-    because = ": the CPU computes in fp32" if device.type == "cpu" else ""
-    copied = f"copied to int8, computed in {_NAMES[dtype]}" if int8 else f"copied to {_NAMES[dtype]}"
-    return f"{subject[0].upper()}{subject[1:]} {verb} stored as {stored} and {verb} {copied}{because}."
-
-
-def _told(types: Mapping[torch.dtype, int]) -> str:
-    most = main_type(types)
-    rest = sorted(_name(dtype) for dtype in types if dtype is not most)
-    return _name(most) + (f", in part {' and '.join(rest)}," if rest else "")
+def _types(stored: tuple[torch.dtype, ...]) -> Message | str:
+    """The types a part is stored in, the one that most of it is in first."""
+    most, *rest = map(_name, stored)
+    return message("models.mixed_types", most=most, rest=rest) if rest else most
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -96,18 +96,17 @@ def family_of(kind: FileKind) -> Family:
     for family in FAMILIES.values():
         if family.recognises(kind):
             return family
-    *others, last = FAMILIES
-    choice = f"Choose a checkpoint of {', '.join(others)} or {last}"
+    told: dict[str, Any] = {"file": kind.name, "kind": kind.label}
+    choice: dict[str, Any] = {**told, "families": list(FAMILIES)}
     if kind.kind in (Kind.SD1_INPAINTING, Kind.SD2_INPAINTING, Kind.SDXL_INPAINTING, Kind.SD2_DEPTH, Kind.SD2_UNCLIP):
-        raise ModelError(f"{kind.name} is {kind.label}", do="Choose the plain checkpoint it was made from")
+        raise ModelError("models.variant", **told)
     if kind.kind in (Kind.SDXL_REFINER, Kind.SD2_UPSCALER):
-        raise ModelError(f"{kind.name} is {kind.label}, not a base model", do=choice)
+        raise ModelError("models.no_base_model", **choice)
     if kind.kind is Kind.SDXL_EDM:
-        raise ModelError(f"{kind.name} is {kind.label}, which is not built", do=choice)
+        raise ModelError("models.cannot_train", **choice)
     if kind.family is not None:
-        raise NotBuiltError(f"{kind.name} is {kind.label}, and {kind.family} is not built yet", do=choice)
-    rest = "" if kind.kind is Kind.UNKNOWN else ", not a checkpoint"
-    raise ModelError(f"{kind.name} is {kind.label}{rest}", do=choice)
+        raise NotBuiltError("models.cannot_train", **choice)
+    raise ModelError("models.unknown" if kind.kind is Kind.UNKNOWN else "models.no_checkpoint", **choice)
 
 
 def block_of(name: str) -> str | None:
@@ -139,5 +138,5 @@ def refuse_unless_vae(path: Path | str) -> FileKind:
     """
     kind = identify(path)
     if kind.kind is not Kind.VAE:
-        raise ModelError(f"{kind.name} is {kind.label}, not a VAE", do="Choose a VAE file, or none")
+        raise ModelError("models.no_vae", file=kind.name, kind=kind.label)
     return kind

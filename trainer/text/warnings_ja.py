@@ -59,33 +59,6 @@ DONE: tuple[tuple[str, str], ...] = (
     (r"read as (.+); check it", "{1} として読みました。確かめてください"),
 )
 WARNINGS: tuple[tuple[str, str], ...] = (
-    # ---- モデルと精度
-    (
-        r"(.+) (?:is|are) stored as (.+?),? and (?:is|are) copied to (\w+)\.",
-        "{1}: {2} で保存されているため {3} に変換します。",
-    ),
-    (
-        r"(.+) (?:is|are) stored as (.+?),? and (?:is|are) copied to (\w+): the CPU computes in fp32\.",
-        "{1}: {2} で保存されているため {3} に変換します(CPUでは fp32 で計算します)。",
-    ),
-    (
-        r"(.+) (?:is|are) stored as (.+?),? and (?:is|are) copied to int8, computed in (\w+)(?:: .+)?\.",
-        "{1}: {2} で保存されているため int8 に変換し、{3} で計算します。",
-    ),
-    (
-        r"The VAE is computed in fp32: .+",
-        (
-            "fp16では画像が黒くなるため、VAEは fp32 で計算します。メモリを節約するには、"
-            "VAEの精度を bf16 にするか、sdxl-vae-fp16-fix を使ってください。"
-        ),
-    ),
-    (
-        r"Nothing in (.+) says that it is a v-prediction model; .+",
-        (
-            "{1} には v-prediction モデルだという印がありませんが、設定に従ってそう学習します。"
-            "サンプル画像がノイズになるなら、設定を外してください。"
-        ),
-    ),
     # ---- 設定
     (
         r"image min length (.+) is more than the longest side of image size, (.+): every image is trained as (.+)\. .+",

@@ -75,11 +75,11 @@ def spoilt(name: str, value: float) -> dict[str, Tensor]:
             f"{UNET}middle_block.0.in_layers.2.weight",
             torch.nan,
             "fp16",
-            "mid_block.resnets.0.conv1.weight in the U-Net",
+            "mid_block.resnets.0.conv1.weight of the U-Net",
         ),
-        (f"{UNET}middle_block.0.in_layers.2.weight", torch.nan, "int8", "mid_block.resnets.0.conv1.scale in the U-Net"),
-        (f"{UNET}out.2.bias", torch.inf, "model", "conv_out.bias in the U-Net"),
-        (f"{TEXT}final_layer_norm.weight", torch.nan, "model", "final_layer_norm.weight in the text encoder"),
+        (f"{UNET}middle_block.0.in_layers.2.weight", torch.nan, "int8", "mid_block.resnets.0.conv1.scale of the U-Net"),
+        (f"{UNET}out.2.bias", torch.inf, "model", "conv_out.bias of the U-Net"),
+        (f"{TEXT}final_layer_norm.weight", torch.nan, "model", "final_layer_norm.weight of the text encoder"),
     ],
     ids=["U-Net", "U-Net as int8", "infinite", "text encoder"],
 )
@@ -90,8 +90,8 @@ def test_weights_that_are_no_numbers(name: str, value: float, precision: str, wh
         train(path, tmp_path, train_model_precision=precision)
     sentence = str(caught.value).replace("text_model.", "")  # a level that older transformers have
     assert sentence == (
-        f"broken.safetensors has weights that are not numbers ({where}). "
-        "Choose another copy of it, or fp32 as model precision if fp16 was too narrow for them."
+        f"broken.safetensors has NaN or infinite weights ({where}). "
+        "Choose another copy of it, or fp32 as model precision if fp16 was too narrow for it."
     )
 
 

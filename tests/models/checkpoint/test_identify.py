@@ -161,7 +161,7 @@ def test_parts_and_family(tmp_path: Path) -> None:
     assert found.parts == {DENOISER, VAE_PART, TEXT_ENCODER}
     alone = identify(write_header(tmp_path / "unet.safetensors", prefixed(UNET, unet_shapes(FULL))))
     assert alone.parts == {DENOISER}
-    assert alone.label == "the U-Net of an SD1 checkpoint"
+    assert str(alone.label) == "the U-Net of an SD1 checkpoint"
 
 
 V, E = "v_prediction", "epsilon"
@@ -228,7 +228,7 @@ def test_identify_needs_no_torch(tmp_path: Path) -> None:
     assert done.stdout.split() == ["SD1", "UPSCALER", "False"]
 
 
-CHOOSE = "Choose a checkpoint of SD1, SD2 or SDXL."
+CHOOSE = "Choose a checkpoint of one of these families: SD1, SD2, SDXL."
 REFUSED = {
     "kohya lora": (ModelError, f"it.safetensors is a LoRA (3 modules), not a checkpoint. {CHOOSE}"),
     "loha": (ModelError, f"it.safetensors is a LoRA (3 modules), not a checkpoint. {CHOOSE}"),
@@ -259,11 +259,13 @@ REFUSED = {
     "sdxl refiner": (ModelError, f"it.safetensors is the SDXL refiner, not a base model. {CHOOSE}"),
     "playground 2.5": (
         ModelError,
-        "it.safetensors is an SDXL checkpoint with EDM's way of noising (Playground 2.5, CosXL), which is not built. "
-        + CHOOSE,
+        (
+            "it.safetensors is an SDXL checkpoint with EDM's way of noising (Playground 2.5, CosXL), "
+            f"which Trainyard cannot train. {CHOOSE}"
+        ),
     ),
-    "sd3": (NotBuiltError, f"it.safetensors is an SD3 model, and SD3 is not built yet. {CHOOSE}"),
-    "flux": (NotBuiltError, f"it.safetensors is a Flux model, and Flux is not built yet. {CHOOSE}"),
+    "sd3": (NotBuiltError, f"it.safetensors is an SD3 model, which Trainyard cannot train. {CHOOSE}"),
+    "flux": (NotBuiltError, f"it.safetensors is a Flux model, which Trainyard cannot train. {CHOOSE}"),
 }  # fmt: skip
 
 
@@ -379,7 +381,7 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
 
 PRUNED = {
     "no VAE": (VAE, "it.safetensors has no VAE. Choose a VAE file as well, or a full checkpoint."),
-    "no text encoder": (TEXT, "it.safetensors has no text encoder. Choose a full checkpoint."),
+    "no text encoder": (TEXT, "it.safetensors lacks: text encoder. Choose a full checkpoint."),
 }
 
 
@@ -398,7 +400,7 @@ def test_a_unet_alone(tmp_path: Path) -> None:
     path = write_header(tmp_path / "it.safetensors", unet_shapes(FULL))
     with pytest.raises(ModelError) as caught:
         load_bundle(path)
-    assert str(caught.value) == "it.safetensors has no text encoder and no VAE. Choose a full checkpoint."
+    assert str(caught.value) == "it.safetensors lacks: text encoder, VAE. Choose a full checkpoint."
 
 
 @pytest.mark.usefixtures("no_weights")

@@ -328,10 +328,10 @@ def test_a_vae_of_another_family_is_told_by_its_name(tmp_path: Path, family: str
     made_for = VAES[family, name]
     bundle = load_bundle(small_checkpoint(tmp_path, family), vae=vae)
     sentence = (
-        f"{name} is by its name a VAE for {made_for}, and the model is {family}. If so, its pictures come out wrong: "
+        f"{name} is by its name a VAE for {made_for}, and the model is {family}. If so, its images come out wrong: "
         "choose another VAE, or none."
     )
-    assert bundle.notes == ((sentence,) if made_for else ())
+    assert [str(note) for note in bundle.notes] == ([sentence] if made_for else [])
 
 
 @pytest.mark.parametrize(

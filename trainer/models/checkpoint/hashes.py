@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...text.messages import Message, message
+
 _PIECE = 4 * 2**20
 _LEGACY_START, _LEGACY_LENGTH = 0x100000, 0x10000
 
@@ -31,8 +33,8 @@ class Hashing:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self.problem = ""
-        """Why there are no hashes of a file that should have some; empty until :meth:`result`."""
+        self.problem: Message | None = None
+        """Why there are no hashes of a file that should have some; None until :meth:`result`."""
         self._hashes: Hashes | None = None
         self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
@@ -54,7 +56,7 @@ class Hashing:
         try:
             self._hashes = self._read(path)
         except OSError as error:
-            self.problem = f"{path.name} could not be read for its hash ({error.strerror or error})"
+            self.problem = message("models.no_hash", file=path.name, reason=error.strerror or error)
 
     def _read(self, path: Path) -> Hashes | None:
         whole = hashlib.sha256()

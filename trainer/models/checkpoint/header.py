@@ -56,9 +56,9 @@ def read_header(path: Path) -> Header:
             file.seek(8)
             text = file.read(length)
     except FileNotFoundError as error:
-        raise ModelError(f"there is no file {path.name} in {path.parent}", do="Choose one that is there") from error
+        raise ModelError("models.no_file", file=path.name, folder=path.parent) from error
     except OSError as error:
-        raise ModelError(f"{path.name} cannot be read ({error.strerror or error})") from error
+        raise ModelError("models.unreadable", file=path.name, reason=error.strerror or error) from error
     if len(text) < length:
         raise cut_short(path.name, 8 + length, size)
     return _parse(text, path.name, size - 8 - length)
@@ -76,26 +76,24 @@ def refuse_foreign(name: str, start: bytes) -> None:
         ModelError: empty, a web page, a Git LFS pointer, GGUF, or text.
     """
     if not start:
-        raise ModelError(f"{name} is empty (0 bytes)", do="Download or copy it again")
+        raise ModelError("models.empty", file=name)
     if start[:4] == b"GGUF":
-        raise ModelError(f"{name} is a GGUF file, whose weights cannot be trained on", do="Choose a .safetensors file")
+        raise ModelError("models.gguf", file=name)
     head = start.lstrip().lower()
     if head.startswith((b"<!doctype", b"<html")):
-        raise ModelError(f"{name} is a web page, not a model", do="The download did not work; try it again")
+        raise ModelError("models.web_page", file=name)
     if head.startswith(b"version https://git-lfs"):
-        raise ModelError(f"{name} is a Git LFS pointer, not the model itself", do="Fetch it with git lfs pull")
+        raise ModelError("models.lfs_pointer", file=name)
     if all(byte in b"\t\n\r" or byte >= 32 for byte in start) and start[8:9] != b"{":
-        raise ModelError(f"{name} is text, not a model", do="Choose a .safetensors or .ckpt checkpoint")
+        raise ModelError("models.text_file", file=name)
 
 
 def not_a_model(name: str) -> ModelError:
-    return ModelError(f"{name} is not a model file", do="Choose a .safetensors or .ckpt checkpoint")
+    return ModelError("models.not_a_model", file=name)
 
 
 def cut_short(name: str, wanted: int, size: int) -> ModelError:
-    return ModelError(
-        f"{name} is cut short: it has {size:,} of at least {wanted:,} bytes", do="Download or copy it again"
-    )
+    return ModelError("models.cut_short", file=name, size=size, wanted=wanted)
 
 
 def _parse(text: bytes, name: str, room: int) -> Header:

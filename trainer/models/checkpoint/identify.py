@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ...config.choices import FAMILIES
 from ...diffusion.parameterisation import EPSILON, VELOCITY
 from ...errors import ModelError
+from ...text.messages import Message, message
 from .header import Header, TensorInfo, read_header
 from .parts import DENOISER, TEXT_ENCODER, VAE
 
@@ -26,34 +27,34 @@ Tensors = Mapping[str, TensorInfo]
 
 
 class Kind(Enum):
-    """Kinds of model files; the value is what a sentence calls them."""
+    """Kinds of model files; the value is the end of the key of what a sentence calls them."""
 
-    SD1 = "an SD1 checkpoint"
-    SD1_INPAINTING = "an SD1 inpainting checkpoint"
-    SD2 = "an SD2 checkpoint"
-    SD2_INPAINTING = "an SD2 inpainting checkpoint"
-    SD2_DEPTH = "an SD2 depth checkpoint"
-    SD2_UNCLIP = "an SD2 unCLIP checkpoint"
-    SD2_UPSCALER = "the SD2 upscaler"
-    SDXL = "an SDXL checkpoint"
-    SDXL_INPAINTING = "an SDXL inpainting checkpoint"
-    SDXL_REFINER = "the SDXL refiner"
-    SDXL_EDM = "an SDXL checkpoint with EDM's way of noising (Playground 2.5, CosXL)"
-    CHECKPOINT = "a checkpoint"
-    SD3 = "an SD3 model"
-    FLUX = "a Flux model"
-    LUMINA = "a Lumina 2 or Z-Image model"
-    LORA = "a LoRA"
-    CONTROLNET = "a ControlNet"
-    EMBEDDING = "a textual inversion embedding"
-    VAE = "a VAE"
-    IP_ADAPTER = "an IP-Adapter"
-    CLIP = "a CLIP text encoder"
-    CLIP_VISION = "a CLIP image encoder"
-    T5 = "a T5 text encoder"
-    LANGUAGE_MODEL = "a language model"
-    UPSCALER = "an upscaler"
-    UNKNOWN = "a model of a kind Trainyard does not know"
+    SD1 = "sd1"
+    SD1_INPAINTING = "sd1_inpainting"
+    SD2 = "sd2"
+    SD2_INPAINTING = "sd2_inpainting"
+    SD2_DEPTH = "sd2_depth"
+    SD2_UNCLIP = "sd2_unclip"
+    SD2_UPSCALER = "sd2_upscaler"
+    SDXL = "sdxl"
+    SDXL_INPAINTING = "sdxl_inpainting"
+    SDXL_REFINER = "sdxl_refiner"
+    SDXL_EDM = "sdxl_edm"
+    CHECKPOINT = "checkpoint"
+    SD3 = "sd3"
+    FLUX = "flux"
+    LUMINA = "lumina"
+    LORA = "lora"
+    CONTROLNET = "controlnet"
+    EMBEDDING = "embedding"
+    VAE = "vae"
+    IP_ADAPTER = "ip_adapter"
+    CLIP = "clip"
+    CLIP_VISION = "clip_vision"
+    T5 = "t5"
+    LANGUAGE_MODEL = "language_model"
+    UPSCALER = "upscaler"
+    UNKNOWN = "unknown"
 
 
 _FAMILIES: Mapping[Kind, str] = {
@@ -81,7 +82,7 @@ class FileKind:
     Attributes:
         name: the file's (or folder's) name, as sentences call it.
         kind: what it is.
-        label: the same as a phrase: ``"a LoRA (192 modules)"``, ``"an SD1 checkpoint"``.
+        label: what a sentence calls it: "a LoRA (192 modules)", "an SD1 checkpoint".
         family: ``"SD1"``, ``"SD2"``, ``"SDXL"`` … or None where that cannot be said.
         parts: which of ``"denoiser"``, ``"vae"``, ``"text_encoder"`` it holds.
         prediction_type: ``"epsilon"`` or ``"v_prediction"`` where the file says so, else None.
@@ -94,7 +95,7 @@ class FileKind:
 
     name: str
     kind: Kind
-    label: str
+    label: Message
     family: str | None
     parts: frozenset[str]
     prediction_type: str | None
@@ -139,14 +140,10 @@ def classify(
 ) -> FileKind:
     """Say what tensors of these names and shapes make up; ``beside`` is what a file beside them says of the
     prediction type."""
-    kind, detail = _kind_of(header.tensors)
-    family = _FAMILIES.get(kind)
-    parts = _parts_of(header.tensors)
-    label = kind.value + detail
+    kind, label, family = _identified(header.tensors)
+    parts = _parts_of(header.tensors) | ({DENOISER} if kind is Kind.CHECKPOINT else set())
     if kind in _FAMILIES and parts == {DENOISER}:
-        label = f"the U-Net of {kind.value}"
-    if kind is Kind.CHECKPOINT:
-        family, label, parts = detail, f"a checkpoint of {detail}", parts | {DENOISER}
+        label = message("models.kind_unet_of", kind=label)
     prediction = _prediction_type(header, configs or {}, beside)
     return FileKind(
         name, kind, label, family, parts, prediction, header.tensors, header.metadata, files or {},
@@ -163,10 +160,7 @@ def refuse_quantised(kind: FileKind) -> None:
     for name in kind.tensors:
         for ending, what in _QUANTISED.items():
             if name.endswith(ending):
-                raise ModelError(
-                    f"{kind.name} is quantised to {what}, which cannot be trained on",
-                    do="Choose the model in fp16, bf16 or fp32; int8 as model precision makes it as small for training",
-                )
+                raise ModelError("models.quantised", file=kind.name, format=message(f"models.format_{what}"))
 
 
 class _Trait(NamedTuple):
@@ -197,14 +191,14 @@ _WHOLES = (
     ),
 )
 _QUANTISED = {
-    ".absmax": "4 bits by bitsandbytes (nf4, fp4)",
-    ".SCB": "int8 by bitsandbytes",
-    "scaled_fp8": "scaled fp8",
-    ".scale_weight": "scaled fp8",
-    ".comfy_quant": "a format of ComfyUI's",
-    ".qweight": "4 or 8 bits by GPTQ or AWQ",
+    ".absmax": "bitsandbytes_4",
+    ".SCB": "bitsandbytes_8",
+    "scaled_fp8": "scaled_fp8",
+    ".scale_weight": "scaled_fp8",
+    ".comfy_quant": "comfy",
+    ".qweight": "gptq",
 }
-"""Endings of the names of what is kept beside quantised weights -> what they are quantised to."""
+"""Endings of the names of what is kept beside quantised weights -> the format they are quantised to, by its key."""
 _LORA_ENDINGS = re.compile(
     r"\.(lora_(down|up|A|B)(\.[\w-]+)?(\.weight)?|lora_linear_layer\.(down|up)\.weight|lora\.(down|up)\.weight"
     r"|hada_w[12]_[ab]|lokr_w[12](_[ab])?|oft_blocks|oft_diag|a1\.weight|b1\.weight|ia3\.weight|dora_scale)$"
@@ -214,27 +208,38 @@ _LORA_ENDINGS = re.compile(
 _LORA_STARTS = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_te3_", "lora_transformer_", "lycoris_")
 
 
-def _kind_of(tensors: Tensors) -> tuple[Kind, str]:
-    """The kind, and what there is to add to it: of a LoRA how many modules, of a family by its signature its name."""
+def _identified(tensors: Tensors) -> tuple[Kind, Message, str | None]:
+    """The kind, what a sentence calls it, and the family."""
     modules = {_LORA_ENDINGS.sub("", name) for name in tensors if _LORA_ENDINGS.search(name)}
     modules |= {name.partition(".")[0] for name in tensors if name.startswith(_LORA_STARTS)}
     if modules:
-        return Kind.LORA, f" ({len(modules)} module{'s' if len(modules) > 1 else ''})"
-    for trait in _ADDITIONS:
-        if _shows(trait, tensors):
-            return trait.kind, ""
+        return Kind.LORA, message("models.kind_lora", count=len(modules)), None
+    addition = next((trait.kind for trait in _ADDITIONS if _shows(trait, tensors)), None)
+    family = None if addition else _family_by_signature(tensors)
+    if family is not None:
+        return Kind.CHECKPOINT, message("models.kind_checkpoint", family=family), family
+    kind = addition or _kind_of(tensors)
+    return kind, message(f"models.kind_{kind.value}"), _FAMILIES.get(kind)
+
+
+def _family_by_signature(tensors: Tensors) -> str | None:
     for family in FAMILIES.values():
         if family.signature and all(_has(tensors, *each) for each in family.signature.items()):
-            return Kind.CHECKPOINT, family.name
+            return family.name
+    return None
+
+
+def _kind_of(tensors: Tensors) -> Kind:
+    """The kind of what is neither added to a model nor known by a family's signature."""
     unet = unet_prefix(tensors)
     if unet is not None:
-        return _unet_kind(tensors, unet), ""
+        return _unet_kind(tensors, unet)
     for trait in _WHOLES:
         if _shows(trait, tensors):
-            return trait.kind, ""
+            return trait.kind
     if tensors and len(tensors) <= 4 and all(len(info.shape) <= 2 for info in tensors.values()):
-        return Kind.EMBEDDING, ""
-    return Kind.UNKNOWN, ""
+        return Kind.EMBEDDING
+    return Kind.UNKNOWN
 
 
 def _has(tensors: Tensors, ending: str, sizes: tuple[int, ...]) -> bool:
@@ -341,10 +346,7 @@ _COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "transformer")
 def _identify_folder(folder: Path) -> FileKind:
     """A diffusers folder: its parts' tensors get the part's name as prefix (``unet.conv_in.weight``)."""
     if not (folder / "model_index.json").is_file() and not (folder / "unet" / "config.json").is_file():
-        raise ModelError(
-            f"{folder.name} is a folder without a model in it (no model_index.json)",
-            do="Choose a checkpoint file, or a folder in diffusers' layout",
-        )
+        raise ModelError("models.folder_without_model", folder=folder.name)
     tensors: dict[str, TensorInfo] = {}
     files: dict[str, Path] = {}
     for component in _COMPONENTS:
@@ -356,7 +358,7 @@ def _identify_folder(folder: Path) -> FileKind:
             for name, info in read_header(weights).tensors.items():
                 tensors[f"{component}.{name}"] = info
     if not tensors:
-        raise ModelError(f"{folder.name} has no weights in unet, vae or text_encoder", do="Download its files again")
+        raise ModelError("models.folder_without_weights", folder=folder.name)
     wanted = {"unet": "config", "vae": "config", "text_encoder": "config", "scheduler": "scheduler_config"}
     configs = {part: _read_json(folder / part / f"{name}.json") for part, name in wanted.items()}
     return classify(folder.name, Header(tensors), files=files, configs=configs)
@@ -368,5 +370,5 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path.parent.name}/{path.name} cannot be read", do="Download the model again") from error
+        raise ModelError("models.folder_broken", file=f"{path.parent.name}/{path.name}") from error
     return content if isinstance(content, dict) else {}

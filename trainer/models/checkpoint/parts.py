@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ...text.messages import Message, message
+
 DENOISER = "denoiser"
 VAE = "vae"
 TEXT_ENCODER = "text_encoder"
@@ -16,3 +18,8 @@ def text_encoder_part(number: int) -> str:
 def is_text_encoder(part: str) -> bool:
     """Whether a part is one of the text encoders."""
     return part.startswith(TEXT_ENCODER)
+
+
+def part_label(part: str) -> Message:
+    """What a sentence calls a part, whatever family the model is of."""
+    return message(f"models.part_{part}")

@@ -222,16 +222,13 @@ def _read_zip(path: Path) -> tuple[object, dict[str, Span]]:
         names = archive.namelist()
         program = next((name for name in names if name == "data.pkl" or name.endswith("/data.pkl")), None)
         if program is None:
-            raise ModelError(f"{path.name} is a zip archive, not a model", do="Unpack it, and choose the model inside")
+            raise ModelError("models.zip", file=path.name)
         folder = program[: -len("data.pkl")]
         order = archive.read(folder + "byteorder").decode().strip() if folder + "byteorder" in names else "little"
         if order != sys.byteorder:
-            raise ModelError(
-                f"{path.name} was saved on a machine of the other byte order ({order}-endian)",
-                do="Choose the model as .safetensors",
-            )
+            raise ModelError("models.byte_order", file=path.name)
         if archive.getinfo(program).file_size > _LARGEST_PICKLE:
-            raise ModelError(f"{path.name} is not a model: its table of contents has no sensible size")
+            raise ModelError("models.large_pickle", file=path.name)
         tree = _load(io.BytesIO(archive.read(program)))
         spans = {}
         for name in names:
@@ -257,7 +254,7 @@ def unpack(path: Path, span: Span) -> bytes:
 
 
 def _damaged(name: str) -> ModelError:
-    return ModelError(f"{name} is cut short or damaged", do="Download or copy it again")
+    return ModelError("models.damaged", file=name)
 
 
 def _load(file: Any) -> Any:
@@ -277,12 +274,10 @@ def _read_legacy(path: Path) -> tuple[object, dict[str, Span]]:
     """The form before torch 1.6: five pickles one after the other, then each storage's count and bytes."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if _load(data) != _LEGACY_MAGIC or _load(data) != _LEGACY_VERSION:
-            raise ModelError(f"{path.name} is not a model file", do="Choose a .safetensors or .ckpt checkpoint")
+            raise ModelError("models.not_a_model", file=path.name)
         system = _load(data)
         if not system["little_endian"] or sys.byteorder != "little":
-            raise ModelError(
-                f"{path.name} was saved on a machine of the other byte order", do="Choose the model as .safetensors"
-            )
+            raise ModelError("models.byte_order", file=path.name)
         program = _TensorUnpickler(data)
         tree = program.load()
         spans = {}
@@ -328,8 +323,5 @@ def _checked(tensor: StoredTensor, spans: Mapping[str, Span], name: str, file_si
         in_file = bool(span.entry) or span.offset + span.length <= file_size
         sound = end <= held and held <= span.length and in_file
     if not sound:
-        raise ModelError(
-            f"{name} is cut short or damaged: it describes a tensor outside of itself",
-            do="Download or copy it again",
-        )
+        raise ModelError("models.damaged_tensor", file=name)
     return tensor

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
+from ...text.messages import Message, message
 from .header import Header, TensorInfo, read_header
 from .identify import MARKS, FileKind, classify
 from .int8 import Int8, can_be_int8, store_as_int8
@@ -106,7 +107,7 @@ def _map_safetensors(path: Path) -> dict[str, Tensor]:
         dtype = _dtype_of(info.dtype, path.name)
         stretch = Stretch(*header.spans[name])
         if stretch.end - stretch.start != math.prod(info.shape) * dtype.itemsize:
-            raise ModelError(f"{path.name} is damaged: {name} has no sensible size", do="Download or copy it again")
+            raise ModelError("models.damaged_size", file=path.name, tensor=name)
         tensors[name] = _aligned(stored[stretch], dtype.itemsize).view(dtype).view(info.shape)
     return tensors
 
@@ -141,10 +142,7 @@ def _aligned(content: Tensor, size: int) -> Tensor:
 def _dtype_of(stored: str, name: str) -> torch.dtype:
     dtype = getattr(torch, DTYPES.get(stored, ""), None)
     if not isinstance(dtype, torch.dtype):
-        raise ModelError(
-            f"{name} is stored as {DTYPES.get(stored, stored)}, which this version of torch cannot read",
-            do="Choose the model in fp16, bf16 or fp32",
-        )
+        raise ModelError("models.type", file=name, type=DTYPES.get(stored, stored))
     return dtype
 
 
@@ -154,7 +152,7 @@ def build_empty(make: Callable[[], Module]) -> Module:
         return make()
 
 
-def fill(module: Module, tensors: Mapping[str, Tensor], what: str, *, optional: Collection[str] = ()) -> Module:
+def fill(module: Module, tensors: Mapping[str, Tensor], what: Message, *, optional: Collection[str] = ()) -> Module:
     """Give an empty module its parameters: these very tensors, not copies; then freeze it.
 
     Args:
@@ -172,10 +170,7 @@ def fill(module: Module, tensors: Mapping[str, Tensor], what: str, *, optional: 
     _compare(expected, given, what)
     whole = [name for name, tensor in given.items() if not tensor.is_floating_point()]
     if whole:
-        raise ModelError(
-            f"{what} is stored as whole numbers ({_some(whole)}), which cannot be trained on",
-            do="Choose the checkpoint in fp16, bf16 or fp32",
-        )
+        raise ModelError("models.whole_numbers", what=what, tensors=_some(whole))
     for name, tensor in given.items():
         # Not by load_state_dict: A1111 puts its own in torch's place, which makes memory for all of it first.
         path, _, last = name.rpartition(".")
@@ -184,7 +179,7 @@ def fill(module: Module, tensors: Mapping[str, Tensor], what: str, *, optional: 
     make_positions(module)
     left = [name for name, tensor in [*module.named_parameters(), *module.named_buffers()] if tensor.is_meta]
     if left:
-        raise ModelError(f"{what} could not be filled: {_some(left)}", do="Report this, with the file's name")
+        raise ModelError("models.not_filled", what=what, tensors=_some(left))
     return module.requires_grad_(False).eval()
 
 
@@ -205,21 +200,21 @@ def _ends(name: str, parts: Collection[str]) -> bool:
     return name.rpartition(".")[2] in parts
 
 
-def _compare(expected: Mapping[str, torch.Size], given: Mapping[str, Tensor], what: str) -> None:
+def _compare(expected: Mapping[str, torch.Size], given: Mapping[str, Tensor], what: Message) -> None:
     missing = sorted(expected.keys() - given.keys())
     extra = sorted(given.keys() - expected.keys())
     misfits = [name for name in expected.keys() & given.keys() if expected[name] != given[name].shape]
     found = [
-        f"{len(names)} tensors {problem} ({_some(names)})" if len(names) > 1 else f"{names[0]} {single}"
-        for names, problem, single in (
-            (missing, "are missing", "is missing"),
-            (extra, "are not known", "is not known"),
-            (sorted(misfits), "have another shape", "has another shape"),
+        message(many if len(names) > 1 else single, count=len(names), tensors=_some(names))
+        for names, many, single in (
+            (missing, "models.missing", "models.missing_one"),
+            (extra, "models.unknown_ones", "models.unknown_one"),
+            (sorted(misfits), "models.misshapen", "models.misshapen_one"),
         )
         if names
     ]
     if found:
-        raise ModelError(f"{what} does not fit together: {'; '.join(found)}", do="Choose another checkpoint")
+        raise ModelError("models.misfit", what=what, problems=found)
 
 
 def _some(names: list[str]) -> str:

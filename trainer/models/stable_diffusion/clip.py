@@ -82,9 +82,7 @@ def hidden_states(
     model: Any = getattr(text_encoder, "text_model", text_encoder)  # transformers 5 has no such level without one
     usable = len(model.encoder.layers) - skipped
     if not 1 <= clip_skip <= usable:
-        raise ModelError(
-            f"clip skip {clip_skip} is not possible with a text encoder of {usable} layers", do=f"Choose 1 to {usable}"
-        )
+        raise ModelError("models.clip_skip", value=clip_skip, layers=usable)
     states, last = _run(model, ids, clip_skip + skipped)
     if final_norm:
         states = model.final_layer_norm(states)

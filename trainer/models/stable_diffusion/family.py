@@ -24,6 +24,7 @@ from ...diffusion.process import Diffusion
 from ...diffusion.schedule import NoiseSchedule, scaled_linear_betas
 from ...diffusion.timesteps import Uniform
 from ...errors import ModelError
+from ...text.messages import Message, message
 from ..base import Bundle, Family, Sampler
 from ..checkpoint.identify import FileKind, Kind
 from ..checkpoint.parts import DENOISER, TEXT_ENCODER, VAE
@@ -39,7 +40,6 @@ Result = TypeVar("Result")
 
 _LATENT_CHANNELS = 4
 _IGNORED = ("position_ids",)
-_PART_NAMES = {TEXT_ENCODER: "text encoder", DENOISER: "U-Net", VAE: "VAE"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class StableDiffusion(Family):
     sgm_names: bool = False
     latent_factor = 8
     implementation = "diffusers"
+    denoiser_label = message("models.part_unet")
 
     def heads(self, width: int) -> int:
         """Attention heads of the U-Net where it is ``width`` channels wide."""
@@ -109,18 +110,21 @@ class StableDiffusion(Family):
         if vae is not None:
             missing.discard(VAE)
         if missing == {VAE}:
-            raise ModelError(f"{kind.name} has no VAE", do="Choose a VAE file as well, or a full checkpoint")
+            raise ModelError("models.lacks_vae", file=kind.name)
         if missing:
-            names = " and no ".join(_PART_NAMES[part] for part in _PART_NAMES if part in missing)
-            raise ModelError(f"{kind.name} has no {names}", do="Choose a full checkpoint")
+            parts = [self.part_label(part) for part in (DENOISER, TEXT_ENCODER, VAE) if part in missing]
+            raise ModelError("models.lacks", file=kind.name, parts=parts)
         if vae is not None and VAE not in vae.parts:
-            raise ModelError(f"{vae.name} is {vae.label}, not a VAE", do=f"Choose a VAE made for {self.name}")
+            raise ModelError("models.no_vae_for", file=vae.name, kind=vae.label, family=self.name)
         channels = None if vae is None else _latent_channels(vae)
         if vae is not None and channels not in (None, _LATENT_CHANNELS):
-            raise ModelError(
-                f"{vae.name} is a VAE with {channels} latent channels, {self.name} has {_LATENT_CHANNELS}",
-                do=f"Choose a VAE made for {self.name}",
-            )
+            told: dict[str, Any] = {
+                "file": vae.name,
+                "count": channels,
+                "family": self.name,
+                "wanted": _LATENT_CHANNELS,
+            }
+            raise ModelError("models.vae_channels", **told)
 
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
         """The size a checkpoint is made for; iLECO has no pictures and does well with less, but not with more."""
@@ -148,7 +152,7 @@ class StableDiffusion(Family):
     def take(self, source: Source, *, vae: Source | None = None) -> Bundle:
         self.check(source.kind, vae.kind if vae else None)
         vae_source = vae or source
-        what = f"the U-Net of {source.name}", f"the VAE of {vae_source.name}"
+        what = self._part_of(DENOISER, source), self._part_of(VAE, vae_source)
         unet = _or_incomplete(lambda: _unet_tensors(source), what[0])
         autoencoder = _or_incomplete(lambda: _vae_tensors(vae_source), what[1])
         texts = [self._text(source, part) for part in self.text_parts]
@@ -265,7 +269,10 @@ class StableDiffusion(Family):
 
     # ---- modules ----------------------------------------------------------------------------------------------------
 
-    def _unet(self, tensors: Mapping[str, Tensor], groups: int, what: str) -> Any:
+    def _part_of(self, part: str, source: Source) -> Message:
+        return message("models.part_of", part=self.part_label(part), file=source.name)
+
+    def _unet(self, tensors: Mapping[str, Tensor], groups: int, what: Message) -> Any:
         from diffusers import UNet2DConditionModel
 
         config = _or_incomplete(
@@ -273,7 +280,7 @@ class StableDiffusion(Family):
         )
         return fill(_build(lambda: UNet2DConditionModel(**config), what), tensors, what)
 
-    def _vae(self, tensors: Mapping[str, Tensor], groups: int, what: str) -> Any:
+    def _vae(self, tensors: Mapping[str, Tensor], groups: int, what: Message) -> Any:
         from diffusers import AutoencoderKL
 
         config = _or_incomplete(
@@ -286,8 +293,7 @@ class StableDiffusion(Family):
         """A text encoder, and the type its weights are stored in."""
         from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-        second = "second " if part is not self.text_parts[0] else ""
-        what = f"the {second}text encoder of {source.name}"
+        what = self._part_of(part.name, source)
         tensors = _or_incomplete(lambda: _text_tensors(source, part), what)
         config = _or_incomplete(
             lambda: shapes.clip_config(ldm.shapes_of(tensors), exact_gelu=part.open_clip),
@@ -304,15 +310,13 @@ _VAE_OF_SDXL = re.compile(r"(?<![a-z])(sd)?xl(?![a-z])", re.IGNORECASE)
 _VAE_OF_SD1 = re.compile(r"ft[-_]?(mse|ema)|kl[-_]f8|(?<![a-z])sd[-_ ]?v?[12](?![0-9])|orangemix", re.IGNORECASE)
 
 
-def _notes_on_vae(vae: FileKind, family: str) -> tuple[str, ...]:
+def _notes_on_vae(vae: FileKind, family: str) -> tuple[Message, ...]:
     """The VAEs of SD1 and SD2 are alike, and of one shape with SDXL's, which has other latents: names alone tell."""
     says = f"{Path(vae.name).stem} {vae.metadata.get('modelspec.architecture', '')}"
     sdxl, sd1 = bool(_VAE_OF_SDXL.search(says)), bool(_VAE_OF_SD1.search(says))
     if sdxl == sd1 or sdxl == (family == "SDXL"):
         return ()
-    made_for = "SDXL" if sdxl else "SD1 and SD2"
-    what = f"{vae.name} is by its name a VAE for {made_for}, and the model is {family}"
-    return (f"{what}. If so, its pictures come out wrong: choose another VAE, or none.",)
+    return (message("models.vae_of_sdxl" if sdxl else "models.vae_of_sd", file=vae.name, family=family),)
 
 
 def _latent_channels(vae: FileKind) -> int | None:
@@ -330,7 +334,7 @@ def _norm_groups(kind: FileKind, part: str) -> int:
         stated = json.loads(kind.metadata.get("trainyard_config", "{}"))
         return int(stated.get(f"{part}_norm_groups", groups))
     except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"trainyard_config in the metadata of {kind.name} is not as expected") from error
+        raise ModelError("models.config", file=kind.name) from error
 
 
 def _unet_tensors(source: Source) -> dict[str, Tensor]:
@@ -371,15 +375,15 @@ def _told_size(kind: FileKind) -> Size | None:
     return size
 
 
-def _or_incomplete(read: Callable[[], Result], what: str) -> Result:
+def _or_incomplete(read: Callable[[], Result], what: Message) -> Result:
     try:
         return read()
     except (LookupError, ValueError, AttributeError, StopIteration, ZeroDivisionError) as error:
-        raise ModelError(f"{what} is incomplete", do="Choose another checkpoint") from error
+        raise ModelError("models.incomplete", what=what) from error
 
 
-def _build(make: Callable[[], nn.Module], what: str) -> nn.Module:
+def _build(make: Callable[[], nn.Module], what: Message) -> nn.Module:
     try:
         return build_empty(make)
     except (ValueError, ZeroDivisionError) as error:
-        raise ModelError(f"{what} has sizes that do not go together ({error})", do="Choose another file") from error
+        raise ModelError("models.sizes", what=what, reason=error) from error

@@ -7,6 +7,157 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # ---- errors
+        # ---- what a file is
+        "models.kind_sd1": "an SD1 checkpoint",
+        "models.kind_sd1_inpainting": "an SD1 inpainting checkpoint",
+        "models.kind_sd2": "an SD2 checkpoint",
+        "models.kind_sd2_inpainting": "an SD2 inpainting checkpoint",
+        "models.kind_sd2_depth": "an SD2 depth checkpoint",
+        "models.kind_sd2_unclip": "an SD2 unCLIP checkpoint",
+        "models.kind_sd2_upscaler": "the SD2 upscaler",
+        "models.kind_sdxl": "an SDXL checkpoint",
+        "models.kind_sdxl_inpainting": "an SDXL inpainting checkpoint",
+        "models.kind_sdxl_refiner": "the SDXL refiner",
+        "models.kind_sdxl_edm": "an SDXL checkpoint with EDM's way of noising (Playground 2.5, CosXL)",
+        "models.kind_checkpoint": "a checkpoint of {family}",
+        "models.kind_sd3": "an SD3 model",
+        "models.kind_flux": "a Flux model",
+        "models.kind_lumina": "a Lumina 2 or Z-Image model",
+        "models.kind_lora": "a LoRA ({count:module|modules})",
+        "models.kind_controlnet": "a ControlNet",
+        "models.kind_embedding": "a textual inversion embedding",
+        "models.kind_vae": "a VAE",
+        "models.kind_ip_adapter": "an IP-Adapter",
+        "models.kind_clip": "a CLIP text encoder",
+        "models.kind_clip_vision": "a CLIP image encoder",
+        "models.kind_t5": "a T5 text encoder",
+        "models.kind_language_model": "a language model",
+        "models.kind_upscaler": "an upscaler",
+        "models.kind_unknown": "a model of a kind Trainyard does not know",
+        "models.kind_unet_of": "the U-Net of {kind}",
+        # ---- the parts of a model
+        "models.part_denoiser": "denoiser",
+        "models.part_unet": "U-Net",
+        "models.part_vae": "VAE",
+        "models.part_text_encoder": "text encoder",
+        "models.part_text_encoder_2": "second text encoder",
+        "models.part_of": "the {part} of {file}",
+        "models.weight_of": "{weight} of the {part}",
+        # ---- files that cannot be read
+        "models.no_file": "there is no file {file} in {folder}. Choose one that is there.",
+        "models.unreadable": "{file} cannot be read ({reason}). Choose another copy of it.",
+        "models.empty": "{file} is empty (0 bytes). Download or copy it again.",
+        "models.gguf": "{file} is a GGUF file, whose weights cannot be trained on. Choose a .safetensors file.",
+        "models.web_page": "{file} is a web page, not a model. The download did not work; try it again.",
+        "models.lfs_pointer": "{file} is a Git LFS pointer, not the model itself. Fetch it with git lfs pull.",
+        "models.text_file": "{file} is text, not a model. Choose a .safetensors or .ckpt checkpoint.",
+        "models.not_a_model": "{file} is not a model file. Choose a .safetensors or .ckpt checkpoint.",
+        "models.zip": "{file} is a zip archive, not a model. Unpack it, and choose the model inside.",
+        "models.cut_short": (
+            "{file} is cut short: it has {size:,} of at least {wanted:,} bytes. Download or copy it again."
+        ),
+        "models.damaged": "{file} is cut short or damaged. Download or copy it again.",
+        "models.damaged_size": "{file} is damaged: {tensor} has no sensible size. Download or copy it again.",
+        "models.damaged_tensor": (
+            "{file} is cut short or damaged: it describes a tensor outside of itself. Download or copy it again."
+        ),
+        "models.byte_order": (
+            "{file} was saved on a machine of the other byte order. Choose the model as .safetensors."
+        ),
+        "models.large_pickle": (
+            "{file} is not a model: its table of contents has no sensible size. "
+            "Choose a .safetensors or .ckpt checkpoint."
+        ),
+        "models.folder_without_model": (
+            "{folder} is a folder without a model in it (no model_index.json). "
+            "Choose a checkpoint file, or a folder in diffusers' layout."
+        ),
+        "models.folder_without_weights": (
+            "{folder} has no weights in unet, vae or text_encoder. Download its files again."
+        ),
+        "models.folder_broken": "{file} cannot be read. Download the model again.",
+        # ---- files that are something else
+        "models.variant": "{file} is {kind}. Choose the plain checkpoint it was made from.",
+        "models.no_base_model": (
+            "{file} is {kind}, not a base model. Choose a checkpoint of one of these families: {families}."
+        ),
+        "models.cannot_train": (
+            "{file} is {kind}, which Trainyard cannot train. Choose a checkpoint of one of these families: {families}."
+        ),
+        "models.no_checkpoint": (
+            "{file} is {kind}, not a checkpoint. Choose a checkpoint of one of these families: {families}."
+        ),
+        "models.unknown": "{file} is {kind}. Choose a checkpoint of one of these families: {families}.",
+        "models.no_vae": "{file} is {kind}, not a VAE. Choose a VAE file, or none.",
+        "models.no_vae_for": "{file} is {kind}, not a VAE. Choose a VAE made for {family}.",
+        "models.lacks_vae": "{file} has no VAE. Choose a VAE file as well, or a full checkpoint.",
+        "models.lacks": "{file} lacks: {parts}. Choose a full checkpoint.",
+        "models.vae_channels": (
+            "{file} is a VAE with {count:latent channel|latent channels}, {family} has {wanted}. "
+            "Choose a VAE made for {family}."
+        ),
+        # ---- weights that do not fit
+        "models.incomplete": "{what} is incomplete. Choose another checkpoint.",
+        "models.sizes": "{what} has sizes that do not go together ({reason}). Choose another file.",
+        "models.misfit": "{what} does not fit together: {problems}. Choose another checkpoint.",
+        "models.missing_one": "{tensors} is missing",
+        "models.missing": "{count} tensors are missing ({tensors})",
+        "models.unknown_one": "{tensors} is not known",
+        "models.unknown_ones": "{count} tensors are not known ({tensors})",
+        "models.misshapen_one": "{tensors} has another shape",
+        "models.misshapen": "{count} tensors have another shape ({tensors})",
+        "models.not_filled": "{what} could not be filled ({tensors}). Report this, with the file's name.",
+        "models.whole_numbers": (
+            "{what} is stored as whole numbers ({tensors}), which cannot be trained on. "
+            "Choose the checkpoint in fp16, bf16 or fp32."
+        ),
+        "models.type": (
+            "{file} is stored as {type}, which this version of torch cannot read. "
+            "Choose the model in fp16, bf16 or fp32."
+        ),
+        "models.quantised": (
+            "{file} is quantised to {format}, which cannot be trained on. Choose the model in fp16, bf16 or fp32; "
+            "int8 as model precision makes it as small for training."
+        ),
+        "models.format_bitsandbytes_4": "4 bits by bitsandbytes (nf4, fp4)",
+        "models.format_bitsandbytes_8": "int8 by bitsandbytes",
+        "models.format_scaled_fp8": "scaled fp8",
+        "models.format_comfy": "a format of ComfyUI's",
+        "models.format_gptq": "4 or 8 bits by GPTQ or AWQ",
+        "models.config": (
+            "trainyard_config in the metadata of {file} is not as expected. Choose another copy of the model."
+        ),
+        # ---- computing
+        "models.clip_skip": (
+            "clip skip {value} is not possible with a text encoder of {layers:layer|layers}. Choose 1 to {layers}."
+        ),
+        "models.device": "device",
+        "models.no_device": "{device} cannot be used here. Choose cpu, or leave it out.",
+        "models.nan_weights": (
+            "{file} has NaN or infinite weights ({weight}). Choose another copy of it, or fp32 as model precision if "
+            "fp16 was too narrow for it."
+        ),
+        # ---- what a run tells of its model
+        "models.forced_velocity": (
+            "Nothing in {file} says that it is a v-prediction model; it is trained as one because {setting} is set. "
+            "Unset it if its samples are noise."
+        ),
+        "models.copied": "{parts}: stored as {stored}, copied to {type}.",
+        "models.copied_for_cpu": "{parts}: stored as {stored}, copied to {type} because the CPU computes in it.",
+        "models.copied_to_int8": "{parts}: stored as {stored}, copied to int8 and computed in {type}.",
+        "models.mixed_types": "{most} (in part {rest})",
+        "models.vae_in_fp32": (
+            "The VAE is computed in fp32: in fp16 its images turn black. Choose bf16 as VAE precision, or the VAE "
+            "sdxl-vae-fp16-fix, to save memory."
+        ),
+        "models.vae_of_sdxl": (
+            "{file} is by its name a VAE for SDXL, and the model is {family}. If so, its images come out wrong: choose "
+            "another VAE, or none."
+        ),
+        "models.vae_of_sd": (
+            "{file} is by its name a VAE for SD1 and SD2, and the model is {family}. If so, its images come out wrong: "
+            "choose another VAE, or none."
+        ),
+        "models.no_hash": "{file} could not be read for its hash ({reason}), so the LoRA names it without one.",
     }
 )

@@ -7,6 +7,174 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # ---- errors
+        # ---- what a file is
+        "models.kind_sd1": "SD1のチェックポイント",
+        "models.kind_sd1_inpainting": "SD1のインペイント用チェックポイント",
+        "models.kind_sd2": "SD2のチェックポイント",
+        "models.kind_sd2_inpainting": "SD2のインペイント用チェックポイント",
+        "models.kind_sd2_depth": "SD2の深度用チェックポイント",
+        "models.kind_sd2_unclip": "SD2のunCLIPチェックポイント",
+        "models.kind_sd2_upscaler": "SD2のアップスケーラー",
+        "models.kind_sdxl": "SDXLのチェックポイント",
+        "models.kind_sdxl_inpainting": "SDXLのインペイント用チェックポイント",
+        "models.kind_sdxl_refiner": "SDXLのリファイナー",
+        "models.kind_sdxl_edm": "EDM方式のSDXLチェックポイント (Playground 2.5、CosXL)",
+        "models.kind_checkpoint": "{family} のチェックポイント",
+        "models.kind_sd3": "SD3のモデル",
+        "models.kind_flux": "Fluxのモデル",
+        "models.kind_lumina": "Lumina 2またはZ-Imageのモデル",
+        "models.kind_lora": "LoRA ({count}モジュール)",
+        "models.kind_controlnet": "ControlNet",
+        "models.kind_embedding": "Textual Inversionの埋め込み",
+        "models.kind_vae": "VAE",
+        "models.kind_ip_adapter": "IP-Adapter",
+        "models.kind_clip": "CLIPテキストエンコーダ",
+        "models.kind_clip_vision": "CLIP画像エンコーダ",
+        "models.kind_t5": "T5テキストエンコーダ",
+        "models.kind_language_model": "言語モデル",
+        "models.kind_upscaler": "アップスケーラー",
+        "models.kind_unknown": "Trainyardが知らない種類のモデル",
+        "models.kind_unet_of": "U-Netだけのファイル ({kind})",
+        # ---- the parts of a model
+        "models.part_denoiser": "デノイザ",
+        "models.part_unet": "U-Net",
+        "models.part_vae": "VAE",
+        "models.part_text_encoder": "テキストエンコーダ",
+        "models.part_text_encoder_2": "2つ目のテキストエンコーダ",
+        "models.part_of": "{file} の{part}",
+        "models.weight_of": "{part}の {weight}",
+        # ---- files that cannot be read
+        "models.no_file": "{folder} に {file} というファイルがありません。あるものを選んでください。",
+        "models.unreadable": "{file} を読めません ({reason})。別のコピーを選んでください。",
+        "models.empty": "{file} は空です (0バイト)。ダウンロードまたはコピーをやり直してください。",
+        "models.gguf": "{file} はGGUFファイルで、その重みでは学習できません。.safetensors ファイルを選んでください。",
+        "models.web_page": "{file} はモデルではなくWebページです。ダウンロードに失敗しています。やり直してください。",
+        "models.lfs_pointer": (
+            "{file} はモデル本体ではなくGit LFSのポインタです。git lfs pull で本体を取得してください。"
+        ),
+        "models.text_file": (
+            "{file} はモデルではなくテキストです。.safetensors か .ckpt のチェックポイントを選んでください。"
+        ),
+        "models.not_a_model": (
+            "{file} はモデルのファイルではありません。.safetensors か .ckpt のチェックポイントを選んでください。"
+        ),
+        "models.zip": "{file} はモデルではなくzip書庫です。展開して、中のモデルを選んでください。",
+        "models.cut_short": (
+            "{file} は途中で切れています (少なくとも {wanted:,} バイトのはずが {size:,} バイト)。"
+            "ダウンロードまたはコピーをやり直してください。"
+        ),
+        "models.damaged": "{file} は途中で切れているか壊れています。ダウンロードまたはコピーをやり直してください。",
+        "models.damaged_size": (
+            "{file} は壊れています ({tensor} の大きさが合いません)。ダウンロードまたはコピーをやり直してください。"
+        ),
+        "models.damaged_tensor": (
+            "{file} は途中で切れているか壊れています (ファイルの外を指すテンソルがあります)。"
+            "ダウンロードまたはコピーをやり直してください。"
+        ),
+        "models.byte_order": (
+            "{file} はバイト順の異なるマシンで保存されています。.safetensors 形式のモデルを選んでください。"
+        ),
+        "models.large_pickle": (
+            "{file} はモデルではありません (目次の大きさが異常です)。"
+            ".safetensors か .ckpt のチェックポイントを選んでください。"
+        ),
+        "models.folder_without_model": (
+            "フォルダ {folder} にモデルがありません (model_index.json がありません)。"
+            "チェックポイントのファイルか、diffusers形式のフォルダを選んでください。"
+        ),
+        "models.folder_without_weights": (
+            "{folder} の unet、vae、text_encoder に重みがありません。ファイルをダウンロードし直してください。"
+        ),
+        "models.folder_broken": "{file} を読めません。モデルをダウンロードし直してください。",
+        # ---- files that are something else
+        "models.variant": ("{file} は学習に使えません ({kind})。元になった通常のチェックポイントを選んでください。"),
+        "models.no_base_model": (
+            "{file} はベースモデルではありません ({kind})。次のいずれかのチェックポイントを選んでください: {families}"
+        ),
+        "models.cannot_train": (
+            "{file} は学習に対応していません ({kind})。次のいずれかのチェックポイントを選んでください: {families}"
+        ),
+        "models.no_checkpoint": (
+            "{file} はチェックポイントではありません ({kind})。"
+            "次のいずれかのチェックポイントを選んでください: {families}"
+        ),
+        "models.unknown": (
+            "{file} は学習に使えません ({kind})。次のいずれかのチェックポイントを選んでください: {families}"
+        ),
+        "models.no_vae": "{file} はVAEではありません ({kind})。VAEのファイルを選ぶか、「なし」にしてください。",
+        "models.no_vae_for": "{file} はVAEではありません ({kind})。{family} 用のVAEを選んでください。",
+        "models.lacks_vae": (
+            "{file} にはVAEが入っていません。VAEのファイルも選ぶか、VAEの入ったチェックポイントを選んでください。"
+        ),
+        "models.lacks": ("{file} には足りない部分があります ({parts})。すべて揃ったチェックポイントを選んでください。"),
+        "models.vae_channels": (
+            "{file} のVAEは潜在チャンネルが {count} ですが、{family} では {wanted} です。"
+            "{family} 用のVAEを選んでください。"
+        ),
+        # ---- weights that do not fit
+        "models.incomplete": "{what}に欠けている部分があります。別のチェックポイントを選んでください。",
+        "models.sizes": "{what}の大きさが互いに合いません ({reason})。別のファイルを選んでください。",
+        "models.misfit": "{what}の中身が合いません: {problems}。別のチェックポイントを選んでください。",
+        "models.missing_one": "{tensors} がない",
+        "models.missing": "{count} 個のテンソルがない ({tensors})",
+        "models.unknown_one": "{tensors} は不明",
+        "models.unknown_ones": "{count} 個のテンソルは不明 ({tensors})",
+        "models.misshapen_one": "{tensors} の形が違う",
+        "models.misshapen": "{count} 個のテンソルの形が違う ({tensors})",
+        "models.not_filled": "{what}に重みを読み込めませんでした ({tensors})。ファイル名を添えて報告してください。",
+        "models.whole_numbers": (
+            "{what}は整数で保存されているため ({tensors})、学習できません。"
+            "fp16、bf16、fp32 のチェックポイントを選んでください。"
+        ),
+        "models.type": (
+            "{file} は {type} で保存されていて、このバージョンのtorchでは読めません。"
+            "fp16、bf16、fp32 のモデルを選んでください。"
+        ),
+        "models.quantised": (
+            "{file} は量子化されているため ({format})、学習できません。fp16、bf16、fp32 のモデルを選んでください。"
+            "モデルの精度を int8 にすれば、学習時には同じくらい小さくなります。"
+        ),
+        "models.format_bitsandbytes_4": "bitsandbytesの4ビット (nf4、fp4)",
+        "models.format_bitsandbytes_8": "bitsandbytesの int8",
+        "models.format_scaled_fp8": "スケール付き fp8",
+        "models.format_comfy": "ComfyUIの形式",
+        "models.format_gptq": "GPTQまたはAWQの4ビットか8ビット",
+        "models.config": (
+            "{file} のメタデータにある trainyard_config が想定と異なります。モデルの別のコピーを選んでください。"
+        ),
+        # ---- computing
+        "models.clip_skip": (
+            "clip skip {value} は、{layers} 層のテキストエンコーダでは使えません。1 から {layers} までにしてください。"
+        ),
+        "models.device": "デバイス",
+        "models.no_device": "{device} はここでは使えません。cpu を選ぶか、指定を省いてください。",
+        "models.nan_weights": (
+            "{file} の重みにNaNか無限大があります ({weight})。別のコピーを選んでください。"
+            "fp16 では範囲が足りないモデルなら、モデルの精度を fp32 にしてください。"
+        ),
+        # ---- what a run tells of its model
+        "models.forced_velocity": (
+            "{file} にはv-predictionモデルだという印がありませんが、{setting} が有効なのでそう学習します。"
+            "サンプルがノイズになるなら、無効にしてください。"
+        ),
+        "models.copied": "{parts}: {stored} で保存されているため {type} に変換します。",
+        "models.copied_for_cpu": (
+            "{parts}: {stored} で保存されているため {type} に変換します (CPUでは {type} で計算します)。"
+        ),
+        "models.copied_to_int8": "{parts}: {stored} で保存されているため int8 に変換し、{type} で計算します。",
+        "models.mixed_types": "{most} (一部は {rest})",
+        "models.vae_in_fp32": (
+            "fp16 では画像が黒くなるため、VAEは fp32 で計算します。メモリを節約するには、VAEの精度を bf16 にするか、"
+            "sdxl-vae-fp16-fix を使ってください。"
+        ),
+        "models.vae_of_sdxl": (
+            "{file} は名前からするとSDXL用のVAEですが、モデルは {family} です。そうであれば画像が崩れるので、"
+            "別のVAEを選ぶか「なし」にしてください。"
+        ),
+        "models.vae_of_sd": (
+            "{file} は名前からするとSD1・SD2用のVAEですが、モデルは {family} です。そうであれば画像が崩れるので、"
+            "別のVAEを選ぶか「なし」にしてください。"
+        ),
+        "models.no_hash": "{file} を読めず、ハッシュを計算できませんでした ({reason})。LoRAにはハッシュを書きません。",
     }
 )
