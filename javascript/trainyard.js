@@ -42,12 +42,17 @@ window.trainyard = (function () {
 
     let words = null;
 
-    /* A sentence of the page in its language; {name} in it becomes the value of that name. */
+    /* A sentence of the page in its language. {name} in it becomes the value of that name; {count:image|images} the
+     * number with the word that goes with it. */
     function say(key, values = {}) {
         const token = byId("token");
         if (!words && token) words = JSON.parse(token.dataset.words);
         const sentence = (words && words[key]) || key;
-        return sentence.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+        return sentence.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (whole, name, one, many) => {
+            if (!(name in values)) return whole;
+            const value = String(values[name]);
+            return one === undefined ? value : `${value} ${value === "1" ? one : many}`;
+        });
     }
 
     // ---- writing --------------------------------------------------------------------------------------------------
@@ -111,7 +116,7 @@ window.trainyard = (function () {
     }
 
     /* version: for names that come again with other content, which the browser would show as it was. */
-    function picture(name, caption, folder = "pictures", version = "") {
+    function imageFigure(name, caption, folder = "pictures", version = "") {
         const figure = make("figure");
         const link = document.createElement("a");
         link.href = address(`${folder}/${encodeURIComponent(name)}${version && `?${encodeURIComponent(version)}`}`);
@@ -220,7 +225,7 @@ window.trainyard = (function () {
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", refresh);
 
     return {
-        ROOT, byId, address, ask, say, make, button, write, renew, pressUnseen, number, duration, clock, picture, addPanel,
+        ROOT, byId, address, ask, say, make, button, write, renew, pressUnseen, number, duration, clock, imageFigure, addPanel,
         refresh,
     };
 })();

@@ -1,4 +1,4 @@
-/* What a folder would train, before the run: buckets, every picture as it will be cropped, captions, problems. */
+/* What a folder would train, before the run: buckets, every image as it will be cropped, captions, problems. */
 (function () {
     "use strict";
 
@@ -144,10 +144,10 @@
     }
 
     function summaryOf(found) {
-        const counts = {pictures: found.pictures, pairs: found.pairs, samples: found.samples, count: found.left_out};
+        const counts = {images: found.pictures, pairs: found.pairs, samples: found.samples, count: found.left_out};
         const lines = [];
         if (!found.samples) lines.push(["wrong", say("data.nothing")]);
-        else lines.push(["", found.pairs ? say("data.pairs", counts) : say("data.pictures", counts)]);
+        else lines.push(["", found.pairs ? say("data.pairs", counts) : say("data.images", counts)]);
         if (found.left_out) lines.push(["wrong", say("data.left_out", counts)]);
         if (found.repeats > 1) lines.push(["", say("data.repeats", {count: found.repeats})]);
         if (found.samples) lines.push(["", say("data.captions", found.captions)]);
@@ -220,8 +220,8 @@
     function figureOf(name, sample) {
         const figure = make("figure");
         const sides = [sample, sample.target].filter(Boolean);
-        const pictures = make("div", "data-pictures");
-        sides.forEach((side, index) => pictures.append(pictureOf(name, sample, side, index > 0)));
+        const images = make("div", "data-images");
+        sides.forEach((side, index) => images.append(imageOf(name, sample, side, index > 0)));
         const caption = make("figcaption");
         sides.forEach((side, index) => {
             if (index && side.caption === sample.caption) return;
@@ -232,11 +232,11 @@
         });
         caption.append(make("small", "", sides.map((side) => side.name).join(" → ")));
         caption.append(make("small", "", told(sample)));
-        figure.append(pictures, caption);
+        figure.append(images, caption);
         return figure;
     }
 
-    function pictureOf(name, sample, side, isTarget) {
+    function imageOf(name, sample, side, isTarget) {
         const link = document.createElement("a");
         const query = isTarget ? "target=true" : "";
         link.href = address(`preview/${name}/${sample.place}?whole=true&${query}`);

@@ -1,4 +1,4 @@
-/* Places to drop a picture: the file goes to the server, its path into the field beside, and what that names is shown.
+/* Places to drop an image: the file goes to the server, its path into the field beside, and what that names is shown.
  *
  * A place is an element with data-field, the field's id without what all of ours begin with, and data-label.
  */
@@ -82,20 +82,20 @@
     }
 
     async function show(place, path) {
-        let picture = "";
+        let source = "";
         if (path) {
             write(place.parts.message, "");
             try {
-                picture = (await ask("picture", {path})).picture;
+                source = (await ask("picture", {path})).picture;
             } catch (error) {
-                picture = ""; // what is wrong with it is said where the pictures are compared or varied
+                source = ""; // what is wrong with it is said where the images are compared or varied
             }
         }
         if (place.shown !== path) return;
         const {label, image, hint} = place.parts;
-        image.hidden = !picture;
-        if (picture) image.src = picture;
-        write(hint, picture ? "" : say("drop.hint"));
+        image.hidden = !source;
+        if (source) image.src = source;
+        write(hint, source ? "" : say("drop.hint"));
         const before = place.querySelector("button");
         if (before) before.remove();
         if (path) label.after(clearing(place));

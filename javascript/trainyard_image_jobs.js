@@ -1,9 +1,9 @@
-/* Pictures made for the page: iLECO's prompts, and a LoRA at several strengths. Asked for only while some are made. */
+/* Images made for the page: iLECO's prompts, and a LoRA at several strengths. Asked for only while some are made. */
 (function () {
     "use strict";
 
     const page = window.trainyard;
-    const {ROOT, ask, say, make, button, write, renew, picture, addPanel} = page;
+    const {ROOT, ask, say, make, button, write, renew, imageFigure, addPanel} = page;
     const EVERY = 700;
     const PATIENCE = 6000;
     const MESSAGE_FOR = 30000; // ms; then somebody has read it, and it need not hold any more
@@ -24,14 +24,14 @@
         const stop = button(say("draw.stop"), stopped);
         const message = make("p", "wrong");
         message.setAttribute("role", "alert");
-        const pictures = make("div", "drawn");
-        pictures.addEventListener("click", (event) => {
+        const images = make("div", "drawn");
+        images.addEventListener("click", (event) => {
             if (!event.target.closest("a") || event.ctrlKey || event.metaKey || event.shiftKey) return;
             event.preventDefault();
-            enlarge(pictures);
+            enlarge(images);
         });
-        panel.append(title, bar, stop, message, pictures);
-        panel.parts = {title, bar, stop, message, pictures};
+        panel.append(title, bar, stop, message, images);
+        panel.parts = {title, bar, stop, message, images};
         panel.hidden = true;
         holder.append(panel);
         places.set(name, panel);
@@ -44,7 +44,7 @@
         panel.hidden = false;
         const steps = sheet.total ? say("draw.going", {done: sheet.done, total: sheet.total}) : say("draw.loading");
         const state = going ? steps : sheet.state === "stopped" ? say("draw.stopped") : "";
-        // The prompts stand below their pictures.
+        // The prompts stand below their images.
         const title = going || name !== "prompts" ? sheet.title : "";
         write(parts.title, [title, state].filter(Boolean).join(" · "));
         parts.bar.hidden = parts.stop.hidden = !going;
@@ -56,16 +56,16 @@
         clearTimeout(panel.forgets);
         panel.forgets = setTimeout(() => write(parts.message, ""), Math.max(0, left));
         const prompted = name === "prompts";
-        renew(parts.pictures, sheet.pictures, () => sheet.pictures.map((each) => {
+        renew(parts.images, sheet.pictures, () => sheet.pictures.map((each) => {
             const prompt = each.prompt ? say("draw.quoted", {prompt: each.prompt}) : say("draw.nothing");
-            return picture(each.name, prompted ? `${each.label}: ${prompt}` : each.label, "drawings");
+            return imageFigure(each.name, prompted ? `${each.label}: ${prompt}` : each.label, "drawings");
         }));
     }
 
-    /* All pictures of a sheet, as large as the window allows; one of them opens alone, a click beside them closes all. */
-    function enlarge(pictures) {
+    /* All images of a sheet, as large as the window allows; one of them opens alone, a click beside them closes all. */
+    function enlarge(images) {
         const dialog = make("dialog", "enlarged");
-        dialog.append(...[...pictures.children].map((figure) => figure.cloneNode(true)));
+        dialog.append(...[...images.children].map((figure) => figure.cloneNode(true)));
         dialog.addEventListener("click", (event) => event.target.closest("a") || dialog.close());
         dialog.addEventListener("close", () => dialog.remove());
         document.getElementById(ROOT).append(dialog);

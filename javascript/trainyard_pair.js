@@ -1,4 +1,4 @@
-/* A pair of pictures: what is wrong with it, where the two differ and by how much, as soon as both are there. */
+/* A pair of images: what is wrong with it, where the two differ and by how much, as soon as both are there. */
 (function () {
     "use strict";
 

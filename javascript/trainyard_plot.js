@@ -1,4 +1,4 @@
-/* The plot: runs to choose from, what of them is drawn, and the picture, which the server draws anew while a run goes on. */
+/* The plot: runs to choose from, what of them is drawn, and the image, which the server draws again during a run. */
 (function () {
     "use strict";
 
@@ -49,7 +49,7 @@
         const message = make("p", "wrong");
         message.setAttribute("role", "status");
         const image = document.createElement("img");
-        image.alt = say("plot.picture");
+        image.alt = say("plot.image");
         image.hidden = true;
         main.append(options, message, image);
         panel.append(side, main);
@@ -96,7 +96,7 @@
         return names.toString();
     }
 
-    /* One picture at a time; what is changed meanwhile is drawn after it. */
+    /* One image at a time; what changes meanwhile is drawn after it. */
     async function draw(panel) {
         if (panel.drawing) {
             panel.stale = true;
@@ -122,10 +122,10 @@
         }
     }
 
-    function put(panel, picture) {
+    function put(panel, content) {
         const {image, save, message} = panel.parts;
         const before = image.src;
-        image.src = save.href = URL.createObjectURL(picture);
+        image.src = save.href = URL.createObjectURL(content);
         if (before) URL.revokeObjectURL(before);
         const names = chosen(panel).map((box) => box.name);
         save.download = `${names.length === 1 ? names[0] : "loss"}.png`;
@@ -133,7 +133,7 @@
         write(message, "");
     }
 
-    /* Neither waits for the other, and the round not for the picture. */
+    /* Neither waits for the other, and the round not for the image. */
     async function show(panel, status) {
         const run = status.run;
         const step = run ? `${run.job.id} ${run.step}` : "";

@@ -142,7 +142,7 @@
     function stateOf({jobs, waiting}, status) {
         if (!waiting) return say(jobs.length ? "queue.none_waits" : "queue.empty");
         const going = status.queue_started ? "started" : "held";
-        return waiting === 1 ? say(`queue.one_waits_${going}`) : say(`queue.many_wait_${going}`, {count: waiting});
+        return say(`queue.waiting_${going}`, {count: waiting});
     }
 
     function newRow() {

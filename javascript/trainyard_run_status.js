@@ -1,8 +1,8 @@
-/* The run: its phase, numbers, curve and pictures. */
+/* The run: its phase, numbers, curve and images. */
 (function () {
     "use strict";
 
-    const {ROOT, byId, say, make, write, renew, number, duration, picture, addPanel} = window.trainyard;
+    const {ROOT, byId, say, make, write, renew, number, duration, imageFigure, addPanel} = window.trainyard;
 
     const NUMBERS = [
         ["status.speed", (run) => number(run.steps_per_second, 3), true],
@@ -32,16 +32,16 @@
         const message = make("p", "wrong");
         const result = make("p", "result");
         const effect = make("div", "effect");
-        const pictures = make("div", "pictures");
+        const images = make("div", "images");
         const warnings = make("ul", "warnings");
-        panel.append(title, phase, bar, numbers, curve, message, result, effect, pictures, warnings);
-        panel.parts = {title, phase, bar, numbers, values, curve, message, result, effect, pictures, warnings};
+        panel.append(title, phase, bar, numbers, curve, message, result, effect, images, warnings);
+        panel.parts = {title, phase, bar, numbers, values, curve, message, result, effect, images, warnings};
     }
 
     function showRun(panel, status) {
         const parts = panel.parts;
         const run = status.run;
-        for (const name of ["phase", "bar", "numbers", "curve", "result", "effect", "pictures", "warnings"]) {
+        for (const name of ["phase", "bar", "numbers", "curve", "result", "effect", "images", "warnings"]) {
             parts[name].hidden = !run;
         }
         write(parts.message, (run && run.state === "failed" && run.message) || status.problem || "");
@@ -66,11 +66,11 @@
         const curve = run.curve.filter((point) => point[1] !== null && point[2] !== null);
         renew(parts.curve, curve.length > 1 ? curve : null, () => curveOf(curve));
         write(parts.result, run.path ? say("status.saved", {path: run.path}) : "");
-        const version = `${run.job.id} ${run.job.started}`; // the next run's pictures have the same names
+        const version = `${run.job.id} ${run.job.started}`; // the next run's images have the same names
         const effect = run.effect && {...run.effect, version};
-        const pictures = run.pictures.map((each) => ({...each, version})).reverse();
+        const images = run.pictures.map((each) => ({...each, version})).reverse();
         renew(parts.effect, effect, () => effectOf(effect));
-        renew(parts.pictures, pictures, () => pictures.map((each) => ofRun(each.name, say("status.picture", each), each)));
+        renew(parts.images, images, () => images.map((each) => ofRun(each.name, say("status.image", each), each)));
         renew(parts.warnings, run.warnings, () => run.warnings.map((text) => make("li", "", text)));
     }
 
@@ -114,16 +114,16 @@
         const x = (step) => (width * (step - first)) / Math.max(1, last - first);
         const y = (loss) => 2 + ((height - 4) * (high - loss)) / (high - low || 1);
         const line = (column) => points.map((point) => `${x(point[0]).toFixed(1)},${y(point[column]).toFixed(1)}`).join(" ");
-        const picture = svg("svg", {viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img"});
-        picture.setAttribute("aria-label", say("status.curve_is"));
-        picture.append(svg("polyline", {points: line(1), class: `${ROOT}-raw`}));
-        picture.append(svg("polyline", {points: line(2), class: `${ROOT}-smoothed`}));
+        const chart = svg("svg", {viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img"});
+        chart.setAttribute("aria-label", say("status.curve_is"));
+        chart.append(svg("polyline", {points: line(1), class: `${ROOT}-raw`}));
+        chart.append(svg("polyline", {points: line(2), class: `${ROOT}-smoothed`}));
         const range = say("status.curve", {first, last, low: number(low, 3), high: number(high, 3)});
         const caption = make("small", "", range);
-        return [picture, caption];
+        return [chart, caption];
     }
 
-    const ofRun = (name, caption, {version}) => picture(name, caption, "pictures", version);
+    const ofRun = (name, caption, {version}) => imageFigure(name, caption, "pictures", version);
 
     function effectOf(effect) {
         const percent = (share) => share === null ? "–" : `${number(100 * share, 2)} %`;

@@ -3,7 +3,7 @@
     "use strict";
 
     const page = window.trainyard;
-    const {ROOT, byId, ask, say, make, button, write, picture, addPanel, imageJobs} = page;
+    const {ROOT, byId, ask, say, make, button, write, imageFigure, addPanel, imageJobs} = page;
 
     const SHORT = ["strengths", "seed", "steps", "cfg", "size", "model"];
 
@@ -126,19 +126,19 @@
     function showKept(panel, kept) {
         const {parts} = panel;
         const folder = kept.folder ? ["samples", ...kept.folder.map(encodeURIComponent)].join("/") : "";
-        const strip = kept.strip ? [picture(kept.strip, say("try.strip", kept), folder)] : [];
+        const strip = kept.strip ? [imageFigure(kept.strip, say("try.strip", kept), folder)] : [];
         parts.kept.replaceChildren(...strip);
         if (kept.pictures.length) {
             const fold = document.createElement("details");
-            fold.append(make("summary", "", say("try.pictures", {count: kept.pictures.length})));
+            fold.append(make("summary", "", say("try.images", {count: kept.pictures.length})));
             const newest = kept.pictures.slice().reverse();
-            fold.append(...newest.map((each) => picture(each.name, say("status.picture", each), folder)));
+            fold.append(...newest.map((each) => imageFigure(each.name, say("status.image", each), folder)));
             parts.kept.append(fold);
         }
         onlyOnce(panel);
     }
 
-    /* The pictures of the last run stand above. */
+    /* The images of the last run stand above. */
     function onlyOnce({parts, run, suited}) {
         const isAbove = run && run.path && run.path === suited.path;
         parts.kept.hidden = Boolean(isAbove) || !parts.kept.children.length;
@@ -160,7 +160,7 @@
         const run = status.run;
         const path = (run && !status.running && run.path) || "";
         const waits = status.running && run && run.state !== "paused";
-        write(parts.turn, waits ? say(panel.models.includes("") ? "try.takes_turns" : "try.waits") : "");
+        write(parts.turn, waits ? say(panel.models.includes("") ? "try.between_steps" : "try.waits") : "");
         panel.run = run;
         onlyOnce(panel);
         if (run && panel.job !== run.job.id) {

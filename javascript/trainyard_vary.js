@@ -1,4 +1,4 @@
-/* The Image tab: variations of pictures, a few of them to look at, then all of them written. */
+/* The Image tab: variations of images, a few of them to look at, then all of them written. */
 (function () {
     "use strict";
 
@@ -135,8 +135,8 @@
         if (state.state === "working") return say("vary.writing", {done: state.done, total: state.total});
         if (state.state === "stopped") return say("vary.stopped", {done: state.done, total: state.total});
         if (!state.written) return "";
-        const {variations, pictures, folder, seed} = state.written;
-        return say("vary.written", {variations, pictures, folder, seed});
+        const {variations, pictures: images, folder, seed} = state.written;
+        return say("vary.written", {variations, images, folder, seed});
     }
 
     document.addEventListener("click", pressed);

@@ -69,16 +69,16 @@ def test_a_picture_is_the_samplers(host: Standalone, bundle: Bundle) -> None:
 def test_one_picture_for_each_strength(host: Standalone, bundle: Bundle, lora: Path) -> None:
     strengths = (1.0, -0.5, 0.0)
     told: list[tuple[int, int]] = []
-    pictures = host.draw(replace(PLAIN, lora=lora, strengths=strengths), lambda done, total: told.append((done, total)))
+    images = host.draw(replace(PLAIN, lora=lora, strengths=strengths), lambda done, total: told.append((done, total)))
     network = network_from_file(lora, bundle)
-    for strength, picture in zip(strengths, pictures, strict=True):
+    for strength, image in zip(strengths, images, strict=True):
         with network.attached():
             network.strength = strength
-            assert same(picture, sample(bundle, [PLAIN])[0])
-    assert not same(pictures[0], pictures[2])
+            assert same(image, sample(bundle, [PLAIN])[0])
+    assert not same(images[0], images[2])
     assert told == [(number, 12) for number in range(12)]
     # Nothing of the LoRA stays behind.
-    assert same(pictures[2], host.draw(PLAIN, ignore)[0])
+    assert same(images[2], host.draw(PLAIN, ignore)[0])
 
 
 def test_the_model_is_read_once_and_again_when_another_is_meant(
@@ -89,7 +89,7 @@ def test_the_model_is_read_once_and_again_when_another_is_meant(
     first = host.draw(PLAIN, ignore)[0]
     assert same(first, host.draw(PLAIN, ignore)[0])
     assert len(read) == 1
-    # As a velocity the same prediction means another picture.
+    # As a velocity the same prediction means another image.
     assert not same(first, host.draw(replace(PLAIN, velocity=True), ignore)[0])
     assert same(first, host.draw(PLAIN, ignore)[0])
     assert len(read) == 3
@@ -170,7 +170,7 @@ def test_a_run_that_begins_ends_the_picture_and_has_its_memory(host: Standalone,
     thread.start()
     assert begun.wait(WAIT)
     starts()
-    assert left, "the run has the device while the picture is still being made"
+    assert left, "the run has the device while the image is still being made"
     thread.join(WAIT)
     assert len(found) == 1
     assert "while a LoRA is being trained" in found[0]

@@ -183,12 +183,12 @@ def test_clip_skip_is_the_hosts(double: Double, host: WebUI) -> None:
     torch.testing.assert_close(second_last, ours, atol=1e-3, rtol=0)
 
 
-# ---- LoRAs of the host's own pictures -------------------------------------------------------------------------------
+# ---- LoRAs of the host's own images -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def some_lora(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A LoRA file that changes pictures, of the network that :func:`settings_of` trains."""
+    """A LoRA file that changes images, of the network that :func:`settings_of` trains."""
     folder = tmp_path_factory.mktemp("lora")
     model = folder / "same.safetensors"
     model.write_bytes(checkpoint("SD1", 0))
@@ -198,7 +198,7 @@ def some_lora(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def old(double: Double, some_lora: bytes) -> Path:
-    """A LoRA in the host's folder that changes its pictures."""
+    """A LoRA in the host's folder that changes its images."""
     path = double.loras / "old.safetensors"
     path.write_bytes(some_lora)
     return path
@@ -225,7 +225,7 @@ def test_a_new_lora_of_an_old_name_is_the_new_one(double: Double, host: WebUI, t
     assert done.path == old
     second = double.generate("a red circle <lora:old:1>")
     assert not np.array_equal(first, second)
-    # A name the host has never seen has to give the same picture.
+    # A name the host has never seen has to give the same image.
     (old.parent / "fresh.safetensors").write_bytes(old.read_bytes())
     assert np.array_equal(second, double.generate("a red circle <lora:fresh:1>"))
 
@@ -450,9 +450,9 @@ def comes_free(double: Double) -> None:
         time.sleep(0.001)
 
 
-def ends_well(double: Double, host: WebUI, tmp_path: Path, picture: np.ndarray) -> None:
-    """What waited and gave up has left nothing: pictures and runs have their turns."""
-    assert np.array_equal(picture, double.generate())
+def ends_well(double: Double, host: WebUI, tmp_path: Path, image: np.ndarray) -> None:
+    """What waited and gave up has left nothing: images and runs have their turns."""
+    assert np.array_equal(image, double.generate())
     assert trained(host, settings_of("iLECO", tmp_path, save_lora_name="next", train_iterations=1)).path is not None
     comes_free(double)
 
@@ -591,7 +591,7 @@ def test_the_loaded_checkpoint_may_be_named(double: Double, host: WebUI) -> None
     host.give_back()
 
 
-# ---- prompts and pictures -------------------------------------------------------------------------------------------
+# ---- prompts and images -------------------------------------------------------------------------------------------
 
 
 def test_plain_prompts_are_encoded_as_by_us(double: Double, host: WebUI) -> None:
@@ -654,7 +654,7 @@ def test_samples_are_the_hosts_own(double: Double, host: WebUI, tmp_path: Path) 
         if isinstance(event, Sample):
             samples[event.path.name] = np.asarray(Image.open(event.path))
         if isinstance(event, Step):
-            double.state.interrupt()  # meant for a picture of the host's page: not for ours
+            double.state.interrupt()  # meant for an image of the host's page: not for ours
 
     told = Told(react)
     settings = {"sample_every_steps": 2, "sample_prompt": "a red circle", "sample_seed": 5, "save_per_steps": 2}

@@ -47,7 +47,7 @@ def test_a_run_from_its_beginning_to_its_end() -> None:
     assert (now.phase, now.done, now.total, now.step, now.steps) == ("training", 2, 5000, 2, 5000)
     assert (now.loss, now.rates) == (1.0, (5e-4, 2e-3))
     assert list(map(str, now.warnings)) == ["Take care."]
-    assert now.pictures == (Sample(2, Path("two.png")),)
+    assert now.images == (Sample(2, Path("two.png")),)
     assert now.saved == (Saved(Path("x_2steps.safetensors"), 2),)
     effect = Effect(Path("x"), Change("", 1.0, 0.1), ())
     status(effect)
@@ -148,8 +148,8 @@ def test_a_flood_of_warnings_and_pictures_is_bounded() -> None:
     now = status.snapshot()
     assert len(now.warnings) <= 100
     assert str(now.warnings[-1]) == "4999"
-    assert len(now.pictures) <= 100
-    assert now.pictures[-1].step == 4999
+    assert len(now.images) <= 100
+    assert now.images[-1].step == 4999
 
 
 def test_many_may_look_while_it_runs() -> None:

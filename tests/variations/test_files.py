@@ -177,7 +177,7 @@ def test_the_command_line_makes_them_too(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "a.txt").write_text("words")
     flags = ["--number", "2", "--seed", "4", "--fix-side", "left", "--max-angle", "0", "--min-scale", "0.5"]
     assert main(["images", str(original), *flags, "--no-captions"]) == 0
-    assert f"Wrote 2 variations of 1 images to {tmp_path}, with seed 4" in capsys.readouterr().out
+    assert f"Wrote 2 variations of 1 image to {tmp_path}, with seed 4" in capsys.readouterr().out
     assert sorted(hashes(tmp_path)) == ["a.png", "a.txt", "a_rot_001.png", "a_rot_002.png"]
     recipe = Recipe(str(original), str(tmp_path / "page"), "", "left", 2, 0.0, 0.5, 4, captions=False)
     write(Plan.of(recipe))

@@ -93,7 +93,7 @@ class Host(Protocol):
     def draws_samples(self) -> bool:
         """Whether the pictures a run makes on its way are made by :meth:`draw`, from a file of what is trained."""
 
-    def draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
+    def draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
         """Make pictures, one for each strength, in their order. Any thread may ask, also while a run goes on.
 
         The host sees to who has the device: what it cannot do beside a run it refuses.

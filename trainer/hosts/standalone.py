@@ -31,14 +31,14 @@ from .catalogue import described
 class Standalone:
     """Reads models from disk; the bundle is dropped when the run ends.
 
-    A run comes before pictures: it ends them when it begins or goes on, and none are made while it has the device.
+    A run comes before images: it ends them when it begins or goes on, and none are made while it has the device.
     """
 
     def __init__(self, device: torch.device, folders: Folders) -> None:
         self.device = device
         self.folders = folders
         self._has_run = threading.Event()
-        self._drawing = threading.Lock()
+        self._generating = threading.Lock()
         self._loading = threading.Lock()
         self._kept: tuple[object, Bundle] | None = None
 
@@ -90,9 +90,9 @@ class Standalone:
     def draws_samples(self) -> bool:
         return False
 
-    def draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
+    def draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
         self._refuse_beside_run()
-        done, total = 0, len(drawing.strengths) * (drawing.steps + 1)
+        done, total = 0, len(request.strengths) * (request.steps + 1)
 
         def check() -> None:
             nonlocal done
@@ -100,29 +100,29 @@ class Standalone:
             advance(done, total)
             done += 1
 
-        with self._drawing:
+        with self._generating:
             try:
-                return self._pictures(drawing, check)
+                return self._images(request, check)
             except (torch.cuda.OutOfMemoryError, MemoryError) as error:
                 raise MemoryShortError("hosts.images_too_large") from error
 
-    def _pictures(self, drawing: ImageRequest, check: Callable[[], None]) -> list[Image.Image]:
-        bundle = self._bundle_for(drawing)
-        if drawing.lora is None:
-            return sample(bundle, [drawing], check=check)
-        network = network_from_file(drawing.lora, bundle)
-        return strength_grid(bundle, network, [drawing], drawing.strengths, check=check)[0]
+    def _images(self, request: ImageRequest, check: Callable[[], None]) -> list[Image.Image]:
+        bundle = self._bundle_for(request)
+        if request.lora is None:
+            return sample(bundle, [request], check=check)
+        network = network_from_file(request.lora, bundle)
+        return strength_grid(bundle, network, [request], request.strengths, check=check)[0]
 
-    def _bundle_for(self, drawing: ImageRequest) -> Bundle:
-        """The model, kept for the next pictures: to load it may take longer than to make them."""
-        chosen = Settings(model=drawing.model, vae=drawing.vae)
+    def _bundle_for(self, request: ImageRequest) -> Bundle:
+        """The model, kept for the next images: to load it may take longer than to make them."""
+        chosen = Settings(model=request.model, vae=request.vae)
         files = self._model(chosen), self._vae(chosen)
-        key = (*((path, path.stat().st_mtime_ns) for path in files if path), drawing.velocity)
+        key = (*((path, path.stat().st_mtime_ns) for path in files if path), request.velocity)
         if self._kept is None or self._kept[0] != key:
             self._drop()
             self.prepare()
             bundle = load_bundle(files[0], vae=files[1])
-            if drawing.velocity:
+            if request.velocity:
                 bundle.diffusion = bundle.diffusion.predicting(VELOCITY)
             place_for_pictures(bundle, self.device)
             self._kept = key, bundle
@@ -133,9 +133,9 @@ class Standalone:
             raise UserError("hosts.training_has_device")
 
     def _clear_for_run(self) -> None:
-        """The device is the run's from now on; a picture that is being made ends at its next step."""
+        """The device is the run's from now on; an image that is being made ends at its next step."""
         self._has_run.set()
-        with self._drawing:
+        with self._generating:
             self._drop()
 
     def _drop(self) -> None:

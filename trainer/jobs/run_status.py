@@ -16,7 +16,7 @@ from .memory import Memory
 MOST_POINTS = 2000
 """Of the loss curve. In a longer run each point stands for several steps."""
 _MOST_WARNINGS = 50
-_MOST_PICTURES = 24
+_MOST_IMAGES = 24
 _WINDOW = 60.0
 """Seconds over which the speed is measured."""
 _WEIGHT = 0.95
@@ -54,7 +54,7 @@ class Snapshot:
         steps_per_second: over the last minute, without pauses; None until it is known.
         seconds_left: of training, at that speed.
         seconds: since the run began, pauses included.
-        pictures: the latest, oldest first.
+        images: the latest, oldest first.
         saved: every file, with its step.
         effect: what the finished LoRA does.
         message: why it failed; else None.
@@ -76,7 +76,7 @@ class Snapshot:
     seconds_left: float | None = None
     seconds: float = 0.0
     warnings: tuple[Message, ...] = ()
-    pictures: tuple[Sample, ...] = ()
+    images: tuple[Sample, ...] = ()
     saved: tuple[Saved, ...] = ()
     effect: Effect | None = None
     message: Message | None = None
@@ -136,7 +136,7 @@ class RunStatus:
         if isinstance(event, Warned):
             return replace(now, warnings=(*now.warnings, event.message)[-_MOST_WARNINGS:])
         if isinstance(event, Sample):
-            return replace(now, pictures=(*now.pictures, event)[-_MOST_PICTURES:])
+            return replace(now, images=(*now.images, event)[-_MOST_IMAGES:])
         if isinstance(event, Saved):
             return replace(now, saved=(*now.saved, event))
         if isinstance(event, Effect):

@@ -189,9 +189,9 @@ def test_without_a_run_the_status_says_so(server: Server) -> None:
 def test_a_run_is_shown_with_its_numbers_and_pictures(
     server: Server, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = [tmp_path / "samples" / name for name in ("4 <b>.png", "effect.png")]
-    pictures[0].parent.mkdir()
-    for path in pictures:
+    images = [tmp_path / "samples" / name for name in ("4 <b>.png", "effect.png")]
+    images[0].parent.mkdir()
+    for path in images:
         Image.new("RGB", (8, 8), "red").save(path)
     secret = tmp_path / "samples" / "secret.png"
     Image.new("RGB", (8, 8)).save(secret)
@@ -202,9 +202,9 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(
         emit(Warned(HOSTILE))
         for number, loss in enumerate((0.5, math.nan, math.inf, 0.25), start=1):
             emit(Step(number, 4, loss, (1e-4,)))
-        emit(Sample(4, pictures[0]))
+        emit(Sample(4, images[0]))
         emit(Saved(lora, 4))
-        emit(Effect(lora, Change("", 1.0, math.nan), (Change("IN01", 1.0, 0.5),), pictures[1], HOSTILE, ((1.0, 3.0),)))
+        emit(Effect(lora, Change("", 1.0, math.nan), (Change("IN01", 1.0, 0.5),), images[1], HOSTILE, ((1.0, 3.0),)))
         return Done(lora, 4, stopped=False)
 
     plays(monkeypatch, script)
@@ -219,7 +219,7 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(
     assert shown["effect"]["relative"] is None
     assert shown["effect"]["strongest"] == [{"block": "IN01", "relative": 0.5}]
     assert shown["pictures"] == [{"step": 4, "name": "4 <b>.png"}]
-    for name, path in zip((shown["pictures"][0]["name"], shown["effect"]["strip"]), pictures, strict=True):
+    for name, path in zip((shown["pictures"][0]["name"], shown["effect"]["strip"]), images, strict=True):
         assert server.get(f"/pictures/{urllib.request.quote(name)}") == path.read_bytes()
     for name in ("secret.png", "..%2Fsamples%2Fsecret.png", "..", urllib.request.quote(str(secret), safe="")):
         assert server.ask(f"/pictures/{name}")[0] == 404

@@ -174,7 +174,7 @@ def test_dropped_pictures_become_paths_and_are_compared(visit: Callable[..., Vis
     for place, file, words in (
         ("original_image", "original.png", "96 × 64"),
         ("target_image", "square.png", "differ in shape"),
-        ("target_image", "target.png", "Both pictures are 96 × 64"),
+        ("target_image", "target.png", "Both images are 96 × 64"),
     ):
         clear = someone.page.locator(f"#trainyard_{place}_drop button[aria-label=Clear]")
         if clear.count():
@@ -225,7 +225,7 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     for name in ("one", "two"):
         someone.write("save_lora_name", name)
         someone.press("add")
-        someone.message(f"{name} waits in the queue at place")
+        someone.message(f"{name} is number")
     someone.press("add")
     someone.message("two is the name of a job")
     someone.tab("Queue")

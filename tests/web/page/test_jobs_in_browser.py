@@ -65,7 +65,7 @@ def test_a_free_name_is_proposed_and_a_queued_job_goes_back_into_the_form(visit:
     assert someone.box("save_lora_name").input_value() == "second"
     someone.write("train_iterations", "78")
     someone.press("add")
-    someone.message("Changed: second waits in the queue at place 2")
+    someone.message("Changed: second is number 2 in the queue")
     someone.until(lambda: not banner.is_visible())
     someone.tab("Queue")
     steps = someone.page.locator("#trainyard_queue td[data-label=steps]")

@@ -55,7 +55,7 @@ def test_a_long_queue_is_shown_in_parts_and_only_what_changes_is_written(
     someone.until(lambda: someone.queue() == ENDED[65:] + WAITING[:50])
     page = someone.page
     text = page.locator("#trainyard_queue").inner_text()
-    assert "120 jobs wait" in text
+    assert "120 jobs are waiting" in text
     earlier = page.get_by_role("button", name="Show earlier jobs (65)")
     assert earlier.is_visible()
     assert page.get_by_role("button", name="Show later jobs (70)").is_visible()

@@ -1,4 +1,4 @@
-"""What is looked at before a run, in a real Chromium: a pair's difference, a folder's data, variations of a picture."""
+"""What is looked at before a run, in a real Chromium: a pair's difference, a folder's data, variations of an image."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def test_a_pair_shows_where_it_differs(
     someone = visit(**window)
     someone.choose("ADDifT")
     someone.write("original_image", str(tmp_path / "a.png"))
-    words(someone, "pair", "The picture is 320 × 160 pixels")
+    words(someone, "pair", "The image is 320 × 160 pixels")
     someone.write("target_image", str(tmp_path / "b.png"))
-    words(someone, "pair", "10 % of the picture differs, there by 65 % on average")
+    words(someone, "pair", "10 % of the image differs, there by 65 % on average")
     overlay = someone.page.locator("#trainyard_pair img")
     assert overlay.is_visible()
-    assert overlay.get_attribute("alt") == "Where the pictures differ: 10 % of the area"
+    assert overlay.get_attribute("alt") == "Where the images differ: 10 % of the area"
     assert is_as_wide_as_its_window(someone)
     for written, said in (
         (str(tmp_path / "a.png"), "is the same file"),
@@ -66,7 +66,7 @@ def test_a_pair_shows_where_it_differs(
         assert not overlay.is_visible()
     assert someone.page.locator(".toast-wrap > *, .toast-body").count() == 0
     someone.write("target_image", "")
-    words(someone, "pair", "The picture is 320 × 160 pixels")
+    words(someone, "pair", "The image is 320 × 160 pixels")
 
 
 def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     someone.write("lora_trigger_word", "sks")
     press_by_key(someone, "data_look")
     words(someone, "data", f"LoRA: what would be trained from {tmp_path}")
-    words(someone, "data", "Pictures: 30. What is trained of them: 30.")
-    words(someone, "data", "Pictures left out: 1.")
+    words(someone, "data", "Images: 30. Samples trained from them: 30.")
+    words(someone, "data", "Images left out: 1.")
     words(someone, "data", f"{HOSTILE}.png is no image")
     figures = someone.page.locator("#trainyard_data figure")
     someone.until(lambda: figures.count() == 24)
@@ -95,7 +95,7 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     someone.page.get_by_role("button", name="512 × 320: 30").click()
     someone.until(lambda: figures.count() == 24)
     someone.open()  # what was found belongs to the server
-    words(someone, "data", "Pictures: 30.")
+    words(someone, "data", "Images: 30.")
     someone.write("lora_data_directory", str(tmp_path / "nowhere"))
     press_by_key(someone, "data_look")
     words(someone, "data", "there is no folder")
@@ -114,14 +114,14 @@ def test_what_was_looked_at_before_the_form_changed_says_so(visit: Callable[...,
     someone.write("image_size", "512")
     someone.write("train_learning_rate", "as much as you can")  # the data does not depend on it
     someone.press("data_look")
-    words(someone, "data", "Pictures: 2.")
+    words(someone, "data", "Images: 2.")
     someone.page.wait_for_timeout(1500)
     assert not outdated.is_visible()
     assert grid.evaluate("each => getComputedStyle(each).opacity") == "1"
     for name, wrong, right in (("image_size", "256", "512"), ("lora_trigger_word", "zorp", "")):
         someone.write(name, wrong)
         someone.until(outdated.is_visible)
-        assert outdated.inner_text() == "The settings have changed since: look again."
+        assert outdated.inner_text() == "The settings have changed since then: look again."
         assert grid.evaluate("each => getComputedStyle(each).opacity") == "0.4"
         someone.write(name, right)
         someone.until(lambda: not outdated.is_visible())
@@ -154,9 +154,9 @@ def test_pairs_of_a_folder_on_a_phone(visit: Callable[..., Visitor], tmp_path: P
     words(someone, "data", "Pairs: 1.")
     words(someone, "data", 'b.png has no target: there is no image "b_shut" beside it')
     words(someone, "data", "a.png → a_shut.png")
-    pictures = someone.page.locator("#trainyard_data figure img")
-    someone.until(lambda: pictures.count() == 2)
-    someone.until(lambda: all(each.evaluate("image => image.naturalWidth > 0") for each in pictures.all()))
+    images = someone.page.locator("#trainyard_data figure img")
+    someone.until(lambda: images.count() == 2)
+    someone.until(lambda: all(each.evaluate("image => image.naturalWidth > 0") for each in images.all()))
     assert is_as_wide_as_its_window(someone)
 
 
@@ -181,7 +181,7 @@ def test_variations_are_looked_at_and_written(
     assert is_as_wide_as_its_window(someone)
     assert list(tmp_path.glob("a_*")) == []
     press_by_key(someone, "vary_write")
-    words(someone, "vary", f"Wrote 3 variations of 1 images to {tmp_path}, with seed")
+    words(someone, "vary", f"Wrote 3 variations of 1 image to {tmp_path}, with seed")
     written = sorted(path.name for path in tmp_path.iterdir())
     assert written == ["a.png", "a.txt", *(f"a_rot_00{n}.{end}" for n in (1, 2, 3) for end in ("png", "txt"))]
     assert (tmp_path / "a.png").read_bytes() == before

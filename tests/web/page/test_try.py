@@ -15,15 +15,15 @@ SIZES = "images => images.map(each => each.complete && `${each.naturalWidth}x${e
 
 
 def drawn(someone: Visitor, place: str, count: int) -> list[str]:
-    """The captions, once that many pictures are there in full."""
-    pictures = someone.page.locator(f"#trainyard_{place} .trainyard-drawn img")
-    someone.until(lambda: pictures.evaluate_all(SIZES) == ["64x64"] * count)
+    """The captions, once that many images are there in full."""
+    images = someone.page.locator(f"#trainyard_{place} .trainyard-drawn img")
+    someone.until(lambda: images.evaluate_all(SIZES) == ["64x64"] * count)
     return someone.page.locator(f"#trainyard_{place} .trainyard-drawn figcaption").all_inner_texts()
 
 
 def sources(someone: Visitor, place: str) -> list[str]:
-    pictures = someone.page.locator(f"#trainyard_{place} .trainyard-drawn img")
-    return pictures.evaluate_all("images => images.map(each => each.src)")
+    images = someone.page.locator(f"#trainyard_{place} .trainyard-drawn img")
+    return images.evaluate_all("images => images.map(each => each.src)")
 
 
 def test_pictures_are_stopped(visit: Callable[..., Visitor]) -> None:
@@ -129,10 +129,10 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     assert fresh.page.locator("#trainyard_try_prompt").input_value() == HOSTILE
     assert strip.inner_text() == f"From the end of its run: “{HOSTILE}” at strength −1, 0 and +1"
     fresh.until(lambda: strip.locator("img").evaluate("each => each.complete && each.naturalWidth") == 3 * 64 + 2 * 4)
-    fresh.until(lambda: "can be drawn when it has ended, or is paused" in panel.inner_text())
+    fresh.until(lambda: "can be made once it has ended or is paused" in panel.inner_text())
     fresh.page.fill("#trainyard_try_prompt", "mine")
     fresh.page.click("#trainyard_try_draw")
-    fresh.until(lambda: "no pictures are made while a LoRA is being trained" in panel.inner_text())
+    fresh.until(lambda: "no images can be made while a LoRA is being trained" in panel.inner_text())
     fresh.tab("Queue")
     fresh.row_button("earlier", "Try it")  # which is chosen already
     fresh.page.wait_for_timeout(1000)

@@ -39,7 +39,7 @@ from trainer.web.api import core, images
 from trainer.web.api.core import PREFIX
 from trainer.web.services.access import TOKEN_HEADER, Access
 from trainer.web.services.context import PageContext
-from trainer.web.services.image_jobs import DONE, DRAWING, FAILED, STOPPED, ImageJobs, Piece, Sheet
+from trainer.web.services.image_jobs import DONE, DRAWING, FAILED, STOPPED, ImageJobs, LabelledRequest, Sheet
 
 TOY = Path(__file__).resolve().parents[2] / "toy" / "toy-sd1.safetensors"
 HOSTILE = "<script>alert(1)</script>"
@@ -48,20 +48,20 @@ WAIT = 60.0
 
 @dataclass
 class Painter:
-    """A host whose pictures wait until they may go on."""
+    """A host whose images wait until they may go on."""
 
     may_go_on: threading.Event = field(default_factory=threading.Event)
     asked: list[ImageRequest] = field(default_factory=list)
     fails: Exception | None = None
 
-    def draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
-        self.asked.append(drawing)
+    def draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        self.asked.append(request)
         advance(0, 2)
         assert self.may_go_on.wait(WAIT)
         advance(1, 2)
         if self.fails is not None:
             raise self.fails
-        return [Image.new("RGB", (8, 8), (index, 0, 0)) for index, _ in enumerate(drawing.strengths)]
+        return [Image.new("RGB", (8, 8), (index, 0, 0)) for index, _ in enumerate(request.strengths)]
 
 
 def until(holds: Callable[[], Any]) -> Any:
@@ -77,7 +77,7 @@ def ended(image_jobs: ImageJobs, place: str = "x") -> Sheet:
     return image_jobs.sheets()[place]
 
 
-PAIR = (Piece(ImageRequest("one"), ("first",)), Piece(ImageRequest("two"), ("second",)))
+PAIR = (LabelledRequest(ImageRequest("one"), ("first",)), LabelledRequest(ImageRequest("two"), ("second",)))
 
 
 def test_a_sheet_comes_into_being() -> None:
@@ -89,12 +89,12 @@ def test_a_sheet_comes_into_being() -> None:
     painter.may_go_on.set()
     sheet = ended(image_jobs)
     assert (sheet.state, sheet.done, sheet.total) == (DONE, 3, 4)
-    assert [(each.label, each.prompt) for each in sheet.pictures] == [("first", "one"), ("second", "two")]
-    first = sheet.pictures[0]
-    assert image_jobs.picture(first.name) == first.png
-    assert image_jobs.picture("other.png") is None
-    with Image.open(io.BytesIO(first.png)) as picture:
-        assert picture.size == (8, 8)
+    assert [(each.label, each.prompt) for each in sheet.images] == [("first", "one"), ("second", "two")]
+    first = sheet.images[0]
+    assert image_jobs.image(first.name) == first.png
+    assert image_jobs.image("other.png") is None
+    with Image.open(io.BytesIO(first.png)) as image:
+        assert image.size == (8, 8)
 
 
 def test_one_at_a_time_and_the_last_sheet_is_replaced() -> None:
@@ -108,15 +108,15 @@ def test_one_at_a_time_and_the_last_sheet_is_replaced() -> None:
     painter.may_go_on.set()
     drawn = ended(image_jobs)
     until(lambda: image_jobs.stop() is False)
-    for place, pictures in (("x", drawn.pictures), ("y", ())):  # what was drawn before is not lost
+    for place, kept in (("x", drawn.images), ("y", ())):  # what was drawn before is not lost
         image_jobs.refuse(place, "", UserError("no such thing", do="Do another"))
         sheet = image_jobs.sheets()[place]
-        assert (sheet.state, str(sheet.message), sheet.pictures) == (FAILED, "no such thing. Do another.", pictures)
+        assert (sheet.state, str(sheet.message), sheet.images) == (FAILED, "no such thing. Do another.", kept)
     image_jobs.begin("x", "", PAIR)
     again = ended(image_jobs)
     assert not again.message
-    assert {each.name for each in again.pictures}.isdisjoint(each.name for each in drawn.pictures)
-    assert image_jobs.picture(drawn.pictures[0].name) is None
+    assert {each.name for each in again.images}.isdisjoint(each.name for each in drawn.images)
+    assert image_jobs.image(drawn.images[0].name) is None
 
 
 def test_stopped() -> None:
@@ -156,7 +156,7 @@ def test_a_failure_is_a_sentence_and_the_next_one_works(fails: Exception, words:
     image_jobs.begin("x", "", PAIR)
     failed = ended(image_jobs)
     assert str(failed.message).startswith(words)
-    assert failed.pictures == drawn.pictures
+    assert failed.images == drawn.images
 
 
 def test_a_host_that_cannot_be_made() -> None:

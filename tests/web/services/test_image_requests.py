@@ -44,13 +44,13 @@ def lora(folders: Folders, name: str, settings: Settings | None = None, **metada
 
 def prompts(settings: Settings = FORM, which: str = "both", **asked: Any) -> list[tuple[str, str]]:
     pieces = image_requests.of_prompts(settings, which, asked)
-    return [(str(piece.labels[0]), piece.drawing.prompt) for piece in pieces]
+    return [(str(piece.labels[0]), piece.request.prompt) for piece in pieces]
 
 
 def test_both_prompts_share_everything_but_the_prompt() -> None:
     one, other = image_requests.of_prompts(FORM, "both", {"seed": "7", "steps": "8", "cfg": "2.5"})
-    assert one.drawing == ImageRequest("a cat", "blur", 7, 8, 2.5, Size(96, 64), "m", "v", velocity=True)
-    assert other.drawing == replace(one.drawing, prompt="a dog")
+    assert one.request == ImageRequest("a cat", "blur", 7, 8, 2.5, Size(96, 64), "m", "v", velocity=True)
+    assert other.request == replace(one.request, prompt="a dog")
 
 
 def test_each_side_alone_and_an_empty_target() -> None:
@@ -93,12 +93,12 @@ def test_a_lora_by_name_at_strengths_as_they_are_typed(folders: Folders) -> None
     asked = {"lora": "mine", "prompt": "a cat", "strengths": "-1, 0,0.25", "seed": 3, "steps": "4", "cfg": 1.5,
              "size": "64, 128", "model": "m", "vae": "", "negative": "n", "velocity": True}  # fmt: skip
     piece = image_requests.of_lora(asked, folders)
-    assert piece.drawing == ImageRequest(
+    assert piece.request == ImageRequest(
         "a cat", "n", 3, 4, 1.5, Size(128, 64), "m", "", velocity=True, lora=path, strengths=(-1.0, 0.0, 0.25)
     )
     assert tuple(map(str, piece.labels)) == ("-1", "off", "+0.25")
     blank = {"lora": "mine", "strengths": "", "seed": " ", "steps": "", "size": None}
-    assert image_requests.of_lora(blank, folders).drawing == ImageRequest(
+    assert image_requests.of_lora(blank, folders).request == ImageRequest(
         "", lora=path, strengths=image_requests.STRENGTHS
     )
 

@@ -61,7 +61,7 @@ def when_done(server: Server, path: str) -> Any:
     return state
 
 
-def picture(path: Path, size: tuple[int, int] = (90, 60), seed: int = 0) -> Path:
+def image(path: Path, size: tuple[int, int] = (90, 60), seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(path)
@@ -80,7 +80,7 @@ SMALL = {"image_size": "128,96", "image_min_length": 64, "image_buckets_step": 6
 def test_every_picture_is_shown_as_a_run_crops_it(server: Server, tmp_path: Path) -> None:
     data = tmp_path / "pictures"
     for number, size in enumerate([(90, 60), (64, 128), (70, 70)]):
-        picture(data / f"{number}.png", size, number)
+        image(data / f"{number}.png", size, number)
     Image.new("RGBA", (80, 80), (255, 0, 0, 90)).save(data / "sheer.png")
     (data / "1.txt").write_text(HOSTILE, "utf-8")
     (data / "broken.jpg").write_bytes(b"nothing")
@@ -117,7 +117,7 @@ def test_what_is_trained_of_a_folder_depends_on_the_fields_that_are_named(tmp_pa
             return super().__getattribute__(name)
 
     for name in ("a", "a_shut"):
-        picture(tmp_path / f"{name}.png", (256, 192))
+        image(tmp_path / f"{name}.png", (256, 192))
     names = {field.name for field in dataclasses.fields(Settings)}
     given = {**SMALL, "sub_image_num": 1, "image_disable_upscale": True, "lora_data_directory": str(tmp_path)}
     for find, mode in ((scan, "LoRA"), (scan_pairs, "Multi-ADDifT")):
@@ -129,9 +129,9 @@ def test_what_is_trained_of_a_folder_depends_on_the_fields_that_are_named(tmp_pa
 def test_pairs_are_shown_side_by_side_and_the_unpaired_are_named(server: Server, tmp_path: Path) -> None:
     data = tmp_path / "pairs"
     for number in range(3):
-        picture(data / f"{number}.png", seed=number)
-        picture(data / f"{number}_b.png", seed=number + 10)
-    picture(data / "lone.png")
+        image(data / f"{number}.png", seed=number)
+        image(data / f"{number}_b.png", seed=number + 10)
+    image(data / "lone.png")
     given = {"mode": "Multi-ADDifT", "lora_data_directory": str(data), "diff_target_name": "_b", "image_size": "64"}
     server.post("/preview", given)
     state = when_done(server, "/preview")
@@ -147,7 +147,7 @@ def test_pairs_are_shown_side_by_side_and_the_unpaired_are_named(server: Server,
 
 
 def test_only_what_was_found_is_served_and_only_to_this_machine(server: Server, tmp_path: Path) -> None:
-    picture(tmp_path / "pictures" / "0.png")
+    image(tmp_path / "pictures" / "0.png")
     server.post("/preview", {"lora_data_directory": str(tmp_path / "pictures"), "image_size": "64"})
     name = when_done(server, "/preview")["name"]
     assert server.ask(f"/preview/{name}/0")[0] == 200
@@ -172,10 +172,10 @@ def test_only_what_was_found_is_served_and_only_to_this_machine(server: Server, 
 
 
 def test_a_picture_that_has_changed_since_is_a_sentence(server: Server, tmp_path: Path) -> None:
-    path = picture(tmp_path / "pictures" / "0.png")
+    path = image(tmp_path / "pictures" / "0.png")
     server.post("/preview", {"lora_data_directory": str(path.parent), "image_size": "64"})
     name = when_done(server, "/preview")["name"]
-    picture(path, (50, 50))
+    image(path, (50, 50))
     status, answer = server.ask(f"/preview/{name}/0")
     assert status == 400
     assert "has changed" in answer["error"]
@@ -184,7 +184,7 @@ def test_a_picture_that_has_changed_since_is_a_sentence(server: Server, tmp_path
 def test_ten_thousand_pictures_come_a_page_at_a_time(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = picture(tmp_path / "pictures" / "0.png")
+    one = image(tmp_path / "pictures" / "0.png")
     for number in range(1, 10_000):
         (one.parent / f"{number}.png").hardlink_to(one)
     known = scan_room.open_picture(one)
@@ -207,7 +207,7 @@ def test_looking_can_be_stopped_and_a_new_look_ends_the_old(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(40):
-        picture(tmp_path / "pictures" / f"{number}.png")
+        image(tmp_path / "pictures" / f"{number}.png")
     go_on = threading.Event()
     real = scan_room.open_picture
 
@@ -253,11 +253,11 @@ def test_a_folder_that_is_none_is_a_sentence(server: Server, folder: str) -> Non
     assert "something went wrong" not in problem
 
 
-# ---- single pictures -----------------------------------------------------------------------------------------------
+# ---- single images -----------------------------------------------------------------------------------------------
 
 
 def test_a_dropped_picture_is_kept_byte_for_byte_and_once(server: Server, folders: Folders, tmp_path: Path) -> None:
-    content = picture(tmp_path / "a.jpg").read_bytes()
+    content = image(tmp_path / "a.jpg").read_bytes()
     first, second = (Path(server.post("/pictures?name=holiday%20.JPG", content)["path"]) for _ in range(2))
     assert first == second
     assert first.read_bytes() == content
@@ -277,7 +277,7 @@ def test_a_dropped_picture_is_kept_byte_for_byte_and_once(server: Server, folder
 def test_what_is_dropped_and_no_picture_is_a_sentence_and_not_kept(
     server: Server, folders: Folders, tmp_path: Path, cut: int
 ) -> None:
-    content = picture(tmp_path / "a.png", (300, 300)).read_bytes()[:cut]
+    content = image(tmp_path / "a.png", (300, 300)).read_bytes()[:cut]
     status, answer = server.ask(f"/pictures?name={urllib.parse.quote(HOSTILE)}", content)
     assert status == 400
     assert answer["error"].startswith(f"{HOSTILE}: is ")
@@ -327,7 +327,7 @@ def test_a_path_that_is_no_picture_is_a_sentence(server: Server, tmp_path: Path,
     Image.new("L", (1, 1)).save(bomb, "PNG")
     (tmp_path / "bomb.png").write_bytes(bomb.getvalue().replace(b"\0\0\0\1\0\0\0\1", b"\0\1\0\0\0\1\0\0"))
     written = str(tmp_path / path) if path.endswith((".txt", "bomb.png")) else path
-    picture(tmp_path / "b.png")
+    image(tmp_path / "b.png")
     for given in ({}, {"target_image": str(tmp_path / "b.png")}):
         status, answer = server.ask("/pair", {"original_image": written, **given})
         assert status == 400
@@ -343,7 +343,7 @@ def test_a_pair_takes_no_other_settings(server: Server) -> None:
 
 
 def test_variations_are_shown_then_written(server: Server, tmp_path: Path) -> None:
-    source = picture(tmp_path / "a.png")
+    source = image(tmp_path / "a.png")
     assert server.get("/variations") == {"state": "none"}
     given = {"source": str(source), "number": "2"}
     few = server.post("/variations/show", given)
@@ -358,7 +358,7 @@ def test_variations_are_shown_then_written(server: Server, tmp_path: Path) -> No
 
 
 def test_one_piece_of_work_at_a_time_and_it_can_be_stopped(server: Server, tmp_path: Path) -> None:
-    source = picture(tmp_path / "a.png", (900, 700))
+    source = image(tmp_path / "a.png", (900, 700))
     server.post("/variations/start", {"source": str(source), "number": 1000})
     status, answer = server.ask("/variations/start", {"source": str(source)})
     assert status == 400

@@ -1,4 +1,4 @@
-"""What runs have left on the disk: strips and pictures, found by the LoRA's file long after the run."""
+"""What runs have left on the disk: strips and images, found by the LoRA's file long after the run."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_each_lora_has_the_strip_and_the_pictures_of_its_own_run(
     for each, width in (("effect.png", 3 * 64 + 2 * 4), ("000001_+1.png", 64)):
         content = client.get(f"{PREFIX}/samples/{day}/{run}/{each}").content
         assert content == (folders.data / "samples" / day / run / each).read_bytes()
-        with Image.open(io.BytesIO(content)) as picture:
-            assert picture.width == width
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.width == width
 
 
 def test_a_job_has_its_lora_while_that_is_on_the_disk(client: TestClient, folders: Folders) -> None:
@@ -108,22 +108,22 @@ def test_a_lora_that_was_moved_keeps_its_pictures_and_one_saved_on_the_way_has_n
     moved = Path(shutil.copy(folders.lora("first"), folders.loras / "renamed.safetensors"))
     assert run_images.of_lora(moved, folders).strip is not None
     (strip,) = folders.data.glob("samples/*/first-*/effect.png")
-    with Image.open(strip) as picture:
-        picture.load()
-        assert picture.info == {"lora": "first", "prompt": PROMPT}
+    with Image.open(strip) as image:
+        image.load()
+        assert image.info == {"lora": "first", "prompt": PROMPT}
         away = strip.rename(strip.with_suffix(".away"))
-        picture.save(strip)  # one that does not say whose it is
+        image.save(strip)  # one that does not say whose it is
     try:
         kept = run_images.of_lora(moved, folders)
-        assert (kept.strip, kept.prompt, len(kept.pictures)) == (None, "", 2)
+        assert (kept.strip, kept.prompt, len(kept.images)) == (None, "", 2)
     finally:
         away.replace(strip)
         moved.unlink()
 
 
 def test_no_more_than_the_latest_are_listed(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_images, "MOST_PICTURES", 1)
-    assert [each.step for each in run_images.of_lora(folders.lora("first"), folders).pictures] == [2]
+    monkeypatch.setattr(run_images, "MOST_IMAGES", 1)
+    assert [each.step for each in run_images.of_lora(folders.lora("first"), folders).images] == [2]
 
 
 def test_a_lora_of_another_program_has_none(folders: Folders) -> None:
@@ -143,5 +143,5 @@ def test_nothing_else_is_shown(tmp_path: Path, day: str, run: str, name: str) ->
         (place / "secret.png").write_bytes(b"")
     (inside / "notes.txt").write_bytes(b"")
     (inside / "link.png").symlink_to(tmp_path / "secret.png")
-    assert run_images.picture("a", "b", "secret.png", folders) == (inside / "secret.png").resolve()
-    assert run_images.picture(day, run, name, folders) is None
+    assert run_images.image("a", "b", "secret.png", folders) == (inside / "secret.png").resolve()
+    assert run_images.image(day, run, name, folders) is None

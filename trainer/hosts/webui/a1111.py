@@ -107,7 +107,7 @@ def _refuse_unless_plain(model: torch.nn.Module) -> None:
 
 
 def _take_loras_out(model: torch.nn.Module) -> None:
-    """The host leaves the LoRAs of its last picture in the weights, and puts them in anew when it needs them again."""
+    """The host leaves the LoRAs of its last image in the weights, and puts them in anew when it needs them again."""
     networks: Any = sys.modules.get("networks")
     if not hasattr(networks, "network_restore_weights_from_backup"):
         return

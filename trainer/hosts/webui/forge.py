@@ -1,7 +1,7 @@
 """Forge and its kin, which keep a model as patchers: of a U-Net, of text encoders and of a VAE.
 
 A patcher puts LoRAs into the weights whenever its model is loaded, so the clean weights are had by loading the patchers
-without any, as a picture without LoRAs would. The next picture finds another patcher loaded than its own, and its LoRAs
+without any, as an image without LoRAs would. The next image finds another patcher loaded than its own, and its LoRAs
 are put in anew.
 """
 
@@ -131,7 +131,7 @@ class Kin(WebUI):
             management.soft_empty_cache()
 
     def _forget_applied(self) -> None:
-        """Have the LoRAs of the next picture put in anew, even if the last one had them as well."""
+        """Have the LoRAs of the next image put in anew, even if the last one had them as well."""
         from modules import sd_models
 
         model = sd_models.model_data.sd_model
@@ -242,7 +242,7 @@ class ReForge(Kin):
 
 @contextmanager
 def _without_loras(model: Any) -> Iterator[None]:
-    """The patchers without LoRAs take the place of the last picture's, as they do when the host begins a picture."""
+    """The patchers without LoRAs take the place of the last image's, as they do when the host begins an image."""
     before = model.forge_objects
     model.forge_objects = model.forge_objects_original.shallow_copy()
     try:

@@ -139,34 +139,34 @@ class WebUI(Backend):
         same_vae = now is not None and files is not None and now.vae == files.vae
         return self._borrowed is not None and same_vae and self._loaded_is_ours() and images.takes_loras()
 
-    def draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
+    def draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
         if self.lock.is_mine:  # a run's own samples
             self._begin()  # an interruption from before was not meant for them
             try:
-                return self._draw(drawing, advance)
+                return self._draw(request, advance)
             finally:
                 self._begin()
                 self._take_again()
         self.lock.take(lambda: advance(0, 0))
         self._begin()
         try:
-            return self._draw(drawing, advance)
+            return self._draw(request, advance)
         finally:
             self._leave()
 
-    def _draw(self, drawing: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
-        if not drawing.model and self.loaded() is None:
+    def _draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        if not request.model and self.loaded() is None:
             self.load()
-        files, loaded = self._wanted(Settings(model=drawing.model, vae=drawing.vae)), self.loaded()
+        files, loaded = self._wanted(Settings(model=request.model, vae=request.vae)), self.loaded()
         it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
-        it_is = it_is and (drawing.lora is None or images.takes_loras())
-        if loaded is not None and it_is and (not drawing.velocity or self.predicts_velocity(loaded)):
-            return images.draw(drawing, self.saved, advance)
+        it_is = it_is and (request.lora is None or images.takes_loras())
+        if loaded is not None and it_is and (not request.velocity or self.predicts_velocity(loaded)):
+            return images.draw(request, self.saved, advance)
         from ..standalone import Standalone  # with diffusers
 
         own = Standalone(self.device, self.folders)
         self._make_device_free()
-        return own.draw(replace(drawing, model=str(files.model), vae=str(files.vae or "")), advance)
+        return own.draw(replace(request, model=str(files.model), vae=str(files.vae or "")), advance)
 
     def give_back(self) -> None:
         self._bundle = self._borrowed = self._files = None

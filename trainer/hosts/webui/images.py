@@ -1,4 +1,4 @@
-"""Pictures by the host's own generation, with a LoRA of its folder; the same call in every WebUI."""
+"""Images by the host's own generation, with a LoRA of its folder; the same call in every WebUI."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def takes_loras() -> bool:
 
 
 def draw(
-    drawing: ImageRequest, listed: Callable[[Path], None], advance: Callable[[int, int], None]
+    request: ImageRequest, listed: Callable[[Path], None], advance: Callable[[int, int], None]
 ) -> list[Image.Image]:
-    """The pictures of a drawing on the model the host has loaded; called with the host's lock.
+    """The images of a request on the model the host has loaded; called with the host's lock.
 
     Args:
         listed: has the host list a LoRA file that is new in its folder.
-        advance: see :meth:`Host.draw`; called before each picture.
+        advance: see :meth:`Host.draw`; called before each image.
 
     Raises:
         UserError: the host could not make one.
     """
-    strengths = drawing.strengths if drawing.lora is not None else (0.0,)
+    strengths = request.strengths if request.lora is not None else (0.0,)
     found = []
-    with _name_of(drawing.lora, listed) as name:
+    with _name_of(request.lora, listed) as name:
         for number, strength in enumerate(strengths):
             advance(number, len(strengths))
-            found.append(_picture(drawing, f"<lora:{name}:{strength:g}>" if name and strength else ""))
+            found.append(_image(request, f"<lora:{name}:{strength:g}>" if name and strength else ""))
     advance(len(strengths), len(strengths))
     return found
 
@@ -74,18 +74,18 @@ def _name_of(lora: Path | None, listed: Callable[[Path], None]) -> Iterator[str]
         guest.unlink(missing_ok=True)
 
 
-def _picture(drawing: ImageRequest, lora: str) -> Image.Image:
+def _image(request: ImageRequest, lora: str) -> Image.Image:
     from modules import processing, scripts, shared
 
     wanted: dict[str, Any] = {
         "sd_model": shared.sd_model,
-        "prompt": f"{drawing.prompt} {lora}".strip(),
-        "negative_prompt": drawing.negative,
-        "seed": drawing.seed,
-        "steps": drawing.steps,
-        "cfg_scale": drawing.cfg,
-        "width": drawing.size.width,
-        "height": drawing.size.height,
+        "prompt": f"{request.prompt} {lora}".strip(),
+        "negative_prompt": request.negative,
+        "seed": request.seed,
+        "steps": request.steps,
+        "cfg_scale": request.cfg,
+        "width": request.size.width,
+        "height": request.size.height,
         "sampler_name": _SAMPLER,
         "scheduler": "Automatic",
         "do_not_save_samples": True,
@@ -95,16 +95,16 @@ def _picture(drawing: ImageRequest, lora: str) -> Image.Image:
     process = processing.StableDiffusionProcessingTxt2Img(**{key: wanted[key] for key in wanted if key in known})
     process.scripts, process.script_args = scripts.ScriptRunner(), ()  # of no scripts: reForge wants one
     try:
-        pictures = processing.process_images(process).images
+        images = processing.process_images(process).images
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
         raise MemoryShortError("hosts.images_too_large") from error
     except (RuntimeError, ValueError, TypeError, AttributeError, OSError) as error:
         raise UserError("hosts.image_failed", reason=error) from error
     finally:
         process.close()
-    if not pictures:
+    if not images:
         raise UserError("hosts.image_interrupted")
-    found: Image.Image = pictures[0]
+    found: Image.Image = images[0]
     return found
 
 

@@ -20,6 +20,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_preset_chosen": "is empty. Choose a preset, or write the path of a file.",
         "web.no_image_of_run": "The last run has no such image.",
         "web.no_image_of_data": "The data that was looked at has no such image.",
+        "web.no_folder_in_mode": "has no folder of images to look at. Modes that have one: {modes}.",
         "web.no_preview": "no data has been looked at yet. Press “{button}” first.",
         "web.file_too_large": "More than {most} megabytes are too many for an image.",
         "web.not_a_path": "is not a path ({reason}). Write the path of an image.",

@@ -1,4 +1,4 @@
-"""画面の文言(日本語)。キーは words_en と同じです。"""
+"""ページに表示される文言。"""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "mode.difference": "2枚の画像の違いを2段階で学習します。先に元の画像を、次に変化を覚えます。",
         "mode.addift": "2枚の画像の違いを、1段階で素早く学習します。",
         "mode.multi-addift": "フォルダにある多数の画像の組から、共通する変化を学習します。",
-        "mode.picture": "適用前と適用後の画像",
+        "mode.image": "適用前と適用後の画像",
         # ---- フォーム
         "page_help.save_lora_name": "LoRAのファイル名(拡張子なし)です。folder/name と書くとサブフォルダに保存します。"
         "空欄なら、モード名に番号を付けた名前になります。",
@@ -98,7 +98,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.starting": "準備中",
         "status.curve": "損失、ステップ {first}〜{last}: {low}〜{high}",
         "status.curve_is": "ステップごとの損失",
-        "status.picture": "ステップ {step}",
+        "status.image": "ステップ {step}",
         "status.saved": "保存先: {path}",
         "status.effect": "このLoRAは重みを {share} 変えます。変化が大きいのは {blocks} です。",
         "status.strip": "「{prompt}」を強さ −1、0、+1 で描いたもの",
@@ -136,9 +136,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "try.loaded": "(読み込み済みのモデル)",
         "try.draw": "描く",
         "try.strip": "学習の終わりに描いたもの: 「{prompt}」、強さ −1、0、+1",
-        "try.pictures": "学習中に描いた画像: {count}",
-        "try.takes_turns": "LoRAを学習中です。画像は順番を待ちます。",
-        "try.waits": "LoRAを学習中です。終わるか一時停止すると描けます。",
+        "try.images": "学習中に描いた画像: {count}",
+        "try.between_steps": "LoRAを学習中です。画像は学習のステップの合間に生成します。",
+        "try.waits": "LoRAを学習中です。終わるか一時停止すると生成できます。",
         # ---- キュー
         "queue.start": "キューを開始",
         "queue.hold": "キューを止める",
@@ -162,10 +162,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "queue.later": "後のジョブを表示（{count}件）",
         "queue.empty": "キューは空です。",
         "queue.none_waits": "待っているジョブはありません。",
-        "queue.one_waits_started": "1件が待っています。キューは動いています。",
-        "queue.one_waits_held": "1件が待っています。キューは止まっています。",
-        "queue.many_wait_started": "{count}件が待っています。キューは動いています。",
-        "queue.many_wait_held": "{count}件が待っています。キューは止まっています。",
+        "queue.waiting_started": "{count}件が待っています。キューは動いています。",
+        "queue.waiting_held": "{count}件が待っています。キューは止まっています。",
         "queue.is_waiting": "待機中",
         "queue.is_running": "学習中",
         "queue.is_done": "完了",
@@ -182,7 +180,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "pair.comparing": "比べています …",
         "pair.differs": "画像の {share} が違います。違うところの差は平均 {mean} です。",
         "pair.less_than": "{share} 未満",
-        "pair.nothing": "2枚の画像に違いがないため、学習するものがありません。",
+        "pair.nothing": "2枚の画像は同じなので、学習することがありません。",
         "pair.everything": "ほぼ全体が違います。画風ならそれで構いません。物や表情なら、位置がずれているか、"
         "片方が劣化する形式で保存し直されています。",
         "pair.shifted": "目標の画像が{way}ほどずれているようです。元に戻さないと、ずれも学習されます。",
@@ -208,10 +206,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.outdated": "設定が変わりました。もう一度「データを見る」を押してください。",
         "data.title": "{mode}: {folder} から学習するもの",
         "data.nothing": "学習できるものがありません。",
-        "data.pictures": "画像 {pictures} 枚から、学習用に {samples} 枚を切り抜きます。",
+        "data.images": "画像 {images} 枚から、学習用に {samples} 枚を切り抜きます。",
         "data.pairs": "画像 {pairs} 組から、学習用に {samples} 組を切り抜きます。",
         "data.left_out": "{count} 枚は使いません。",
-        "data.repeats": "1周で各 {count} 回ずつ見ます。",
+        "data.repeats": "1エポックで各 {count} 回ずつ学習します。",
         "data.captions": "キャプション: ファイルから {files}、ファイル名から {names}、なし {missing} 枚。",
         "data.trigger": "どのキャプションの前にもトリガーワードが付きます: {word}",
         "data.problems": "ファイルについて知っておくこと: {count} 件",
@@ -258,7 +256,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "vary.shown": "{folder} に {count} 枚書き出します。たとえば次のとおりです。",
         "vary.writing": "書き出し中: {total} 枚中 {done} 枚",
         "vary.stopped": "{total} 枚中 {done} 枚で中止しました。書き出した画像は残ります。",
-        "vary.written": "{pictures} 枚の画像から {variations} 枚を {folder} に書き出しました。シードは {seed} です。",
+        "vary.written": "{images} 枚の画像から {variations} 枚を {folder} に書き出しました。シードは {seed} です。",
         # ---- グラフ
         "plot.runs": "学習の記録",
         "plot.help": "新しい順です。何も選ばないと、学習中または最後の学習を描きます。",
@@ -270,7 +268,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "plot.rate": "学習率",
         "plot.logarithmic": "対数表示",
         "plot.save": "PNGを保存",
-        "plot.picture": "ステップごとの損失と学習率",
+        "plot.image": "ステップごとの損失と学習率",
         # ---- 学習の段階
         "phase.1st pass": "1回目",
         "phase.2nd pass": "2回目",

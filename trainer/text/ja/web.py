@@ -21,6 +21,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_preset_chosen": "空欄です。プリセットを選ぶか、ファイルのパスを書いてください。",
         "web.no_image_of_run": "最後の学習にその画像はありません。",
         "web.no_image_of_data": "確認したデータにその画像はありません。",
+        "web.no_folder_in_mode": "画像フォルダを使わないモードです。使うのは次のモードです: {modes}。",
         "web.no_preview": "データをまだ確認していません。先に「{button}」を押してください。",
         "web.file_too_large": "画像が大きすぎます。{most} MBまでにしてください。",
         "web.not_a_path": "パスではありません({reason})。画像のパスを書いてください。",

@@ -30,12 +30,12 @@ from ..services.messages import in_words, problem_of
 
 PREFIX = "/trainyard/v1"
 MOST_POINTS = 240
-"""Of the loss curve in one answer: what a small picture of it can show."""
+"""Of the loss curve in one answer: what a small image of it can show."""
 Routes = Mapping[str, Callable[..., Any]]
 """What answers at which path below :data:`PREFIX`."""
 _EARLIER: int | None = Query(default=None, ge=0)
 _LATER: int | None = Query(default=None, ge=0)
-_PICTURES = (".png", ".jpg", ".webp")
+_IMAGE_ENDINGS = (".png", ".jpg", ".webp")
 
 
 class NotThereError(RefusedError):
@@ -71,7 +71,7 @@ def mount(
         "/presets": routes.presets,
         "/presets/{name}": routes.preset,
         "/settings": routes.settings,
-        "/pictures/{name}": routes.picture,
+        "/pictures/{name}": routes.image,
     }
     changing: Routes = {
         "/jobs": routes.add,
@@ -148,7 +148,7 @@ class _Routes:
         self._store = worker.store
 
     def status(self) -> dict[str, Any]:
-        """What is being done: the run with its phase, step, loss and pictures, and the state of the queue."""
+        """What is being done: the run with its phase, step, loss and images, and the state of the queue."""
         worker = self._worker
         run_status, entry = worker.run_status, worker.entry
         run = None
@@ -204,11 +204,11 @@ class _Routes:
         """The table of settings: what there is to set, with labels and help in English (en) or Japanese (ja)."""
         return {"settings": describe(language)}
 
-    def picture(self, name: str) -> FileResponse:
-        """A picture of the run that goes on or was the last one, by the name that its status gives."""
+    def image(self, name: str) -> FileResponse:
+        """An image of the run that goes on or was the last one, by the name that its status gives."""
         run_status = self._worker.run_status
-        for path in _pictures(run_status.snapshot()) if run_status is not None else ():
-            if path.name == name and path.suffix.lower() in _PICTURES and path.is_file():
+        for path in _images(run_status.snapshot()) if run_status is not None else ():
+            if path.name == name and path.suffix.lower() in _IMAGE_ENDINGS and path.is_file():
                 return FileResponse(path, headers={"Cache-Control": "no-cache"})
         raise NotThereError("web.no_image_of_run")
 
@@ -270,10 +270,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 def _snapshot(now: Snapshot) -> dict[str, Any]:
     return {
-        **{each.name: getattr(now, each.name) for each in dataclasses.fields(now)},
+        **{name: value for name, value in vars(now).items() if name != "images"},
         "rates": list(now.rates),
         "warnings": list(now.warnings),
-        "pictures": [{"step": each.step, "name": each.path.name} for each in now.pictures],
+        "pictures": [{"step": each.step, "name": each.path.name} for each in now.images],
         "saved": [{"step": each.step, "path": _text(each.path)} for each in now.saved],
         "effect": None if now.effect is None else _effect(now.effect),
         "path": _text(now.path),
@@ -293,14 +293,14 @@ def _effect(effect: Effect) -> dict[str, Any]:
 
 
 def _curve(points: Sequence[Point]) -> list[list[float]]:
-    """Step, loss and smoothed loss, so many points that a small picture is full, the last one among them."""
+    """Step, loss and smoothed loss, so many points that a small image is full, the last one among them."""
     every = -(-len(points) // MOST_POINTS) or 1
     return [[each.step, each.loss, each.smoothed] for each in reversed(points[::-1][::every])]
 
 
-def _pictures(now: Snapshot) -> list[Path]:
+def _images(now: Snapshot) -> list[Path]:
     strip = [now.effect.strip] if now.effect is not None and now.effect.strip is not None else []
-    return [*(each.path for each in now.pictures), *strip]
+    return [*(each.path for each in now.images), *strip]
 
 
 def _text(path: Path | None) -> str | None:

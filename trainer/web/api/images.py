@@ -1,4 +1,4 @@
-"""The routes of pictures that are made for the page, below those of :mod:`trainer.api`."""
+"""The routes of images that are made for the page, below those of :mod:`core`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def mount(app: Any, context: PageContext) -> None:
     routes = _Routes(context)
     reading: Routes = {
         "/drawings": routes.sheets,
-        "/drawings/{name}": routes.picture,
+        "/drawings/{name}": routes.image,
         "/loras": routes.loras,
         "/lora": routes.lora,
         "/samples/{day}/{run}/{name}": routes.sample,
@@ -42,11 +42,11 @@ def mount(app: Any, context: PageContext) -> None:
 
 
 def draw_prompts(context: PageContext, settings: Callable[[], Settings], which: str, asked: dict[str, Any]) -> bool:
-    """Begin to draw iLECO's prompts; what is wrong stands where the pictures would. Whether it began."""
+    """Begin to draw iLECO's prompts; what is wrong stands where the images would. Whether it began."""
     title = message(f"draw.{which}")
     try:
-        pieces = image_requests.of_prompts(settings(), which, asked)
-        context.image_jobs.begin(PROMPTS, title, pieces)
+        requests = image_requests.of_prompts(settings(), which, asked)
+        context.image_jobs.begin(PROMPTS, title, requests)
     except UserError as error:
         context.image_jobs.refuse(PROMPTS, title, error)
         return False
@@ -67,7 +67,7 @@ class _Routes:
         return {place: self._sheet(sheet) for place, sheet in self._context.image_jobs.sheets().items()}
 
     def _sheet(self, sheet: Sheet) -> dict[str, Any]:
-        pictures = [{"name": each.name, "label": each.label, "prompt": each.prompt} for each in sheet.pictures]
+        images = [{"name": each.name, "label": each.label, "prompt": each.prompt} for each in sheet.images]
         return {
             "title": sheet.title,
             "state": sheet.state,
@@ -75,12 +75,12 @@ class _Routes:
             "total": sheet.total,
             "message": sheet.message or "",
             "age": time.monotonic() - sheet.ended,
-            "pictures": pictures,
+            "pictures": images,
         }
 
-    def picture(self, name: str) -> Response:
-        """A picture by the name that a sheet gives it, as PNG."""
-        content = self._context.image_jobs.picture(name)
+    def image(self, name: str) -> Response:
+        """An image by the name that a sheet gives it, as PNG."""
+        content = self._context.image_jobs.image(name)
         if content is None:
             raise NotThereError("web.image_gone")
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
@@ -95,7 +95,7 @@ class _Routes:
     def lora(self, name: str) -> dict[str, Any]:
         """What suits a LoRA to be tried with: prompt, model, size … as far as its file says.
 
-        Then "path", and as "kept" the pictures that its run has left: strip, prompt, the latest made on the way.
+        Then "path", and as "kept" the images that its run has left: strip, prompt, the latest made on the way.
         """
         folders, catalogue = self._context.folders, self._context.catalogue
         path = find_lora(name, folders.loras)
@@ -106,8 +106,8 @@ class _Routes:
         return {**found, "path": str(path), "kept": _kept(kept)}
 
     def sample(self, day: str, run: str, name: str) -> FileResponse:
-        """A picture that a run has left, by the folder and the name that the LoRA's answer gives."""
-        path = run_images.picture(day, run, name, self._context.folders)
+        """An image that a run has left, by the folder and the name that the LoRA's answer gives."""
+        path = run_images.image(day, run, name, self._context.folders)
         if path is None:
             raise NotThereError("web.image_gone")
         return FileResponse(path, headers={"Cache-Control": "no-cache"})
@@ -118,10 +118,10 @@ class _Routes:
         The body: "lora", "prompt", and if it is to be otherwise "strengths", "negative", "seed", "steps", "cfg",
         "size", "model", "vae", "velocity".
         """
-        piece = image_requests.of_lora(body, self._context.folders)
-        assert piece.drawing.lora is not None
-        title = message("draw.strip", name=piece.drawing.lora.stem, prompt=piece.drawing.prompt)
-        self._context.image_jobs.begin(STRIP, title, [piece])
+        labelled = image_requests.of_lora(body, self._context.folders)
+        assert labelled.request.lora is not None
+        title = message("draw.strip", name=labelled.request.lora.stem, prompt=labelled.request.prompt)
+        self._context.image_jobs.begin(STRIP, title, [labelled])
         return self.sheets()
 
     def prompts(self, which: Literal["original", "target", "both"], body: dict[str, Any]) -> dict[str, Any]:
@@ -142,5 +142,5 @@ def _kept(kept: RunImages) -> dict[str, Any]:
         "folder": None if kept.folder is None else [kept.folder.parent.name, kept.folder.name],
         "strip": None if kept.strip is None else kept.strip.name,
         "prompt": kept.prompt,
-        "pictures": [{"step": each.step, "name": each.path.name} for each in kept.pictures],
+        "pictures": [{"step": each.step, "name": each.path.name} for each in kept.images],
     }

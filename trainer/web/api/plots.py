@@ -1,4 +1,4 @@
-"""The plot's routes: which runs there are, and a picture of loss and learning rate of some of them."""
+"""The plot's routes: which runs there are, and an image of loss and learning rate of some of them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class _Routes:
         self, chosen: list[str] = _CHOSEN, raw: bool = True, smoothed: bool = True, rate: bool = True,
         logarithmic: bool = False, dark: bool = False, width: int = _WIDTH, sharpness: float = _SHARPNESS,
     ) -> Response:  # fmt: skip
-        """A picture (PNG) of some runs by their ids, over one another; of the first of the list if none is named.
+        """An image (PNG) of some runs by their ids, over one another; of the first of the list if none is named.
 
         raw, smoothed: the loss; rate: the learning rate; width: in points, of which sharpness says how many pixels.
         """

@@ -1,4 +1,4 @@
-"""The page's routes: the API's, those of what is looked at before a run, and those of pictures."""
+"""The page's routes: the API's, those of what is looked at before a run, and those of images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mount(app: Any, context: PageContext) -> None:
     reading: core.Routes = {
         "/preview": routes.preview,
         "/preview/samples": routes.samples,
-        "/preview/{name}/{place}": routes.picture,
+        "/preview/{name}/{place}": routes.image,
         "/variations": routes.variations,
     }
     changing: core.Routes = {
@@ -53,10 +53,10 @@ async def _content(request: Request) -> bytes:
 
 
 class _Routes:
-    """One method a route; its answer is what JSON can carry, or a picture."""
+    """One method a route; its answer is what JSON can carry, or an image."""
 
     def __init__(self, context: PageContext) -> None:
-        self._pictures = context.folders.data / "pictures"
+        self._uploads = context.folders.data / "pictures"
         self._language = context.language
         self._preview = context.preview
         self._variations = context.variations
@@ -97,29 +97,29 @@ class _Routes:
         """Some of what would be trained, each with its caption and its crop; of one bucket if its size is given."""
         return self._preview.page(first, count, Size(width, height) if width and height else None)
 
-    def picture(self, name: str, place: int, target: bool = False, whole: bool = False) -> Response:
-        """One of the previewed pictures exactly as it would be trained, small or in all its pixels."""
-        found = self._preview.picture(name, place, target=target, whole=whole)
+    def image(self, name: str, place: int, target: bool = False, whole: bool = False) -> Response:
+        """One of the previewed images exactly as it would be trained, small or in all its pixels."""
+        found = self._preview.image(name, place, target=target, whole=whole)
         if found is None:
             raise core.NotThereError("web.no_image_of_data")
         return Response(found[0], media_type=found[1], headers={"Cache-Control": "private, max-age=3600"})
 
-    # ---- single pictures --------------------------------------------------------------------------------------------
+    # ---- single images --------------------------------------------------------------------------------------------
 
     def keep(self, name: str = "", content: bytes = Depends(_content)) -> dict[str, Any]:
-        """Keep a picture, the body of the request, as a file; the answer is its path."""
+        """Keep an image, the body of the request, as a file; the answer is its path."""
         if len(content) > MOST_BYTES:
             raise core.TooLargeError("web.file_too_large", most=MOST_BYTES // 1_000_000)
-        return {"path": str(kept(content, name or "image", self._pictures))}
+        return {"path": str(kept(content, name or "image", self._uploads))}
 
     def show(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A small copy of the picture at the body's path, as a data address."""
+        """A small copy of the image at the body's path, as a data address."""
         return {"picture": data_address(small(str(body.get("path", ""))))}
 
     # ---- a pair -----------------------------------------------------------------------------------------------------
 
     def pair(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Where the pictures of a pair differ and by how much; the body: mode, original_image and target_image."""
+        """Where the images of a pair differ and by how much; the body: mode, original_image and target_image."""
         unknown = sorted(set(body) - set(_PAIR))
         if unknown:
             raise UserError("web.unknown_keys", where=", ".join(unknown), known=_PAIR)
@@ -132,7 +132,7 @@ class _Routes:
         return self._variations.state()
 
     def vary(self, action: Literal["show", "start", "stop"], body: dict[str, Any]) -> dict[str, Any]:
-        """Show a few variations of a picture or a folder, write them, or stop writing.
+        """Show a few variations of an image or a folder, write them, or stop writing.
 
         The body: source, and if wanted folder, name, fixed_side, number, most_angle, least_scale, seed, captions.
         """
@@ -142,7 +142,7 @@ class _Routes:
 
 
 def compared(settings: Settings) -> dict[str, Any]:
-    """What a pair's pictures are, and what differs if there are two.
+    """What a pair's images are, and what differs if there are two.
 
     Raises:
         UserError: what a run would refuse them for.

@@ -1,4 +1,4 @@
-"""Places to drop a picture on; the script does what happens there, and the field beside holds the picture's path."""
+"""Places to drop an image on; the script does what happens there, and the field beside holds the image's path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's Image tab: what variations of a picture, or of a folder of them, are made with.
+"""The page's Image tab: what variations of an image, or of a folder of them, are made with.
 
 Its buttons are the script's: it reads the fields and asks the routes, alike under every version of Gradio.
 """

@@ -1,4 +1,4 @@
-"""What each mode does: a sentence, and a picture of before and after."""
+"""What each mode does: a sentence, and an image of before and after."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...config.choices import MODES
 from ...text.words import Words
 from .form import PREFIX
 
-_PICTURES = Path(__file__).parent / "pictures"
+_IMAGES = Path(__file__).parent / "images"
 
 
 def place(words: Words) -> None:
@@ -37,9 +37,9 @@ def paragraph(words: str, kind: str) -> str:
 
 def _explained(mode: str, words: Words) -> str:
     # Within the page itself: a few kB, and nothing to be fetched from wherever the page stands.
-    file, picture = _PICTURES / f"{mode}.webp", ""
+    file, image = _IMAGES / f"{mode}.webp", ""
     if file.is_file():
         data = base64.b64encode(file.read_bytes()).decode()
-        picture = f'<img src="data:image/webp;base64,{data}" alt="{html.escape(words.say("mode.picture"))}">'
+        image = f'<img src="data:image/webp;base64,{data}" alt="{html.escape(words.say("mode.image"))}">'
     sentence = html.escape(words.say(f"mode.{mode}"))
-    return f'<div class="{PREFIX}-field {PREFIX}-for-{mode}">{picture}<p>{sentence}</p></div>'
+    return f'<div class="{PREFIX}-field {PREFIX}-for-{mode}">{image}<p>{sentence}</p></div>'

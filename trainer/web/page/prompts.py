@@ -1,4 +1,4 @@
-"""iLECO's prompts as pictures: what the model makes of them now, before anything is trained."""
+"""iLECO's prompts as images: what the model makes of them now, before anything is trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .form import PREFIX, Form, shown_number
 
 
 class Prompts:
-    """Three buttons, what all their pictures share, and the place for the pictures."""
+    """Three buttons, what all their images share, and the place for the images."""
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
@@ -41,11 +41,11 @@ class Prompts:
     def connect(self, form: Form) -> None:
         """Once the form is whole."""
         for which, button in self._buttons.items():
-            on(button.click, self._drawing(form, which), [*self._fields.values(), *form.components], [])
+            on(button.click, self._generating(form, which), [*self._fields.values(), *form.components], [])
 
-    def _drawing(self, form: Form, which: str) -> Callable[..., None]:
-        def draw(*values: Any) -> None:
+    def _generating(self, form: Form, which: str) -> Callable[..., None]:
+        def generate(*values: Any) -> None:
             asked = dict(zip(self._fields, values, strict=False))
             images.draw_prompts(self._context, lambda: form.settings(values[len(asked) :]), which, asked)
 
-        return draw
+        return generate

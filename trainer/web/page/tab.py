@@ -1,4 +1,4 @@
-"""The tab: training, queue, plot and pictures, within a page of its own or a host's."""
+"""The tab: training, queue, plot and images, within a page of its own or a host's."""
 
 from __future__ import annotations
 

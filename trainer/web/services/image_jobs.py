@@ -1,4 +1,4 @@
-"""Pictures made for the page while everything else goes on: one sheet at a time, in a thread of its own."""
+"""Images made for the page while everything else goes on: one sheet at a time, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ DRAWING, DONE, STOPPED, FAILED = "drawing", "done", "stopped", "failed"
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One drawing of a sheet.
+class LabelledRequest:
+    """One request of a sheet.
 
     Attributes:
-        labels: what each of its pictures is called, one for each strength.
+        labels: what each of its images is called, one for each strength.
     """
 
-    drawing: ImageRequest
+    request: ImageRequest
     labels: tuple[Message | str, ...]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A finished picture.
+class SheetImage:
+    """A finished image.
 
     Attributes:
         name: no other one, on this page or after a restart, has it.
@@ -52,13 +52,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Pictures that belong together, as they come into being.
+    """Images that belong together, as they are made.
 
     Attributes:
         title: what they show.
         state: ``drawing``, ``done``, ``stopped`` or ``failed``.
         done, total: how much is done of how much; a total of 0 while the model is loaded.
-        message: why it failed, or why it was not begun; then the pictures are those of before. Else None.
+        message: why it failed, or why it was not begun; then the images are those of before. Else None.
         ended: when; by the monotonic clock.
     """
 
@@ -67,7 +67,7 @@ class Sheet:
     done: int = 0
     total: int = 0
     message: Message | None = None
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[SheetImage, ...] = ()
     ended: float = field(default=0.0, compare=False)
 
 
@@ -83,7 +83,7 @@ class ImageJobs:
         self._sheets: dict[str, Sheet] = {}
         self._stop: threading.Event | None = None
 
-    def begin(self, place: str, title: Message, pieces: Sequence[Piece]) -> None:
+    def begin(self, place: str, title: Message, requests: Sequence[LabelledRequest]) -> None:
         """Draw a sheet in the place of its last one. Returns at once.
 
         Raises:
@@ -95,7 +95,7 @@ class ImageJobs:
             stop = self._stop = threading.Event()
             before = self._sheets.get(place)
             self._sheets[place] = Sheet(title)
-        args = (place, pieces, stop, before)
+        args = (place, requests, stop, before)
         work = threading.Thread(target=self._work, args=args, name="trainyard-image_jobs", daemon=True)
         work.start()
 
@@ -119,29 +119,31 @@ class ImageJobs:
         with self._lock:
             return dict(self._sheets)
 
-    def picture(self, name: str) -> bytes | None:
-        """The bytes of a picture that is on a sheet; None where there is none of that name."""
-        pictures = [picture for sheet in self.sheets().values() for picture in sheet.pictures]
-        return next((picture.png for picture in pictures if picture.name == name), None)
+    def image(self, name: str) -> bytes | None:
+        """The bytes of an image that is on a sheet; None where there is none of that name."""
+        images = [image for sheet in self.sheets().values() for image in sheet.images]
+        return next((image.png for image in images if image.name == name), None)
 
     # ---- inside the thread ------------------------------------------------------------------------------------------
 
-    def _work(self, place: str, pieces: Sequence[Piece], stop: threading.Event, before: Sheet | None) -> None:
+    def _work(
+        self, place: str, requests: Sequence[LabelledRequest], stop: threading.Event, before: Sheet | None
+    ) -> None:
         state, message = DONE, None
         try:
             host = self._host()
-            for number, piece in enumerate(pieces):
-                drawn = host.draw(piece.drawing, self._advancing(place, number, len(pieces), stop))
-                self._add(place, piece, drawn)
+            for number, labelled in enumerate(requests):
+                drawn = host.draw(labelled.request, self._advancing(place, number, len(requests), stop))
+                self._add(place, labelled, drawn)
         except Stopped:
             state = STOPPED
         except UserError as error:
             state, message = FAILED, error.whole
-        except Exception as error:  # noqa: BLE001 - a bug of ours ends these pictures, and nothing else
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends these images, and nothing else
             state, message = FAILED, kept_traceback(error)
         with self._lock:
             sheet = self._sheets[place]
-            if state == FAILED and before is not None and not sheet.pictures:
+            if state == FAILED and before is not None and not sheet.images:
                 sheet = before
             self._sheets[place] = replace(sheet, state=state, message=message, ended=time.monotonic())
             self._stop = None
@@ -155,17 +157,17 @@ class ImageJobs:
 
         return advance
 
-    def _add(self, place: str, piece: Piece, drawn: Sequence[Image.Image]) -> None:
-        pictures = tuple(
-            Picture(f"{secrets.token_hex(8)}.png", label, piece.drawing.prompt, _png(picture))
-            for label, picture in zip(piece.labels, drawn, strict=True)
+    def _add(self, place: str, labelled: LabelledRequest, drawn: Sequence[Image.Image]) -> None:
+        images = tuple(
+            SheetImage(f"{secrets.token_hex(8)}.png", label, labelled.request.prompt, _png(image))
+            for label, image in zip(labelled.labels, drawn, strict=True)
         )
         with self._lock:
             sheet = self._sheets[place]
-            self._sheets[place] = replace(sheet, pictures=(*sheet.pictures, *pictures))
+            self._sheets[place] = replace(sheet, images=(*sheet.images, *images))
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     content = io.BytesIO()
-    picture.save(content, "PNG")
+    image.save(content, "PNG")
     return content.getvalue()

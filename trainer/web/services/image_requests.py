@@ -19,10 +19,10 @@ from ...networks.files.find import find_lora
 from ...networks.files.settings import settings_of
 from ...paths import Folders
 from ...text.messages import label, message
-from .image_jobs import Piece
+from .image_jobs import LabelledRequest
 
 STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
-MOST_PICTURES = 16
+MOST_IMAGES = 16
 MOST_STEPS = 150
 MOST_CFG = 30.0
 _ROWS = {"prompt": "sample_prompt", "negative": "sample_negative", "seed": "sample_seed",
@@ -33,7 +33,7 @@ _ONLY_LABELS = ("vae", "model_v_pred")
 """Settings that have no field beside the images."""
 
 
-def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list[Piece]:
+def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list[LabelledRequest]:
     """iLECO's prompts as the model knows them now: each concept as it is, and what it is to become.
 
     Args:
@@ -66,11 +66,11 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list
         "vae": settings.vae,
         "velocity": settings.model_v_pred,
     }
-    first = _drawing(asked, **common)
-    return [Piece(replace(first, prompt=prompt), (called,)) for called, prompt in labelled]
+    first = _request(asked, **common)
+    return [LabelledRequest(replace(first, prompt=prompt), (called,)) for called, prompt in labelled]
 
 
-def of_lora(asked: Mapping[str, Any], folders: Folders) -> Piece:
+def of_lora(asked: Mapping[str, Any], folders: Folders) -> LabelledRequest:
     """A LoRA at several strengths, from a request's body.
 
     Raises:
@@ -81,13 +81,13 @@ def of_lora(asked: Mapping[str, Any], folders: Folders) -> Piece:
         raise UserError("web.unknown_keys", where=shown(min(unknown)), known=sorted({"lora", "steps", "cfg", *_ROWS}))
     if not str(asked.get("lora") or "").strip():
         raise UserError("web.no_lora_chosen", where=message("try.lora"))
-    drawing = _drawing(asked, lora=find_lora(str(asked["lora"]), folders.loras))
-    _require_few(len(drawing.strengths))
-    labels = tuple(f"{strength:+g}" if strength else message("draw.off") for strength in drawing.strengths)
-    return Piece(drawing, labels)
+    request = _request(asked, lora=find_lora(str(asked["lora"]), folders.loras))
+    _require_few(len(request.strengths))
+    labels = tuple(f"{strength:+g}" if strength else message("draw.off") for strength in request.strengths)
+    return LabelledRequest(request, labels)
 
 
-def _drawing(asked: Mapping[str, Any], **known: Any) -> ImageRequest:
+def _request(asked: Mapping[str, Any], **known: Any) -> ImageRequest:
     """Args:
     asked: what was typed; where nothing was, the defaults hold.
     known: what needs no check.
@@ -124,8 +124,8 @@ def _number(name: str, value: Any, default: float, least: float, most: float) ->
 
 
 def _require_few(count: int) -> None:
-    if count > MOST_PICTURES:
-        raise UserError("web.too_many_images", count=count, most=MOST_PICTURES)
+    if count > MOST_IMAGES:
+        raise UserError("web.too_many_images", count=count, most=MOST_IMAGES)
 
 
 # ---- LoRAs to choose from -------------------------------------------------------------------------------------------

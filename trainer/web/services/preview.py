@@ -33,7 +33,7 @@ THUMBNAIL = 256
 MOST_IN_A_PAGE = 200
 MOST_PROBLEMS = 200
 _AT_ONCE = 3
-"""Pictures decoded together: each may be hundreds of megabytes in memory."""
+"""Images decoded at once: each may be hundreds of megabytes in memory."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,10 @@ class Preview:
             asked: what a page's :data:`FIELDS` held, by which it can tell later whether that still holds.
 
         Raises:
-            UserError: the mode has no folder of pictures.
+            UserError: the mode has no folder of images.
         """
         if settings.mode not in FROM_FOLDER:
-            raise UserError(
-                "has no folder of images to look at", where=settings.mode, do=f"Choose {' or '.join(FROM_FOLDER)}"
-            )
+            raise UserError("web.no_folder_in_mode", where=settings.mode, modes=list(FROM_FOLDER))
 
         def work(check: Check, progress: Progress) -> Look:
             from ...data.pair_scan import scan_for_mode
@@ -172,8 +170,8 @@ class Preview:
         here = places[first : first + min(max(0, count), MOST_IN_A_PAGE)]
         return {"first": first, "count": len(places), "samples": [look.described(place) for place in here]}
 
-    def picture(self, name: str, place: int, *, target: bool = False, whole: bool = False) -> tuple[bytes, str] | None:
-        """A picture as it is trained, as a file's content and its kind; None if the preview has no such picture.
+    def image(self, name: str, place: int, *, target: bool = False, whole: bool = False) -> tuple[bytes, str] | None:
+        """An image as it is trained, as a file's content and its kind; None if the preview has no such image.
 
         Args:
             name: of the look it belongs to.
@@ -208,14 +206,14 @@ def _content(sample: Sample, *, whole: bool) -> tuple[bytes, str]:
     from ...data.samples import pixels_of
 
     pixels, mask = pixels_of(sample)
-    picture = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     if mask is not None:
-        picture.putalpha(Image.fromarray(np.rint(mask * 255).astype(np.uint8)))
+        image.putalpha(Image.fromarray(np.rint(mask * 255).astype(np.uint8)))
     if not whole:
-        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
     kind = "JPEG" if mask is None and not whole else "PNG"
     content = io.BytesIO()
-    picture.save(content, kind, **({"quality": 88} if kind == "JPEG" else {}))
+    image.save(content, kind, **({"quality": 88} if kind == "JPEG" else {}))
     return content.getvalue(), f"image/{kind.lower()}"
 
 

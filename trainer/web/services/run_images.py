@@ -1,4 +1,4 @@
-"""What a run has drawn of its LoRA and is still on the disk: the strip at its end, and pictures made on the way."""
+"""What a run has drawn of its LoRA and is still on the disk: the strip at its end, and images made on the way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...models.checkpoint.header import read_header
 from ...networks.files.settings import settings_of
 from ...paths import Folders
 
-MOST_PICTURES = 24
+MOST_IMAGES = 24
 _STRIP = "effect.png"
 _SAMPLE = re.compile(r"(\d+)_[+-].*\.png")
 
@@ -24,13 +24,13 @@ class RunImages:
     folder: where they are: the day's folder and the run's in it; None where there is nothing.
     strip: the LoRA at several strengths.
     prompt: what the strip was made from.
-    pictures: the latest made on the way, oldest first.
+    images: the latest made on the way, oldest first.
     """
 
     folder: Path | None = None
     strip: Path | None = None
     prompt: str = ""
-    pictures: tuple[Sample, ...] = ()
+    images: tuple[Sample, ...] = ()
 
 
 def of_lora(path: Path, folders: Folders) -> RunImages:
@@ -45,15 +45,15 @@ def of_lora(path: Path, folders: Folders) -> RunImages:
     if not folder.is_dir():
         return RunImages()
     found = ((_SAMPLE.fullmatch(each.name), each) for each in folder.iterdir())
-    pictures = sorted((int(match[1]), each) for match, each in found if match)
-    latest = tuple(Sample(step, each) for step, each in pictures[-MOST_PICTURES:])
+    images = sorted((int(match[1]), each) for match, each in found if match)
+    latest = tuple(Sample(step, each) for step, each in images[-MOST_IMAGES:])
     told = _told(folder / _STRIP)
     if told.get("lora") != metadata.get("ss_output_name"):  # a run may save more than one
-        return RunImages(folder, pictures=latest)
+        return RunImages(folder, images=latest)
     return RunImages(folder, folder / _STRIP, told.get("prompt", ""), latest)
 
 
-def picture(day: str, run: str, name: str, folders: Folders) -> Path | None:
+def image(day: str, run: str, name: str, folders: Folders) -> Path | None:
     """The file of one of them; None where there is none, whatever the names are made of."""
     root = (folders.data / "samples").resolve()
     path = (root / day / run / name).resolve()

@@ -20,13 +20,13 @@ _SHOWN = 640
 
 
 def kept(content: bytes, name: str, folder: Path) -> Path:
-    """A picture as a file named by its content, so that the same one is kept once.
+    """An image as a file named by its content, so that the same one is kept once.
 
     Args:
         name: what the file was called where it came from.
 
     Raises:
-        DataError: it is no picture that can be read.
+        DataError: it is no image that can be read.
         OutputError: the folder cannot be written to, or the disk is full.
     """
     from ...data.files import PICTURE_ENDINGS
@@ -47,7 +47,7 @@ def kept(content: bytes, name: str, folder: Path) -> Path:
 
 
 def small(written: str) -> Image.Image:
-    """A small copy of the picture at this path, upright, with its transparency.
+    """A small copy of the image at this path, upright, with its transparency.
 
     Raises:
         DataError: there is none that can be read.
@@ -58,18 +58,18 @@ def small(written: str) -> Image.Image:
         path = Path(written.strip('" ')).expanduser()
     except RuntimeError as error:
         raise DataError("web.not_a_path", where=written, reason=error) from error
-    picture = load_transparent(path)
-    picture.thumbnail((_SHOWN, _SHOWN))
-    return picture
+    image = load_transparent(path)
+    image.thumbnail((_SHOWN, _SHOWN))
+    return image
 
 
-def data_address(picture: Image.Image) -> str:
-    """A small picture as an address that holds it."""
+def data_address(image: Image.Image) -> str:
+    """A small image as an address that holds it."""
     content = io.BytesIO()
-    transparent = picture.mode == "RGBA" and picture.getchannel("A").getextrema() != (255, 255)
+    transparent = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
     if transparent:
-        picture.save(content, "PNG")
+        image.save(content, "PNG")
     else:
-        picture.convert("RGB").save(content, "JPEG", quality=88)
+        image.convert("RGB").save(content, "JPEG", quality=88)
     kind = "png" if transparent else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""The Image tab's work: variations of pictures, shown before they are written, and written in the background."""
+"""The Image tab's work: variations of images, shown before they are written, and written in the background."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class Variations:
         """A few variations as they will be, and where they will go.
 
         Raises:
-            UserError: a field is wrong, or there is no such picture.
+            UserError: a field is wrong, or there is no such image.
         """
         from ...variations.files import Plan, shown
         from ...variations.recipe import recipe_from
 
         plan = Plan.of(recipe_from(given))
-        pictures = [{"name": name, "picture": data_address(picture)} for name, picture in shown(plan)]
-        return {"pictures": pictures, "seed": plan.seed, "total": plan.total, "folder": str(plan.folder)}
+        images = [{"name": name, "picture": data_address(image)} for name, image in shown(plan)]
+        return {"pictures": images, "seed": plan.seed, "total": plan.total, "folder": str(plan.folder)}
 
     def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Begin to write them; returns at once.
 
         Raises:
-            UserError: a field is wrong, there is no such picture, or others are being written.
+            UserError: a field is wrong, there is no such image, or others are being written.
         """
         from ...variations.files import Plan, write
         from ...variations.recipe import recipe_from
