@@ -107,5 +107,5 @@ def test_nothing_loaded_yet_is_loaded(double: A1111Double, host: WebUI) -> None:
     assert double.model is None  # nobody has waited for that
     bundle = host.take_model(Settings())
     assert double.model is loaded
-    assert bundle.borrowed
+    assert bundle.host_parts
     host.give_back()

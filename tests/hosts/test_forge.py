@@ -186,11 +186,11 @@ def test_how_the_host_takes_the_model_is_how_we_do(tmp_path: Path, kind: type[Pa
 
 def test_what_the_host_keeps_off_its_device_is_moved_there_as_our_own(double: ForgeDouble, host: Forge) -> None:
     bundle = host.take_model(Settings())
-    assert bundle.borrowed == {"denoiser", "vae", "text_encoder"}
+    assert bundle.host_parts == {"denoiser", "vae", "text_encoder"}
     device = torch.device("meta")  # stands for a graphics card, on which the host has its U-Net and no more
     bundle.denoiser.to(device)
     place(bundle, device, dict.fromkeys(bundle.modules, torch.float32))
-    assert bundle.borrowed == {"denoiser"}
+    assert bundle.host_parts == {"denoiser"}
     assert bundle.vae.encoder.conv_in.weight.device.type == "cpu"
     assert next(bundle.text_encoders[0].parameters()).device == device
     ours = {id(tensor) for tensor in tensors_of(bundle)}

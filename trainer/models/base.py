@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -126,8 +126,8 @@ class Bundle:
         path: the checkpoint's file, or None for a folder or a host's tensors without one.
         vae_name: the separate VAE's file name, empty if the checkpoint's own is used.
         notes: what its user should know.
-        borrowed: the parts, by their names in ``modules``, whose weights are a host's memory where it computes: to move
-            them off the device would free nothing.
+        host_parts: the parts, by their names in ``modules``, whose weights are a host's memory where it computes: to
+            move them off the device would free nothing.
         encode_prompt: encodes a prompt for an image of this size as the host does, emphasis and embeddings
             and all; returns None where it cannot. None without a host.
     """
@@ -144,7 +144,7 @@ class Bundle:
     path: Path | None = None
     vae_name: str = ""
     notes: tuple[Message, ...] = ()
-    borrowed: frozenset[str] = frozenset()
+    host_parts: frozenset[str] = frozenset()
     encode_prompt: Callable[[str, Size | None], Conditioning | None] | None = None
 
     @property
@@ -197,6 +197,20 @@ class Bundle:
     def _text_is_changed(self) -> bool:
         """Whether some module of a text encoder has another ``forward`` than its class: an adapter's."""
         return any("forward" in vars(module) for encoder in self.text_encoders for module in encoder.modules())
+
+
+class HostTensors(NamedTuple):
+    """The tensors of a model in a host's memory, by the names the host has for them.
+
+    Attributes:
+        denoiser: by its own names, without a prefix.
+        vae: likewise.
+        text_encoders: all of them, each with the prefix that the host gives it.
+    """
+
+    denoiser: Mapping[str, Tensor]
+    vae: Mapping[str, Tensor]
+    text_encoders: Mapping[str, Tensor]
 
 
 class Family(ABC):
@@ -278,6 +292,10 @@ class Family(ABC):
             ModelError: a part is missing, or its tensors do not fit together.
         """
 
+    @abstractmethod
+    def named_as_in_file(self, held: HostTensors) -> dict[str, Tensor]:
+        """A host's tensors under the names of a checkpoint file, for :meth:`take`."""
+
     def architecture_of(self, _bundle: Bundle) -> str:
         """The architecture of one model, where the family has several."""
         return self.architecture
@@ -307,6 +325,15 @@ class Family(ABC):
             prompts: ``B`` prompts, of any length.
             size: of the image, for families that are told; None is their default size. For images that were cropped
                 see :meth:`Conditioning.sized`.
+        """
+
+    @abstractmethod
+    def conditioning_of_host(self, encoded: Any, size: Size | None) -> Conditioning:
+        """What a host made of one prompt, as the conditioning that :meth:`encode` would give.
+
+        Args:
+            encoded: what the host's model of this family returned.
+            size: of the image, as in :meth:`encode`.
         """
 
     @abstractmethod

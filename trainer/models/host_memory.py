@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .base import Bundle
 
 
-class Borrowed:
+class HostMemory:
     """A bundle on a host's storage: knows which of its weights are the host's, also after some were cast or moved."""
 
     def __init__(self, bundle: Bundle) -> None:

@@ -35,10 +35,10 @@ def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype]
         types: the type of each part, by its name in ``bundle.modules``.
         int8: keep the weights of denoiser and text encoders as int8; what is not kept so has the part's type.
     """
-    bundle.borrowed = frozenset(part for part in bundle.borrowed if device_of(bundle.modules[part]) == device)
+    bundle.host_parts = frozenset(part for part in bundle.host_parts if device_of(bundle.modules[part]) == device)
     for part, module in bundle.modules.items():
         is_vae = part == VAE
-        waits = is_vae and part not in bundle.borrowed
+        waits = is_vae and part not in bundle.host_parts
         cast(module, types[part], torch.device("cpu") if waits else device, int8=int8 and not is_vae)
 
 
@@ -51,13 +51,13 @@ def place_for_pictures(bundle: Bundle, device: torch.device) -> None:
 def text_to(bundle: Bundle, device: torch.device | str) -> None:
     """Move the text encoders; a host's stay where they are, which is where the denoiser is."""
     for part, module in bundle.modules.items():
-        if is_text_encoder(part) and part not in bundle.borrowed:
+        if is_text_encoder(part) and part not in bundle.host_parts:
             module.to(device)
 
 
 def vae_to(bundle: Bundle, device: torch.device | str) -> None:
     """Move the VAE; a host's stays where it is, which is where the denoiser is."""
-    if VAE not in bundle.borrowed:
+    if VAE not in bundle.host_parts:
         bundle.vae.to(device)
 
 
@@ -80,7 +80,7 @@ def dtype_of(module: nn.Module) -> torch.dtype:
 
 def tensors_of(bundle: Bundle) -> list[Tensor]:
     """Every parameter and buffer of the model, but for what is a host's."""
-    modules = [module for part, module in bundle.modules.items() if part not in bundle.borrowed]
+    modules = [module for part, module in bundle.modules.items() if part not in bundle.host_parts]
     return [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
 
 

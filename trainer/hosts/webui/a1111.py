@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ...config.size import Size
 from ...errors import ModelError
-from ...models.base import Conditioning
+from ...models.base import HostTensors
 from ...text.messages import label
 from .backend import Loaded, NotPlainError, encoded
 from .host import WebUI
 from .images import forget_prompts
 from .lists import selected_checkpoint
 
-_PARTS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner.embedders.")
+_DENOISER, _VAE, _TEXT = "model.diffusion_model.", "first_stage_model.", ("cond_stage_model.", "conditioner.embedders.")
 
 
 class A1111(WebUI):
@@ -43,16 +42,21 @@ class A1111(WebUI):
         if shared.sd_model is None:  # asking loads it
             raise ModelError("hosts.checkpoint_not_loaded", where=label("model"))
 
-    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
+    def tensors(self, loaded: Loaded) -> HostTensors:
         model = loaded.model
         _refuse_unless_plain(model)
         _take_loras_out(model)
-        found: dict[str, Tensor] = {}
-        for name, tensor in model.state_dict().items():
-            own = name.replace(".wrapped.", ".")
-            if own.startswith(_PARTS) and not own.startswith("cond_stage_model.embedders."):  # SDXL's, a second time
-                found[own] = tensor
-        return found
+        found = {name.replace(".wrapped.", "."): tensor for name, tensor in model.state_dict().items()}
+        denoiser, vae = (
+            {name[len(prefix) :]: tensor for name, tensor in found.items() if name.startswith(prefix)}
+            for prefix in (_DENOISER, _VAE)
+        )
+        texts = {
+            name: tensor
+            for name, tensor in found.items()
+            if name.startswith(_TEXT) and not name.startswith("cond_stage_model.embedders.")  # SDXL's, a second time
+        }
+        return HostTensors(denoiser, vae, texts)
 
     def predicts_velocity(self, loaded: Loaded) -> bool:
         return getattr(loaded.model, "parameterization", "eps") == "v"
@@ -63,7 +67,7 @@ class A1111(WebUI):
         del loaded
         return getattr(shared.opts, "sd_noise_schedule", "Default") == "Zero Terminal SNR"
 
-    def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Conditioning:
+    def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Any:
         return encoded(loaded.model, prompt, size)
 
     def step_aside(self) -> None:

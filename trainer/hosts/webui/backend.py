@@ -6,16 +6,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
 from ...config.size import Size
-from ...models.base import Conditioning
-from ...models.stable_diffusion.conditioning import CLIPConditioning
+from ...models.base import HostTensors
 from ...text.messages import message
-
-_SIZE_NUMBERS = 6 * 256
-"""Of SDXL's vector: six sizes, 256 numbers each, behind the pooled prompt."""
 
 
 class Loaded(NamedTuple):
@@ -64,11 +57,10 @@ class Backend(ABC):
         """Have the host load what it would generate with; called with the lock held, when nothing is loaded."""
 
     @abstractmethod
-    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
-        """The loaded model's clean weights under a checkpoint file's (LDM) names, on the host's storage.
+    def tensors(self, loaded: Loaded) -> HostTensors:
+        """The loaded model's clean weights, on the host's storage.
 
-        Called with the lock held. LoRAs are out of the weights afterwards. There may be other names, which belong to
-        neither U-Net, VAE nor text encoders, if they begin differently.
+        Called with the lock held. LoRAs are out of the weights afterwards.
 
         Raises:
             NotPlainError: they are not what the checkpoint's file holds, or not all on one device.
@@ -83,8 +75,12 @@ class Backend(ABC):
         """Whether the host's noise schedule for it leaves no signal at the last timestep."""
 
     @abstractmethod
-    def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Conditioning:
-        """A prompt as the host encodes it for an image of this size; called with the lock, without gradients."""
+    def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Any:
+        """A prompt as the host encodes it for an image of this size; called with the lock, without gradients.
+
+        Returns:
+            What the host's model returns; see :meth:`Family.conditioning_of_host`.
+        """
 
     @abstractmethod
     def step_aside(self) -> None:
@@ -99,16 +95,11 @@ class Backend(ABC):
         del path
 
 
-def encoded(model: Any, prompt: str, size: Size | None) -> Conditioning:
+def encoded(model: Any, prompt: str, size: Size | None) -> Any:
     """What a host's model makes of a prompt for an image of this size, in the precision the host computes in."""
     from modules import devices, prompt_parser
 
     width, height = size or Size(1024, 1024)
     wanted = prompt_parser.SdConditioning([prompt], width=width, height=height)
     with devices.autocast():
-        found = model.get_learned_conditioning(wanted)
-    if isinstance(found, Tensor):
-        return CLIPConditioning(found)
-    pooled = found["vector"][:, :-_SIZE_NUMBERS]
-    sizes = torch.tensor([[height, width, 0, 0, height, width]], device=pooled.device)
-    return CLIPConditioning(found["crossattn"], pooled, sizes)
+        return model.get_learned_conditioning(wanted)

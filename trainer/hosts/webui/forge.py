@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ...config.size import Size
 from ...errors import ModelError
-from ...models.base import Conditioning
+from ...models.base import HostTensors
 from ...models.checkpoint.identify import identify
 from ...models.checkpoint.parts import DENOISER, VAE
 from ...text.messages import label
@@ -50,7 +50,7 @@ class Kin(WebUI):
         if shared.sd_model is None:  # asking loads it
             raise _not_loaded()
 
-    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
+    def tensors(self, loaded: Loaded) -> HostTensors:
         objects = loaded.model.forge_objects_original
         unet, texts, vae = objects.unet.model.diffusion_model, objects.clip.cond_stage_model, objects.vae
         for part in (unet, texts, vae.first_stage_model):
@@ -58,10 +58,12 @@ class Kin(WebUI):
         self._bring(objects)
         if len({parameter.device for parameter in unet.parameters()}) > 1:
             raise NotPlainError("hosts.model_partly_on_device")
-        found = {f"model.diffusion_model.{name}": each for name, each in unet.state_dict().items()}
-        found |= {f"first_stage_model.{name}": each for name, each in vae.first_stage_model.state_dict().items()}
-        found |= _text_tensors(texts.state_dict(), idle=self.has_idle_layer)
-        return {name: _as_plain(tensor) for name, tensor in found.items()}
+        parts = (
+            unet.state_dict(),
+            vae.first_stage_model.state_dict(),
+            _acting(texts.state_dict(), idle=self.has_idle_layer),
+        )
+        return HostTensors(*({name: _as_plain(tensor) for name, tensor in part.items()} for part in parts))
 
     def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
         from modules import shared
@@ -70,7 +72,7 @@ class Kin(WebUI):
             return True
         return bool(self._schedule(loaded).sigmas[-1] > _MOST_SIGMA)
 
-    def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Conditioning:
+    def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Any:
         model = loaded.model
         with _without_loras(model):
             self._set_clip_skip(model)
@@ -182,7 +184,7 @@ class Forge(Kin):
         if self.loaded() is None:
             raise _not_loaded()
 
-    def tensors(self, loaded: Loaded) -> dict[str, Tensor]:
+    def tensors(self, loaded: Loaded) -> HostTensors:
         try:
             return super().tensors(loaded)
         except NotPlainError as error:
@@ -259,24 +261,12 @@ def _refuse_unless_plain(module: nn.Module) -> None:
             raise NotPlainError("hosts.model_kept_in", types=[str(parameter.dtype).removeprefix("torch.")])
 
 
-def _text_tensors(tensors: dict[str, Tensor], *, idle: bool) -> dict[str, Tensor]:
-    """The text encoders of a patcher, which all have transformers' names, where checkpoint files have them."""
-    has_two = any(name.startswith("clip_g.") for name in tensors)
-    homes = {
-        "clip_l.transformer.": "conditioner.embedders.0.transformer." if has_two else "cond_stage_model.transformer.",
-        "clip_g.transformer.": "conditioner.embedders.1.model.",
-        "clip_h.transformer.": "cond_stage_model.model.",
-    }
+def _acting(tensors: dict[str, Tensor], *, idle: bool) -> dict[str, Tensor]:
+    """The tensors of a patcher's text encoders that take part, each once."""
     layers = [int(match[1]) for match in map(_LAYER_OF_SD2.match, tensors) if match]
+    # .wrapped: the same one once more, for textual inversion
     last = f"clip_h.transformer.text_model.encoder.layers.{max(layers)}." if layers and idle else ".wrapped."
-    found = {}
-    for name, tensor in tensors.items():
-        if ".wrapped." in name or name.startswith(last):  # .wrapped: the same one once more, for textual inversion
-            continue
-        for start, home in homes.items():
-            if name.startswith(start):
-                found[home + name[len(start) :]] = tensor
-    return found
+    return {name: tensor for name, tensor in tensors.items() if ".wrapped." not in name and not name.startswith(last)}
 
 
 def _as_plain(tensor: Tensor) -> Tensor:

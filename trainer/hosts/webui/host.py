@@ -9,6 +9,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,11 +23,11 @@ from ...diffusion.parameterisation import VELOCITY
 from ...engine.host import Choice
 from ...engine.image_request import ImageRequest
 from ...errors import UserError
-from ...models.base import Bundle, Conditioning
+from ...models.base import Bundle, Conditioning, Family, HostTensors
 from ...models.checkpoint.identify import FileKind, identify
 from ...models.checkpoint.parts import VAE
 from ...models.checkpoint.weights import Source
-from ...models.host_memory import Borrowed
+from ...models.host_memory import HostMemory
 from ...models.placement import Away, tensors_of
 from ...models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ...paths import Folders
@@ -57,7 +58,7 @@ class WebUI(Backend):
         from modules import call_queue
 
         self.lock = Lock(call_queue.queue_lock)
-        self._borrowed: Borrowed | None = None
+        self._host_memory: HostMemory | None = None
         self._bundle: Bundle | None = None
         self._files: Files | None = None
         self._aside = False
@@ -137,7 +138,7 @@ class WebUI(Backend):
         """Where the host has the model that is trained on, and knows LoRAs."""
         now, files = self.loaded(), self._files
         same_vae = now is not None and files is not None and now.vae == files.vae
-        return self._borrowed is not None and same_vae and self._loaded_is_ours() and images.takes_loras()
+        return self._host_memory is not None and same_vae and self._loaded_is_ours() and images.takes_loras()
 
     def draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
         if self.lock.is_mine:  # a run's own samples
@@ -169,7 +170,7 @@ class WebUI(Backend):
         return own.draw(replace(request, model=str(files.model), vae=str(files.vae or "")), advance)
 
     def give_back(self) -> None:
-        self._bundle = self._borrowed = self._files = None
+        self._bundle = self._host_memory = self._files = None
         self._is_changed, self._notes, self._check = False, [], never
         self._leave()
 
@@ -198,24 +199,26 @@ class WebUI(Backend):
         except NotPlainError as error:
             self._notes.append(message("hosts.read_from_file", name=files.model.name, reason=error.reason))
             return None
-        self._borrowed = Borrowed(bundle)
+        self._host_memory = HostMemory(bundle)
         return bundle
 
     def _borrow(self, loaded: Loaded, files: Files) -> Bundle:
-        tensors = self.tensors(loaded)
+        held = self.tensors(loaded)
         kind = identify(files.model)
         family = family_of(kind)
         vae, same = None, False
         if files.vae is not None:
-            theirs = {name: each for name, each in tensors.items() if name.startswith("first_stage_model.")}
+            theirs = family.named_as_in_file(HostTensors({}, held.vae, {}))
             same = loaded.vae is not None and _same(loaded.vae, files.vae)
             vae = Source.of_tensors(theirs, files.vae.name) if same else Source.of_file(identify(files.vae))
-        source = Source.of_tensors(tensors, kind.name, files.model, like=self._as_loaded(loaded, kind))
+        source = Source.of_tensors(
+            family.named_as_in_file(held), kind.name, files.model, like=self._as_loaded(loaded, kind)
+        )
         bundle = family.take(source, vae=vae)
-        bundle.borrowed = frozenset(bundle.modules) - ({VAE} if vae is not None and not same else set())
+        bundle.host_parts = frozenset(bundle.modules) - ({VAE} if vae is not None and not same else set())
         if self.has_zero_terminal_snr(loaded):
             bundle.diffusion = bundle.diffusion.with_zero_terminal_snr()
-        bundle.encode_prompt = self._encode
+        bundle.encode_prompt = partial(self._encode, family)
         return bundle
 
     def _as_loaded(self, loaded: Loaded, kind: FileKind) -> FileKind:
@@ -230,13 +233,13 @@ class WebUI(Backend):
         now, files = self.loaded(), self._files
         return now is not None and files is not None and _same(now.path, files.model)
 
-    def _encode(self, prompt: str, size: Size | None) -> Conditioning | None:
+    def _encode(self, family: Family, prompt: str, size: Size | None) -> Conditioning | None:
         """As the host does it; None where it has another model by now."""
         now = self.loaded()
         if not self.lock.is_mine or now is None or not self._loaded_is_ours():
             return None
         with torch.no_grad():
-            found = self.encode(now, prompt, size)
+            found = family.conditioning_of_host(self.encode(now, prompt, size), size)
         return found.copied()  # outside of inference mode, in which the host may have computed it
 
     # ---- the turn ---------------------------------------------------------------------------------------------------
@@ -268,18 +271,18 @@ class WebUI(Backend):
         """What the run has of the host's memory is put right after others had the model."""
         if self._files is None:
             return
-        if self._borrowed is None:
+        if self._host_memory is None:
             self._make_device_free()
             return
-        borrowed, notes = self._borrowed, list(self._notes)
+        memory, notes = self._host_memory, list(self._notes)
         bundle = self._from_host(self._files)
-        self._borrowed = borrowed
+        self._host_memory = memory
         if bundle is not None:
-            borrowed.renew(bundle)
+            memory.renew(bundle)
         elif self._is_changed:
             self._notes = notes
         else:
-            borrowed.renew(load_bundle(self._files.model, vae=self._files.vae))
+            memory.renew(load_bundle(self._files.model, vae=self._files.vae))
             self._notes.append(message("hosts.other_model_loaded", name=self._files.model.name))
         self._is_changed = bundle is None
 

@@ -25,7 +25,7 @@ from ...diffusion.schedule import NoiseSchedule, scaled_linear_betas
 from ...diffusion.timesteps import Uniform
 from ...errors import ModelError
 from ...text.messages import Message, message
-from ..base import Bundle, Family, Sampler
+from ..base import Bundle, Family, HostTensors, Sampler
 from ..checkpoint.identify import FileKind, Kind
 from ..checkpoint.parts import DENOISER, TEXT_ENCODER, VAE
 from ..checkpoint.weights import Source, build_empty, fill, stored_dtype
@@ -93,6 +93,13 @@ class StableDiffusion(Family):
     def heads(self, width: int) -> int:
         """Attention heads of the U-Net where it is ``width`` channels wide."""
         return max(1, width // 64)
+
+    def named_as_in_file(self, held: HostTensors) -> dict[str, Tensor]:
+        return {
+            **{f"{ldm.UNET}{name}": tensor for name, tensor in held.denoiser.items()},
+            **{f"{ldm.VAE}{name}": tensor for name, tensor in held.vae.items()},
+            **ldm.text_from_host(held.text_encoders),
+        }
 
     def load_libraries(self) -> None:
         from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -197,6 +204,13 @@ class StableDiffusion(Family):
             together = self._encode_alike(bundle, torch.stack([ids[row] for row in rows], dim=1), clip_skip)
             encoded.update({row: together[place] for place, row in enumerate(rows)})
         return self._with_sizes(CLIPConditioning.join([encoded[row] for row in range(len(ids))]), size)
+
+    def conditioning_of_host(self, encoded: Any, size: Size | None) -> CLIPConditioning:
+        """From the hidden states alone, or from them and SDXL's vector: the pooled prompt, and the sizes behind it."""
+        if isinstance(encoded, Tensor):
+            return CLIPConditioning(encoded)
+        pooled = encoded["vector"][:, : -6 * shapes.SIZE_WIDTH]
+        return self._with_sizes(CLIPConditioning(encoded["crossattn"], pooled), size)
 
     def _tokens(self, bundle: Bundle) -> list[tuple[Any, TextPart]]:
         return list(zip(bundle.tokenizers, self.text_parts, strict=True))

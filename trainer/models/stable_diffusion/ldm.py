@@ -73,6 +73,26 @@ def clip_without_level(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
 
 
+def text_from_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Text encoders' tensors as hosts have them, under the prefixes of checkpoint files.
+
+    Forge and its kin call them ``clip_l``, ``clip_g`` and ``clip_h``; what has a file's prefix already keeps it.
+    """
+    has_two = any(name.startswith("clip_g.") for name in tensors)
+    homes = {
+        "clip_l.transformer.": f"{CONDITIONER}0.transformer." if has_two else CLIP,
+        "clip_g.transformer.": f"{CONDITIONER}1.model.",
+        "clip_h.transformer.": OPEN_CLIP,
+        **{prefix: prefix for prefix in (CLIP, OPEN_CLIP, CONDITIONER)},
+    }
+    return {
+        home + name[len(start) :]: tensor
+        for name, tensor in tensors.items()
+        for start, home in homes.items()
+        if name.startswith(start)
+    }
+
+
 _OPEN_CLIP_NAMES = {
     "token_embedding.weight": "embeddings.token_embedding.weight",
     "positional_embedding": "embeddings.position_embedding.weight",

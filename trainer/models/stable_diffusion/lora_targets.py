@@ -110,9 +110,14 @@ def known_names(unet: nn.Module, text_encoders: Sequence[nn.Module], *, sgm: boo
             names = unet_name(path), unet_name(sgm_path(path, unet))
             target = Target(names[1] if sgm else names[0], module, DENOISER)
             known.update(dict.fromkeys(names, target))
+            if path.endswith(".to_out.0"):  # as older diffusers calls what it attaches there
+                known[unet_name(path.removesuffix(".0"))] = target
     text = all_text_targets(text_encoders)
     known.update({target.name: target for target in text})
     known.update({target.name.replace("lora_te1_", "lora_te_"): target for target in text})
+    known.update(
+        {name.replace("_text_model_", "_"): target for name, target in known.items() if "_text_model_" in name}
+    )
     return known
 
 
