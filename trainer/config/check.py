@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from ..errors import Problem
 from ..text.messages import Message, label, message
-from .choices import MODES, SCHEDULERS, load
+from .choices import FAMILIES, MODES, SCHEDULERS, TEXT_ENCODERS, load
 from .key_values import prompt_pairs, split_lines, split_prompts
-from .settings import SECOND_PASS_KEY, Row, Settings, effective, row_of
+from .settings import ROWS, SECOND_PASS_KEY, Row, Settings, effective, row_of
 
 _Found = Iterator[tuple[str, Message]]
 """Pairs of a setting's short name and what is wrong with it."""
@@ -22,6 +22,23 @@ def check_for_run(settings: Settings) -> list[Problem]:
     if second is not None:
         of_second = _found(second, mode.second_pass_check)
         found += [problem_with(row_of(name), wrong, second=True) for name, wrong in of_second]
+    return found
+
+
+def check_for_family(settings: Settings, family: str) -> list[Problem]:
+    """What of settings that would train does not suit a family of models: sizes that its latents cannot have."""
+    settings, multiple = effective(settings), FAMILIES[family].size_multiple
+    found = []
+    for row in ROWS:
+        value = getattr(settings, row.name) if row.multiple > 1 else None
+        for number in (value,) if isinstance(value, int) else value or ():
+            if number % multiple:
+                lower = number - number % multiple
+                wrong = message(
+                    "config.no_multiple_for", family=family, multiple=multiple, value=number, lower=lower,
+                    upper=lower + multiple,
+                )  # fmt: skip
+                found.append(problem_with(row, wrong))
     return found
 
 
@@ -84,7 +101,7 @@ def ileco(settings: Settings) -> _Found:
         yield "target_prompt", message("config.same_prompt")
     if set(originals) & set(split_prompts(settings.keep_prompts)):
         yield "keep_prompts", message("config.kept_is_original")
-    if settings.network_blocks == ("BASE",) and not settings.network_train_text_encoder:
+    if settings.network_blocks == (TEXT_ENCODERS,) and not settings.network_train_text_encoder:
         setting = label("network_train_text_encoder")
         yield "network_blocks", message("config.base_needs_text_encoder", setting=setting)
 
@@ -116,7 +133,7 @@ def difference(settings: Settings) -> _Found:
 
 
 def denoiser_blocks(settings: Settings) -> _Found:
-    if settings.network_blocks == ("BASE",):
+    if settings.network_blocks == (TEXT_ENCODERS,):
         yield "network_blocks", message("config.base_not_in_difference")
 
 
@@ -128,7 +145,7 @@ def addift(settings: Settings) -> _Found:
     elif settings.target_image == settings.original_image:
         yield "target_image", message("config.same_image")
     prompts = (settings.original_prompt, settings.target_prompt, settings.lora_trigger_word)
-    if settings.network_blocks == ("BASE",) and not any(prompt.strip() for prompt in prompts):
+    if settings.network_blocks == (TEXT_ENCODERS,) and not any(prompt.strip() for prompt in prompts):
         yield "network_blocks", message("config.base_has_nothing_to_read")
     yield from _turns(settings)
 

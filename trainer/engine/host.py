@@ -23,7 +23,7 @@ class Choice(NamedTuple):
     label: Message
     """In words."""
     family: str
-    """``SD1``, ``SD2`` or ``SDXL``."""
+    """Its name, as in :data:`.config.choices.FAMILIES`."""
 
 
 class Host(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ..config.check import check_for_run
+from ..config.check import check_for_family, check_for_run
 from ..config.choices import MODES, Images
 from ..config.key_values import split_loras
 from ..config.schema import dump
@@ -57,6 +57,9 @@ def check(job: Job, host: Host) -> Message:
     for plan in plans:
         _check_plan(plan, settings, host)
     model = host.check_model(settings)
+    unsuitable = check_for_family(settings, model.family)
+    if unsuitable:
+        raise SettingsError(unsuitable)
     for plan in plans:
         resume.check(plan.settings or settings, model.family, host.folders.loras)
         if plan is plans[-1] or (plan.saved and not plan.loaded):

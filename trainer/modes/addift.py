@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..config.choices import TEXT_ENCODERS
 from ..config.settings import Settings
 from ..data.latents import Batch, Dataset
 from ..diffusion.losses import sample_losses
@@ -37,7 +38,7 @@ class ADDifT:
     """The mode for one pair."""
 
     def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
-        return "BASE" in settings.network_blocks and any(captions)
+        return TEXT_ENCODERS in settings.network_blocks and any(captions)
 
     def passes(self, settings: Settings) -> list[Pass]:
         return [TurnsPass(pairs_repeated=settings.train_batch_size)]

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
+from ..config.choices import TEXT_ENCODERS
 from ..config.key_values import prompt_pairs, split_lines
 from ..config.settings import Settings
 from ..diffusion.losses import sample_losses
@@ -29,7 +30,7 @@ class ILECO:
 
     def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
         del captions
-        return settings.network_train_text_encoder and "BASE" in settings.network_blocks
+        return settings.network_train_text_encoder and TEXT_ENCODERS in settings.network_blocks
 
     def passes(self, settings: Settings) -> list[Pass]:
         return [ConceptPass(trains_text_encoder=self.trains_text_encoder(settings, ()))]

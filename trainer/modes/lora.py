@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..config.choices import TEXT_ENCODERS
 from ..config.settings import Settings
 from ..data.latents import Dataset
 from ..diffusion.random import StepRandom
@@ -19,7 +20,7 @@ class LoRA:
 
     def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
         del captions
-        return "BASE" in settings.network_blocks
+        return TEXT_ENCODERS in settings.network_blocks
 
     def passes(self, settings: Settings) -> list[Pass]:
         return [CaptionPass(trains_text_encoder=self.trains_text_encoder(settings, ()))]

@@ -1,19 +1,22 @@
-"""The keys of LoRA files: kohya's, diffusers' and peft's, all read as kohya's, which are the ones written.
+"""The keys of LoRA files: kohya's, diffusers', peft's and ComfyUI's, all read as kohya's, which are the ones written.
 
 | style | a key |
 | --- | --- |
 | kohya | ``lora_unet_mid_block_attentions_0_proj_in.lora_down.weight`` |
 | diffusers | ``unet.mid_block.attentions.0.proj_in.lora.down.weight``, or with ``lora_A`` as peft |
 | peft | ``base_model.model.mid_block.attentions.0.proj_in.lora_A.weight`` |
+| ComfyUI | ``diffusion_model.layers.0.attention.to_q.lora_A.weight`` |
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ...errors import NetworkError
+from ...models.checkpoint.parts import DENOISER, TEXT_ENCODER, text_encoder_part
 from ..registry import adapter_type_of, adapter_types
 
 _PRODUCT = re.compile(
@@ -22,8 +25,17 @@ _PRODUCT = re.compile(
 )
 _PARTS = {"A": "lora_down.weight", "down": "lora_down.weight", "B": "lora_up.weight", "up": "lora_up.weight"}
 _PEFT = "base_model.model."
-_COMPONENTS = ("unet", "text_encoder_2", "text_encoder")
-_OUTPUT = re.compile(r"\.to_out$")
+COMPONENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "unet": DENOISER,
+        "transformer": DENOISER,
+        "diffusion_model": DENOISER,
+        "text_encoder_2": text_encoder_part(1),
+        "text_encoder": TEXT_ENCODER,
+    }
+)
+"""The parts of a model by the names that diffusers and ComfyUI have for them in keys."""
+_TEXT_PREFIXES = {"lora_te": TEXT_ENCODER, "lora_te1": TEXT_ENCODER, "lora_te2": text_encoder_part(1)}
 
 
 class Key(NamedTuple):
@@ -34,7 +46,7 @@ class Key(NamedTuple):
     part: str
     """Which of its tensors, as kohya and LyCORIS call it: ``lora_down.weight``, ``hada_w1_a``, ``alpha`` …"""
     component: str
-    """``unet``, ``text_encoder`` or ``text_encoder_2``."""
+    """The part of the model: ``denoiser``, ``text_encoder`` or ``text_encoder_2``."""
     path: str
     """The module's path in the component, where the key has one, else its name."""
 
@@ -46,26 +58,25 @@ def parse(key: str) -> Key | None:
     if not path:
         return None
     if "." not in path:
-        component = {"lora_te": "text_encoder", "lora_te1": "text_encoder", "lora_te2": "text_encoder_2"}
-        return Key(path, part, component.get(path.partition("_text_model")[0], "unet"), path)
-    component_name, path = _component_of(path)
-    return Key(_name(component_name, path), part, component_name, path)
+        return Key(path, part, _TEXT_PREFIXES.get("_".join(path.split("_")[:2]), DENOISER), path)
+    component, path = _component_of(path)
+    return Key(_name(component, path), part, component, path)
 
 
 def _component_of(path: str) -> tuple[str, str]:
     path = path.removeprefix(_PEFT)
-    for component in _COMPONENTS:
-        if path.startswith(f"{component}."):
-            return component, path.removeprefix(f"{component}.").removeprefix(_PEFT)
-    return ("text_encoder" if path.startswith(("text_model.", "encoder.layers.")) else "unet"), path
+    for name, component in COMPONENTS.items():
+        if path.startswith(f"{name}."):
+            return component, path.removeprefix(f"{name}.").removeprefix(_PEFT)
+    return (TEXT_ENCODER if path.startswith(("text_model.", "encoder.layers.")) else DENOISER), path
 
 
 def _name(component: str, path: str) -> str:
-    if component == "unet":
-        path = _OUTPUT.sub(".to_out.0", path.replace(".processor.", "."))
-        return "lora_unet_" + path.replace(".", "_")
-    prefix = "lora_te2" if component == "text_encoder_2" else "lora_te"
-    return f"{prefix}_text_model_{path.removeprefix('text_model.').replace('.', '_')}"
+    if component == DENOISER:
+        prefix, path = "lora_unet", path.replace(".processor.", ".")  # where diffusers' attention once had them
+    else:
+        prefix = "lora_te" if component == TEXT_ENCODER else "lora_te2"
+    return f"{prefix}_{path.replace('.', '_')}"
 
 
 def by_module(keys: Iterable[str], where: str) -> dict[str, dict[str, Key]]:

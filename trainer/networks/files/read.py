@@ -20,7 +20,7 @@ from ...models.registry import block_of
 from ..base import Adapter, Network, Parts, Strength
 from ..registry import adapter_type_of
 from .file import read
-from .keys import Key, by_module
+from .keys import COMPONENTS, Key, by_module
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ def _peft_configs(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str
     try:
         if "lora_adapter_metadata" not in metadata:
             config = json.loads(beside.read_text("utf-8")) if beside.is_file() else {}
-            return dict.fromkeys(("unet", "text_encoder", "text_encoder_2"), config)
+            return dict.fromkeys(COMPONENTS.values(), config)
         configs: dict[str, dict[str, Any]] = {}
         for key, value in json.loads(metadata["lora_adapter_metadata"]).items():
             component, _, name = key.partition(".")
-            configs.setdefault(component, {})[name] = value
+            configs.setdefault(COMPONENTS.get(component, component), {})[name] = value
         return configs
     except (OSError, ValueError, AttributeError) as error:
         raise NetworkError("networks.broken_alpha", where=path.name, reason=error) from error

@@ -28,6 +28,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.not_finite": "must be a finite number, not {value}; write for instance {example}",
         "config.no_multiple": "must be a multiple of {multiple}, not {value}; write {near}",
         "config.no_multiple_between": "must be a multiple of {multiple}, not {value}; write {lower} or {upper}",
+        "config.no_multiple_for": (
+            "must be a multiple of {multiple} for {family}, not {value}; write {lower} or {upper}"
+        ),
         "config.not_above": "must be more than {bound}, not {value}",
         "config.not_between": "must be from {least} to {most}, not {value}",
         "config.too_small": "must be at least {least}, not {value}",

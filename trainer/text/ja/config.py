@@ -27,6 +27,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.not_number": "数を書いてください({value} は使えません)。例: {example}",
         "config.not_finite": "有限の数を書いてください({value} は使えません)。例: {example}",
         "config.no_multiple": "{multiple} の倍数にしてください({value} ではなく {near})",
+        "config.no_multiple_for": (
+            "{family} では {multiple} の倍数にしてください({value} ではなく {lower} か {upper})"
+        ),
         "config.no_multiple_between": "{multiple} の倍数にしてください({value} ではなく {lower} か {upper})",
         "config.not_above": "{bound} より大きくしてください({value} は使えません)",
         "config.not_between": "{least} から {most} の間にしてください({value} は使えません)",
