@@ -1,4 +1,4 @@
-"""The queue's jobs on disk: a table that survives restarts and that several processes may use."""
+"""The queue's jobs on disk: a table that outlives the program and may be used by several processes at once."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class Entry:
     """One job of the queue, without its settings.
 
     Attributes:
-        id: its number; never given twice.
+        id: its number; never used twice.
         status: one of :data:`STATUSES`.
-        model: the model's name as the settings have it.
+        model: the model's name as in the settings.
         started, ended: seconds since 1970, or None.
-        step: how many steps it has taken, as far as was written down.
+        step: how many steps it has taken, as last recorded.
         message: why it failed, or how it ended; None where there is nothing to say.
         path: the LoRA, once there is one.
-        position: its place among the waiting jobs, from 1; 0 if it does not wait.
+        position: its place among the waiting jobs, from 1; 0 if it is not waiting.
     """
 
     id: int
@@ -85,14 +85,14 @@ class Entry:
 
 
 class Store:
-    """The jobs, in the order they are to be run.
+    """The jobs in the order in which they will run.
 
-    Every method raises ``BusyError``, ``DamagedError`` or ``OutputError`` where the file cannot be used.
+    Every method raises ``BusyError``, ``DamagedError`` or ``OutputError`` if the file cannot be used.
     """
 
     def __init__(self, folders: Folders, *, timeout: float = 5.0) -> None:
         """Raises:
-        UserError: the file is of a newer version, locked, or its folder cannot be written to.
+        UserError: the file was written by a newer version, is locked, or its folder cannot be written to.
         """
         self.folders = folders
         self._database = Database(folders.queue / "queue.db", MIGRATIONS, timeout=timeout)
@@ -124,10 +124,10 @@ class Store:
         return self._one(number)
 
     def job(self, number: int) -> Job:
-        """The job in full, as it is run.
+        """The job with its settings, as it is run.
 
         Raises:
-            UserError: there is no such job, or its settings mean nothing to this version.
+            UserError: there is no such job, or this version cannot read its settings.
         """
         rows = self._database.read("SELECT name, settings, created FROM job WHERE id = ?", (_known(number),))
         if not rows:
@@ -140,7 +140,7 @@ class Store:
         return Job(settings, datetime.fromisoformat(rows[0]["created"]))
 
     def proposed_name(self, name: str) -> str:
-        """``name`` with a number that makes it free: no other job has it, and no file."""
+        """``name`` with a number that makes it unique among jobs and LoRA files."""
         stem = re.sub(r"_\d{1,6}$", "", name) or name
         taken = {_folded(row["name"]) for row in self._database.read("SELECT name FROM job")}
         number = 2
@@ -155,7 +155,7 @@ class Store:
     # ---- changing ---------------------------------------------------------------------------------------------------
 
     def add(self, settings: Settings) -> Entry:
-        """A new job at the end; a seed of -1 is drawn now. Raises as :meth:`add_job` does."""
+        """A new job at the end; a seed of -1 is replaced by a random one now. Raises as :meth:`add_job` does."""
         return self.add_job(Job.create(settings))
 
     def add_job(self, job: Job) -> Entry:
@@ -174,10 +174,10 @@ class Store:
         return self._one(number)
 
     def edit(self, number: int, settings: Settings) -> Entry:
-        """Give a job other settings; one that has ended without success waits again.
+        """Give a job other settings; one that failed, was stopped or was interrupted waits again.
 
         Raises:
-            UserError: it runs or is done, or as for :meth:`add`.
+            UserError: it is running or done, or as for :meth:`add`.
         """
         _require_runnable(settings)
         self.recover()
@@ -191,16 +191,16 @@ class Store:
         return self._one(number)
 
     def duplicate(self, number: int) -> Entry:
-        """A copy at the end, with a name that is free."""
+        """A copy at the end, under a free name."""
         settings = self.job(number).settings
         name = self.proposed_name(settings.save_lora_name or "untitled")
         return self.add(replace(settings, save_lora_name=name))
 
     def again(self, number: int) -> Entry:
-        """Let a job that failed, was stopped or was interrupted wait again; one that waits is left alone.
+        """Let a job that failed, was stopped or was interrupted wait again; a waiting one stays as it is.
 
         Raises:
-            UserError: it runs or is done, or its name is taken by now.
+            UserError: it is running or done, or its name has been taken since.
         """
         self.recover()
         job = self.job(number)
@@ -216,10 +216,10 @@ class Store:
         return self._one(number)
 
     def move(self, number: int, position: int) -> Entry:
-        """Put a waiting job at ``position`` among the waiting, from 1; beyond the end means last.
+        """Put a waiting job at ``position`` among the waiting ones, from 1; beyond the end means last.
 
         Raises:
-            UserError: it does not wait.
+            UserError: it is not waiting.
         """
         return self._reorder(number, lambda _now: position)
 
@@ -229,7 +229,7 @@ class Store:
 
     def delete(self, number: int) -> None:
         """Raises:
-        UserError: it runs, or there is no such job.
+        UserError: it is running, or there is no such job.
         """
         self.recover()
         with self._database.transaction() as connection:
@@ -239,7 +239,11 @@ class Store:
             connection.execute("DELETE FROM job WHERE id = ?", (number,))
 
     def clear(self, statuses: Iterable[str] = (DONE,)) -> int:
-        """Delete the jobs that have ended so; their LoRAs stay. Returns how many there were."""
+        """Delete the jobs with these statuses, all of them of jobs that have ended; their LoRAs stay.
+
+        Returns:
+            How many there were.
+        """
         chosen = [status for status in statuses if status in ENDED]
         marks = ", ".join("?" * len(chosen))
         with self._database.transaction() as connection:
@@ -263,7 +267,7 @@ class Store:
         return self._one(row["id"])
 
     def note_step(self, number: int, lease: Lease, step: int) -> None:
-        """Write down how far a job is, unless somebody else is just writing: it is not worth waiting for."""
+        """Record how far a job is, unless someone else is writing: it is not worth waiting for."""
         try:
             with self._database.transaction(wait=False) as connection:
                 connection.execute("UPDATE job SET step = ? WHERE id = ? AND owner = ?", (step, number, lease.token))
@@ -280,7 +284,7 @@ class Store:
         path: Path | None = None,
         step: int = 0,
     ) -> None:
-        """Write down how a claimed job ended."""
+        """Record how a claimed job ended."""
         with self._database.transaction() as connection:
             row = connection.execute("SELECT owner FROM job WHERE id = ?", (number,)).fetchone()
             if row is not None and row["owner"] == lease.token:
@@ -302,7 +306,7 @@ class Store:
             return 0
         ended = _stored(message("jobs.program_ended"))
         change = "UPDATE job SET status = ?, message = ?, ended = ?, owner = '' WHERE id = ? AND owner = ?"
-        with self._database.transaction() as connection:  # the owner tells whether it has ended well meanwhile
+        with self._database.transaction() as connection:  # by its owner, as it may have ended meanwhile
             connection.executemany(change, [(INTERRUPTED, ended, time.time(), row["id"], row["owner"]) for row in dead])
         return len(dead)
 
@@ -330,7 +334,7 @@ class Store:
         connection.execute(f"UPDATE job SET {changes} WHERE id = ?", [*values.values(), number])
 
     def _require_free(self, connection: sqlite3.Connection, job: Job, but: int = 0) -> None:
-        """That no job to come and no file has the name. Windows and macOS do not tell capitals from small letters."""
+        """No job to come and no file may have the name, in upper or lower case, as on Windows and macOS."""
         query = "SELECT name, status FROM job WHERE status IN (?, ?) AND id != ?"
         for row in connection.execute(query, (WAITING, RUNNING, but)):
             if _folded(row["name"]) == _folded(job.name):
@@ -393,7 +397,7 @@ def _status(row: sqlite3.Row) -> Message:
 
 
 def _require_runnable(settings: Settings) -> None:
-    parse(to_json(settings))  # what cannot be read again is better refused now
+    parse(to_json(settings))  # refuse now what could not be read back
     problems = check_for_run(settings)
     if problems:
         raise SettingsError(problems)

@@ -16,7 +16,7 @@ from .services.context import PageContext
 
 TITLE = "Trainyard"
 VERSION: Final = "0.2.0"
-"""Said in the description of the routes; the same as in pyproject.toml, and a tag of the repository."""
+"""Shown in the description of the routes; the same as in pyproject.toml, and a tag of the repository."""
 STYLE = CHECKOUT / "style.css"
 SCRIPTS = CHECKOUT / "javascript"
 HERE, EVERYWHERE = "127.0.0.1", "0.0.0.0"
@@ -59,7 +59,7 @@ def serve(context: PageContext, port: int) -> None:
     import uvicorn
 
     key = "web.served_to_all" if context.access.open_to_others else "web.served_here"
-    context.advisor.on(Settings())  # torch is loaded meanwhile, not while somebody waits for the page
+    context.advisor.on(Settings())  # imports torch in the background, while nobody waits for the page
     print(say(key, language_of_machine(), address=f"http://{HERE}:{port}"), flush=True)
     try:
         uvicorn.run(app, host=address, port=port, log_level="warning", timeout_graceful_shutdown=2)
@@ -78,9 +78,9 @@ def _require_free(address: str, port: int) -> None:
 
 
 def script_of(folder: Path) -> str:
-    """All scripts of a folder in one, in the order of their names, which is the order a WebUI loads them in.
+    """All scripts of a folder as one, in the order of their names, which is the order a WebUI loads them in.
 
-    One by one, Gradio 4 would run each when it happens to arrive.
+    Loaded one by one, Gradio 4 would run each as it arrives.
     """
     return "\n".join(path.read_text("utf-8") for path in sorted(folder.glob("*.js")))
 

@@ -1,4 +1,4 @@
-"""Trainyard within a WebUI: its tab, its section of the settings, its routes. The script of the extension calls this.
+"""Trainyard within a WebUI: its tab, its settings, its routes. The extension's script calls :func:`register`.
 
 Nothing here may keep the host from starting, and the tab is always there: if something is missing, it says what.
 """
@@ -31,7 +31,7 @@ def register() -> None:
 
 
 class _Extension:
-    """Between one "Reload UI" and the next; the worker outlives it."""
+    """Lives from one "Reload UI" to the next; the worker outlives it."""
 
     def __init__(self) -> None:
         self._context: PageContext | None = None
@@ -54,7 +54,7 @@ class _Extension:
         return [(page, TITLE, f"{ID}_tab")]
 
     def mount(self, app: Any) -> None:
-        """Add the routes; without them the tab says by itself that nobody answers."""
+        """Add the routes; without them the tab itself says that the server does not answer."""
         try:
             require_packages()
             from .api import routes
@@ -95,7 +95,7 @@ class LackError(Exception):
 
 def require_packages() -> None:
     """Raises:
-    LackError: something is missing without which nothing works.
+    LackError: a required package is missing.
     """
     packages = json.loads(dependencies.TABLE.read_text("utf-8"))["packages"]
     torch = dependencies.installed("torch") or ""

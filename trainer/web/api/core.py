@@ -1,6 +1,6 @@
-"""The routes under ``/trainyard/v1/``: what the page's own JavaScript asks, and programs may ask as well.
+"""The routes under ``/trainyard/v1/``, for the page's own JavaScript and for other programs.
 
-Bodies and answers are plain JSON objects, no models of pydantic: hosts have its version 1 or 2.
+Bodies and answers are plain JSON objects, not pydantic models: hosts have version 1 or 2 of it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ..services.messages import in_words, problem_of
 
 PREFIX = "/trainyard/v1"
 MOST_POINTS = 240
-"""Of the loss curve in one answer: what a small image of it can show."""
+"""Of the loss curve in one answer: as many as a small plot can show."""
 Routes = Mapping[str, Callable[..., Any]]
-"""What answers at which path below :data:`PREFIX`."""
+"""Path below :data:`PREFIX` -> what answers there."""
 _EARLIER: int | None = Query(default=None, ge=0)
 _LATER: int | None = Query(default=None, ge=0)
 _IMAGE_ENDINGS = (".png", ".jpg", ".webp")
@@ -61,7 +61,7 @@ def mount(
 
     Args:
         language: of the answers, unless the caller asks for another one with ``?language=``.
-        also: what the status tells beside the run and the queue.
+        also: what the status holds besides the run and the queue.
     """
     routes = _Routes(worker, also)
     reading: Routes = {
@@ -86,7 +86,7 @@ def mount(
 
 
 def add_routes(app: Any, access: Access, language: str, reading: Routes, changing: Routes | None = None) -> None:
-    """Add routes that are asked with GET, and such that change something, with POST, to a FastAPI application.
+    """Add routes to a FastAPI application: GET for those that only read, POST for those that change something.
 
     Args:
         language: see :func:`mount`.
@@ -110,7 +110,7 @@ def _allowing(check: Callable[[Request], None], language: str) -> Callable[[Requ
 
 
 def _answering(answer: Callable[..., Any], language: str) -> Callable[..., Any]:
-    """The same, its answer as JSON in the caller's language, and an error as what is wrong and status 400."""
+    """The same, with its answer as JSON in the caller's language, and an error as a message with status 400."""
     signature = inspect.signature(answer)
     caller = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
 
@@ -135,7 +135,7 @@ def _answering(answer: Callable[..., Any], language: str) -> Callable[..., Any]:
 
 
 def _language_of(request: Request, language: str) -> str:
-    """What the caller asks for with ``?language=``; else that of the page."""
+    """The one the caller asks for with ``?language=``; else the page's."""
     return request.query_params.get("language") or language
 
 
@@ -148,7 +148,7 @@ class _Routes:
         self._store = worker.store
 
     def status(self) -> dict[str, Any]:
-        """What is being done: the run with its phase, step, loss and images, and the state of the queue."""
+        """What is going on: the run with its phase, step, loss and images, and the state of the queue."""
         worker = self._worker
         run_status, entry = worker.run_status, worker.entry
         run = None
@@ -166,8 +166,8 @@ class _Routes:
     def jobs(self, earlier: int | None = _EARLIER, later: int | None = _LATER) -> dict[str, Any]:
         """The jobs of the queue in their order, each with the name of its LoRA while that is on the disk.
 
-        earlier: how many are listed, at most, before the first that has not ended; later: how many from that one on.
-        The answer's "earlier" and "later" say how many are left out, "waiting" and "done" how many of all are so.
+        earlier: at most how many to list before the first that has not ended; later: how many from that one on.
+        In the answer, "earlier" and "later" say how many are left out, "waiting" and "done" how many of all are so.
         """
         entries = self._store.entries()
         now = next((place for place, entry in enumerate(entries) if entry.status not in ENDED), len(entries))
@@ -205,7 +205,7 @@ class _Routes:
         return {"settings": describe(language)}
 
     def image(self, name: str) -> FileResponse:
-        """An image of the run that goes on or was the last one, by the name that its status gives."""
+        """An image of the current or the last run, by the name in its status."""
         run_status = self._worker.run_status
         for path in _images(run_status.snapshot()) if run_status is not None else ():
             if path.name == name and path.suffix.lower() in _IMAGE_ENDINGS and path.is_file():
@@ -213,18 +213,18 @@ class _Routes:
         raise NotThereError("web.no_image_of_run")
 
     def add(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A new job at the end of the queue. The body: its settings, as in a settings file or by short names."""
+        """Add a job at the end of the queue. The body: its settings, as in a settings file or by short names."""
         return _entry(self._store.add(parse(body).settings))
 
     def clear(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Take the jobs off that have ended: those that are done, or those of the body's "statuses"."""
+        """Remove jobs that have ended: those that are done, or those with one of the body's "statuses"."""
         statuses = body.get("statuses", [DONE])
         if not isinstance(statuses, list) or not set(map(str, statuses)) <= set(ENDED):
             raise UserError("web.wrong_statuses", where="statuses", statuses=ENDED)
         return {"cleared": self._store.clear(statuses)}
 
     def change(self, number: int, action: Literal["up", "down", "duplicate", "delete", "run"]) -> dict[str, Any]:
-        """Move a job, copy it, delete it, or run it next; the answer to run says whether it begins at once."""
+        """Move a job, copy it, delete it, or run it next; the answer to run says whether it starts at once."""
         if action == "delete":
             self._store.delete(number)
             return {"deleted": number}
@@ -236,7 +236,7 @@ class _Routes:
         return _entry(self._store.shift(number, -1 if action == "up" else 1))
 
     def queue(self, action: Literal["start", "hold"]) -> dict[str, Any]:
-        """Run the waiting jobs one after the other, or take no more after the one that runs."""
+        """Run the waiting jobs one after the other, or start no more after the running one."""
         if action == "start":
             self._worker.start()
         else:
@@ -254,12 +254,12 @@ class _Routes:
         return {"pressed": buttons[action]()}
 
     def prepare(self) -> dict[str, Any]:
-        """The page has been opened: what a run needs is loaded meanwhile. Answered at once."""
+        """The page has been opened: start importing what a run needs. Answered at once."""
         self._worker.prepare()
         return {"prepares": True}
 
     def check(self, body: dict[str, Any]) -> dict[str, Any]:
-        """What is wrong with one setting's value, in a sentence that is empty if nothing is."""
+        """What is wrong with one setting's value; empty if nothing is."""
         return {"problem": problem_of(str(body.get("name", "")), body.get("value")) or ""}
 
 
@@ -293,7 +293,7 @@ def _effect(effect: Effect) -> dict[str, Any]:
 
 
 def _curve(points: Sequence[Point]) -> list[list[float]]:
-    """Step, loss and smoothed loss, so many points that a small image is full, the last one among them."""
+    """Step, loss and smoothed loss of at most :data:`MOST_POINTS` points, the last one included."""
     every = -(-len(points) // MOST_POINTS) or 1
     return [[each.step, each.loss, each.smoothed] for each in reversed(points[::-1][::every])]
 

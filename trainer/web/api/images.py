@@ -1,4 +1,4 @@
-"""The routes of images that are made for the page, below those of :mod:`core`."""
+"""The routes for images made for the page, and for LoRAs to try."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..services.run_images import RunImages
 from .core import NotThereError, Routes, add_routes
 
 PROMPTS, STRIP = "prompts", "strip"
-"""The places of the page that show a sheet."""
+"""The places on the page that show a sheet."""
 
 
 def mount(app: Any, context: PageContext) -> None:
@@ -42,7 +42,7 @@ def mount(app: Any, context: PageContext) -> None:
 
 
 def draw_prompts(context: PageContext, settings: Callable[[], Settings], which: str, asked: dict[str, Any]) -> bool:
-    """Begin to draw iLECO's prompts; what is wrong stands where the images would. Whether it began."""
+    """Start making images of iLECO's prompts; an error is shown in their place. Returns whether it started."""
     title = message(f"draw.{which}")
     try:
         requests = image_requests.of_prompts(settings(), which, asked)
@@ -60,9 +60,9 @@ class _Routes:
         self._context = context
 
     def sheets(self) -> dict[str, Any]:
-        """What is being drawn and was drawn last: iLECO's prompts, and a LoRA at several strengths.
+        """The images that are being made or were made last: iLECO's prompts, and a LoRA at several strengths.
 
-        "age": seconds since a message came.
+        "age": seconds since its message.
         """
         return {place: self._sheet(sheet) for place, sheet in self._context.image_jobs.sheets().items()}
 
@@ -79,43 +79,43 @@ class _Routes:
         }
 
     def image(self, name: str) -> Response:
-        """An image by the name that a sheet gives it, as PNG."""
+        """An image on a sheet, by its name there, as PNG."""
         content = self._context.image_jobs.image(name)
         if content is None:
             raise NotThereError("web.image_gone")
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
 
     def loras(self) -> dict[str, Any]:
-        """The LoRAs of the folder, the newest first, the models, and the last run's LoRA, as a strip takes them."""
+        """The LoRAs in the folder, newest first, the models, and the last run's LoRA, named as for a strip."""
         folder, run_status = self._context.folders.loras, self._context.worker.run_status
         path = None if run_status is None else run_status.snapshot().path
         latest = "" if path is None else lora_name(path, folder)
         return {"loras": lora_names(folder), "models": self._context.catalogue.models(), "latest": latest}
 
     def lora(self, name: str) -> dict[str, Any]:
-        """What suits a LoRA to be tried with: prompt, model, size … as far as its file says.
+        """What to try a LoRA with: prompt, model, size … as far as its file says.
 
-        Then "path", and as "kept" the images that its run has left: strip, prompt, the latest made on the way.
+        Also its "path", and as "kept" the images its run has left: strip, prompt, the latest made during training.
         """
         folders, catalogue = self._context.folders, self._context.catalogue
         path = find_lora(name, folders.loras)
         found = image_requests.suited(path, catalogue.models(), catalogue.proposed())
         kept = run_images.of_lora(path, folders)
         if kept.prompt:
-            found["prompt"] = kept.prompt  # with a caption, which the LoRA has not
+            found["prompt"] = kept.prompt  # with a caption, which the LoRA's file lacks
         return {**found, "path": str(path), "kept": _kept(kept)}
 
     def sample(self, day: str, run: str, name: str) -> FileResponse:
-        """An image that a run has left, by the folder and the name that the LoRA's answer gives."""
+        """An image that a run has left, by the folder and the name in the answer for its LoRA."""
         path = run_images.image(day, run, name, self._context.folders)
         if path is None:
             raise NotThereError("web.image_gone")
         return FileResponse(path, headers={"Cache-Control": "no-cache"})
 
     def strip(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Draw a LoRA at several strengths.
+        """Make images of a LoRA at several strengths.
 
-        The body: "lora", "prompt", and if it is to be otherwise "strengths", "negative", "seed", "steps", "cfg",
+        The body: "lora", "prompt", and optionally "strengths", "negative", "seed", "steps", "cfg",
         "size", "model", "vae", "velocity".
         """
         labelled = image_requests.of_lora(body, self._context.folders)
@@ -125,14 +125,14 @@ class _Routes:
         return self.sheets()
 
     def prompts(self, which: Literal["original", "target", "both"], body: dict[str, Any]) -> dict[str, Any]:
-        """Draw iLECO's prompts without a LoRA. The body: the "settings", and "seed", "steps", "cfg"."""
+        """Make images of iLECO's prompts without a LoRA. The body: "settings", and "seed", "steps", "cfg"."""
         settings = parse(body.get("settings", {})).settings
         asked: dict[str, Any] = {name: body[name] for name in ("seed", "steps", "cfg") if name in body}
         draw_prompts(self._context, lambda: settings, which, asked)
         return self.sheets()
 
     def stop(self, body: dict[str, Any]) -> dict[str, Any]:
-        """End what is being drawn; the answer says whether there is something."""
+        """Stop making images; the answer says whether any were being made."""
         del body
         return {"stopped": self._context.image_jobs.stop()}
 

@@ -1,4 +1,4 @@
-"""The plot's routes: which runs there are, and an image of loss and learning rate of some of them."""
+"""The plot's routes: which runs there are, and a plot of loss and learning rate of some of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..services.context import PageContext
 from . import core
 
 MOST_RUNS = 20
-"""Curves that colours and kinds of line still tell apart."""
+"""As many curves as colours and line styles can tell apart."""
 _CHOSEN: list[str] = Query(default=[], alias="run")
 _WIDTH: int = Query(default=900, ge=240, le=2000)
 _SHARPNESS: float = Query(default=1.0, ge=0.5, le=3.0)
@@ -27,9 +27,9 @@ class Run:
     """A run that left a log.
 
     Attributes:
-        name: its LoRA's name, with what tells the log of one of several passes.
-        log: the log's file; its stem is what the run is asked for by.
-        written: when its last step was written.
+        name: its LoRA's name, with the suffix of the log if the run has several passes.
+        log: the log's file; its stem is the run's id.
+        written: when its last step was logged.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Run:
 
 
 def runs(data: Path) -> list[Run]:
-    """All that left a log below ``data``, the one that goes on or was the last first.
+    """All runs with a log below ``data``, the latest first.
 
-    Every run keeps its own log in ``runs``; ``logs`` holds those that were asked for, or were brought along.
+    Every run keeps its own log in ``runs``; ``logs`` holds those that were asked for, or come from elsewhere.
     """
     found = {path.stem: path for kind in ("logs", "runs") for path in (data / kind).glob("**/*.csv")}
     listed = []
@@ -73,7 +73,7 @@ class _Routes:
         self._data = context.folders.data
 
     def runs(self) -> dict[str, Any]:
-        """The runs that left a log, the one that goes on or was the last first."""
+        """The runs that have a log, the latest first."""
         told = [{"id": run.log.stem, "name": run.name, "written": run.written.timestamp()} for run in runs(self._data)]
         return {"runs": told}
 
@@ -81,9 +81,9 @@ class _Routes:
         self, chosen: list[str] = _CHOSEN, raw: bool = True, smoothed: bool = True, rate: bool = True,
         logarithmic: bool = False, dark: bool = False, width: int = _WIDTH, sharpness: float = _SHARPNESS,
     ) -> Response:  # fmt: skip
-        """An image (PNG) of some runs by their ids, over one another; of the first of the list if none is named.
+        """A plot (PNG) of some runs by their ids, one over the other; of the latest if none is named.
 
-        raw, smoothed: the loss; rate: the learning rate; width: in points, of which sharpness says how many pixels.
+        raw, smoothed: the loss; rate: the learning rate; width: in points, of sharpness pixels each.
         """
         from ...reports.plot import loss_figure
 

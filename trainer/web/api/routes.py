@@ -1,4 +1,4 @@
-"""The page's routes: the API's, those of what is looked at before a run, and those of images."""
+"""All routes of the page: the API's, and those for data, pairs, variations, images and plots."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def mount(app: Any, context: PageContext) -> None:
 
 
 async def _content(request: Request) -> bytes:
-    """The body of a request; of one that is too large, only a little more than may be."""
+    """The body of a request; one that is too large is cut off just beyond the limit."""
     content = bytearray()
     async for piece in request.stream():
         content += piece
@@ -62,18 +62,18 @@ class _Routes:
         self._variations = context.variations
 
     def field(self, body: dict[str, Any]) -> dict[str, Any]:
-        """What is wrong with a field's value as it was left; empty if nothing is."""
+        """What is wrong with the value of a field that was just left; empty if nothing is."""
         return {"problem": value_problem(str(body.get("name", "")), body.get("value")) or ""}
 
     # ---- the data of a folder ---------------------------------------------------------------------------------------
 
     def look(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Look at the data that these settings would train, as in a settings file; answered at once, see GET."""
+        """Look at the data that these settings would train; answered at once, see GET."""
         self._preview.look(parse(body).settings)
         return self._preview.state()
 
     def end_look(self, action: Literal["stop", "close"]) -> dict[str, Any]:
-        """Stop looking, or forget what was found as well."""
+        """Stop looking, or forget also what was found."""
         if action == "stop":
             self._preview.stop()
         else:
@@ -94,11 +94,11 @@ class _Routes:
         return state
 
     def samples(self, first: int = 0, count: int = 24, width: int = 0, height: int = 0) -> dict[str, Any]:
-        """Some of what would be trained, each with its caption and its crop; of one bucket if its size is given."""
+        """Some of the samples, each with its caption and crop; of one bucket if its size is given."""
         return self._preview.page(first, count, Size(width, height) if width and height else None)
 
     def image(self, name: str, place: int, target: bool = False, whole: bool = False) -> Response:
-        """One of the previewed images exactly as it would be trained, small or in all its pixels."""
+        """One of the samples exactly as it would be trained, small or at full size."""
         found = self._preview.image(name, place, target=target, whole=whole)
         if found is None:
             raise core.NotThereError("web.no_image_of_data")
@@ -107,19 +107,19 @@ class _Routes:
     # ---- single images --------------------------------------------------------------------------------------------
 
     def keep(self, name: str = "", content: bytes = Depends(_content)) -> dict[str, Any]:
-        """Keep an image, the body of the request, as a file; the answer is its path."""
+        """Keep the body of the request, an image, as a file; the answer is its path."""
         if len(content) > MOST_BYTES:
             raise core.TooLargeError("web.file_too_large", most=MOST_BYTES // 1_000_000)
         return {"path": str(kept(content, name or "image", self._uploads))}
 
     def show(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A small copy of the image at the body's path, as a data address."""
+        """A small copy of the image at the body's path, as a data URL."""
         return {"picture": data_address(small(str(body.get("path", ""))))}
 
     # ---- a pair -----------------------------------------------------------------------------------------------------
 
     def pair(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Where the images of a pair differ and by how much; the body: mode, original_image and target_image."""
+        """Where the images of a pair differ, and how much; the body: mode, original_image and target_image."""
         unknown = sorted(set(body) - set(_PAIR))
         if unknown:
             raise UserError("web.unknown_keys", where=", ".join(unknown), known=_PAIR)
@@ -128,13 +128,13 @@ class _Routes:
     # ---- variations -------------------------------------------------------------------------------------------------
 
     def variations(self) -> dict[str, Any]:
-        """How far writing variations is, and what came of it."""
+        """How far the writing of variations is, and its result."""
         return self._variations.state()
 
     def vary(self, action: Literal["show", "start", "stop"], body: dict[str, Any]) -> dict[str, Any]:
         """Show a few variations of an image or a folder, write them, or stop writing.
 
-        The body: source, and if wanted folder, name, fixed_side, number, most_angle, least_scale, seed, captions.
+        The body: source, and optionally folder, name, fixed_side, number, most_angle, least_scale, seed, captions.
         """
         if action == "show":
             return self._variations.shown(body)
@@ -142,7 +142,7 @@ class _Routes:
 
 
 def compared(settings: Settings) -> dict[str, Any]:
-    """What a pair's images are, and what differs if there are two.
+    """The sizes of a pair's images, and what differs if there are two.
 
     Raises:
         UserError: what a run would refuse them for.

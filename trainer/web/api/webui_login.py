@@ -1,4 +1,4 @@
-"""Who may ask our routes within a WebUI: whoever may open its page. Its own login does not cover them."""
+"""Who may use our routes within a WebUI: whoever may open its page. Its own login does not cover our routes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class LoginNeededError(RefusedError):
 
 @dataclass(frozen=True)
 class WebUILogin(Access):
-    """As :class:`Access`; where the host asks for a login, ours is the same one.
+    """As :class:`Access`; where the host asks for a login, the same login is needed here.
 
     Attributes:
-        accounts: user -> password of those who may use the API; empty if it asks for none.
+        accounts: user -> password of those who may use the API; empty if it needs none.
         login: whether the page asks for a login.
     """
 
@@ -34,7 +34,7 @@ class WebUILogin(Access):
 
     @staticmethod
     def of_host() -> WebUILogin:
-        """As strict as what the host was started with."""
+        """As strict as the host's own command line makes it."""
         return WebUILogin(
             open_to_others=webui_api.is_open_to_others(),
             accounts=_accounts(webui_api.flag("api_auth")),
@@ -74,7 +74,7 @@ def _accounts(given: Any) -> dict[str, str]:
 
 
 def _is_logged_in(request: Request) -> bool:
-    """Whether Gradio knows the token in the caller's cookie; where it cannot be asked, nobody is."""
+    """Whether Gradio knows the token in the caller's cookie; if it cannot be asked, nobody is."""
     tokens = getattr(request.app, "tokens", None)
     if not isinstance(tokens, dict):
         return False

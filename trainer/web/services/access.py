@@ -34,14 +34,14 @@ class Access:
 
     open_to_others: bool = False
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    """The page carries it; a page of somebody else's in the same browser cannot read it."""
+    """The page carries it; another site's page in the same browser cannot read it."""
 
     def reading(self, request: Request) -> None:
         """Raises:
-        RefusedError: the caller is not on this machine, or asks for it by a foreign name.
+        RefusedError: the caller is not on this machine, or used a foreign name for it.
         """
         caller = request.client.host if request.client else ""
-        # A name that strangers gave this machine, in a page of theirs, shows in the Host header.
+        # A foreign name for this machine (DNS rebinding) shows in the Host header.
         named = (request.url.hostname or "").strip("[]")
         if not self.open_to_others and not (caller in _HERE and named in _HERE):
             raise RefusedError("web.this_machine_only")

@@ -1,4 +1,4 @@
-"""What is known of the model that is chosen: found in the background, so that no click waits for torch or a disk."""
+"""What is known about the chosen model, found in the background: no click waits for torch or a disk."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from ...engine.host import Host
 
 _HOLDS = 5.0
-"""Seconds after which it is looked again: a host may have another model loaded, a file may be another one."""
+"""Seconds after which an answer is looked up again: the host may have loaded another model, the file may be another."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """Of one model in one mode.
+    """About one model in one mode.
 
     Attributes:
         label: the model in words; None if it cannot be trained on.
         problem: why not; else None.
-        defaults: settings by short name that suit it better than the mode's own.
+        defaults: settings by short name that suit it better than the mode's defaults.
     """
 
     label: Message | None = None
@@ -48,7 +48,7 @@ class _Question:
 
 
 class Advisor:
-    """Answers at once with what it knows, and finds out the rest meanwhile. Any thread may ask."""
+    """Answers at once with what it knows, and looks up the rest meanwhile. Any thread may ask."""
 
     def __init__(self, host: Callable[[], Host], clock: Callable[[], float] = time.monotonic) -> None:
         """Args:
@@ -64,7 +64,7 @@ class Advisor:
         self._works = False
 
     def on(self, settings: Settings) -> Advice | None:
-        """What is known of the settings' model; None as long as nothing is."""
+        """What is known about the settings' model; None until something is."""
         question = _Question(settings.mode, settings.model, settings.vae, settings.model_v_pred)
         with self._lock:
             self._latest = question
@@ -72,13 +72,13 @@ class Advisor:
 
     @property
     def number(self) -> int:
-        """Grows when there is something new to be asked for."""
+        """Grows with every change of an answer."""
         return self._number
 
     def status(self) -> dict[str, Any]:
         """:attr:`number`, as ``advice``."""
         with self._lock:
-            if self._latest is not None and not self._latest.model:  # what is loaded may change by itself
+            if self._latest is not None and not self._latest.model:  # the host may load another one at any time
                 self._look(self._latest)
             return {"advice": self._number}
 

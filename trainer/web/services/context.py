@@ -1,4 +1,4 @@
-"""What the page works with: folders, lists of models, the worker with its store, and who may ask the API."""
+"""What the page works with: folders, lists of models, the worker with its store, and who may use the routes."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from .variations import Variations
 
 @dataclass(frozen=True)
 class PageContext:
-    """One for the whole page, shared by everybody who looks at it."""
+    """One for the page, shared by everyone who opens it."""
 
     folders: Folders
     catalogue: Catalogue
     worker: Worker
     access: Access
     language: str = "en"
-    """What the page is read in: ``en`` or ``ja``, also as a host writes it (``ja_JP``)."""
+    """The page's: ``en`` or ``ja``, also as a host writes it (``ja_JP``)."""
     preset: str = ""
-    """The one the form begins with; empty for the mode's own defaults."""
+    """The preset the form begins with; empty for the mode's own defaults."""
     preview: Preview = field(default_factory=Preview)
     variations: Variations = field(default_factory=Variations)
 
     @cached_property
     def advisor(self) -> Advisor:
-        """Knows which model is chosen and what suits it."""
+        """Looks up the chosen model and what suits it."""
         return Advisor(self.worker.host)
 
     @cached_property
@@ -49,7 +49,7 @@ class PageContext:
         return Words(self.language)
 
     def say(self, key: str, **values: Any) -> str:
-        """A sentence of the page in its language."""
+        """A text of the page in its language."""
         return self.words.say(key, **values)
 
     @property
@@ -57,23 +57,23 @@ class PageContext:
         return self.folders.presets[0]
 
     def add(self, settings: Settings) -> Entry:
-        """A new job of the queue. Where no name is given, the first free one: the mode's, with a number behind it.
+        """Add a job to the queue. Without a name it gets the mode's, with a number appended if that is taken.
 
         Raises:
-            UserError: the settings would not train, or the name is taken.
+            UserError: the settings cannot be trained, or the name is taken.
         """
         return self.worker.store.add(self.named(settings))
 
     def put(self, settings: Settings, number: int = 0) -> Entry:
-        """A new job, or other settings for the one with this number.
+        """Add a job, or give other settings to the one with this number.
 
         Raises:
-            UserError: as for :meth:`add`; the job runs by now, has run, or is gone.
+            UserError: as for :meth:`add`; or the job is running, done or gone.
         """
         return self.worker.store.edit(number, self.named(settings)) if number else self.add(settings)
 
     def can_edit(self, entry: Entry) -> bool:
-        """Whether the job may get other settings: it neither runs nor has a LoRA that it made."""
+        """Whether the job may get other settings: it is not running and has no LoRA."""
         return entry.status not in (RUNNING, DONE) and entry.path is None
 
     def named(self, settings: Settings) -> Settings:

@@ -1,4 +1,4 @@
-"""Good values for each mode: those of a preset that is shipped, taken over where the user has left a field alone."""
+"""Good defaults for each mode, from a shipped preset, for the fields that the user has not touched."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...config.settings import ROWS, Settings
 from ...paths import SHIPPED_PRESETS
 
 _OWN = ("train_seed",)
-"""Not a matter of the mode."""
+"""Settings that have nothing to do with the mode."""
 
 
 def of(mode: str) -> Settings:
-    """The defaults of a mode: of how the network is and how it is trained, nothing else."""
+    """The defaults of a mode, for the network and the training only."""
     name = MODES[mode].preset
     preset = presets.load(name, [SHIPPED_PRESETS]).settings if name else Settings()
     names = [row.name for row in ROWS if row.name.startswith(("network_", "train_")) and row.name not in _OWN]

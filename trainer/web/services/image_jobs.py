@@ -1,4 +1,4 @@
-"""Images made for the page while everything else goes on: one sheet at a time, in a thread of its own."""
+"""Images made for the page in a thread of their own, one sheet at a time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SheetImage:
     """A finished image.
 
     Attributes:
-        name: no other one, on this page or after a restart, has it.
+        name: unique, also after a restart.
         png: the file's bytes.
     """
 
@@ -57,9 +57,9 @@ class Sheet:
     Attributes:
         title: what they show.
         state: ``drawing``, ``done``, ``stopped`` or ``failed``.
-        done, total: how much is done of how much; a total of 0 while the model is loaded.
-        message: why it failed, or why it was not begun; then the images are those of before. Else None.
-        ended: when; by the monotonic clock.
+        done, total: steps; a total of 0 while the model is loading.
+        message: why it failed, or why it was not begun, in which case the images are those of before; else None.
+        ended: when, by the monotonic clock.
     """
 
     title: Message
@@ -76,7 +76,7 @@ class ImageJobs:
 
     def __init__(self, host: Callable[[], Host]) -> None:
         """Args:
-        host: who draws; may take seconds, and is only called in the thread that draws.
+        host: who makes the images; may take seconds, and is called in the jobs' own thread.
         """
         self._host = host
         self._lock = threading.Lock()
@@ -84,10 +84,10 @@ class ImageJobs:
         self._stop: threading.Event | None = None
 
     def begin(self, place: str, title: Message, requests: Sequence[LabelledRequest]) -> None:
-        """Draw a sheet in the place of its last one. Returns at once.
+        """Make a sheet, in place of the last one. Returns at once.
 
         Raises:
-            UserError: another one is being drawn.
+            UserError: another one is being made.
         """
         with self._lock:
             if self._stop is not None:
@@ -100,14 +100,14 @@ class ImageJobs:
         work.start()
 
     def refuse(self, place: str, title: Message, error: UserError) -> None:
-        """Say in a sheet's place why none is drawn; what is being drawn there, or was, stays."""
+        """Show in a sheet's place why none is made; one that is there or is being made stays."""
         with self._lock:
             sheet = self._sheets.get(place, Sheet(title, FAILED))
             if sheet.state != DRAWING:
                 self._sheets[place] = replace(sheet, state=FAILED, message=error.whole, ended=time.monotonic())
 
     def stop(self) -> bool:
-        """End what is being drawn after its current step. Returns whether there was something."""
+        """Stop after the current step. Returns whether anything was being made."""
         with self._lock:
             if self._stop is None:
                 return False
@@ -120,7 +120,7 @@ class ImageJobs:
             return dict(self._sheets)
 
     def image(self, name: str) -> bytes | None:
-        """The bytes of an image that is on a sheet; None where there is none of that name."""
+        """The bytes of an image on one of the sheets; None if there is none of that name."""
         images = [image for sheet in self.sheets().values() for image in sheet.images]
         return next((image.png for image in images if image.name == name), None)
 
@@ -139,7 +139,7 @@ class ImageJobs:
             state = STOPPED
         except UserError as error:
             state, message = FAILED, error.whole
-        except Exception as error:  # noqa: BLE001 - a bug of ours ends these images, and nothing else
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends this sheet and nothing else
             state, message = FAILED, kept_traceback(error)
         with self._lock:
             sheet = self._sheets[place]

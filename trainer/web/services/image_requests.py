@@ -1,4 +1,4 @@
-"""What somebody at the page asks to be drawn: checked, and in the words of a host."""
+"""Requests of the page for images: checked, and turned into what a host understands."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ MOST_CFG = 30.0
 _ROWS = {"prompt": "sample_prompt", "negative": "sample_negative", "seed": "sample_seed",
          "strengths": "sample_strengths", "size": "image_size", "model": "model", "vae": "vae",
          "velocity": "model_v_pred"}  # fmt: skip
-"""What is checked as the setting of that name."""
+"""Fields that are checked like the setting of that name."""
 _ONLY_LABELS = ("vae", "model_v_pred")
-"""Settings that have no field beside the images."""
+"""Settings without a field beside the images: errors name them by their label."""
 
 
 def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list[LabelledRequest]:
@@ -38,7 +38,7 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list
 
     Args:
         which: ``original``, ``target`` or ``both``.
-        asked: ``seed``, ``steps`` and ``cfg``, as they were typed.
+        asked: ``seed``, ``steps`` and ``cfg``, as typed.
 
     Raises:
         UserError: a prompt is missing, or a value is wrong.
@@ -71,7 +71,7 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list
 
 
 def of_lora(asked: Mapping[str, Any], folders: Folders) -> LabelledRequest:
-    """A LoRA at several strengths, from a request's body.
+    """A LoRA at several strengths, from the body of a request.
 
     Raises:
         UserError: there is no such LoRA, or a value is wrong.
@@ -89,8 +89,8 @@ def of_lora(asked: Mapping[str, Any], folders: Folders) -> LabelledRequest:
 
 def _request(asked: Mapping[str, Any], **known: Any) -> ImageRequest:
     """Args:
-    asked: what was typed; where nothing was, the defaults hold.
-    known: what needs no check.
+    asked: what was typed; the defaults where nothing was.
+    known: values that need no check.
     """
     given: dict[str, Any] = {"prompt": "", "strengths": STRENGTHS} if "lora" in known else {"prompt": ""}
     given |= {name: _checked(name, asked[name]) for name in _ROWS if name in asked and asked[name] not in ("", None)}
@@ -132,11 +132,11 @@ def _require_few(count: int) -> None:
 
 
 def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
-    """What shows best what a LoRA does: a prompt and the model it was trained on, as far as its file says.
+    """What shows a LoRA's effect best: a prompt and the model it was trained on, as far as its file says.
 
     Args:
-        models: those there are.
-        proposed: the one to take where the LoRA's is not among them; empty as a host has it.
+        models: the names of all there are.
+        proposed: the one to take if the LoRA's is not among them; empty for the one that is loaded.
     """
     try:
         settings = settings_of(lora).settings
@@ -145,7 +145,7 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
         return {"prompt": trigger, "model": proposed}
     from ...modes.registry import mode_of
 
-    # Where none is proposed and none is loaded, the host says what is wrong with the one that is gone.
+    # Where none is proposed and none is loaded, the host reports what is wrong with the one that is gone.
     known = settings.model in models or Path(settings.model).is_file() or not (proposed or "" in models)
     return {
         "prompt": mode_of(settings.mode).usage(settings, ()).prompt or settings.sample_prompt,

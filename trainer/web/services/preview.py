@@ -1,4 +1,4 @@
-"""What would be trained from a folder, to be looked at before any model is loaded: the run's own scan and crops."""
+"""A preview of the data before any model is loaded: the scan and the crops that a run would use."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _AT_ONCE = 3
 
 @dataclass(frozen=True)
 class Look:
-    """What was looked at, and what came of it."""
+    """The settings that were looked at, and what was found."""
 
     settings: Settings
     scan: Scan
 
     @cached_property
     def by_frame(self) -> dict[Size, list[int]]:
-        """The places in ``scan.distinct`` of what goes to each frame."""
+        """Frame -> the indices in ``scan.distinct`` of its samples."""
         found: dict[Size, list[int]] = {}
         for place, sample in enumerate(self.scan.distinct):
             found.setdefault(sample.frame, []).append(place)
@@ -95,7 +95,7 @@ class Look:
 
 
 class Preview:
-    """One for the page. A new look takes the place of the one before, which is stopped if it goes on."""
+    """One for the page. A new look replaces the last one, which is stopped if it is still running."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -108,7 +108,7 @@ class Preview:
         """Begin to look at the data of these settings; returns at once.
 
         Args:
-            asked: what a page's :data:`FIELDS` held, by which it can tell later whether that still holds.
+            asked: what the page's :data:`FIELDS` held, so that it can tell later whether they still do.
 
         Raises:
             UserError: the mode has no folder of images.
@@ -125,11 +125,11 @@ class Preview:
         self._begin(Task(work), None, asked)
 
     def refuse(self, problem: UserError, asked: Mapping[str, Any] | None = None) -> None:
-        """Say why there is nothing to look at."""
+        """Show why there is nothing to look at."""
         self._begin(None, problem, asked)
 
     def close(self) -> None:
-        """Show nothing any more; what goes on is stopped."""
+        """Forget what was found, and stop looking."""
         self._begin(None, None)
 
     def _begin(
@@ -146,7 +146,7 @@ class Preview:
             task.stop()
 
     def state(self, known: str = "") -> dict[str, Any]:
-        """How far it is, what was asked, and what was found, unless that is of the look with the name ``known``."""
+        """How far it is, what was asked, and what was found, unless the look is the one named ``known``."""
         with self._lock:
             task, problem, asked = self._task, self._problem, self._asked
         if task is None:
@@ -163,7 +163,7 @@ class Preview:
         }
 
     def page(self, first: int, count: int, frame: Size | None = None) -> dict[str, Any]:
-        """Some of what will be trained, in the order of the files, of one bucket or of all."""
+        """Some of the samples, in the order of the files, of one bucket or of all."""
         look = self._found()
         places: Any = range(len(look.scan.distinct)) if frame is None else look.by_frame.get(frame, [])
         first = max(0, first)
@@ -171,15 +171,15 @@ class Preview:
         return {"first": first, "count": len(places), "samples": [look.described(place) for place in here]}
 
     def image(self, name: str, place: int, *, target: bool = False, whole: bool = False) -> tuple[bytes, str] | None:
-        """An image as it is trained, as a file's content and its kind; None if the preview has no such image.
+        """An image as it would be trained, as the bytes of a file and their media type; None if there is none such.
 
         Args:
             name: of the look it belongs to.
             target: of a pair, the target instead of the original.
-            whole: in all its pixels, instead of small.
+            whole: at full size instead of small.
 
         Raises:
-            DataError: its file has gone, or has changed.
+            DataError: its file is gone, or has changed.
         """
         task = self._task
         look = None if task is None or task.name != name else task.result

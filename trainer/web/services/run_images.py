@@ -1,4 +1,4 @@
-"""What a run has drawn of its LoRA and is still on the disk: the strip at its end, and images made on the way."""
+"""Images that a run made and that are still on the disk: the strip at its end, and those made during training."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SAMPLE = re.compile(r"(\d+)_[+-].*\.png")
 @dataclass(frozen=True)
 class RunImages:
     """Attributes:
-    folder: where they are: the day's folder and the run's in it; None where there is nothing.
+    folder: where they are: the run's folder within the day's; None if there are none.
     strip: the LoRA at several strengths.
     prompt: what the strip was made from.
-    images: the latest made on the way, oldest first.
+    images: the latest made during training, oldest first.
     """
 
     folder: Path | None = None
@@ -34,13 +34,13 @@ class RunImages:
 
 
 def of_lora(path: Path, folders: Folders) -> RunImages:
-    """Those of the run that made a LoRA file, which says when that began and under which name."""
+    """Those of the run that made a LoRA file; the file says when the run began and under which name."""
     try:
         settings = settings_of(path).settings
         metadata = read_header(path).metadata
         began = datetime.fromtimestamp(float(metadata["ss_training_started_at"])).astimezone()
     except (UserError, KeyError, ValueError, OverflowError, OSError):
-        return RunImages()  # it was made by another program
+        return RunImages()  # made by another program
     folder = folders.samples(Job(settings, began).name, began)
     if not folder.is_dir():
         return RunImages()
@@ -48,13 +48,13 @@ def of_lora(path: Path, folders: Folders) -> RunImages:
     images = sorted((int(match[1]), each) for match, each in found if match)
     latest = tuple(Sample(step, each) for step, each in images[-MOST_IMAGES:])
     told = _told(folder / _STRIP)
-    if told.get("lora") != metadata.get("ss_output_name"):  # a run may save more than one
+    if told.get("lora") != metadata.get("ss_output_name"):  # a run may save several LoRAs
         return RunImages(folder, images=latest)
     return RunImages(folder, folder / _STRIP, told.get("prompt", ""), latest)
 
 
 def image(day: str, run: str, name: str, folders: Folders) -> Path | None:
-    """The file of one of them; None where there is none, whatever the names are made of."""
+    """The file of one of them; None if there is none. The names may come from anyone."""
     root = (folders.data / "samples").resolve()
     path = (root / day / run / name).resolve()
     is_one = len(path.parents) > 2 and path.parents[2] == root and path.suffix == ".png"
@@ -62,7 +62,7 @@ def image(day: str, run: str, name: str, folders: Folders) -> Path | None:
 
 
 def _told(strip: Path) -> dict[str, str]:
-    """What the strip's file says of itself; nothing where it is not there."""
+    """What the strip's metadata says; nothing if there is no strip."""
     from PIL import Image
 
     from ...engine.effect import LORA_KEY, PROMPT_KEY  # with torch

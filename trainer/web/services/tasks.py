@@ -1,4 +1,4 @@
-"""A piece of work in a thread of its own: it can be watched and stopped, and whoever began it goes on at once."""
+"""A piece of work in a thread of its own, which can be watched and stopped."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ WORKING, DONE, STOPPED, FAILED = "working", "done", "stopped", "failed"
 
 
 class Task(Generic[Result]):
-    """It begins when it is made.
+    """Starts when it is made.
 
     Attributes:
-        name: its own, which nobody can guess.
+        name: random, so that nobody can guess it.
         state: one of :data:`WORKING`, :data:`DONE`, :data:`STOPPED` and :data:`FAILED`.
         done, total: how far it is.
         problem: why it failed.
-        result: what came of it, once it is done.
+        result: what it returned, once it is done.
     """
 
     def __init__(self, work: Callable[[Check, Progress], Result]) -> None:
         """Args:
-        work: calls the first of its arguments again and again, which raises ``Stopped`` to end it, and the second with
-            how much is done of how much.
+        work: calls its first argument again and again, which raises ``Stopped`` to end it, and its second with how
+            much is done of how much.
         """
         self.name = secrets.token_hex(8)
         self.state = WORKING
@@ -45,7 +45,7 @@ class Task(Generic[Result]):
         self._thread.start()
 
     def stop(self) -> None:
-        """It ends soon, without a result."""
+        """End it soon, without a result."""
         self._stop.set()
 
     def join(self, timeout: float | None = None) -> None:
@@ -59,7 +59,7 @@ class Task(Generic[Result]):
             self.state = STOPPED
         except UserError as error:
             self.problem, self.state = error.whole, FAILED
-        except Exception as error:  # noqa: BLE001 - a bug of ours: nobody reads a thread's traceback, so it goes to a file
+        except Exception as error:  # noqa: BLE001 - a bug of ours: the traceback of a thread is kept in a file
             self.problem, self.state = kept_traceback(error), FAILED
 
     def _check(self) -> None:

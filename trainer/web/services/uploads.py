@@ -1,4 +1,4 @@
-"""Images that were dropped on the page: kept as files, byte for byte, and small copies of images to be shown."""
+"""Images dropped on the page, kept as files byte for byte; and small copies to show."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SHOWN = 640
 
 
 def kept(content: bytes, name: str, folder: Path) -> Path:
-    """An image as a file named by its content, so that the same one is kept once.
+    """Keep an image as a file named after its content, so that the same one is kept once.
 
     Args:
-        name: what the file was called where it came from.
+        name: its file's name where it came from.
 
     Raises:
-        DataError: it is no image that can be read.
+        DataError: it is not an image that can be read.
         OutputError: the folder cannot be written to, or the disk is full.
     """
     from ...data.files import PICTURE_ENDINGS
@@ -50,7 +50,7 @@ def small(written: str) -> Image.Image:
     """A small copy of the image at this path, upright, with its transparency.
 
     Raises:
-        DataError: there is none that can be read.
+        DataError: there is no image that can be read.
     """
     from ...data.images import load_transparent
 
@@ -64,7 +64,7 @@ def small(written: str) -> Image.Image:
 
 
 def data_address(image: Image.Image) -> str:
-    """A small image as an address that holds it."""
+    """A small image as a data URL."""
     content = io.BytesIO()
     transparent = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
     if transparent:

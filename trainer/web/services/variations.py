@@ -1,4 +1,4 @@
-"""The Image tab's work: variations of images, shown before they are written, and written in the background."""
+"""What the Image tab does: show a few variations, and write all of them in the background."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _CLOSING_TAKES = 20.0
 
 
 class Variations:
-    """One for the page; one piece of work at a time."""
+    """One for the page; it writes one set of variations at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._task: Task[Written] | None = None
 
     def shown(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """A few variations as they will be, and where they will go.
+        """A few variations as they will be written, and where to.
 
         Raises:
             UserError: a field is wrong, or there is no such image.
@@ -39,7 +39,7 @@ class Variations:
         return {"pictures": images, "seed": plan.seed, "total": plan.total, "folder": str(plan.folder)}
 
     def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin to write them; returns at once.
+        """Start writing them; returns at once.
 
         Raises:
             UserError: a field is wrong, there is no such image, or others are being written.
@@ -60,13 +60,13 @@ class Variations:
         return self.state()
 
     def stop(self) -> dict[str, Any]:
-        """What is written by now stays."""
+        """Stop; files that are written already stay."""
         if self._task is not None:
             self._task.stop()
         return self.state()
 
     def close(self) -> None:
-        """Stop, and wait until no file is half written."""
+        """Stop, and wait for the file that is being written."""
         self.stop()
         if self._task is not None:
             self._task.join(_CLOSING_TAKES)
