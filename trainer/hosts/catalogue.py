@@ -1,4 +1,4 @@
-"""Which models there are to choose from, by their names; nothing of them is read."""
+"""Which models there are to choose from, by their names; no file is read."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Catalogue(Protocol):
         """The VAEs' names, as ``vae`` takes them, without ``None``."""
 
     def proposed(self) -> str:
-        """The model that a fresh form names; empty where that means one that is loaded, or is the user's to choose."""
+        """The model in a new form; empty for the one that is loaded, or if the user has to choose."""
 
     def refresh(self) -> None:
-        """Look for files that are new; called where somebody asks for it, since hosts take a while."""
+        """Look for new files; called only on request, since hosts take a while."""
 
     def advice(self) -> Message:
         """What an empty ``model`` means here, and where models are found."""
@@ -32,7 +32,7 @@ class Catalogue(Protocol):
 
 @dataclass(frozen=True)
 class FolderCatalogue:
-    """The lists of a folder and its sub-folders. What has ``vae`` in its path is a VAE."""
+    """The lists of a folder and its sub-folders. A file with ``vae`` in its path is a VAE."""
 
     folder: Path
 
@@ -43,12 +43,12 @@ class FolderCatalogue:
         return [name for name in self._names() if _is_vae(name)]
 
     def proposed(self) -> str:
-        """The only one, where there is no choice."""
+        """The only one, if there is just one."""
         models = self.models()
         return models[0] if len(models) == 1 else ""
 
     def refresh(self) -> None:
-        """The folder is looked at each time."""
+        """Nothing to do: the folder is listed each time."""
 
     def advice(self) -> Message:
         return message("hosts.models_in_folder", folder=self.folder)

@@ -1,4 +1,4 @@
-"""No host: the model comes from the file the settings name."""
+"""No host: models are read from files."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from .catalogue import described
 
 
 class Standalone:
-    """Reads models from disk; the bundle is dropped when the run ends.
+    """Reads models from disk and keeps none after a run.
 
-    A run comes before images: it ends them when it begins or goes on, and none are made while it has the device.
+    Runs come before images: a run that starts or resumes ends those that are being made, and while it has the device
+    no others are made.
     """
 
     def __init__(self, device: torch.device, folders: Folders) -> None:
@@ -57,7 +58,7 @@ class Standalone:
             load_libraries()
 
     def take_model(self, settings: Settings, check: Callable[[], None] | None = None) -> Bundle:
-        del check  # what it waits for ends at its next step
+        del check  # images that it waits for end at their next step
         self._clear_for_run()
         self.prepare()
         return load_bundle(self._model(settings), vae=self._vae(settings))
@@ -70,7 +71,7 @@ class Standalone:
         return ()
 
     def saved(self, path: Path) -> None:
-        """Nobody has read an older one."""
+        """Nothing to do: no older file of that name is in memory."""
 
     def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
         away = Away([*tensors_of(bundle), *tensors])
@@ -114,7 +115,7 @@ class Standalone:
         return strength_grid(bundle, network, [request], request.strengths, check=check)[0]
 
     def _bundle_for(self, request: ImageRequest) -> Bundle:
-        """The model, kept for the next images: to load it may take longer than to make them."""
+        """The model, kept for the next images: loading it may take longer than making them."""
         chosen = Settings(model=request.model, vae=request.vae)
         files = self._model(chosen), self._vae(chosen)
         key = (*((path, path.stat().st_mtime_ns) for path in files if path), request.velocity)
@@ -133,13 +134,13 @@ class Standalone:
             raise UserError("hosts.training_has_device")
 
     def _clear_for_run(self) -> None:
-        """The device is the run's from now on; an image that is being made ends at its next step."""
+        """Reserve the device for a run; images that are being made end at their next step."""
         self._has_run.set()
         with self._generating:
             self._drop()
 
     def _drop(self) -> None:
-        """Give the memory back that the kept model has."""
+        """Free the memory of the kept model."""
         self._kept = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -21,7 +21,7 @@ _DENOISER, _VAE, _TEXT = "model.diffusion_model.", "first_stage_model.", ("cond_
 
 
 class A1111(WebUI):
-    """Version 1.10; those before it back to 1.6 have what is used here as well."""
+    """Versions 1.6 to 1.10."""
 
     def loaded(self) -> Loaded | None:
         from modules import sd_models, sd_vae
@@ -87,10 +87,10 @@ class A1111(WebUI):
         del path
         forget_prompts()
         model = sd_models.model_data.sd_model
-        if self.lock.is_mine and model is not None:  # an old one of that name is not put in anew by itself
+        if self.lock.is_mine and model is not None:  # the host would not notice a new file of the same name
             _take_loras_out(model)
         networks: Any = sys.modules.get("networks")
-        if hasattr(networks, "list_available_networks"):  # what it has in memory it compares with the file's time
+        if hasattr(networks, "list_available_networks"):  # which compares what is in memory with the file's time
             networks.list_available_networks()
 
 
@@ -111,7 +111,7 @@ def _refuse_unless_plain(model: torch.nn.Module) -> None:
 
 
 def _take_loras_out(model: torch.nn.Module) -> None:
-    """The host leaves the LoRAs of its last image in the weights, and puts them in anew when it needs them again."""
+    """The host leaves the LoRAs of its last image in the weights, and puts them in again when it needs them."""
     networks: Any = sys.modules.get("networks")
     if not hasattr(networks, "network_restore_weights_from_backup"):
         return

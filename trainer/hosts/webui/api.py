@@ -1,6 +1,6 @@
-"""The WebUI around us: its callbacks, options, flags and folders, which all of them have alike.
+"""The WebUI we run in: its callbacks, options, flags and folders, which are the same in all WebUIs.
 
-Everything is asked for anew each time: "Reload UI" empties the lists of callbacks, and options change.
+Nothing is cached: "Reload UI" empties the lists of callbacks, and options change.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from typing import Any
 from ...paths import Folders
 
 OWN = "trainyard"
-"""What the names of our own options begin with, and the name of our folder below the host's."""
+"""The prefix of our options' names, and the name of our folder in the host's data folder."""
 
 
 def on_tabs(make: Callable[[], list[tuple[Any, str, str]]]) -> None:
-    """``make`` returns pages with their title and id; called whenever the host builds its own."""
+    """Register ``make``, which returns pages with title and id; called whenever the host builds its page."""
     from modules import script_callbacks
 
-    script_callbacks.on_ui_tabs(make)  # not one of the hosts' registrations may be given a name: Classic takes none
+    script_callbacks.on_ui_tabs(make)  # without a name for the registration: Classic takes none
 
 
 def on_settings(add: Callable[[], None]) -> None:
-    """``add`` is called when the host wants to know the options of its extensions."""
+    """Register ``add``, which is called when the host collects the options of its extensions."""
     from modules import script_callbacks
 
     script_callbacks.on_ui_settings(add)
 
 
 def on_started(mount: Callable[[Any], None]) -> None:
-    """``mount`` is given the FastAPI application, after each start and each "Reload UI"; there may be no page."""
+    """Register ``mount``, which gets the FastAPI application at each start and "Reload UI", even without a page."""
     from modules import script_callbacks
 
     script_callbacks.on_app_started(lambda _demo, app: mount(app))
 
 
 def add_option(name: str, default: Any, label: str, component: Any, arguments: Mapping[str, Any], about: str) -> None:
-    """An option in our section of the host's settings."""
+    """Add an option to our section of the host's settings."""
     from modules import shared
 
     info = shared.OptionInfo(default, label, component, dict(arguments), section=(OWN, "Trainyard"))
@@ -53,21 +53,21 @@ def option(name: str, default: Any) -> Any:
 
 
 def language() -> str:
-    """What our tab is read in: as our option says, else as the host's page is."""
+    """The language of our tab: our option's, else that of the host's page."""
     from modules import shared
 
     return str(option("language", "") or getattr(shared.opts, "localization", ""))
 
 
 def flag(name: str, default: Any = None) -> Any:
-    """What the host was started with: ``flag("listen")`` for ``--listen``. None where it has no such flag."""
+    """A flag of the host's command line: ``flag("listen")`` for ``--listen``; ``default`` if it has no such flag."""
     from modules import shared
 
     return getattr(shared.cmd_opts, name, default)
 
 
 def folders() -> Folders:
-    """Ours, within the host's: data below its data, LoRAs where it looks for them, unless the options say otherwise."""
+    """Our folders: data below the host's data, LoRAs where it looks for them, unless our options say otherwise."""
     from modules import paths
 
     models = Path(paths.models_path).absolute()
@@ -76,7 +76,7 @@ def folders() -> Folders:
 
 
 def lora_folder() -> Path:
-    """Where the host looks for LoRAs; its built-in extension for them may be switched off."""
+    """Where the host looks for LoRAs, even if its built-in extension for them is off."""
     from modules import paths
 
     found = flag("lora_dir") or os.path.join(paths.models_path, "Lora")
@@ -89,10 +89,10 @@ def _folder(chosen: Any) -> Path | None:
 
 
 def is_open_to_others() -> bool:
-    """Whether the host lets other machines in."""
+    """Whether other machines can reach the host."""
     return any(flag(name) for name in ("listen", "share", "ngrok", "server_name"))
 
 
 def is_interface_hidden() -> bool:
-    """Whether the host was started without its page, for programs alone."""
+    """Whether the host was started without its page, as an API only."""
     return bool(flag("nowebui"))

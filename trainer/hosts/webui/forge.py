@@ -1,8 +1,8 @@
-"""Forge and its kin, which keep a model as patchers: of a U-Net, of text encoders and of a VAE.
+"""Forge and its relatives, which keep a model as patchers: for the U-Net, the text encoders and the VAE.
 
-A patcher puts LoRAs into the weights whenever its model is loaded, so the clean weights are had by loading the patchers
-without any, as an image without LoRAs would. The next image finds another patcher loaded than its own, and its LoRAs
-are put in anew.
+A patcher puts LoRAs into the weights whenever its model is loaded, so loading the patchers without LoRAs, as an image
+without LoRAs would, gives the clean weights. The next image finds another patcher loaded than its own, and puts its
+LoRAs in again.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from .lists import no_checkpoint, selected_checkpoint
 
 _PLAIN = (torch.float32, torch.float16, torch.bfloat16)
 _QUANTISED = ("quant_state", "gguf_cls")
-"""What only bitsandbytes' and GGUF's parameters have."""
+"""Attributes that only the parameters of bitsandbytes and GGUF have."""
 _NO_LORAS = str([])
 _OUTDATED = "outdated"
 _MOST_SIGMA = 1000.0
-"""No schedule that leaves a signal at the last timestep has one as large."""
+"""No noise schedule that leaves a signal at the last timestep has a sigma this large."""
 _LAYER_OF_SD2 = re.compile(r"clip_h\.transformer\.text_model\.encoder\.layers\.(\d+)\.")
 
 
-class Kin(WebUI):
-    """What Forge, reForge and Classic do alike."""
+class ForgeFamily(WebUI):
+    """What Forge, reForge and Classic have in common."""
 
     has_idle_layer: bool
-    """Whether the last layer of SD2's text encoder is there, of which nobody takes anything."""
+    """Whether the last layer of SD2's text encoder is there, whose output is not used."""
 
     def load(self) -> None:
         from modules import shared
@@ -86,10 +86,10 @@ class Kin(WebUI):
         management.soft_empty_cache()
 
     def step_back(self) -> None:
-        """Nothing: the host brings a model to the device when it needs it."""
+        """Nothing to do: the host moves a model to the device when it needs it."""
 
     def saved(self, path: Path) -> None:
-        """What the host remembers of LoRAs it knows by the file's name alone."""
+        """Empty the host's caches of LoRAs, which have the file's name as their only key."""
         del path
         networks: Any = sys.modules.get("networks")
         cached: Any = getattr(networks, "load_lora_state_dict", None)
@@ -111,12 +111,12 @@ class Kin(WebUI):
         raise NotImplementedError
 
     def _set_clip_skip(self, model: Any) -> None:
-        """Say it to the model, where that does not read the option itself."""
+        """Pass clip skip to the model, if that does not read the option itself."""
 
     # ---- the model --------------------------------------------------------------------------------------------------
 
     def _bring(self, objects: Any) -> None:
-        """Load U-Net and text encoders without LoRAs, and leave on the device the U-Net alone."""
+        """Load U-Net and text encoders without LoRAs, and leave only the U-Net on the device."""
         management = self._management()
         with torch.inference_mode():
             management.load_models_gpu([objects.clip.patcher])
@@ -133,7 +133,7 @@ class Kin(WebUI):
             management.soft_empty_cache()
 
     def _forget_applied(self) -> None:
-        """Have the LoRAs of the next image put in anew, even if the last one had them as well."""
+        """Make the next image put its LoRAs in again, even if the last one had the same."""
         from modules import sd_models
 
         model = sd_models.model_data.sd_model
@@ -147,8 +147,8 @@ class Kin(WebUI):
                 loader.loaded_hash = _OUTDATED
 
 
-class Forge(Kin):
-    """Forge 2, and Neo as far as it has the same modules."""
+class Forge(ForgeFamily):
+    """Forge 2, and Neo as far as its modules are the same."""
 
     has_idle_layer = False
 
@@ -157,7 +157,7 @@ class Forge(Kin):
 
         data = sd_models.model_data
         info = getattr(data.sd_model, "sd_checkpoint_info", None)
-        if info is None or data.forge_hash != str(data.forge_loading_parameters):  # it will load what is chosen now
+        if info is None or data.forge_hash != str(data.forge_loading_parameters):  # it will load another one
             return None
         return Loaded(data.sd_model, Path(info.filename), _vae_among(_modules(data)))
 
@@ -177,7 +177,7 @@ class Forge(Kin):
         if not data.forge_loading_parameters:
             main_entry.refresh_model_loading_parameters()
         if data.sd_model is None:
-            data.forge_hash = ""  # or it takes the model for loaded
+            data.forge_hash = ""  # or it considers the model loaded
         if data.forge_loading_parameters.get("checkpoint_info") is None:
             raise no_checkpoint()
         sd_models.forge_model_reload()
@@ -212,8 +212,8 @@ class Forge(Kin):
         model.set_clip_skip(int(shared.opts.CLIP_stop_at_last_layers))
 
 
-class ReForge(Kin):
-    """reForge and Forge Classic: A1111's loader over ComfyUI's patchers."""
+class ReForge(ForgeFamily):
+    """reForge and Forge Classic: A1111's loader with ComfyUI's patchers."""
 
     has_idle_layer = True
 
@@ -244,7 +244,7 @@ class ReForge(Kin):
 
 @contextmanager
 def _without_loras(model: Any) -> Iterator[None]:
-    """The patchers without LoRAs take the place of the last image's, as they do when the host begins an image."""
+    """Put the patchers without LoRAs in place of the last image's, as the host does when an image begins."""
     before = model.forge_objects
     model.forge_objects = model.forge_objects_original.shallow_copy()
     try:
@@ -264,14 +264,16 @@ def _refuse_unless_plain(module: nn.Module) -> None:
 def _acting(tensors: dict[str, Tensor], *, idle: bool) -> dict[str, Tensor]:
     """The tensors of a patcher's text encoders that take part, each once."""
     layers = [int(match[1]) for match in map(_LAYER_OF_SD2.match, tensors) if match]
-    # .wrapped: the same one once more, for textual inversion
+    # .wrapped: the same tensor again, for textual inversion
     last = f"clip_h.transformer.text_model.encoder.layers.{max(layers)}." if layers and idle else ".wrapped."
     return {name: tensor for name, tensor in tensors.items() if ".wrapped." not in name and not name.startswith(last)}
 
 
 def _as_plain(tensor: Tensor) -> Tensor:
-    """The same memory as a tensor that gradients may pass: all of Forge's are tensors of inference mode, and of
-    reForge's those that a LoRA has been in."""
+    """The same memory as a tensor that gradients can pass through.
+
+    All of Forge's are inference tensors, and of reForge's those that a LoRA has been in.
+    """
     if not tensor.is_inference():
         return tensor
     with torch.inference_mode(False):
@@ -280,7 +282,7 @@ def _as_plain(tensor: Tensor) -> Tensor:
 
 
 def _modules(data: Any) -> list[Path]:
-    """The files Forge was told to take VAE and text encoders from."""
+    """The files from which Forge is to take VAE and text encoders."""
     return [Path(each) for each in data.forge_loading_parameters.get("additional_modules") or []]
 
 

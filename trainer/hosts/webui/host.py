@@ -1,6 +1,6 @@
-"""What all WebUIs share: their model lent to a run, their lock, their progress, their folders and lists.
+"""What all WebUIs have in common: lending their model to a run, their lock, progress, folders and lists.
 
-How one of them keeps its model is said by what derives from it: see :class:`Backend`.
+How each of them keeps its model is in its subclass: see :class:`Backend`.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from .lock import Lock, never
 
 
 class Files(NamedTuple):
-    """What a run is on."""
+    """The files a run trains on."""
 
     model: Path
     vae: Path | None
 
 
 class WebUI(Backend):
-    """A WebUI around us.
+    """The WebUI we run in.
 
-    A run holds the host's lock while it works with the model. Before and after somebody else had it, between two
-    steps, the model's weights are taken anew: the host may have put a LoRA into them, or loaded another checkpoint.
+    A run holds the host's lock while it works with the model. When someone else has held it between two steps, the
+    weights are taken again: the host may have put a LoRA into them, or loaded another checkpoint.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class WebUI(Backend):
             return {}
 
     def prepare(self) -> None:
-        self.lock.take()  # Forge has torch's classes replaced while it loads a model: ours must not inherit from those
+        self.lock.take()  # Forge replaces torch's classes while it loads a model: ours must not inherit from those
         try:
             load_libraries()
         finally:
@@ -135,7 +135,7 @@ class WebUI(Backend):
 
     @property
     def draws_samples(self) -> bool:
-        """Where the host has the model that is trained on, and knows LoRAs."""
+        """Whether the host has in memory the model that is trained on, and understands LoRAs."""
         now, files = self.loaded(), self._files
         same_vae = now is not None and files is not None and now.vae == files.vae
         return self._host_memory is not None and same_vae and self._loaded_is_ours() and images.takes_loras()
@@ -190,7 +190,7 @@ class WebUI(Backend):
         return Files(model, loaded.vae if loaded and _same(loaded.path, model) else None)
 
     def _from_host(self, files: Files) -> Bundle | None:
-        """The model as it lies in the host's memory; None if that holds another one, or cannot be trained on."""
+        """The model in the host's memory; None if that is another one, or cannot be trained on."""
         loaded = self.loaded()
         if loaded is None or not _same(loaded.path, files.model):
             return None
@@ -229,20 +229,20 @@ class WebUI(Backend):
         return load_bundle(files.model, vae=files.vae)
 
     def _loaded_is_ours(self) -> bool:
-        """Whether the host has in memory what the run is on."""
+        """Whether the host has in memory the model that the run trains on."""
         now, files = self.loaded(), self._files
         return now is not None and files is not None and _same(now.path, files.model)
 
     def _encode(self, family: Family, prompt: str, size: Size | None) -> Conditioning | None:
-        """As the host does it; None where it has another model by now."""
+        """A prompt as the host encodes it; None if it has loaded another model since."""
         now = self.loaded()
         if not self.lock.is_mine or now is None or not self._loaded_is_ours():
             return None
         with torch.no_grad():
             found = family.conditioning_of_host(self.encode(now, prompt, size), size)
-        return found.copied()  # outside of inference mode, in which the host may have computed it
+        return found.copied()  # outside inference mode, which the host may have computed it in
 
-    # ---- the turn ---------------------------------------------------------------------------------------------------
+    # ---- the lock ---------------------------------------------------------------------------------------------------
 
     def _let_others(self) -> None:
         bundle = self._bundle
@@ -268,7 +268,7 @@ class WebUI(Backend):
         self._take_again()
 
     def _take_again(self) -> None:
-        """What the run has of the host's memory is put right after others had the model."""
+        """Take the weights again after others had the model, and put them into the run's bundle."""
         if self._files is None:
             return
         if self._host_memory is None:
@@ -287,7 +287,7 @@ class WebUI(Backend):
         self._is_changed = bundle is None
 
     def _make_device_free(self) -> None:
-        """For a model of our own."""
+        """Move the host's model off the device, for one of ours."""
         if self.device.type != "cpu" and not self._aside:
             self.step_aside()
             self._aside = True
@@ -318,7 +318,7 @@ class WebUI(Backend):
 
 @contextmanager
 def _collector_on() -> Iterator[None]:
-    """The loop has Python's collector off, and others rely on it."""
+    """Python's garbage collector on: the loop has it off, and the host relies on it."""
     was_on = gc.isenabled()
     gc.enable()
     try:
@@ -336,7 +336,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _wait_for_loading() -> None:
-    """At its start a host may load its model without its lock, and has torch's classes changed while it does."""
+    """At its start a host may load its model without holding its lock, with torch's classes replaced meanwhile."""
     from modules import sd_models
 
     lock = getattr(sd_models.model_data, "lock", None)

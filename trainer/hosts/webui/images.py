@@ -1,4 +1,4 @@
-"""Images by the host's own generation, with a LoRA of its folder; the same call in every WebUI."""
+"""Images made by the host itself, with a LoRA from its folder; the same call in every WebUI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAMPLER = "Euler"
 
 
 def takes_loras() -> bool:
-    """Whether ``<lora:…>`` in a prompt means something: the built-in extension that reads it may be switched off."""
+    """Whether the host understands ``<lora:…>`` in a prompt: its built-in extension for that may be off."""
     from modules import extra_networks
 
     return "lora" in extra_networks.extra_network_registry
@@ -31,10 +31,10 @@ def takes_loras() -> bool:
 def draw(
     request: ImageRequest, listed: Callable[[Path], None], advance: Callable[[int, int], None]
 ) -> list[Image.Image]:
-    """The images of a request on the model the host has loaded; called with the host's lock.
+    """Make the images of a request with the model the host has loaded; called with the host's lock held.
 
     Args:
-        listed: has the host list a LoRA file that is new in its folder.
+        listed: called with a LoRA file that is new in the host's folder, to have it listed.
         advance: see :meth:`Host.draw`; called before each image.
 
     Raises:
@@ -52,7 +52,7 @@ def draw(
 
 @contextmanager
 def _name_of(lora: Path | None, listed: Callable[[Path], None]) -> Iterator[str]:
-    """What the host calls a LoRA in prompts; one that is elsewhere is in its folder for as long as the block lasts."""
+    """The host's name for a LoRA in prompts; one from elsewhere is put into its folder while the block lasts."""
     folder = webui_api.lora_folder()
     if lora is None or folder in lora.absolute().parents:
         if lora is not None:
@@ -93,7 +93,7 @@ def _image(request: ImageRequest, lora: str) -> Image.Image:
     }
     known = {each.name for each in dataclasses.fields(processing.StableDiffusionProcessingTxt2Img)}
     process = processing.StableDiffusionProcessingTxt2Img(**{key: wanted[key] for key in wanted if key in known})
-    process.scripts, process.script_args = scripts.ScriptRunner(), ()  # of no scripts: reForge wants one
+    process.scripts, process.script_args = scripts.ScriptRunner(), ()  # empty: reForge needs one
     try:
         images = processing.process_images(process).images
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
@@ -109,7 +109,7 @@ def _image(request: ImageRequest, lora: str) -> Image.Image:
 
 
 def forget_prompts() -> None:
-    """What the host keeps of the last prompts it knows by the names of their LoRAs, not by what is in the files."""
+    """Empty the host's cache of encoded prompts: its keys have the names of LoRAs, not the contents of their files."""
     from modules import processing
 
     for kind in (processing.StableDiffusionProcessing, processing.StableDiffusionProcessingTxt2Img):

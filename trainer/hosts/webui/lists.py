@@ -1,4 +1,4 @@
-"""The host's own lists of checkpoints and VAEs, and the file behind a name in them."""
+"""The host's lists of checkpoints and VAEs, and the file behind each name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NO_VAE = ("", "None")
 
 
 class HostLists:
-    """What the host offers to choose from, as its own lists have it."""
+    """What the host's own lists offer."""
 
     def models(self) -> list[str]:
         from modules import sd_models
 
-        return ["", *sd_models.checkpoint_tiles()]  # the first is what Gradio 4 shows where none is chosen
+        return ["", *sd_models.checkpoint_tiles()]  # Gradio 4 shows the first if none is chosen
 
     def vaes(self) -> list[str]:
         from modules import sd_vae
@@ -26,7 +26,7 @@ class HostLists:
         return list(sd_vae.vae_dict)
 
     def proposed(self) -> str:
-        """None: what is loaded is trained on, also after the user has loaded another one."""
+        """None: the loaded one is trained on, also after the user has loaded another."""
         return ""
 
     def refresh(self) -> None:
@@ -40,7 +40,7 @@ class HostLists:
 
 
 def find_checkpoint(name: str) -> Path:
-    """The file of a checkpoint, by its title in the host's list, with or without its hash, or by a path.
+    """The file of a checkpoint, by its title in the host's list (with or without hash) or by a path.
 
     Raises:
         ModelError: there is none.
@@ -49,7 +49,7 @@ def find_checkpoint(name: str) -> Path:
 
     found = sd_models.get_closet_checkpoint_match(name)
     if found is None and not _is_file(name):
-        sd_models.list_models()  # it may be newer than the list
+        sd_models.list_models()  # the file may be newer than the list
         found = sd_models.get_closet_checkpoint_match(name)
     if found is not None and not _is_file(name):
         return Path(found.filename)
@@ -57,10 +57,10 @@ def find_checkpoint(name: str) -> Path:
 
 
 def selected_checkpoint() -> Path:
-    """The file of the checkpoint that is selected at the top of the host's page.
+    """The file of the checkpoint selected at the top of the host's page.
 
     Raises:
-        ModelError: it has none.
+        ModelError: there is none.
     """
     from modules import sd_models
 

@@ -1,4 +1,4 @@
-"""The WebUIs Trainyard can be inside, and how it knows which one it is in."""
+"""The WebUIs that Trainyard can run in, and how it finds out which one it is."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 class _Known(NamedTuple):
-    """A WebUI that has all of these packages, and the adapter for it."""
+    """A WebUI that has all of these packages, and the class for it."""
 
     packages: tuple[str, ...]
     module: str
     name: str
 
 
-_KNOWN = (  # the first that fits is it
+_KNOWN = (  # the first that matches
     _Known(("backend", "modules_forge"), "forge", "Forge"),
     _Known(("ldm_patched", "modules_forge"), "forge", "ReForge"),
     _Known((), "a1111", "A1111"),
@@ -26,8 +26,8 @@ _KNOWN = (  # the first that fits is it
 
 
 def make_webui() -> WebUI:
-    """The adapter for the host around us; called when the first run begins, or the tab is opened."""
+    """The WebUI we run in; called when the first run starts or the tab is opened."""
     fits = next(each for each in _KNOWN if all(map(importlib.util.find_spec, each.packages)))
-    adapter = getattr(importlib.import_module(f".{fits.module}", __package__), fits.name)
-    found: WebUI = adapter()
+    webui = getattr(importlib.import_module(f".{fits.module}", __package__), fits.name)
+    found: WebUI = webui()
     return found

@@ -1,4 +1,4 @@
-"""The one place that knows how Gradio 3.41, 4.40 and the current one differ."""
+"""The differences between Gradio 3.41, 4.40 and the current one, all in one place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 MAJOR = int(gr.__version__.split(".", maxsplit=1)[0])
-"""Gradio's own: 3 in AUTOMATIC1111 and reForge, 4 in Forge, the current one on the page of its own."""
+"""Gradio's major version: 3 in AUTOMATIC1111 and reForge, 4 in Forge, the current one on our own page."""
 
 
 def on(
@@ -20,14 +20,14 @@ def on(
     *,
     latest: bool = False,
 ) -> Any:
-    """Call a function at an event: at once, past any queue, without covering the page, and not as a part of an API.
+    """Call a function at an event: at once, without a queue, a progress overlay or an API endpoint.
 
     Args:
-        latest: what happens while the function runs is not lost: it is called once more, with what holds then. Gradio 3
-            cannot do that.
+        latest: if the event happens again while the function runs, call it once more afterwards, with the values of
+            then. Gradio 3 cannot do that.
 
     Returns:
-        What has an event ``then``, for when the function's values are in the page.
+        An object with an event ``then``, for when the function's values are on the page.
     """
     options = _quietly(event)
     if latest and _takes(event, "trigger_mode"):
@@ -36,17 +36,17 @@ def on(
 
 
 def on_page(event: Callable[..., Any], script: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-    """Call a function in JavaScript at an event, within the page: with what holds there, before anybody can change it.
+    """Call a JavaScript function at an event, on the page itself, so with the values that are there now.
 
     Args:
-        script: the function; gets the values of the inputs, and in Gradio before 5 then those of the outputs; returns
+        script: the function; gets the values of the inputs and, in Gradio before 5, then those of the outputs; returns
             those of the outputs.
     """
     event(None, list(inputs), list(outputs), **{"js" if _takes(event, "js") else "_js": script}, **_quietly(event))
 
 
 def choices(names: Sequence[str]) -> list[Any]:
-    """The choices of a list as the page holds them, for those that do not pass through Gradio's server."""
+    """The choices of a list as the page holds them, for updates that bypass Gradio's server."""
     return list(names) if MAJOR < 4 else [[name, name] for name in names]
 
 
@@ -56,23 +56,23 @@ def _quietly(event: Callable[..., Any]) -> dict[str, Any]:
 
 
 def changes(component: Any) -> Callable[..., Any]:
-    """The event of a user, not of the program, changing a component."""
+    """The event of a component being changed by a user, not by the program."""
     event: Callable[..., Any] = component.input if hasattr(component, "input") else component.change
     return event
 
 
 def offered(names: Sequence[str], chosen: str) -> list[str]:
-    """The choices of a list that may be left empty. Gradio 4 chooses the first for whoever has not: so, nothing."""
+    """The choices of a list that may stay empty. Gradio 4 selects the first if nothing is: so an empty one is first."""
     return list(names) if chosen or "" in names else ["", *names]
 
 
 def page(title: str) -> Any:
-    """An empty page, to be filled within ``with``."""
+    """An empty page, to be filled in a ``with`` block."""
     return gr.Blocks(title=title, analytics_enabled=False, **({} if MAJOR > 4 else {"theme": _theme()}))
 
 
 def _theme() -> Any:
-    """Gradio's own look with the machine's fonts: the page fetches nothing from elsewhere."""
+    """Gradio's default theme with the machine's fonts: the page loads nothing from elsewhere."""
     return gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 
@@ -80,7 +80,7 @@ def mount(app: Any, blocks: Any, head: str) -> Any:
     """The page as the root of a FastAPI application.
 
     Args:
-        head: HTML for the page's head. A page within a host gets none: the host loads our files by itself.
+        head: HTML for the page's head. A page within a host has none: the host itself loads our files.
     """
     if MAJOR > 5:
         return gr.mount_gradio_app(app, blocks, path="/", head=head, theme=_theme(), footer_links=[])

@@ -1,4 +1,4 @@
-"""Looking at the data of a folder before it is trained: its button, and the place where the script shows it."""
+"""The preview of a folder's data: its button, and the place where the script shows it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .form import PREFIX, Form, mode_classes, shown_value
 
 
 def place(context: PageContext) -> Any:
-    """The button, within the form; pressed, it needs the form's values."""
+    """Place the button within the form; its click needs the form's values."""
     with gr.Column(elem_classes=[f"{PREFIX}-data", f"{PREFIX}-field", *mode_classes(FROM_FOLDER)]):
         button = gr.Button(context.say("data.look"), size="sm", elem_id=f"{PREFIX}_data_look")
         gr.HTML(f'<div id="{PREFIX}_data"></div>')
@@ -23,7 +23,7 @@ def place(context: PageContext) -> Any:
 
 
 def connect(context: PageContext, form: Form, button: Any) -> None:
-    """Make the button look at what the form says, once the form is whole."""
+    """Connect the button, once the form is complete."""
 
     def look(*values: Any) -> None:
         asked, concerned = _concerned(form, values)
@@ -36,7 +36,7 @@ def connect(context: PageContext, form: Form, button: Any) -> None:
 
 
 def _concerned(form: Form, values: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
-    """What the fields hold that the data depends on, by name; and all values, with defaults for the other fields."""
+    """The values of the fields that the data depends on, by name; and all values, with defaults for the others."""
     asked, concerned = {}, list(values)
     for place, each in enumerate(form.fields):
         if not each.second and each.row.name in FIELDS:

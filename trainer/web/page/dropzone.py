@@ -1,4 +1,4 @@
-"""Places to drop an image on; the script does what happens there, and the field beside holds the image's path."""
+"""Drop zones for images. The script handles the drop; the field beside holds the image's path."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .form import PREFIX
 
 
 def place(name: str, field: str, label: str) -> None:
-    """A place to drop on.
+    """A drop zone.
 
     Args:
-        name: its id, without what all of ours begin with; the script knows them all.
-        field: likewise, of the text field for the path.
+        name: its id without our prefix; the script has a list of them.
+        field: the same of the text field for the path.
     """
     data = f'data-field="{field}" data-label="{html.escape(label)}"'
     gr.HTML(f'<div id="{PREFIX}_{name}" class="{PREFIX}-drop-place" {data}></div>', elem_classes=[f"{PREFIX}-bare"])

@@ -18,14 +18,14 @@ from ..services import defaults
 
 PREFIX = "trainyard"
 SECOND = f"{PREFIX}_second"
-"""What the ids of the second pass's fields begin with."""
+"""The prefix of the ids of the second pass's fields."""
 SUBJECT = (
     "original_prompt", "target_prompt", "lora_data_directory", "diff_target_name", "lora_trigger_word",
     "save_lora_name",
 )  # fmt: skip
-"""What is to be learned and how the result is called: first in the form, in this order."""
+"""What is learned and what the result is called: first in the form, in this order."""
 ELSEWHERE = ("mode", "model", "vae", "original_image", "target_image", "use_2nd_pass_settings")
-"""Fields with a place of their own."""
+"""Fields placed elsewhere on the page."""
 _LONG = ("literals",)
 _LINES = {"original_prompt": 2, "target_prompt": 2, "keep_prompts": 2, "sample_prompt": 2, "sample_negative": 2}
 
@@ -41,7 +41,7 @@ class Field:
 
 
 class Form:
-    """All fields in a fixed order, and beside them what settings hold that no field shows."""
+    """All fields in a fixed order, and the part of the settings that no field shows."""
 
     def __init__(self, words: Words | None = None) -> None:
         self.words = words or Words()
@@ -57,24 +57,24 @@ class Form:
         return self.fields[self.place_of(name)].component
 
     def place_of(self, name: str) -> int:
-        """Where a field of the first pass stands among the components."""
+        """The index of a field of the first pass among the components."""
         return next(n for n, each in enumerate(self.fields) if each.row.name == name and not each.second)
 
     # ---- building, within a page ------------------------------------------------------------------------------------
 
     def place_mode(self) -> None:
-        """The mode's switch, and what each mode does in a sentence."""
+        """The switch between the modes."""
         row = row_of("mode")
         self._add(
             row, gr.Radio(list(MODES), value=row.default, label=self.words.label("mode"), elem_id=f"{PREFIX}_mode")
         )
 
     def place(self, name: str, component: Any) -> None:
-        """A field that the page has made itself."""
+        """Register a field that the page has made itself."""
         self._add(row_of(name), component)
 
     def place_one(self, name: str) -> Any:
-        """A field by itself."""
+        """Place a single field."""
         self._field(row_of(name))
         return self.component(name)
 
@@ -97,7 +97,7 @@ class Form:
         self._place_rest()
 
     def _place_rest(self) -> None:
-        """Held by the page, as the fields are, and seen by nobody: both are read as of one moment."""
+        """A hidden field on the page, so that it is read at the same moment as the others."""
         unchanged = {row.name: shown_in(Settings(), row) for row in ROWS}
         text = _text({"mode": Settings.mode, "defaults": unchanged})
         self.rest = gr.Textbox(text, label="rest", elem_id=f"{PREFIX}_rest")
@@ -142,31 +142,31 @@ class Form:
     # ---- settings to form, form to settings -------------------------------------------------------------------------
 
     def values(self, settings: Settings) -> list[Any]:
-        """What the components show for these settings; the last one is what no field shows, as JSON."""
+        """The components' values for these settings; the last one is the part that no field shows, as JSON."""
         second = settings.second_pass or Settings()
         shown = [shown_in(second if each.second else settings, each.row)
                  for each in self.fields]  # fmt: skip
         return [*shown, _text({"settings": to_json(settings), "mode": settings.mode})]
 
     def updates(self, settings: Settings) -> list[Any]:
-        """The same as what an event's function returns."""
+        """The same as updates, which the function of an event returns."""
         return [gr.update(value=value) for value in self.values(settings)]
 
     def nothing(self) -> list[Any]:
-        """Updates that leave everything as it is."""
+        """Updates that change nothing."""
         return [gr.update() for _ in self.components]
 
     def answer(self, values: Sequence[Any], updates: Sequence[Any], *, is_whole: bool = False) -> str:
-        """Updates that nobody has pressed a button for, for the page's script to carry out.
+        """Updates that no button has asked for, for the page's script to carry out.
 
-        While they were on their way somebody may have written into a field, or chosen another mode or model. So the
-        script gets what the fields held when it was asked for: it leaves alone those that hold something else by now,
-        and everything if one of ``decisive`` does.
+        Meanwhile the user may have typed into a field, or chosen another mode or model. So the script also gets the
+        values that the fields had when it asked: it leaves fields alone that have changed since, and all of them if
+        one of the ``decisive`` ones has.
 
         Args:
             values: of the components.
             updates: of the components, and of what else the script fills.
-            is_whole: whether they belong together, so that every field is decisive.
+            is_whole: whether all belong together, so that every field is decisive.
         """
         names = ("mode", "model", "vae", "model_v_pred")
         own = range(len(self.fields)) if is_whole else (self.place_of(name) for name in names)
@@ -175,14 +175,14 @@ class Form:
         return json.dumps({"asked": list(values), "updates": bare, "decisive": decisive})
 
     def fitted(self, values: Sequence[Any], better: Mapping[str, Any] | None) -> list[Any]:
-        """Updates that bring the defaults of the mode and the model into the fields the user has left alone.
+        """Updates that put the defaults of the mode and the model into the fields the user has not touched.
 
-        Left alone is what holds defaults that were brought: the last ones, or earlier ones where the page had not yet
-        shown the last when it asked. What came from a file or a job was chosen.
+        A field is untouched if it holds a default that was put there: the last one, or an earlier one if the page did
+        not show the last one yet when it asked. Values from a file or a job count as chosen.
 
         Args:
             values: of the components.
-            better: short name -> what suits the model better than the mode's default; None while that is not known.
+            better: short name -> a value that suits the model better than the mode's default; None until known.
         """
         *shown, rest = values
         kept = json.loads(rest)
@@ -205,13 +205,13 @@ class Form:
         return [*updates, gr.update(value=_text({**kept, "mode": mode, "defaults": now, "brought": brought}))]
 
     def _defaults(self, mode: str, better: Mapping[str, Any]) -> dict[str, Any]:
-        """What stands in the fields of the first pass if nobody has changed them."""
+        """The values of the first pass's fields that nobody has changed."""
         settings = replace(defaults.of(mode), **better)
         first = [each.row for each in self.fields if not each.second and each.row.name not in ELSEWHERE]
         return {row.name: shown_in(settings, row) for row in first}
 
     def chosen(self, values: Sequence[Any]) -> Settings:
-        """The mode and the model alone, whatever the other fields hold."""
+        """Settings with the mode and the model only, whatever the other fields hold."""
         *shown, _ = values
         names = ("mode", "model", "vae", "model_v_pred")
         found = {each.row.name: value for each, value in zip(self.fields, shown, strict=True)
@@ -222,12 +222,12 @@ class Form:
         return str(next(value for each, value in zip(self.fields, shown, strict=True) if each.row.name == "mode"))
 
     def settings(self, values: Sequence[Any]) -> Settings:
-        """The settings that the components' values mean.
+        """The settings that the components' values stand for.
 
-        A wrong value in a field that the mode does not show is as good as the default: nobody could see it.
+        A wrong value in a field that the mode does not show counts as the default, since it cannot be seen.
 
         Raises:
-            SettingsError: with every problem there is, each by its field's label.
+            SettingsError: with all problems, each with its field's label.
         """
         *shown, rest = values
         mode = self._mode(shown)

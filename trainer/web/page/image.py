@@ -1,6 +1,6 @@
-"""The page's Image tab: what variations of an image, or of a folder of them, are made with.
+"""The page's Image tab: variations of an image, or of a folder of images.
 
-Its buttons are the script's: it reads the fields and asks the routes, alike under every version of Gradio.
+The script handles its buttons: it reads the fields and asks the routes, the same way under every version of Gradio.
 """
 
 from __future__ import annotations

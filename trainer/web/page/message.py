@@ -1,4 +1,4 @@
-"""The line below the buttons: what has become of a press."""
+"""The line below the buttons that answers a click."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from .form import PREFIX
 
 
 class Message:
-    """What it tells is HTML: by its class the page's script knows when it may go, by ``data-at`` that it is new."""
+    """Holds HTML: its class tells the page's script when to remove it, ``data-at`` that it is new."""
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
         self.component = gr.HTML("", elem_id=f"{PREFIX}_message")
 
     def answer(self, key: str, **values: Any) -> str:
-        """A sentence that goes when its time is over."""
+        """A text that disappears after a while."""
         return _paragraph(self._context.say(key, **values), "answer")
 
     def ending(self, key: str) -> str:
-        """A sentence that stays until the run has come to rest."""
+        """A text that stays until the run has stopped or paused."""
         return _paragraph(self._context.say(key), "ending")
 
     def wrong(self, error: UserError) -> str:
-        """A mistake, which stays until somebody has gone on."""
+        """An error, which stays until the user does something else."""
         return _paragraph(in_words(error, self._context.language), "wrong", "alert")
 
 

@@ -1,4 +1,4 @@
-"""The row of the model: checkpoint and VAE, and below them what will be trained on."""
+"""The model's row: checkpoint and VAE, and below them a note on what will be trained on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_VAE = "None"
 
 
 class Model:
-    """The two fields, their lists, and the note below."""
+    """Both fields, their lists, and the note."""
 
     def __init__(self, form: Form, context: PageContext) -> None:
         self._context = context
@@ -47,18 +47,18 @@ class Model:
         return [self.model, self.vae]
 
     def names(self, model: str) -> tuple[list[str], list[str]]:
-        """What there is to choose from now, beside the model that is chosen."""
+        """What there is to choose from now; an empty choice too, unless a model is chosen."""
         return offered(self._context.catalogue.models(), model), self._vaes()
 
     def lists(self, model: str) -> list[Any]:
-        """Updates with what there is to choose from now; what is chosen stays, also what is chosen meanwhile."""
+        """Updates of the lists; what is chosen stays, even if it is chosen meanwhile."""
         return [gr.update(choices=names) for names in self.names(model)]
 
     def told(self, advice: Advice | None, number: int, *, is_named: bool) -> str:
-        """The note. Its number tells the page's script whether there is news of the model.
+        """The note. Its number tells the page's script whether the answer on the model has changed since.
 
         Args:
-            is_named: whether a model is chosen; that a host has none loaded is nothing wrong yet.
+            is_named: whether a model is chosen; otherwise a host without a loaded one is not an error yet.
         """
         if advice is None:
             words, kind = self._context.say("model.looking"), "note"

@@ -1,4 +1,4 @@
-"""What each mode does: a sentence, and an image of before and after."""
+"""What each mode does: a sentence, and an image before and after."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IMAGES = Path(__file__).parent / "images"
 
 
 def place(words: Words) -> None:
-    """Below the mode's switch; of all of them, one is seen."""
+    """Place all of them below the mode's switch; only the current one is visible."""
     shown = "".join(_explained(info.slug, words) for info in MODES.values())
     gr.HTML(f"<style>{rules()}</style>{shown}", elem_id=f"{PREFIX}_mode_words")
 

@@ -11,7 +11,7 @@ from ...text.messages import say
 
 
 def add() -> None:
-    """Tell the host what there is to set."""
+    """Add our options to the host."""
     shipped = presets.list_presets(webui_api.folders().presets)
     _add("language", "", gr.Dropdown, choices=["", *LANGUAGES])
     _add("lora_folder", "", gr.Textbox)

@@ -1,4 +1,4 @@
-"""A pair of images: two places to drop them, beside the fields with their paths; the script compares them."""
+"""A pair of images: two drop zones beside the fields with their paths; the script compares the images."""
 
 from __future__ import annotations
 

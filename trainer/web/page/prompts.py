@@ -1,4 +1,4 @@
-"""iLECO's prompts as images: what the model makes of them now, before anything is trained."""
+"""Images of iLECO's prompts, as the model makes them before any training."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .form import PREFIX, Form, shown_number
 
 
 class Prompts:
-    """Three buttons, what all their images share, and the place for the images."""
+    """Three buttons, the fields that their images share, and the place for the images."""
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
         say = context.say
-        # Without an id, which only a setting's own field has beside that class.
+        # Without an id: beside that class, only a setting's own field has one.
         with gr.Column(elem_classes=[f"{PREFIX}-field", f"{PREFIX}-for-ileco", f"{PREFIX}-generate"]):
             with gr.Row(elem_id=f"{PREFIX}_generate_buttons"):
                 self._buttons = {
@@ -39,7 +39,7 @@ class Prompts:
             gr.HTML(f'<div id="{PREFIX}_prompts"></div>')
 
     def connect(self, form: Form) -> None:
-        """Once the form is whole."""
+        """Connect the buttons, once the form is complete."""
         for which, button in self._buttons.items():
             on(button.click, self._generating(form, which), [*self._fields.values(), *form.components], [])
 

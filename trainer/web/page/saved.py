@@ -1,4 +1,4 @@
-"""Presets and saved settings: from a list, a path or a dropped file into the form, and from the form to a file."""
+"""Presets and saved settings: loaded from a list, a path or a dropped file, and saved from the form."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .message import Message
 
 
 class Saved:
-    """The fold with the list and its buttons.
+    """The section with the list and its buttons.
 
     Attributes:
         chosen: the field with the preset's name.
-        refresh: the button that brings all lists up to date.
+        refresh: the button that updates all lists.
     """
 
     def __init__(self, context: PageContext) -> None:
@@ -55,13 +55,13 @@ class Saved:
         keep: Callable[[], list[Any]],
         read: Callable[[Any], Settings],
     ) -> None:
-        """Give the buttons their work.
+        """Connect the buttons.
 
         Args:
             fields: the inputs of ``read``.
-            told: where the answer stands.
-            filled: the outputs of ``fill``, which puts settings into the form, and of ``keep``, which leaves it.
-            read: the settings that the fields hold.
+            told: where the answers are shown.
+            filled: the outputs of ``fill``, which puts settings into the form, and of ``keep``, which changes nothing.
+            read: returns the settings that the fields hold.
         """
 
         def load(chosen: Any) -> list[Any]:
@@ -85,7 +85,7 @@ class Saved:
                 presets.delete(str(chosen or ""), own, shipped)
             except UserError as error:
                 return gr.update(), told.wrong(error)
-            # The list gets shorter when it is refreshed: Gradio's page throws an error where it does under a choice.
+            # The list is shortened by the next refresh: Gradio's page fails if that happens to a selected choice.
             return gr.update(value=""), told.answer("preset.deleted", name=chosen)
 
         on(self._load.click, load, [self.chosen], [*filled, told.component])
@@ -94,12 +94,12 @@ class Saved:
         on(self._delete.click, delete, [self.chosen], [self.chosen, told.component])
 
     def opened(self) -> Any:
-        """An update for a page that is opened: what is new since it was made."""
+        """An update for a page that is opened: what is new since the page was built."""
         names = self._names()
         return gr.update() if names == self._placed else gr.update(choices=names)
 
     def lists(self) -> Any:
-        """An update with what there is to choose from now; what is chosen stays, also what is chosen meanwhile."""
+        """An update of the list; what is chosen stays, even if it is chosen meanwhile."""
         return gr.update(choices=self._names())
 
     def _loaded(self, chosen: Any) -> Parsed:

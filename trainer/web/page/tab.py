@@ -1,4 +1,4 @@
-"""The tab: training, queue, plot and images, within a page of its own or a host's."""
+"""The tab with training, queue, plot and images, on our own page or a host's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .form import PREFIX
 
 
 def page_in_host(context: PageContext) -> gr.Blocks:
-    """The tab as a page, for a host to take in."""
+    """The tab as a page for a host to embed."""
     with gr.Blocks(analytics_enabled=False) as page:
         build(context)
     # Otherwise the host keeps what it first saw in a field as its default for ever.
@@ -23,7 +23,7 @@ def build(context: PageContext) -> None:
     """Fill the page that is being built."""
     words = context.words
     with gr.Column(elem_id=PREFIX):
-        # What the page's script needs: who may press its buttons, and its words.
+        # For the page's script: the token that its requests need, and its texts.
         data = f'data-token="{context.access.token}" data-words="{words.data()}"'
         gr.HTML(f'<div id="{PREFIX}_token" hidden {data}></div>')
         with gr.Tabs(elem_id=f"{PREFIX}_tabs") as tabs:

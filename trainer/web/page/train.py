@@ -1,4 +1,4 @@
-"""The page's first tab: the form, what fills it, and the buttons that begin and end a run."""
+"""The page's first tab: the form, what fills it, and the buttons that start and end a run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Train:
             self._begin_with(context.preset)
 
     def _begin_with(self, preset: str) -> None:
-        """Fill the form before anybody sees it; with nothing, if somebody has deleted that preset."""
+        """Fill the form from a preset as the page is built; do nothing if the preset has been deleted."""
         if preset not in presets.list_presets(self.context.folders.presets):
             return
         settings = presets.load(preset, self.context.folders.presets).settings
@@ -68,7 +68,7 @@ class _Train:
             if component not in models:
                 component.value = value
 
-    # ---- what is seen -----------------------------------------------------------------------------------------------
+    # ---- what is visible ---------------------------------------------------------------------------------------------
 
     def _place_run(self) -> None:
         say = self.say
@@ -112,7 +112,7 @@ class _Train:
         return self.message.ending(key) if key else self.message.answer("run.nothing")
 
     def _place_unseen(self) -> None:
-        """What the page's script presses: a host's page tells nobody else that it has been opened."""
+        """Hidden components for the page's script: within a host only the script knows that the page was opened."""
         with gr.Column(elem_id=f"{PREFIX}_unseen"):
             self.open = gr.Button("open", elem_id=f"{PREFIX}_open")
             self.fit = gr.Button("fit", elem_id=f"{PREFIX}_fit")
@@ -155,7 +155,7 @@ class _Train:
         return [*self.form.updates(settings), gr.update(value=self._note(settings))]
 
     def _filled_beside_model(self, settings: Settings) -> list[Any]:
-        """A preset is for any model: where it names none, the one that is chosen stays."""
+        """Updates for a preset: if it names no model, the chosen one stays."""
         updates = self._filled(settings)
         if not settings.model:
             for name in ("model", "vae"):
@@ -167,7 +167,7 @@ class _Train:
         return self.form.answer(values, self._fitted(values))
 
     def _fitted(self, values: Sequence[Any]) -> list[Any]:
-        """What suits the mode and the model, where nobody has chosen; the name that an empty field means."""
+        """Updates of untouched fields with what suits mode and model, and of the name that an empty field means."""
         try:
             chosen = self.form.chosen(values)
         except UserError:  # marked beside its field
@@ -186,7 +186,7 @@ class _Train:
         return gr.update(placeholder=self.context.named(replace(settings, save_lora_name="")).save_lora_name)
 
     def _open(self, *values: Any) -> list[Any]:
-        """A page that is opened while a run goes on, or after it, shows what is being trained, for a new name."""
+        """Fill a page opened during or after a run with the run's settings, under a new name."""
         message, entry = gr.update(), self.context.worker.entry
         updates = None
         if entry is not None:
@@ -212,7 +212,7 @@ class _Train:
     # ---- a job of the queue -----------------------------------------------------------------------------------------
 
     def _pick(self, picked: str) -> list[Any]:
-        """A job back into the form: to be changed, if it has not run to its end; else as the start of a new one."""
+        """Put a job into the form: to edit it if it is not done, otherwise to start a new one from it."""
         try:
             entry = self.context.worker.store.get(int(picked))
             settings = self.context.worker.store.job(entry.id).settings
@@ -225,7 +225,7 @@ class _Train:
         return [*self._filled(copy), self.message.answer("run.copied", name=entry.name), *self._editing(0), tab]
 
     def _editing(self, number: int, name: str = "") -> list[Any]:
-        """Updates of which job is being changed (0: none), and of the banner that says so."""
+        """Updates of the job that is being edited (0: none), and of the banner that says so."""
         words = self.say("run.editing", name=name, number=number) if number else ""
         return [number, gr.update(visible=bool(number)), modes.paragraph(words, "note")]
 
@@ -248,12 +248,12 @@ class _Train:
 
         return self._with_settings(values, add)
 
-    def _with_settings(self, values: Sequence[Any], deed: Callable[[Settings], str]) -> list[Any]:
-        """What a button tells; then the next free name is proposed and no job is edited any more."""
+    def _with_settings(self, values: Sequence[Any], act: Callable[[Settings], str]) -> list[Any]:
+        """A button's answer; afterwards the next free name is proposed and no job is being edited."""
         try:
             settings = self.form.settings(values)
             require_folder(settings)
-            message = deed(settings)
+            message = act(settings)
         except UserError as error:
             return [self.message.wrong(error), *(gr.update() for _ in range(4))]
         return [message, self._proposed(settings), *self._editing(0)]
