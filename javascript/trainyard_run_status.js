@@ -83,16 +83,9 @@
     }
 
     function phaseOf(run) {
-        if (run.phase === "training") return say("status.step", {step: run.done, steps: run.total});
-        const phase = run.phase ? run.phase.split(": ").map(inWords).join(": ") : say("status.starting");
+        if (run.trains) return say("status.step", {step: run.done, steps: run.total});
+        const phase = run.phase || say("status.starting");
         return run.total ? say("status.step_of", {phase, done: run.done, total: run.total}) : phase;
-    }
-
-    /* A phase is told in English; one that has no words of its own is shown as it is. */
-    function inWords(phase) {
-        const key = `phase.${phase}`;
-        const found = say(key);
-        return found === key ? phase : found;
     }
 
     function endOf(run) {

@@ -1,4 +1,4 @@
-"""A job: what is to be trained. Control: what the user asks of it while it runs. Events: what it tells."""
+"""A job: what is to be trained. Control: what the user asks of it while it runs. Events: what it reports."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Control:
 class Phase:
     """What the run is busy with; ``done`` of ``total`` where it can be counted."""
 
-    name: str
+    message: Message
     done: int = 0
     total: int = 0
 
@@ -148,8 +148,8 @@ class Continued:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A picture made while training."""
+class Preview:
+    """An image made while training."""
 
     step: int
     path: Path
@@ -184,11 +184,11 @@ class Effect:
     blocks: tuple[Change, ...]
     """In the model's order."""
     strip: Path | None = None
-    """Pictures at strength -1, 0 and +1 side by side, if they were made."""
+    """Images at strength -1, 0 and +1 side by side, if they were made."""
     prompt: str = ""
     """Their prompt."""
     differences: tuple[tuple[float, float], ...] = ()
-    """Strength, and how far its picture is from the one at 0: the mean over all pixels, in levels of 255."""
+    """Strength, and how far its image is from the one at 0: the mean over all pixels, in levels of 255."""
 
     def strongest(self, count: int = 3) -> list[Change]:
         """The blocks that are changed most, for their size."""
@@ -207,7 +207,7 @@ class Warned:
 
 @dataclass(frozen=True, init=False)
 class Detail:
-    """What only those want to know who asked for it with ``logging_verbose``."""
+    """What only ``logging_verbose`` reports."""
 
     message: Message
 
@@ -231,5 +231,5 @@ class Failed:
     error: UserError
 
 
-Event = Phase | Step | Paused | Continued | Sample | Saved | Effect | Warned | Detail | Done | Failed
+Event = Phase | Step | Paused | Continued | Preview | Saved | Effect | Warned | Detail | Done | Failed
 Listener = Callable[[Event], None]

@@ -168,7 +168,7 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
         assert difference == pytest.approx(np.abs(part - parts[1]).mean())
         assert difference > 0.01
     assert warnings == []
-    counted = [event for event in events if isinstance(event, Phase) and event.name == "looking at the effect"]
+    counted = [event for event in events if isinstance(event, Phase) and str(event.message) == "measuring the effect"]
     assert counted[-1].done <= counted[-1].total == 3 * (STEPS + 1)
 
 
@@ -192,7 +192,7 @@ def test_stopping_while_the_pictures_are_made_takes_a_step(model: Path, host: St
     control, steps = Control(), []
 
     def react(event: Event) -> None:
-        if isinstance(event, Phase) and event.name == "looking at the effect":
+        if isinstance(event, Phase) and str(event.message) == "measuring the effect":
             steps.append(event.done)
             if event.done == 4:
                 control.stop()
@@ -220,7 +220,7 @@ def test_a_failure_there_is_told_and_the_run_is_done(
     done, effect, warnings, _ = collect(job(model), host)
     assert done.path.exists()
     assert (effect is None) == (what == "read")
-    told = "could not be measured" if what == "read" else "No pictures of what the LoRA does"
+    told = "could not be measured" if what == "read" else "There are no images of what the LoRA does"
     assert [told in warning for warning in warnings] == [True]
 
 
@@ -241,7 +241,7 @@ def test_next_to_nothing_is_told_and_so_are_pictures_that_are_the_same(model: Pa
     assert 0 < effect.whole.relative < TOO_SMALL
     assert [warning.split(",")[0] for warning in warnings] == [
         "The LoRA changes next to nothing",
-        "With the LoRA and without it",
+        "With and without the LoRA",
     ]
 
 
@@ -262,7 +262,7 @@ def test_a_run_stopped_after_its_first_step(model: Path, host: Standalone) -> No
 
 def test_numbers_that_are_none_are_told(bundle: Bundle) -> None:
     broken = Effect(Path("x"), Change("", math.nan, math.nan), ())
-    assert "Do not use it" in effect_module._warnings(broken, "LoRA")[0]
+    assert "Do not use it" in str(effect_module._warnings(broken, "LoRA")[0])
     assert effect_module._warnings(Effect(Path("x"), Change("", 1.0, 0.01), ()), "LoRA") == []
 
 
@@ -276,7 +276,7 @@ def test_where_little_is_seen_it_is_told_what_to_raise(host: Standalone) -> None
         )
         difference = dict(effect.differences)[1.0]
         assert (difference < effect_module.LITTLE) == told
-        expected = f'At strength +1 the picture of "a red circle" differs by {difference:.1g} of 255 on average. '
+        expected = f'At strength +1 the image of "a red circle" differs by {difference:.1g} of 255 on average. '
         remedy = "If that is too little, raise train iterations or train learning rate."
         assert [each for each in warnings if "strength" in each] == [expected + remedy] * told
 
@@ -286,7 +286,7 @@ def test_what_to_raise_is_of_the_mode(mode: str) -> None:
     weak = Effect(Path("x"), Change("", 1.0, 0.01), (), Path("s.png"), "red", ((-1.0, 3.0), (1.0, 0.2)))
     (told,) = effect_module._warnings(weak, mode)
     remedy = "raise train iterations, train learning rate or network strength."
-    assert told.endswith(f"differs by 0.2 of 255 on average. If that is too little, {remedy}")
+    assert str(told).endswith(f"differs by 0.2 of 255 on average. If that is too little, {remedy}")
 
 
 # ---- the command line -----------------------------------------------------------------------------------------------

@@ -24,10 +24,10 @@ from trainer.data.pairs import open_pair
 from trainer.data.scan import scan
 from trainer.diffusion.random import StepRandom
 from trainer.engine.run import run
-from trainer.job import Control, Event, Job, Sample, Step, Warned
+from trainer.job import Control, Event, Job, Preview, Step, Warned
 from trainer.models.base import Bundle, Conditioning
 from trainer.models.registry import load_bundle
-from trainer.modes.base import Scene
+from trainer.modes.base import PassContext
 from trainer.modes.registry import mode_of
 from trainer.networks.base import build
 from trainer.networks.files.read import network_from_file
@@ -64,7 +64,7 @@ def settings(model: Path, pictures: Path, mode: str, **changes: Any) -> Settings
     return replace(base, **changes)
 
 
-def scene_of(given: Settings, bundle: Bundle) -> Scene:
+def scene_of(given: Settings, bundle: Bundle) -> PassContext:
     scanned = {
         "LoRA": lambda: scan(given),
         "Multi-ADDifT": lambda: scan_pairs(given),
@@ -77,7 +77,7 @@ def scene_of(given: Settings, bundle: Bundle) -> Scene:
         builder(given, torch.float32, CPU),
         torch.Generator().manual_seed(5),
     )
-    return Scene(given, bundle, network, bundle.diffusion, data)
+    return PassContext(given, bundle, network, bundle.diffusion, data)
 
 
 @pytest.mark.parametrize(("family", "network", "mode"), CASES)
@@ -189,7 +189,7 @@ def test_a_whole_run(models: dict[str, Path], pictures: Path, tmp_path: Path, fa
     losses = [event.loss for event in events if isinstance(event, Step)]
     assert len(losses) == 3
     assert all(map(math.isfinite, losses))
-    assert len([event for event in events if isinstance(event, Sample)]) == 1
+    assert len([event for event in events if isinstance(event, Preview)]) == 1
     assert not [event for event in events if isinstance(event, Warned)]
     with safe_open(str(path), "pt") as file:
         metadata, names = file.metadata(), list(file.keys())
@@ -218,7 +218,7 @@ def test_the_text_encoders_learn_at_their_own_rate(models: dict[str, Path], pict
 
 def test_v_prediction_asked_for_is_told(models: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
     """A v-prediction checkpoint without a mark needs the setting; with it, the setting changes nothing."""
-    sentence = "Nothing in small-sdxl.safetensors says that it is a v-prediction model; it is trained as one because "
+    sentence = "small-sdxl.safetensors does not say that it is a v-prediction model. It is trained as one because "
     for family in ("SDXL", "SDXL-v"):
         given = settings(
             models[family], pictures, "iLECO", model_v_pred=True, train_iterations=1, save_lora_name=family

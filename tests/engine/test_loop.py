@@ -15,14 +15,14 @@ from trainer.config.choices import OPTIMIZERS
 from trainer.config.settings import Settings
 from trainer.diffusion.random import StepRandom
 from trainer.engine import loop
-from trainer.engine.loop import Moments, train
+from trainer.engine.loop import LoopHooks, train
 from trainer.errors import DivergedError
 from trainer.job import Control, Event, Step
 from trainer.models.lora_target import Target
-from trainer.modes.base import Scene, StepLoss
+from trainer.modes.base import PassContext, StepLoss
 from trainer.networks.base import Network, Ranks, build, builder_of
 from trainer.networks.lora import LoRA
-from trainer.optim.optimizers import as_meant, make_optimizer, settle
+from trainer.optim.optimizers import averaged_weights, finalise, make_optimizer
 from trainer.optim.schedules import Plateau
 
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ class Regression:
         self._broken = (broken_at, broken_sample)
         self.steps = 0
 
-    def prepare(self, scene: Scene) -> None: ...
+    def prepare(self, context: PassContext) -> None: ...
 
     def loss(self, rng: StepRandom) -> StepLoss:
         self.steps += 1
@@ -59,12 +59,12 @@ def settings(**changes: object) -> Settings:
 def unused(*_arguments: object) -> None: ...
 
 
-def moments_of(save=unused, sample=unused, pause=unused) -> Moments:
-    return Moments(save, sample, pause, lambda step: None)
+def hooks_of(save=unused, preview=unused, pause=unused) -> LoopHooks:
+    return LoopHooks(save, preview, pause, lambda step: None)
 
 
 def run(
-    problem: Regression, given: Settings, *, control: Control | None = None, listen=None, moments: Moments | None = None
+    problem: Regression, given: Settings, *, control: Control | None = None, listen=None, hooks: LoopHooks | None = None
 ) -> tuple[int, list[Step]]:  # fmt: skip
     steps: list[Step] = []
 
@@ -77,7 +77,7 @@ def run(
     with problem.network.attached():
         taken = train(
             problem, problem.network, given, device=CPU, scale_loss=False, control=control or Control(), emit=emit,
-            moments=moments or moments_of(),
+            hooks=hooks or hooks_of(),
         )  # fmt: skip
     return taken, steps
 
@@ -162,15 +162,15 @@ def test_a_loss_that_is_no_number_names_step_and_sample(sample: int) -> None:
 
 def test_saves_every_n_but_not_at_the_end() -> None:
     saved: list[int] = []
-    run(Regression(), settings(save_per_steps=20), moments=moments_of(save=saved.append))
+    run(Regression(), settings(save_per_steps=20), hooks=hooks_of(save=saved.append))
     assert saved == [20, 40]
 
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses come in bundles, as from a device that is not waited for."""
-    ledger = loop._Ledger
-    monkeypatch.setattr(loop, "_Ledger", lambda total, _device, emit: ledger(total, torch.device("mps"), emit))
+    reader = loop.LossReader
+    monkeypatch.setattr(loop, "LossReader", lambda total, _device, emit: reader(total, torch.device("mps"), emit))
 
 
 @pytest.mark.usefixtures("late")
@@ -190,7 +190,7 @@ def test_nothing_broken_is_saved(lateness: str, request: pytest.FixtureRequest) 
         request.getfixturevalue("late")
     saved: list[int] = []
     with pytest.raises(DivergedError, match="step 20 of 60"):
-        run(Regression(broken_at=20), settings(save_per_steps=20), moments=moments_of(save=saved.append))
+        run(Regression(broken_at=20), settings(save_per_steps=20), hooks=hooks_of(save=saved.append))
     assert saved == []
 
 
@@ -200,7 +200,7 @@ def test_samples_on_the_way_change_nothing() -> None:
 
     plain, disturbed = Regression(), Regression()
     run(plain, settings())
-    run(disturbed, settings(sample_every_steps=3), moments=moments_of(sample=disturb))
+    run(disturbed, settings(sample_every_steps=3), hooks=hooks_of(preview=disturb))
     for one, two in zip(plain.network.parameters(), disturbed.network.parameters(), strict=True):
         assert torch.equal(one, two)
 
@@ -221,10 +221,10 @@ def test_schedule_free_saves_the_average_and_trains_elsewhere() -> None:
         optimizer.step()
         z = z - rate * (y - target)
         x = (1 - 1 / step) * x + z / step
-        with as_meant(optimizer):
+        with averaged_weights(optimizer):
             saved.append(parameter.detach().clone())
         assert torch.allclose(saved[-1], x, atol=1e-6)
-    settle(optimizer)
+    finalise(optimizer)
     assert torch.allclose(parameter.detach(), x, atol=1e-6)
 
 
@@ -236,7 +236,7 @@ def test_what_a_schedule_free_run_saves_is_what_it_ends_with() -> None:
         seen.append([parameter.detach().clone() for parameter in problem.network.parameters()])
 
     given = settings(train_optimizer="AdamWScheduleFree", train_lr_scheduler="constant", save_per_steps=20)
-    run(problem, given, moments=moments_of(save=keep))
+    run(problem, given, hooks=hooks_of(save=keep))
     shorter = Regression()
     run(shorter, replace(given, train_iterations=40))
     for one, two in zip(seen[1], shorter.network.parameters(), strict=True):
@@ -275,7 +275,7 @@ def test_the_collector_is_free_during_a_pause() -> None:
         seen.append((step, gc.isenabled(), len(tensors) > 4))
         control.go_on()
 
-    taken, _ = run(Regression(), settings(), control=control, listen=listen, moments=moments_of(pause=pause))
+    taken, _ = run(Regression(), settings(), control=control, listen=listen, hooks=hooks_of(pause=pause))
     assert taken == 60
     assert seen == [(20, True, True)]
     assert not any(story)
@@ -286,6 +286,6 @@ def test_a_pause_asked_for_at_the_last_step_is_none() -> None:
     control, seen = Control(), []
     listen = lambda step: control.pause() if step.number == 60 else None  # noqa: E731
     taken, _ = run(
-        Regression(), settings(), control=control, listen=listen, moments=moments_of(pause=lambda *_: seen.append(1))
+        Regression(), settings(), control=control, listen=listen, hooks=hooks_of(pause=lambda *_: seen.append(1))
     )
     assert (taken, seen) == (60, [])

@@ -21,7 +21,7 @@ from trainer.engine import passes
 from trainer.engine.run import check, run
 from trainer.errors import DivergedError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase, Sample, Saved, Step, Warned
+from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase, Preview, Saved, Step, Warned
 from trainer.models.base import Bundle, Conditioning
 from trainer.networks.files import file
 from trainer.networks.files.settings import load_settings
@@ -61,8 +61,8 @@ def header(path: Path) -> tuple[dict[str, str], list[str]]:
 def test_events_tell_the_whole_story(model: Path, host: Standalone) -> None:
     done, events = collect(job(model), host)
     assert done == Done(host.folders.loras / "x.safetensors", 4, stopped=False)
-    phases = [event.name for event in events if isinstance(event, Phase)]
-    assert phases == ["loading the model", "encoding the prompts", "training", "saving", "looking at the effect"]
+    phases = [str(event.message) for event in events if isinstance(event, Phase)]
+    assert phases == ["loading the model", "encoding the prompts", "training", "saving", "measuring the effect"]
     assert [event.number for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
     assert [type(event) for event in events[-4:]] == [Saved, Phase, Effect, Done]
     assert events[-4] == Saved(done.path, 4)
@@ -106,7 +106,7 @@ def test_sample_pictures_do_not_change_what_is_trained(model: Path, host: Standa
     elsewhere = Standalone(host.device, replace(host.folders, loras=tmp_path / "elsewhere"))
     changes = {"sample_prompt": "red", "sample_every_steps": 2, "sample_strengths": (0.0, 1.0)}
     sampled, events = collect(job(model, **changes), elsewhere)
-    pictures = [event for event in events if isinstance(event, Sample)]
+    pictures = [event for event in events if isinstance(event, Preview)]
     assert [(event.step, event.path.name) for event in pictures] == [(2, "000002_+0.png"), (2, "000002_+1.png")]
     with Image.open(pictures[0].path) as picture:
         assert picture.size == (64, 64)
@@ -122,7 +122,7 @@ def test_a_failing_sample_never_ends_the_run(model: Path, host: Standalone) -> N
     assert done.steps == 4
     assert done.path.exists()
     warnings = [str(event.message) for event in events if isinstance(event, Warned)]
-    assert sum("No sample picture at step" in warning for warning in warnings) == 3
+    assert sum("No preview at step" in warning for warning in warnings) == 3
 
 
 def test_seed_minus_one_is_drawn_once_and_recorded(model: Path) -> None:
@@ -201,7 +201,7 @@ def test_stop_in_every_phase(model: Path, host: Standalone, phase: str) -> None:
     control = Control()
 
     def react(event: Event) -> None:
-        if isinstance(event, Phase) and event.name == phase:
+        if isinstance(event, Phase) and str(event.message) == phase:
             control.stop()
 
     done, events = collect(job(model), host, control, react)
@@ -215,12 +215,12 @@ def test_stop_while_sampling(model: Path, host: Standalone) -> None:
     control = Control()
 
     def react(event: Event) -> None:
-        if isinstance(event, Sample):
+        if isinstance(event, Preview):
             control.stop()
 
     done, events = collect(job(model, sample_every_steps=2), host, control, react)
     assert done == Done(None, 2, stopped=True)
-    assert sum(isinstance(event, Sample) for event in events) == 1
+    assert sum(isinstance(event, Preview) for event in events) == 1
 
 
 def test_stop_and_save_from_another_thread(model: Path, host: Standalone) -> None:
@@ -264,7 +264,7 @@ def test_a_learning_rate_far_too_high_stops_and_saves_nothing_broken(model: Path
 
 def test_numbers_too_large_for_the_files_precision_are_not_saved(model: Path, host: Standalone) -> None:
     given = job(model, train_learning_rate=3e5, train_iterations=1, train_lr_scheduler="constant")
-    with pytest.raises(DivergedError, match="not numbers in the file's precision"):
+    with pytest.raises(DivergedError, match="hold NaN or infinite values in the file's precision"):
         collect(given, host)
     assert not host.folders.loras.exists()
 
@@ -348,7 +348,7 @@ def test_short_memory_is_a_sentence(model: Path, host: Standalone, monkeypatch: 
 
     monkeypatch.setattr(passes, "train", short)
     events: list[Event] = []
-    with pytest.raises(UserError, match=r"the memory is not enough\. Switch on gradient checkpointing"):
+    with pytest.raises(UserError, match=r"there is not enough memory\. Turn on gradient checkpointing"):
         run(job(model), host, Control(), events.append)
     assert isinstance(events[-1], Failed)
 
@@ -435,11 +435,11 @@ def test_an_untrained_text_encoder_leaves_the_device_before_training(
 
     def react(event: Event) -> None:
         if isinstance(event, Phase):
-            story.append(event.name)
+            story.append(str(event.message))
 
     collect(job(model, network_train_text_encoder=trains_text, network_blocks=("BASE", "M00")), host, react=react)
     moved = [] if trains_text else ["text to cpu"]
-    assert story == ["loading the model", "encoding the prompts", *moved, "training", "saving", "looking at the effect"]
+    assert story == ["loading the model", "encoding the prompts", *moved, "training", "saving", "measuring the effect"]
 
 
 def test_verbose_tells_more_and_changes_nothing(model: Path, host: Standalone, tmp_path: Path) -> None:

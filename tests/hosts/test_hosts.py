@@ -28,9 +28,10 @@ from trainer.engine.run import run
 from trainer.errors import MemoryShortError, Stopped, UserError
 from trainer.hosts.webui.host import WebUI
 from trainer.hosts.webui.registry import make_webui
-from trainer.job import Control, Done, Effect, Event, Job, Paused, Phase, Sample, Saved, Step, Warned
+from trainer.job import Control, Done, Effect, Event, Job, Paused, Phase, Preview, Saved, Step, Warned
 from trainer.models.registry import load_bundle
 from trainer.networks.files import file
+from trainer.text.messages import message
 
 DOUBLES: tuple[type[Double], ...] = (A1111Double, ForgeDouble, ReForgeDouble)
 WAIT = 60.0
@@ -320,7 +321,7 @@ def test_a_picture_does_not_wait_for_the_strip_at_the_end(double: Double, host: 
     waiting, made = Waiting(double), []
 
     def react(event: Event) -> None:
-        if isinstance(event, Phase) and event.name == "looking at the effect":
+        if isinstance(event, Phase) and str(event.message) == "measuring the effect":
             made.append(waiting.picture is not None)
             if len(made) == 2:
                 waiting.begin()
@@ -463,7 +464,7 @@ def test_a_run_that_waits_for_its_model_can_be_stopped(
 ) -> None:
     plain, control, looks, long = double.generate(), Control(), threading.Event(), Long(double)
     long.begin()
-    told = Told(lambda event: looks.set() if event == Phase("waiting for the WebUI") else None)
+    told = Told(lambda event: looks.set() if event == Phase(message("phase.waiting_for_webui")) else None)
     beside = Beside(host, settings_of("iLECO", tmp_path), told, control)
     assert looks.wait(WAIT)
     assert beside.goes_on
@@ -651,7 +652,7 @@ def test_samples_are_the_hosts_own(double: Double, host: WebUI, tmp_path: Path) 
     samples: dict[str, np.ndarray] = {}
 
     def react(event: Event) -> None:
-        if isinstance(event, Sample):
+        if isinstance(event, Preview):
             samples[event.path.name] = np.asarray(Image.open(event.path))
         if isinstance(event, Step):
             double.state.interrupt()  # meant for an image of the host's page: not for ours

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from trainer.errors import UserError
-from trainer.job import Change, Continued, Done, Effect, Failed, Paused, Phase, Sample, Saved, Step, Warned
+from trainer.job import Change, Continued, Done, Effect, Failed, Paused, Phase, Preview, Saved, Step, Warned
 from trainer.jobs.memory import Memory
 from trainer.jobs.run_status import MOST_POINTS, RunStatus
+from trainer.text.messages import message
 
 
 class Clock:
@@ -35,19 +36,19 @@ def test_a_run_from_its_beginning_to_its_end() -> None:
     clock = Clock()
     status = RunStatus(clock)
     assert (status.snapshot().state, status.snapshot().step, status.snapshot().loss) == ("running", 0, None)
-    status(Phase("encoding the pictures", 12, 40))
+    status(Phase(message("phase.encoding_images"), 12, 40))
     now = status.snapshot()
-    assert (now.phase, now.done, now.total) == ("encoding the pictures", 12, 40)
+    assert (str(now.phase), now.done, now.total) == ("encoding the images", 12, 40)
     status(Warned("Take care."))
-    status(Phase("training", 0, 5000))
+    status(Phase(message("phase.training"), 0, 5000))
     steps(status, [3.0, 1.0], clock=clock)
-    status(Sample(2, Path("two.png")))
+    status(Preview(2, Path("two.png")))
     status(Saved(Path("x_2steps.safetensors"), 2))
     now = status.snapshot()
-    assert (now.phase, now.done, now.total, now.step, now.steps) == ("training", 2, 5000, 2, 5000)
+    assert (str(now.phase), now.done, now.total, now.step, now.steps) == ("training", 2, 5000, 2, 5000)
     assert (now.loss, now.rates) == (1.0, (5e-4, 2e-3))
     assert list(map(str, now.warnings)) == ["Take care."]
-    assert now.images == (Sample(2, Path("two.png")),)
+    assert now.images == (Preview(2, Path("two.png")),)
     assert now.saved == (Saved(Path("x_2steps.safetensors"), 2),)
     effect = Effect(Path("x"), Change("", 1.0, 0.1), ())
     status(effect)
@@ -61,7 +62,7 @@ def test_a_run_from_its_beginning_to_its_end() -> None:
 def test_each_event_gives_another_number_and_nothing_else_does() -> None:
     status = RunStatus()
     assert status.snapshot().number == status.snapshot().number == 0
-    status(Phase("loading"))
+    status(Phase(message("phase.loading_lora")))
     status(Step(1, 2, 1.0, (1.0,)))
     assert status.snapshot().number == 2
 
@@ -144,7 +145,7 @@ def test_a_flood_of_warnings_and_pictures_is_bounded() -> None:
     status = RunStatus()
     for number in range(5000):
         status(Warned(str(number)))
-        status(Sample(number, Path(f"{number}.png")))
+        status(Preview(number, Path(f"{number}.png")))
     now = status.snapshot()
     assert len(now.warnings) <= 100
     assert str(now.warnings[-1]) == "4999"

@@ -27,7 +27,7 @@ from trainer.diffusion.timesteps import Uniform
 from trainer.engine.run import check_for_run
 from trainer.models.base import Bundle
 from trainer.modes.addift import ADDifT
-from trainer.modes.base import Scene
+from trainer.modes.base import PassContext
 from trainer.modes.multi_addift import MultiADDifT
 from trainer.networks.base import Network
 
@@ -44,11 +44,11 @@ class Setting:
     network: Network
     settings: Settings
 
-    def scene(self, kind: Parameterisation = EPSILON, **changes: Any) -> Scene:
+    def scene(self, kind: Parameterisation = EPSILON, **changes: Any) -> PassContext:
         settings = replace(self.settings, **changes)
         scanned = open_pair(settings).placed(settings, DEFAULT_SIZE)
         data = encode_samples(scanned, self.bundle, settings, lambda *event: None)
-        return Scene(settings, self.bundle, self.network, self.bundle.diffusion.predicting(kind), data)
+        return PassContext(settings, self.bundle, self.network, self.bundle.diffusion.predicting(kind), data)
 
 
 @pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
@@ -73,7 +73,7 @@ def setting(bundles: tuple[Bundle, Bundle], tmp_path: Path, request: pytest.Fixt
         yield Setting(bundle, plain, network, settings)
 
 
-def ours(scene: Scene, step: int) -> Tensor:
+def ours(scene: PassContext, step: int) -> Tensor:
     training = ADDifT().passes(scene.settings)[0]
     training.prepare(scene)
     return training.loss(StepRandom.of_step(1, step, CPU)).samples.mean()
@@ -99,7 +99,7 @@ def error(one: Tensor, two: Tensor, mask: Tensor) -> Tensor:
 
 def plain_turn(
     setting: Setting,
-    scene: Scene,
+    scene: PassContext,
     pair_of_turns: int,
     *,
     reverse: bool,
@@ -234,7 +234,7 @@ def test_pairs_of_a_folder_take_turns(setting: Setting, tmp_path: Path) -> None:
         image_size=Size(64, 64), image_min_length=64, image_buckets_step=64, train_batch_size=1,
     )  # fmt: skip
     data = encode_samples(scan_pairs(settings), setting.bundle, settings, lambda *event: None)
-    scene = Scene(settings, setting.bundle, setting.network, setting.bundle.diffusion, data)
+    scene = PassContext(settings, setting.bundle, setting.network, setting.bundle.diffusion, data)
     training = MultiADDifT().passes(settings)[0]
     training.prepare(scene)
     seen = [training.loss(StepRandom.of_step(1, step, CPU)) for step in range(1, 7)]

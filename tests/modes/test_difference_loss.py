@@ -22,7 +22,7 @@ from trainer.diffusion.parameterisation import EPSILON, VELOCITY
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle
-from trainer.modes.base import Pass, Scene
+from trainer.modes.base import Pass, PassContext
 from trainer.modes.difference import Difference
 from trainer.networks.base import Network
 
@@ -44,9 +44,9 @@ class Setting:
 
     def prepared(self, number: int) -> Pass:
         training = Difference().passes(self.settings)[number]
-        assert training.plan.settings is not None
+        assert training.spec.settings is not None
         diffusion = self.bundle.diffusion
-        training.prepare(Scene(training.plan.settings, self.bundle, self.networks[number], diffusion, self.data))
+        training.prepare(PassContext(training.spec.settings, self.bundle, self.networks[number], diffusion, self.data))
         return training
 
 

@@ -21,7 +21,7 @@ from trainer.engine import passes as passes_module
 from trainer.engine.run import check, run
 from trainer.errors import DataError, NetworkError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Control, Done, Event, Job, Phase, Sample, Saved, Step, Warned
+from trainer.job import Control, Done, Event, Job, Phase, Preview, Saved, Step, Warned
 from trainer.networks.base import Network
 from trainer.networks.files.settings import load_settings
 from trainer.paths import SHIPPED_PRESETS
@@ -103,7 +103,7 @@ def test_both_passes_their_files_logs_and_phases(
             assert not any(parameter.requires_grad for parameter in copier.parameters())
             frozen[:] = frozen or [parameter.clone() for parameter in copier.parameters()]
             assert all(torch.equal(*pair) for pair in zip(frozen, copier.parameters(), strict=True))
-        if isinstance(event, Phase) and event.name == "looking at the effect":
+        if isinstance(event, Phase) and str(event.message) == "measuring the effect":
             left_over.append(trained_networks[0]() is not None)
 
     monkeypatch.setattr(passes_module, "train", noted)
@@ -128,11 +128,11 @@ def test_both_passes_their_files_logs_and_phases(
         assert (len(first.rows), len(last.rows)) == (3, 2)
         assert (first.head["network_rank"], last.head["network_rank"]) == ("2", "1")
     assert of_kind("x", CREATED, "_copy").name.endswith("_copy.csv")
-    phases = [event.name for event in events if isinstance(event, Phase)]
+    phases = [str(event.message) for event in events if isinstance(event, Phase)]
     assert [name for name in phases if "training" in name] == ["1st pass: training", "2nd pass: training"]
     assert load_settings(str(done.path), []).settings.second_pass == replace(second, unknown=())
     # At strength 0 the picture is the untouched model's in both passes: the copier is off while pictures are made.
-    samples = {event.path.name: event.path.read_bytes() for event in events if isinstance(event, Sample)}
+    samples = {event.path.name: event.path.read_bytes() for event in events if isinstance(event, Preview)}
     assert len(samples) == 3
     assert len(set(samples.values())) == 1
     again, _ = trained(settings, elsewhere(host, tmp_path / "again"))
@@ -148,7 +148,7 @@ def test_a_loaded_copier_gives_what_the_trained_one_gives(world: Path, host: Sta
     assert one.path is not None
     first, second = load_file(both.path), load_file(one.path)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert "1st pass: loading" in [event.name for event in events if isinstance(event, Phase)]
+    assert "1st pass: loading the LoRA" in [str(event.message) for event in events if isinstance(event, Phase)]
     assert not (host.folders.loras / "y_copy.safetensors").exists()
 
 
@@ -235,7 +235,7 @@ def test_bad_inputs_are_told_in_a_sentence(
     events: list[Event] = []
     with pytest.raises(kind, match=words):
         run(Job.create(settings_of(world, **found), CREATED), host, Control(), events.append)
-    assert "loading the model" not in [event.name for event in events if isinstance(event, Phase)]
+    assert "loading the model" not in [str(event.message) for event in events if isinstance(event, Phase)]
 
 
 def test_a_copier_of_another_model_is_refused(world: Path, host: Standalone) -> None:

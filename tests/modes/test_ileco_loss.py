@@ -18,7 +18,7 @@ from trainer.config.size import Size
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle
-from trainer.modes.base import Scene
+from trainer.modes.base import PassContext
 from trainer.modes.ileco import ILECO
 from trainer.networks.base import Network
 
@@ -32,7 +32,7 @@ class Setting:
     plain: Bundle
     """A second, untouched copy of the model."""
     network: Network
-    scene: Scene
+    scene: PassContext
     settings: Settings
 
 
@@ -46,7 +46,7 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> I
     )  # fmt: skip
     network = double_network(bundle, text=request.param)
     with network.attached():
-        yield Setting(bundle, plain, network, Scene(settings, bundle, network, bundle.diffusion), settings)
+        yield Setting(bundle, plain, network, PassContext(settings, bundle, network, bundle.diffusion), settings)
 
 
 def product_loss(setting: Setting, step: int) -> Tensor:

@@ -34,7 +34,7 @@ from trainer.models.base import Bundle
 from trainer.models.placement import place
 from trainer.models.registry import load_bundle
 from trainer.models.stable_diffusion.lora_targets import unet_targets
-from trainer.modes.base import Scene
+from trainer.modes.base import PassContext
 from trainer.modes.ileco import ILECO
 from trainer.networks.base import Network, Ranks, build, builder_of
 from trainer.networks.files.read import network_from_file
@@ -55,7 +55,7 @@ class Setting:
 
     def loss(self, settings: Settings, step: int) -> Tensor:
         training = ILECO().passes(settings)[0]
-        training.prepare(Scene(settings, self.bundle, self.network, self.bundle.diffusion))
+        training.prepare(PassContext(settings, self.bundle, self.network, self.bundle.diffusion))
         return training.loss(StepRandom.of_step(1, step, CPU)).samples
 
     def plainly(self, x: Tensor, t: Tensor, prompts: list[str], *, trained: bool) -> Tensor:

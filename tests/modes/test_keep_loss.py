@@ -22,7 +22,7 @@ from trainer.data.scan import scan
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle, Conditioning
-from trainer.modes.base import Mode, Scene
+from trainer.modes.base import Mode, PassContext
 from trainer.modes.ileco import ILECO
 from trainer.modes.keep import Keep
 from trainer.modes.lora import LoRA
@@ -39,9 +39,9 @@ class Setting:
     plain: Bundle
     """A second, untouched copy of the model."""
     network: Network
-    scene: Scene
+    scene: PassContext
 
-    def with_(self, **changes: object) -> Scene:
+    def with_(self, **changes: object) -> PassContext:
         return replace(self.scene, settings=replace(self.scene.settings, **changes))
 
 
@@ -55,7 +55,7 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> I
     )  # fmt: skip
     network = double_network(bundle, text=request.param)
     with network.attached():
-        yield Setting(plain, network, Scene(settings, bundle, network, bundle.diffusion))
+        yield Setting(plain, network, PassContext(settings, bundle, network, bundle.diffusion))
 
 
 def encoded(plain: Bundle, prompt: str, weights: dict[str, Tensor]) -> Tensor:

@@ -23,7 +23,7 @@ from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisati
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle
-from trainer.modes.base import Scene
+from trainer.modes.base import PassContext
 from trainer.modes.lora import LoRA
 from trainer.networks.base import Network
 
@@ -37,7 +37,7 @@ class Setting:
     plain: Bundle
     network: Network
     data: Dataset
-    scene: Scene
+    scene: PassContext
 
 
 @pytest.fixture(params=[EPSILON, VELOCITY], ids=lambda each: each.name)
@@ -66,7 +66,7 @@ def setting(
     data = encode_samples(scan(settings), bundle, settings, lambda *event: None)
     diffusion = bundle.diffusion.predicting(kind)
     with network.attached():
-        yield Setting(bundle, plain, network, data, Scene(settings, bundle, network, diffusion, data))
+        yield Setting(bundle, plain, network, data, PassContext(settings, bundle, network, diffusion, data))
 
 
 def product_loss(setting: Setting, step: int) -> Tensor:

@@ -158,7 +158,7 @@ def test_bad_pairs_are_refused_before_the_model_is_loaded(
     with pytest.raises(UserError) as caught:
         run(Job.create(settings), host_in(tmp_path), Control(), events.append)
     assert sentence in str(caught.value)
-    assert "loading the model" not in [event.name for event in events if isinstance(event, Phase)]
+    assert "loading the model" not in [str(event.message) for event in events if isinstance(event, Phase)]
 
 
 def test_the_two_images_come_from_flags(models: dict[str, Path], pictures: Path, tmp_path: Path) -> None:

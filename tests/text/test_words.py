@@ -56,7 +56,7 @@ def test_no_sentence_is_left_over() -> None:
 def test_every_phase_of_a_run_has_words() -> None:
     told = re.compile(r"""(?:Phase|_phase|progress)\("([a-z ]+)\"""")
     found = {name for path in (ROOT / "trainer").rglob("*.py") for name in told.findall(path.read_text("utf-8"))}
-    assert {"loading the model", "training", "encoding the pictures"} <= found
+    assert {"loading the model", "training", "encoding the images"} <= found
     assert {f"phase.{name}" for name in found} <= ENGLISH.keys()
 
 

@@ -15,9 +15,8 @@ from ..config.schema import Parsed, dump, parse, parse_assignment
 from ..config.settings import ROWS, SECTIONS, Settings
 from ..config.values import closest
 from ..networks.files.settings import load_settings
-from ..text.catalogue import ENGLISH
 from ..text.language import language_of_machine
-from ..text.messages import message
+from ..text.messages import Message, message
 from .options import add_device, add_folders, folders_of
 from .words import told
 
@@ -170,10 +169,6 @@ def effect_lines(effect: Effect) -> list[str]:
     return lines
 
 
-def _in_words(phase: str) -> str:
-    return ": ".join(told(f"phase.{part}") if f"phase.{part}" in ENGLISH else part for part in phase.split(": "))
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %"
 
@@ -185,7 +180,7 @@ class Progress:
         from tqdm import tqdm
 
         self._bar: tqdm[Any] | None = None
-        self._phase = ""
+        self._phase: Message | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -194,19 +189,19 @@ class Progress:
         self._close()
 
     def __call__(self, event: Event) -> None:
-        from ..job import Detail, Effect, Phase, Sample, Saved, Step, Warned
+        from ..job import Detail, Effect, Phase, Preview, Saved, Step, Warned
 
         if isinstance(event, Step):
             self._step(event.number, event.total, event.loss)
-        elif isinstance(event, Phase) and event.name not in ("training", self._phase):
+        elif isinstance(event, Phase) and event.message not in (message("phase.training"), self._phase):
             self._close()
-            self._phase = event.name
-            name = _in_words(event.name)
+            self._phase = event.message
+            name = told(event.message)
             self._say(f"{name[0].upper()}{name[1:]} …")
         elif isinstance(event, Warned | Detail):
             self._say(told(event.message))
-        elif isinstance(event, Sample):
-            self._say(told("commands.sample_at", step=event.step, path=event.path))
+        elif isinstance(event, Preview):
+            self._say(told("commands.preview_at", step=event.step, path=event.path))
         elif isinstance(event, Saved) and self._bar is not None:
             self._say(told("commands.saved_at", step=event.step, path=event.path))
         elif isinstance(event, Effect):

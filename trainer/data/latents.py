@@ -16,6 +16,7 @@ from ..errors import DataError
 from ..models.base import Bundle
 from ..models.latents import encode_images
 from ..models.placement import device_of, dtype_of, vae_to
+from ..text.messages import Message, message
 from .batches import Batches
 from .images import Mask, Pixels
 from .pairs import difference
@@ -25,7 +26,7 @@ _PIXELS_AT_ONCE = 4 * 512 * 512
 _MOST_RESIDENT = 512 * 2**20
 """Bytes of latents that stay on the device; more than that wait in the machine's memory."""
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[Message, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     """Latents of every distinct sample, through the VAE on the denoiser's device; then the VAE is back on the CPU.
 
     Args:
-        progress: told the phase, how many are done and of how many; raises to stop.
+        progress: called with the phase, how many are done and of how many; raises to stop.
 
     Raises:
         DataError: a picture was there when it was scanned, but cannot be read now.
@@ -140,13 +141,13 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     vae_to(bundle, device)
     try:
         for numbers in _together(distinct):
-            progress("encoding the pictures", len(encoded), len(distinct))
+            progress(message("phase.encoding_images"), len(encoded), len(distinct))
             chosen = [distinct[number] for number in numbers]
             found = _encode(chosen, bundle, dtype, home, masked=settings.diff_use_diff_mask)
             encoded.update(zip(numbers, found, strict=True))
     finally:
         vae_to(bundle, "cpu")
-    progress("encoding the pictures", len(distinct), len(distinct))
+    progress(message("phase.encoding_images"), len(distinct), len(distinct))
     caption_numbers: dict[str, int] = {}
     for sample in distinct:
         for side in sample.sides():

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, PngImagePlugin
 from torch import Tensor
 
 from ..config.choices import MODES
-from ..errors import Stopped
+from ..errors import Stopped, UserError
 from ..job import Change, Control, Effect, Listener, Phase, Warned
 from ..models.base import Bundle, Family
 from ..models.image_spec import ImageSpec
@@ -24,6 +24,7 @@ from ..networks.base import Adapter, Network
 from ..networks.files.metadata import plain
 from ..networks.files.read import network_from_file
 from ..paths import write_whole
+from ..text.messages import Message, message
 
 STRENGTHS = (-1.0, 0.0, 1.0)
 STEPS = 10
@@ -31,12 +32,12 @@ STEPS = 10
 TOO_SMALL = 1e-4
 """Relative change of the weights below which half precision, in which hosts add LoRAs, rounds most of it away."""
 SAME = 0.01
-"""Mean difference in levels of 255 up to which two pictures count as the same."""
+"""Mean difference in levels of 255 up to which two images count as the same."""
 LITTLE = 0.5
 """The same, up to which hardly anything is seen, unless it is a very small thing: measured on runs of a few steps."""
 LORA_KEY, PROMPT_KEY = "lora", "prompt"
-"""Under which the strip's file tells what it shows: the name that the LoRA has in itself, and the prompt."""
-_PHASE = "looking at the effect"
+"""Under which the strip's file says what it shows: the name that the LoRA has in itself, and the prompt."""
+_PHASE = message("phase.measuring_effect")
 
 
 def strength_grid(
@@ -47,7 +48,7 @@ def strength_grid(
     *,
     check: Callable[[], None] = lambda: None,
 ) -> list[list[Image.Image]]:
-    """Pictures ``[request][strength]``; the network is attached only while they are made.
+    """Images ``[request][strength]``; the network is attached only while they are made.
 
     Args:
         check: called before every denoising step; raises to stop.
@@ -84,24 +85,24 @@ def _change(block: str, squares: Sequence[tuple[float, float]]) -> Change:
     return Change(block, update, update / weight if weight else math.nan)
 
 
-# ---- the pictures ---------------------------------------------------------------------------------------------------
+# ---- the images -----------------------------------------------------------------------------------------------------
 
 
-def side_by_side(pictures: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
-    """Pictures of one size in a row, each with its label below."""
-    width, height = pictures[0].size
+def side_by_side(images: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
+    """Images of one size in a row, each with its label below."""
+    width, height = images[0].size
     band, gap = 16, 4
-    sheet = Image.new("RGB", ((width + gap) * len(pictures) - gap, height + band), "white")
+    sheet = Image.new("RGB", ((width + gap) * len(images) - gap, height + band), "white")
     draw = ImageDraw.Draw(sheet)
-    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
         left = number * (width + gap)
-        sheet.paste(picture, (left, 0))
+        sheet.paste(image, (left, 0))
         draw.text((left + 2, height + 2), label, fill="black")
     return sheet
 
 
 def mean_difference(one: Image.Image, other: Image.Image) -> float:
-    """The mean absolute difference of two pictures' pixels, in levels of 255."""
+    """The mean absolute difference of two images' pixels, in levels of 255."""
     return float(np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64)).mean())
 
 
@@ -109,15 +110,15 @@ def mean_difference(one: Image.Image, other: Image.Image) -> float:
 
 
 def report(
-    lora: Path, bundle: Bundle, request: ImageSpec | None, picture: Path, mode: str, *, control: Control, emit: Listener
+    lora: Path, bundle: Bundle, request: ImageSpec | None, strip: Path, mode: str, *, control: Control, emit: Listener
 ) -> None:
-    """Tell what a file that has just been saved does, and warn if it does nothing. Never raises for what goes wrong.
+    """Report what a file that has just been saved does, and warn if it does nothing. Never raises for what goes wrong.
 
     Args:
-        lora: the file; it is read again, so that what is told holds for what hosts will load.
+        lora: the file; it is read again, so that what is reported holds for what hosts will load.
         bundle: the model; no network is attached.
-        request: what to make pictures of, or None for none.
-        picture: where their strip goes.
+        request: what to make images of, or None for none.
+        strip: where they go, side by side.
         mode: what it was trained in.
     """
     emit(Phase(_PHASE))
@@ -125,16 +126,16 @@ def report(
         network = network_from_file(lora, bundle)
         whole, blocks = measure(network, bundle.family)
     except Exception as error:  # noqa: BLE001 - the LoRA is saved; whatever this was, it cannot take that back
-        emit(Warned(f"What the LoRA changes could not be measured: {error}"))
+        emit(Warned("engine.effect_unknown", reason=_reason(error)))
         return
     effect = Effect(lora, whole, blocks)
     if request is not None and not control.asked_to_stop:
         try:
-            effect = _with_strip(effect, network, bundle, request, picture, control, emit)
+            effect = _with_strip(effect, network, bundle, request, strip, control, emit)
         except Stopped:
-            pass  # the pictures are what was stopped: the LoRA is whole, and its numbers are known
+            pass  # the images are what was stopped: the LoRA is whole, and its numbers are known
         except Exception as error:  # noqa: BLE001 - as above
-            emit(Warned(f"No pictures of what the LoRA does: {error}"))
+            emit(Warned("engine.no_strip", reason=_reason(error)))
     emit(effect)
     for warning in _warnings(effect, mode):
         emit(Warned(warning))
@@ -159,16 +160,16 @@ def _with_strip(
 
     text_to(bundle, device_of(bundle.denoiser))
     try:
-        (pictures,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
+        (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
     finally:
         text_to(bundle, "cpu")
     labels = [f"{strength:+g}" if strength else "off" for strength in STRENGTHS]
-    content, told = io.BytesIO(), PngImagePlugin.PngInfo()
-    told.add_itxt(LORA_KEY, plain(effect.path.stem))
-    told.add_itxt(PROMPT_KEY, request.prompt)
-    side_by_side(pictures, labels).save(content, "PNG", pnginfo=told)
-    off = pictures[STRENGTHS.index(0.0)]
-    pairs = zip(STRENGTHS, pictures, strict=True)
+    content, texts = io.BytesIO(), PngImagePlugin.PngInfo()
+    texts.add_itxt(LORA_KEY, plain(effect.path.stem))
+    texts.add_itxt(PROMPT_KEY, request.prompt)
+    side_by_side(images, labels).save(content, "PNG", pnginfo=texts)
+    off = images[STRENGTHS.index(0.0)]
+    pairs = zip(STRENGTHS, images, strict=True)
     return replace(
         effect,
         strip=write_whole(path, [content.getvalue()], overwrite=True),
@@ -177,28 +178,23 @@ def _with_strip(
     )
 
 
-def _warnings(effect: Effect, mode: str) -> list[str]:
+def _reason(error: Exception) -> Message | str:
+    return error.whole if isinstance(error, UserError) else str(error)
+
+
+def _warnings(effect: Effect, mode: str) -> list[Message]:
     norm, relative = effect.whole.norm, effect.whole.relative
     found = []
     if not (math.isfinite(norm) and math.isfinite(relative)):
-        found.append("Some of the LoRA's numbers, or of the model's, are none. Do not use it; lower the learning rate.")
+        found.append(message("engine.effect_nan"))
     elif norm == 0:
-        found.append("The LoRA changes nothing: its update is zero. Raise the learning rate, or train longer.")
+        found.append(message("engine.effect_zero"))
     elif relative < TOO_SMALL:
-        found.append(
-            f"The LoRA changes next to nothing, {relative:.1e} of the weights, which half precision rounds away. "
-            "Raise the learning rate, or train longer."
-        )
+        found.append(message("engine.effect_tiny", share=f"{relative:.1e}"))
     if effect.strip is not None and norm > 0 and all(difference <= SAME for _, difference in effect.differences):
-        found.append(
-            f'With the LoRA and without it, the picture of "{effect.prompt}" is the same. Look at {effect.strip}, '
-            "and try other prompts before you use it."
-        )
+        found.append(message("engine.effect_unseen", prompt=effect.prompt, strip=effect.strip))
     elif found == [] and (difference := dict(effect.differences).get(1.0, LITTLE)) < LITTLE:
-        in_turns = "turns" in MODES[mode].groups  # trained at a quarter of the strength it is used at
-        also = ", train learning rate or network strength" if in_turns else " or train learning rate"
-        found.append(
-            f'At strength +1 the picture of "{effect.prompt}" differs by {difference:.1g} of 255 on average. If that '
-            f"is too little, raise train iterations{also}."
-        )
+        both_ways = "turns" in MODES[mode].groups  # trained at a quarter of the strength it is used at
+        key = "engine.effect_little_in_pairs" if both_ways else "engine.effect_little"
+        found.append(message(key, prompt=effect.prompt, difference=f"{difference:.1g}"))
     return found

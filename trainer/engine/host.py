@@ -65,7 +65,7 @@ class Host(Protocol):
     def give_back(self) -> None:
         """Put the host's model back as it was; called however the run ended."""
 
-    def between_steps(self, phase: Message | str, done: int, total: int) -> Sequence[Message]:
+    def between_steps(self, phase: Message, done: int, total: int) -> Sequence[Message]:
         """Called by the run's thread where nothing is being computed: at every step, and on the way to the first.
 
         The host shows the progress, and lets others have the model who wait for it. It costs nothing where none wait.
@@ -91,10 +91,10 @@ class Host(Protocol):
 
     @property
     def draws_samples(self) -> bool:
-        """Whether the pictures a run makes on its way are made by :meth:`draw`, from a file of what is trained."""
+        """Whether the previews of a run are made by :meth:`draw`, from a file of what is trained."""
 
     def draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
-        """Make pictures, one for each strength, in their order. Any thread may ask, also while a run goes on.
+        """Make images, one for each strength, in their order. Any thread may ask, also while a run goes on.
 
         The host sees to who has the device: what it cannot do beside a run it refuses.
 

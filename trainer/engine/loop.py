@@ -25,29 +25,30 @@ from ..job import Control, Listener, Step
 from ..models.checkpoint.parts import DENOISER, TEXT_ENCODER
 from ..modes.base import Pass, StepLoss
 from ..networks.base import Network
-from ..optim.optimizers import as_meant, effective_rates, make_optimizer, settle
+from ..optim.optimizers import averaged_weights, effective_rates, finalise, make_optimizer
 from ..optim.scaling import LossScaler
 from ..optim.schedules import Plateau, make_schedule
+from ..text.messages import message
 
 READ_EVERY = 25
 _READ_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Moments:
+class LoopHooks:
     """What the loop calls between steps.
 
     Attributes:
         save: writes the network as it is after a step's number.
-        sample: makes pictures after a step's number.
+        preview: makes images after a step's number.
         pause: waits after a step's number, told the tensors the loop keeps on the device; they come back as they were.
-        between: is told the number of each step that is done, when nothing of it is left in the making.
+        step_done: called after each step with its number, once its work is complete.
     """
 
     save: Callable[[int], None]
-    sample: Callable[[int], None]
+    preview: Callable[[int], None]
     pause: Callable[[int, Sequence[Tensor]], None]
-    between: Callable[[int], None]
+    step_done: Callable[[int], None]
 
 
 def train(
@@ -59,7 +60,7 @@ def train(
     scale_loss: bool,
     control: Control,
     emit: Listener,
-    moments: Moments,
+    hooks: LoopHooks,
 ) -> int:
     """Take ``train_iterations`` steps, or fewer if the user stops.
 
@@ -73,7 +74,7 @@ def train(
     schedule = make_schedule(optimizer, settings)
     scaler = LossScaler(list(network.parameters())) if scale_loss else None
     means = _Means(emit)
-    ledger = _Ledger(settings.train_iterations, device, means)
+    reader = LossReader(settings.train_iterations, device, means)
     step = 0
 
     def goes_on() -> bool:
@@ -87,22 +88,24 @@ def train(
                 rates = effective_rates(optimizer)
                 _update(losses.samples.mean(), optimizer, scaler)
                 schedule.step()
-                ledger.note(step, losses, rates)
-                if isinstance(schedule, Plateau) and step % READ_EVERY == 0:  # not those that happen to be there
-                    ledger.read_all()
+                reader.note(step, losses, rates)
+                if (
+                    isinstance(schedule, Plateau) and step % READ_EVERY == 0
+                ):  # all, so that it sees the same losses on every machine
+                    reader.read_all()
                     schedule.hear(means.take())
                 if _is_due(step, settings.save_per_steps, settings):
-                    ledger.read_all()
-                    with as_meant(optimizer):
-                        moments.save(step)
+                    reader.read_all()
+                    with averaged_weights(optimizer):
+                        hooks.save(step)
                 if _is_due(step, settings.sample_every_steps, settings):
-                    with as_meant(optimizer):
-                        moments.sample(step)
-                moments.between(step)
-            ledger.read_all()
+                    with averaged_weights(optimizer):
+                        hooks.preview(step)
+                hooks.step_done(step)
+            reader.read_all()
         if goes_on() and control.asked_to_pause:
-            moments.pause(step, _kept(network, optimizer))
-    settle(optimizer)
+            hooks.pause(step, _kept(network, optimizer))
+    finalise(optimizer)
     return step
 
 
@@ -164,8 +167,8 @@ class _Means:
         return mean
 
 
-class _Ledger:
-    """Carries losses from the device to the listeners, in order and late, and notices the ones that are no number.
+class LossReader:
+    """Carries losses from the device to the listeners, in order and late, and notices those that are NaN or infinite.
 
     On CUDA a batch of losses is copied while the device works on, and looked at when the next batch is sent: the host
     never waits for the step in flight.
@@ -229,13 +232,15 @@ class _Ledger:
             self._emit(Step(entry.step, self._total, sum(losses) / count, entry.rates))
 
     def _diverged(self, entry: _Noted, sample: int) -> DivergedError:
-        timestep = int(entry.losses.timesteps[sample])
-        called = f", {entry.losses.names[sample]}," if entry.losses.names else ""
-        which = f"sample {sample + 1} of {len(entry.losses.samples)}{called}"
+        losses = entry.losses
+        named = {"name": losses.names[sample]} if losses.names else {}
         return DivergedError(
-            f"the loss of {which} at timestep {timestep} is not a number",
-            where=f"step {entry.step} of {self._total}",
-            do="Lower the learning rate, or use bf16 or fp32 as model precision. Nothing broken was saved",
+            "engine.named_loss_diverged" if named else "engine.loss_diverged",
+            where=message("engine.step_of", step=entry.step, steps=self._total),
+            sample=sample + 1,
+            count=len(losses.samples),
+            timestep=int(losses.timesteps[sample]),
+            **named,
         )
 
 

@@ -24,7 +24,7 @@ def pause(host: Host, bundle: Bundle, tensors: Sequence[Tensor], step: int, cont
     try:
         bring_back = host.make_room(bundle, tensors)
     except (RuntimeError, MemoryError) as error:
-        emit(Warned(f"The pause gives no memory back: {error}"))
+        emit(Warned("engine.pause_keeps_memory", reason=error))
         bring_back = _stay
     emit(Paused(step))
     while True:
@@ -38,10 +38,10 @@ def pause(host: Host, bundle: Bundle, tensors: Sequence[Tensor], step: int, cont
             return
         except RuntimeError as error:
             if control.asked_to_stop:  # saving does not need the device
-                emit(Warned(f"The model did not come back to {host.device} after the pause: {error}"))
+                emit(Warned("engine.not_back_after_pause", device=host.device, reason=error))
                 return
             control.pause()
-            emit(Warned(f"Still paused, there is no room on {host.device}. Make room, and go on again."))
+            emit(Warned("engine.still_paused", device=host.device))
     if not control.asked_to_stop:
         emit(Continued(step))
 

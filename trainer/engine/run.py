@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
 from ..config.check import check_for_family, check_for_run
-from ..config.choices import MODES, Images
+from ..config.choices import MODES
 from ..config.key_values import split_loras
 from ..config.schema import dump
 from ..config.settings import Settings, effective
@@ -20,13 +18,13 @@ from ..data.pair_scan import scan_for_mode
 from ..data.pairs import Pair, open_pair
 from ..data.samples import Scan
 from ..diffusion.parameterisation import EPSILON, VELOCITY
-from ..errors import DivergedError, MemoryShortError, ModelError, OutputError, SettingsError, Stopped, UserError
-from ..job import Control, Detail, Done, Failed, Job, Listener, Phase, Warned
+from ..errors import DivergedError, MemoryShortError, ModelError, SettingsError, Stopped, UserError
+from ..job import Control, Done, Failed, Job, Listener
 from ..models.base import Bundle
 from ..models.checkpoint.hashes import Hashing
 from ..models.placement import broken_weight, place, stored_types
-from ..models.precision import choose_precision
-from ..modes.base import Plan
+from ..models.precision import Precision, choose_precision
+from ..modes.base import PassSpec
 from ..modes.registry import mode_of
 from ..networks import resume
 from ..networks.files.find import find_lora
@@ -35,9 +33,13 @@ from ..networks.files.read import network_from_file
 from ..optim import optimizers, schedules
 from ..paths import write_whole
 from ..text.messages import Message, label, message
+from .context import RunContext
 from .host import Host
-from .passes import Passes
-from .saving import output_path
+from .passes import run_passes
+from .reporting import Reporter
+from .saving import check_output, output_path
+
+# ---- before the run -------------------------------------------------------------------------------------------------
 
 
 def check(job: Job, host: Host) -> Message:
@@ -46,51 +48,42 @@ def check(job: Job, host: Host) -> Message:
     Raises:
         UserError: settings (all problems at once), a choice that is not built, the model, the output.
     """
-    settings = effective(job.settings)
-    mode = mode_of(settings.mode)
+    settings, loras = effective(job.settings), host.folders.loras
     problems = check_for_run(settings)
     if problems:
         raise SettingsError(problems)
     for name, _ in split_loras(settings.base_loras):
-        find_lora(name, host.folders.loras)
-    plans = [training.plan for training in mode.passes(settings)]
-    for plan in plans:
-        _check_plan(plan, settings, host)
+        find_lora(name, loras)
+    specs = [training.spec for training in mode_of(settings.mode).passes(settings)]
+    for spec in specs:
+        _check_pass(spec, settings, host)
     model = host.check_model(settings)
     unsuitable = check_for_family(settings, model.family)
     if unsuitable:
         raise SettingsError(unsuitable)
-    for plan in plans:
-        resume.check(plan.settings or settings, model.family, host.folders.loras)
-        if plan is plans[-1] or (plan.saved and not plan.loaded):
-            _check_output(output_path(job, host.folders, ending=plan.ending), overwrite=settings.save_overwrite)
+    for spec in specs:
+        resume.check(spec.settings or settings, model.family, loras)
+        if spec is specs[-1] or (spec.saved and not spec.loaded):
+            check_output(output_path(job, host.folders, suffix=spec.suffix), overwrite=settings.save_overwrite)
     return model.label
 
 
-def _check_plan(plan: Plan, settings: Settings, host: Host) -> None:
+def _check_pass(spec: PassSpec, settings: Settings, host: Host) -> None:
     """What one pass would stumble over; said with the pass's name where its settings are its own."""
-    if plan.loaded:
-        find_lora(plan.loaded, host.folders.loras)
+    if spec.loaded:
+        find_lora(spec.loaded, host.folders.loras)
         return
-    own = plan.settings or settings
+    own = spec.settings or settings
     try:
         optimizers.arguments(own)
         schedules.arguments(own)
     except UserError as error:
-        if plan.settings is None or not settings.use_2nd_pass_settings:
+        if spec.name is None or not settings.use_2nd_pass_settings:
             raise
-        where = message("config.of_pass", name=message(f"phase.{plan.name}"), label=error.where)
-        raise error.at(where) from error
+        raise error.at(message("config.of_pass", name=spec.name, label=error.where)) from error
 
 
-def _check_output(target: Path, *, overwrite: bool) -> None:
-    if target.exists() and not overwrite:
-        raise OutputError(
-            f"{target.name} is already there", where="save lora name", do="Choose another name, or set save overwrite"
-        )
-    folder = next(parent for parent in target.parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise OutputError("cannot be written to", where=str(folder), do="Choose another folder for the LoRA")
+# ---- the run --------------------------------------------------------------------------------------------------------
 
 
 def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
@@ -105,7 +98,9 @@ def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
         check(job, host)
         with ExitStack() as stack:
             stack.callback(host.give_back)
-            done = _Run(job, effective(job.settings), host, control, emit, stack).go()
+            run = _prepared(job, host, control, emit, stack)
+            with _broken_model_named(run.bundle):
+                done = run_passes(run, mode_of(run.settings.mode).passes(run.settings))
     except Stopped:
         done = Done(None, 0, stopped=True)
     except UserError as error:
@@ -121,137 +116,146 @@ def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
     return done
 
 
+def _prepared(job: Job, host: Host, control: Control, emit: Listener, stack: ExitStack) -> RunContext:
+    """Images, model and precision, in the order in which each can go wrong; ``stack`` undoes what has to be undone."""
+    settings = effective(job.settings)
+    reporter = Reporter(job.name, host, control, emit, verbose=settings.logging_verbose)
+    if settings.save_as_json:
+        write_whole(host.folders.settings(job.name, job.created), [dump(job.settings).encode()])
+    images = _images(settings, reporter)
+    bundle, precision = _model(settings, host, reporter)
+    _attach_base_loras(settings, host, bundle, stack)
+    scan, settings = _scan(images, settings, bundle, reporter)
+    data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress)
+    hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
+    stack.callback(hashing.cancel)
+    mode, captions = mode_of(settings.mode), [] if scan is None else scan.all_captions()
+    trains_text = mode.trains_text_encoder(settings, captions)
+    reporter.detail(
+        "engine.model_detail",
+        model=bundle.name,
+        family=bundle.family.label,
+        predicts=bundle.diffusion.parameterisation.name,
+        precision=precision.base,
+    )
+    origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scan)
+    return RunContext(job, settings, host, control, emit, bundle, precision, origin, hashing, data)
+
+
+# ---- images ---------------------------------------------------------------------------------------------------------
+
+
+def _images(settings: Settings, reporter: Reporter) -> Scan | Pair | None:
+    """Look at every image before the model is loaded; what is wrong with one of a folder is reported, not fatal."""
+    images = MODES[settings.mode].images
+    if images == "none":
+        return None
+    if images == "pair":
+        return open_pair(settings)
+    looking = message("phase.looking_at_images")
+    scan = scan_for_mode(
+        settings, check=reporter.control.check, progress=lambda done, total: reporter.phase(looking, done, total)
+    )
+    _report_problems(scan, reporter)
+    scan.require_usable()
+    return scan
+
+
+def _scan(
+    images: Scan | Pair | None, settings: Settings, bundle: Bundle, reporter: Reporter
+) -> tuple[Scan | None, Settings]:
+    """What is trained, and at which size: that of a pair may be the model's own, so it waits for the model."""
+    if not isinstance(images, Pair):
+        return images, settings
+    scan = images.placed(settings, bundle.family.default_size)
+    _report_problems(scan, reporter)
+    return scan, replace(settings, image_size=scan.distinct[0].frame)
+
+
+def _report_problems(scan: Scan, reporter: Reporter) -> None:
+    for note in scan.notes:
+        reporter.warn(note)
+    for problem in scan.problems:
+        reporter.warn(str(problem))
+
+
+# ---- the model ------------------------------------------------------------------------------------------------------
+
+
 @dataclass
-class _Run:
-    """The state of one run while it lasts."""
+class _Wait:
+    """Called while the run waits for the host's lock, at first for the model and later for what others have of it.
 
-    job: Job
-    settings: Settings
-    host: Host
-    control: Control
-    emit: Listener
-    stack: ExitStack
+    What the user wants saved is waited for; as long as there is no model, there is nothing to save.
+    """
+
+    reporter: Reporter
     has_model: bool = False
-    waits: bool = False
+    is_reported: bool = False
 
-    def go(self) -> Done:
-        settings, host = self.settings, self.host
-        mode, images = mode_of(settings.mode), MODES[settings.mode].images
-        if settings.save_as_json:
-            self._save_settings()
-        looked = self._look(images)
-        self.emit(Phase("loading the model"))
-        bundle = host.take_model(settings, self._check_wait)
-        self.has_model = True
-        told = [*bundle.notes, *_force_velocity(bundle, settings)]
-        self.control.check()
-        survives = bundle.family.vae_survives_half(bundle.vae_name)
-        precision = choose_precision(
-            settings,
-            stored_types(bundle),
-            host.device,
-            vae_survives_half=survives,
-            label=bundle.family.part_label,
-        )
-        advice = optimizers.advice(settings)
-        for note in (*told, *precision.notes):
-            self.emit(Warned(note))
-        if advice is not None:
-            self.emit(Warned(advice))
-        place(bundle, host.device, precision.parts, int8=precision.int8)
-        self._attach_base_loras(bundle)
-        scanned = self._placed(looked, bundle) if isinstance(looked, Pair) else looked
-        if scanned is not None and images == "pair":  # whatever the settings say, this is its size
-            settings = replace(settings, image_size=scanned.distinct[0].frame)
-        data = encode_samples(scanned, bundle, settings, self._progress) if scanned else None
-        hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
-        self.stack.callback(hashing.cancel)
-        captions = scanned.all_captions() if scanned else []
-        trains_text = mode.trains_text_encoder(settings, captions)
-        predicts = bundle.diffusion.parameterisation.name
-        self._detail(f"{bundle.name}: {bundle.family.label}, {predicts}, computed in {precision.base}")
-        origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scanned)
-        passes = Passes(self.job, host, self.control, self.emit, origin, hashing, precision, data)
-        with _broken_model_named(bundle):
-            return passes.run(mode.passes(settings))
-
-    def _attach_base_loras(self, bundle: Bundle) -> None:
-        """LoRAs that are part of the model for this run: frozen, and on whatever the trained network's strength is."""
-        for name, strength in split_loras(self.settings.base_loras):
-            network = network_from_file(find_lora(name, self.host.folders.loras), bundle).requires_grad_(False)
-            network.strength = strength
-            self.stack.enter_context(network.attached())
-
-    def _look(self, images: Images) -> Scan | Pair | None:
-        """Look at every picture before the model is loaded; what is wrong with one of a folder is told, not fatal."""
-        if images == "none":
-            return None
-        if images == "pair":
-            return open_pair(self.settings)
-        scanned = scan_for_mode(
-            self.settings,
-            check=self.control.check,
-            progress=lambda done, total: self.emit(Phase("looking at the pictures", done, total)),
-        )
-        self._tell(scanned)
-        scanned.require_usable()
-        return scanned
-
-    def _placed(self, pair: Pair, bundle: Bundle) -> Scan:
-        """The size of a pair may be the model's own, so it is found once that is known."""
-        placed = pair.placed(self.settings, bundle.family.default_size)
-        self._tell(placed)
-        return placed
-
-    def _tell(self, scanned: Scan) -> None:
-        for problem in (*scanned.notes, *scanned.problems):
-            self.emit(Warned(str(problem)))
-
-    def _detail(self, message: str) -> None:
-        if self.settings.logging_verbose:
-            self.emit(Detail(message))
-
-    def _check_wait(self) -> None:
-        """What the user wants saved is waited for; as long as there is no model, there is nothing to save."""
-        if not (self.has_model or self.waits):
-            self.waits = True
-            self.emit(Phase("waiting for the WebUI"))
-        if not (self.has_model and self.control.asked_to_save):
-            self.control.check()
-
-    def _progress(self, name: str, done: int, total: int) -> None:
-        self.control.check()
-        self.emit(Phase(name, done, total))
-        for note in self.host.between_steps(f"{self.job.name}, {name}", done, total):
-            self.emit(Warned(note))
-
-    def _save_settings(self) -> None:
-        path = self.host.folders.settings(self.job.name, self.job.created)
-        write_whole(path, [dump(self.job.settings).encode()])
+    def __call__(self) -> None:
+        if not (self.has_model or self.is_reported):
+            self.is_reported = True
+            self.reporter.phase(message("phase.waiting_for_webui"))
+        if not (self.has_model and self.reporter.control.asked_to_save):
+            self.reporter.control.check()
 
 
-def _force_velocity(bundle: Bundle, settings: Settings) -> list[Message]:
-    """Do what ``model_v_pred`` says, and say so where the model does not."""
+def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, Precision]:
+    """The model on the device, in the precision it is computed in."""
+    reporter.phase(message("phase.loading_model"))
+    wait = _Wait(reporter)
+    bundle = host.take_model(settings, wait)
+    wait.has_model = True
+    forced = _force_velocity(bundle, settings)
+    reporter.control.check()
+    survives = bundle.family.vae_survives_half(bundle.vae_name)
+    precision = choose_precision(
+        settings, stored_types(bundle), host.device, vae_survives_half=survives, label=bundle.family.part_label
+    )
+    for note in bundle.notes:
+        reporter.warn(note)
+    if forced:
+        reporter.warn("models.forced_velocity", file=bundle.name, setting=label("model_v_pred"))
+    for note in precision.notes:
+        reporter.warn(note)
+    advice = optimizers.advice(settings)
+    if advice is not None:
+        reporter.warn(advice)
+    place(bundle, host.device, precision.parts, int8=precision.int8)
+    return bundle, precision
+
+
+def _force_velocity(bundle: Bundle, settings: Settings) -> bool:
+    """Do what ``model_v_pred`` says; whether that is not what the model says itself."""
     if not settings.model_v_pred or bundle.diffusion.parameterisation is not EPSILON:
-        return []
+        return False
     bundle.diffusion = bundle.diffusion.predicting(VELOCITY)
-    return [message("models.forced_velocity", file=bundle.name, setting=label("model_v_pred"))]
+    return True
+
+
+def _attach_base_loras(settings: Settings, host: Host, bundle: Bundle, stack: ExitStack) -> None:
+    """LoRAs that are part of the model for this run: frozen, and on whatever the trained network's strength is."""
+    for name, strength in split_loras(settings.base_loras):
+        network = network_from_file(find_lora(name, host.folders.loras), bundle).requires_grad_(False)
+        network.strength = strength
+        stack.enter_context(network.attached())
+
+
+# ---- what went wrong ------------------------------------------------------------------------------------------------
 
 
 def _explained(error: Exception) -> UserError:
-    """A sentence for what is nobody's mistake."""
-    text = str(error)
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in text:
-        return MemoryShortError(
-            "the memory is not enough",
-            do="Switch on gradient checkpointing, or lower batch size, image size or rank",
-        )
-    return UserError(f"something went wrong that should not have ({type(error).__name__}: {text})")
+    """In words, what is nobody's mistake."""
+    reason = str(error)
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in reason:
+        return MemoryShortError("engine.not_enough_memory")
+    return UserError("engine.unexpected", kind=type(error).__name__, reason=reason)
 
 
 @contextmanager
 def _broken_model_named(bundle: Bundle) -> Iterator[None]:
-    """A loss that is not a number is the model's fault where its weights are none; only then are they all read."""
+    """A loss of NaN is the model's fault where its weights hold any; only then are they all read."""
     try:
         yield
     except DivergedError as error:

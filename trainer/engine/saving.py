@@ -1,7 +1,8 @@
-"""What a run writes of its network: files on the way, the finished LoRA, and the card beside it."""
+"""What a run writes of its network: files while training, the finished LoRA, and the card beside it."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..config.settings import Settings
 from ..errors import DivergedError, OutputError
 from ..job import Job, Listener, Saved, Warned
 from ..models.checkpoint.hashes import Hashing
@@ -18,12 +20,26 @@ from ..networks.files import file
 from ..networks.files.card import write_card
 from ..networks.files.metadata import Origin, metadata
 from ..paths import Folders, free_path
+from ..text.messages import label, message
 
 
-def output_path(job: Job, folders: Folders, steps: int | None = None, ending: str = "") -> Path:
-    """Where the LoRA goes; ``steps`` for one saved on the way, ``ending`` for one of several passes."""
+def output_path(job: Job, folders: Folders, steps: int | None = None, suffix: str = "") -> Path:
+    """Where the LoRA goes; ``steps`` for one saved while training, ``suffix`` for one of several passes."""
     counted = "" if steps is None else f"_{steps}steps"
-    return folders.lora(job.name, f"{ending}{counted}")
+    return folders.lora(job.name, f"{suffix}{counted}")
+
+
+def check_output(target: Path, *, overwrite: bool) -> None:
+    """Raises:
+    OutputError: the file is there already, or its folder cannot be written to.
+    """
+    if target.exists() and not overwrite:
+        raise OutputError(
+            "engine.name_taken", where=label("save_lora_name"), name=target.name, setting=label("save_overwrite")
+        )
+    folder = next(parent for parent in target.parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OutputError("engine.folder_not_writable", where=str(folder))
 
 
 @dataclass(frozen=True)
@@ -31,27 +47,29 @@ class Saver:
     """Saves one network.
 
     Attributes:
-        ending: behind the name of its files, for one of several passes.
-        dtype: the precision of the file.
+        settings: the run's.
         hashing: the checkpoint's hashes, which may still be on their way.
+        dtype: the precision of the file.
+        suffix: appended to its files' names, for one of several passes.
     """
 
     job: Job
+    settings: Settings
     folders: Folders
     origin: Origin
     hashing: Hashing
     dtype: torch.dtype
     emit: Listener
-    ending: str = ""
+    suffix: str = ""
 
-    def on_the_way(self, network: Network, step: int) -> None:
-        """Save after a step; where that fails it is told, for the run is worth more than one file on its way."""
+    def while_training(self, network: Network, step: int) -> None:
+        """Save after a step; where that fails it is reported, for the run is worth more than this file."""
         tensors = self._tensors(network, step)
-        path = self._free(output_path(self.job, self.folders, step, self.ending))
+        path = self._free(output_path(self.job, self.folders, step, self.suffix))
         try:
             written = self._save(path, tensors, self._described(path, step))
         except OutputError as error:
-            self.emit(Warned(str(error)))
+            self.emit(Warned(error.whole))
         else:
             self.emit(Saved(written, step))
 
@@ -63,7 +81,7 @@ class Saver:
             OutputError: there is no place at all to save it.
         """
         tensors = self._tensors(network, step)
-        path = self._free(output_path(self.job, self.folders, ending=self.ending))
+        path = self._free(output_path(self.job, self.folders, suffix=self.suffix))
         described = self._described(path, step)
         if self.hashing.problem is not None:
             self.emit(Warned(self.hashing.problem))
@@ -75,7 +93,7 @@ class Saver:
         try:
             write_card(written, self.origin)
         except OutputError as error:
-            self.emit(Warned(f"The LoRA has no card for the WebUI beside it. {error}"))
+            self.emit(Warned("engine.no_card", error=error.whole))
         return written
 
     def _tensors(self, network: Network, step: int) -> dict[str, Tensor]:
@@ -84,21 +102,19 @@ class Saver:
         broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
         if broken:
             raise DivergedError(
-                f"{len(broken)} of {len(tensors)} trained tensors are not numbers in the file's precision",
-                where=f"step {step}",
-                do="Lower the learning rate, or save as fp32. Nothing broken was saved",
+                "engine.broken_tensors", where=message("engine.step", step=step), broken=len(broken), count=len(tensors)
             )
         return tensors
 
     def _free(self, path: Path) -> Path:
         """The name the file will have, which it tells itself."""
-        return path if self.job.settings.save_overwrite else free_path(path)
+        return path if self.settings.save_overwrite else free_path(path)
 
     def _described(self, path: Path, step: int) -> dict[str, str]:
         return metadata(self.job, self.origin, self.hashing.result(), path, step)
 
     def _save(self, path: Path, tensors: Mapping[str, Tensor], described: Mapping[str, str]) -> Path:
-        return file.save(path, tensors, described, overwrite=self.job.settings.save_overwrite)
+        return file.save(path, tensors, described, overwrite=self.settings.save_overwrite)
 
     def _rescue(
         self, name: str, tensors: Mapping[str, Tensor], described: Mapping[str, str], error: OutputError
@@ -108,6 +124,6 @@ class Saver:
                 written = file.save(folder / name, tensors, described)
             except OutputError:
                 continue
-            self.emit(Warned(f"{error} The LoRA is not lost: it is in {written}"))
+            self.emit(Warned("engine.rescued", error=error.whole, path=written))
             return written
         raise error

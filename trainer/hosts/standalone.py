@@ -66,8 +66,7 @@ class Standalone:
     def give_back(self) -> None:
         self._has_run.clear()
 
-    def between_steps(self, phase: Message | str, done: int, total: int) -> Sequence[Message]:
-        del phase, done, total
+    def between_steps(self, _phase: Message, _done: int, _total: int) -> Sequence[Message]:
         return ()
 
     def saved(self, path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..job import Continued, Done, Effect, Event, Failed, Paused, Phase, Sample, Saved, Step, Warned
+from ..job import Continued, Done, Effect, Event, Failed, Paused, Phase, Preview, Saved, Step, Warned
 from ..text.messages import Message
 from .memory import Memory
 
@@ -64,7 +64,7 @@ class Snapshot:
 
     number: int = 0
     state: str = "running"
-    phase: str = ""
+    phase: Message | None = None
     done: int = 0
     total: int = 0
     step: int = 0
@@ -76,7 +76,7 @@ class Snapshot:
     seconds_left: float | None = None
     seconds: float = 0.0
     warnings: tuple[Message, ...] = ()
-    images: tuple[Sample, ...] = ()
+    images: tuple[Preview, ...] = ()
     saved: tuple[Saved, ...] = ()
     effect: Effect | None = None
     message: Message | None = None
@@ -127,7 +127,7 @@ class RunStatus:
         if isinstance(event, Step):
             return self._after_step(event)
         if isinstance(event, Phase):
-            return replace(now, phase=event.name, done=event.done, total=event.total)
+            return replace(now, phase=event.message, done=event.done, total=event.total)
         if isinstance(event, Paused):
             self._times.clear()
             return replace(now, state="paused")
@@ -135,7 +135,7 @@ class RunStatus:
             return replace(now, state="running")
         if isinstance(event, Warned):
             return replace(now, warnings=(*now.warnings, event.message)[-_MOST_WARNINGS:])
-        if isinstance(event, Sample):
+        if isinstance(event, Preview):
             return replace(now, images=(*now.images, event)[-_MOST_IMAGES:])
         if isinstance(event, Saved):
             return replace(now, saved=(*now.saved, event))

@@ -1,14 +1,14 @@
-"""ADDifT (alternating direct difference training): what differs between two pictures, straight into the network.
+"""ADDifT (alternating direct difference training): what differs between two images, straight into the network.
 
-A pair of turns shares one noise and one timestep; ``z`` are latents, ``c`` the pictures' conditionings, ``a`` is
+The two directions share one noise and one timestep; ``z`` are latents, ``c`` the images' conditionings, ``a`` is
 ``diff_alt_ratio``::
 
     forward  loss(e(x_t(z_target), t, c_target; +1/4), e(x_t(z_original), t, c_original; 0))
     reverse  loss(e(x_t(z_original), t, c_target; -|a|/4), e(x_t(z_target), t, c_original; 0))
 
 With the network on, the model no longer takes the difference for noise to be removed. It is trained at a quarter of
-the strength it is used at. With ``a < 0`` the noise itself stands for both latents of the reverse turn, a pull back to
-the base; with ``a = 0`` every step is a forward turn.
+the strength it is used at. With ``a < 0`` the noise itself stands for both latents of the reverse direction, a pull
+back to the base; with ``a = 0`` every step is forward.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..models.checkpoint.parts import TEXT_ENCODER
 from ..networks.files.metadata import Usage
-from .base import Pass, Scene, StepLoss, encode_each
+from ..text.messages import message
+from .base import Pass, PassContext, StepLoss, encode_each
 from .keep import Keep
 
 STRENGTH = 0.25
-"""What a forward turn is trained at, and at most a reverse turn, with the sign turned round."""
+"""What the forward direction is trained at, and at most the reverse one, with the opposite sign."""
 
 
 class ADDifT:
@@ -41,14 +42,14 @@ class ADDifT:
         return TEXT_ENCODERS in settings.network_blocks and any(captions)
 
     def passes(self, settings: Settings) -> list[Pass]:
-        return [TurnsPass(pairs_repeated=settings.train_batch_size)]
+        return [PairPass(pairs_repeated=settings.train_batch_size)]
 
     def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
         return usage(settings, captions)
 
 
 def usage(settings: Settings, captions: Sequence[str]) -> Usage:
-    """How a LoRA of pairs is used; its pictures show most where the prompt says as little as the original's caption."""
+    """How a LoRA of pairs is used; its images show most where the prompt says as little as the original's caption."""
     trigger = settings.lora_trigger_word.strip()
     before, after = ("target", "original") if settings.diff_revert_original_target else ("original", "target")
     called = f', with "{trigger}" in the prompt' if trigger else ""
@@ -57,8 +58,8 @@ def usage(settings: Settings, captions: Sequence[str]) -> Usage:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One side of a step: what the network sees, and what the untouched base sees.
+class Direction:
+    """One direction of a step: what the network sees, and what the untouched base sees.
 
     Attributes:
         strength: the network's.
@@ -75,8 +76,8 @@ class Turn:
     base_captions: tuple[int, ...]
 
 
-class TurnsPass(Pass):
-    """Forward and reverse turns on batches of pairs.
+class PairPass(Pass):
+    """The forward and the reverse direction on batches of pairs.
 
     Args:
         pairs_repeated: how often a batch of the data is taken at once, with a noise for each: where one pair is all
@@ -86,79 +87,85 @@ class TurnsPass(Pass):
     def __init__(self, *, pairs_repeated: int = 1) -> None:
         self._repeated = pairs_repeated
 
-    def prepare(self, scene: Scene) -> None:
-        assert scene.data is not None
-        self._scene = scene
-        self._data: Dataset = scene.data
-        self._trains_text_encoder = bool(scene.network.parameters_of(TEXT_ENCODER))
-        with scene.network.off():
-            self._base = encode_each(scene, self._data.captions, "encoding the captions", literal=True)
-        self._keep = Keep(scene)
+    def prepare(self, context: PassContext) -> None:
+        assert context.data is not None
+        self._context = context
+        self._data: Dataset = context.data
+        self._trains_text_encoder = bool(context.network.parameters_of(TEXT_ENCODER))
+        with context.network.off():
+            self._base = encode_each(context, self._data.captions, message("phase.encoding_captions"), literal=True)
+        self._keep = Keep(context)
 
     def loss(self, rng: StepRandom) -> StepLoss:
-        settings = self._scene.settings
-        pair_of_turns, forward, reverse = _turns_of(rng.step, settings)
-        shared = StepRandom.of_step(rng.seed, pair_of_turns, rng.generator.device)
-        batch = self._data.of_step(pair_of_turns).repeated(self._repeated * settings.diff_noise_count)
+        settings = self._context.settings
+        number, forward, reverse = _directions_of(rng.step, settings)
+        shared = StepRandom.of_step(rng.seed, number, rng.generator.device)
+        batch = self._data.of_step(number).repeated(self._repeated * settings.diff_noise_count)
         noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
-        timesteps = self._scene.timesteps(shared, len(batch.latents), swept=True)
-        turns = self._turns(batch, noise, timesteps, forward=forward, reverse=reverse)
-        losses = self._losses(turns, timesteps, batch, rng).view(len(turns), -1).sum(0)
-        return StepLoss(self._scene.weighted(losses, timesteps), timesteps, batch.names)
+        timesteps = self._context.timesteps(shared, len(batch.latents), swept=True)
+        directions = self._directions(batch, noise, timesteps, forward=forward, reverse=reverse)
+        losses = self._losses(directions, timesteps, batch, rng).view(len(directions), -1).sum(0)
+        return StepLoss(self._context.weighted(losses, timesteps), timesteps, batch.names)
 
-    def _turns(self, batch: Batch, noise: Tensor, timesteps: Tensor, *, forward: bool, reverse: bool) -> list[Turn]:
+    def _directions(
+        self, batch: Batch, noise: Tensor, timesteps: Tensor, *, forward: bool, reverse: bool
+    ) -> list[Direction]:
         assert batch.targets is not None
-        settings, diffusion = self._scene.settings, self._scene.diffusion
+        settings, diffusion = self._context.settings, self._context.diffusion
         original = diffusion.noised(batch.latents, noise, timesteps)
         target = diffusion.noised(batch.targets, noise, timesteps)
         captions, target_captions = batch.captions, batch.target_captions
         if settings.diff_revert_original_target:
             original, target, captions, target_captions = target, original, target_captions, captions
-        turns = []
+        directions = []
         if forward:
-            turns.append(Turn(STRENGTH, target, target_captions, original, captions))
+            directions.append(Direction(STRENGTH, target, target_captions, original, captions))
         if reverse:
             seen, base_seen = (original, target) if settings.diff_alt_ratio > 0 else (noise, noise)
-            turns.append(Turn(-abs(settings.diff_alt_ratio) * STRENGTH, seen, target_captions, base_seen, captions))
-        return turns
+            directions.append(
+                Direction(-abs(settings.diff_alt_ratio) * STRENGTH, seen, target_captions, base_seen, captions)
+            )
+        return directions
 
-    def _losses(self, turns: list[Turn], timesteps: Tensor, batch: Batch, rng: StepRandom) -> Tensor:
-        """Of all turns in one launch, ``(turns * B,)``, turn after turn."""
-        settings, bundle, network = self._scene.settings, self._scene.bundle, self._scene.network
-        count = len(turns)
+    def _losses(self, directions: list[Direction], timesteps: Tensor, batch: Batch, rng: StepRandom) -> Tensor:
+        """Of all directions in one launch, ``(directions * B,)``, one after the other."""
+        settings, bundle, network = self._context.settings, self._context.bundle, self._context.network
+        count = len(directions)
         timesteps = timesteps.repeat(count)
-        noisy = torch.cat([turn.noisy for turn in turns])
-        base_noisy = torch.cat([turn.base_noisy for turn in turns])
+        noisy = torch.cat([each.noisy for each in directions])
+        base_noisy = torch.cat([each.base_noisy for each in directions])
         with torch.no_grad(), network.off():
-            wanted = bundle.predict(base_noisy, timesteps, self._of_base([turn.base_captions for turn in turns], batch))
-        conditioning = Conditioning.cat([self._with_network(turn, batch) for turn in turns])
-        network.strength = _strength(turns)
+            wanted = bundle.predict(
+                base_noisy, timesteps, self._of_base([each.base_captions for each in directions], batch)
+            )
+        conditioning = Conditioning.cat([self._with_network(each, batch) for each in directions])
+        network.strength = _strength(directions)
         predicted, kept = self._keep.predict(noisy, timesteps, conditioning, rng)
         mask = _of_all(batch.mask, count)
         losses = sample_losses(predicted, wanted, settings.train_loss_function, mask) + kept
         if settings.diff_keep_outside > 0 and batch.outside is not None:
             with torch.no_grad(), network.off():
-                base = bundle.predict(noisy, timesteps, self._of_base([turn.captions for turn in turns], batch))
+                base = bundle.predict(noisy, timesteps, self._of_base([each.captions for each in directions], batch))
             outside = sample_losses(predicted, base, settings.train_loss_function, _of_all(batch.outside, count))
             losses = losses + settings.diff_keep_outside * outside
         return losses
 
     def _of_base(self, captions: Sequence[tuple[int, ...]], batch: Batch) -> Conditioning:
-        """The captions of turns as the base makes them; both sides of a pair with the sizes of the original."""
+        """The captions of directions as the base makes them; both sides of a pair with the sizes of the original."""
         found = Conditioning.cat([self._base[number] for numbers in captions for number in numbers])
         return found.sized(batch.sizes.repeat(len(captions), 1))
 
-    def _with_network(self, turn: Turn, batch: Batch) -> Conditioning:
-        """The captions of a turn as the network makes them; the text encoder has one strength for all its prompts."""
+    def _with_network(self, direction: Direction, batch: Batch) -> Conditioning:
+        """The same with the network on; the text encoder has one strength for all its prompts."""
         if not self._trains_text_encoder:
-            return self._of_base([turn.captions], batch)
-        self._scene.network.strength = turn.strength
-        captions = [self._data.captions[number] for number in turn.captions]
-        return self._scene.bundle.encode(captions, literal=True).sized(batch.sizes)
+            return self._of_base([direction.captions], batch)
+        self._context.network.strength = direction.strength
+        captions = [self._data.captions[number] for number in direction.captions]
+        return self._context.bundle.encode(captions, literal=True).sized(batch.sizes)
 
 
-def _turns_of(step: int, settings: Settings) -> tuple[int, bool, bool]:
-    """Which pair of turns a step belongs to, counted from 1, and whether it has the forward and the reverse one."""
+def _directions_of(step: int, settings: Settings) -> tuple[int, bool, bool]:
+    """The number, from 1, of the noise a step draws, and whether the step has the forward and the reverse direction."""
     if settings.diff_alt_ratio == 0:
         return step, True, False
     if settings.diff_both_turns:
@@ -167,11 +174,11 @@ def _turns_of(step: int, settings: Settings) -> tuple[int, bool, bool]:
     return (step + 1) // 2, forward, not forward
 
 
-def _strength(turns: list[Turn]) -> float | Tensor:
-    if len(turns) == 1:
-        return turns[0].strength
-    return torch.cat([turn.noisy.new_full((len(turn.noisy),), turn.strength) for turn in turns])
+def _strength(directions: list[Direction]) -> float | Tensor:
+    if len(directions) == 1:
+        return directions[0].strength
+    return torch.cat([each.noisy.new_full((len(each.noisy),), each.strength) for each in directions])
 
 
-def _of_all(mask: Tensor | None, turns: int) -> Tensor | None:
-    return None if mask is None else mask.repeat(turns, 1, 1, 1)
+def _of_all(mask: Tensor | None, directions: int) -> Tensor | None:
+    return None if mask is None else mask.repeat(directions, 1, 1, 1)

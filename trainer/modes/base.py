@@ -17,21 +17,22 @@ from ..diffusion.random import StepRandom
 from ..models.base import Bundle, Conditioning
 from ..networks.base import Network
 from ..networks.files.metadata import Usage
+from ..text.messages import Message
 
 _PROMPTS_AT_ONCE = 16
 
 
-def unheard(_name: str, _done: int, _total: int) -> None:
-    """Progress that nobody listens to."""
+def no_progress(_phase: Message, _done: int, _total: int) -> None:
+    """Reports nothing."""
 
 
 @dataclass(frozen=True)
-class Scene:
+class PassContext:
     """What a pass works with; made by the run, the same for every step.
 
     Attributes:
-        data: the pictures, for modes that need them.
-        progress: told a phase, how much of it is done and of how much; raises when the user stops.
+        data: the images, for modes that need them.
+        progress: called with a phase, how much of it is done and of how much; raises when the user stops.
     """
 
     settings: Settings
@@ -39,7 +40,7 @@ class Scene:
     network: Network
     diffusion: Diffusion
     data: Dataset | None = None
-    progress: Callable[[str, int, int], None] = unheard
+    progress: Callable[[Message, int, int], None] = no_progress
 
     def timesteps(self, rng: StepRandom, count: int, *, swept: bool = False) -> Tensor:
         """A step's timesteps ``(count,)``, as the settings bound them; see :meth:`Diffusion.timesteps`."""
@@ -54,16 +55,18 @@ class Scene:
 
 
 @torch.no_grad()
-def encode_each(scene: Scene, prompts: Sequence[str], phase: str, *, literal: bool = False) -> list[Conditioning]:
-    """Every prompt's conditioning, without gradients; computed in batches, told as progress of ``phase``.
+def encode_each(
+    context: PassContext, prompts: Sequence[str], phase: Message, *, literal: bool = False
+) -> list[Conditioning]:
+    """Every prompt's conditioning, without gradients; computed in batches, reported as progress of ``phase``.
 
     Args:
         literal: they are captions; see :meth:`Bundle.encode`.
     """
     found: list[Conditioning] = []
     for at in range(0, len(prompts), _PROMPTS_AT_ONCE):
-        scene.progress(phase, at, len(prompts))
-        part = scene.bundle.encode(prompts[at : at + _PROMPTS_AT_ONCE], literal=literal)
+        context.progress(phase, at, len(prompts))
+        part = context.bundle.encode(prompts[at : at + _PROMPTS_AT_ONCE], literal=literal)
         found += [part[number] for number in range(len(part))]
     return found
 
@@ -84,13 +87,13 @@ class StepLoss:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PassSpec:
     """How a pass is run; the default is that of a mode's only one.
 
     Attributes:
         settings: of its own; None: the job's.
-        name: what the phases call it.
-        ending: behind the name of its files and its log.
+        name: what the phases call it; None for a mode's only pass.
+        suffix: appended to the names of its files and of its log.
         saved: whether its network is saved. If not, it only serves the passes after it.
         loaded: a LoRA file, by path or by name, that stands in for what would be trained; empty: it is trained.
         stream: sets its random numbers apart from those of the other passes.
@@ -98,8 +101,8 @@ class Plan:
     """
 
     settings: Settings | None = None
-    name: str = ""
-    ending: str = ""
+    name: Message | None = None
+    suffix: str = ""
     saved: bool = True
     loaded: str = ""
     stream: int = 0
@@ -112,10 +115,10 @@ class Pass(ABC):
     The networks of the passes before it are attached, frozen and at strength 1.
     """
 
-    plan: Plan = Plan()
+    spec: PassSpec = PassSpec()
 
     @abstractmethod
-    def prepare(self, scene: Scene) -> None:
+    def prepare(self, context: PassContext) -> None:
         """Compute what all steps share, conditionings above all; the network is attached."""
 
     @abstractmethod

@@ -7,12 +7,12 @@ from torch import Tensor
 from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
-from .base import Scene, StepLoss
+from .base import PassContext, StepLoss
 from .keep import Keep
 
 
 def denoising_loss(
-    scene: Scene,
+    context: PassContext,
     keep: Keep,
     rng: StepRandom,
     latents: Tensor,
@@ -28,12 +28,12 @@ def denoising_loss(
         mask: ``(B, 1, h, w)``, where the error counts; None: everywhere.
         names: what the user calls each sample.
     """
-    diffusion = scene.diffusion
+    diffusion = context.diffusion
     noise = rng.noise(tuple(latents.shape), latents.dtype)
-    timesteps = scene.timesteps(rng, len(latents))
+    timesteps = context.timesteps(rng, len(latents))
     noisy = diffusion.noised(latents, noise, timesteps)
-    scene.network.strength = 1.0
+    context.network.strength = 1.0
     predicted, kept = keep.predict(noisy, timesteps, conditioning, rng)
     target = diffusion.target(latents, noise, timesteps)
-    losses = sample_losses(predicted, target, scene.settings.train_loss_function, mask) + kept
-    return StepLoss(scene.weighted(losses, timesteps), timesteps, names)
+    losses = sample_losses(predicted, target, context.settings.train_loss_function, mask) + kept
+    return StepLoss(context.weighted(losses, timesteps), timesteps, names)

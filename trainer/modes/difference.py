@@ -17,7 +17,8 @@ import torch
 from ..config.settings import Settings, of_second_pass
 from ..diffusion.random import StepRandom
 from ..networks.files.metadata import Usage
-from .base import Pass, Plan, Scene, StepLoss
+from ..text.messages import message
+from .base import Pass, PassContext, PassSpec, StepLoss
 from .denoising import denoising_loss
 from .keep import Keep
 
@@ -34,17 +35,19 @@ class Difference:
 
     def passes(self, settings: Settings) -> list[Pass]:
         only = settings.diff_1st_pass_only
-        copier = Plan(
+        copier = PassSpec(
             settings=settings if only else replace(settings, network_resume=""),
-            name="1st pass",
-            ending="_copy",
+            name=message("phase.first_pass"),
+            suffix="_copy",
             saved=only or settings.diff_save_1st_pass,
             loaded=settings.diff_load_1st_pass,
             usage=Usage(settings.original_prompt, meaning="the original image is copied, whatever the noise"),
         )
         passes: list[Pass] = [PicturePass("original", copier)]
         if not only:
-            second = Plan(settings=of_second_pass(settings), name="2nd pass", stream=_SECOND_STREAM)
+            second = PassSpec(
+                settings=of_second_pass(settings), name=message("phase.second_pass"), stream=_SECOND_STREAM
+            )
             passes.append(PicturePass("target", second))
         return passes
 
@@ -59,29 +62,29 @@ class PicturePass(Pass):
     Networks of earlier passes take part as they are.
     """
 
-    def __init__(self, side: Side, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, side: Side, spec: PassSpec) -> None:
+        self.spec = spec
         self._side = side
 
-    def prepare(self, scene: Scene) -> None:
-        assert scene.data is not None
-        self._scene = scene
-        pair = scene.data.of_step(1)
+    def prepare(self, context: PassContext) -> None:
+        assert context.data is not None
+        self._context = context
+        pair = context.data.of_step(1)
         # Of a pair of which only the target is given, that is the sample itself.
         is_target = self._side == "target" and pair.targets is not None
         self._latents = pair.targets[:1] if is_target and pair.targets is not None else pair.latents[:1]
         self._mask = None if pair.mask is None else pair.mask[:1]
-        sample = scene.data.samples[0]
+        sample = context.data.samples[0]
         picture = sample.target if is_target and sample.target is not None else sample
         self._name = picture.path.name
         with torch.no_grad():
-            encoded = scene.bundle.encode([picture.caption], literal=True)
+            encoded = context.bundle.encode([picture.caption], literal=True)
         self._conditioning = encoded.sized(torch.tensor([picture.sizes]))
-        self._keep = Keep(scene)
+        self._keep = Keep(context)
 
     def loss(self, rng: StepRandom) -> StepLoss:
-        count = self._scene.settings.train_batch_size
+        count = self._context.settings.train_batch_size
         latents = self._latents.expand(count, -1, -1, -1)  # (B, C, h, w)
         mask = None if self._mask is None else self._mask.expand(count, -1, -1, -1)
         names = (self._name,) * count
-        return denoising_loss(self._scene, self._keep, rng, latents, self._conditioning, mask, names)
+        return denoising_loss(self._context, self._keep, rng, latents, self._conditioning, mask, names)

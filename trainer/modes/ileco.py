@@ -21,7 +21,7 @@ from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..models.placement import dtype_of
 from ..networks.files.metadata import Usage
-from .base import Pass, Scene, StepLoss
+from .base import Pass, PassContext, StepLoss
 from .keep import Keep
 
 
@@ -67,51 +67,51 @@ class ConceptPass(Pass):
     def __init__(self, *, trains_text_encoder: bool) -> None:
         self._trains_text_encoder = trains_text_encoder
 
-    def prepare(self, scene: Scene) -> None:
-        self._scene, settings = scene, scene.settings
+    def prepare(self, context: PassContext) -> None:
+        self._context, settings = context, context.settings
         self._prompts, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
         slider = _slider(settings, len(self._prompts))
-        with torch.no_grad(), scene.network.off():
+        with torch.no_grad(), context.network.off():
             self._ends = [self._encode(prompts) for prompts in zip(*slider, strict=True)]  # positive, negative
             self._target = self._encode(self._prompts if slider else targets)
             self._original = None if self._trains_text_encoder else self._encode(self._prompts)
-        self._keep = Keep(scene)
+        self._keep = Keep(context)
 
     def loss(self, rng: StepRandom) -> StepLoss:
-        scene, settings = self._scene, self._scene.settings
+        context, settings = self._context, self._context.settings
         batch = settings.train_batch_size
-        bundle = scene.bundle
+        bundle = context.bundle
         x = rng.noise((batch, *bundle.latent_shape(settings.size)), dtype_of(bundle.denoiser))  # (B, C, H/8, W/8)
-        timesteps = scene.timesteps(rng, batch)
+        timesteps = context.timesteps(rng, batch)
         first = (rng.step - 1) * batch
         numbers = [(first + sample) % len(self._prompts) for sample in range(batch)]
-        scene.network.strength = 1.0
+        context.network.strength = 1.0
         original = (self._original or self._encode(self._prompts))[numbers]
         if settings.ileco_denoise_steps > 0:
-            x = denoised(scene, x, timesteps, original.detach(), settings.ileco_denoise_steps)
+            x = denoised(context, x, timesteps, original.detach(), settings.ileco_denoise_steps)
         wanted = self._wanted(x, timesteps, numbers)
         predicted, kept = self._keep.predict(x, timesteps, original, rng)
 
         losses = sample_losses(predicted, wanted, settings.train_loss_function) + kept
-        return StepLoss(scene.weighted(losses, timesteps), timesteps)
+        return StepLoss(context.weighted(losses, timesteps), timesteps)
 
     @torch.no_grad()
     def _wanted(self, x: Tensor, timesteps: Tensor, numbers: list[int]) -> Tensor:
-        scene = self._scene
-        with scene.network.off():
-            wanted = scene.bundle.predict(x, timesteps, self._target[numbers])
+        context = self._context
+        with context.network.off():
+            wanted = context.bundle.predict(x, timesteps, self._target[numbers])
             if self._ends:
-                positive, negative = (scene.bundle.predict(x, timesteps, end[numbers]) for end in self._ends)
-                wanted = wanted + scene.settings.slider_scale * (positive - negative)
+                positive, negative = (context.bundle.predict(x, timesteps, end[numbers]) for end in self._ends)
+                wanted = wanted + context.settings.slider_scale * (positive - negative)
         return wanted
 
     def _encode(self, prompts: Sequence[str]) -> Conditioning:
         with nullcontext() if self._trains_text_encoder else torch.no_grad():
-            return self._scene.bundle.encode(list(prompts), size=self._scene.settings.size)
+            return self._context.bundle.encode(list(prompts), size=self._context.settings.size)
 
 
 @torch.no_grad()
-def denoised(scene: Scene, noise: Tensor, timesteps: Tensor, conditioning: Conditioning, steps: int) -> Tensor:
+def denoised(context: PassContext, noise: Tensor, timesteps: Tensor, conditioning: Conditioning, steps: int) -> Tensor:
     """What ``noise`` becomes on its way to a picture, by the time each sample has reached its timestep.
 
     Deterministic DDIM (Song et al. 2021) in ``steps`` even strides from the last timestep down, with the network as it
@@ -121,11 +121,11 @@ def denoised(scene: Scene, noise: Tensor, timesteps: Tensor, conditioning: Condi
         noise: ``(B, C, h, w)``, standard normal.
         timesteps: ``(B,)``, where each sample is to arrive.
     """
-    diffusion, last = scene.diffusion, len(scene.diffusion) - 1
+    diffusion, last = context.diffusion, len(context.diffusion) - 1
     x, now = noise, torch.full_like(timesteps, last)
     for step in range(1, steps + 1):
         after = last - (last - timesteps) * step // steps
-        predicted = scene.bundle.predict(x, now, conditioning)
+        predicted = context.bundle.predict(x, now, conditioning)
         clean, spread = diffusion.split(x, predicted, now)
         x, now = diffusion.noised(clean, spread, after), after
     return x

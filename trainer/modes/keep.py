@@ -7,12 +7,12 @@ anyway, and holds the answer against the base's::
 
 A mode makes a :class:`Keep` in ``prepare`` and predicts through it::
 
-    self._keep = Keep(scene)                                                    # prepare
+    self._keep = Keep(context)                                                    # prepare
     predicted, kept = self._keep.predict(noisy, timesteps, conditioning, rng)  # loss, with the strength set
     losses = sample_losses(predicted, ...) + kept                               # then Min-SNR, as for any loss
 
 So it adds to each sample's own loss: Min-SNR weighs it like the rest, since the timestep is the same; a mask does not
-reach it, since the base knows what belongs everywhere; a number that is none is told by that sample's name. Without
+reach it, since the base knows what belongs everywhere; a NaN is reported under that sample's name. Without
 kept prompts ``predict`` is the bundle's own.
 """
 
@@ -28,7 +28,8 @@ from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom, mixed_seed
 from ..models.base import Conditioning
 from ..models.checkpoint.parts import TEXT_ENCODER
-from .base import Scene, encode_each
+from ..text.messages import message
+from .base import PassContext, encode_each
 
 _STREAM = 3 << 32  # no step has this number
 
@@ -40,13 +41,13 @@ class Keep:
     once more with the network on.
     """
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        weight = scene.settings.keep_weight
-        self._prompts = split_prompts(scene.settings.keep_prompts) if weight > 0 else ()
-        self._trains_text_encoder = bool(scene.network.parameters_of(TEXT_ENCODER))
-        with scene.network.off():
-            self._base = encode_each(scene, self._prompts, "encoding the prompts to keep")
+    def __init__(self, context: PassContext) -> None:
+        self._context = context
+        weight = context.settings.keep_weight
+        self._prompts = split_prompts(context.settings.keep_prompts) if weight > 0 else ()
+        self._trains_text_encoder = bool(context.network.parameters_of(TEXT_ENCODER))
+        with context.network.off():
+            self._base = encode_each(context, self._prompts, message("phase.encoding_keep_prompts"))
 
     def predict(
         self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning, rng: StepRandom
@@ -64,20 +65,20 @@ class Keep:
         Returns:
             The prediction ``(B, C, h, w)`` and the kept prompts' losses times ``keep_weight``, ``(B,)``.
         """
-        scene, settings, count = self._scene, self._scene.settings, len(noisy)
+        context, settings, count = self._context, self._context.settings, len(noisy)
         conditioning = conditioning.expand(count)
         if not self._prompts:
-            return scene.bundle.predict(noisy, timesteps, conditioning), torch.zeros(count, device=noisy.device)
+            return context.bundle.predict(noisy, timesteps, conditioning), torch.zeros(count, device=noisy.device)
         numbers = self._drawn(rng, count)
         base = Conditioning.cat([self._base[number] for number in numbers]).sized_like(conditioning)
-        with torch.no_grad(), scene.network.off():
-            wanted = scene.bundle.predict(noisy, timesteps, base)
+        with torch.no_grad(), context.network.off():
+            wanted = context.bundle.predict(noisy, timesteps, base)
 
         both = Conditioning.cat([conditioning, self._now(numbers, base).sized_like(conditioning)])
-        strength = scene.network.strength
+        strength = context.network.strength
         if isinstance(strength, Tensor):
-            scene.network.strength = strength.repeat(2)
-        predicted, kept = scene.bundle.predict(noisy.repeat(2, 1, 1, 1), timesteps.repeat(2), both).chunk(2)
+            context.network.strength = strength.repeat(2)
+        predicted, kept = context.bundle.predict(noisy.repeat(2, 1, 1, 1), timesteps.repeat(2), both).chunk(2)
         return predicted, settings.keep_weight * sample_losses(kept, wanted, settings.train_loss_function)
 
     def _drawn(self, rng: StepRandom, count: int) -> list[int]:
@@ -89,7 +90,7 @@ class Keep:
         """The drawn prompts with the network on; each is encoded once, or for each sample at a strength of its own."""
         if not self._trains_text_encoder:
             return base
-        bundle, network, strength = self._scene.bundle, self._scene.network, self._scene.network.strength
+        bundle, network, strength = self._context.bundle, self._context.network, self._context.network.strength
         if isinstance(strength, Tensor):
             parts = []
             for number, own in zip(numbers, strength.split(1), strict=True):

@@ -10,7 +10,8 @@ from ..data.latents import Dataset
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..networks.files.metadata import Usage
-from .base import Pass, Scene, StepLoss, encode_each
+from ..text.messages import message
+from .base import Pass, PassContext, StepLoss, encode_each
 from .denoising import denoising_loss
 from .keep import Keep
 
@@ -37,22 +38,24 @@ class CaptionPass(Pass):
     def __init__(self, *, trains_text_encoder: bool) -> None:
         self._trains_text_encoder = trains_text_encoder
 
-    def prepare(self, scene: Scene) -> None:
-        assert scene.data is not None
-        self._scene = scene
-        self._data: Dataset = scene.data
+    def prepare(self, context: PassContext) -> None:
+        assert context.data is not None
+        self._context = context
+        self._data: Dataset = context.data
         self._conditionings: list[Conditioning] = []
         if not self._trains_text_encoder:
-            self._conditionings = encode_each(scene, self._data.captions, "encoding the captions", literal=True)
-        self._keep = Keep(scene)
+            self._conditionings = encode_each(
+                context, self._data.captions, message("phase.encoding_captions"), literal=True
+            )
+        self._keep = Keep(context)
 
     def loss(self, rng: StepRandom) -> StepLoss:
         batch = self._data.of_step(rng.step)
-        self._scene.network.strength = 1.0  # of the text encoder, too
+        self._context.network.strength = 1.0  # of the text encoder, too
         conditioning = self._conditioning(batch.captions).sized(batch.sizes)
-        return denoising_loss(self._scene, self._keep, rng, batch.latents, conditioning, batch.mask, batch.names)
+        return denoising_loss(self._context, self._keep, rng, batch.latents, conditioning, batch.mask, batch.names)
 
     def _conditioning(self, captions: tuple[int, ...]) -> Conditioning:
         if self._trains_text_encoder:
-            return self._scene.bundle.encode([self._data.captions[number] for number in captions], literal=True)
+            return self._context.bundle.encode([self._data.captions[number] for number in captions], literal=True)
         return Conditioning.cat([self._conditionings[number] for number in captions])

@@ -1,9 +1,9 @@
-"""Multi-ADDifT: ADDifT over many pairs, found by their file names in a folder and bucketed like LoRA's pictures."""
+"""Multi-ADDifT: ADDifT over many pairs, found by their file names in a folder and bucketed like LoRA's images."""
 
 from __future__ import annotations
 
 from ..config.settings import Settings
-from .addift import ADDifT, TurnsPass
+from .addift import ADDifT, PairPass
 from .base import Pass
 
 
@@ -12,4 +12,4 @@ class MultiADDifT(ADDifT):
 
     def passes(self, settings: Settings) -> list[Pass]:
         del settings
-        return [TurnsPass()]
+        return [PairPass()]

@@ -116,7 +116,7 @@ def _over_module(chosen: Any, groups: list[dict[str, Any]], kwargs: dict[str, An
 
 
 @contextmanager
-def as_meant(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+def averaged_weights(optimizer: torch.optim.Optimizer) -> Iterator[None]:
     """The parameters as they are to be saved and looked at, while the block lasts.
 
     Schedule-free optimizers take gradients at one point and mean another, an average (Defazio et al. 2024,
@@ -129,8 +129,8 @@ def as_meant(optimizer: torch.optim.Optimizer) -> Iterator[None]:
         _switch(optimizer, "train")
 
 
-def settle(optimizer: torch.optim.Optimizer) -> None:
-    """Leave the parameters as they are to be saved; see :func:`as_meant`."""
+def finalise(optimizer: torch.optim.Optimizer) -> None:
+    """Leave the parameters as they are to be saved; see :func:`averaged_weights`."""
     _switch(optimizer, "eval")
 
 

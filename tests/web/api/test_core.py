@@ -18,10 +18,11 @@ from PIL import Image
 from tests.helpers.server import Server, served
 from trainer.config.settings import ROWS
 from trainer.engine import run
-from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Sample, Saved, Step, Warned
+from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Preview, Saved, Step, Warned
 from trainer.jobs.store import DONE, FAILED, Store
 from trainer.jobs.worker import Worker
 from trainer.paths import Folders
+from trainer.text.messages import message
 from trainer.web.api import core
 from trainer.web.services.access import TOKEN_HEADER, Access, RefusedError
 
@@ -198,11 +199,11 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(
     lora = tmp_path / "loras" / "x.safetensors"
 
     def script(_control: Control, emit: Callable[[Event], None]) -> Done:
-        emit(Phase("training"))
+        emit(Phase(message("phase.training")))
         emit(Warned(HOSTILE))
         for number, loss in enumerate((0.5, math.nan, math.inf, 0.25), start=1):
             emit(Step(number, 4, loss, (1e-4,)))
-        emit(Sample(4, images[0]))
+        emit(Preview(4, images[0]))
         emit(Saved(lora, 4))
         emit(Effect(lora, Change("", 1.0, math.nan), (Change("IN01", 1.0, 0.5),), images[1], HOSTILE, ((1.0, 3.0),)))
         return Done(lora, 4, stopped=False)

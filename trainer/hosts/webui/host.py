@@ -111,7 +111,7 @@ class WebUI(Backend):
         self._bundle = bundle
         return bundle
 
-    def between_steps(self, phase: Message | str, done: int, total: int) -> Sequence[Message]:
+    def between_steps(self, phase: Message, done: int, total: int) -> Sequence[Message]:
         if self.lock.is_mine:
             self._show(phase, done, total)
             if self.lock.others_wait and not webui_api.option("training_first", False):
@@ -297,7 +297,7 @@ class WebUI(Backend):
 
         shared.state.begin(job="Trainyard")
 
-    def _show(self, phase: Message | str, done: int, total: int) -> None:
+    def _show(self, phase: Message, done: int, total: int) -> None:
         from modules import shared
 
         state = shared.state

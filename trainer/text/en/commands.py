@@ -40,7 +40,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "without saving.",
         "commands.training": "Training",
         "commands.at_step": "Step {step} of {steps}, loss {loss}",
-        "commands.sample_at": "Preview at step {step}: {path}",
+        "commands.preview_at": "Preview at step {step}: {path}",
         "commands.saved_at": "Saved at step {step}: {path}",
         "commands.effect": "The LoRA changes the weights by {share} (norm {norm}).",
         "commands.effect_blocks": "Most in: {blocks}.",

@@ -7,6 +7,82 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
+        # ---- phases
+        "phase.of_pass": "{pass_name}: {phase}",
+        "phase.of_job": "{job}, {phase}",
+        "phase.first_pass": "1st pass",
+        "phase.second_pass": "2nd pass",
+        "phase.waiting_for_webui": "waiting for the WebUI",
+        "phase.looking_at_images": "looking at the images",
+        "phase.loading_model": "loading the model",
+        "phase.loading_lora": "loading the LoRA",
+        "phase.encoding_images": "encoding the images",
+        "phase.encoding_captions": "encoding the captions",
+        "phase.encoding_prompts": "encoding the prompts",
+        "phase.encoding_keep_prompts": "encoding the keep prompts",
+        "phase.training": "training",
+        "phase.saving": "saving",
+        "phase.measuring_effect": "measuring the effect",
+        # ---- where
+        "engine.step": "step {step}",
+        "engine.step_of": "step {step} of {steps}",
         # ---- errors
+        "engine.name_taken": "{name} is already there. Choose another name, or turn on {setting}.",
+        "engine.folder_not_writable": "cannot be written to. Choose another folder for the LoRA.",
+        "engine.not_enough_memory": (
+            "there is not enough memory. Turn on gradient checkpointing, or lower the batch size, the image size or "
+            "the rank."
+        ),
+        "engine.unexpected": "something went wrong that should not have ({kind}: {reason}).",
+        "engine.loss_diverged": (
+            "the loss of sample {sample} of {count} at timestep {timestep} is NaN or infinite. Lower the learning "
+            "rate, or use bf16 or fp32 as model precision. Nothing broken was saved."
+        ),
+        "engine.named_loss_diverged": (
+            "the loss of sample {sample} of {count}, {name}, at timestep {timestep} is NaN or infinite. Lower the "
+            "learning rate, or use bf16 or fp32 as model precision. Nothing broken was saved."
+        ),
+        "engine.broken_tensors": (
+            "{broken} of {count} trained tensors hold NaN or infinite values in the file's precision. Lower the "
+            "learning rate, or save as fp32. Nothing broken was saved."
+        ),
+        # ---- warnings
+        "engine.no_preview": "No preview at step {step}: {reason}",
+        "engine.log_ends": "{path}: the log ends here, it cannot be written any more ({reason}).",
+        "engine.stopped_in_pass": "Stopped in the {pass_name}: only the network of that pass was saved.",
+        "engine.pause_keeps_memory": "The pause frees no memory: {reason}",
+        "engine.not_back_after_pause": "The model did not come back to {device} after the pause: {reason}",
+        "engine.still_paused": "Still paused: there is not enough memory on {device}. Free some, then continue.",
+        "engine.no_card": "The LoRA has no card for the WebUI beside it. {error}",
+        "engine.rescued": "{error} The LoRA is not lost: it is in {path}",
+        # ---- the effect of a LoRA
+        "engine.effect_unknown": "What the LoRA changes could not be measured: {reason}",
+        "engine.no_strip": "There are no images of what the LoRA does: {reason}",
+        "engine.effect_nan": (
+            "The LoRA or the model contains NaN or infinite values. Do not use it; lower the learning rate."
+        ),
+        "engine.effect_zero": (
+            "The LoRA changes nothing: its update is zero. Raise the learning rate, or train longer."
+        ),
+        "engine.effect_tiny": (
+            "The LoRA changes next to nothing, {share} of the weights, which half precision rounds away. Raise the "
+            "learning rate, or train longer."
+        ),
+        "engine.effect_unseen": (
+            'With and without the LoRA, the image of "{prompt}" is the same. Look at {strip}, and try other prompts '
+            "before you use it."
+        ),
+        "engine.effect_little": (
+            'At strength +1 the image of "{prompt}" differs by {difference} of 255 on average. If that is too little, '
+            "raise train iterations or train learning rate."
+        ),
+        "engine.effect_little_in_pairs": (
+            'At strength +1 the image of "{prompt}" differs by {difference} of 255 on average. If that is too little, '
+            "raise train iterations, train learning rate or network strength."
+        ),
+        # ---- details
+        "engine.model_detail": "{model}: {family}, {predicts}, computed in {precision}",
+        "engine.network_detail": ("{modules:module|modules}, {parameters} parameters, on {device}, seed {seed}"),
+        "engine.step_detail": "step {step}: loss {loss}, learning rate {rates}",
     }
 )

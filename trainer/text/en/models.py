@@ -139,8 +139,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- what a run tells of its model
         "models.forced_velocity": (
-            "Nothing in {file} says that it is a v-prediction model; it is trained as one because {setting} is set. "
-            "Unset it if its samples are noise."
+            "{file} does not say that it is a v-prediction model. It is trained as one because {setting} is on. Turn "
+            "it off if the previews are noise."
         ),
         "models.copied": "{parts}: stored as {stored}, copied to {type}.",
         "models.copied_for_cpu": "{parts}: stored as {stored}, copied to {type} because the CPU computes in it.",

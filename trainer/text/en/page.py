@@ -269,17 +269,5 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "plot.logarithmic": "logarithmic",
         "plot.save": "Save PNG",
         "plot.image": "Loss and learning rate over the steps",
-        # ---- the phases of a run, as it tells them
-        "phase.1st pass": "1st pass",
-        "phase.2nd pass": "2nd pass",
-        "phase.loading the model": "loading the model",
-        "phase.waiting for the WebUI": "waiting for the WebUI",
-        "phase.looking at the pictures": "looking at the pictures",
-        "phase.loading": "loading",
-        "phase.encoding the pictures": "encoding the pictures",
-        "phase.encoding the prompts": "encoding the prompts",
-        "phase.training": "training",
-        "phase.saving": "saving",
-        "phase.looking at the effect": "looking at the effect",
     }
 )

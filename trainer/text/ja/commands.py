@@ -41,7 +41,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "もう一度Ctrl-Cを押してください。",
         "commands.training": "学習",
         "commands.at_step": "ステップ {step} / {steps}、損失 {loss}",
-        "commands.sample_at": "ステップ {step} のサンプル画像: {path}",
+        "commands.preview_at": "ステップ {step} のプレビュー: {path}",
         "commands.saved_at": "ステップ {step} で保存しました: {path}",
         "commands.effect": "このLoRAは重みを {share} 変えます(ノルム {norm})。",
         "commands.effect_blocks": "変化が大きいブロック: {blocks}。",

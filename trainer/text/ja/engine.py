@@ -1,4 +1,4 @@
-"""学習の実行、進行、結果の報告の文言。"""
+"""学習の実行、その段階、結果の報告の文。"""
 
 from __future__ import annotations
 
@@ -7,6 +7,80 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # ---- errors
+        # ---- 段階
+        "phase.of_pass": "{pass_name}: {phase}",
+        "phase.of_job": "{job}: {phase}",
+        "phase.first_pass": "1回目の学習",
+        "phase.second_pass": "2回目の学習",
+        "phase.waiting_for_webui": "WebUIの空きを待っています",
+        "phase.looking_at_images": "画像を調べています",
+        "phase.loading_model": "モデルを読み込んでいます",
+        "phase.loading_lora": "LoRAを読み込んでいます",
+        "phase.encoding_images": "画像をエンコードしています",
+        "phase.encoding_captions": "キャプションをエンコードしています",
+        "phase.encoding_prompts": "プロンプトをエンコードしています",
+        "phase.encoding_keep_prompts": "維持するプロンプトをエンコードしています",
+        "phase.training": "学習しています",
+        "phase.saving": "保存しています",
+        "phase.measuring_effect": "効果を測っています",
+        # ---- 場所
+        "engine.step": "ステップ {step}",
+        "engine.step_of": "ステップ {step} / {steps}",
+        # ---- エラー
+        "engine.name_taken": "{name} はすでにあります。別の名前にするか、「{setting}」をオンにしてください。",
+        "engine.folder_not_writable": "書き込めません。LoRAの保存先に別のフォルダを選んでください。",
+        "engine.not_enough_memory": (
+            "メモリが足りません。勾配チェックポイントをオンにするか、バッチサイズ、画像サイズ、ランクのどれかを"
+            "下げてください。"
+        ),
+        "engine.unexpected": "予期しないエラーで学習が終了しました({kind}: {reason})。",
+        "engine.loss_diverged": (
+            "{count} 件中 {sample} 件目のサンプルの、タイムステップ {timestep} での損失がNaNか無限大になりました。"
+            "学習率を下げるか、モデルの精度をbf16かfp32にしてください。壊れたLoRAは保存していません。"
+        ),
+        "engine.named_loss_diverged": (
+            "{count} 件中 {sample} 件目のサンプル({name})の、タイムステップ {timestep} での損失がNaNか無限大に"
+            "なりました。学習率を下げるか、モデルの精度をbf16かfp32にしてください。壊れたLoRAは保存していません。"
+        ),
+        "engine.broken_tensors": (
+            "学習した {count} 個のテンソルのうち {broken} 個に、保存時の精度でNaNか無限大の値があります。学習率を"
+            "下げるか、fp32で保存してください。壊れたLoRAは保存していません。"
+        ),
+        # ---- 警告
+        "engine.no_preview": "ステップ {step} のプレビューを作れませんでした: {reason}",
+        "engine.log_ends": "{path}: 書き込めなくなったため、ログはここで終わります({reason})。",
+        "engine.stopped_in_pass": "{pass_name}で止めたため、保存したのはその学習のネットワークだけです。",
+        "engine.pause_keeps_memory": "一時停止してもメモリは空きません: {reason}",
+        "engine.not_back_after_pause": "一時停止のあと、モデルを {device} に戻せませんでした: {reason}",
+        "engine.still_paused": "{device} のメモリが足りないため、一時停止のままです。空けてから再開してください。",
+        "engine.no_card": "LoRAの横に、WebUI用の説明ファイルを書けませんでした。{error}",
+        "engine.rescued": "{error} LoRAは失われていません。次の場所にあります: {path}",
+        # ---- LoRAの効果
+        "engine.effect_unknown": "LoRAが変える量を測れませんでした: {reason}",
+        "engine.no_strip": "LoRAの効果を示す画像を作れませんでした: {reason}",
+        "engine.effect_nan": ("LoRAかモデルにNaNか無限大の値があります。このLoRAは使わず、学習率を下げてください。"),
+        "engine.effect_zero": (
+            "更新量がゼロなので、このLoRAは何も変えません。学習率を上げるか、ステップ数を増やしてください。"
+        ),
+        "engine.effect_tiny": (
+            "このLoRAの変化は重みの {share} とごくわずかで、半精度では丸められて消えます。学習率を上げるか、"
+            "ステップ数を増やしてください。"
+        ),
+        "engine.effect_unseen": (
+            "「{prompt}」の画像は、LoRAがあってもなくても同じです。{strip} を見て、使う前にほかのプロンプトでも"
+            "試してください。"
+        ),
+        "engine.effect_little": (
+            "強さ +1 での「{prompt}」の画像の違いは、平均で255のうち {difference} です。足りなければ、学習ステップ数か"
+            "学習率を上げてください。"
+        ),
+        "engine.effect_little_in_pairs": (
+            "強さ +1 での「{prompt}」の画像の違いは、平均で255のうち {difference} です。足りなければ、学習ステップ数、"
+            "学習率、保存時の強さのどれかを上げてください。"
+        ),
+        # ---- 詳細
+        "engine.model_detail": "{model}: {family}、{predicts}、{precision} で計算",
+        "engine.network_detail": "モジュール {modules} 個、パラメータ {parameters} 個、{device}、シード {seed}",
+        "engine.step_detail": "ステップ {step}: 損失 {loss}、学習率 {rates}",
     }
 )

@@ -154,8 +154,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- what a run tells of its model
         "models.forced_velocity": (
-            "{file} にはv-predictionモデルだという印がありませんが、{setting} が有効なのでそう学習します。"
-            "サンプルがノイズになるなら、無効にしてください。"
+            "{file} にはv-predictionモデルだという情報がありませんが、{setting} が有効なので、そのように学習します。"
+            "プレビューがノイズになる場合は、無効にしてください。"
         ),
         "models.copied": "{parts}: {stored} で保存されているため {type} に変換します。",
         "models.copied_for_cpu": (

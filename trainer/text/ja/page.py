@@ -269,17 +269,5 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "plot.logarithmic": "対数表示",
         "plot.save": "PNGを保存",
         "plot.image": "ステップごとの損失と学習率",
-        # ---- 学習の段階
-        "phase.1st pass": "1回目",
-        "phase.2nd pass": "2回目",
-        "phase.loading the model": "モデルを読み込んでいます",
-        "phase.waiting for the WebUI": "WebUIの空きを待っています",
-        "phase.looking at the pictures": "画像を調べています",
-        "phase.loading": "読み込んでいます",
-        "phase.encoding the pictures": "画像をエンコードしています",
-        "phase.encoding the prompts": "プロンプトをエンコードしています",
-        "phase.training": "学習しています",
-        "phase.saving": "保存しています",
-        "phase.looking at the effect": "効果を調べています",
     }
 )

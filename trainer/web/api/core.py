@@ -24,7 +24,7 @@ from ...jobs.run_status import Point, Snapshot
 from ...jobs.store import DONE, ENDED, WAITING, Entry
 from ...jobs.worker import Worker
 from ...networks.files.find import lora_name
-from ...text.messages import Message
+from ...text.messages import Message, message
 from ..services.access import Access, RefusedError
 from ..services.messages import in_words, problem_of
 
@@ -153,7 +153,9 @@ class _Routes:
         run_status, entry = worker.run_status, worker.entry
         run = None
         if run_status is not None and entry is not None:
-            run = {"job": _entry(entry), **_snapshot(run_status.snapshot()), "curve": _curve(run_status.curve())}
+            now = run_status.snapshot()
+            trains = now.phase == message("phase.training")
+            run = {"job": _entry(entry), **_snapshot(now), "trains": trains, "curve": _curve(run_status.curve())}
         return {
             "running": worker.is_running,
             "pausing": worker.is_pausing,

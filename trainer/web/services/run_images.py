@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ...errors import UserError
-from ...job import Job, Sample
+from ...job import Job, Preview
 from ...models.checkpoint.header import read_header
 from ...networks.files.settings import settings_of
 from ...paths import Folders
@@ -30,7 +30,7 @@ class RunImages:
     folder: Path | None = None
     strip: Path | None = None
     prompt: str = ""
-    images: tuple[Sample, ...] = ()
+    images: tuple[Preview, ...] = ()
 
 
 def of_lora(path: Path, folders: Folders) -> RunImages:
@@ -46,7 +46,7 @@ def of_lora(path: Path, folders: Folders) -> RunImages:
         return RunImages()
     found = ((_SAMPLE.fullmatch(each.name), each) for each in folder.iterdir())
     images = sorted((int(match[1]), each) for match, each in found if match)
-    latest = tuple(Sample(step, each) for step, each in images[-MOST_IMAGES:])
+    latest = tuple(Preview(step, each) for step, each in images[-MOST_IMAGES:])
     told = _told(folder / _STRIP)
     if told.get("lora") != metadata.get("ss_output_name"):  # a run may save several LoRAs
         return RunImages(folder, images=latest)

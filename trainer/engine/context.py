@@ -1,0 +1,37 @@
+"""What every part of a run works with, once the model is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config.settings import Settings
+from ..data.latents import Dataset
+from ..job import Control, Job, Listener
+from ..models.base import Bundle
+from ..models.checkpoint.hashes import Hashing
+from ..models.precision import Precision
+from ..networks.files.metadata import Origin
+from .host import Host
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run.
+
+    Attributes:
+        settings: those in effect, with the size a pair is trained at.
+        origin: what goes into the files; each pass puts in its own settings and usage.
+        hashing: the checkpoint's hashes, which are computed meanwhile.
+        data: the images, for modes that need them.
+    """
+
+    job: Job
+    settings: Settings
+    host: Host
+    control: Control
+    emit: Listener
+    bundle: Bundle
+    precision: Precision
+    origin: Origin
+    hashing: Hashing
+    data: Dataset | None

@@ -1,0 +1,87 @@
+"""The network of a pass: made anew, continued from a LoRA file or loaded; and the files it is saved to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ..diffusion.random import mixed_seed
+from ..job import Event, Saved
+from ..modes.base import PassSpec
+from ..networks import resume
+from ..networks.base import Network, build
+from ..networks.files.find import find_lora
+from ..networks.files.read import network_from_file
+from ..networks.registry import builder, targets_of
+from .context import RunContext
+from .reporting import Reporter
+from .saving import Saver
+
+_NETWORK_STREAM = 1 << 32  # no step has this number
+
+
+class PassNetwork:
+    """Makes the network of one pass, and saves it.
+
+    Attributes:
+        settings: what the pass is run with: those of the LoRA file it continues from among them, and its own seed.
+        prompt: what shows best what the network has learned.
+    """
+
+    def __init__(self, run: RunContext, spec: PassSpec, reporter: Reporter) -> None:
+        self._run = run
+        self._spec = spec
+        self._reporter = reporter
+        settings = spec.settings or run.settings
+        self._stored = resume.stored(settings, run.host.folders.loras)
+        if self._stored is not None:
+            settings = resume.as_stored(settings, self._stored)
+        seed = mixed_seed(settings.train_seed, spec.stream) % 2**32 if spec.stream else settings.train_seed
+        self.settings = replace(settings, train_seed=seed)
+        origin = replace(run.origin, settings=settings, usage=spec.usage or run.origin.usage)
+        self.prompt = origin.usage.prompt
+        self._saver = Saver(
+            run.job, run.settings, run.host.folders, origin, run.hashing, run.precision.saved, self._emit, spec.suffix
+        )
+
+    def load(self) -> Network:
+        """The network of a file in place of one that is trained.
+
+        Raises:
+            NetworkError: there is no such file, or it does not fit the model.
+        """
+        return network_from_file(find_lora(self._spec.loaded, self._run.host.folders.loras), self._run.bundle)
+
+    def make(self) -> Network:
+        """The network to train.
+
+        Raises:
+            NetworkError: the file to continue from does not fit, or there is nothing to train.
+        """
+        run, settings, dtype = self._run, self.settings, self._run.precision.network
+        targets = targets_of(run.bundle, settings, trains_text=run.origin.trains_text_encoder)
+        generator = torch.Generator().manual_seed(mixed_seed(settings.train_seed, _NETWORK_STREAM))
+        new = builder(settings, dtype, run.host.device)
+        if self._stored is None:
+            return build(targets, new, generator)
+        of_seed = partial(new, generator=generator)
+        network, note = resume.resumed_network(self._stored, run.bundle, targets, of_seed, settings, dtype)
+        self._stored = None  # the file's tensors, which the network has taken over
+        self._reporter.warn(note)
+        return network
+
+    def save_while_training(self, network: Network, step: int) -> None:
+        if self._spec.saved:
+            self._saver.while_training(network, step)
+
+    def save_finished(self, network: Network, steps: int) -> Path:
+        """See :meth:`Saver.finished`."""
+        return self._saver.finished(network, steps)
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, Saved):
+            self._run.host.saved(event.path)
+        self._run.emit(event)

@@ -1,0 +1,101 @@
+"""What a run reports: phases with their progress, warnings and details, and the log of each pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config.settings import Settings
+from ..job import Control, Detail, Event, Listener, Phase, Step, Warned
+from ..reports.log import CSVLog
+from ..text.messages import Message, message
+from .host import Host
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Reports to the run's listener and to its host.
+
+    Attributes:
+        job_name: what the host shows beside the phase.
+        pass_name: what the phases of one of several passes begin with.
+        verbose: whether details are reported.
+    """
+
+    job_name: str
+    host: Host
+    control: Control
+    emit: Listener
+    pass_name: Message | None = None
+    verbose: bool = False
+
+    def phase(self, phase: Message, done: int = 0, total: int = 0) -> None:
+        if self.pass_name is not None:
+            phase = message("phase.of_pass", pass_name=self.pass_name, phase=phase)
+        self.emit(Phase(phase, done, total))
+
+    def progress(self, phase: Message, done: int, total: int) -> None:
+        """How far a phase is. The host shows it, and may let others have the model meanwhile.
+
+        Raises:
+            Stopped: if the user asked for it.
+        """
+        self.control.check()
+        self.phase(phase, done, total)
+        self.let_others(phase, done, total)
+
+    def let_others(self, phase: Message, done: int, total: int) -> None:
+        """Show the host how far a phase is, and let others have the model who wait for it.
+
+        Raises:
+            Stopped: while others had it.
+        """
+        shown = message("phase.of_job", job=self.job_name, phase=phase)
+        for note in self.host.between_steps(shown, done, total):
+            self.emit(Warned(note))
+
+    def warn(self, key: str | Message, **values: Any) -> None:
+        self.emit(Warned(key, **values))
+
+    def detail(self, key: str, **values: Any) -> None:
+        if self.verbose:
+            self.emit(Detail(key, **values))
+
+    def step_detail(self, step: Step) -> None:
+        rates = ", ".join(f"{rate:.3g}" for rate in step.rates)
+        self.detail("engine.step_detail", step=step.number, loss=f"{step.loss:.5f}", rates=rates)
+
+
+@contextmanager
+def step_logs(
+    paths: Sequence[Path], settings: Settings, family: str, groups: int, reporter: Reporter
+) -> Iterator[Listener]:
+    """Logs of a pass's steps, open while the block lasts; one that cannot be written any more ends early.
+
+    Args:
+        family: the model's.
+        groups: of parameters, whose learning rates are logged.
+
+    Raises:
+        OutputError: a log cannot be made.
+    """
+    logs: list[CSVLog] = []
+
+    def write(event: Event) -> None:
+        for log in list(logs):
+            try:
+                log(event)
+            except OSError as error:
+                logs.remove(log)
+                reporter.warn("engine.log_ends", path=log.path, reason=error.strerror)
+
+    try:
+        for path in paths:
+            logs.append(CSVLog(path, settings, family, groups))
+        yield write
+    finally:
+        for log in logs:
+            log.close()
