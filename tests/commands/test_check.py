@@ -88,8 +88,8 @@ def test_nothing_to_train(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     captured = capsys.readouterr()
     assert "Images:   0 trained, 4 left out" in captured.out
     assert captured.err == (
-        f'trainyard: lora data directory: no image in "{folder}" can be trained: a.png is empty (0 bytes); '
-        "sub/b.JPG is empty (0 bytes); sub/c.webp is empty (0 bytes); and 1 more. Mend or replace them.\n"
+        f'trainyard: lora data directory: no image in "{folder}" can be trained: a.png is empty (0 bytes), '
+        "sub/b.JPG is empty (0 bytes), sub/c.webp is empty (0 bytes), and 1 more. Mend or replace them.\n"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from trainer.data.captions import MOST_BYTES, Caption, decode, read_caption
-from trainer.errors import DataError
+from trainer.data.problems import FileError
 
 JAPANESE = (
     "1人の女の子、青い髪、セーラー服",
@@ -149,16 +149,16 @@ def picture(image_format: str) -> bytes:
 def test_what_is_no_caption_is_refused_by_name(content: bytes, what: str, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(content)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(FileError) as caught:
         read_caption(path)
-    assert caught.value.what == what
+    assert str(caught.value.problem) == what
     assert caught.value.where == str(path)
 
 
 def test_a_caption_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(FileError) as caught:
         read_caption(tmp_path / "gone.txt")
-    assert caught.value.what.startswith("cannot be opened (")
+    assert str(caught.value.problem).startswith("cannot be opened (")
 
 
 def test_no_bytes_at_all_make_it_crash() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.data.files import caption_from_name, find_pictures, natural_key, with_trigger
+from trainer.data.files import caption_from_name, find_images, natural_key, with_trigger
 from trainer.errors import DataError
 
 
@@ -21,19 +21,19 @@ def fill(folder: Path, *names: str) -> Path:
 
 
 def pictures(folder: Path) -> list[str]:
-    return [picture.name for picture in find_pictures(folder).pictures]
+    return [picture.name for picture in find_images(folder).images]
 
 
 def captions(folder: Path) -> dict[str, str | None]:
     return {
         picture.name: picture.caption.relative_to(folder).as_posix() if picture.caption else None
-        for picture in find_pictures(folder).pictures
+        for picture in find_images(folder).images
     }
 
 
 def sentence(folder: str | Path) -> str:
     with pytest.raises(DataError) as caught:
-        find_pictures(folder)
+        find_images(folder)
     return str(caught.value)
 
 
@@ -44,9 +44,9 @@ def test_ten_endings_in_any_case(tmp_path: Path) -> None:
     endings = ["jpg", "jpeg", "png", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico", "JPG", "Png", "TIFF"]
     fill(tmp_path, *(f"{number}.{ending}" for number, ending in enumerate(endings)))
     fill(tmp_path, "foojpg", "a.jpg.part", "b.fits", "c.npz", "d.heic", "README", "e.md")
-    found = find_pictures(tmp_path)
-    assert [picture.path.suffix[1:] for picture in found.pictures] == endings
-    assert dict(found.others) == {".part": 1, ".fits": 1, ".npz": 1, ".heic": 1, ".md": 1, "without an ending": 2}
+    found = find_images(tmp_path)
+    assert [picture.path.suffix[1:] for picture in found.images] == endings
+    assert dict(found.others) == {".part": 1, ".fits": 1, ".npz": 1, ".heic": 1, ".md": 1, "": 2}
 
 
 def test_natural_order_on_every_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,8 +87,8 @@ def test_nested_folders_with_spaces_and_letters_of_all_kinds(tmp_path: Path) -> 
 def test_hidden_and_junk_is_left_out(tmp_path: Path) -> None:
     fill(tmp_path, "a.png", ".hidden.png", "._a.png", ".ipynb_checkpoints/a-checkpoint.png", "__MACOSX/a.png")
     fill(tmp_path, "sub/.git/b.png", "sub/@eaDir/c.jpg", "sub/d.png", "Thumbs.db", ".DS_Store")
-    found = find_pictures(tmp_path)
-    assert [picture.name for picture in found.pictures] == ["a.png", "sub/d.png"]
+    found = find_images(tmp_path)
+    assert [picture.name for picture in found.images] == ["a.png", "sub/d.png"]
     assert found.left_out == (".ipynb_checkpoints", "__MACOSX", "sub/.git", "sub/@eaDir")
     assert found.others == ((".db", 1),)
 
@@ -111,8 +111,8 @@ def test_links_do_not_lead_round_and_round(tmp_path: Path) -> None:
 def test_a_sub_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, "a.png", "locked/b.png")
     deny(monkeypatch, "locked")
-    found = find_pictures(tmp_path)
-    assert [picture.name for picture in found.pictures] == ["a.png"]
+    found = find_images(tmp_path)
+    assert [picture.name for picture in found.images] == ["a.png"]
     assert found.unreadable == (("locked", "Permission denied"),)
 
 
@@ -134,13 +134,13 @@ def deny(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 def test_txt_before_caption_before_nothing(tmp_path: Path) -> None:
     fill(tmp_path, "a.png", "a.txt", "a.caption", "b.png", "b.caption", "c.png", "sub/c.txt", "sub/d.png")
     assert captions(tmp_path) == {"a.png": "a.txt", "b.png": "b.caption", "c.png": None, "sub/d.png": None}
-    assert find_pictures(tmp_path).lone_captions == ("sub/c.txt",)
+    assert find_images(tmp_path).lone_captions == ("sub/c.txt",)
 
 
 def test_dotted_names(tmp_path: Path) -> None:
     fill(tmp_path, "aaa.bbb.jpg", "aaa.bbb.txt", "aaa.ccc.jpg", "aaa.txt")
     assert captions(tmp_path) == {"aaa.bbb.jpg": "aaa.bbb.txt", "aaa.ccc.jpg": None}
-    assert find_pictures(tmp_path).lone_captions == ("aaa.txt",)
+    assert find_images(tmp_path).lone_captions == ("aaa.txt",)
 
 
 def test_one_caption_for_two_endings(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_one_caption_for_two_endings(tmp_path: Path) -> None:
 def test_letter_case_of_captions(tmp_path: Path) -> None:
     fill(tmp_path, "IMG_1.JPG", "IMG_1.TXT", "IMG_2.JPG", "img_2.txt")
     assert captions(tmp_path) == {"IMG_1.JPG": "IMG_1.TXT", "IMG_2.JPG": "img_2.txt"}
-    assert find_pictures(tmp_path).lone_captions == ()
+    assert find_images(tmp_path).lone_captions == ()
 
 
 def test_accents_written_in_two_ways_are_one_name(tmp_path: Path) -> None:

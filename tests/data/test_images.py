@@ -16,7 +16,8 @@ from PIL import Image
 from tests.helpers.icc import WIDE_TO_SRGB, cmyk_profile, lab_to_srgb, wide_gamut_profile
 from trainer.config.size import Size
 from trainer.data.buckets import Placement, place
-from trainer.data.images import MOST_PIXELS, load_pixels, load_placed, open_picture, whole_files_only
+from trainer.data.images import MOST_PIXELS, Mask, Pixels, inspect_image, load_placed, whole_files_only
+from trainer.data.problems import FileError
 from trainer.errors import DataError
 
 Array = NDArray[Any]
@@ -51,12 +52,22 @@ def saved(path: Path, image: Image.Image, **options: Any) -> Path:
     return path
 
 
+def load_pixels(path: Path) -> tuple[Pixels, Mask | None]:
+    """All of an image, neither scaled nor cropped."""
+    size = inspect_image(path).size
+    return load_placed(path, Placement(size, size, (0, 0)))
+
+
+def notes_of(path: Path) -> tuple[tuple[str, str], ...]:
+    return tuple((str(what), str(done)) for what, done in inspect_image(path).notes)
+
+
 def assert_pixels(path: Path, expected: Array, alpha: Array | None = None, within: float = 0.51) -> None:
     pixels, mask = load_pixels(path)
     assert pixels.dtype == np.uint8
     assert pixels.shape == expected.shape
     assert np.abs(pixels.astype(np.float64) - expected).max() <= within
-    picture = open_picture(path)
+    picture = inspect_image(path)
     assert picture.size == (expected.shape[1], expected.shape[0])
     assert picture.has_alpha == (alpha is not None)
     if alpha is None:
@@ -278,7 +289,7 @@ def test_a_profile_of_another_kind_of_picture_is_left_aside(tmp_path: Path) -> N
 def test_a_broken_profile_is_left_aside_and_told(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.fromarray(colours()), icc_profile=b"no profile at all")
     assert_pixels(path, colours())
-    assert open_picture(path).notes == (("has a broken colour profile", "used without it"),)
+    assert notes_of(path) == (("has a broken colour profile", "used without it"),)
 
 
 def test_lab(tmp_path: Path) -> None:
@@ -302,14 +313,14 @@ def test_of_animations_the_first_frame(tmp_path: Path, ending: str) -> None:
         **options,
     )
     assert_pixels(path, first)
-    assert open_picture(path).notes == (("is animated", "only its first frame is used"),)
+    assert notes_of(path) == (("is animated", "only its first frame is used"),)
 
 
 def test_of_pages_the_first(tmp_path: Path) -> None:
     other = Image.new("RGB", (40, 30))
     path = saved(tmp_path / "a.tif", Image.fromarray(colours()), save_all=True, append_images=[other])
     assert_pixels(path, colours())
-    assert open_picture(path).notes == (("has several pages", "only the first is used"),)
+    assert notes_of(path) == (("has several pages", "only the first is used"),)
 
 
 UPRIGHT = {
@@ -337,7 +348,7 @@ def test_orientation(tmp_path: Path, ending: str, orientation: int) -> None:
     turned = UPRIGHT[orientation](alpha)
     assert_pixels(path, UPRIGHT[orientation](over_grey(colours(), alpha)), turned, within=1)
     rows, columns = np.nonzero(turned)
-    assert open_picture(path).visible == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert inspect_image(path).visible == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
@@ -435,12 +446,13 @@ def test_a_single_pixel(tmp_path: Path) -> None:
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(DataError) as caught:
-        open_picture(path)
+    with pytest.raises(FileError) as caught:
+        inspect_image(path)
     assert caught.value.where == str(path)
-    with pytest.raises(DataError):
-        load_pixels(path)
-    return caught.value.what
+    with pytest.raises(FileError):
+        load_placed(path, Placement(Size(64, 64), Size(64, 64), (0, 0)))
+    assert str(caught.value) == f"{path}: {caught.value.problem}."
+    return str(caught.value.problem)
 
 
 ENCODED = [("png", {}), ("jpg", {}), ("gif", {}), ("bmp", {}), ("tif", {}), ("tif", {"compression": "tiff_lzw"})]
@@ -470,8 +482,8 @@ def test_a_changed_bit(tmp_path: Path) -> None:
         content[place_of_bit] ^= 4
         path.write_bytes(content)
         with pytest.raises(DataError) as caught:
-            open_picture(path)
-        assert caught.value.what.startswith("is broken (")
+            inspect_image(path)
+        assert str(caught.value.problem).startswith("is broken (")
         content[place_of_bit] ^= 4
 
 
@@ -483,10 +495,10 @@ def test_a_changed_bit(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html>404", "is no image, but a web page that was saved as one"),
         (b"  \n<HTML><body>", "is no image, but a web page that was saved as one"),
         (b"a cat, red hat", "is no image in a format that can be read"),
-        (b"\0\0\0 ftypavif" + bytes(50), "is an AVIF file by its content; convert it to PNG or JPEG"),
-        (b"\0\0\0 ftypheic" + bytes(50), "is a HEIC file by its content; convert it to PNG or JPEG"),
-        (b"8BPS\0\1" + bytes(50), "is a Photoshop file by its content; convert it to PNG or JPEG"),
-        (b'<svg xmlns="x">', "is an SVG drawing by its content; convert it to PNG or JPEG"),
+        (b"\0\0\0 ftypavif" + bytes(50), "is in the AVIF format; convert it to PNG or JPEG"),
+        (b"\0\0\0 ftypheic" + bytes(50), "is in the HEIC format; convert it to PNG or JPEG"),
+        (b"8BPS\0\1" + bytes(50), "is in the Photoshop format; convert it to PNG or JPEG"),
+        (b'<svg xmlns="x">', "is in the SVG format; convert it to PNG or JPEG"),
     ],
     ids=lambda value: value[:12].decode("latin-1").strip("\0") if isinstance(value, bytes) else "",
 )
@@ -519,7 +531,7 @@ def test_large_pictures_are_fine_whatever_the_limit_of_the_process(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for ending in ("png", "jpg", "bmp"):  # for others, Pillow has checks of its own
         path = saved(tmp_path / f"a.{ending}", Image.new("RGB", (40, 30), (9, 8, 7)))
-        assert open_picture(path).size == (40, 30)
+        assert inspect_image(path).size == (40, 30)
         assert load_pixels(path)[0].shape == (30, 40, 3)
 
 
@@ -530,7 +542,7 @@ def test_truncated_files_are_seen_where_the_host_looks_away(tmp_path: Path, monk
     path.write_bytes(path.read_bytes()[:-500])
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with whole_files_only(), pytest.raises(DataError):
-        open_picture(path)
+        inspect_image(path)
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True
 
 

@@ -19,6 +19,7 @@ from trainer.data.scan import scan
 from trainer.errors import DataError, Stopped
 from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
+from trainer.text.messages import message
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +123,8 @@ def test_a_batch_says_how_large_its_pictures_were_and_how_they_are_cut(tmp_path:
 def test_progress_counts_and_can_stop(folder: Path, bundle: Bundle) -> None:
     told: list[tuple[str, int, int]] = []
     encode(settings(folder), bundle, told)
-    assert told[0] == ("encoding the images", 0, 5)
-    assert told[-1] == ("encoding the images", 5, 5)
+    assert told[0] == (message("phase.encoding_images"), 0, 5)
+    assert told[-1] == (message("phase.encoding_images"), 5, 5)
 
     def stop(*_event: object) -> None:
         raise Stopped

@@ -15,7 +15,7 @@ from tests.helpers.checkpoints import sd1_tensors, write_safetensors
 from trainer.cli import main
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.data.files import find_pictures
+from trainer.data.files import find_images
 from trainer.data.latents import encode_samples
 from trainer.data.matching import match_pairs
 from trainer.data.pair_scan import scan_pairs
@@ -39,7 +39,7 @@ def scanned(folder: Path, **changes: Any) -> Scan:
 
 
 def names(folder: Path, suffix: str = "_closed") -> list[tuple[str, str]]:
-    matched = match_pairs(find_pictures(folder), suffix)
+    matched = match_pairs(find_images(folder), suffix)
     return [(pair.original.name, pair.target.name) for pair in matched.pairs]
 
 
@@ -105,7 +105,7 @@ def test_both_sides_get_the_same_frame_crop_and_way_round(tmp_path: Path) -> Non
     found = scanned(tmp_path, image_size=Size(128, 128), image_mirroring=True, sub_image_num=1, image_num_multiply=2)
     assert len(found.distinct) == 4
     assert found.samples == found.distinct * 2
-    assert (found.pictures, found.pairs) == (2, 1)
+    assert (found.images, found.pairs) == (2, 1)
     assert {sample.mirrored for sample in found.distinct} == {False, True}
     for sample in found.distinct:
         target = sample.target
@@ -194,7 +194,7 @@ def test_every_picture_that_does_not_fit_is_named(tmp_path: Path) -> None:
         'orphan_closed.png is a target without an original: there is no image "orphan" beside it: left out',
         "shape_closed.png has another shape than shape.png (64 x 128, not 64 x 64): left out with shape.png",
     ]
-    assert (found.pictures, found.left_out) == (2, 10)
+    assert (found.images, found.left_out) == (2, 10)
 
 
 def test_with_the_mask_pairs_that_do_not_differ_are_left_out(tmp_path: Path) -> None:

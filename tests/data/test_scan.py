@@ -55,7 +55,7 @@ def test_one_picture_three_smaller_copies_mirrored_is_eight_samples(tmp_path: Pa
     picture(tmp_path / "a.png", 512, 640)
     found = scanned(tmp_path, **WIDE, sub_image_num=3, image_mirroring=True)
     assert len(found.samples) == 8
-    assert found.pictures == 1
+    assert found.images == 1
     assert {sample.frame for sample in found.samples} == {(512, 640), (384, 640), (256, 384), (384, 512)}
     assert [sample.mirrored for sample in found.samples] == [False, True] * 4
     assert found.buckets == (((256, 384), 2), ((384, 512), 2), ((384, 640), 2), ((512, 640), 2))
@@ -86,7 +86,7 @@ def test_samples_keep_the_order_of_the_files_and_repeat_as_a_whole(tmp_path: Pat
     assert names == ["a2.jpg", "a10.png", "B.PNG", "b/1.png"]
     assert found.samples == found.distinct * 3
     assert found.buckets == (((64, 64), 12),)
-    assert found.pictures == 4
+    assert found.images == 4
     assert all(one is other for one, other in zip(found.samples, found.distinct * 3, strict=True)), "no copies"
 
 
@@ -202,7 +202,7 @@ def test_captions_with_a_problem_are_told_and_the_picture_is_used(tmp_path: Path
     text(tmp_path / "nul.txt", b"red\0hat")
     text(tmp_path / "unclear.txt", "девушка с длинными волосами".encode("cp1251"))
     found = scanned(tmp_path, lora_trigger_word="sks")
-    assert found.pictures == 4
+    assert found.images == 4
     *first, last = told(found)
     assert first == [
         "empty.png has an empty caption file, empty.txt: used with the trigger word alone",
@@ -222,7 +222,7 @@ def test_a_shared_caption_and_a_lonely_one_are_told(tmp_path: Path) -> None:
     text(tmp_path / "aaa.txt", "a dog")
     found = scanned(tmp_path)
     assert told(found) == [
-        "sub/a.txt is the caption of sub/a.jpg and sub/a.png: used for each of them",
+        "sub/a.txt is the caption of several images (sub/a.jpg, sub/a.png): used for each of them",
         "aaa.txt belongs to no image: left out",
     ]
     assert captions(found) == {"a.png": "a cat", "a.jpg": "a cat", "aaa.ccc.jpg": ""}
@@ -242,7 +242,7 @@ def test_bad_files_in_the_middle_of_a_set_are_left_out_by_name(tmp_path: Path) -
     text(tmp_path / "data.npz", "PK")
     found = scanned(tmp_path)
     assert [sample.path.name for sample in found.samples] == ["1.png", "3.jpg", "6.png"]
-    assert (found.pictures, found.left_out) == (3, 3)
+    assert (found.images, found.left_out) == (3, 3)
     first, *rest = told(found)
     assert first.startswith("2 ä.png is broken (")
     assert first.endswith("): left out")
@@ -262,7 +262,7 @@ def test_truncated_files_are_seen_where_a_host_looks_away(tmp_path: Path, monkey
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     found = scanned(tmp_path)
     assert [sample.path.name for sample in found.samples] == ["a.png"]
-    assert found.problems[0].what.startswith("is broken (")
+    assert str(found.problems[0].what).startswith("is broken (")
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True
 
 
@@ -275,7 +275,7 @@ def test_nothing_usable(tmp_path: Path) -> None:
         found.require_usable()
     assert str(caught.value) == (
         f'lora data directory: no image in "{tmp_path}" can be trained: '
-        "0.png is no image in a format that can be read; 1.png is empty (0 bytes); 2.png is empty (0 bytes); "
+        "0.png is no image in a format that can be read, 1.png is empty (0 bytes), 2.png is empty (0 bytes), "
         "and 2 more. Mend or replace them."
     )
 
@@ -311,7 +311,7 @@ def test_without_upscaling(tmp_path: Path) -> None:
     found = scanned(tmp_path, **WIDE, image_disable_upscale=True)
     assert {sample.path.stem: sample.frame for sample in found.samples} == {"fits": (512, 512), "less": (384, 384)}
     assert told(found) == [
-        "tiny.png is smaller (200 x 900) than every size to train at, and image disable upscale is set: left out"
+        "tiny.png is smaller (200 x 900) than every size to train at, and image disable upscale is on: left out"
     ]
 
 
@@ -320,7 +320,7 @@ def test_notes_of_pictures_and_of_settings(tmp_path: Path) -> None:
     found = scanned(tmp_path, sub_image_num=1)
     assert told(found) == ["a.gif is animated: only its first frame is used"]
     assert len(found.notes) == 1
-    assert found.notes[0].startswith("sub image num is 1, but")
+    assert str(found.notes[0]).startswith("sub image num is 1, but")
 
 
 def test_a_file_that_changes_after_the_scan(tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ settings = Settings(lora_data_directory=sys.argv[1], image_num_multiply=10, imag
                     image_size=Size(512, 768), image_buckets_step=128, image_min_length=256)
 found = scan(settings, progress=look)
 highest = max(highest, resident())
-assert found.pictures == 10000 and len(found.samples) == 600000, (found.pictures, len(found.samples))
+assert found.images == 10000 and len(found.samples) == 600000, (found.images, len(found.samples))
 assert sum(count for _, count in found.buckets) == 600000
 assert "torch" not in sys.modules
 print((highest - before) // 2**20)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,48 +13,18 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.buckets import notes_on_frames
 from trainer.data.pair_scan import scan_pairs
-from trainer.data.samples import Scan
+from trainer.data.problems import FileProblem
 from trainer.data.scan import scan
 from trainer.engine.effect import _warnings
 from trainer.job import Change, Effect
-from trainer.text import warnings_ja
-from trainer.web.services.messages import file_problem, said
+from trainer.text.messages import message
 
-ROOT = Path(__file__).resolve().parents[2]
 ENGLISH = re.compile(r"\b(?:is|are|the|and|used|left|out|has)\b")
 JAPANESE = re.compile("[ぁ-んァ-ン一-龥]")
 
 
 def is_japanese(text: str) -> bool:
     return bool(JAPANESE.search(text)) and not ENGLISH.search(text)
-
-
-def sentences() -> Iterator[str]:
-    """Every text of the sources outside the page, with 7 for what is put in."""
-    for path in (ROOT / "trainer").rglob("*.py"):
-        if "web" in path.relative_to(ROOT / "trainer").parts:
-            continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.JoinedStr):
-                yield "".join(str(each.value) if isinstance(each, ast.Constant) else "7" for each in node.values)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
-
-
-def test_every_form_is_that_of_a_sentence_in_the_sources() -> None:
-    """A sentence that is worded anew would be English again, and nobody would see it."""
-    assembled = re.compile("differs by|by its content|cannot be opened|is no image|another shape|used with")
-    texts = list(sentences())
-    unknown = []
-    for form, _ in (*warnings_ja.WARNINGS, *warnings_ja.WHAT, *warnings_ja.DONE):
-        loose = form.replace(r"at step (\d+) of (\d+)", "(.+)").replace(r"(\d+ x \d+)", "(.+)")
-        if not assembled.search(form) and not any(re.fullmatch(loose, text, re.DOTALL) for text in texts):
-            unknown.append(form)
-    assert unknown == [], "those put together from several texts are told below"
-
-
-def problems(found: Scan) -> list[str]:
-    return [str(each) for each in found.problems]
 
 
 def test_what_is_wrong_with_files_is_told_in_japanese(tmp_path: Path) -> None:
@@ -79,28 +47,22 @@ def test_what_is_wrong_with_files_is_told_in_japanese(tmp_path: Path) -> None:
     (tmp_path / "small.txt").write_bytes(bytes(range(256)) * 9)
     (tmp_path / "nobody.txt").write_text("words")
     settings = Settings(lora_data_directory=str(tmp_path))
-    found = [*problems(scan(settings)), *problems(scan(replace(settings, image_disable_upscale=True)))]
+    found = [*scan(settings).problems, *scan(replace(settings, image_disable_upscale=True)).problems]
     (tmp_path / "b_shut.png").write_bytes((tmp_path / "b.png").read_bytes())
     (tmp_path / "small_shut.png").write_bytes((tmp_path / "long.png").read_bytes())
     (tmp_path / "lonely_shut.png").write_bytes((tmp_path / "b.png").read_bytes())
     pairs = replace(settings, mode="Multi-ADDifT", diff_target_name="_shut", diff_use_diff_mask=True)
-    found += problems(scan_pairs(pairs))
+    found += scan_pairs(pairs).problems
     assert len(found) > 20
-    for english in found:
-        japanese = said(english, "ja")
-        name = next(
-            name for name in sorted(map(str, names(tmp_path)), key=len, reverse=True) if english.startswith(name)
-        )
-        assert japanese.startswith(f"{name}: ")
-        assert is_japanese(re.sub(r"\(.*?\)|「.*?」", "", japanese.removeprefix(name))), english
-        assert said(english) == english
-    for each in scan(settings).problems:
-        assert all(map(JAPANESE.search, file_problem(each.what, each.done, "ja")))
-        assert file_problem(each.what, each.done) == (each.what, each.done)
-
-
-def names(folder: Path) -> Iterator[str]:
-    return (path.name for path in folder.iterdir())
+    for problem in found:
+        japanese = problem.text("ja")
+        assert japanese.startswith(f"{problem.name}: ")
+        assert str(problem) == f"{problem.name} {problem.what}: {problem.done}"
+        for text in (problem.what.text("ja"), problem.done.text("ja")):
+            known = re.sub(r"\(.*?\)|「.*?」", "", text)
+            for name in (path.name for path in tmp_path.iterdir()):
+                known = known.replace(name, "")
+            assert is_japanese(known), text
 
 
 def test_a_runs_warnings_are_told_in_japanese() -> None:
@@ -117,18 +79,13 @@ def test_a_runs_warnings_are_told_in_japanese() -> None:
         *_warnings(replace(weak, whole=Change("", 1e-9, 1e-9)), "iLECO"),
     ]  # fmt: skip
     assert len(told) > 7
-    assert all(map(str.strip, told))
-    for english in told:
-        japanese = said(english, "ja")
-        known = re.sub(r"「.*?」", "", japanese)
-        assert is_japanese(known), english
-    assert "「a <b> red」" in said(told[-4], "ja")
-    assert said("Something nobody has words for.", "ja") == "Something nobody has words for."
+    for note in told:
+        assert is_japanese(re.sub(r"「.*?」", "", note.text("ja"))), str(note)
+    assert "「a <b> red」" in told[-4].text("ja")
 
 
 @pytest.mark.parametrize("name", ["{0}.png", "%s.png", "赤 {x}.png"])
 def test_names_with_braces_stay(name: str) -> None:
-    assert said(f"{name} is animated: only its first frame is used", "ja") == (
-        f"{name}: アニメーション画像です。最初のコマだけを使います。"
-    )
-    assert name in said(f"No sample picture at step 7: {name}", "ja")
+    problem = FileProblem(name, message("data.animated"), message("data.first_frame_used"))
+    assert problem.text("ja") == f"{name}: アニメーション画像です。最初のコマだけを使います。"
+    assert name in message("engine.no_preview", step=7, reason=name).text("ja")

@@ -53,13 +53,6 @@ def test_no_sentence_is_left_over() -> None:
     assert {key for key in ENGLISH if key not in named and key.split(".")[0] not in made} == set()
 
 
-def test_every_phase_of_a_run_has_words() -> None:
-    told = re.compile(r"""(?:Phase|_phase|progress)\("([a-z ]+)\"""")
-    found = {name for path in (ROOT / "trainer").rglob("*.py") for name in told.findall(path.read_text("utf-8"))}
-    assert {"loading the model", "training", "encoding the images"} <= found
-    assert {f"phase.{name}" for name in found} <= ENGLISH.keys()
-
-
 def test_japanese_labels_carry_the_name_a_setting_is_known_by() -> None:
     words = Words("ja_JP")
     assert words.label("train_iterations") == "学習ステップ数 · train iterations"

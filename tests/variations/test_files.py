@@ -30,7 +30,7 @@ def test_a_file_gets_its_variations_beside_it_with_its_caption(tmp_path: Path) -
     (tmp_path / "a.b.caption").write_bytes("café".encode("cp1252"))
     before = hashes(tmp_path)
     done = write(Plan.of(Recipe(str(original), number=3, seed=4)))
-    assert (done.pictures, done.variations, done.seed, done.folder) == (1, 3, 4, tmp_path)
+    assert (done.images, done.variations, done.seed, done.folder) == (1, 3, 4, tmp_path)
     after = hashes(tmp_path)
     assert set(after) - set(before) == {f"a.b_rot_00{n}.{end}" for n in (1, 2, 3) for end in ("png", "caption")}
     assert {name: after[name] for name in before} == before
@@ -74,8 +74,8 @@ def test_a_folder_gets_a_new_one_beside_it(tmp_path: Path) -> None:
         "a_rot_001.png", "a_rot_002.png", "a_rot_003.png", "a_rot_004.png",
         "deep/b_rot_001.png", "deep/b_rot_002.png",
     ]  # fmt: skip
-    assert (done.pictures, done.variations) == (3, 6)
-    assert [(each.name, each.done) for each in done.problems] == [("broken.png", "left out")]
+    assert (done.images, done.variations) == (3, 6)
+    assert [(each.name, str(each.done)) for each in done.problems] == [("broken.png", "left out")]
     assert ticks == [(number, 8) for number in range(1, 9)]
 
 
@@ -84,15 +84,15 @@ def test_variations_are_not_varied_again(tmp_path: Path) -> None:
     picture(data / "a.png")
     picture(data / "b_rot_001.png")  # of no picture here, so somebody's own
     for _ in range(2):
-        assert write(Plan.of(Recipe(str(data), folder=str(data), number=1))).pictures == 2
-    assert write(Plan.of(Recipe(str(data), folder=str(data / "inside"), number=1))).pictures == 2
-    assert write(Plan.of(Recipe(str(data), folder=str(data / "inside"), number=1))).pictures == 2
+        assert write(Plan.of(Recipe(str(data), folder=str(data), number=1))).images == 2
+    assert write(Plan.of(Recipe(str(data), folder=str(data / "inside"), number=1))).images == 2
+    assert write(Plan.of(Recipe(str(data), folder=str(data / "inside"), number=1))).images == 2
 
 
 def test_the_folder_above_can_take_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture(tmp_path / "data" / "dots.a.png")
     picture(tmp_path / "data" / "dots.a_rot_001.png")
-    assert write(Plan.of(Recipe(str(tmp_path / "data"), folder=str(tmp_path), number=1))).pictures == 1
+    assert write(Plan.of(Recipe(str(tmp_path / "data"), folder=str(tmp_path), number=1))).images == 1
     (tmp_path / "data" / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "data" / "deep")
     assert Plan.of(Recipe("..")).folder == tmp_path / "data_rot"
@@ -187,7 +187,7 @@ def test_the_command_line_makes_them_too(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_the_command_line_tells_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["images", str(tmp_path / "nowhere"), "--number", "0"]) == 2
-    assert "number of images: must be a whole number from 1 to 1000, not 0" in capsys.readouterr().err
+    assert 'number of images: must be a whole number from 1 to 1000, not "0"' in capsys.readouterr().err
     (tmp_path / "a.png").write_bytes(b"no picture")
     assert main(["images", str(tmp_path / "a.png")]) == 2
     assert "a.png is no image" in capsys.readouterr().out

@@ -63,14 +63,16 @@ def _print(found: Scan, settings: Settings) -> None:
     for side in found.samples[0].sides() if found.samples else ():
         _row("example", told("commands.check_example", name=side.path.name, caption=side.caption))
     if found.others:
-        _row("ignored", _joined(f"{count} {ending}" for ending, count in found.others))
+        from ..data.files import described_files
+
+        _row("ignored", _joined(map(told, described_files(found.others))))
     for note in found.notes:
-        _row("note", str(note))
+        _row("note", told(note))
     if found.problems:
         print()
         print(told("commands.check_problems", count=len(found.problems)))
     for problem in found.problems[:_MOST_PROBLEMS]:
-        print(f"  {problem}")
+        print(f"  {told(problem.message)}")
     if len(found.problems) > _MOST_PROBLEMS:
         print(told("commands.check_more", count=len(found.problems) - _MOST_PROBLEMS))
 
@@ -86,9 +88,9 @@ def _joined(parts: Iterable[str]) -> str:
 
 
 def _images(found: Scan) -> str:
-    trained = told("commands.check_trained", count=found.pictures)
+    trained = told("commands.check_trained", count=found.images)
     if found.pairs:
-        trained = told("commands.check_trained_pairs", count=found.pictures, pairs=found.pairs)
+        trained = told("commands.check_trained_pairs", count=found.images, pairs=found.pairs)
     parts = [trained]
     if found.left_out:
         parts.append(told("commands.check_left_out", count=found.left_out))
@@ -127,7 +129,7 @@ def _as_json(found: Scan, settings: Settings) -> dict[str, Any]:
     return {
         "folder": str(found.folder),
         "usable": found.usable,
-        "images": found.pictures,
+        "images": found.images,
         "left_out": found.left_out,
         "pairs": found.pairs,
         "samples": len(found.samples),
@@ -140,7 +142,9 @@ def _as_json(found: Scan, settings: Settings) -> dict[str, Any]:
             "encodings": dict(found.captions.encodings),
         },
         "trigger_word": settings.lora_trigger_word.strip(),
-        "problems": [{"file": problem.name, "what": problem.what, "done": problem.done} for problem in found.problems],
-        "notes": list(found.notes),
+        "problems": [
+            {"file": problem.name, "what": str(problem.what), "done": str(problem.done)} for problem in found.problems
+        ],
+        "notes": list(map(str, found.notes)),
         "ignored": dict(found.others),
     }

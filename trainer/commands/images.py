@@ -44,7 +44,7 @@ def _images(options: argparse.Namespace) -> int:
     ) as bar:
         written = write(plan, progress=lambda done, _: bar.update(done - bar.n))
     for problem in written.problems:
-        print(problem)
-    counts = {"variations": written.variations, "images": written.pictures}
+        print(told(problem.message))
+    counts = {"variations": written.variations, "images": written.images}
     print(told("commands.images_written", **counts, folder=written.folder, seed=written.seed))
     return 0 if written.variations else 2

@@ -1,6 +1,6 @@
-"""Which frame a picture is trained in, and which part of it that is. Numbers only: no picture is opened here.
+"""Which frame an image is trained in, and which part of it that is. Numbers only: no image is opened here.
 
-A frame is a size to train at. Pictures of one frame make up a bucket, and every batch comes from one bucket.
+A frame is a size to train at. Images of one frame make up a bucket, and every batch comes from one bucket.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from ..config.settings import Settings
 from ..config.size import Size
+from ..text.messages import Message, message
 
 UNIT = 8
 """A latent stands for this many pixels a side, so a frame's sides are multiples of it."""
@@ -18,7 +19,7 @@ UNIT = 8
 
 @dataclass(frozen=True)
 class Frames:
-    """The sizes that pictures are trained at.
+    """The sizes that images are trained at.
 
     Attributes:
         full: frames as large as ``image_size`` allows, sorted.
@@ -31,12 +32,12 @@ class Frames:
 
 @dataclass(frozen=True)
 class Placement:
-    """What of a picture is trained: scale it, then cut the frame out of it.
+    """What of an image is trained: scale it, then cut the frame out of it.
 
     Attributes:
         frame: the size to train at.
-        scaled: the size of the whole picture before it is cropped; it covers the frame.
-        crop: how much is cut off at the left and at the top, in pixels of the scaled picture.
+        scaled: the size of the whole image before it is cropped; it covers the frame.
+        crop: how much is cut off at the left and at the top, in pixels of the scaled image.
     """
 
     frame: Size
@@ -44,7 +45,7 @@ class Placement:
     crop: tuple[int, int]
 
     def kept(self) -> float:
-        """How much of the picture's area is left after cropping, 0 to 1."""
+        """How much of the image's area is left after cropping, 0 to 1."""
         return self.frame.area / self.scaled.area
 
 
@@ -71,20 +72,20 @@ def _allowed(width: int, height: int, ratio: float) -> bool:
 
 
 def by_nearness(size: Size, frames: Iterable[Size]) -> list[Size]:
-    """The frames, the nearest in aspect ratio to a picture of this size first; the larger, then the wider wins."""
+    """The frames, the nearest in aspect ratio to an image of this size first; the larger, then the wider wins."""
     # Exact, as 0.8 - 0.6 and 1.0 - 0.8 differ in floating point.
     aspect = Fraction(*size)
     return sorted(frames, key=lambda frame: (abs(Fraction(*frame) - aspect), -frame.area, -frame.width))
 
 
 def choose_frames(size: Size, frames: Frames, smaller: int = 0, *, upscale: bool = True) -> tuple[Size, ...]:
-    """The frames that a picture goes to.
+    """The frames that an image goes to.
 
     Args:
-        size: of the picture.
+        size: of the image.
         frames: what there is to choose from.
         smaller: how many smaller frames it goes to as well (``sub_image_num``).
-        upscale: whether it may be enlarged. If not, a picture that is smaller than its frame goes to the largest
+        upscale: whether it may be enlarged. If not, an image that is smaller than its frame goes to the largest
             frame of all that it fills.
 
     Returns:
@@ -109,7 +110,7 @@ def _fills(size: Size, frame: Size) -> bool:
 
 
 def place(size: Size, frame: Size) -> Placement:
-    """Scale a picture of this size so that it just covers the frame, and crop it about its centre."""
+    """Scale an image of this size so that it just covers the frame, and crop it about its centre."""
     if frame.width * size.height >= frame.height * size.width:
         scaled = Size(frame.width, max(frame.height, _rounded(size.height * frame.width, size.width)))
     else:
@@ -121,24 +122,16 @@ def _rounded(dividend: int, divisor: int) -> int:
     return (2 * dividend + divisor) // (2 * divisor)
 
 
-def notes_on_frames(settings: Settings) -> tuple[str, ...]:
-    """What the settings allow less of than they seem to, a sentence each."""
+def notes_on_frames(settings: Settings) -> tuple[Message, ...]:
+    """What the settings allow less of than they seem to."""
     frames = frames_of(settings)
     notes = []
-    if settings.image_min_length > max(settings.size):
-        notes.append(
-            f"image min length {settings.image_min_length} is more than the longest side of image size, "
-            f"{max(settings.size)}: every image is trained as {frames.full[0]}. "
-            "Choose a smaller image min length."
-        )
+    longest = max(settings.size)
+    if settings.image_min_length > longest:
+        frame = str(frames.full[0])
+        notes.append(message("data.min_length_too_long", length=settings.image_min_length, side=longest, frame=frame))
     if settings.sub_image_num and not frames.smaller:
-        notes.append(
-            f"sub image num is {settings.sub_image_num}, but these sizes leave room for no smaller frame: "
-            "no smaller copies are trained. Choose a smaller image min length or image buckets step."
-        )
+        notes.append(message("data.no_smaller_frames", count=settings.sub_image_num))
     elif settings.sub_image_num > len(frames.smaller):
-        notes.append(
-            f"sub image num is {settings.sub_image_num}, but there are only {len(frames.smaller)} smaller frames: "
-            "each image goes to all of them."
-        )
+        notes.append(message("data.few_smaller_frames", count=settings.sub_image_num, frames=len(frames.smaller)))
     return tuple(notes)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from ..text.messages import Message, message
+from .problems import FileError
 
 MOST_BYTES = 1_000_000
 """More is no caption: the longest prompts have a few thousand letters."""
@@ -23,22 +24,22 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be", "UTF-16"),
 )
 _KNOWN_FILES = (
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"RIFF", "a WebP image, or sound"),
-    (b"BM", "a BMP image"),
-    (b"II*\0", "a TIFF image"),
-    (b"MM\0*", "a TIFF image"),
-    (b"PK\3\4", "a ZIP or Office file"),
-    (b"%PDF", "a PDF"),
-    (b"\x93NUMPY", "a NumPy file"),
+    (b"\x89PNG", message("data.caption_is_image", format="PNG")),
+    (b"\xff\xd8\xff", message("data.caption_is_image", format="JPEG")),
+    (b"GIF8", message("data.caption_is_image", format="GIF")),
+    (b"RIFF", message("data.caption_is_riff")),
+    (b"BM", message("data.caption_is_image", format="BMP")),
+    (b"II*\0", message("data.caption_is_image", format="TIFF")),
+    (b"MM\0*", message("data.caption_is_image", format="TIFF")),
+    (b"PK\3\4", message("data.caption_is_archive")),
+    (b"%PDF", message("data.caption_is_file", format="PDF")),
+    (b"\x93NUMPY", message("data.caption_is_file", format="NumPy")),
 )
 _CONTROLS = re.compile("[\0-\x08\x0e-\x1f\x7f]")
 _ZEROS = 0.1
 """Of the characters, how many have a zero byte at least, where UTF-16 has no mark."""
 _SURE, _LIKELY = 0.7, 0.5
-"""Of what is beyond ASCII, how much makes sense: at least so much to stop looking, and not to be told as unclear."""
+"""Of what is beyond ASCII, how much makes sense: at least so much to stop looking, or not to be called unclear."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,18 @@ class Caption:
 
 def read_caption(path: Path) -> Caption:
     """Raises:
-    DataError: the file cannot be opened, or holds no text.
+    FileError: the file cannot be opened, or holds no text.
     """
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise DataError(f"cannot be opened ({error.strerror or error})", where=str(path)) from error
+        raise FileError(message("data.cannot_open", reason=error.strerror or error), path) from error
     if len(content) > MOST_BYTES:
-        raise DataError(f"is too long for a caption (more than {MOST_BYTES // 1000} kB)", where=str(path))
+        raise FileError(message("data.caption_too_long", most=MOST_BYTES // 1000), path)
     caption = decode(content)
     if caption is None:
-        raise DataError(_no_text(content), where=str(path))
+        raise FileError(_no_text(content), path)
     return caption
 
 
@@ -93,9 +94,9 @@ def _caption(text: str, encoding: str, *, certain: bool = True) -> Caption | Non
     return Caption(" ".join(text.replace("\ufeff", "").split()), encoding, certain)
 
 
-def _no_text(content: bytes) -> str:
-    known = next((name for start, name in _KNOWN_FILES if content.startswith(start)), "")
-    return f"is {known} by its content" if known else "holds no text, but binary data"
+def _no_text(content: bytes) -> Message:
+    known = (problem for start, problem in _KNOWN_FILES if content.startswith(start))
+    return next(known, message("data.no_text"))
 
 
 def _unmarked_utf16(content: bytes) -> Caption | None:

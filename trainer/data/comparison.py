@@ -1,4 +1,4 @@
-"""Where the two pictures of a pair differ and by how much, before anything is trained: numbers, and a picture of it."""
+"""Where the two images of a pair differ and by how much, before anything is trained: numbers, and an image of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Comparison:
     Attributes:
         original: the original as it is trained, uint8 (H, W, 3).
         amount: how much each pixel differs, float32 (H, W) from 0 to 1; 0 where it does not count as different.
-        share: how much of the area differs, 0 to 1, of what both pictures show.
+        share: how much of the area differs, 0 to 1, of what both images show.
         mean: by how much it differs there on average, 0 to 1.
         shift: pixels to the right and down that the target seems to be moved by, as a share of width and height;
             (0, 0) if it does not.
@@ -47,7 +47,7 @@ class Comparison:
 
 
 def compare(pair: Pair, settings: Settings) -> Comparison:
-    """Compare the pictures of a pair as they are trained: scaled, cropped, over grey where they are transparent.
+    """Compare the images of a pair as they are trained: scaled, cropped, over grey where they are transparent.
 
     What counts as different is what a mask of the difference counts, see :func:`~trainer.data.pairs.difference`.
 

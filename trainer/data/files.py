@@ -1,4 +1,4 @@
-"""The pictures of a folder and the caption files beside them. Nothing is opened here but folders."""
+"""The images of a folder and the caption files beside them. Nothing is opened here but folders."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.labels import label_of
 from ..errors import DataError
+from ..text.messages import Message, label, message
 
-PICTURE_ENDINGS = frozenset(("jpg", "jpeg", "png", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico"))
+IMAGE_ENDINGS = frozenset(("jpg", "jpeg", "png", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico"))
 CAPTION_ENDINGS = ("txt", "caption")
 """The first one found counts."""
 _JUNK_FOLDERS = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information"))
@@ -23,8 +23,8 @@ _QUOTES = "\"'“”‘’«»"
 
 
 @dataclass(frozen=True)
-class PictureFile:
-    """A file that is a picture by its name.
+class ImageFile:
+    """A file that is an image by its name.
 
     Attributes:
         path: where it is.
@@ -43,15 +43,15 @@ class Found:
 
     Attributes:
         folder: the folder.
-        pictures: in natural order (2 before 10), the same on every system.
-        lone_captions: names of caption files that belong to no picture.
-        others: endings of all other files with how many there are, the most frequent first.
+        images: in natural order (2 before 10), the same on every system.
+        lone_captions: names of caption files that belong to no image.
+        others: endings of all other files, empty for none, with how many there are, the most frequent first.
         left_out: names of sub-folders that were not looked into, being hidden or another program's.
         unreadable: names of sub-folders that could not be opened, with the reason.
     """
 
     folder: Path
-    pictures: tuple[PictureFile, ...]
+    images: tuple[ImageFile, ...]
     lone_captions: tuple[str, ...] = ()
     others: tuple[tuple[str, int], ...] = ()
     left_out: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def with_trigger(trigger: str, caption: str) -> str:
 # ---- the folder -----------------------------------------------------------------------------------------------------
 
 
-def find_pictures(folder: str | Path, *, setting: str = "lora_data_directory") -> Found:
+def find_images(folder: str | Path, *, setting: str = "lora_data_directory") -> Found:
     """Look through a folder and its sub-folders.
 
     Args:
@@ -86,21 +86,18 @@ def find_pictures(folder: str | Path, *, setting: str = "lora_data_directory") -
         setting: the setting it comes from, to name it in errors.
 
     Raises:
-        DataError: it is no folder that can be read, or there is no picture in it.
+        DataError: it is no folder that can be read, or there is no image in it.
     """
     root = existing_folder(folder, setting=setting)
     walk = _Walk(root)
     try:
         walk.look_into(root)
     except OSError as error:
-        raise DataError(
-            f'the folder "{root}" cannot be opened ({error.strerror or error})',
-            where=label_of(setting),
-            do="Allow reading it, or choose another",
-        ) from error
+        reason = error.strerror or error
+        raise DataError("data.folder_unreadable", where=label(setting), folder=root, reason=reason) from error
     found = walk.found()
-    if not found.pictures:
-        raise DataError(*_nothing_in(found), where=label_of(setting), do=_advice(found))
+    if not found.images:
+        raise _nothing_in(found).at(label(setting))
     return found
 
 
@@ -110,33 +107,43 @@ def existing_folder(folder: str | Path, *, setting: str = "lora_data_directory")
     Raises:
         DataError: it is not set, not there, or a file.
     """
-    label = label_of(setting)
+    where = label(setting)
     written = str(folder)
     if not written.strip():  # Path("") would be the folder the program runs in
-        raise DataError("is empty", where=label, do="Write the folder that holds the images")
+        raise DataError("data.no_folder_given", where=where)
     path = Path(written)
     try:
         if path.is_dir():
             return path
         if path.exists():
-            raise DataError(f'"{written}" is a file', where=label, do="Write the folder that holds the images")
+            raise DataError("data.folder_is_file", where=where, path=written)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f'"{written}" is not a path ({reason})', where=label, do="Write it again") from error
-    raise DataError(f'there is no folder "{written}"', where=label, do=_hint_for_missing(written))
+        raise DataError("data.no_path", where=where, path=written, reason=reason) from error
+    raise DataError("data.no_folder", where=where, path=written, advice=_advice_on_missing(written))
 
 
-def _hint_for_missing(written: str) -> str:
+def described_files(others: Iterable[tuple[str, int]]) -> list[Message]:
+    """Endings with how many files have them, as :attr:`Found.others`, in words."""
+    return [
+        message("data.files_of", count=count, ending=ending)
+        if ending
+        else message("data.files_without_ending", count=count)
+        for ending, count in others
+    ]
+
+
+def _advice_on_missing(written: str) -> Message:
     cleaned = written.strip().strip(_QUOTES).strip()
     if cleaned != written and cleaned and Path(cleaned).is_dir():
-        extra = "the quotes" if set(_QUOTES) & set(written) else "the spaces around it"
-        return f"Write it without {extra}: {cleaned}"
+        has_quotes = set(_QUOTES) & set(written)
+        return message(f"data.advice_without_{'quotes' if has_quotes else 'spaces'}", path=cleaned)
     if cleaned.startswith("~") and os.path.isdir(os.path.expanduser(cleaned)):
-        return f"Write it out: {os.path.expanduser(cleaned)}"
+        return message("data.advice_home", path=os.path.expanduser(cleaned))
     path = Path(os.path.abspath(cleaned or written))
     above = next((parent for parent in path.parents if parent.is_dir()), None)
     if above is None:
-        return "Check how it is written"
+        return message("data.advice_check")
     missing = path.relative_to(above).parts[0]
     try:
         names = [entry.name for entry in os.scandir(above) if entry.is_dir()]
@@ -144,33 +151,35 @@ def _hint_for_missing(written: str) -> str:
         names = []
     by_plain = {unicodedata.normalize("NFKC", name).casefold().strip(): name for name in names}
     near = difflib.get_close_matches(unicodedata.normalize("NFKC", missing).casefold().strip(), by_plain, n=1)
-    return f"Perhaps you mean {above / by_plain[near[0]]}" if near else f"Check how it is written; {above} is there"
+    if near:
+        return message("data.advice_near", path=above / by_plain[near[0]])
+    return message("data.advice_check_below", folder=above)
 
 
-def _nothing_in(found: Found) -> tuple[str]:
-    if found.others or found.lone_captions:
-        counts = Counter(dict(found.others))
-        counts.update(f".{name.rpartition('.')[2].lower()}" for name in found.lone_captions)
-        listed = ", ".join(f"{count} {ending}" for ending, count in counts.most_common(3))
-        return (f'the folder "{found.folder}" holds no image, only other files ({listed})',)
-    return (f'the folder "{found.folder}" is empty, and so are its sub-folders',)
+def _nothing_in(found: Found) -> DataError:
+    folder, advice = found.folder, _advice_on_images(found)
+    counts = Counter(dict(found.others))
+    counts.update(f".{name.rpartition('.')[2].lower()}" for name in found.lone_captions)
+    if not counts:
+        return DataError("data.empty_folder", folder=folder, advice=advice)
+    return DataError("data.no_image", folder=folder, files=described_files(counts.most_common(3)), advice=advice)
 
 
-def _advice(found: Found) -> str:
-    """Where the pictures may be instead: in a folder that was left out, or one level higher."""
+def _advice_on_images(found: Found) -> Message:
+    """Where they may be instead: in a folder that was left out, or one level higher."""
     for name in found.left_out:
-        if _has_picture(found.folder / name):
-            return f'There are images in "{name}", a folder that is always left out. Rename it, or move them'
+        if _has_image(found.folder / name):
+            return message("data.advice_left_out", name=name)
     above = found.folder.resolve().parent
-    if above != found.folder.resolve() and _has_picture(above):
-        return f"There are images in the folder above it, {above}. Perhaps you mean that"
-    return f"Put images there ({', '.join(sorted(PICTURE_ENDINGS))}), or choose another folder"
+    if above != found.folder.resolve() and _has_image(above):
+        return message("data.advice_above", folder=above)
+    return message("data.advice_put_images", endings=sorted(IMAGE_ENDINGS))
 
 
-def _has_picture(folder: Path) -> bool:
+def _has_image(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
-            return any(_is_picture(entry.name) and entry.is_file() for entry in entries)
+            return any(_is_image(entry.name) and entry.is_file() for entry in entries)
     except OSError:
         return False
 
@@ -183,8 +192,8 @@ def _ending(name: str) -> str:
     return os.path.splitext(name)[1][1:].lower()
 
 
-def _is_picture(name: str) -> bool:
-    return not name.startswith(".") and _ending(name) in PICTURE_ENDINGS
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and _ending(name) in IMAGE_ENDINGS
 
 
 class _Walk:
@@ -193,7 +202,7 @@ class _Walk:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._seen: set[str] = set()
-        self._pictures: list[PictureFile] = []
+        self._images: list[ImageFile] = []
         self._lone: list[str] = []
         self._others: Counter[str] = Counter()
         self._left_out: list[str] = []
@@ -232,11 +241,11 @@ class _Walk:
         captions = _Captions(name for name in files if not name.startswith(".") and _ending(name) in CAPTION_ENDINGS)
         for name in files:
             path = folder / name
-            if _is_picture(name):
+            if _is_image(name):
                 caption = captions.of(path.stem)
-                self._pictures.append(PictureFile(path, self._name(path), folder / caption if caption else None))
+                self._images.append(ImageFile(path, self._name(path), folder / caption if caption else None))
             elif not name.startswith(".") and _ending(name) not in CAPTION_ENDINGS:
-                self._others[f".{_ending(name)}" if _ending(name) else "without an ending"] += 1
+                self._others[f".{_ending(name)}" if _ending(name) else ""] += 1
         self._lone += [self._name(folder / name) for name in captions.unasked()]
         return inner
 
@@ -246,7 +255,7 @@ class _Walk:
     def found(self) -> Found:
         return Found(
             folder=self._root,
-            pictures=tuple(sorted(self._pictures, key=lambda picture: natural_key(picture.name))),
+            images=tuple(sorted(self._images, key=lambda image: natural_key(image.name))),
             lone_captions=tuple(sorted(self._lone, key=natural_key)),
             others=tuple(sorted(self._others.items(), key=lambda item: (-item[1], item[0]))),
             left_out=tuple(sorted(self._left_out, key=natural_key)),
@@ -255,7 +264,7 @@ class _Walk:
 
 
 class _Captions:
-    """The caption files of one folder, found by the name of the picture they belong to."""
+    """The caption files of one folder, found by the name of the image they belong to."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = sorted(names)  # of a.TXT and a.txt, the latter counts: capitals come first and are replaced
@@ -278,5 +287,5 @@ class _Captions:
         return None
 
     def unasked(self) -> list[str]:
-        """The names that belong to no picture of the folder."""
+        """The names that belong to no image of the folder."""
         return [name for name in self._names if self._stem(name).casefold() not in self._stems]

@@ -1,6 +1,6 @@
-"""Picture files to pixels: eight bits of sRGB, upright, and what of them is transparent.
+"""Image files to pixels: eight bits of sRGB, upright, and what of them is transparent.
 
-Whatever is wrong with a file is raised as a :class:`DataError` that names it; Pillow answers broken files with
+Whatever is wrong with a file is raised as a :class:`FileError` that names it; Pillow answers broken files with
 nearly every kind of exception there is.
 """
 
@@ -19,8 +19,10 @@ from PIL import Image, ImageFile
 
 from ..config.size import Size
 from ..errors import DataError
+from ..text.messages import Message, message
 from .buckets import Placement
 from .colours import as_rgb, has_broken_profile
+from .problems import FileError
 
 MOST_PIXELS = 1_000_000_000
 """More is refused: a file of a few kilobytes can claim any size."""
@@ -39,7 +41,7 @@ _TURNS = (
     Image.Transpose.TRANSVERSE,
     Image.Transpose.ROTATE_90,
 )
-"""What sets a picture upright, by its EXIF orientation 1 … 8."""
+"""What sets an image upright, by its EXIF orientation 1 … 8."""
 _ANIMATED = frozenset(("GIF", "PNG", "WEBP"))
 
 Pixels = NDArray[np.uint8]
@@ -47,37 +49,42 @@ Mask = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What is known of a picture that is whole.
+class ImageInfo:
+    """What is known of an image that is whole.
 
     Attributes:
         path: its file.
         size: upright.
         visible: left, top, right and bottom of what is not fully transparent; None if nothing is transparent at all.
-            A picture that cannot be seen has an empty box.
-        notes: what a user may not expect, with what is done: "is animated", "only its first frame is used".
+            An image that cannot be seen has an empty box.
+        notes: what a user may not expect, each with what is done about it.
     """
 
     path: Path
     size: Size
     visible: tuple[int, int, int, int] | None = None
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[Message, Message], ...] = ()
 
     @property
     def has_alpha(self) -> bool:
         return self.visible is not None
 
+    @property
+    def is_invisible(self) -> bool:
+        """Whether all of it is fully transparent."""
+        return self.visible is not None and self.visible[2:] == (0, 0)
+
 
 # ---- what others call -----------------------------------------------------------------------------------------------
 
 
-def open_picture(path: Path) -> Picture:
-    """Decode a picture to the end, to be sure it is whole, and keep no pixel of it.
+def inspect_image(path: Path) -> ImageInfo:
+    """Decode an image to the end, to be sure it is whole, and keep no pixel of it.
 
     Raises:
-        DataError: it cannot be read, or is too large.
+        FileError: it cannot be read, or is too large.
     """
-    with _picture_file(path) as image:
+    with _image_file(path) as image:
         notes = _notes(image)
         width, height = image.size
         if image.format == "PNG":
@@ -85,64 +92,49 @@ def open_picture(path: Path) -> Picture:
         if image.format == "JPEG":  # every byte is read all the same, but an eighth of the pixels is enough
             image.draft(image.mode, (max(1, width // 8), max(1, height // 8)))
             image.load()
-            return Picture(path, _upright_size(Size(width, height), _orientation(image)), None, notes)
+            return ImageInfo(path, _upright_size(Size(width, height), _orientation(image)), None, notes)
         image.load()
         alpha = as_rgb(image, only_alpha=True)[1]
         alpha = alpha if alpha is None else _upright(alpha, _orientation(image))
         size = _upright_size(Size(*image.size), _orientation(image))
         visible = None if alpha is None else alpha.getbbox() or (0, 0, 0, 0)
-        return Picture(path, size, visible, notes)
-
-
-def load_pixels(path: Path) -> tuple[Pixels, Mask | None]:
-    """A whole picture as pixels.
-
-    Returns:
-        sRGB, uint8 of shape (H, W, 3), over grey where it is transparent; and the alpha, float32 of shape (H, W) from
-        0 to 1, or None if nothing is transparent.
-
-    Raises:
-        DataError: it cannot be read, or is too large.
-    """
-    rgb, alpha = _load(path)
-    return np.array(rgb), None if alpha is None else _fractions(alpha)
+        return ImageInfo(path, size, visible, notes)
 
 
 def load_transparent(path: Path) -> Image.Image:
-    """A whole picture as RGBA in sRGB, upright, to be changed and written again.
+    """A whole image as RGBA in sRGB, upright, to be changed and written again.
 
     Raises:
-        DataError: it cannot be read, or is too large.
+        FileError: it cannot be read, or is too large.
     """
     rgb, alpha = _whole(path)
-    picture = rgb.convert("RGBA")
+    image = rgb.convert("RGBA")
     if alpha is not None:
-        picture.putalpha(alpha)
-    return picture
+        image.putalpha(alpha)
+    return image
 
 
 def load_placed(
     path: Path, placement: Placement, *, mirrored: bool = False, size: Size | None = None
 ) -> tuple[Pixels, Mask | None]:
-    """The part of a picture that is trained: scaled, cropped, then mirrored.
+    """The part of an image that is trained: scaled, cropped, then mirrored.
 
     Args:
         path: its file.
         placement: made for its size.
         mirrored: left to right.
-        size: what the picture measured when the placement was made; another one now is refused.
+        size: what the image measured when the placement was made; another one now is refused.
 
     Returns:
         sRGB, uint8 of shape (h, w, 3) for the frame (w, h); and the alpha, float32 of shape (h, w) from 0 to 1, or
-        None if nothing of the picture is transparent.
+        None if nothing of the image is transparent.
 
     Raises:
         DataError: it cannot be read, is too large, or has another size than it had.
     """
     rgb, alpha = _load(path)
     if size is not None and Size(*rgb.size) != size:
-        what = f"has changed: it was {size} and is {Size(*rgb.size)} now"
-        raise DataError(what, where=str(path), do="Start again")
+        raise DataError("data.changed", where=str(path), before=str(size), now=str(Size(*rgb.size)))
     pixels = np.array(_cut(rgb, placement))
     mask = None if alpha is None else _fractions(_cut(alpha, placement))
     if mirrored:
@@ -177,7 +169,7 @@ def _load(path: Path) -> tuple[Image.Image, Image.Image | None]:
 
 def _whole(path: Path) -> tuple[Image.Image, Image.Image | None]:
     """RGB as the file has it, also where it is transparent, and the alpha as L; upright."""
-    with _picture_file(path) as image:
+    with _image_file(path) as image:
         image.load()
         orientation = _orientation(image)
         rgb, alpha = as_rgb(image)
@@ -185,7 +177,7 @@ def _whole(path: Path) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _cut(image: Image.Image, placement: Placement) -> Image.Image:
-    """Only the frame is computed: the whole of a long, narrow picture, scaled to cover it, may not fit into memory."""
+    """Only the frame is computed: the whole of a long, narrow image, scaled to cover it, may not fit into memory."""
     size, (left, top) = Size(*image.size), placement.crop
     across, down = size.width / placement.scaled.width, size.height / placement.scaled.height
     right = min((left + placement.frame.width) * across, size.width)
@@ -198,12 +190,12 @@ def _fractions(alpha: Image.Image) -> Mask:
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 … 8: how the picture lies now that it is loaded."""
+    """1 … 8: how the image lies now that it is loaded."""
     if image.format == "TIFF":  # Pillow sets it upright while loading, and not every version takes the tag away
         return 1
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - EXIF is written by anything, and broken EXIF is no broken picture
+    except Exception:  # noqa: BLE001 - EXIF is written by anything, and broken EXIF is no broken image
         return 1
     return orientation if orientation in range(1, 9) else 1
 
@@ -217,18 +209,18 @@ def _upright_size(size: Size, orientation: int) -> Size:
     return size if orientation < 5 else Size(size.height, size.width)
 
 
-def _notes(image: ImageFile.ImageFile) -> tuple[tuple[str, str], ...]:
+def _notes(image: ImageFile.ImageFile) -> tuple[tuple[Message, Message], ...]:
     notes = []
     try:
         several = bool(getattr(image, "is_animated", False))
     except Exception:  # noqa: BLE001 - a broken second frame does not matter
         several = True
     if several and image.format in _ANIMATED:
-        notes.append(("is animated", "only its first frame is used"))
+        notes.append((message("data.animated"), message("data.first_frame_used")))
     elif several and image.format == "TIFF":
-        notes.append(("has several pages", "only the first is used"))
+        notes.append((message("data.several_pages"), message("data.first_page_used")))
     if has_broken_profile(image):
-        notes.append(("has a broken colour profile", "used without it"))
+        notes.append((message("data.broken_profile"), message("data.profile_unused")))
     return tuple(notes)
 
 
@@ -242,46 +234,45 @@ def _check_sums(path: Path) -> None:
 
 
 @contextmanager
-def _picture_file(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """A picture that is open, and within the limits; whatever goes wrong with it comes out as DataError."""
+def _image_file(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """An image that is open, and within the limits; whatever goes wrong with it comes out as FileError."""
     try:
         with path.open("rb") as file, _decoder(file, path) as image:
             _check_size(Size(*image.size), path)
             yield image
-    except DataError:
+    except FileError:
         raise
     except MemoryError as error:
-        raise DataError("is too large for the memory of this machine", where=str(path)) from error
+        raise FileError(message("data.too_large_for_memory"), path) from error
     except Exception as error:
-        raise DataError(_reason(error), where=str(path)) from error
+        raise FileError(_reason(error), path) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> Message:
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot be opened ({error.strerror})"
+        return message("data.cannot_open", reason=error.strerror)
     if isinstance(error, Image.DecompressionBombError):
-        return f"is too large ({str(error).partition(',')[0]})"
-    return f"is broken ({str(error).strip(' .') or type(error).__name__})"
+        return message("data.too_large", reason=str(error).partition(",")[0])
+    return message("data.broken", reason=str(error).strip(" .") or type(error).__name__)
 
 
 def _check_size(size: Size, path: Path) -> None:
     if size.width < 1 or size.height < 1:
-        raise DataError(f"has no pixels ({size})", where=str(path))
+        raise FileError(message("data.no_pixels", size=str(size)), path)
     if size.area > MOST_PIXELS:
-        most = MOST_PIXELS // 1_000_000
-        raise DataError(f"is too large: {size} pixels, at most {most} megapixels", where=str(path))
+        raise FileError(message("data.too_many_pixels", size=str(size), most=MOST_PIXELS // 1_000_000), path)
 
 
 def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
     """Like ``Image.open``, but for our formats only, and with our own limit instead of the process's.
 
     Raises:
-        DataError: none of the formats.
+        FileError: none of the formats.
     """
     Image.init()
     prefix = file.read(16)
     if not prefix:
-        raise DataError("is empty (0 bytes)", where=str(path))
+        raise FileError(message("data.empty_file"), path)
     failures: list[Exception] = []
     for name in FORMATS:
         factory, accepts = Image.OPEN.get(name, (None, None))
@@ -298,25 +289,22 @@ def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
     file.seek(0)
     if failures:
         raise failures[0]
-    raise DataError(_what_it_is(file.read(512)), where=str(path))
+    raise FileError(_what_it_is(file.read(512)), path)
 
 
-def _what_it_is(head: bytes) -> str:
+def _what_it_is(head: bytes) -> Message:
     """What to say of a file that is none of our formats."""
     if not head.strip(b"\0"):
-        return "is broken (it holds nothing but zeros)"
+        return message("data.only_zeros")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith((b"<!doctype", b"<html")):
-        return "is no image, but a web page that was saved as one"
+        return message("data.web_page")
     if head[4:8] == b"ftyp":
-        kind = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC"}
-        return f"is {_article(kind.get(head[8:12], 'video'))} file by its content; convert it to PNG or JPEG"
-    for start, kind_name in ((b"PK\3\4", "ZIP"), (b"8BPS", "Photoshop"), (b"%PDF", "PDF"), (b"\xff\x0a", "JPEG XL")):
+        kinds = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC"}
+        kind = kinds.get(head[8:12])
+        return message("data.video") if kind is None else message("data.other_format", format=kind)
+    for start, name in ((b"PK\3\4", "ZIP"), (b"8BPS", "Photoshop"), (b"%PDF", "PDF"), (b"\xff\x0a", "JPEG XL")):
         if head.startswith(start):
-            return f"is {_article(kind_name)} file by its content; convert it to PNG or JPEG"
+            return message("data.other_format", format=name)
     if head.lstrip()[:5].lower() in (b"<?xml", b"<svg "):
-        return "is an SVG drawing by its content; convert it to PNG or JPEG"
-    return "is no image in a format that can be read"
-
-
-def _article(name: str) -> str:
-    return f"{'an' if name[0] in 'AEIO' else 'a'} {name}"
+        return message("data.other_format", format="SVG")
+    return message("data.unknown_format")

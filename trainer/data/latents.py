@@ -16,7 +16,7 @@ from ..errors import DataError
 from ..models.base import Bundle
 from ..models.latents import encode_images
 from ..models.placement import device_of, dtype_of, vae_to
-from ..text.messages import Message, message
+from ..text.messages import Message, label, message
 from .batches import Batches
 from .images import Mask, Pixels
 from .pairs import difference
@@ -41,7 +41,7 @@ class Batch:
         names: each sample's file name.
         targets: of pairs, the targets' latents, like ``latents``.
         target_captions: of pairs, the targets' captions, like ``captions``.
-        outside: of pairs, what both pictures show alike, like ``mask``; None unless ``diff_use_diff_mask`` is set.
+        outside: of pairs, what both images show alike, like ``mask``; None unless ``diff_use_diff_mask`` is set.
     """
 
     latents: Tensor
@@ -131,7 +131,7 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
         progress: called with the phase, how many are done and of how many; raises to stop.
 
     Raises:
-        DataError: a picture was there when it was scanned, but cannot be read now.
+        DataError: an image was there when it was scanned, but cannot be read now.
     """
     device, dtype = device_of(bundle.denoiser), dtype_of(bundle.denoiser)
     distinct = scan.distinct
@@ -180,11 +180,7 @@ def _encode(
     for number, sample in enumerate(samples):
         mask, outside = _pair_masks(pixels[number], target_pixels[number], shape, masked=masked)
         if masked and mask is not None and not mask.any():
-            raise DataError(
-                "does not differ from its target where both can be seen, so the mask would be empty",
-                where=str(sample.path),
-                do="Take the pair out, or unset diff use diff mask",
-            )
+            raise DataError("data.sample_alike", where=str(sample.path), setting=label("diff_use_diff_mask"))
         found.append(_Encoded(latents[number], mask, target_latents[number], outside))
     return found
 
@@ -196,9 +192,9 @@ def _latents(pixels: list[tuple[Pixels, Mask | None]], bundle: Bundle) -> Tensor
 def _pair_masks(
     original: tuple[Pixels, Mask | None], target: tuple[Pixels, Mask | None], shape: tuple[int, int], *, masked: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """What counts of a pair, and what both pictures show alike; None where everything counts.
+    """What counts of a pair, and what both images show alike; None where everything counts.
 
-    A pixel counts as far as both pictures show it. The difference is pooled by its maximum, so that thin lines survive.
+    A pixel counts as far as both images show it. The difference is pooled by its maximum, so that thin lines survive.
     """
     (colours, alpha), (target_colours, target_alpha) = original, target
     alphas = [each for each in (alpha, target_alpha) if each is not None]

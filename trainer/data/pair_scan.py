@@ -9,15 +9,16 @@ from dataclasses import replace
 from ..config.choices import MODES
 from ..config.settings import Settings
 from ..config.size import Size
-from ..errors import DataError
+from ..text.messages import Message, message
 from . import buckets
 from .captions import Caption
-from .files import PictureFile, find_pictures, with_trigger
-from .images import Picture
+from .files import ImageFile, find_images, with_trigger
+from .images import ImageInfo
 from .matching import PairFiles, match_pairs
 from .pairs import differs, shapes_differ
+from .problems import FileError, FileProblem
 from .samples import Sample, Scan, sample_of
-from .scan import Index, Read, read_all, scan, shows_something
+from .scan import Index, Read, read_all, scan, shows_something, too_small
 
 
 def scan_pairs(
@@ -29,19 +30,19 @@ def scan_pairs(
     """Find, decode and place every pair of ``lora_data_directory``, the originals as samples with their targets.
 
     Args:
-        settings: as for a scan of single pictures, and ``diff_target_name``.
-        check: called between pictures; may raise to stop.
-        progress: called with how many pictures are done, and how many there are.
+        settings: as for a scan of single images, and ``diff_target_name``.
+        check: called between images; may raise to stop.
+        progress: called with how many images are done, and how many there are.
 
     Raises:
-        DataError: there is no folder, no picture or no pair in it. Pairs that cannot be trained are problems of the
-            result, and so are pictures without a partner.
+        DataError: there is no folder, no image or no pair in it. Pairs that cannot be trained are problems of the
+            result, and so are images without a partner.
     """
-    found = find_pictures(settings.lora_data_directory)
+    found = find_images(settings.lora_data_directory)
     matched = match_pairs(found, settings.diff_target_name)
-    members = {picture for pair in matched.pairs for picture in (pair.original, pair.target)}
-    chosen = [picture for picture in found.pictures if picture in members]
-    reads: dict[PictureFile, Read] = {}
+    members = {image for pair in matched.pairs for image in (pair.original, pair.target)}
+    chosen = [image for image in found.images if image in members]
+    reads: dict[ImageFile, Read] = {}
     for file, read in read_all(chosen, settings):
         reads[file] = read
         if check is not None:
@@ -72,91 +73,91 @@ def scan_for_mode(
 class _PairIndex(Index):
     """Grows a pair at a time into a :class:`Scan`."""
 
-    def add_pair(self, pair: PairFiles, reads: dict[PictureFile, Read]) -> None:
+    def add_pair(self, pair: PairFiles, reads: dict[ImageFile, Read]) -> None:
         original, target = reads[pair.original], reads[pair.target]
-        if isinstance(original.picture, DataError):
-            self._leave_out_pair(pair, pair.original, original.picture.what)
+        if isinstance(original.image, FileError):
+            self._leave_out_pair(pair, pair.original, original.image.problem)
             return
-        if isinstance(target.picture, DataError):
-            self._leave_out_pair(pair, pair.target, target.picture.what)
+        if isinstance(target.image, FileError):
+            self._leave_out_pair(pair, pair.target, target.image.problem)
             return
-        reason = _unfit(original.picture, target.picture)
-        if reason:
+        reason = _unfit(original.image, target.image)
+        if reason is not None:
             self._leave_out_pair(pair, pair.target, reason)
             return
-        placed = self._placed(pair, original.picture, target.picture)
+        placed = self._placed(pair, original.image, target.image)
         if not placed:
             return
-        self.pictures += 2
-        for file, picture in ((pair.original, original.picture), (pair.target, target.picture)):
-            for what, done in picture.notes:
-                self.tell(file, what, done)
+        self.images += 2
+        for file, image in ((pair.original, original.image), (pair.target, target.image)):
+            for what, done in image.notes:
+                self.report(file, what, done)
         captions = self._captions(pair, original.caption, target.caption)
         for sample in placed:
             assert sample.target is not None
             both = replace(sample, caption=captions[0], target=replace(sample.target, caption=captions[1]))
             self.samples.append(both)
 
-    def _placed(self, pair: PairFiles, original: Picture, target: Picture) -> list[Sample]:
-        """Where the pair goes, without captions; empty if nowhere, which is then told."""
+    def _placed(self, pair: PairFiles, original: ImageInfo, target: ImageInfo) -> list[Sample]:
+        """Where the pair goes, without captions; empty if nowhere, which is then reported."""
         smaller = min(original.size, target.size, key=lambda size: size.area)
         frames = self.frames_for(smaller)
         if not frames:
-            what = f"is smaller ({smaller}) than every size to train at, and image disable upscale is"
-            self._leave_out_pair(pair, pair.original if smaller == original.size else pair.target, f"{what} set")
+            side = pair.original if smaller == original.size else pair.target
+            self._leave_out_pair(pair, side, too_small(smaller))
             return []
         samples = list(self._samples(original, target, frames))
         if not samples:
-            self._leave_out_pair(pair, pair.target, f"and {pair.original.path.name} show nothing in their middle")
+            what = message("data.pair_transparent_middle", other=pair.original.path.name)
+            self._leave_out_pair(pair, pair.target, what)
             return []
         if self.settings.diff_use_diff_mask:
             samples = [sample for sample in samples if differs(sample)]
             if not samples:
-                self._leave_out_pair(pair, pair.target, f"does not differ from {pair.original.path.name}")
+                what = message("data.no_difference", other=pair.original.path.name)
+                self._leave_out_pair(pair, pair.target, what)
                 return []
-        self.tell_of_size(pair.original, original, buckets.place(original.size, frames[0]))
+        self.report_size(pair.original, original, buckets.place(original.size, frames[0]))
         return samples
 
-    def _samples(self, original: Picture, target: Picture, frames: tuple[Size, ...]) -> Iterator[Sample]:
+    def _samples(self, original: ImageInfo, target: ImageInfo, frames: tuple[Size, ...]) -> Iterator[Sample]:
         for frame in frames:
-            placements = [buckets.place(picture.size, frame) for picture in (original, target)]
+            placements = [buckets.place(image.size, frame) for image in (original, target)]
             if not all(map(shows_something, (original, target), placements)):
                 continue
             for mirrored in self.sides():
                 first, second = (
-                    sample_of(picture, placement, "", mirrored=mirrored)
-                    for picture, placement in zip((original, target), placements, strict=True)
+                    sample_of(image, placement, "", mirrored=mirrored)
+                    for image, placement in zip((original, target), placements, strict=True)
                 )
                 yield replace(first, target=second)
 
     def _captions(
-        self, pair: PairFiles, original: Caption | DataError | None, target: Caption | DataError | None
+        self, pair: PairFiles, original: Caption | FileError | None, target: Caption | FileError | None
     ) -> tuple[str, str]:
         """Each side's own, else the original's; file names are tags without the suffix, so the original's for both."""
         trigger = self.settings.lora_trigger_word
         own = self.caption(pair.original, original)
-        if isinstance(target, DataError) and pair.target.caption is not None:
-            self.tell(
-                pair.target,
-                f"has a caption file, {pair.target.caption.name}, that {target.what}",
-                "used with the original's caption",
-            )
+        if isinstance(target, FileError) and pair.target.caption is not None:
+            what = message("data.caption_unusable", file=pair.target.caption.name, problem=target.problem)
+            self.report(pair.target, what, message("data.used_with_original_caption"))
         theirs = self.caption(pair.target, target) if isinstance(target, Caption) else own
         return with_trigger(trigger, own), with_trigger(trigger, theirs)
 
-    def _leave_out_pair(self, pair: PairFiles, file: PictureFile, what: str) -> None:
+    def _leave_out_pair(self, pair: PairFiles, file: ImageFile, what: Message) -> None:
         other = pair.target if file is pair.original else pair.original
         self.left_out += 2
-        self.tell(file, what, f"left out with {other.path.name}")
+        done = message("data.left_out_with", other=other.path.name)
+        self.problems.append(FileProblem(file.name, what, done, left_out=True))
 
 
-def _unfit(original: Picture, target: Picture) -> str:
-    """Why the target cannot go with the original; empty if it can."""
+def _unfit(original: ImageInfo, target: ImageInfo) -> Message | None:
+    """Why the target cannot go with the original; None if it can."""
+    name = original.path.name
     if os.path.samefile(original.path, target.path):
-        return f"is the same file as {original.path.name}"
+        return message("data.same_file", other=name)
     if shapes_differ(original.size, target.size):
-        return f"has another shape than {original.path.name} ({target.size}, not {original.size})"
-    for picture in (original, target):
-        if picture.visible is not None and picture.visible[2:] == (0, 0):
-            return "is fully transparent" if picture is target else f"belongs to {picture.path.name}, fully transparent"
-    return ""
+        return message("data.other_shape", other=name, size=str(target.size), other_size=str(original.size))
+    if original.is_invisible:
+        return message("data.original_transparent", other=name)
+    return message("data.transparent") if target.is_invisible else None

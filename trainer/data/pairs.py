@@ -1,6 +1,6 @@
-"""One picture, or a pair of pictures, at one common size: what ADDifT and Difference train on.
+"""One image, or a pair of images, at one common size: what ADDifT and Difference train on.
 
-The pictures are looked at before the model is loaded; the size they get may be the model family's own, so it is found
+The images are looked at before the model is loaded; the size they get may be the model family's own, so it is found
 afterwards.
 """
 
@@ -10,42 +10,45 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.labels import label_of
 from ..config.settings import Settings
 from ..config.size import Size
 from ..errors import DataError
+from ..text.messages import Message, label, message
 from . import buckets
 from .files import with_trigger
-from .images import Picture, Pixels, open_picture, whole_files_only
-from .samples import CaptionCounts, FileProblem, Sample, Scan, pixels_of, sample_of
+from .images import ImageInfo, Pixels, inspect_image, whole_files_only
+from .problems import FileError, FileProblem
+from .samples import CaptionCounts, Sample, Scan, pixels_of, sample_of
 
+_BOTH: Final = message("data.both", one=label("original_image"), other=label("target_image"))
 FRAME_STEP = 64
 """The sides of a pair's frame are multiples of this many pixels."""
 MOST_DIFFERENT_SHAPES = 1.01
-"""How much the aspect ratios of a pair's pictures may differ."""
+"""How much the aspect ratios of a pair's images may differ."""
 LEAST_DIFFERENCE = 10
 """Pixels count as different where the levels of red, green and blue together differ by more than this, of 765."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The pictures of a job, which are whole and of one shape.
+    """The images of a job, which are whole and of one shape.
 
     Attributes:
-        original: the picture before the change; None if the user gave none.
-        target: the picture after it; None likewise.
+        original: the image before the change; None if the user gave none.
+        target: the image after it; None likewise.
     """
 
-    original: Picture | None
-    target: Picture | None
+    original: ImageInfo | None
+    target: ImageInfo | None
 
     @property
-    def pictures(self) -> tuple[Picture, ...]:
-        return tuple(picture for picture in (self.original, self.target) if picture is not None)
+    def images(self) -> tuple[ImageInfo, ...]:
+        return tuple(image for image in (self.original, self.target) if image is not None)
 
     def placed(self, settings: Settings, own_size: Size) -> Scan:
         """The pair as a sample: of the original, with the target as its :attr:`Sample.target`; or of the only one.
@@ -55,45 +58,40 @@ class Pair:
             own_size: what the model's family is made for.
 
         Raises:
-            DataError: with ``diff_use_diff_mask``, if the pictures differ nowhere.
+            DataError: with ``diff_use_diff_mask``, if the images differ nowhere.
         """
         frame = self.frame(settings, own_size)
         samples = [
-            sample_of(picture, buckets.place(picture.size, frame), caption)
-            for picture, caption in self._captioned(settings)
+            sample_of(image, buckets.place(image.size, frame), caption) for image, caption in self._captioned(settings)
         ]
         sample = replace(samples[0], target=samples[1] if len(samples) > 1 else None)
         if settings.diff_use_diff_mask and sample.target is not None and not differs(sample):
-            raise DataError(
-                "the two images do not differ where they can be seen, so the mask would be empty",
-                where=f"{label_of('original_image')} and {label_of('target_image')}",
-                do=f"Choose images that differ, or unset {label_of('diff_use_diff_mask')}",
-            )
+            raise DataError("data.pair_alike", where=_BOTH, setting=label("diff_use_diff_mask"))
         return Scan(
             folder=sample.path.parent,
             distinct=(sample,),
             samples=(sample,),
             buckets=((frame, 1),),
-            pictures=len(samples),
+            images=len(samples),
             left_out=0,
             captions=CaptionCounts(),
-            problems=tuple(_problems(self.pictures)),
-            notes=tuple(_notes(self.pictures, frame)),
+            problems=tuple(_problems(self.images)),
+            notes=tuple(_notes(self.images, frame)),
             others=(),
         )
 
     def frame(self, settings: Settings, own_size: Size) -> Size:
-        """The common size, found from the smaller picture.
+        """The common size, found from the smaller image.
 
         It is fitted to the area of ``image_size``, also enlarged; where none is chosen it is scaled down to the area of
         ``own_size`` if it is larger.
         """
-        smaller = min((picture.size for picture in self.pictures), key=lambda size: size.area)
+        smaller = min((image.size for image in self.images), key=lambda size: size.area)
         if settings.image_size is not None:
             return fitted(smaller, settings.image_size.area)
         return fitted(smaller, min(own_size.area, smaller.area))
 
-    def _captioned(self, settings: Settings) -> Iterator[tuple[Picture, str]]:
+    def _captioned(self, settings: Settings) -> Iterator[tuple[ImageInfo, str]]:
         trigger = settings.lora_trigger_word
         if self.original is not None:
             yield self.original, with_trigger(trigger, settings.original_prompt.strip())
@@ -102,7 +100,7 @@ class Pair:
 
 
 def fitted(size: Size, area: int) -> Size:
-    """The sides, multiples of 64, of a frame within ``area`` pixels for a picture of ``size``.
+    """The sides, multiples of 64, of a frame within ``area`` pixels for an image of ``size``.
 
     Of the four that are next to the exact one, the nearest in aspect ratio that fits, the larger of equals; never less
     than 64.
@@ -125,22 +123,14 @@ def open_pair(settings: Settings) -> Pair:
         DataError: one cannot be read or shows nothing, both are the same file, or their shapes differ.
     """
     with whole_files_only():
-        original = _picture(settings.original_image, "original_image")
-        target = _picture(settings.target_image, "target_image")
+        original = _image(settings.original_image, "original_image")
+        target = _image(settings.target_image, "target_image")
     if original is None or target is None:
         return Pair(original, target)
     if os.path.samefile(original.path, target.path):
-        raise DataError(
-            "is the same file as the original image, so there is nothing to learn",
-            where=label_of("target_image"),
-            do="Choose another",
-        )
+        raise DataError("data.same_as_original", where=label("target_image"))
     if shapes_differ(original.size, target.size):
-        raise DataError(
-            f"differ in shape: the original is {original.size}, the target {target.size}",
-            where=f"{label_of('original_image')} and {label_of('target_image')}",
-            do="Crop one of them to the shape of the other",
-        )
+        raise DataError("data.shapes_differ", where=_BOTH, original=str(original.size), target=str(target.size))
     return Pair(original, target)
 
 
@@ -151,7 +141,7 @@ def shapes_differ(one: Size, two: Size) -> bool:
 
 
 def difference(original: Pixels, target: Pixels) -> NDArray[np.bool_]:
-    """Where two pictures ``(H, W, 3)`` uint8 differ: ``(H, W)``, |difference| summed over RGB above 10."""
+    """Where two images ``(H, W, 3)`` uint8 differ: ``(H, W)``, |difference| summed over RGB above 10."""
     return np.abs(original.astype(np.int16) - target.astype(np.int16)).sum(axis=2) > LEAST_DIFFERENCE
 
 
@@ -169,34 +159,38 @@ def differs(sample: Sample) -> bool:
 # ---- steps ----------------------------------------------------------------------------------------------------------
 
 
-def _picture(written: str, setting: str) -> Picture | None:
+def _image(written: str, setting: str) -> ImageInfo | None:
     if not written:
         return None
+    where = label(setting)
     try:
         path = Path(written).expanduser()
         if path.is_dir():
-            raise DataError("is a folder", where=written, do="Choose one image in it")
+            raise DataError("data.given_folder", where=where, path=written)
         if not path.exists():
-            raise DataError("is not there", where=written, do="Check how it is written")
-        picture = open_picture(path)
-        if picture.visible is not None and picture.visible[2:] == (0, 0):
-            raise DataError("is fully transparent", where=written)
-    except (DataError, OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        what = error.what if isinstance(error, DataError) else f"is not a path ({reason})"
-        do = error.do if isinstance(error, DataError) else ""
-        raise DataError(f'"{written}" {what}', where=label_of(setting), do=do or "Choose another image") from error
-    return picture
+            raise DataError("data.given_missing", where=where, path=written)
+        image = inspect_image(path)
+    except FileError as error:
+        raise DataError("data.given_unusable", where=where, path=written, problem=error.problem) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        problem = message("data.not_a_path", reason=getattr(error, "strerror", None) or error)
+        raise DataError("data.given_unusable", where=where, path=written, problem=problem) from error
+    if image.is_invisible:
+        raise DataError("data.given_unusable", where=where, path=written, problem=message("data.transparent"))
+    return image
 
 
-def _problems(pictures: tuple[Picture, ...]) -> Iterator[FileProblem]:
-    for picture in pictures:
-        for what, done in picture.notes:
-            yield FileProblem(picture.path.name, what, done)
+def _problems(images: tuple[ImageInfo, ...]) -> Iterator[FileProblem]:
+    for image in images:
+        for what, done in image.notes:
+            yield FileProblem(image.path.name, what, done)
 
 
-def _notes(pictures: tuple[Picture, ...], frame: Size) -> Iterator[str]:
-    sizes = {picture.size for picture in pictures}
-    if sizes != {frame}:
-        shown = " and ".join(f"{picture.path.name} ({picture.size})" for picture in pictures)
-        yield f"{shown}: trained at {frame}."
+def _notes(images: tuple[ImageInfo, ...], frame: Size) -> Iterator[Message]:
+    if {image.size for image in images} == {frame}:
+        return
+    named = {"name": images[0].path.name, "size": str(images[0].size), "frame": str(frame)}
+    if len(images) == 1:
+        yield message("data.image_resized", **named)
+    else:
+        yield message("data.pair_resized", **named, other=images[1].path.name, other_size=str(images[1].size))

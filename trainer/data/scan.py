@@ -1,4 +1,4 @@
-"""What will be trained, found out before any model is loaded: every picture is decoded once, and none is kept.
+"""What will be trained, found out before any model is loaded: every image is decoded once, and none is kept.
 
 The pixels come later, a sample at a time, from :func:`~trainer.data.samples.pixels_of`.
 """
@@ -15,19 +15,20 @@ from threading import Lock
 
 from ..config.settings import Settings
 from ..config.size import Size
-from ..errors import DataError
+from ..text.messages import Message, label, message
 from . import buckets
 from .buckets import Frames, Placement
 from .captions import Caption, read_caption
-from .files import Found, PictureFile, caption_from_name, find_pictures, with_trigger
-from .images import Picture, open_picture, whole_files_only
-from .samples import CaptionCounts, FileProblem, Sample, Scan, sample_of
+from .files import Found, ImageFile, caption_from_name, find_images, with_trigger
+from .images import ImageInfo, inspect_image, whole_files_only
+from .problems import FileError, FileProblem
+from .samples import CaptionCounts, Sample, Scan, sample_of
 
 _WORKERS = 4
 _LARGE_FILE = 8_000_000
-"""Bytes; files above are decoded one at a time, so that a few huge pictures do not fill the memory together."""
+"""Bytes; files above are decoded one at a time, so that a few huge images do not fill the memory together."""
 _SMALL, _MOSTLY_CUT = 2.0, 0.5
-"""Enlarged more than this, or less than this left after cropping: told."""
+"""Enlarged more than this, or less than this left after cropping: reported."""
 
 
 def scan(
@@ -36,25 +37,25 @@ def scan(
     check: Callable[[], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
-    """Find, decode and place every picture of ``lora_data_directory``.
+    """Find, decode and place every image of ``lora_data_directory``.
 
     Args:
         settings: the data directory, the trigger word and all ``image_*``.
-        check: called between pictures; may raise to stop.
-        progress: called with how many pictures are done, and how many there are.
+        check: called between images; may raise to stop.
+        progress: called with how many images are done, and how many there are.
 
     Raises:
-        DataError: there is no folder, or no picture in it. Pictures that cannot be trained are problems of the
+        DataError: there is no folder, or no image in it. Images that cannot be trained are problems of the
             result; :meth:`Scan.require_usable` raises if there are no others.
     """
-    found = find_pictures(settings.lora_data_directory)
+    found = find_images(settings.lora_data_directory)
     index = Index(settings)
-    for done, (file, read) in enumerate(read_all(found.pictures, settings), start=1):
+    for done, (file, read) in enumerate(read_all(found.images, settings), start=1):
         index.add(file, read)
         if check is not None:
             check()
         if progress is not None:
-            progress(done, len(found.pictures))
+            progress(done, len(found.images))
     return index.finished(found)
 
 
@@ -63,18 +64,18 @@ def scan(
 
 @dataclass(frozen=True)
 class Read:
-    """What reading a picture and its caption came to."""
+    """What reading an image and its caption came to."""
 
-    picture: Picture | DataError
-    caption: Caption | DataError | None
+    image: ImageInfo | FileError
+    caption: Caption | FileError | None
 
 
-def read_all(files: Iterable[PictureFile], settings: Settings) -> Iterator[tuple[PictureFile, Read]]:
+def read_all(files: Iterable[ImageFile], settings: Settings) -> Iterator[tuple[ImageFile, Read]]:
     """In the order of the files, a few at a time."""
     one_at_a_time = Lock()
 
-    def read(file: PictureFile) -> tuple[PictureFile, Read]:
-        return file, Read(_picture(file.path, one_at_a_time), _caption(file, settings))
+    def read(file: ImageFile) -> tuple[ImageFile, Read]:
+        return file, Read(_image(file.path, one_at_a_time), _caption(file, settings))
 
     with whole_files_only(), ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
         try:
@@ -83,24 +84,24 @@ def read_all(files: Iterable[PictureFile], settings: Settings) -> Iterator[tuple
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _picture(path: Path, one_at_a_time: Lock) -> Picture | DataError:
+def _image(path: Path, one_at_a_time: Lock) -> ImageInfo | FileError:
     try:
         if path.stat().st_size > _LARGE_FILE:
             with one_at_a_time:
-                return open_picture(path)
-        return open_picture(path)
-    except DataError as error:
+                return inspect_image(path)
+        return inspect_image(path)
+    except FileError as error:
         return error
     except OSError as error:
-        return DataError(f"cannot be opened ({error.strerror or error})", where=str(path))
+        return FileError(message("data.cannot_open", reason=error.strerror or error), path)
 
 
-def _caption(file: PictureFile, settings: Settings) -> Caption | DataError | None:
+def _caption(file: ImageFile, settings: Settings) -> Caption | FileError | None:
     if settings.image_use_filename_as_tag or file.caption is None:
         return None
     try:
         return read_caption(file.caption)
-    except DataError as error:
+    except FileError as error:
         return error
 
 
@@ -109,7 +110,7 @@ def _caption(file: PictureFile, settings: Settings) -> Caption | DataError | Non
 
 @dataclass
 class Index:
-    """Grows a picture at a time into a :class:`Scan`."""
+    """Grows an image at a time into a :class:`Scan`."""
 
     settings: Settings
     frames: Frames = field(init=False)
@@ -117,7 +118,7 @@ class Index:
     problems: list[FileProblem] = field(default_factory=list)
     encodings: Counter[str] = field(default_factory=Counter)
     owners: dict[Path, list[str]] = field(default_factory=dict)
-    pictures: int = 0
+    images: int = 0
     left_out: int = 0
     names: int = 0
     empty: int = 0
@@ -126,61 +127,61 @@ class Index:
     def __post_init__(self) -> None:
         self.frames = buckets.frames_of(self.settings)
 
-    def add(self, file: PictureFile, read: Read) -> None:
-        if isinstance(read.picture, DataError):
-            self.leave_out(file, read.picture.what)
+    def add(self, file: ImageFile, read: Read) -> None:
+        if isinstance(read.image, FileError):
+            self.leave_out(file, read.image.problem)
             return
-        placements = self._placements(file, read.picture)
+        placements = self._placements(file, read.image)
         if not placements:
             return
-        self.pictures += 1
-        for what, done in read.picture.notes:
-            self.tell(file, what, done)
+        self.images += 1
+        for what, done in read.image.notes:
+            self.report(file, what, done)
         caption = with_trigger(self.settings.lora_trigger_word, self.caption(file, read.caption))
         for placement in placements:
             for mirrored in self.sides():
-                self.samples.append(sample_of(read.picture, placement, caption, mirrored=mirrored))
+                self.samples.append(sample_of(read.image, placement, caption, mirrored=mirrored))
 
     def sides(self) -> tuple[bool, ...]:
-        """Whether each way round of a picture is mirrored."""
+        """Whether each way round of an image is mirrored."""
         return (False, True) if self.settings.image_mirroring else (False,)
 
     def frames_for(self, size: Size) -> tuple[Size, ...]:
-        """The frames a picture of this size goes to; see :func:`buckets.choose_frames`."""
+        """The frames an image of this size goes to; see :func:`buckets.choose_frames`."""
         upscale = not self.settings.image_disable_upscale
         return buckets.choose_frames(size, self.frames, self.settings.sub_image_num, upscale=upscale)
 
-    def _placements(self, file: PictureFile, picture: Picture) -> list[Placement]:
-        """Where the picture goes; empty if nowhere, which is then told."""
-        if picture.visible is not None and picture.visible[2:] == (0, 0):
-            self.leave_out(file, "is fully transparent")
+    def _placements(self, file: ImageFile, image: ImageInfo) -> list[Placement]:
+        """Where the image goes; empty if nowhere, which is then reported."""
+        if image.is_invisible:
+            self.leave_out(file, message("data.transparent"))
             return []
-        frames = self.frames_for(picture.size)
+        frames = self.frames_for(image.size)
         if not frames:
-            self.leave_out(
-                file, f"is smaller ({picture.size}) than every size to train at, and image disable upscale is set"
-            )
+            self.leave_out(file, too_small(image.size))
             return []
-        placements = [buckets.place(picture.size, frame) for frame in frames]
-        visible = [placement for placement in placements if shows_something(picture, placement)]
+        placements = [buckets.place(image.size, frame) for frame in frames]
+        visible = [placement for placement in placements if shows_something(image, placement)]
         if not visible:
-            self.leave_out(file, "is fully transparent in its middle, which is what would be trained")
+            self.leave_out(file, message("data.transparent_middle"))
             return []
-        self.tell_of_size(file, picture, placements[0])
+        self.report_size(file, image, placements[0])
         return visible
 
-    def tell_of_size(self, file: PictureFile, picture: Picture, placement: Placement) -> None:
-        enlarged = placement.scaled.width / picture.size.width
+    def report_size(self, file: ImageFile, image: ImageInfo, placement: Placement) -> None:
+        enlarged = placement.scaled.width / image.size.width
         if enlarged > _SMALL:
-            self.tell(file, f"is small ({picture.size})", f"used, {enlarged:.3g} times enlarged")
+            done = message("data.used_enlarged", factor=f"{enlarged:.3g}")
+            self.report(file, message("data.small", size=str(image.size)), done)
         if placement.kept() < _MOSTLY_CUT:
             kept = max(1, round(100 * placement.kept()))
-            fitting = f"used, but only {kept} % of it fit {placement.frame}"
-            self.tell(file, f"has an extreme shape ({picture.size})", fitting)
+            done = message("data.partly_used", percent=kept, frame=str(placement.frame))
+            self.report(file, message("data.extreme_shape", size=str(image.size)), done)
 
-    def caption(self, file: PictureFile, read: Caption | DataError | None) -> str:
-        """The caption without the trigger word; what is odd about it is told."""
-        alone = "with the trigger word alone" if self.settings.lora_trigger_word.strip() else "without a caption"
+    def caption(self, file: ImageFile, read: Caption | FileError | None) -> str:
+        """The caption without the trigger word; what is odd about it is reported."""
+        has_trigger = bool(self.settings.lora_trigger_word.strip())
+        alone = message("data.used_with_trigger" if has_trigger else "data.used_without_caption")
         if self.settings.image_use_filename_as_tag:
             text = caption_from_name(file.path)
             self.names += 1
@@ -190,24 +191,25 @@ class Index:
             self.missing += 1
             return ""
         name = file.caption.relative_to(file.path.parent).as_posix()
-        if isinstance(read, DataError):
+        if isinstance(read, FileError):
             self.missing += 1
-            self.tell(file, f"has a caption file, {name}, that {read.what}", f"used {alone}")
+            self.report(file, message("data.caption_unusable", file=name, problem=read.problem), alone)
             return ""
         self.owners.setdefault(file.caption, []).append(file.name)
         self.encodings[read.encoding] += 1
         if not read.text:
             self.empty += 1
-            self.tell(file, f"has an empty caption file, {name}", f"used {alone}")
+            self.report(file, message("data.caption_empty", file=name), alone)
         elif not read.certain:
-            self.tell(file, f"has a caption, {name}, in an unclear encoding", f"read as {read.encoding}; check it")
+            done = message("data.read_as", encoding=read.encoding)
+            self.report(file, message("data.caption_unclear", file=name), done)
         return read.text
 
-    def leave_out(self, file: PictureFile, what: str) -> None:
+    def leave_out(self, file: ImageFile, what: Message) -> None:
         self.left_out += 1
-        self.tell(file, what, "left out")
+        self.problems.append(_left_out(file.name, what))
 
-    def tell(self, file: PictureFile, what: str, done: str) -> None:
+    def report(self, file: ImageFile, what: Message, done: Message) -> None:
         self.problems.append(FileProblem(file.name, what, done))
 
     def finished(self, found: Found) -> Scan:
@@ -226,7 +228,7 @@ class Index:
             distinct=distinct,
             samples=distinct * repeats,
             buckets=tuple((frame, count * repeats) for frame, count in sorted(frames.items())),
-            pictures=self.pictures,
+            images=self.images,
             left_out=self.left_out,
             captions=captions,
             problems=(*self.problems, *self._shared(found), *_of_folder(found)),
@@ -238,23 +240,33 @@ class Index:
         for caption, names in self.owners.items():
             if len(names) > 1:
                 name = caption.relative_to(found.folder).as_posix()
-                yield FileProblem(name, f"is the caption of {' and '.join(names)}", "used for each of them")
+                what = message("data.caption_shared", images=names)
+                yield FileProblem(name, what, message("data.used_for_each"))
 
 
 def _of_folder(found: Found) -> Iterator[FileProblem]:
     for name in found.lone_captions:
-        yield FileProblem(name, "belongs to no image", "left out")
+        yield _left_out(name, message("data.caption_alone"))
     for name, reason in found.unreadable:
-        yield FileProblem(name, f"is a folder that cannot be opened ({reason})", "left out")
+        yield _left_out(name, message("data.folder_inside_unreadable", reason=reason))
 
 
-def shows_something(picture: Picture, placement: Placement) -> bool:
+def _left_out(name: str, what: Message) -> FileProblem:
+    return FileProblem(name, what, message("data.is_left_out"), left_out=True)
+
+
+def too_small(size: Size) -> Message:
+    """What is wrong with an image of this size that fills no frame and may not be enlarged."""
+    return message("data.smaller_than_frames", size=str(size), setting=label("image_disable_upscale"))
+
+
+def shows_something(image: ImageInfo, placement: Placement) -> bool:
     """Whether what is cropped meets what is not transparent; with a mask of zeros there is nothing to learn."""
-    if picture.visible is None:
+    if image.visible is None:
         return True
-    left, top, right, bottom = picture.visible
-    across = placement.scaled.width / picture.size.width
-    down = placement.scaled.height / picture.size.height
+    left, top, right, bottom = image.visible
+    across = placement.scaled.width / image.size.width
+    down = placement.scaled.height / image.size.height
     crop_left, crop_top = placement.crop
     width, height = placement.frame
     return (

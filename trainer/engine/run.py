@@ -176,7 +176,7 @@ def _report_problems(scan: Scan, reporter: Reporter) -> None:
     for note in scan.notes:
         reporter.warn(note)
     for problem in scan.problems:
-        reporter.warn(str(problem))
+        reporter.warn(problem.message)
 
 
 # ---- the model ------------------------------------------------------------------------------------------------------

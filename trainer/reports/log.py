@@ -33,7 +33,7 @@ class CSVLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", encoding="utf-8", newline="")
         except OSError as error:
-            raise OutputError(f"the log cannot be written ({error.strerror})", where=str(path)) from error
+            raise OutputError("reports.log_not_written", where=str(path), reason=error.strerror) from error
         self.path = path
         self._groups = groups
         self._writer = csv.writer(self._file)
@@ -88,15 +88,13 @@ def read_log(path: Path) -> LossLog:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        raise UserError("reports.unreadable", where=str(path), reason=error.strerror) from error
     except UnicodeDecodeError as error:
-        raise UserError("is no loss log: it is not text", where=str(path)) from error
+        raise UserError("reports.no_text", where=str(path)) from error
     lines = text.splitlines()
     start = next((number for number, line in enumerate(lines) if line.startswith("Step,Loss")), None)
     if start is None:
-        raise UserError(
-            "is no loss log: it has no row 'Step,Loss,…'", where=str(path), do="Choose a CSV from the logs folder"
-        )
+        raise UserError("reports.no_log", where=str(path))
     head = {row[0]: row[1] for row in csv.reader(lines[:start]) if len(row) >= 2}
     whole = lines[start:] if text.endswith("\n") else lines[start:-1]  # the last row may be half written
     rows = pd.read_csv(io.StringIO("\n".join(whole)), on_bad_lines="skip")

@@ -1,4 +1,4 @@
-"""Figures: loss curves, and a sheet of pictures over strengths. ``matplotlib.figure`` only, safe in any thread."""
+"""Figures: loss curves, and a sheet of images over strengths. ``matplotlib.figure`` only, safe in any thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .log import LossLog, smoothed
 MOST_POINTS = 2000
 """Of one drawn curve: more than any screen is wide."""
 _STYLES = ("solid", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
-"""Kinds of line, after which the colours may begin anew."""
+"""Kinds of line, after which the colours start again."""
 _RATE = "Learning Rate"
 _LIGHT, _DARK = ("white", "#1f2937"), ("#18181b", "#e5e7eb")
 """Background and ink."""
@@ -52,7 +52,7 @@ def loss_figure(
         UserError: neither of the curves is wanted.
     """
     if not (raw or smooth or rate):
-        raise UserError("there is nothing to draw", do="Choose the loss, the learning rate or both")
+        raise UserError("reports.nothing_to_draw")
     ground, ink = _DARK if dark else _LIGHT
     figure = Figure(figsize=(width, max(3.4, 0.6 * width)), layout="constrained", facecolor=ground)
     heights = [3] * (raw or smooth) + [1] * rate
@@ -101,7 +101,7 @@ def thinned(steps: ArrayLike, values: ArrayLike) -> tuple[NDArray[np.float64], N
 
 
 def strength_sheet(
-    title: str, prompts: Sequence[str], strengths: Sequence[float], pictures: Sequence[Sequence[Image.Image]],
+    title: str, prompts: Sequence[str], strengths: Sequence[float], images: Sequence[Sequence[Image.Image]],
     log: LossLog | None = None,
 ) -> Figure:  # fmt: skip
     """One row a prompt, one column a strength; with ``log`` the loss curve beside them."""
@@ -118,7 +118,7 @@ def strength_sheet(
     for row, prompt in enumerate(prompts):
         for column, strength in enumerate(strengths):
             axes = grid[row][column]
-            axes.imshow(pictures[row][column], interpolation="lanczos")
+            axes.imshow(images[row][column], interpolation="lanczos")
             axes.set_xticks([])
             axes.set_yticks([])
             if row == 0:

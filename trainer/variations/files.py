@@ -1,4 +1,4 @@
-"""Variations of a picture file, or of every picture of a folder, written beside it and never over anything."""
+"""Variations of an image file, or of every image of a folder, written beside it and never over anything."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..data.files import PictureFile, find_pictures
+from ..data.files import ImageFile, find_images
 from ..data.images import load_transparent, whole_files_only
-from ..data.samples import FileProblem
+from ..data.problems import FileError, FileProblem
 from ..errors import DataError
 from ..paths import write_unless_there
+from ..text.messages import message
 from .make import drawn, varied
-from .recipe import LABELS, Recipe
+from .recipe import Recipe, field_label
 
 MARK = "_rot_"
-"""Between a picture's name and the number of its variation."""
+"""Between an image's name and the number of its variation."""
 MOST_SHOWN, SHOWN_SIDE = 6, 256
 """How many variations are shown before any is written, and how large at most."""
 _MADE = re.compile(rf"(.+){MARK}[0-9]{{3,}}")
@@ -33,7 +34,7 @@ _CAPTIONS = (".txt", ".caption")
 class Planned:
     """One variation that will be written."""
 
-    source: PictureFile
+    source: ImageFile
     number: int
     path: Path
 
@@ -44,13 +45,13 @@ class Written:
 
     Attributes:
         folder: where the variations are.
-        pictures, variations: how many were varied, and how many files that made.
+        images, variations: how many were varied, and how many files that made.
         seed: the one that was used.
-        problems: pictures that were left out, with the reason.
+        problems: images that were left out, with the reason.
     """
 
     folder: Path
-    pictures: int
+    images: int
     variations: int
     seed: int
     problems: tuple[FileProblem, ...]
@@ -61,31 +62,29 @@ class Written:
 
 @dataclass(frozen=True)
 class Plan:
-    """The pictures and the folder of a recipe; its seed is drawn."""
+    """The images and the folder of a recipe; its seed is drawn."""
 
     recipe: Recipe
-    sources: tuple[PictureFile, ...]
+    sources: tuple[ImageFile, ...]
     folder: Path
     seed: int
 
     @staticmethod
     def of(recipe: Recipe) -> Plan:
         """Raises:
-        DataError: there is no such picture or folder, or no picture in it.
+        DataError: there is no such image or folder, or no image in it.
         """
         path = _existing(recipe.source)
-        sources, folder = _pictures(path, recipe.source) if path.is_dir() else ((_alone(path),), path.parent)
+        sources, folder = _images(path, recipe.source) if path.is_dir() else ((_alone(path),), path.parent)
         if recipe.folder:
             folder = _written(recipe.folder, "folder")
         if folder.is_file():
-            raise DataError(f'"{folder}" is a file', where=LABELS["folder"], do="Write a folder")
+            raise DataError("data.target_is_file", where=field_label("folder"), path=folder)
         stems = {each.path.with_suffix("") for each in sources}
         inner = folder if path in folder.parents else None
         kept = tuple(each for each in sources if each.path == path or not _is_made(each.path, stems, inner))
         if not kept:
-            raise DataError(
-                f'the folder "{path}" holds variations only', where=LABELS["source"], do="Choose the folder they are of"
-            )
+            raise DataError("data.only_variations", where=field_label("source"), folder=path)
         seed = random.SystemRandom().randrange(2**32) if recipe.seed < 0 else recipe.seed
         return Plan(recipe, kept, folder, seed)
 
@@ -94,7 +93,7 @@ class Plan:
         return len(self.sources) * self.recipe.number
 
     def variations(self) -> Iterator[Planned]:
-        """In the order of the pictures; numbers that are taken on the disk are passed over."""
+        """In the order of the images; numbers that are taken on the disk are passed over."""
         used: Counter[Path] = Counter()
         for source in self.sources:
             parent = self.folder / Path(source.name).parent
@@ -105,7 +104,7 @@ class Plan:
                     used[stem] += 1
                 yield Planned(source, used[stem], Path(f"{stem}{used[stem]:03d}.png"))
 
-    def picture(self, planned: Planned, original: Image.Image) -> Image.Image:
+    def image(self, planned: Planned, original: Image.Image) -> Image.Image:
         return varied(original, drawn(self.recipe.ranges, self.seed, planned.source.name, planned.number))
 
 
@@ -117,7 +116,7 @@ def _written(text: str, field: str) -> Path:
     try:
         return Path(os.path.abspath(Path(text).expanduser()))
     except (RuntimeError, ValueError) as error:
-        raise DataError(f'"{text}" is not a path ({error})', where=LABELS[field], do="Write it again") from error
+        raise DataError("data.no_path", where=field_label(field), path=text, reason=error) from error
 
 
 def _existing(text: str) -> Path:
@@ -126,29 +125,29 @@ def _existing(text: str) -> Path:
         there = path.exists()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f'"{text}" is not a path ({reason})', where=LABELS["source"], do="Write it again") from error
+        raise DataError("data.no_path", where=field_label("source"), path=text, reason=reason) from error
     if not there:
-        raise DataError(f'"{text}" is not there', where=LABELS["source"], do="Check how it is written")
+        raise DataError("data.source_missing", where=field_label("source"), path=text)
     return path
 
 
-def _pictures(folder: Path, text: str) -> tuple[tuple[PictureFile, ...], Path]:
+def _images(folder: Path, text: str) -> tuple[tuple[ImageFile, ...], Path]:
     try:
-        found = find_pictures(folder)
+        found = find_images(folder)
     except DataError as error:
-        raise DataError(error.what, where=LABELS["source"], do=error.do) from error
+        raise error.at(field_label("source")) from error
     if not folder.name:
-        raise DataError(f'"{text}" has no folder beside it', where=LABELS["folder"], do="Write one")
-    return found.pictures, folder.with_name(f"{folder.name}{MARK.rstrip('_')}")
+        raise DataError("data.no_folder_beside", where=field_label("folder"), path=text)
+    return found.images, folder.with_name(f"{folder.name}{MARK.rstrip('_')}")
 
 
-def _alone(path: Path) -> PictureFile:
+def _alone(path: Path) -> ImageFile:
     captions = (path.with_suffix(ending) for ending in _CAPTIONS)
-    return PictureFile(path, path.name, next((each for each in captions if each.is_file()), None))
+    return ImageFile(path, path.name, next((each for each in captions if each.is_file()), None))
 
 
 def _is_made(path: Path, stems: set[Path], inner: Path | None) -> bool:
-    """Whether a picture of a folder is a variation that was made before: of another one, or into a folder in it."""
+    """Whether an image of a folder is a variation that was made before: of another one, or into a folder in it."""
     if inner is not None and inner in path.parents:
         return True
     made = _MADE.fullmatch(path.stem)
@@ -159,26 +158,26 @@ def _is_made(path: Path, stems: set[Path], inner: Path | None) -> bool:
 
 
 def shown(plan: Plan) -> Iterator[tuple[str, Image.Image]]:
-    """A few of the variations, small, as they will be: file names and pictures. Of several pictures one each.
+    """A few of the variations, small, as they will be: file names and images. Of several images one each.
 
     Raises:
-        DataError: a picture cannot be read.
+        DataError: an image cannot be read.
     """
     several = len(plan.sources) > 1
     few = Plan(plan.recipe, plan.sources[:MOST_SHOWN], plan.folder, plan.seed)
     seen: Counter[Path] = Counter()
     given = 0
     for planned, original in _opened(few.variations()):
-        if isinstance(original, DataError):
+        if isinstance(original, FileError):
             raise original
         seen[planned.source.path] += 1
         if several and seen[planned.source.path] > 1:
             continue
         original.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
         try:
-            made = plan.picture(planned, original)
-        except DataError as error:
-            raise DataError(error.what, where=planned.source.name) from error
+            made = plan.image(planned, original)
+        except FileError as error:
+            raise error.at(planned.source.name) from error
         yield planned.path.name, made
         given += 1
         if given == MOST_SHOWN:
@@ -207,13 +206,13 @@ def write(
         if check is not None:
             check()
         name = planned.source.name
-        if isinstance(original, DataError):
-            problems[name] = FileProblem(name, original.what, "left out")
+        if isinstance(original, FileError):
+            problems[name] = _left_out(name, original)
         else:
             try:
-                made = plan.picture(planned, original)
-            except DataError as error:
-                problems[name] = FileProblem(name, error.what, "left out")
+                made = plan.image(planned, original)
+            except FileError as error:
+                problems[name] = _left_out(name, error)
             else:
                 count += _put(plan, planned, made)
                 varied_ones.add(planned.source.path)
@@ -222,25 +221,29 @@ def write(
     return Written(plan.folder, len(varied_ones), count, plan.seed, tuple(problems.values()))
 
 
-def _opened(planned: Iterator[Planned]) -> Iterator[tuple[Planned, Image.Image | DataError]]:
-    """Each with its picture, which is read once for all its variations, and what is wrong with it otherwise."""
+def _left_out(name: str, error: FileError) -> FileProblem:
+    return FileProblem(name, error.problem, message("data.is_left_out"), left_out=True)
+
+
+def _opened(planned: Iterator[Planned]) -> Iterator[tuple[Planned, Image.Image | FileError]]:
+    """Each with its image, which is read once for all its variations, and what is wrong with it otherwise."""
     path: Path | None = None
-    original: Image.Image | DataError | None = None
+    original: Image.Image | FileError | None = None
     for each in planned:
         if each.source.path != path:
             path = each.source.path
             try:
                 with whole_files_only():
                     original = load_transparent(path)
-            except DataError as error:
+            except FileError as error:
                 original = error
         assert original is not None
         yield each, original
 
 
-def _put(plan: Plan, planned: Planned, picture: Image.Image) -> bool:
+def _put(plan: Plan, planned: Planned, image: Image.Image) -> bool:
     data = io.BytesIO()
-    picture.save(data, "PNG")
+    image.save(data, "PNG")
     if not write_unless_there(planned.path, [data.getvalue()]):
         return False
     caption = planned.source.caption

@@ -1,6 +1,6 @@
-"""A picture turned and made smaller at random, over transparency: the same thing at other angles and sizes.
+"""An image turned and made smaller at random, over transparency: the same thing at other angles and sizes.
 
-Pure picture work with Pillow; nothing is read or written here.
+Pure image work with Pillow; nothing is read or written here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from PIL import Image
 
 from ..config.size import Size
-from ..errors import DataError
+from ..data.problems import FileError
+from ..text.messages import message
 
 SIDES = ("none", "right", "left", "top", "bottom")
-"""Of the canvas: where the picture stands; "none" is anywhere."""
+"""Of the canvas: where the image stands; "none" is anywhere."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Ranges:
     """What variations are drawn from.
 
     Attributes:
-        most_angle: degrees a picture is turned by at most, to either side.
+        most_angle: degrees an image is turned by at most, to either side.
         least_scale: how small it becomes at most, of its own size; 1 keeps the size.
         fixed_side: the side of the canvas it stays at, one of :data:`SIDES`.
     """
@@ -38,7 +39,7 @@ class Variation:
 
     Attributes:
         angle: degrees, counter-clockwise.
-        scale: of the picture's own size, at most 1.
+        scale: of the image's own size, at most 1.
         across, down: where it stands in the room that is left, 0 (left, top) to 1 (right, bottom).
     """
 
@@ -49,7 +50,7 @@ class Variation:
 
 
 def drawn(ranges: Ranges, seed: int, name: str, number: int) -> Variation:
-    """The variation of this number of the picture with this name: always the same for one seed."""
+    """The variation of this number of the image with this name: always the same for one seed."""
     # Text as a seed is hashed with SHA-512, alike in every version of Python.
     chance = random.Random(f"{seed}/{number}/{name}")
     angle = chance.uniform(-ranges.most_angle, ranges.most_angle)
@@ -59,25 +60,25 @@ def drawn(ranges: Ranges, seed: int, name: str, number: int) -> Variation:
     return Variation(angle, scale, *ends.get(ranges.fixed_side, (across, down)))
 
 
-def varied(picture: Image.Image, variation: Variation) -> Image.Image:
-    """The picture turned, made smaller and put down on a transparent canvas of its own size.
+def varied(image: Image.Image, variation: Variation) -> Image.Image:
+    """The image turned, made smaller and put down on a transparent canvas of its own size.
 
     What can be seen of it is moved, not its transparent margin, and none of it is cut off: what would not fit the
     canvas once it is turned, becomes smaller than its scale says.
 
     Args:
-        picture: RGBA; it is left as it is.
+        image: RGBA; it is left as it is.
 
     Raises:
-        DataError: nothing of it can be seen.
+        FileError: nothing of it can be seen.
     """
     # Pillow multiplies colours by alpha before it mixes them, so what is hidden leaves no fringe.
-    turned = picture.rotate(variation.angle, Image.Resampling.BICUBIC, expand=True) if variation.angle else picture
+    turned = image.rotate(variation.angle, Image.Resampling.BICUBIC, expand=True) if variation.angle else image
     box = turned.getchannel("A").getbbox()
     if box is None:
-        raise DataError("is fully transparent")
+        raise FileError(message("data.transparent"), "")
     left, top, right, bottom = box
-    canvas_size = Size(*picture.size)
+    canvas_size = Size(*image.size)
     size = _fitting(Size(right - left, bottom - top), canvas_size, variation.scale)
     seen = turned.resize(size, Image.Resampling.LANCZOS, box=box)
     canvas = Image.new("RGBA", canvas_size, (0, 0, 0, 0))

@@ -8,25 +8,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ..config.filenames import name_problem
+from ..config.values import shown
 from ..errors import Problem, SettingsError, WrongValue
-from ..text.messages import literal
+from ..text.messages import Message, literal, message
 from .make import SIDES, Ranges
 
 MOST, MOST_ANGLE = 1000, 180.0
-LABELS: Mapping[str, str] = MappingProxyType(
-    {
-        "source": "image file or directory",
-        "folder": "output directory",
-        "name": "output name",
-        "fixed_side": "fix side",
-        "number": "number of images",
-        "most_angle": "max tilting angle",
-        "least_scale": "minimum downscale ratio",
-        "seed": "seed",
-        "captions": "copy captions",
-    }
-)
-"""What the user knows the fields of a recipe by."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +21,12 @@ class Recipe:
     """What is to be made.
 
     Attributes:
-        source: a picture's path, or a folder's; its sub-folders are included.
-        folder: where to; empty is beside the picture, for a folder a new one beside it.
-        name: what the files are called; empty is as their pictures.
-        number: variations of each picture.
+        source: an image's path, or a folder's; its sub-folders are included.
+        folder: where to; empty is beside the image, for a folder a new one beside it.
+        name: what the files are called; empty is as their images.
+        number: variations of each image.
         seed: -1 draws one.
-        captions: whether each variation gets a copy of its picture's caption file.
+        captions: whether each variation gets a copy of its image's caption file.
     """
 
     source: str = ""
@@ -57,6 +44,11 @@ class Recipe:
         return Ranges(self.most_angle, self.least_scale, self.fixed_side)
 
 
+def field_label(name: str) -> Message:
+    """What the user knows a field of a recipe by."""
+    return message(f"vary.{name}")
+
+
 def recipe_from(given: Mapping[str, Any]) -> Recipe:
     """A recipe from what was typed; what is not given has its default, and so has what is left empty.
 
@@ -64,19 +56,19 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
         SettingsError: with every value that is wrong, by its label.
     """
     values: dict[str, Any] = {}
-    problems = [Problem(key, literal(str(key)), literal("is not known here")) for key in given if key not in LABELS]
+    names = [each.name for each in fields(Recipe)]
+    unknown = message("data.field_unknown", known=names)
+    problems = [Problem(key, literal(str(key)), unknown) for key in given if key not in names]
     for each in fields(Recipe):
         value = given.get(each.name)
         if value is None or (isinstance(value, str) and not value.strip()):
             continue
         try:
             values[each.name] = _READERS[each.name](value)
-        except ValueError as error:
-            wrong = error.message if isinstance(error, WrongValue) else literal(str(error))
-            problems.append(Problem(each.name, literal(LABELS[each.name]), wrong))
+        except WrongValue as error:
+            problems.append(Problem(each.name, field_label(each.name), error.message))
     if "source" not in values and not any(problem.key == "source" for problem in problems):
-        wrong = literal("is empty; write an image's path, or a folder's")
-        problems.append(Problem("source", literal(LABELS["source"]), wrong))
+        problems.append(Problem("source", field_label("source"), message("data.no_source")))
     if problems:
         raise SettingsError(problems)
     return Recipe(**values)
@@ -85,7 +77,7 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
 def _text(value: Any) -> str:
     text = str(value).strip().strip('"').strip()
     if any(ord(character) < 32 for character in text):
-        raise ValueError("has a line break or another control character in it; write one path")
+        raise WrongValue("config.control_character")
     return text
 
 
@@ -99,7 +91,7 @@ def _name(value: Any) -> str:
 
 def _side(value: Any) -> str:
     if value not in SIDES:
-        raise ValueError(f"must be one of {', '.join(SIDES)}, not {value!r}")
+        raise WrongValue("data.field_no_choice", choices=SIDES, value=shown(value))
     return str(value)
 
 
@@ -107,7 +99,7 @@ def _whole(least: int, most: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         number = _number(value)
         if number != int(number) or not least <= number <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}, not {value}")
+            raise WrongValue("data.field_not_whole", least=least, most=most, value=shown(value))
         return int(number)
 
     return read
@@ -117,7 +109,7 @@ def _between(least: float, most: float) -> Callable[[Any], float]:
     def read(value: Any) -> float:
         number = _number(value)
         if not least <= number <= most:
-            raise ValueError(f"must be a number from {least:g} to {most:g}, not {value}")
+            raise WrongValue("data.field_not_between", least=f"{least:g}", most=f"{most:g}", value=shown(value))
         return number
 
     return read
@@ -128,13 +120,13 @@ def _number(value: Any) -> float:
         number = float(value)
         int(number)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f'must be a number, not "{value}"') from None
+        raise WrongValue("data.field_no_number", value=shown(value)) from None
     return number
 
 
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("must be true or false")
+        raise WrongValue("data.field_no_truth", value=shown(value))
     return value
 
 

@@ -187,8 +187,8 @@ def test_ten_thousand_pictures_come_a_page_at_a_time(
     one = image(tmp_path / "pictures" / "0.png")
     for number in range(1, 10_000):
         (one.parent / f"{number}.png").hardlink_to(one)
-    known = scan_room.open_picture(one)
-    monkeypatch.setattr(scan_room, "open_picture", lambda path: scan_room.Picture(path, known.size))
+    known = scan_room.inspect_image(one)
+    monkeypatch.setattr(scan_room, "inspect_image", lambda path: scan_room.ImageInfo(path, known.size))
     server.post("/preview", {"lora_data_directory": str(one.parent), "image_size": "64"})
     state = when_done(server, "/preview")
     assert state["found"]["samples"] == 10_000
@@ -209,13 +209,13 @@ def test_looking_can_be_stopped_and_a_new_look_ends_the_old(
     for number in range(40):
         image(tmp_path / "pictures" / f"{number}.png")
     go_on = threading.Event()
-    real = scan_room.open_picture
+    real = scan_room.inspect_image
 
     def slow(path: Path) -> Any:
         go_on.wait(20)
         return real(path)
 
-    monkeypatch.setattr(scan_room, "open_picture", slow)
+    monkeypatch.setattr(scan_room, "inspect_image", slow)
     given = {"lora_data_directory": str(tmp_path / "pictures"), "image_size": "64"}
     server.post("/preview", given)
     assert server.get("/preview")["state"] == "working"

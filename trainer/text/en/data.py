@@ -1,4 +1,8 @@
-"""Texts of images, captions and pairs, and the image tool."""
+"""Texts of images, captions and pairs, and of the image tool.
+
+What is wrong with a file, and what is done about it, begin in lower case and have no full stop: they stand behind the
+file's name.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,145 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # ---- errors
+        "data.file_problem": "{name} {what}: {done}",
+        "data.named_problem": "{name} {what}",
+        # ---- folders
+        "data.no_folder_given": "is empty. Write the folder that holds the images.",
+        "data.folder_is_file": '"{path}" is a file. Write the folder that holds the images.',
+        "data.no_path": '"{path}" is not a path ({reason}). Write it again.',
+        "data.no_folder": 'there is no folder "{path}". {advice}',
+        "data.folder_unreadable": (
+            'the folder "{folder}" cannot be opened ({reason}). Allow reading it, or choose another.'
+        ),
+        "data.no_image": 'the folder "{folder}" holds no image, only other files ({files}). {advice}',
+        "data.empty_folder": 'the folder "{folder}" is empty, and so are its sub-folders. {advice}',
+        "data.advice_without_quotes": "Write it without the quotes: {path}.",
+        "data.advice_without_spaces": "Write it without the spaces around it: {path}.",
+        "data.advice_home": "Write it out: {path}.",
+        "data.advice_near": "Perhaps you mean {path}.",
+        "data.advice_check": "Check how it is written.",
+        "data.advice_check_below": "Check how it is written; {folder} is there.",
+        "data.advice_left_out": (
+            'There are images in "{name}", a folder that is always left out. Rename it, or move them.'
+        ),
+        "data.advice_above": "There are images in the folder above it, {folder}. Perhaps you mean that.",
+        "data.advice_put_images": "Put images there ({endings}), or choose another folder.",
+        "data.files_of": "{count} {ending}",
+        "data.files_without_ending": "{count} without an ending",
+        "data.nothing_usable": 'no image in "{folder}" can be trained: {problems}. Mend or replace them.',
+        "data.nothing_usable_more": (
+            'no image in "{folder}" can be trained: {problems}, and {more} more. Mend or replace them.'
+        ),
+        # ---- what is wrong with an image
+        "data.cannot_open": "cannot be opened ({reason})",
+        "data.broken": "is broken ({reason})",
+        "data.only_zeros": "is broken (it holds nothing but zeros)",
+        "data.empty_file": "is empty (0 bytes)",
+        "data.no_pixels": "has no pixels ({size})",
+        "data.too_large": "is too large ({reason})",
+        "data.too_many_pixels": "is too large: {size} pixels, at most {most} megapixels",
+        "data.too_large_for_memory": "is too large for the memory of this machine",
+        "data.web_page": "is no image, but a web page that was saved as one",
+        "data.video": "is a video by its content; choose an image instead",
+        "data.other_format": "is in the {format} format; convert it to PNG or JPEG",
+        "data.unknown_format": "is no image in a format that can be read",
+        "data.transparent": "is fully transparent",
+        "data.transparent_middle": "is fully transparent in its middle, which is what would be trained",
+        "data.smaller_than_frames": "is smaller ({size}) than every size to train at, and {setting} is on",
+        "data.small": "is small ({size})",
+        "data.extreme_shape": "has an extreme shape ({size})",
+        "data.animated": "is animated",
+        "data.several_pages": "has several pages",
+        "data.broken_profile": "has a broken colour profile",
+        "data.folder_inside_unreadable": "is a folder that cannot be opened ({reason})",
+        "data.changed": "has changed: it was {before} and is {now} now. Start again.",
+        # ---- what is wrong with a caption
+        "data.caption_too_long": "is too long for a caption (more than {most} kB)",
+        "data.caption_is_image": "is a {format} image by its content",
+        "data.caption_is_file": "is a {format} file by its content",
+        "data.caption_is_riff": "is a WebP image or a sound by its content",
+        "data.caption_is_archive": "is a ZIP or Office file by its content",
+        "data.no_text": "holds no text, but binary data",
+        "data.caption_unusable": "has a caption file, {file}, that {problem}",
+        "data.caption_empty": "has an empty caption file, {file}",
+        "data.caption_unclear": "has a caption, {file}, in an unclear encoding",
+        "data.caption_shared": "is the caption of several images ({images})",
+        "data.caption_alone": "belongs to no image",
+        # ---- what is done about it
+        "data.is_left_out": "left out",
+        "data.left_out_with": "left out with {other}",
+        "data.first_frame_used": "only its first frame is used",
+        "data.first_page_used": "only the first is used",
+        "data.profile_unused": "used without it",
+        "data.used_enlarged": "used, {factor} times enlarged",
+        "data.partly_used": "used, but only {percent} % of it fit {frame}",
+        "data.used_with_trigger": "used with the trigger word alone",
+        "data.used_without_caption": "used without a caption",
+        "data.used_with_original_caption": "used with the original's caption",
+        "data.used_for_each": "used for each of them",
+        "data.read_as": "read as {encoding}; check it",
+        # ---- pairs
+        "data.no_suffix": "is empty, so each image would be paired with itself. {advice}",
+        "data.no_pair": (
+            'no two images in "{folder}" are called the same but for "{suffix}" at the end of one of them. {advice}'
+        ),
+        "data.advice_suffix": (
+            "Write what the targets' file names end in, such as _closed for a.png and a_closed.png."
+        ),
+        "data.advice_suffix_without_ending": "Write it without {ending}: {suffix}.",
+        "data.no_target": 'has no target: there is no image "{name}" beside it',
+        "data.no_original": 'is a target without an original: there is no image "{name}" beside it',
+        "data.extra_target": "is one target too many for {other}",
+        "data.same_file": "is the same file as {other}",
+        "data.other_shape": "has another shape than {other} ({size}, not {other_size})",
+        "data.original_transparent": "belongs to {other}, which is fully transparent",
+        "data.pair_transparent_middle": "and {other} show nothing in their middle",
+        "data.no_difference": "does not differ from {other}",
+        "data.both": "{one} and {other}",
+        "data.given_folder": '"{path}" is a folder. Choose one image in it.',
+        "data.given_missing": '"{path}" is not there. Check how it is written.',
+        "data.given_unusable": '"{path}" {problem}. Choose another image.',
+        "data.not_a_path": "is not a path ({reason})",
+        "data.same_as_original": (
+            "is the same file as the original image, so there is nothing to learn. Choose another."
+        ),
+        "data.shapes_differ": (
+            "differ in shape: the original is {original}, the target {target}. Crop one of them to the shape of the "
+            "other."
+        ),
+        "data.pair_alike": (
+            "the two images do not differ where they can be seen, so the mask would be empty. Choose images that "
+            "differ, or turn off {setting}."
+        ),
+        "data.sample_alike": (
+            "does not differ from its target where both can be seen, so the mask would be empty. Take the pair out, "
+            "or turn off {setting}."
+        ),
+        "data.image_resized": "{name} ({size}): trained at {frame}.",
+        "data.pair_resized": "{name} ({size}) and {other} ({other_size}): trained at {frame}.",
+        # ---- buckets
+        "data.min_length_too_long": (
+            "image min length {length} is more than the longest side of image size, {side}: every image is trained as "
+            "{frame}. Choose a smaller image min length."
+        ),
+        "data.no_smaller_frames": (
+            "sub image num is {count}, but these sizes leave room for no smaller frame: no smaller copies are trained. "
+            "Choose a smaller image min length or image buckets step."
+        ),
+        "data.few_smaller_frames": (
+            "sub image num is {count}, but there are only {frames} smaller frames: each image goes to all of them."
+        ),
+        # ---- the image tool
+        "data.field_unknown": "is not known here; the fields are {known}",
+        "data.no_source": "is empty; write an image's path, or a folder's",
+        "data.field_no_choice": "must be one of {choices}, not {value}",
+        "data.field_not_whole": "must be a whole number from {least} to {most}, not {value}",
+        "data.field_not_between": "must be a number from {least} to {most}, not {value}",
+        "data.field_no_number": "must be a number, not {value}",
+        "data.field_no_truth": "must be true or false, not {value}",
+        "data.source_missing": '"{path}" is not there. Check how it is written.',
+        "data.target_is_file": '"{path}" is a file. Write a folder.',
+        "data.only_variations": 'the folder "{folder}" holds variations only. Choose the folder they are of.',
+        "data.no_folder_beside": '"{path}" has no folder beside it. Write one.',
     }
 )

@@ -1,4 +1,4 @@
-"""画像、キャプション、画像の組、画像ツールの文言。"""
+"""画像、キャプション、画像の組、画像ツールの文。"""
 
 from __future__ import annotations
 
@@ -7,6 +7,142 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # ---- errors
+        "data.file_problem": "{name}: {what}。{done}。",
+        "data.named_problem": "{name}: {what}",
+        # ---- フォルダ
+        "data.no_folder_given": "空欄です。画像のあるフォルダを指定してください。",
+        "data.folder_is_file": "「{path}」はファイルです。画像のあるフォルダを指定してください。",
+        "data.no_path": "「{path}」はパスとして読めません({reason})。入力し直してください。",
+        "data.no_folder": "フォルダ「{path}」がありません。{advice}",
+        "data.folder_unreadable": (
+            "フォルダ「{folder}」を開けません({reason})。読み取りを許可するか、別のフォルダを選んでください。"
+        ),
+        "data.no_image": "フォルダ「{folder}」に画像がなく、ほかのファイルしかありません({files})。{advice}",
+        "data.empty_folder": "フォルダ「{folder}」は、サブフォルダも含めて空です。{advice}",
+        "data.advice_without_quotes": "引用符を外してください: {path}",
+        "data.advice_without_spaces": "前後の空白を外してください: {path}",
+        "data.advice_home": "省略せずに書いてください: {path}",
+        "data.advice_near": "{path} のことではありませんか。",
+        "data.advice_check": "つづりを確かめてください。",
+        "data.advice_check_below": "つづりを確かめてください。{folder} まではあります。",
+        "data.advice_left_out": (
+            "画像は「{name}」の中にありますが、このフォルダは常に対象外です。名前を変えるか、画像を移してください。"
+        ),
+        "data.advice_above": "一つ上のフォルダ {folder} に画像があります。そちらのことではありませんか。",
+        "data.advice_put_images": "画像({endings})を入れるか、別のフォルダを選んでください。",
+        "data.files_of": "{ending} が {count} 個",
+        "data.files_without_ending": "拡張子なしが {count} 個",
+        "data.nothing_usable": (
+            "「{folder}」に学習できる画像がありません: {problems}。画像を直すか、差し替えてください。"
+        ),
+        "data.nothing_usable_more": (
+            "「{folder}」に学習できる画像がありません: {problems}、ほか {more} 件。画像を直すか、差し替えてください。"
+        ),
+        # ---- 画像の問題
+        "data.cannot_open": "開けません({reason})",
+        "data.broken": "壊れています({reason})",
+        "data.only_zeros": "壊れています(中身がすべてゼロです)",
+        "data.empty_file": "空のファイルです(0バイト)",
+        "data.no_pixels": "画素がありません({size})",
+        "data.too_large": "大きすぎます({reason})",
+        "data.too_many_pixels": "大きすぎます({size} 画素、上限は {most} メガピクセル)",
+        "data.too_large_for_memory": "大きすぎてメモリに入りません",
+        "data.web_page": "画像ではなく、保存されたWebページです",
+        "data.video": "中身は動画です。画像を選んでください",
+        "data.other_format": "中身は {format} です。PNGかJPEGに変換してください",
+        "data.unknown_format": "読み込める形式の画像ではありません",
+        "data.transparent": "全体が透明です",
+        "data.transparent_middle": "学習に使う中央の部分が透明です",
+        "data.smaller_than_frames": "学習サイズのどれよりも小さく({size})、「{setting}」がオンです",
+        "data.small": "小さい画像です({size})",
+        "data.extreme_shape": "極端に細長い画像です({size})",
+        "data.animated": "アニメーション画像です",
+        "data.several_pages": "複数のページがあります",
+        "data.broken_profile": "カラープロファイルが壊れています",
+        "data.folder_inside_unreadable": "開けないフォルダです({reason})",
+        "data.changed": "画像が変わりました。{before} だったのが、今は {now} です。最初からやり直してください。",
+        # ---- キャプションの問題
+        "data.caption_too_long": "キャプションとしては長すぎます({most} kBを超えています)",
+        "data.caption_is_image": "中身は {format} の画像です",
+        "data.caption_is_file": "中身は {format} のファイルです",
+        "data.caption_is_riff": "中身はWebPの画像か音声です",
+        "data.caption_is_archive": "中身はZIPかOfficeのファイルです",
+        "data.no_text": "テキストではなくバイナリデータです",
+        "data.caption_unusable": "キャプションのファイル {file} を使えません({problem})",
+        "data.caption_empty": "キャプションのファイル {file} が空です",
+        "data.caption_unclear": "キャプション {file} の文字コードがはっきりしません",
+        "data.caption_shared": "複数の画像に共通のキャプションです({images})",
+        "data.caption_alone": "対応する画像がありません",
+        # ---- どう扱うか
+        "data.is_left_out": "使いません",
+        "data.left_out_with": "{other} とともに使いません",
+        "data.first_frame_used": "最初のコマだけを使います",
+        "data.first_page_used": "最初のページだけを使います",
+        "data.profile_unused": "プロファイルなしで使います",
+        "data.used_enlarged": "{factor} 倍に拡大して使います",
+        "data.partly_used": "{frame} に収まる {percent} % だけを使います",
+        "data.used_with_trigger": "トリガーワードだけで使います",
+        "data.used_without_caption": "キャプションなしで使います",
+        "data.used_with_original_caption": "元の画像のキャプションで使います",
+        "data.used_for_each": "それぞれに使います",
+        "data.read_as": "{encoding} として読みました。確かめてください",
+        # ---- 画像の組
+        "data.no_suffix": "空欄だと、どの画像も自分自身と組になります。{advice}",
+        "data.no_pair": "「{folder}」に、末尾の「{suffix}」だけが違う名前の画像の組がありません。{advice}",
+        "data.advice_suffix": ("目標画像のファイル名の末尾を書いてください。a.png と a_closed.png なら _closed です。"),
+        "data.advice_suffix_without_ending": "{ending} を付けずに書いてください: {suffix}",
+        "data.no_target": "目標画像「{name}」が同じフォルダにありません",
+        "data.no_original": "元画像「{name}」が同じフォルダにない目標画像です",
+        "data.extra_target": "{other} の目標画像がほかにもあります",
+        "data.same_file": "{other} と同じファイルです",
+        "data.other_shape": "{other} と縦横比が違います({size}、元画像は {other_size})",
+        "data.original_transparent": "組になる {other} は全体が透明です",
+        "data.pair_transparent_middle": "{other} と同じく、中央の部分が透明です",
+        "data.no_difference": "{other} と違いがありません",
+        "data.both": "{one}と{other}",
+        "data.given_folder": "「{path}」はフォルダです。その中の画像を1枚選んでください。",
+        "data.given_missing": "「{path}」がありません。つづりを確かめてください。",
+        "data.given_unusable": "「{path}」: {problem}。別の画像を選んでください。",
+        "data.not_a_path": "パスとして読めません({reason})",
+        "data.same_as_original": "元画像と同じファイルなので、学習することがありません。別の画像を選んでください。",
+        "data.shapes_differ": (
+            "縦横比が違います。元画像は {original}、目標画像は {target} です。どちらかを切り抜いて揃えてください。"
+        ),
+        "data.pair_alike": (
+            "見えている部分に違いがないため、マスクが空になります。違いのある画像を選ぶか、「{setting}」をオフに"
+            "してください。"
+        ),
+        "data.sample_alike": (
+            "目標画像と、見えている部分に違いがないため、マスクが空になります。この組を外すか、「{setting}」をオフに"
+            "してください。"
+        ),
+        "data.image_resized": "{name} ({size}): {frame} で学習します。",
+        "data.pair_resized": "{name} ({size}) と {other} ({other_size}): {frame} で学習します。",
+        # ---- バケット
+        "data.min_length_too_long": (
+            "最小の辺の長さ {length} が画像サイズの長辺 {side} より大きいため、すべての画像を {frame} で学習します。"
+            "最小の辺の長さを小さくしてください。"
+        ),
+        "data.no_smaller_frames": (
+            "縮小画像の枚数は {count} ですが、これより小さい枠がないため、縮小画像は学習しません。最小の辺の長さか"
+            "バケットの刻み幅を小さくしてください。"
+        ),
+        "data.few_smaller_frames": (
+            "縮小画像の枚数は {count} ですが、小さい枠は {frames} 個だけなので、どの画像もそのすべてで学習します。"
+        ),
+        # ---- 画像ツール
+        "data.field_unknown": "ここでは使えない項目です。使えるのは {known} です",
+        "data.no_source": "空欄です。画像かフォルダのパスを書いてください",
+        "data.field_no_choice": "{value} ではなく、{choices} のどれかにしてください",
+        "data.field_not_whole": "{value} ではなく、{least} から {most} までの整数にしてください",
+        "data.field_not_between": "{value} ではなく、{least} から {most} までの数にしてください",
+        "data.field_no_number": "{value} ではなく、数にしてください",
+        "data.field_no_truth": "{value} ではなく、true か false にしてください",
+        "data.source_missing": "「{path}」がありません。つづりを確かめてください。",
+        "data.target_is_file": "「{path}」はファイルです。フォルダを指定してください。",
+        "data.only_variations": (
+            "フォルダ「{folder}」にはバリエーションしかありません。元の画像のあるフォルダを選んでください。"
+        ),
+        "data.no_folder_beside": "「{path}」の隣にフォルダを作れません。保存先を指定してください。",
     }
 )

@@ -10,8 +10,9 @@ from ...config.schema import parse
 from ...config.settings import Settings
 from ...config.size import Size
 from ...errors import UserError
+from ...text.messages import message
 from ..services.context import PageContext
-from ..services.messages import file_problem, said, value_problem
+from ..services.messages import value_problem
 from ..services.uploads import MOST_BYTES, data_address, kept, small
 from . import core, images, plots
 
@@ -57,7 +58,6 @@ class _Routes:
 
     def __init__(self, context: PageContext) -> None:
         self._uploads = context.folders.data / "pictures"
-        self._language = context.language
         self._preview = context.preview
         self._variations = context.variations
 
@@ -85,13 +85,7 @@ class _Routes:
 
         These are left out where ``known`` is the look's name.
         """
-        state = self._preview.state(known)
-        found = state.get("found")
-        if found:
-            found["notes"] = [said(note, self._language) for note in found["notes"]]
-            for problem in found["problems"]:
-                problem["what"], problem["done"] = file_problem(problem["what"], problem["done"], self._language)
-        return state
+        return self._preview.state(known)
 
     def samples(self, first: int = 0, count: int = 24, width: int = 0, height: int = 0) -> dict[str, Any]:
         """Some of the samples, each with its caption and crop; of one bucket if its size is given."""
@@ -149,10 +143,12 @@ def compared(settings: Settings) -> dict[str, Any]:
     """
     from ...data.comparison import compare, heat
     from ...data.pairs import open_pair
+    from ...data.problems import FileProblem
 
     pair = open_pair(settings)
-    notes = [f"{each.path.name} {what}: {done}." for each in pair.pictures for what, done in each.notes]
-    answer: dict[str, Any] = {"sizes": [list(each.size) for each in pair.pictures], "notes": notes, "found": None}
+    problems = [FileProblem(each.path.name, *note) for each in pair.images for note in each.notes]
+    notes = [message("error.problem", problem=problem.message) for problem in problems]
+    answer: dict[str, Any] = {"sizes": [list(each.size) for each in pair.images], "notes": notes, "found": None}
     if pair.original is not None and pair.target is not None:
         found = compare(pair, settings)
         size = pair.target.size

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ...variations.make import SIDES
-from ...variations.recipe import LABELS, Recipe
+from ...variations.recipe import Recipe, field_label
 from ..services.context import PageContext
 from . import dropzone
 from .form import PREFIX, shown_number
@@ -46,6 +46,6 @@ def _typed(context: PageContext, name: str, value: str) -> None:
 
 
 def _labelled(context: PageContext, name: str) -> dict[str, Any]:
-    known, own = LABELS[name], context.say(f"vary.{name}")
+    known, own = field_label(name).text(), context.say(f"vary.{name}")
     label = own if own == known else f"{own} · {known}"
     return {"label": label, "info": context.say(f"vary.{name}_help"), "interactive": True, "elem_id": f"{_ID}_{name}"}

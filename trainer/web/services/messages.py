@@ -7,8 +7,6 @@ from typing import Any
 from ...config.settings import ROWS, Settings
 from ...config.values import read_value
 from ...errors import DataError, SettingsError, UserError, WrongValue
-from ...text import problems_ja, warnings_ja
-from ...text.language import is_japanese
 from ...text.messages import Message, label, message
 
 _FOLDER = "lora_data_directory"
@@ -18,21 +16,7 @@ def in_words(told: Message | UserError, language: str = "en") -> str:
     """What is told, in a language; a line for each setting that is wrong."""
     if isinstance(told, SettingsError):
         return "\n".join(message("error.problem", problem=each.whole).text(language) for each in told.problems)
-    text = told.text(language)
-    if is_japanese(language) and text == told.text():  # BRIDGE: texts without a key
-        return problems_ja.in_japanese(warnings_ja.warning_in_japanese(text))
-    return text
-
-
-def said(text: str, language: str = "en") -> str:  # BRIDGE
-    if not is_japanese(language):
-        return text
-    return warnings_ja.warning_in_japanese(text)
-
-
-def file_problem(what: str, done: str, language: str = "en") -> tuple[str, str]:
-    """What is wrong with a file of the data, and what is done about it."""
-    return warnings_ja.file_in_japanese(what, done) if is_japanese(language) else (what, done)
+    return told.text(language)
 
 
 def value_problem(name: str, value: Any) -> Message | None:

@@ -57,7 +57,7 @@ class Look:
         return {
             "mode": self.settings.mode,
             "folder": str(scan.folder),
-            "pictures": scan.pictures,
+            "pictures": scan.images,
             "pairs": scan.pairs,
             "left_out": scan.left_out,
             "samples": len(scan.distinct),

@@ -29,16 +29,16 @@ def kept(content: bytes, name: str, folder: Path) -> Path:
         DataError: it is not an image that can be read.
         OutputError: the folder cannot be written to, or the disk is full.
     """
-    from ...data.files import PICTURE_ENDINGS
-    from ...data.images import open_picture, whole_files_only
+    from ...data.files import IMAGE_ENDINGS
+    from ...data.images import inspect_image, whole_files_only
 
     ending = name.rpartition(".")[2].lower()
-    ending = ending if ending in PICTURE_ENDINGS else "png"
+    ending = ending if ending in IMAGE_ENDINGS else "png"
     path = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.{ending}"
     is_new = write_unless_there(path, [content])
     try:
         with whole_files_only():
-            open_picture(path)
+            inspect_image(path)
     except DataError as error:
         if is_new:
             path.unlink(missing_ok=True)

@@ -88,7 +88,7 @@ class Variations:
 def _told(found: Written) -> dict[str, Any]:
     return {
         "folder": str(found.folder),
-        "pictures": found.pictures,
+        "pictures": found.images,
         "variations": found.variations,
         "seed": found.seed,
         "problems": [{"file": each.name, "what": each.what, "done": each.done}

@@ -1,0 +1,16 @@
+"""Texts of loss logs and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        "reports.log_not_written": "the log cannot be written ({reason}). Make room, or choose another data folder.",
+        "reports.unreadable": "cannot be read ({reason}).",
+        "reports.no_text": "is no loss log: it is not text. Choose a CSV from the logs folder.",
+        "reports.no_log": "is no loss log: it has no row 'Step,Loss,…'. Choose a CSV from the logs folder.",
+        "reports.nothing_to_draw": "there is nothing to draw. Choose the loss, the learning rate or both.",
+    }
+)
