@@ -76,7 +76,7 @@ class Control:
         """Wait as soon as the current step is done; before the first step, as soon as that could be taken."""
         self._set(pause=True)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """End the pause."""
         self._set(pause=False)
 
@@ -115,7 +115,7 @@ class Control:
 
 @dataclass(frozen=True)
 class Phase:
-    """What the run is busy with; ``done`` of ``total`` where it can be counted."""
+    """What the run is doing; ``done`` of ``total`` where that can be counted."""
 
     message: Message
     done: int = 0
@@ -135,14 +135,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Paused:
-    """The run waits after a step, and the device's memory is free for others."""
+    """The run is paused after a step, and the device's memory is free for others."""
 
     step: int
 
 
 @dataclass(frozen=True)
-class Continued:
-    """The run goes on after a pause."""
+class Resumed:
+    """The run was resumed after a pause."""
 
     step: int
 
@@ -197,7 +197,7 @@ class Effect:
 
 @dataclass(frozen=True, init=False)
 class Warned:
-    """Something the user should know; the run goes on."""
+    """Something the user should know; it does not end the run."""
 
     message: Message
 
@@ -226,10 +226,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """The run could not go on."""
+    """The run ended with an error."""
 
     error: UserError
 
 
-Event = Phase | Step | Paused | Continued | Preview | Saved | Effect | Warned | Detail | Done | Failed
+Event = Phase | Step | Paused | Resumed | Preview | Saved | Effect | Warned | Detail | Done | Failed
 Listener = Callable[[Event], None]

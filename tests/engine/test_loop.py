@@ -273,7 +273,7 @@ def test_the_collector_is_free_during_a_pause() -> None:
     def pause(step: int, tensors: list[torch.Tensor]) -> None:
         assert all(tensor.grad is None for tensor in tensors)
         seen.append((step, gc.isenabled(), len(tensors) > 4))
-        control.go_on()
+        control.resume()
 
     taken, _ = run(Regression(), settings(), control=control, listen=listen, hooks=hooks_of(pause=pause))
     assert taken == 60

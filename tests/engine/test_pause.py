@@ -18,7 +18,7 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
-from trainer.job import Continued, Control, Done, Event, Job, Paused, Phase, Saved, Step, Warned
+from trainer.job import Control, Done, Event, Job, Paused, Phase, Resumed, Saved, Step, Warned
 from trainer.models.base import Bundle
 from trainer.models.placement import Away
 from trainer.paths import Folders
@@ -75,14 +75,14 @@ def train(model: Path, host: Standalone, react=lambda _event: None, control=None
 def test_a_paused_run_gives_the_same_file(model: Path, tmp_path: Path, optimizer: str) -> None:
     plain, _ = train(model, host_in(tmp_path / "plain"), train_optimizer=optimizer)
     control = Control()
-    react = pausing(control, 2, 5, press=control.go_on)
+    react = pausing(control, 2, 5, press=control.resume)
     paused, story = train(model, host_in(tmp_path / "paused"), react, control, train_optimizer=optimizer)
     assert paused.path.read_bytes() == plain.path.read_bytes()
-    assert [type(event) for event in story.of(Step, Paused, Continued)] == [
-        Step, Step, Paused, Continued, Step, Step, Step, Paused, Continued, Step,
+    assert [type(event) for event in story.of(Step, Paused, Resumed)] == [
+        Step, Step, Paused, Resumed, Step, Step, Step, Paused, Resumed, Step,
     ]  # fmt: skip
     assert story.of(Paused) == [Paused(2), Paused(5)]
-    assert story.of(Continued) == [Continued(2), Continued(5)]
+    assert story.of(Resumed) == [Resumed(2), Resumed(5)]
 
 
 @pytest.mark.parametrize("phase", ["loading the model", "encoding the prompts"])
@@ -92,7 +92,7 @@ def test_a_pause_before_training_waits_for_the_first_step(model: Path, host: Sta
     def react(event: Event):
         if isinstance(event, Phase) and str(event.message) == phase:
             control.pause()
-        return control.go_on if isinstance(event, Paused) else None
+        return control.resume if isinstance(event, Paused) else None
 
     done, story = train(model, host, react, control)
     assert done.steps == 6
@@ -107,11 +107,11 @@ def test_a_pause_that_is_taken_back_is_none(model: Path, host: Standalone) -> No
     def react(event: Event) -> None:
         if isinstance(event, Step):
             control.pause()
-            control.go_on()
+            control.resume()
 
     done, story = train(model, host, react, control)
     assert done.steps == 6
-    assert not story.of(Paused, Continued)
+    assert not story.of(Paused, Resumed)
 
 
 @pytest.mark.parametrize("saves", [False, True])
@@ -123,7 +123,7 @@ def test_stopping_ends_a_pause(model: Path, host: Standalone, saves: bool) -> No
     assert done == Done(path if saves else None, 3, stopped=True)
     assert path.exists() is saves
     assert len(story.of(Saved)) == saves
-    assert not story.of(Continued)
+    assert not story.of(Resumed)
 
 
 def test_a_stopped_run_does_not_pause(model: Path, host: Standalone) -> None:
@@ -164,8 +164,8 @@ def test_a_device_without_room_loses_nothing(model: Path, tmp_path: Path) -> Non
             control.pause()
         if isinstance(event, Warned) and "Still paused" in str(event.message):
             waits.append(control.asked_to_pause)
-            return control.go_on
-        return control.go_on if isinstance(event, Paused) else None
+            return control.resume
+        return control.resume if isinstance(event, Paused) else None
 
     waits: list[bool] = []
     plain, _ = train(model, host_in(tmp_path / "plain"))
@@ -191,9 +191,9 @@ class Hoarder(Standalone):
 
 def test_a_machine_without_room_pauses_all_the_same(model: Path, folders: Folders) -> None:
     control, hoarder = Control(), Hoarder(torch.device("cpu"), folders)
-    done, story = train(model, hoarder, pausing(control, 2, press=control.go_on), control)
+    done, story = train(model, hoarder, pausing(control, 2, press=control.resume), control)
     assert done.steps == 6
-    assert story.of(Paused, Continued) == [Paused(2), Continued(2)]
+    assert story.of(Paused, Resumed) == [Paused(2), Resumed(2)]
     assert any("frees no memory: the machine is full" in str(event.message) for event in story.of(Warned))
 
 
@@ -265,7 +265,7 @@ def test_a_pause_on_cuda_gives_memory_back_and_changes_nothing(tmp_path: Path, o
             control.pause()
         if isinstance(event, Paused):
             held.append(torch.cuda.memory_allocated())
-            return control.go_on
+            return control.resume
         return None
 
     paused, _ = train(model, host_in(tmp_path / "paused", "cuda"), react, control, **changes)

@@ -377,7 +377,7 @@ def test_pictures_are_made_in_a_pause(double: Double, host: WebUI, tmp_path: Pat
         if isinstance(event, Paused):
             assert not double.lock.is_held
             made.extend([double.generate(), double.generate("a red circle <lora:old:1>")])
-            control.go_on()
+            control.resume()
 
     settings = settings_of("iLECO", tmp_path, train_iterations=4, save_lora_name="paused")
     paused = trained(host, settings, Told(react), control)
@@ -509,7 +509,7 @@ def test_a_run_that_waits_after_a_pause_can_be_stopped(double: Double, host: Web
             control.pause()
         if isinstance(event, Paused):
             long.begin()
-            control.go_on()
+            control.resume()
 
     told = Told(react)
     beside = Beside(host, settings_of("iLECO", tmp_path, train_iterations=4), told, control)
@@ -643,7 +643,7 @@ def test_where_the_host_ignores_loras_they_are_drawn_by_us(double: Double, host:
     off, on = (np.asarray(each) for each in host.draw(drawing, lambda _done, _total: None))
     assert not np.array_equal(off, on)
     assert not np.array_equal(off, double.generate(seed=3))
-    assert not host.draws_samples
+    assert not host.makes_previews
     assert not double.lock.is_held
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from trainer.errors import UserError
-from trainer.job import Change, Continued, Done, Effect, Failed, Paused, Phase, Preview, Saved, Step, Warned
+from trainer.job import Change, Done, Effect, Failed, Paused, Phase, Preview, Resumed, Saved, Step, Warned
 from trainer.jobs.memory import Memory
 from trainer.jobs.run_status import MOST_POINTS, RunStatus
 from trainer.text.messages import message
@@ -110,7 +110,7 @@ def test_a_pause_does_not_slow_a_run_down() -> None:
     status(Paused(10))
     clock.now += 3600
     assert (status.snapshot().state, status.snapshot().steps_per_second) == ("paused", None)
-    status(Continued(10))
+    status(Resumed(10))
     steps(status, [1.0] * 10, clock=clock, seconds=0.5, begin=11)
     now = status.snapshot()
     assert (now.state, now.steps_per_second) == ("running", pytest.approx(2.0))

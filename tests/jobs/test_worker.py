@@ -20,7 +20,7 @@ from trainer.config.size import Size
 from trainer.engine.run import run
 from trainer.errors import OutputError, UserError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Continued, Control, Done, Event, Failed, Paused, Step
+from trainer.job import Control, Done, Event, Failed, Paused, Resumed, Step
 from trainer.jobs import worker as queue_module
 from trainer.jobs.database import BusyError
 from trainer.jobs.store import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, WAITING, Entry, Store
@@ -352,7 +352,7 @@ def test_pause_and_go_on(store: Store, settings, watched: Watched) -> None:
     assert not watched.worker.is_pausing
     assert watched.worker.join(WAIT)
     assert statuses(store) == {"a": DONE}
-    assert sum(isinstance(event, Continued) for _, event in watched.events) == 1
+    assert sum(isinstance(event, Resumed) for _, event in watched.events) == 1
 
 
 def test_who_comes_later_sees_the_whole_run(store: Store, settings, watched: Watched) -> None:

@@ -25,7 +25,7 @@ from trainer.models.base import Bundle, Conditioning
 from trainer.modes.base import Mode, PassContext
 from trainer.modes.ileco import ILECO
 from trainer.modes.keep import Keep
-from trainer.modes.lora import LoRA
+from trainer.modes.lora import LoRAMode
 from trainer.networks.base import Network
 
 CPU = torch.device("cpu")
@@ -159,11 +159,11 @@ def test_without_prompts_nothing_is_added_or_computed(setting: Setting, monkeypa
         assert torch.equal(kept, torch.zeros(ROWS))
 
 
-@pytest.mark.parametrize("mode", [ILECO(), LoRA()], ids=lambda mode: type(mode).__name__)
+@pytest.mark.parametrize("mode", [ILECO(), LoRAMode()], ids=lambda mode: type(mode).__name__)
 def test_each_mode_adds_it_to_its_own_loss(setting: Setting, mode: Mode, tmp_path: Path) -> None:
     """With masks that halve the pictures, which the kept prompts do not see, and with Min-SNR, which they do."""
     scene = setting.scene
-    if isinstance(mode, LoRA):
+    if isinstance(mode, LoRAMode):
         for number in range(ROWS):
             pixels = np.random.default_rng(number).integers(0, 255, (64, 64, 4), dtype=np.uint8)
             pixels[..., 3] = np.where(np.arange(64) < 32, 255, 0)

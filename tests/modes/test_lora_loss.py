@@ -24,7 +24,7 @@ from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle
 from trainer.modes.base import PassContext
-from trainer.modes.lora import LoRA
+from trainer.modes.lora import LoRAMode
 from trainer.networks.base import Network
 
 CPU = torch.device("cpu")
@@ -70,7 +70,7 @@ def setting(
 
 
 def product_loss(setting: Setting, step: int) -> Tensor:
-    training = LoRA().passes(setting.scene.settings)[0]
+    training = LoRAMode().passes(setting.scene.settings)[0]
     training.prepare(setting.scene)
     return training.loss(StepRandom.of_step(1, step, CPU)).samples.mean()
 

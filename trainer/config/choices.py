@@ -90,7 +90,7 @@ MODES: Final = _by_name(
     (
         ModeInfo(
             "LoRA",
-            ".modes.lora:LoRA",
+            ".modes.lora:LoRAMode",
             images="folder",
             shows=("folder", "trigger word", "resume", "text rate"),
             check=".config.check:lora",

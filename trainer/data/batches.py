@@ -1,6 +1,6 @@
 """Which samples make up a step: batches of one bucket, an epoch that shows every sample once.
 
-The order is a function of the seed and the step alone, so a run that is taken up again goes on where it was.
+The order is a function of the seed and the step alone, so a run that is resumed continues with the same batches.
 """
 
 from __future__ import annotations

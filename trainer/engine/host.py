@@ -58,15 +58,15 @@ class Host(Protocol):
         """The model the settings name, or the one the host has loaded.
 
         Args:
-            check: called again and again while the run waits for its turn, here and until :meth:`give_back`; raises
-                ``Stopped`` where nobody wants the run any more.
+            check: called again and again while the run waits for the lock, here and until :meth:`give_back`; raises
+                ``Stopped`` where the run is no longer wanted.
         """
 
     def give_back(self) -> None:
         """Put the host's model back as it was; called however the run ended."""
 
     def between_steps(self, phase: Message, done: int, total: int) -> Sequence[Message]:
-        """Called by the run's thread where nothing is being computed: at every step, and on the way to the first.
+        """Called by the run's thread where nothing is being computed: at every step, and before the first.
 
         The host shows the progress, and lets others have the model who wait for it. It costs nothing where none wait.
 
@@ -78,23 +78,23 @@ class Host(Protocol):
         """
 
     def saved(self, path: Path) -> None:
-        """A LoRA file has been written: what the host has in memory of an older one of that name is old."""
+        """A LoRA file has been written: what the host has in memory of an older one of that name is outdated."""
 
     def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
         """Give the device's memory back for a pause: what of the model and of ``tensors`` is there leaves it.
 
         Returns:
             What brings all of it back exactly where it was. It raises ``RuntimeError`` if there is no room, and may
-            be called once more then; ``Stopped``, if that was asked for while others had the model. It is not called
+            then be called once more; ``Stopped``, if that was asked for while others had the model. It is not called
             if the run is stopped in the pause; :meth:`give_back` is.
         """
 
     @property
-    def draws_samples(self) -> bool:
+    def makes_previews(self) -> bool:
         """Whether the previews of a run are made by :meth:`draw`, from a file of what is trained."""
 
     def draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
-        """Make images, one for each strength, in their order. Any thread may ask, also while a run goes on.
+        """Make images, one for each strength, in their order. Any thread may ask, also during a run.
 
         The host sees to who has the device: what it cannot do beside a run it refuses.
 

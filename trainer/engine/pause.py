@@ -1,4 +1,4 @@
-"""A pause between two steps: the device's memory is given back, and the run waits until it may go on."""
+"""A pause between two steps: the device's memory is freed, and the run waits until it is resumed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ..errors import Stopped
-from ..job import Continued, Control, Listener, Paused, Warned
+from ..job import Control, Listener, Paused, Resumed, Warned
 from ..models.base import Bundle
 from .host import Host
 
 
 def pause(host: Host, bundle: Bundle, tensors: Sequence[Tensor], step: int, control: Control, emit: Listener) -> None:
-    """Wait until the user lets the run go on, or stops it.
+    """Wait until the user resumes the run, or stops it.
 
-    Where the memory cannot be had again the run waits on rather than being lost.
+    Where the memory is not available again, the run stays paused rather than being lost.
 
     Args:
         tensors: what leaves the device beside the model.
@@ -43,7 +43,7 @@ def pause(host: Host, bundle: Bundle, tensors: Sequence[Tensor], step: int, cont
             control.pause()
             emit(Warned("engine.still_paused", device=host.device))
     if not control.asked_to_stop:
-        emit(Continued(step))
+        emit(Resumed(step))
 
 
 def _stay() -> None:

@@ -74,7 +74,7 @@ class Previews:
 
     def _images(self, network: Network) -> Iterable[Image.Image]:
         request = request_of(self.settings, self.settings.sample_prompt)
-        can_host = self.run.host.draws_samples and not self.settings.base_loras and not request.velocity
+        can_host = self.run.host.makes_previews and not self.settings.base_loras and not request.velocity
         return self._by_host(network, request) if can_host else self._by_sampler(network, request)
 
     def _by_sampler(self, network: Network, request: ImageRequest) -> Iterator[Image.Image]:

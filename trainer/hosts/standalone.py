@@ -87,7 +87,7 @@ class Standalone:
         return come_back
 
     @property
-    def draws_samples(self) -> bool:
+    def makes_previews(self) -> bool:
         return False
 
     def draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..job import Continued, Done, Effect, Event, Failed, Paused, Phase, Preview, Saved, Step, Warned
+from ..job import Done, Effect, Event, Failed, Paused, Phase, Preview, Resumed, Saved, Step, Warned
 from ..text.messages import Message
 from .memory import Memory
 
@@ -131,7 +131,7 @@ class RunStatus:
         if isinstance(event, Paused):
             self._times.clear()
             return replace(now, state="paused")
-        if isinstance(event, Continued):
+        if isinstance(event, Resumed):
             return replace(now, state="running")
         if isinstance(event, Warned):
             return replace(now, warnings=(*now.warnings, event.message)[-_MOST_WARNINGS:])

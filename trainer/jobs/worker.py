@@ -162,7 +162,7 @@ class Worker:
 
     def go_on(self) -> bool:
         """Resume a paused job."""
-        return self._press(Control.go_on)
+        return self._press(Control.resume)
 
     @property
     def is_pausing(self) -> bool:

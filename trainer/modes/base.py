@@ -135,11 +135,11 @@ class Mode(Protocol):
     def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
         """Whether the text encoder gets adapters, and so conditionings change from step to step.
 
-        ``captions`` are those of the pictures, of pairs both.
+        ``captions`` are those of the images, of pairs both.
         """
 
     def passes(self, settings: Settings) -> list[Pass]:
         """The passes, in the order they run."""
 
     def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
-        """How the LoRA is used, in the mode's words; ``captions`` as above, in the order of the pictures."""
+        """How the LoRA is used, in the mode's words; ``captions`` as above, in the order of the images."""

@@ -1,4 +1,4 @@
-"""The loss of training on pictures: to find the noise in a noisy one (Ho et al. 2020)."""
+"""The loss of training on images: to find the noise in a noisy one (Ho et al. 2020)."""
 
 from __future__ import annotations
 

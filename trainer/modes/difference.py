@@ -1,9 +1,9 @@
-"""Difference: what two pictures differ in, in two passes over one picture each.
+"""Difference: what two images differ in, in two passes over one image each.
 
-The 1st pass trains a copier: a network that makes the original picture out of any noise. The 2nd trains a network that
-makes the target picture, with the copier active and frozen. What both pictures share the copier gives already, so the
+The 1st pass trains a copier: a network that makes the original image out of any noise. The 2nd trains a network that
+makes the target image, with the copier active and frozen. What both images share the copier gives already, so the
 2nd network, which is what is saved, holds the difference alone. Either pass is LoRA training (Ho et al. 2020) on that
-one picture.
+one image.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ Side = Literal["original", "target"]
 class Difference:
     """The mode."""
 
-    def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
-        del settings, captions
+    def trains_text_encoder(self, _settings: Settings, _captions: Sequence[str]) -> bool:
         return False
 
     def passes(self, settings: Settings) -> list[Pass]:
@@ -43,21 +42,20 @@ class Difference:
             loaded=settings.diff_load_1st_pass,
             usage=Usage(settings.original_prompt, meaning="the original image is copied, whatever the noise"),
         )
-        passes: list[Pass] = [PicturePass("original", copier)]
+        passes: list[Pass] = [ImagePass("original", copier)]
         if not only:
             second = PassSpec(
                 settings=of_second_pass(settings), name=message("phase.second_pass"), stream=_SECOND_STREAM
             )
-            passes.append(PicturePass("target", second))
+            passes.append(ImagePass("target", second))
         return passes
 
-    def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
-        del captions
+    def usage(self, settings: Settings, _captions: Sequence[str]) -> Usage:
         return Usage(settings.target_prompt, meaning="the original image becomes the target image")
 
 
-class PicturePass(Pass):
-    """:func:`denoising_loss` on one picture with its prompt, ``train_batch_size`` times a step.
+class ImagePass(Pass):
+    """:func:`denoising_loss` on one image with its prompt, ``train_batch_size`` times a step.
 
     Networks of earlier passes take part as they are.
     """
@@ -75,11 +73,11 @@ class PicturePass(Pass):
         self._latents = pair.targets[:1] if is_target and pair.targets is not None else pair.latents[:1]
         self._mask = None if pair.mask is None else pair.mask[:1]
         sample = context.data.samples[0]
-        picture = sample.target if is_target and sample.target is not None else sample
-        self._name = picture.path.name
+        image = sample.target if is_target and sample.target is not None else sample
+        self._name = image.path.name
         with torch.no_grad():
-            encoded = context.bundle.encode([picture.caption], literal=True)
-        self._conditioning = encoded.sized(torch.tensor([picture.sizes]))
+            encoded = context.bundle.encode([image.caption], literal=True)
+        self._conditioning = encoded.sized(torch.tensor([image.sizes]))
         self._keep = Keep(context)
 
     def loss(self, rng: StepRandom) -> StepLoss:

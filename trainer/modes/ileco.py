@@ -1,6 +1,6 @@
-"""iLECO (instant LECO): one concept becomes another, or is erased, without a picture.
+"""iLECO (instant LECO): one concept becomes another, or is erased, without a image.
 
-Pure noise stands in for the noisy picture at whatever timestep is drawn: the network learns to predict for the
+Pure noise stands in for the noisy image at whatever timestep is drawn: the network learns to predict for the
 original prompt what the untouched model predicts for the target prompt. LECO proper denoises to the timestep first,
 hundreds of times slower; here the noise is drawn fresh each step.
 """
@@ -28,15 +28,13 @@ from .keep import Keep
 class ILECO:
     """The mode."""
 
-    def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
-        del captions
+    def trains_text_encoder(self, settings: Settings, _captions: Sequence[str]) -> bool:
         return settings.network_train_text_encoder and TEXT_ENCODERS in settings.network_blocks
 
     def passes(self, settings: Settings) -> list[Pass]:
         return [ConceptPass(trains_text_encoder=self.trains_text_encoder(settings, ()))]
 
-    def usage(self, settings: Settings, captions: Sequence[str]) -> Usage:
-        del captions
+    def usage(self, settings: Settings, _captions: Sequence[str]) -> Usage:
         originals, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
         slider = _slider(settings, len(originals))
         if slider:
@@ -112,7 +110,7 @@ class ConceptPass(Pass):
 
 @torch.no_grad()
 def denoised(context: PassContext, noise: Tensor, timesteps: Tensor, conditioning: Conditioning, steps: int) -> Tensor:
-    """What ``noise`` becomes on its way to a picture, by the time each sample has reached its timestep.
+    """What ``noise`` becomes on its way to a image, by the time each sample has reached its timestep.
 
     Deterministic DDIM (Song et al. 2021) in ``steps`` even strides from the last timestep down, with the network as it
     is set and without guidance: the starting points of LECO.

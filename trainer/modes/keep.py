@@ -1,4 +1,4 @@
-"""The keep term: what the base model makes of some prompts shall stay (prior preservation, without pictures).
+"""The keep term: what the base model makes of some prompts shall stay (prior preservation, without images).
 
 Each step asks the network for one kept prompt a sample as well, on the noisy latents and timesteps the step has
 anyway, and holds the answer against the base's::

@@ -1,4 +1,4 @@
-"""LoRA from captioned pictures: the model learns to find the pictures behind the noise (Ho et al. 2020)."""
+"""LoRA from captioned images: the model learns to find the images behind the noise (Ho et al. 2020)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from .denoising import denoising_loss
 from .keep import Keep
 
 
-class LoRA:
+class LoRAMode:
     """The mode."""
 
-    def trains_text_encoder(self, settings: Settings, captions: Sequence[str]) -> bool:
-        del captions
+    def trains_text_encoder(self, settings: Settings, _captions: Sequence[str]) -> bool:
         return TEXT_ENCODERS in settings.network_blocks
 
     def passes(self, settings: Settings) -> list[Pass]:
@@ -33,7 +32,7 @@ class LoRA:
 
 
 class CaptionPass(Pass):
-    """:func:`denoising_loss` on the pictures with their captions."""
+    """:func:`denoising_loss` on the images with their captions."""
 
     def __init__(self, *, trains_text_encoder: bool) -> None:
         self._trains_text_encoder = trains_text_encoder

@@ -10,6 +10,5 @@ from .base import Pass
 class MultiADDifT(ADDifT):
     """The mode for a folder of pairs."""
 
-    def passes(self, settings: Settings) -> list[Pass]:
-        del settings
+    def passes(self, _settings: Settings) -> list[Pass]:
         return [PairPass()]

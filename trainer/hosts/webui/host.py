@@ -134,7 +134,7 @@ class WebUI(Backend):
         return come_back
 
     @property
-    def draws_samples(self) -> bool:
+    def makes_previews(self) -> bool:
         """Whether the host has in memory the model that is trained on, and understands LoRAs."""
         now, files = self.loaded(), self._files
         same_vae = now is not None and files is not None and now.vae == files.vae
