@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from .text.catalogue import ENGLISH
-from .text.messages import Message, literal, message
+from .text.messages import Message, message
 
 
 class UserError(Exception):
@@ -28,21 +27,9 @@ class UserError(Exception):
         """Args:
         key: of the text, with ``values`` for its placeholders; or the message itself.
         """
-        self._old = (str(key), str(values.get("do", "")))  # BRIDGE, with what, do and the next branch
-        if isinstance(key, str) and key not in ENGLISH:
-            self.message = literal(f"{key}. {values['do']}." if values.get("do") else f"{key}.")
-        else:
-            self.message = as_message(key, values)
+        self.message = as_message(key, values)
         self.where = where
         super().__init__(key, where)
-
-    @property
-    def what(self) -> str:
-        return self._old[0]
-
-    @property
-    def do(self) -> str:
-        return self._old[1]
 
     def text(self, language: str = "en") -> str:
         """The whole of it in one language: where, what, and what to do."""
@@ -63,9 +50,7 @@ class UserError(Exception):
 
 def as_message(key: str | Message, values: dict[str, Any]) -> Message:
     """The message of a key with its values; a message stays what it is."""
-    if isinstance(key, Message):
-        return key
-    return message(key, **values) if key in ENGLISH else literal(key)  # BRIDGE: always the first
+    return key if isinstance(key, Message) else message(key, **values)
 
 
 class ModelError(UserError):

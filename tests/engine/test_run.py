@@ -26,6 +26,7 @@ from trainer.models.base import Bundle, Conditioning
 from trainer.networks.files import file
 from trainer.networks.files.settings import load_settings
 from trainer.reports.log import CSVLog, read_log
+from trainer.text.messages import literal
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
@@ -316,7 +317,7 @@ def test_a_finished_lora_is_not_lost_to_a_full_disk(
 
     def full(path: Path, pieces: list[bytes], *, overwrite: bool = False) -> Path:
         if path.parent == host.folders.loras:
-            raise OutputError("could not be written (No space left on device)", where=str(path))
+            raise OutputError(literal("could not be written (No space left on device)."), where=str(path))
         return write(path, pieces, overwrite=overwrite)
 
     monkeypatch.setattr(file, "write_whole", full)

@@ -13,7 +13,7 @@ from trainer.errors import UserError
 from trainer.job import Change, Done, Effect, Failed, Paused, Phase, Preview, Resumed, Saved, Step, Warned
 from trainer.jobs.memory import Memory
 from trainer.jobs.run_status import MOST_POINTS, RunStatus
-from trainer.text.messages import message
+from trainer.text.messages import literal, message
 
 
 class Clock:
@@ -39,7 +39,7 @@ def test_a_run_from_its_beginning_to_its_end() -> None:
     status(Phase(message("phase.encoding_images"), 12, 40))
     now = status.snapshot()
     assert (str(now.phase), now.done, now.total) == ("encoding the images", 12, 40)
-    status(Warned("Take care."))
+    status(Warned(literal("Take care.")))
     status(Phase(message("phase.training"), 0, 5000))
     steps(status, [3.0, 1.0], clock=clock)
     status(Preview(2, Path("two.png")))
@@ -76,7 +76,7 @@ def test_ends(stopped: bool, state: str) -> None:
 
 def test_a_failure_is_told() -> None:
     status = RunStatus()
-    status(Failed(UserError("is full", where="disk")))
+    status(Failed(UserError(literal("is full."), where="disk")))
     now = status.snapshot()
     assert (now.state, str(now.message)) == ("failed", "disk: is full.")
 
@@ -144,7 +144,7 @@ def test_the_next_pass_begins_a_curve_of_its_own() -> None:
 def test_a_flood_of_warnings_and_pictures_is_bounded() -> None:
     status = RunStatus()
     for number in range(5000):
-        status(Warned(str(number)))
+        status(Warned(literal(str(number))))
         status(Preview(number, Path(f"{number}.png")))
     now = status.snapshot()
     assert len(now.warnings) <= 100

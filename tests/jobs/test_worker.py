@@ -26,6 +26,7 @@ from trainer.jobs.database import BusyError
 from trainer.jobs.store import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, WAITING, Entry, Store
 from trainer.jobs.worker import Worker, held_worker
 from trainer.paths import Folders
+from trainer.text.messages import literal
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = 100_000
@@ -176,7 +177,7 @@ def test_a_terminal_that_was_closed_does_not_end_a_job(store: Store, settings, w
 
 def test_a_host_that_cannot_be_had_fails_the_job(store: Store, settings) -> None:
     def none() -> Standalone:
-        raise UserError("there is no cuda:7", where="device")
+        raise UserError(literal("there is no cuda:7."), where="device")
 
     store.add(settings("a"))
     worker = Worker(store, none)
@@ -397,7 +398,7 @@ def test_a_store_that_is_out_of_reach_for_a_while_loses_no_result(
     def sometimes(*given: object, **named: object) -> None:
         calls.append(given)
         if len(calls) < 3:
-            raise BusyError("is in use by another program", where="queue.db")
+            raise BusyError(literal("is in use by another program."), where="queue.db")
         finish(*given, **named)
 
     monkeypatch.setattr(store, "finish", sometimes)
@@ -414,7 +415,7 @@ def test_a_store_that_fails_for_good_ends_the_queue_with_a_sentence(
     monkeypatch.setattr(queue_module, "_LOOK_EVERY", 0.01)
 
     def full(*_given: object, **_named: object) -> None:
-        raise OutputError("could not be written (disk full)", where="queue.db")
+        raise OutputError(literal("could not be written (disk full)."), where="queue.db")
 
     store.add(settings("a"))
     store.add(settings("b"))
@@ -435,7 +436,7 @@ def test_steps_that_cannot_be_noted_do_not_end_the_run(
     store: Store, settings, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_given: object) -> None:
-        raise OutputError("could not be written (disk full)", where="queue.db")
+        raise OutputError(literal("could not be written (disk full)."), where="queue.db")
 
     monkeypatch.setattr(queue_module, "_NOTE_EVERY", 0.0)
     monkeypatch.setattr(store, "note_step", full)

@@ -31,6 +31,7 @@ from trainer.job import Control, Event, Job, Warned
 from trainer.networks.files.metadata import plain, tag_frequency
 from trainer.networks.files.settings import load_settings
 from trainer.paths import write_unless_there
+from trainer.text.messages import literal
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 HOSTILE = '{"a"} <script>alert("x")</script>\n\'quoted\' 🙂\t' + "ab " * 300
@@ -408,7 +409,7 @@ def test_a_card_that_cannot_be_written_is_told(world: World, monkeypatch: pytest
     from trainer.networks.files import card
 
     def full(path: Path, _pieces: list[bytes]) -> bool:
-        raise OutputError("could not be written (No space left on device)", where=path.name)
+        raise OutputError(literal("could not be written (No space left on device)."), where=path.name)
 
     monkeypatch.setattr(card, "write_unless_there", full)
     events: list[Event] = []

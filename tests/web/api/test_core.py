@@ -22,7 +22,7 @@ from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Previe
 from trainer.jobs.store import DONE, FAILED, Store
 from trainer.jobs.worker import Worker
 from trainer.paths import Folders
-from trainer.text.messages import message
+from trainer.text.messages import literal, message
 from trainer.web.api import core
 from trainer.web.services.access import TOKEN_HEADER, Access, RefusedError
 
@@ -200,7 +200,7 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(
 
     def script(_control: Control, emit: Callable[[Event], None]) -> Done:
         emit(Phase(message("phase.training")))
-        emit(Warned(HOSTILE))
+        emit(Warned(literal(HOSTILE)))
         for number, loss in enumerate((0.5, math.nan, math.inf, 0.25), start=1):
             emit(Step(number, 4, loss, (1e-4,)))
         emit(Preview(4, images[0]))

@@ -29,7 +29,7 @@ class SlowHost:
         self.asked.append(settings.model)
         assert self.let.wait(30)
         if settings.model == "broken":
-            raise ModelError("is no checkpoint", where="broken")
+            raise ModelError(literal("is no checkpoint."), where="broken")
         return Choice(literal(settings.model or self.loaded), "SDXL")
 
     def defaults(self, settings: Settings) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from trainer.models.sample import sample
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
 from trainer.paths import Folders
+from trainer.text.messages import literal
 from trainer.web.api import core, images
 from trainer.web.api.core import PREFIX
 from trainer.web.services.access import TOKEN_HEADER, Access
@@ -103,13 +104,13 @@ def test_one_at_a_time_and_the_last_sheet_is_replaced() -> None:
     image_jobs.begin("x", "", PAIR)
     with pytest.raises(UserError, match="other images are being made"):
         image_jobs.begin("y", "", PAIR)
-    image_jobs.refuse("x", "", UserError("not now"))
+    image_jobs.refuse("x", "", UserError(literal("not now.")))
     assert image_jobs.sheets()["x"].state == DRAWING
     painter.may_go_on.set()
     drawn = ended(image_jobs)
     until(lambda: image_jobs.stop() is False)
     for place, kept in (("x", drawn.images), ("y", ())):  # what was drawn before is not lost
-        image_jobs.refuse(place, "", UserError("no such thing", do="Do another"))
+        image_jobs.refuse(place, "", UserError(literal("no such thing. Do another.")))
         sheet = image_jobs.sheets()[place]
         assert (sheet.state, str(sheet.message), sheet.images) == (FAILED, "no such thing. Do another.", kept)
     image_jobs.begin("x", "", PAIR)
@@ -134,7 +135,7 @@ def test_stopped() -> None:
 @pytest.mark.parametrize(
     ("fails", "words"),
     [
-        (ModelError("there is no file x", do="Choose one"), "there is no file x. Choose one."),
+        (ModelError(literal("there is no file x. Choose one.")), "there is no file x. Choose one."),
         (RuntimeError("odd"), "something went wrong that should not have (RuntimeError: odd)"),
     ],
 )
@@ -161,7 +162,7 @@ def test_a_failure_is_a_sentence_and_the_next_one_works(fails: Exception, words:
 
 def test_a_host_that_cannot_be_made() -> None:
     def make() -> Any:
-        raise UserError("there is no such device", where="cuda:9")
+        raise UserError(literal("there is no such device."), where="cuda:9")
 
     image_jobs = ImageJobs(make)
     image_jobs.begin("x", "", PAIR)

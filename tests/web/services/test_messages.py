@@ -16,7 +16,7 @@ from trainer.errors import DataError, Problem, SettingsError, UserError
 from trainer.jobs.store import Store
 from trainer.paths import Folders
 from trainer.text.messages import label as setting_label
-from trainer.text.messages import message
+from trainer.text.messages import literal, message
 from trainer.web.services.messages import in_words, require_folder, value_problem
 
 WRONG = (
@@ -95,7 +95,7 @@ def test_what_the_queue_refuses_is_told_without_numbers_and_in_japanese(tmp_path
 
 
 def test_a_sentence_without_a_translation_stays() -> None:
-    assert in_words(UserError("the disk is full"), "ja") == "the disk is full."
+    assert in_words(UserError(literal("the disk is full.")), "ja") == "the disk is full."
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
