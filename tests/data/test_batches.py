@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 
 import pytest
 
@@ -46,10 +45,3 @@ def test_every_epoch_has_an_order_of_its_own() -> None:
     assert len(orders) == 10
     first = Counter(epoch(batches, number)[0][0] for number in range(200))
     assert max(first.values()) < 20  # no sample is always first
-
-
-def test_buckets_come_mixed() -> None:
-    """Else an epoch would end with all that is tall, after nothing of it for a long time."""
-    batches = Batches(["wide"] * 30 + ["tall"] * 30, 1, seed=1)
-    is_wide = [sample < 30 for (sample,) in epoch(batches)]
-    assert sum(one != other for one, other in pairwise(is_wide)) > 15

@@ -224,22 +224,3 @@ def test_thin_differences_survive_and_alpha_counts(tmp_path: Path, bundle: Bundl
     assert plain.outside is None
     assert torch.equal(masked.mask[0, 0], line)
     assert torch.equal(masked.outside[0, 0], seen - line)
-
-
-def test_of_a_pair_counts_what_both_images_show(tmp_path: Path, bundle: Bundle) -> None:
-    """The original lacks its upper half, the target all but its left half; a fifth opaque counts a fifth."""
-    alphas = np.full((2, 64, 64), 255, np.uint8)
-    alphas[0, :32] = 0
-    alphas[1, :, 32:] = 0
-    alphas[1, :, :16] = 51
-    for name, alpha in zip("ab", alphas, strict=True):
-        noise(tmp_path / f"{name}.png", seed=ord(name))
-        with Image.open(tmp_path / f"{name}.png") as opaque:
-            opaque.putalpha(Image.fromarray(alpha))
-            opaque.save(tmp_path / f"{name}.png")
-    found = batch_of(settings(str(tmp_path / "a.png"), str(tmp_path / "b.png")), bundle)
-    seen = torch.zeros(8, 8)
-    seen[4:, 2:4] = 1
-    seen[4:, :2] = 0.2
-    assert found.mask is not None
-    torch.testing.assert_close(found.mask[0, 0], seen)

@@ -24,7 +24,7 @@ from trainer.models.placement import Away
 from trainer.paths import Folders
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
-WAIT = 180.0
+WAIT = 60.0
 
 
 def job(model: Path, **changes: object) -> Job:

@@ -33,7 +33,7 @@ from trainer.paths import Folders
 TOY = Path(__file__).parents[1] / "toy" / "toy-sd1.safetensors"
 PLAIN = ImageRequest("a red circle", "blue", seed=5, steps=3, cfg=4.0, size=Size(72, 64), model=str(TOY))
 CHOSEN = Settings(model=str(TOY))
-WAIT = 180.0
+WAIT = 60.0
 
 
 @pytest.fixture(scope="module")

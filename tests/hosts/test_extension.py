@@ -19,7 +19,7 @@ from tests.hosts.doubles.base import Double
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "trainyard.py"
 NAME = "trainyard_trainer"
-WAIT = 180.0
+WAIT = 60.0
 
 
 def run_script() -> None:

@@ -34,7 +34,7 @@ from trainer.networks.files import file
 from trainer.text.messages import message
 
 DOUBLES: tuple[type[Double], ...] = (A1111Double, ForgeDouble, ReForgeDouble)
-WAIT = 180.0
+WAIT = 60.0
 
 
 @pytest.fixture(params=DOUBLES, ids=lambda each: each.name)

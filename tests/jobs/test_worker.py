@@ -30,7 +30,7 @@ from trainer.text.messages import literal
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = 100_000
-WAIT = 180.0
+WAIT = 60.0
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ from trainer.web.services.image_jobs import DONE, DRAWING, FAILED, STOPPED, Imag
 
 TOY = Path(__file__).resolve().parents[2] / "toy" / "toy-sd1.safetensors"
 HOSTILE = "<script>alert(1)</script>"
-WAIT = 180.0
+WAIT = 60.0
 
 
 @dataclass
