@@ -63,7 +63,7 @@ def mount(
         language: of the answers, unless the caller asks for another one with ``?language=``.
         also: what the status holds besides the run and the queue.
     """
-    routes = _Routes(worker, also)
+    routes = _Routes(worker, language, also)
     reading: Routes = {
         "/status": routes.status,
         "/jobs": routes.jobs,
@@ -142,8 +142,9 @@ def _language_of(request: Request, language: str) -> str:
 class _Routes:
     """One method a route; its answer is what JSON can carry."""
 
-    def __init__(self, worker: Worker, also: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, worker: Worker, language: str, also: Callable[[], Mapping[str, Any]]) -> None:
         self._worker = worker
+        self._language = language
         self._also = also
         self._store = worker.store
 
@@ -202,9 +203,9 @@ class _Routes:
             raise UserError("web.no_such_preset", where=name)
         return to_json(presets.load(name, self._store.folders.presets).settings)
 
-    def settings(self, language: str = "en") -> dict[str, Any]:
-        """The table of settings: what there is to set, with labels and help in English (en) or Japanese (ja)."""
-        return {"settings": describe(language)}
+    def settings(self, language: str = "") -> dict[str, Any]:
+        """The table of settings, with labels and help in English (en) or Japanese (ja)."""
+        return {"settings": describe(language or self._language)}
 
     def image(self, name: str) -> FileResponse:
         """An image of the current or the last run, by the name in its status."""
