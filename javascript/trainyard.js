@@ -1,8 +1,8 @@
-/* What every part of the page's script uses: asking the server, writing into the page, the round.
+/* What all parts of the page's script share: asking the server, writing into the page, the polling loop.
  *
- * It asks Trainyard's own routes, by addresses relative to the page, and works alike under every version of Gradio.
- * Whatever comes from users is written as text, never as HTML. The other files in this folder are loaded after this
- * one, in the order of their names, and find all of it in the one global name, window.trainyard.
+ * It asks Trainyard's own routes, by addresses relative to the page, and works the same under every version of Gradio.
+ * User data is written as text, never as HTML. The other files in this folder are loaded after this one, in the order
+ * of their names, and find everything in the single global window.trainyard.
  */
 window.trainyard = (function () {
     "use strict";
@@ -20,7 +20,7 @@ window.trainyard = (function () {
         return new URL(`${folder}trainyard/v1/${route}`, window.location.origin).href;
     }
 
-    /* With a body a POST: a file as it is, everything else as JSON. */
+    /* POST if there is a body: a file as it is, anything else as JSON. */
     async function ask(route, body) {
         const token = byId("token");
         const isFile = body instanceof Blob;
@@ -42,8 +42,8 @@ window.trainyard = (function () {
 
     let words = null;
 
-    /* A sentence of the page in its language. {name} in it becomes the value of that name; {count:image|images} the
-     * number with the word that goes with it. */
+    /* A text of the page in its language. {name} becomes the value of that name, {count:image|images} the number with
+     * the matching word. */
     function say(key, values = {}) {
         const token = byId("token");
         if (!words && token) words = JSON.parse(token.dataset.words);
@@ -71,14 +71,14 @@ window.trainyard = (function () {
         return made;
     }
 
-    /* Press a button of the page that nobody sees, after its field, as nobody sees either, has got a text. */
+    /* Click one of the page's hidden buttons, after writing a text into its hidden field. */
     function pressUnseen(button, field, text) {
         if (field) {
             const box = byId(field).querySelector("textarea, input");
             box.value = text;
             box.dispatchEvent(new Event("input", {bubbles: true}));
         }
-        setTimeout(() => byId(button).click(), field ? 50 : 0); // Gradio first takes over what was typed
+        setTimeout(() => byId(button).click(), field ? 50 : 0); // first Gradio has to take over the text
     }
 
     function write(element, text) {
@@ -86,7 +86,7 @@ window.trainyard = (function () {
         element.hidden = !text;
     }
 
-    /* Elements that show something; made anew only if it is not what the place shows already. */
+    /* Fill a place with elements; they are made again only if what they show has changed. */
     function renew(place, shown, makeElements) {
         const version = JSON.stringify(shown);
         place.hidden = !shown || shown.length === 0;
@@ -107,7 +107,7 @@ window.trainyard = (function () {
         return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
     }
 
-    const HOUR = new Intl.DateTimeFormat([], {hour: "2-digit", minute: "2-digit"}); // making one takes longer than using it
+    const HOUR = new Intl.DateTimeFormat([], {hour: "2-digit", minute: "2-digit"}); // slower to make than to use
 
     function clock(seconds) {
         const date = new Date(seconds * 1000);
@@ -115,7 +115,7 @@ window.trainyard = (function () {
         return sameDay ? HOUR.format(date) : `${date.toLocaleDateString()} ${HOUR.format(date)}`;
     }
 
-    /* version: for names that come again with other content, which the browser would show as it was. */
+    /* version: for names that are used again with other content, which the browser would take from its cache. */
     function imageFigure(name, caption, folder = "pictures", version = "") {
         const figure = make("figure");
         const link = document.createElement("a");
@@ -129,14 +129,14 @@ window.trainyard = (function () {
         return figure;
     }
 
-    // ---- the round ------------------------------------------------------------------------------------------------
+    // ---- polling ---------------------------------------------------------------------------------------------------
 
     const panels = [];
     let timer = null;
     let asking = false;
     let again = false;
 
-    /* Whoever opens a tab is not to wait for the next round. */
+    /* A tab that is opened is updated at once. */
     const widths = new WeakMap();
     const appearing = new ResizeObserver((entries) => {
         for (const {target, contentRect} of entries) {
@@ -145,12 +145,12 @@ window.trainyard = (function () {
         }
     });
 
-    /* A part of the page that is looked after.
+    /* A part of the page that is kept up to date.
      *
-     * name: its element's id, without what all of ours begin with.
-     * build: called once with the element, when it is there.
-     * show: called with the element and the server's status, about once a second while something goes on; may be async.
-     * onlySeen: whether it is left alone while it cannot be seen.
+     * name: its element's id, without our prefix.
+     * build: called once with the element, when it exists.
+     * show: called with the element and the server's status, about once a second during a run; may be async.
+     * onlySeen: whether it is skipped while it is not visible.
      */
     function addPanel(name, {build, show, onlySeen = false}) {
         panels.push({name, build, show, onlySeen});
@@ -186,7 +186,7 @@ window.trainyard = (function () {
 
     let prepared = false;
 
-    /* Whoever looks at us will train soon: the server loads what that takes. */
+    /* A visitor will probably train soon: have the server import what that needs. */
     async function prepare() {
         prepared = true;
         try {
@@ -215,7 +215,7 @@ window.trainyard = (function () {
     document.addEventListener("visibilitychange", () => document.hidden || refresh());
     const isNew = ({name}) => byId(name) && byId(name).dataset.built === undefined;
 
-    // A click may have begun something: look soon. Or shown a tab for the first time, when its parts are made: look at once.
+    // A click may have started something: look soon. Or shown a tab for the first time: build its parts at once.
     document.addEventListener("click", (event) => {
         const root = document.getElementById(ROOT);
         if (!root || !root.contains(event.target)) return;

@@ -41,7 +41,7 @@
         look();
     }
 
-    /* The form's values go another way, so the answer may come a little later. */
+    /* The form's values travel through Gradio, so the answer may come a little later. */
     function pressed(event) {
         if (!event.target.closest || !event.target.closest(`#${ROOT}_data_look`)) return;
         until = Date.now() + LOOK_AFTER_CLICK;
@@ -61,7 +61,7 @@
     async function look() {
         const panel = byId("data");
         clearTimeout(timer);
-        if (!panel.parts) return; // the round builds it, and looks then
+        if (!panel.parts) return; // it is built, and looks, with the next poll
         let state = null;
         try {
             state = await ask(`preview?known=${shown}`);
@@ -73,7 +73,7 @@
         if (soon) timer = setTimeout(look, LOOK_EVERY);
     }
 
-    /* Somebody may have looked in another window, or the server may have been slow to begin. */
+    /* Another window may have started a look, or the server may have been slow to start this one. */
     function round() {
         const button = byId("data_look");
         if (button && button.offsetParent !== null) look();
@@ -85,7 +85,7 @@
         const found = state.found;
         panel.asked = state.asked;
         showAge(panel);
-        if (state.state === "done" && !found) return; // what is shown already
+        if (state.state === "done" && !found) return; // shown already
         panel.hidden = state.state === "none";
         write(parts.title, titleOf(state));
         write(parts.message, state.problem || "");
@@ -122,7 +122,7 @@
         return box.type === "checkbox" ? box.checked : box.value;
     }
 
-    /* Whoever has changed what the data depends on is told that it shows the data as it was before. */
+    /* After a change of what the data depends on, say that the preview is outdated. */
     function showAge(panel) {
         const asked = Object.entries(panel.asked || {}).filter(([name]) => byId(name));
         const isOld = asked.some(([name, value]) => plain(value) !== plain(valueOf(name)));

@@ -1,6 +1,6 @@
-/* Places to drop an image: the file goes to the server, its path into the field beside, and what that names is shown.
+/* Drop zones: the image goes to the server, its path into the field beside, and the image of that path is shown.
  *
- * A place is an element with data-field, the field's id without what all of ours begin with, and data-label.
+ * A drop zone is an element with data-field, the field's id without our prefix, and data-label.
  */
 (function () {
     "use strict";
@@ -70,7 +70,7 @@
         write(hint, place.parts.image.hidden ? say("drop.hint") : "");
     }
 
-    /* However a path came into its field: typed, dropped, from a preset. */
+    /* Wherever the field's path comes from: typed, dropped, or from a preset. */
     function look(place) {
         if (place.offsetParent === null || document.hidden || !box(place)) return;
         const path = box(place).value.trim();
@@ -88,7 +88,7 @@
             try {
                 source = (await ask("picture", {path})).picture;
             } catch (error) {
-                source = ""; // what is wrong with it is said where the images are compared or varied
+                source = ""; // errors are shown where the images are compared or varied
             }
         }
         if (place.shown !== path) return;

@@ -1,4 +1,4 @@
-/* The form: wrong values beside their fields as soon as these are left, and what suits the model. */
+/* The form: errors beside fields as soon as they are left, and defaults that suit the model. */
 (function () {
     "use strict";
 
@@ -18,13 +18,13 @@
         try {
             problem = (await ask("field", {name, value})).problem;
         } catch (error) {
-            problem = ""; // that the server does not answer is said where the run is shown
+            problem = ""; // the run's panel says that the server does not answer
         }
         field.dataset.checked = value;
         mark(field, problem);
     }
 
-    /* A preset may have put another value where a wrong one was. */
+    /* A preset may have replaced a wrong value. */
     function checkAgain() {
         for (const field of document.querySelectorAll(`#${ROOT} .${ROOT}-is-wrong`)) {
             const typed = field.querySelector(TYPED);
@@ -45,11 +45,11 @@
 
     // ---- what suits the model ---------------------------------------------------------------------------------------
 
-    const PATIENCE = 15000; // ms; an answer that takes longer is asked for again
+    const PATIENCE = 15000; // ms; then the answer is asked for again
     let asked = -PATIENCE;
     let isLate = false;
 
-    /* The form that is first seen is filled; one that does not show the latest of its model is told it. */
+    /* Fill a form that is seen for the first time, and update one that does not show the latest on its model. */
     function fit(event) {
         const status = event.detail.status;
         if (!status || !byId("open") || byId("form").offsetParent === null) return;
@@ -60,11 +60,11 @@
         pressUnseen(note || isLate ? "fit" : "open");
     }
 
-    /* Carry out what the server answered, but for the fields that somebody has changed since it was asked.
+    /* Carry out the server's answer, except for fields that were changed since it was asked.
      *
-     * answer: JSON, as Form.answer writes it.
-     * current: what the form's fields hold now, and what it holds beside them.
-     * Returns what Gradio is to do with each of these, and with the note.
+     * answer: JSON, as written by Form.answer.
+     * current: what the form's fields hold now, and its hidden field.
+     * Returns Gradio's updates for each of these and for the note.
      */
     function fill(answer, ...current) {
         const {asked: before, updates, decisive} = JSON.parse(answer);
@@ -79,7 +79,7 @@
         });
     }
 
-    /* A value as text: nothing is the same as an empty text, and ticks have no order. */
+    /* A value as text: none is the same as empty, and the order of checked boxes does not matter. */
     const plain = (value) => JSON.stringify(Array.isArray(value) ? [...value].sort() : value ?? "");
 
     document.addEventListener("focusout", leftField);

@@ -6,14 +6,14 @@
     const {ROOT, ask, say, make, button, write, renew, imageFigure, addPanel} = page;
     const EVERY = 700;
     const PATIENCE = 6000;
-    const MESSAGE_FOR = 30000; // ms; then somebody has read it, and it need not hold any more
+    const MESSAGE_FOR = 30000; // ms; by then it has been read, and may no longer be true
 
     const places = new Map();
     let until = 0;
     let timer = null;
     let asking = false;
 
-    /* A place for the sheet of that name, at the end of an element. */
+    /* Add a place for the sheet of that name to the end of an element. */
     function place(name, holder) {
         const panel = make("div", "sheet");
         const title = make("p", "note");
@@ -44,7 +44,7 @@
         panel.hidden = false;
         const steps = sheet.total ? say("draw.going", {done: sheet.done, total: sheet.total}) : say("draw.loading");
         const state = going ? steps : sheet.state === "stopped" ? say("draw.stopped") : "";
-        // The prompts stand below their images.
+        // Each prompt stands below its image.
         const title = going || name !== "prompts" ? sheet.title : "";
         write(parts.title, [title, state].filter(Boolean).join(" · "));
         parts.bar.hidden = parts.stop.hidden = !going;
@@ -62,7 +62,7 @@
         }));
     }
 
-    /* All images of a sheet, as large as the window allows; one of them opens alone, a click beside them closes all. */
+    /* Show all images of a sheet as large as the window allows. A click on one opens it, a click beside them closes. */
     function enlarge(images) {
         const dialog = make("dialog", "enlarged");
         dialog.append(...[...images.children].map((figure) => figure.cloneNode(true)));
@@ -72,7 +72,7 @@
         dialog.showModal();
     }
 
-    /* Look now, and again until what has just been asked for is done. */
+    /* Look now, and again until what was just asked for is done. */
     function watch() {
         until = Date.now() + PATIENCE;
         look();
@@ -88,7 +88,7 @@
             going = Object.values(sheets).some((sheet) => sheet.state === "drawing");
             for (const [name, panel] of places) if (sheets[name]) show(name, panel, sheets[name]);
         } catch (error) {
-            going = true; // that the server does not answer is said where the run is shown
+            going = true; // the run's panel says that the server does not answer
         }
         asking = false;
         if (going || Date.now() < until) timer = setTimeout(look, EVERY);

@@ -1,4 +1,4 @@
-/* The message: what it told of goes when its time is over, what was wrong when somebody has gone on for a while. */
+/* The message below the buttons: answers disappear after a while, errors once the user has continued. */
 (function () {
     "use strict";
 
@@ -26,7 +26,7 @@
         if (since !== null && now - since > TIME) message.hidden = true;
     }
 
-    /* What was wrong stays as long as it may be needed to mend it; a press says it anew. */
+    /* An error stays as long as it may be needed; the next click shows it again. */
     function goOn(event) {
         const root = document.getElementById(ROOT);
         const message = shown();

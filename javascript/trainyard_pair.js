@@ -22,7 +22,7 @@
         setInterval(() => look(panel), LOOK_EVERY);
     }
 
-    /* However a path came into its field: typed, dropped, from a preset. */
+    /* Wherever the fields' paths come from: typed, dropped, or from a preset. */
     function look(panel) {
         if (panel.offsetParent === null || document.hidden) return;
         const asked = {};
@@ -31,7 +31,7 @@
             asked[name] = field ? field.value.trim() : "";
         }
         const now = JSON.stringify(asked);
-        const settled = now === panel.typed; // one look long nothing was typed
+        const settled = now === panel.typed; // nothing was typed since the last look
         panel.typed = now;
         if (!settled || now === panel.asked) return;
         panel.asked = now;

@@ -1,4 +1,4 @@
-/* The plot: runs to choose from, what of them is drawn, and the image, which the server draws again during a run. */
+/* The plot: the list of runs, what to draw of them, and the image, which the server draws again during a run. */
 (function () {
     "use strict";
 
@@ -96,7 +96,7 @@
         return names.toString();
     }
 
-    /* One image at a time; what changes meanwhile is drawn after it. */
+    /* One image at a time; changes meanwhile are drawn after it. */
     async function draw(panel) {
         if (panel.drawing) {
             panel.stale = true;
@@ -114,7 +114,7 @@
             write(panel.parts.message, error.message);
         }
         panel.drawing = false;
-        // Drawing takes the server's time, which the run needs: at most a tenth of it.
+        // Drawing takes time that the run needs: at most a tenth of it.
         panel.next = performance.now() + Math.max(LEAST_WAIT, 10 * (performance.now() - began));
         if (panel.stale) {
             panel.stale = false;
@@ -133,7 +133,7 @@
         write(message, "");
     }
 
-    /* Neither waits for the other, and the round not for the image. */
+    /* The list and the image do not wait for each other, and polling does not wait for the image. */
     async function show(panel, status) {
         const run = status.run;
         const step = run ? `${run.job.id} ${run.step}` : "";

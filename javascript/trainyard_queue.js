@@ -1,4 +1,4 @@
-/* The queue: its jobs, and the buttons that order them. */
+/* The queue: its jobs and their buttons. */
 (function () {
     "use strict";
 
@@ -13,7 +13,7 @@
         interrupted: ["run", "edit", "duplicate", "delete"],
     };
 
-    /* One that has been stopped with a LoRA saved is at its end, too. */
+    /* A job that was stopped and saved has ended, too. */
     function actionsOf(job) {
         const actions = ACTIONS[job.status] || [];
         if (!job.path) return actions;
@@ -21,7 +21,7 @@
         return job.lora ? ["try", ...copied] : copied;
     }
 
-    /* What is known of a job, in the order it is shown; the last column has its buttons. */
+    /* A job's columns; the last one has its buttons. */
     const COLUMNS = {
         place: (job) => (job.position ? String(job.position) : ""),
         name: (job) => job.name,
@@ -31,7 +31,7 @@
         status: (job) => say(`queue.is_${job.status}`),
         when: (job) => clock(job.ended || job.started || Date.parse(job.created) / 1000),
     };
-    /* So many are shown of those that have ended and of the others, which come by scrolling, too. */
+    /* How many are shown at first of those that have ended and of the others; scrolling brings more. */
     const PORTION = {earlier: 5, later: 50};
 
     function buildQueue(panel) {
@@ -109,10 +109,10 @@
             write(parts[side], found[side] ? say(`queue.${side}`, {count: found[side]}) : "");
         }
         panel.nearing.disconnect();
-        panel.nearing.observe(parts.later); // which tells at once if it is near already
+        panel.nearing.observe(parts.later); // which reports at once if it is near already
     }
 
-    /* What says the same as before is left alone, and stays where it is: somebody may just be pressing a button of it. */
+    /* Rows that have not changed stay as they are: one of their buttons may just be being clicked. */
     function showRows(panel, {jobs, waiting}) {
         const body = panel.parts.body;
         const held = document.activeElement;
@@ -130,7 +130,7 @@
         if (held && held.dataset.job && isLost) focusAgain(body, held.dataset);
     }
 
-    /* Whoever orders the queue by keyboard goes on with the same button, or the other one where that has come to the end. */
+    /* Keep the keyboard's focus on a moved job's button, or on the other one when it has reached an end. */
     function focusAgain(body, {job, action}) {
         const buttons = [...body.querySelectorAll("button:enabled")].filter((each) => each.dataset.job === job);
         const other = {up: "down", down: "up"}[action];

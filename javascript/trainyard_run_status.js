@@ -74,7 +74,7 @@
         renew(parts.warnings, run.warnings, () => run.warnings.map((text) => make("li", "", text)));
     }
 
-    /* What is used and the most it has been, in GiB; of how much, where it is the device's own. */
+    /* Memory in use and its peak, in GiB; for a device also its total. */
     function memoryOf(memory) {
         if (!memory) return "–";
         const gib = (bytes) => (bytes / 2 ** 30).toFixed(1);

@@ -1,4 +1,4 @@
-/* Try it: a LoRA at several strengths with a prompt of one's own; the one that was just trained, or any other. */
+/* Try it: images of a LoRA, the latest or any other, at several strengths with any prompt. */
 (function () {
     "use strict";
 
@@ -85,7 +85,7 @@
         }
     }
 
-    /* What suits a LoRA takes the place of what nobody has typed. */
+    /* Fill the untouched fields with what suits the LoRA. */
     async function choose(panel, name) {
         panel.shown = name;
         const fields = panel.fields;
@@ -122,7 +122,7 @@
         panel.parts.draw.disabled = false;
     }
 
-    /* What the LoRA's run has left on the disk, however long ago. */
+    /* The images that the LoRA's run has left on the disk. */
     function showKept(panel, kept) {
         const {parts} = panel;
         const folder = kept.folder ? ["samples", ...kept.folder.map(encodeURIComponent)].join("/") : "";
@@ -138,13 +138,13 @@
         onlyOnce(panel);
     }
 
-    /* The images of the last run stand above. */
+    /* The last run's images are shown above. */
     function onlyOnce({parts, run, suited}) {
         const isAbove = run && run.path && run.path === suited.path;
         parts.kept.hidden = Boolean(isAbove) || !parts.kept.children.length;
     }
 
-    /* Another LoRA, as somebody has chosen it. */
+    /* The user has chosen another LoRA. */
     function take(panel, name) {
         panel.fields.lora.value = "";
         panel.typed = panel.typed && name === panel.shown;
@@ -154,7 +154,7 @@
         else panel.parts.fold.open = true;
     }
 
-    /* A run that has ended with a file opens it, with that file, unless somebody has begun with another one meanwhile. */
+    /* Open it with the file of a run that has just ended, unless the user is trying another one. */
     function show(panel, status) {
         const {parts} = panel;
         const run = status.run;
@@ -173,7 +173,7 @@
         else take(panel, "");
     }
 
-    /* From elsewhere in the page: show the tab, with that LoRA. */
+    /* Show the tab with that LoRA, from elsewhere on the page. */
     page.tryLora = (name) => {
         const panel = byId("try");
         document.querySelector(`#${ROOT}_tabs > .tab-nav button, #${ROOT}_tabs [role=tab]`).click();

@@ -1,4 +1,4 @@
-/* The Image tab: variations of images, a few of them to look at, then all of them written. */
+/* The Image tab: variations of images; shows a few, then writes all. */
 (function () {
     "use strict";
 
@@ -25,7 +25,7 @@
         look(panel);
     }
 
-    /* A button may be pressed before the round has come to the panel. */
+    /* A button may be clicked before the panel is built. */
     function pressed(event) {
         for (const [name, deed] of [["vary_show", few], ["vary_write", begin], ["vary_stop", stop]]) {
             if (event.target.closest && event.target.closest(`#${ROOT}_${name}`)) deed(built(byId("vary")));
@@ -46,7 +46,7 @@
         return found;
     }
 
-    /* With a seed that was drawn for the few that are shown, the same ones are written. */
+    /* Write the same ones that are shown: with the seed that was drawn for them. */
     function asShown() {
         const found = fields();
         return JSON.stringify(found) === kept.fields ? {...found, seed: kept.seed} : found;
@@ -82,7 +82,7 @@
 
     async function begin(panel) {
         write(panel.parts.message, "");
-        if (JSON.stringify(fields()) !== kept.fields) panel.parts.grid.replaceChildren();  // they show something else
+        if (JSON.stringify(fields()) !== kept.fields) panel.parts.grid.replaceChildren();  // outdated
         try {
             show(panel, await ask("variations/start", asShown()));
             look(panel);

@@ -1,4 +1,4 @@
-/* Within a WebUI: a button that puts the LoRA that was trained last, with its trigger word, into txt2img's prompt. */
+/* Within a WebUI: a button that puts the latest LoRA, with its trigger word, into the prompt of txt2img. */
 (function () {
     "use strict";
 
@@ -36,7 +36,7 @@
         try {
             trigger = (await ask(`jobs/${panel.run.job.id}`)).settings.lora_trigger_word || "";
         } catch (error) {
-            trigger = ""; // the job was taken off the queue
+            trigger = ""; // the job has been removed from the queue
         }
         const prompt = field();
         const missing = [trigger, tag].filter((part) => part && !prompt.value.includes(part));

@@ -116,7 +116,7 @@ def _written_beside(path: Path, pieces: Iterable[bytes]) -> Iterator[Path]:
 
 def _put_unless_there(beside: Path, path: Path) -> bool:
     try:
-        os.link(beside, path)  # the one way that never replaces a file somebody has made meanwhile
+        os.link(beside, path)  # the only way that never replaces a file made meanwhile
     except FileExistsError:
         return False
     except OSError:  # memory cards and some network drives have no links
@@ -138,7 +138,7 @@ def _rename(beside: Path, path: Path, *, overwrite: bool) -> Path:
         try:
             os.replace(beside, candidate)
         except PermissionError:
-            if candidate.exists():  # Windows: somebody holds the old file open, so the new one gets a name of its own
+            if candidate.exists():  # Windows: the old file is open elsewhere, so the new one gets another name
                 continue
             raise
         return candidate

@@ -1,4 +1,4 @@
-"""``presets``: write the shipped presets anew, for those who change the table or a preset."""
+"""``presets``: rewrite the shipped presets after a change of the table or of a preset."""
 
 from __future__ import annotations
 

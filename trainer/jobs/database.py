@@ -219,5 +219,5 @@ def _lease_path(folder: Path, token: str) -> Path:
 def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
-    except OSError:  # Windows: somebody is just looking at it; an empty file does no harm
+    except OSError:  # Windows: another process is reading it; an empty file does no harm
         return

@@ -241,7 +241,7 @@ class Worker:
         if self._lease is None:
             self._lease = self.store.lease()
         entry = self.store.claim(self._lease, number)
-        if entry is None and number is not None:  # somebody else has it, or it is gone
+        if entry is None and number is not None:  # another process has it, or it is gone
             entry = self.store.claim(self._lease) if self._takes else None
         if entry is None:
             return None

@@ -1,4 +1,4 @@
-"""Which language somebody reads."""
+"""The language of the reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def is_japanese(language: str) -> bool:
 
 
 def language_of_machine() -> str:
-    """What the environment says its user reads: ``ja`` or ``en``."""
+    """The language of the environment: ``ja`` or ``en``."""
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if os.environ.get(name):
             return "ja" if is_japanese(os.environ[name]) else "en"

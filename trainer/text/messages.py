@@ -59,7 +59,7 @@ def message(key: str, /, **values: Any) -> Message:
 
 
 def literal(text: str) -> Message:
-    """A text that somebody else wrote: a library's, or one kept by an older version."""
+    """A text without a key: a library's, or one kept by an older version."""
     return Message(_LITERAL, (("text", text),))
 
 

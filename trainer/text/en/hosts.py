@@ -19,7 +19,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "hosts.not_in_list": "there is no file {name}. Choose one from the list, or put it into {folder}.",
         "hosts.no_checkpoint": "the WebUI has no checkpoint. Put one into its models folder.",
         "hosts.checkpoint_not_loaded": "the WebUI could not load its checkpoint. Its console says why.",
-        # ---- while a run goes on
+        # ---- during a run
         "hosts.phase": "Trainyard: {phase}",
         "hosts.progress": "Trainyard: {phase} {done} of {total}",
         "hosts.other_model_loaded": "The WebUI has loaded another model. The run continues with {name} from its file; "

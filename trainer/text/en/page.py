@@ -69,7 +69,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "preset.loaded_unknown": "Loaded. Unknown keys, kept as they are: {keys}.",
         "preset.saved": "Saved as {name}.",
         "preset.deleted": "Deleted {name}.",
-        # ---- the run that goes on
+        # ---- the current run
         "webui.use": "Put {tag} into txt2img",
         "webui.used": "It is in the prompt of txt2img.",
         "status.idle": "Nothing is being trained. Choose a mode, fill in what it asks for, and press Start Training.",

@@ -1,4 +1,4 @@
-"""What is wrong with what somebody typed, and how it is written on the page."""
+"""Checks of what was typed on the page, and messages as the page shows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FOLDER = "lora_data_directory"
 
 
 def in_words(told: Message | UserError, language: str = "en") -> str:
-    """What is told, in a language; a line for each setting that is wrong."""
+    """A message or an error in a language; a line for each setting that is wrong."""
     if isinstance(told, SettingsError):
         return "\n".join(message("error.problem", problem=each.whole).text(language) for each in told.problems)
     return told.text(language)
