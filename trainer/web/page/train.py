@@ -226,7 +226,7 @@ class _Train:
 
     def _editing(self, number: int, name: str = "") -> list[Any]:
         """Updates of the job that is being edited (0: none), and of the banner that says so."""
-        words = self.say("run.editing", name=name, number=number) if number else ""
+        words = self.say("run.editing", name=name) if number else ""
         return [number, gr.update(visible=bool(number)), modes.paragraph(words, "note")]
 
     def _start(self, edited: int, *values: Any) -> list[Any]:
