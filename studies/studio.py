@@ -19,7 +19,7 @@ from trainer.cli import main
 from trainer.config.size import Size
 from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
-from trainer.models.placement import place_for_pictures
+from trainer.models.placement import place_for_images
 from trainer.models.registry import load_bundle
 from trainer.models.sample import sample
 from trainer.networks.files.read import network_from_file
@@ -53,7 +53,7 @@ class Studio:
 
     def __init__(self) -> None:
         self.bundle: Bundle = load_bundle(CHECKPOINT)
-        place_for_pictures(self.bundle, torch.device("cpu"))
+        place_for_images(self.bundle, torch.device("cpu"))
 
     def pictures(
         self,

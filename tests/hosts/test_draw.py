@@ -23,7 +23,7 @@ from trainer.hosts.standalone import Standalone
 from trainer.jobs.store import Store
 from trainer.jobs.worker import Worker
 from trainer.models.base import Bundle
-from trainer.models.placement import place_for_pictures
+from trainer.models.placement import place_for_images
 from trainer.models.registry import load_bundle
 from trainer.models.sample import sample
 from trainer.networks.files import file
@@ -39,7 +39,7 @@ WAIT = 60.0
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
     made = load_bundle(TOY)
-    place_for_pictures(made, torch.device("cpu"))
+    place_for_images(made, torch.device("cpu"))
     return made
 
 

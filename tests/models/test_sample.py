@@ -17,7 +17,7 @@ from trainer.errors import Stopped
 from trainer.job import Control
 from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
-from trainer.models.placement import place_for_pictures
+from trainer.models.placement import place_for_images
 from trainer.models.registry import load_bundle
 from trainer.models.sample import sample
 from trainer.models.stable_diffusion.clip import clip_tokenizer
@@ -31,7 +31,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 def placed(path: Path) -> Bundle:
     made = load_bundle(path)
-    place_for_pictures(made, torch.device("cpu"))
+    place_for_images(made, torch.device("cpu"))
     return made
 
 

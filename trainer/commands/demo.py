@@ -55,7 +55,7 @@ def _demo(options: argparse.Namespace) -> int:
     from ..hosts.standalone import Standalone
     from ..job import Control, Job
     from ..models.image_spec import ImageSpec
-    from ..models.placement import place_for_pictures
+    from ..models.placement import place_for_images
     from ..models.precision import choose_device
     from ..models.registry import load_bundle
     from ..networks.files.read import network_from_file
@@ -77,7 +77,7 @@ def _demo(options: argparse.Namespace) -> int:
 
     print(told("commands.demo_drawing"))
     bundle = load_bundle(CHECKPOINT)
-    place_for_pictures(bundle, host.device)
+    place_for_images(bundle, host.device)
     requests = [ImageSpec(prompt, seed=seed, cfg=2.0, size=Size(64, 64)) for seed, prompt in enumerate(PROMPTS)]
     images = strength_grid(bundle, network_from_file(done.path, bundle), requests, STRENGTHS)
     log = read_log(folders.run_log(job.name, job.created))

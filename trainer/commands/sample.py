@@ -43,7 +43,7 @@ def _sample(options: argparse.Namespace) -> int:
     from ..engine.effect import side_by_side
     from ..hosts.standalone import find_model
     from ..models.image_spec import ImageSpec
-    from ..models.placement import place_for_pictures
+    from ..models.placement import place_for_images
     from ..models.precision import choose_device
     from ..models.registry import load_bundle
     from ..models.sample import sample
@@ -53,7 +53,7 @@ def _sample(options: argparse.Namespace) -> int:
     models = folders.models
     vae = find_model(options.vae, models, "vae") if options.vae else None
     bundle = load_bundle(find_model(options.model, models, "model"), vae=vae)
-    place_for_pictures(bundle, device)
+    place_for_images(bundle, device)
     request = ImageSpec(options.prompt, options.negative, options.seed, options.steps, options.cfg, options.size)
     most = max((strengths for _, strengths in loras), key=len, default=(1.0,))
     images = []

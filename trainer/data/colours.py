@@ -12,14 +12,14 @@ from PIL import Image
 _RELATIVE_COLORIMETRIC = 1
 _BLACK_POINT_COMPENSATION = 0x2000
 _SPACES = {"CMYK": "CMYK", "L": "GRAY", "RGB": "RGB", "LAB": "Lab"}
-"""The colour space a profile must have to fit a picture's mode."""
+"""The colour space a profile must have to fit an image's mode."""
 _WITH_ALPHA = frozenset(("LA", "La", "PA", "RGBA", "RGBa"))
 
 
 def as_rgb(image: Image.Image, *, only_alpha: bool = False) -> tuple[Image.Image, Image.Image | None]:
-    """A loaded picture's colours as RGB in sRGB, and its alpha as L; None where nothing is transparent.
+    """A loaded image's colours as RGB in sRGB, and its alpha as L; None where nothing is transparent.
 
-    With ``only_alpha`` the colours are not computed, and the picture itself stands for them.
+    With ``only_alpha`` the colours are not computed, and the image itself stands for them.
     """
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
@@ -91,7 +91,7 @@ def _colours(image: Image.Image) -> Image.Image:
 
 
 def _through_profile(image: Image.Image) -> Image.Image | None:
-    """The picture in sRGB by its own profile; None if it has none that fits, or is sRGB already."""
+    """The image in sRGB by its own profile; None if it has none that fits, or is sRGB already."""
     cms = _cms()
     if cms is None:
         return None

@@ -101,7 +101,7 @@ def heat(found: Comparison) -> Image.Image:
     grey = Image.fromarray(found.original).convert("L")
     faint = grey.point([64 + level // 3 for level in range(256)]).convert("RGB")
     amount = Image.fromarray(np.rint(found.amount * 255).astype(np.uint8))
-    if 0 < found.share < _SMALL_SHARE:  # else a few pixels would not be found once the picture is made smaller
+    if 0 < found.share < _SMALL_SHARE:  # else a few pixels would not be found once the image is made smaller
         amount = amount.filter(ImageFilter.MaxFilter(9))
     strength = np.asarray(amount).astype(np.float32)
     strongest = max(float(strength.max()), 1.0)

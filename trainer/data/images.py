@@ -163,7 +163,7 @@ def _load(path: Path) -> tuple[Image.Image, Image.Image | None]:
     rgb, alpha = _whole(path)
     if alpha is None:
         return rgb, None
-    # What is hidden under transparency would otherwise come out as a box or a fringe once the picture is scaled.
+    # What is hidden under transparency would otherwise come out as a box or a fringe once the image is scaled.
     return Image.composite(rgb, Image.new("RGB", rgb.size, NEUTRAL), alpha), alpha
 
 

@@ -54,7 +54,7 @@ class Batch:
     outside: Tensor | None = None
 
     def repeated(self, times: int) -> Batch:
-        """Every sample ``times`` times, the whole batch after itself: for several noises on the same pictures."""
+        """Every sample ``times`` times, the whole batch after itself: for several noises on the same images."""
         return Batch(
             latents=_repeated(self.latents, times),
             mask=None if self.mask is None else _repeated(self.mask, times),

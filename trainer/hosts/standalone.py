@@ -19,7 +19,7 @@ from ..engine.image_request import ImageRequest
 from ..errors import MemoryShortError, ModelError, UserError
 from ..models.base import Bundle
 from ..models.checkpoint.identify import MODEL_ENDINGS
-from ..models.placement import Away, place_for_pictures, tensors_of
+from ..models.placement import Away, place_for_images, tensors_of
 from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ..models.sample import sample
 from ..networks.files.read import network_from_file
@@ -124,7 +124,7 @@ class Standalone:
             bundle = load_bundle(files[0], vae=files[1])
             if request.velocity:
                 bundle.diffusion = bundle.diffusion.predicting(VELOCITY)
-            place_for_pictures(bundle, self.device)
+            place_for_images(bundle, self.device)
             self._kept = key, bundle
         return self._kept[1]
 

@@ -42,7 +42,7 @@ def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype]
         cast(module, types[part], torch.device("cpu") if waits else device, int8=int8 and not is_vae)
 
 
-def place_for_pictures(bundle: Bundle, device: torch.device) -> None:
+def place_for_images(bundle: Bundle, device: torch.device) -> None:
     """Everything as it is stored, in float32 on the CPU, whose half precision is slow; the VAE always in float32."""
     stored = computed_in("model", bundle.dtypes[DENOISER], device)
     place(bundle, device, {part: torch.float32 if part == VAE else stored for part in bundle.modules})

@@ -18,9 +18,9 @@ from .placement import device_of, dtype_of, vae_to
 def sample(
     bundle: Bundle, requests: Sequence[ImageSpec], *, check: Callable[[], None] = lambda: None
 ) -> list[Image.Image]:
-    """One picture a request; requests of one call share steps, guidance and size and run as one batch.
+    """One image a request; requests of one call share steps, guidance and size and run as one batch.
 
-    The starting noise is drawn on the CPU, a generator a picture, so a picture does not depend on its neighbours or on
+    The starting noise is drawn on the CPU, a generator for each image, so an image does not depend on its neighbours or on
     the device it is made on.
 
     Args:
@@ -52,12 +52,12 @@ def sample(
     home = device_of(bundle.vae)
     vae_to(bundle, device)
     try:
-        return [_picture(pixels) for pixels in decode(bundle, latents)]
+        return [_image(pixels) for pixels in decode(bundle, latents)]
     finally:
         vae_to(bundle, home)
 
 
-def _picture(pixels: Tensor) -> Image.Image:
-    """``(3, H, W)`` in -1…1 to a picture."""
+def _image(pixels: Tensor) -> Image.Image:
+    """``(3, H, W)`` in -1…1 to an image."""
     levels = (pixels.float() / 2 + 0.5).clamp(0, 1).mul(255).round().byte()
     return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())

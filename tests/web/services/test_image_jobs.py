@@ -29,7 +29,7 @@ from trainer.hosts.standalone import Standalone
 from trainer.jobs.store import Store
 from trainer.jobs.worker import Worker
 from trainer.models.image_spec import ImageSpec
-from trainer.models.placement import place_for_pictures
+from trainer.models.placement import place_for_images
 from trainer.models.registry import load_bundle
 from trainer.models.sample import sample
 from trainer.networks.files import file
@@ -214,7 +214,7 @@ def pixels(client: TestClient, name: str) -> np.ndarray:
 
 def test_prompts_and_strip_are_the_samplers_pictures(context: PageContext, client: TestClient) -> None:
     bundle = load_bundle(TOY)
-    place_for_pictures(bundle, torch.device("cpu"))
+    place_for_images(bundle, torch.device("cpu"))
     (context.folders.loras).mkdir()
     path = context.folders.loras / "mine.safetensors"
     file.save(path, some_network(bundle, some_settings()).tensors(), {"modelspec.trigger_phrase": HOSTILE})

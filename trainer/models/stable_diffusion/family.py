@@ -134,7 +134,7 @@ class StableDiffusion(Family):
             raise ModelError("models.vae_channels", **told)
 
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
-        """The size a checkpoint is made for; iLECO has no pictures and does well with less, but not with more."""
+        """The size a checkpoint is made for; iLECO has no images and does well with less, but not with more."""
         size = _told_size(kind) or self.size_of(kind)
         if MODES[mode].images == "none":
             return {"image_size": size} if size.area < DEFAULT_SIZE.area else {}
