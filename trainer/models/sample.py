@@ -20,8 +20,8 @@ def sample(
 ) -> list[Image.Image]:
     """One image a request; requests of one call share steps, guidance and size and run as one batch.
 
-    The starting noise is drawn on the CPU, a generator for each image, so an image does not depend on its neighbours or on
-    the device it is made on.
+    The starting noise is drawn on the CPU, a generator for each image, so an image depends neither on its neighbours
+    nor on the device it is made on.
 
     Args:
         check: called before every step; raises to stop.
