@@ -28,14 +28,14 @@ from trainer.diffusion.random import StepRandom
 from trainer.engine.run import check, run
 from trainer.errors import ModelError, NetworkError, SettingsError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Control, Effect, Event, Job, Sample, Warned
+from trainer.job import Control, Effect, Event, Job, Preview, Warned
 from trainer.models import registry
 from trainer.models.base import Bundle
 from trainer.models.checkpoint import identify as identify_module
 from trainer.models.checkpoint.identify import Kind, identify
 from trainer.models.registry import load_bundle
-from trainer.modes.base import Scene, StepLoss
-from trainer.modes.lora import LoRA
+from trainer.modes.base import PassContext, StepLoss
+from trainer.modes.lora import LoRAMode
 from trainer.networks.base import Network, build
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
@@ -150,7 +150,7 @@ def test_a_run_saves_what_is_read_back(model: Path, images: Path, host: Standalo
         lora_trigger_word="zorp", network_train_text_encoder=True,
     )  # fmt: skip
     path, events = trained(settings, host)
-    assert len([event for event in events if isinstance(event, Sample)]) == 2
+    assert len([event for event in events if isinstance(event, Preview)]) == 2
     (effect,) = (event for event in events if isinstance(event, Effect))
     assert [change.block for change in effect.blocks] == list(BLOCKS_OF_TINY)
     assert dict(effect.differences)[1.0] > 0
@@ -231,7 +231,7 @@ def test_the_velocity_of_another_family_is_not_forced_on_it(model: Path, images:
 
 
 @pytest.fixture
-def scene(model: Path, images: Path) -> Iterator[Scene]:
+def scene(model: Path, images: Path) -> Iterator[PassContext]:
     bundle = load_bundle(model)
     for module in bundle.modules.values():
         module.double()
@@ -244,11 +244,11 @@ def scene(model: Path, images: Path) -> Iterator[Scene]:
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
     with network.attached():
-        yield Scene(settings, bundle, network, bundle.diffusion, data)
+        yield PassContext(settings, bundle, network, bundle.diffusion, data)
 
 
-def loss_of(scene: Scene, step: int) -> StepLoss:
-    (training,) = LoRA().passes(scene.settings)
+def loss_of(scene: PassContext, step: int) -> StepLoss:
+    (training,) = LoRAMode().passes(scene.settings)
     training.prepare(scene)
     return training.loss(StepRandom.of_step(1, step, CPU))
 
@@ -262,7 +262,7 @@ def merged(network: Network, bundle: Bundle) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_loss_and_gradient_are_those_of_rectified_flow(scene: Scene, model: Path, step: int) -> None:
+def test_loss_and_gradient_are_those_of_rectified_flow(scene: PassContext, model: Path, step: int) -> None:
     ours = loss_of(scene, step).samples.mean()
     plain = load_bundle(model)
     for module in plain.modules.values():
@@ -286,7 +286,7 @@ def test_loss_and_gradient_are_those_of_rectified_flow(scene: Scene, model: Path
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-8)
 
 
-def test_checkpointing_is_what_the_family_makes_of_it(scene: Scene) -> None:
+def test_checkpointing_is_what_the_family_makes_of_it(scene: PassContext) -> None:
     parameters = list(scene.network.parameters())
     plain = torch.autograd.grad(loss_of(scene, 1).samples.mean(), parameters)
     with scene.bundle.family.checkpointing(scene.bundle):

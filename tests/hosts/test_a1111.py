@@ -72,7 +72,7 @@ def test_the_vae_that_is_loaded_is_taken(double: A1111Double, host: WebUI) -> No
     double.use_vae(path)
     bundle = host.take_model(Settings())
     assert bundle.vae_name == "mine.safetensors"
-    assert host.draws_samples
+    assert host.makes_previews
     theirs = {tensor.data_ptr() for tensor in double.weights().values()}
     assert all(parameter.data_ptr() in theirs for parameter in bundle.vae.parameters())
     host.give_back()
@@ -88,7 +88,7 @@ def test_a_vae_by_its_name_is_read_and_the_rest_is_shared(double: A1111Double, h
     assert torch.equal(
         dict(bundle.vae.named_parameters())["encoder.conv_in.weight"], read(path)["encoder.conv_in.weight"]
     )
-    assert not host.draws_samples, "the host would draw them with the VAE it has"
+    assert not host.makes_previews, "the host would draw them with the VAE it has"
     host.give_back()
 
 
