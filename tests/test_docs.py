@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"\b((?:trainer|tests|studies|benchmarks|requirements|docs)/[\w./-]*\w)")
+INSIDE = re.compile(r"`((?:\w+/)+\w+\.py)`")
+"""A file as the pages for developers name it: from the checkout, or from ``trainer/``."""
 COMMAND = re.compile(r"python -m ((?:studies|benchmarks)\.\w+)")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -40,6 +42,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_files_that_are_named_exist(page: Path) -> None:
     named = FILE.findall(page.read_text("utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+    inside = INSIDE.findall(page.read_text("utf-8"))
+    assert [name for name in inside if not any((folder / name).exists() for folder in (ROOT, ROOT / "trainer"))] == []
 
 
 @each_page

@@ -39,7 +39,7 @@ def test_the_rows_have_the_order_imports_run_in() -> None:
     assert [room for room in named if room in ROOMS] == list(ROOMS)
 
 
-def test_the_way_of_the_data_names_real_places() -> None:
+def test_the_figure_names_real_places() -> None:
     figure = re.search(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)
     assert figure
     named = re.findall(r"\b((?:\w+/)+\w*)", re.sub(r"<br>.*?\"", '"', figure[1]))
