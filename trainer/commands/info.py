@@ -84,7 +84,7 @@ def _norms(path: Path) -> dict[str, Any]:
         blocks = block_norms(path)
     except NetworkError:  # of another kind; what its header says can still be told
         return {}
-    return {"norm": math.hypot(*blocks.values()), "norms by block": blocks}
+    return {"norm": math.hypot(*blocks.values()), "norms by block": blocks} if blocks else {}
 
 
 def _shown(value: Any) -> str:

@@ -84,14 +84,14 @@ class Adapter(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def norm_of(cls, parts: Parts, weight: Tensor | None, /) -> float:
+    def norm_of(cls, parts: Parts, weight: Tensor | None, /) -> float | None:
         """The Frobenius norm of the update at strength 1, alpha included, from its tensors.
 
         Args:
             weight: the frozen weight beside it; None where there is only the file.
 
-        Raises:
-            NetworkError: it depends on the weight, which is not given.
+        Returns:
+            None if it depends on the weight and there is none.
         """
 
     @classmethod
@@ -125,8 +125,14 @@ class Adapter(nn.Module, ABC):
                 tensor.copy_(scaled[key])
 
     def norm(self, weight: Tensor | None = None) -> float:
-        """The same as :meth:`norm_of` for its own tensors."""
-        return self.norm_of(self.tensors(), weight)
+        """The norm of its own update.
+
+        Args:
+            weight: :attr:`weight`, where the caller has it at hand.
+        """
+        norm = self.norm_of(self.tensors(), self.weight if weight is None else weight)
+        assert norm is not None, "the weight is given"
+        return norm
 
     @property
     def module(self) -> nn.Module:

@@ -91,14 +91,19 @@ def _alpha(key: Key, rank: int, configs: Mapping[str, Mapping[str, Any]]) -> flo
 def block_norms(path: Path) -> dict[str, float]:
     """The norm of each block's update in a LoRA file, in the model's order; ``other`` is what belongs to no block.
 
+    Returns:
+        Nothing if the norm of some update depends on the model's weights.
+
     Raises:
-        NetworkError: the file is not there, broken, of a kind that is not known, or of one whose norm depends on the
-            model's weights.
+        NetworkError: the file is not there, broken, or of a kind that is not known.
     """
     squares: dict[str, float] = {}
     for name, parts in read_lora(path).modules.items():
+        norm = type_of(parts).norm_of(parts, None)
+        if norm is None:
+            return {}
         block = block_of(name) or "other"
-        squares[block] = squares.get(block, 0.0) + type_of(parts).norm_of(parts, None) ** 2
+        squares[block] = squares.get(block, 0.0) + norm**2
     return {block: math.sqrt(squares[block]) for block in (*BLOCKS, "other") if block in squares}
 
 
