@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..errors import ModelError
 from .base import Bundle
 from .image_spec import ImageSpec
 from .latents import decode
@@ -25,8 +26,14 @@ def sample(
 
     Args:
         check: called before every step; raises to stop.
+
+    Raises:
+        ModelError: the family makes no images of that size.
     """
     first = requests[0]
+    multiple = bundle.family.info.size_multiple
+    if any(side % multiple for side in first.size):
+        raise ModelError("models.other_size", size=first.size, family=bundle.family.label, multiple=multiple)
     shape = bundle.latent_shape(first.size)
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(request.seed)) for request in requests]
     device = device_of(bundle.denoiser)

@@ -137,6 +137,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{file} has NaN or infinite weights ({weight}). Choose another copy of it, or fp32 as model precision if "
             "fp16 was too narrow for it."
         ),
+        "models.other_size": (
+            "the sides of images for {family} are multiples of {multiple}, and {size} are not. Choose another size."
+        ),
         # ---- what a run tells of its model
         "models.forced_velocity": (
             "{file} does not say that it is a v-prediction model. It is trained as one because {setting} is on. Turn "
