@@ -55,6 +55,7 @@ def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:
 
 _LISTS: Mapping[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = MappingProxyType(
     {
+        "families": _names_of(choices.FAMILIES),
         "modes": _names_of(choices.MODES),
         "networks": _names_of(choices.NETWORK_TYPES),
         "optimizers": _names_of(choices.OPTIMIZERS),
