@@ -9,11 +9,13 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
 from ..errors import WrongValue
+from .choices import BLOCKS, FAMILIES, TEXT_ENCODERS
 from .filenames import name_problem
 from .key_values import parse_literals
 from .settings import Row
@@ -215,11 +217,32 @@ def _blocks(value: Any, row: Row) -> tuple[str, ...]:
     by_plain = {name.casefold(): name for name in row.choices}
     wrong = [name for name in names if name.casefold() not in by_plain]
     if wrong:
-        blocks = f"{row.choices[0]}, IN00 … IN11, M00, OUT00 … OUT11"
+        blocks = [f"{first} … {last}" if last != first else first for first, last in _runs(row.choices)]
         raise WrongValue("config.unknown_blocks", names=[shown(name) for name in wrong], blocks=blocks)
     if not names:
         raise WrongValue("config.no_blocks")
-    return tuple(dict.fromkeys(by_plain[name.casefold()] for name in names))
+    found = tuple(dict.fromkeys(by_plain[name.casefold()] for name in names))
+    return (*found, *_of_families_unknown_to(found))
+
+
+def _runs(blocks: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The first and the last of each run of blocks that differ in their numbers alone."""
+    for _, run in groupby(blocks, key=lambda block: block.rstrip("0123456789")):
+        names = list(run)
+        yield names[0], names[-1]
+
+
+def _of_families_unknown_to(found: Collection[str]) -> Iterator[str]:
+    """Blocks that a list leaves out since it is older than their family.
+
+    A list without a block of a family, the text encoders aside, is about other families. If it has all blocks of those,
+    it leaves nothing out, and all blocks of the family are meant as well.
+    """
+    of_families = [set(family.blocks) - {TEXT_ENCODERS} for family in FAMILIES.values()]
+    unknown = [blocks for blocks in of_families if blocks.isdisjoint(found)]
+    others = [blocks for blocks in of_families if blocks not in unknown]
+    if others and all(blocks <= set(found) for blocks in others):
+        yield from (block for block in BLOCKS if any(block in blocks for blocks in unknown))
 
 
 def _floats(value: Any, row: Row) -> tuple[float, ...]:
