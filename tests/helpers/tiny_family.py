@@ -280,6 +280,10 @@ class TinyFamily(Family):
             for name, tensor in tensors.items()
         }
 
+    def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
+        del mode, kind
+        return {"image_size": self.default_size, "image_min_length": min(self.default_size)}
+
     def encode(self, bundle: Bundle, prompts: Sequence[str], *, size: Size | None = None) -> TinyConditioning:
         del size
         (encoder,), (tokenize,) = bundle.text_encoders, bundle.tokenizers
