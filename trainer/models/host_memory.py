@@ -1,4 +1,4 @@
-"""Weights that are somebody else's memory, and what becomes of them when that changes its owner's mind."""
+"""Weights that lie in a host's memory, and how they are renewed when the host has moved or replaced its own."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from .base import Bundle
 
 
 class HostMemory:
-    """A bundle on a host's storage: knows which of its weights are the host's, also after some were cast or moved."""
+    """The weights of a bundle that are a host's memory, also after some of them were cast or moved."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._theirs = _addresses(bundle)
 
     def renew(self, fresh: Bundle) -> None:
-        """Give every weight that is still the host's the memory ``fresh`` has for it.
+        """Point every weight that is still the host's to the memory that ``fresh`` has for it.
 
-        What was copied meanwhile, because another type was asked for, is left alone: nobody else writes to it.
+        Weights that were copied, because another type was asked for, are left alone: nobody else writes to them.
 
         Args:
-            fresh: the same model, taken anew.
+            fresh: the same model, taken from the host again.
         """
         for part, module in self._bundle.modules.items():
             wanted = _weights(fresh.modules[part])

@@ -79,9 +79,9 @@ def choose_precision(
 ) -> Precision:
     """The formats for weights ``stored`` as given, on ``device``; each part goes by itself.
 
-    Half formats take U-Net and text encoders that are stored in either half format as they are, without a copy. On the
-    CPU, where half formats are slow, they mean fp32. The VAE is in the type it is wanted in, unless that is fp16 and it
-    does not survive it: some lose their images in fp16, and only in that.
+    Half formats take a denoiser and text encoders that are stored in either half format as they are, without a copy.
+    On the CPU, where half formats are slow, they mean fp32. The VAE has the type asked for, unless that is fp16 and it
+    does not survive it: the images of some turn black in fp16, and only in that.
 
     Args:
         label: what a note calls a part; the family's word for it.

@@ -96,10 +96,9 @@ def family_of(kind: FileKind) -> Family:
     for family in FAMILIES.values():
         if family.recognises(kind):
             return family
-    told: dict[str, Any] = {"file": kind.name, "kind": kind.label}
-    choice: dict[str, Any] = {**told, "families": list(FAMILIES)}
+    choice: dict[str, Any] = {"file": kind.name, "kind": kind.label, "families": list(FAMILIES)}
     if kind.kind in (Kind.SD1_INPAINTING, Kind.SD2_INPAINTING, Kind.SDXL_INPAINTING, Kind.SD2_DEPTH, Kind.SD2_UNCLIP):
-        raise ModelError("models.variant", **told)
+        raise ModelError("models.variant", file=kind.name, kind=kind.label)
     if kind.kind in (Kind.SDXL_REFINER, Kind.SD2_UPSCALER):
         raise ModelError("models.no_base_model", **choice)
     if kind.kind is Kind.SDXL_EDM:

@@ -19,10 +19,10 @@ from .placement import device_of, dtype_of, vae_to
 def sample(
     bundle: Bundle, requests: Sequence[ImageSpec], *, check: Callable[[], None] = lambda: None
 ) -> list[Image.Image]:
-    """One image a request; requests of one call share steps, guidance and size and run as one batch.
+    """One image per request; the requests of a call share steps, guidance and size, and run as one batch.
 
-    The starting noise is drawn on the CPU, a generator for each image, so an image depends neither on its neighbours
-    nor on the device it is made on.
+    The starting noise is drawn on the CPU with one generator per image, so an image depends neither on its neighbours
+    nor on the device.
 
     Args:
         check: called before every step; raises to stop.
@@ -65,6 +65,6 @@ def sample(
 
 
 def _image(pixels: Tensor) -> Image.Image:
-    """``(3, H, W)`` in -1…1 to an image."""
+    """``(3, H, W)`` in -1 … 1, as an image."""
     levels = (pixels.float() / 2 + 0.5).clamp(0, 1).mul(255).round().byte()
     return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())

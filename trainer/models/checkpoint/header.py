@@ -38,7 +38,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read a model file's header; the format is told by its content, not by its name.
+    """Read a model file's header; the format is recognised by its content, not by its name.
 
     Raises:
         ModelError: there is no such file, or it is no model file, empty, cut short or damaged.

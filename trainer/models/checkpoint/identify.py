@@ -106,7 +106,7 @@ class FileKind:
 
     @property
     def zero_terminal_snr(self) -> bool:
-        """Whether it says that nothing of the image is left at the last timestep."""
+        """Whether it says that no signal is left at the last timestep."""
         return "ztsnr" in self.tensors or bool(self.configs.get("scheduler", {}).get("rescale_betas_zero_snr"))
 
     @property

@@ -1,7 +1,7 @@
 """Frozen weights as whole numbers of eight bits, half the memory of fp16: for linears and convolutions, on any device.
 
 A weight ``w`` is kept as ``codes · scale`` with one scale for each output channel: ``scale = max|w| / 127``,
-``codes = round(w / scale)``, so that no number is off by more than half a scale. The product is made anew where it is
+``codes = round(w / scale)``, so that no number is off by more than half a scale. The product is computed where it is
 used, in the type of the input, in the backward pass as well: what is kept for it is the codes, which are there anyway.
 """
 
@@ -45,7 +45,7 @@ class Int8(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The weight as float32, made anew every time."""
+        """The weight as float32, computed at every call."""
         return dequantise(self.codes, self.scale, torch.float32)
 
 
@@ -70,7 +70,7 @@ def can_be_int8(module: nn.Module) -> bool:
 def store_as_int8(module: nn.Module, weight: Tensor) -> None:
     """Make a linear or convolution one that keeps ``weight`` as int8.
 
-    The module stays the same object, so whatever refers to it or hooks into it goes on doing so. Its old weight is let
+    The module stays the same object, so references to it and hooks on it stay valid. Its old weight is let
     go, not written to.
 
     Args:

@@ -158,7 +158,7 @@ def fill(module: Module, tensors: Mapping[str, Tensor], what: Message, *, option
     Args:
         module: from :func:`build_empty`.
         tensors: every parameter and buffer by the module's own names, in its shapes.
-        what: whose tensors they are, for a message: ``"the U-Net of anime.safetensors"``.
+        what: whose tensors they are, for a message: the U-Net of anime.safetensors.
         optional: last parts of names that ``tensors`` may lack or have too many of (``position_ids``).
 
     Raises:

@@ -125,16 +125,12 @@ class StableDiffusion(Family):
             raise ModelError("models.no_vae_for", file=vae.name, kind=vae.label, family=self.name)
         channels = None if vae is None else _latent_channels(vae)
         if vae is not None and channels not in (None, _LATENT_CHANNELS):
-            told: dict[str, Any] = {
-                "file": vae.name,
-                "count": channels,
-                "family": self.name,
-                "wanted": _LATENT_CHANNELS,
-            }
-            raise ModelError("models.vae_channels", **told)
+            raise ModelError(
+                "models.vae_channels", file=vae.name, count=channels, family=self.name, wanted=_LATENT_CHANNELS
+            )
 
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
-        """The size a checkpoint is made for; iLECO has no images and does well with less, but not with more."""
+        """The size a checkpoint is made for; a mode without images does well with less, but not with more."""
         size = _told_size(kind) or self.size_of(kind)
         if MODES[mode].images == "none":
             return {"image_size": size} if size.area < DEFAULT_SIZE.area else {}
