@@ -40,8 +40,8 @@ os.environ.update(
 # A shell has what it starts in the background ignore Ctrl-C, which the programs that tests start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-MINUTES = {"first": 6, "more": 10, "all": 90}
-"""How long each tier takes on two cores."""
+MINUTES = {"first": 5, "more": 8}
+"""How long the first two tiers take on two cores."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -84,8 +84,8 @@ def _keep(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pyt
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     lines = []
-    if _is_whole(config):
-        tier = "all" if config.getoption("--all") else "more" if config.getoption("--more") else "first"
+    if _is_whole(config) and not config.getoption("--all"):
+        tier = "more" if config.getoption("--more") else "first"
         lines.append(f"This takes about {MINUTES[tier]} minutes on two cores; each line ends with how far it is.")
     if not _browser_expected(config):
         lines.append("No Chromium here: the tests that need a browser are left out.")

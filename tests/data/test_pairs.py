@@ -168,6 +168,20 @@ def test_pictures_that_do_not_differ_have_no_mask(tmp_path: Path) -> None:
     open_pair(leftover).placed(leftover, DEFAULT_SIZE)
 
 
+@pytest.mark.parametrize("clear", ["a", "b"])
+def test_a_difference_that_one_image_does_not_show_is_none(tmp_path: Path, clear: str) -> None:
+    original = np.full((64, 64, 3), 90, np.uint8)
+    target = original.copy()
+    target[:8] = 250
+    alpha = np.full((64, 64), 255, np.uint8)
+    alpha[:8] = 0
+    for name, pixels in (("a", original), ("b", target)):
+        shown = np.dstack([pixels, alpha]) if name == clear else pixels
+        Image.fromarray(shown).save(tmp_path / f"{name}.png")
+    given = settings(str(tmp_path / "a.png"), str(tmp_path / "b.png"), diff_use_diff_mask=True)
+    assert "do not differ" in refusal(given)
+
+
 # ---- latents and masks ----------------------------------------------------------------------------------------------
 
 

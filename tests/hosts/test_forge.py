@@ -87,6 +87,24 @@ def test_other_than_plain_memory_is_said_and_the_file_read(double: ForgeDouble, 
     host.give_back()
 
 
+@pytest.mark.parametrize("part", ["text encoder", "VAE"])
+def test_a_part_beside_the_unet_that_is_not_plain_is_not_taken_either(
+    double: ForgeDouble, host: Forge, part: str
+) -> None:
+    double.generate()
+    _, texts, vae = double.parts()
+    with torch.inference_mode():
+        module = texts.get_submodule("clip_l.transformer.text_model.final_layer_norm")
+        if part == "VAE":
+            module = vae.get_submodule("decoder.conv_in")
+        module.weight = torch.nn.Parameter(module.weight.to(torch.float8_e4m3fn), requires_grad=False)
+    bundle = host.take_model(Settings())
+    assert not is_shared(double, bundle.denoiser.parameters())
+    assert {parameter.dtype for one in bundle.modules.values() for parameter in one.parameters()} == {torch.float32}
+    assert "float8_e4m3fn" in str(host.between_steps("training", 1, 3)[0])
+    host.give_back()
+
+
 @pytest.mark.parametrize("kind", [ForgeDouble, ReForgeDouble], ids=["Forge", "reForge"])
 def test_a_unet_that_is_only_partly_on_the_device_is_read_from_its_file(tmp_path: Path, kind: type[Patched]) -> None:
     double = kind(tmp_path / "host")
