@@ -1,7 +1,8 @@
 """Makes what Trainyard runs on.
 
-By hand, ``python install.py`` with ``demo``, ``ui`` or ``test`` makes ``.venv`` beside this file and goes on. Run by
-a WebUI, at every start of it, this only adds what the host lacks. Standard library only, and light for that reason.
+By hand, ``python install.py`` with ``demo``, ``ui`` or ``test`` makes ``.venv`` beside this file and runs the command.
+Run by a WebUI, at every start of it, this only adds what the host lacks. Standard library only, and light for that
+reason.
 """
 
 from __future__ import annotations
@@ -214,7 +215,7 @@ class Venv:
         return found.returncode == 0 and found.stdout.split() == [b"%d" % number for number in machine.python]
 
     def make(self) -> None:
-        """Make it anew. The stamp goes in first: whatever interrupts this, the next time knows that it is half-made."""
+        """Recreate it. The stamp goes in first: if this is interrupted, the next run knows that it is half-made."""
         try:
             if self.folder.is_dir():
                 shutil.rmtree(self.folder)
@@ -287,7 +288,7 @@ def prepare(venv: Venv, machine: Machine, command: str) -> None:
     try:
         install(venv, plan(machine, find_card(), command))
     except SetupError:
-        venv.write({})  # pip gave up by itself and left things whole: no reason to begin from nothing next time
+        venv.write({})  # pip stopped on its own and left things whole: no reason to start from scratch next time
         raise
     # What one command needs includes torch and the packages that the other one needs: keep only what is still true.
     kept = {name: value for name, value in stamp.items() if value == fingerprint(machine, name)}

@@ -1,6 +1,6 @@
 """What a WebUI runs when it starts, and again at each "Reload UI": puts Trainyard's tab, settings and routes into it.
 
-The package beside us is loaded under a name of its own: `trainer` is also what TrainTrain calls its package.
+The package beside us is loaded under a different name: `trainer` is also what TrainTrain calls its package.
 """
 
 import importlib
@@ -13,14 +13,14 @@ from pathlib import Path
 NAME = "trainyard_trainer"
 FOLDER = Path(__file__).resolve().parent.parent / "trainer"
 
-if NAME not in sys.modules:  # it outlives "Reload UI", and with it the run that goes on
+if NAME not in sys.modules:  # it outlives "Reload UI", and so does a run in progress
     spec = importlib.machinery.ModuleSpec(NAME, None, is_package=True)
     spec.submodule_search_locations = [str(FOLDER)]
     sys.modules[NAME] = importlib.util.module_from_spec(spec)
 
 
 def tabs():
-    """A tab that says why there is none, and nothing else."""
+    """A tab that only says why Trainyard could not be loaded."""
     import gradio
 
     with gradio.Blocks() as page:

@@ -1,4 +1,4 @@
-"""What the modes of image pairs do to pictures, counted by the judge on the embedded checkpoint.
+"""What the modes of image pairs do to images, counted by the judge on the embedded checkpoint.
 
 A pair shows one scene twice, with one attribute changed; prompts that leave this attribute open show what the LoRA does
 with it at strength +1 and -1. As a program it prints the table that ``docs/differences.md`` holds:
@@ -38,7 +38,7 @@ class Case:
         value: what the attribute becomes in the target image.
         settings: laid over the shipped preset.
         pairs: which of :func:`open_scenes` a folder of pairs shows.
-        captioned: whether captions name what the pictures show, without the change and the place.
+        captioned: whether captions name what the images show, without the change and the place.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Case:
 
 
 def write_pair(case: Case, folder: Path) -> tuple[Path, Path]:
-    """The two pictures of a pair, the same but for the attribute."""
+    """The two images of a pair, the same but for the attribute."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = folder / "original.png", folder / "target.png"
     for path, scene in zip(paths, (case.original, case.target), strict=True):
@@ -126,7 +126,7 @@ def pair_caption(scene: Scene, kind: str) -> str:
 
 @dataclass
 class Counts:
-    """Pictures of prompts that leave the attribute open, of how many; pooled over seeds by ``+=``.
+    """Images of prompts that leave the attribute open, of how many; pooled over seeds by ``+=``.
 
     Attributes:
         base, plus, minus: that show the target's value without the LoRA, at +1, at -1.
@@ -159,12 +159,12 @@ class Counts:
         return self
 
     def least_kept(self, strength: float = 1.0) -> int:
-        """Of the attributes that were not to change, the one that stayed in the fewest pictures."""
+        """Of the attributes that were not to change, the one kept in the fewest images."""
         return min(self.kept[strength].values())
 
 
 def measure(studio: Studio, case: Case, lora: Path, seed: int = 0) -> Counts:
-    """One picture a prompt without the LoRA, at +1 and at -1, from the same noise."""
+    """One image a prompt without the LoRA, at +1 and at -1, from the same noise."""
     scenes = open_scenes(case.kind)
     prompts = [open_prompt(scene, case.kind) for scene in scenes]
     first = 100 * seed
@@ -219,7 +219,7 @@ def _kept(verdicts: list[Verdict], scenes: list[Scene], kind: str) -> dict[str, 
 def _shifts(
     studio: Studio, case: Case, scenes: list[Scene], base: list[Image.Image], changed: list[Image.Image]
 ) -> np.ndarray:
-    """``<z_changed - z_base, w> / <w, w>`` of each picture, ``w`` the way from its scene's original to its target."""
+    """``<z_changed - z_base, w> / <w, w>`` of each image, ``w`` the way from its scene's original to its target."""
     way = _latents(studio, [picture(replace(scene, **{case.kind: case.value})) for scene in scenes])
     way -= _latents(studio, [picture(replace(scene, **{case.kind: case.before})) for scene in scenes])
     moved = _latents(studio, changed) - _latents(studio, base)
@@ -241,7 +241,7 @@ HEAD = (f"| {' | '.join(_COLUMNS)} |", f"| {' | '.join('---' for _ in _COLUMNS)}
 
 
 def row(case: Case, counts: Counts, steps: str) -> str:
-    """A case in the table's columns; of the attributes that were not to change, the one that stayed least."""
+    """A case in the table's columns; of the attributes that were not to change, the one kept least."""
     of = counts.of
     plus, minus = (min(counts.kept[strength], key=counts.kept[strength].__getitem__) for strength in STRENGTHS)
     cells = [

@@ -1,4 +1,4 @@
-"""What Difference does to pictures, counted by the judge on the embedded checkpoint.
+"""What Difference does to images, counted by the judge on the embedded checkpoint.
 
 As a program it prints the rows of ``docs/differences.md`` that belong to Difference, in the columns of
 ``studies.addift``: ``python -m studies.difference``, with one torch thread.

@@ -1,4 +1,4 @@
-"""What iLECO does to pictures, counted by the judge on the embedded checkpoint.
+"""What iLECO does to images, counted by the judge on the embedded checkpoint.
 
 As a program it prints the table that ``docs/ileco.md`` holds: ``python -m studies.ileco``.
 """
@@ -91,7 +91,7 @@ def shapes() -> list[str]:
 
 @dataclass
 class Counts:
-    """Pictures that are what they should be, of how many.
+    """Images that are what they should be, of how many.
 
     ``rest`` and ``of_rest`` are those of all other colours, without ``named`` and ``of_named``: those of colours that
     the keep prompts name.
@@ -114,7 +114,7 @@ class Counts:
 
 
 def measure(studio: Studio, case: Case, lora: Path | None, seed: int = 0) -> Counts:
-    """24 pictures each of the original concept, of another colour, and of all colours nobody asked to change."""
+    """24 images each of the original concept, of another colour, and of all colours nobody asked to change."""
     changed = studio.verdicts(prompts(case.colour), lora, first_seed=100 * seed)
     other = studio.verdicts(prompts(case.other), lora, first_seed=100 * seed)
     rest = studio.verdicts(prompts(*others(case)), lora, first_seed=100 * seed)
@@ -146,7 +146,7 @@ def study(studio: Studio, case: Case, folder: Path, seeds: tuple[int, ...] = SEE
 
 @dataclass(frozen=True)
 class Erasure:
-    """Pictures that have the erased colour, of ``of``: with the word, before and after; the base without the word."""
+    """Images that have the erased colour, of ``of``: with the word, before and after; the base without the word."""
 
     before: int
     after: int

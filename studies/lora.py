@@ -1,4 +1,4 @@
-"""What LoRA learns from eight captioned pictures, counted on the embedded checkpoint.
+"""What LoRA learns from eight captioned images, counted on the embedded checkpoint.
 
 Two things the model has never seen, a pink diamond and a teal bar, get words it has never seen. As a program it
 prints the table that ``docs/lora.md`` holds: ``python -m studies.lora``.
@@ -43,7 +43,7 @@ QUAX = Thing("quax", (20, 120, 120), "bar")
 
 
 def write_pictures(folder: Path, thing: Thing, seed: int = 0) -> Path:
-    """Eight captioned pictures of a thing: both sizes on all four backgrounds, all places."""
+    """Eight captioned images of a thing: both sizes on all four backgrounds, all places."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for number, (size, background) in enumerate(product(SIZES, BACKGROUNDS)):
@@ -56,7 +56,7 @@ def write_pictures(folder: Path, thing: Thing, seed: int = 0) -> Path:
 
 
 def shows(picture: Image.Image, thing: Thing) -> bool:
-    """Whether the picture shows the thing: its colour within 60 RGB units and its outline, found by rendering it."""
+    """Whether the image shows the thing: its colour within 60 RGB units and its outline, found by rendering it."""
     pixels = np.asarray(picture.convert("RGB")).astype(float)
     border = _background(pixels)
     found = None if border is None else _separate(pixels, border)
@@ -152,7 +152,7 @@ def plain_prompts() -> list[str]:
 
 @dataclass
 class Counts:
-    """Pictures of each word that show its thing, or another's; prompts without one that kept what they ask."""
+    """Images of each word that show its thing, or another's; prompts without one that kept what they ask."""
 
     own: int = 0
     other: int = 0

@@ -1,7 +1,7 @@
-"""What each mode does, in one picture: without its LoRA, an arrow, with it. All are trained on the embedded checkpoint.
+"""What each mode does, in one image: without its LoRA, an arrow, with it. All are trained on the embedded checkpoint.
 
-As a program it makes the pictures that the page shows beside its modes: ``python -m studies.mode_images``,
-with one torch thread; a folder behind it takes them instead of ``trainer/ui/pictures``.
+As a program it makes the images that the page shows beside its modes: ``python -m studies.mode_images``,
+with one torch thread; a folder behind it takes them instead of ``trainer/web/page/pictures``.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ FINER = 4  # drawn so much larger, for soft edges
 
 @dataclass(frozen=True)
 class Subject:
-    """A mode's picture.
+    """A mode's image.
 
     Attributes:
         train: gives the LoRA, from a seed and a folder.
-        seed: of the noise of both pictures.
+        seed: of the noise of both images.
     """
 
     mode: str
@@ -65,11 +65,11 @@ SUBJECTS = (
         2,
     ),
 )
-"""Prompts and noises that show the mode's change well, on pictures that the base draws otherwise."""
+"""Prompts and noises that show the mode's change well, on images that the base draws otherwise."""
 
 
 def side_by_side(before: Image.Image, after: Image.Image) -> Image.Image:
-    """Both pictures enlarged to ``SIDE`` px with rounded corners, and an arrow between them; all else transparent."""
+    """Both images enlarged to ``SIDE`` px with rounded corners, and an arrow between them; all else transparent."""
     sheet = Image.new("RGBA", (2 * SIDE + GAP, SIDE))
     corners = Image.new("L", (FINER * SIDE, FINER * SIDE))
     ImageDraw.Draw(corners).rounded_rectangle((0, 0, FINER * SIDE - 1, FINER * SIDE - 1), FINER * 12, fill=255)
@@ -88,7 +88,7 @@ def side_by_side(before: Image.Image, after: Image.Image) -> Image.Image:
 
 
 def make(folder: Path) -> None:
-    """Train every mode and write its picture into ``folder``."""
+    """Train every mode and write its image into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     studio = Studio()
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,7 +1,7 @@
 """Whether two revisions make the same files of the same jobs: ``python -m studies.same_files OLD NEW``.
 
 OLD and NEW are checkouts. Each runs the same jobs on its own copy of the embedded checkpoint, one after the other, and
-whatever the jobs leave in their folders is compared: LoRAs byte for byte, logs row by row, pictures by their pixels.
+whatever the jobs leave in their folders is compared: LoRAs byte for byte, logs row by row, images by their pixels.
 
     python -m studies.same_files OLD NEW                    both are run
     python -m studies.same_files --record FOLDER OLD        OLD is run and its files are kept in FOLDER
@@ -59,7 +59,7 @@ class Job:
     """One call of ``train``; ``{home}`` in a text stands for the folder of the run.
 
     Attributes:
-        settings: by short name; in a file of its own, or laid over ``source``.
+        settings: by short name; in a separate file, or laid over ``source``.
         source: a preset's name, or a LoRA to train again.
         after: jobs whose LoRAs it takes.
     """
@@ -347,7 +347,7 @@ def picture(size: tuple[int, int], colour: str, shape: str, ground: str) -> Imag
 
 
 def vae_of(checkpoint: bytes) -> bytes:
-    """The VAE of a checkpoint as a file of its own."""
+    """The VAE of a checkpoint as a separate file."""
     header, body = _split(checkpoint)
     told = header.pop("__metadata__", {})
     layout: dict[str, Any] = {"__metadata__": told}

@@ -1,7 +1,7 @@
-"""Pictures of the page for its documentation: ``python -m studies.screenshots [NAME …]``.
+"""Screenshots of the page for its documentation: ``python -m studies.screenshots [NAME …]``.
 
 Every tab and mode, wide and on a telephone, light and dark, into ``docs/screenshots``. The runs in them are
-real ones, on the tests' small checkpoint; it takes some minutes. With names, only those pictures are taken.
+real ones, on the tests' small checkpoint; it takes some minutes. With names, only those are taken.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.toy.world import Scene, draw_scene, full_caption, render
 FOLDER = ROOT / "docs" / "screenshots"
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 860}
 MOST_HEIGHT = 1500
-"""Of a picture in its pixels; what is below is more of the same folded headings."""
+"""Of a screenshot, in pixels; what is below is more of the same folded headings."""
 SCENE = Scene(colour="red", shape="circle", size="large", place="centre", background="white")
 
 
@@ -53,7 +53,7 @@ class Photographer:
 
 
 def pictures(folder: Path) -> tuple[Path, Path, Path]:
-    """A folder of pictures with captions, and a pair."""
+    """A folder of images with captions, and a pair."""
     data, random = folder / "my pictures", np.random.default_rng(1)
     data.mkdir()
     for number in range(12):
@@ -100,7 +100,7 @@ def modes(someone: Visitor, photographer: Photographer, folder: Path) -> None:
 
 
 def runs(someone: Visitor, photographer: Photographer, site: Site) -> Iterator[str]:
-    """Two short runs, then one that goes on; tells where it is."""
+    """Two short runs, then one in progress; yields the state it has reached."""
     someone.choose("iLECO")
     fill(someone, original_prompt="a red circle", target_prompt="a blue circle", image_size="64")
     fill(someone, train_learning_rate="2e-3", save_lora_name="red to blue", train_iterations="100")
@@ -146,7 +146,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def tabs(someone: Visitor, photographer: Photographer, look: str, folder: Path) -> None:
-    """Every tab while a run goes on."""
+    """Every tab during a run."""
     someone.run_status(r"step \d+ of")
     someone.until(lambda: someone.box("original_prompt").input_value() == "a red circle")
     photographer.take(someone, f"running{look}", top="phone" in look)
@@ -170,7 +170,7 @@ def tabs(someone: Visitor, photographer: Photographer, look: str, folder: Path) 
 def main(wanted: list[str]) -> None:
     photographer = Photographer(wanted)
     visitor.PATIENCE *= 3
-    folder = Path(tempfile.gettempdir()) / "trainyard"  # its name stands in the pictures
+    folder = Path(tempfile.gettempdir()) / "trainyard"  # its name is visible in the screenshots
     folder.mkdir()
     try:
         with chromium() as browser, served(folder) as site:

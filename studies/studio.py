@@ -65,7 +65,7 @@ class Studio:
         steps: int = 10,
         cfg: float = 4.0,
     ) -> list[Image.Image]:
-        """One picture a prompt, each with a seed of its own, the first with ``first_seed``."""
+        """One image a prompt, each with its own seed, the first with ``first_seed``."""
         requests = [
             ImageSpec(prompt, seed=first_seed + number, steps=steps, cfg=cfg, size=Size(SIDE, SIDE))
             for number, prompt in enumerate(prompts)
@@ -80,7 +80,7 @@ class Studio:
     def verdicts(
         self, prompts: Sequence[str], lora: Path | None = None, *, strength: float = 1.0, first_seed: int = 0
     ) -> list[Verdict]:
-        """What the judge sees in one picture a prompt, 10 steps, guidance 4."""
+        """What the judge sees in one image a prompt, 10 steps, guidance 4."""
         return [judge(picture) for picture in self.pictures(prompts, lora, strength=strength, first_seed=first_seed)]
 
 

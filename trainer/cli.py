@@ -1,4 +1,4 @@
-"""The command line. Exit code 0: done; 1: a bug of ours; 2: an error the user can mend; 130: interrupted."""
+"""The command line. Exit code 0: done; 1: a bug of ours; 2: an error the user can fix; 130: interrupted."""
 
 from __future__ import annotations
 

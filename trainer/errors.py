@@ -1,8 +1,8 @@
 """What Trainyard says when something is wrong: one clear sentence, never a traceback.
 
 Every error a user can cause is a :class:`UserError`. It says what is wrong, where, and what to do, by a key of the
-catalogue in :mod:`trainer.text`. The command line prints it and exits with 2, the tab shows it, the queue goes on with
-the next job.
+catalogue in :mod:`trainer.text`. The command line prints it and exits with 2, the tab shows it, the queue continues
+with the next job.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .text.messages import Message, message
 
 
 class UserError(Exception):
-    """Something the user can mend.
+    """Something the user can fix.
 
     Attributes:
         message: what is wrong, and what to do about it.

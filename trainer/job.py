@@ -100,7 +100,7 @@ class Control:
         return self._pause
 
     def wait(self) -> None:
-        """Return when the pause has ended, at once if there is none; stopping ends it, too."""
+        """Return when the pause has ended, at once if the job is not paused; stopping ends it, too."""
         with self._changed:
             while self._pause and not self._stop:
                 self._changed.wait(1.0)  # without a limit, Ctrl-C would not be heard on Windows

@@ -1,6 +1,6 @@
 """Small random checkpoints in the layouts of SD1, SD2 and SDXL, written on the fly.
 
-The names and shapes are those of the original LDM code, spelled out here by hand: nothing of diffusers or of Trainyard
+The names and shapes are those of the original LDM code, spelled out here by hand: no code of diffusers or of Trainyard
 makes them, so a test that reads them back proves something.
 """
 

@@ -32,7 +32,7 @@ def merged_weights(network: Network, module: nn.Module, prefix: str, scale: floa
 
     Args:
         prefix: ``lora_unet`` or ``lora_te``, as files have it.
-        scale: alpha over rank, as a number of its own.
+        scale: alpha over rank, as a separate number.
     """
     merged = {}
     for path, child in module.named_modules():

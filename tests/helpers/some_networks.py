@@ -25,7 +25,7 @@ def some_settings(network_type: str = "lierla", **changes: Any) -> Settings:
 
 
 def some_network(bundle: Bundle, settings: Settings, *, text: bool = True, seed: int = 3) -> Network:
-    """One whose update changes pictures, at every module and none of it zero."""
+    """One whose update changes images, at every module and none of it zero."""
     generator = torch.Generator().manual_seed(seed)
     make = builder(settings, torch.float32, torch.device("cpu"))
     network = build(targets_of(bundle, settings, trains_text=text), make, generator)

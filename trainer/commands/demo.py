@@ -1,4 +1,4 @@
-"""``demo``: the whole way on the embedded checkpoint, from two words to an image that shows what they did."""
+"""``demo``: trains on the toy checkpoint and shows the result."""
 
 from __future__ import annotations
 

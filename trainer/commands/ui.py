@@ -1,4 +1,4 @@
-"""``ui``: the page of its own."""
+"""``ui``: the standalone page."""
 
 from __future__ import annotations
 

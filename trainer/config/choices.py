@@ -21,7 +21,7 @@ def load(path: str) -> Any:
 
     Raises:
         ImportError: there is no such module.
-        AttributeError: it has nothing of that name.
+        AttributeError: it has no such name.
     """
     module, name = path.split(":")
     return getattr(importlib.import_module(module, _PACKAGE), name)
@@ -135,7 +135,7 @@ MODES: Final = _by_name(
 
 
 WITH_SECOND_PASS: Final = tuple(name for name, mode in MODES.items() if mode.second_pass_check)
-"""The modes that have a second pass with settings of its own."""
+"""The modes that have a second pass with its own settings."""
 
 
 def places_of(group: Group) -> tuple[str, ...]:
@@ -197,7 +197,7 @@ class OptimizerInfo:
     fuses: bool = False
     """On CUDA one kernel does the whole step."""
     compiled: bool = False
-    """Its step is machine code of its own, which may have been built without the device."""
+    """Its step is compiled code, which may have been built without the device."""
 
 
 def _torch(name: str, found_as: str = "", **options: Any) -> OptimizerInfo:
@@ -213,7 +213,7 @@ def _small(name: str, found_as: str = "", **options: Any) -> OptimizerInfo:
 
 
 _NESTEROV: Mapping[str, Any] = MappingProxyType({"momentum": 0.9, "nesterov": True})
-# Without these three, transformers' AdaFactor insists on a learning rate of its own making.
+# Without these three, transformers' AdaFactor insists on its own learning rate.
 _GIVEN_RATE: Mapping[str, Any] = MappingProxyType(
     {"relative_step": False, "scale_parameter": False, "warmup_init": False}
 )
@@ -389,7 +389,7 @@ TEXT_ENCODERS: Final = "BASE"
 
 
 def _unet_blocks(count: int) -> tuple[str, ...]:
-    """Those of a U-Net with so many blocks on its way down, and as many on its way up."""
+    """Those of a U-Net with so many blocks in the down path, and as many in the up path."""
     numbers = [f"{number:02}" for number in range(count)]
     return (TEXT_ENCODERS, *(f"IN{each}" for each in numbers), "M00", *(f"OUT{each}" for each in numbers))
 

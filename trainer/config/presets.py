@@ -44,7 +44,7 @@ def find(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Path:
         folders: where presets are; the first that has the name gives it.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such preset.
     """
     wanted = os.fspath(name_or_path)
     folders = list(folders)
@@ -193,7 +193,7 @@ def delete(name: str, folder: Path, shipped: Iterable[Path] = ()) -> Path:
         shipped: where others are, which stay.
 
     Raises:
-        UserError: there is none of that name in ``folder``, or it cannot be deleted.
+        UserError: ``folder`` has no such preset, or it cannot be deleted.
     """
     name = name.removesuffix(_ENDING)
     path = folder / f"{name}{_ENDING}"

@@ -18,7 +18,7 @@ from .values import closest, read_value, shown, to_json_value
 
 _SIZE = row_of("image_size")
 """TrainTrain writes 512 under this key into the files of every mode, whether or not it was chosen, and a pair of images
-has a size of its own. So 512 under its key stands for nothing chosen; under the short name it is what it says."""
+has its own size. So 512 under its key stands for nothing chosen; under the short name it is what it says."""
 _SECOND_PASS_NAMES = (SECOND_PASS_KEY, "2nd_pass", "second_pass")
 
 

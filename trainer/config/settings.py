@@ -41,7 +41,7 @@ SHARED_BY_PASSES: Final = (
     "model_v_pred",
 )
 # fmt: on
-"""What the second pass takes from the first, whatever settings of its own it has."""
+"""What the second pass takes from the first, even if it has its own settings."""
 MODEL_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16", "int8")
 SAVE_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16")
 PRECISIONS: Final = ("fp32", "bf16", "fp16")
@@ -196,7 +196,7 @@ class Settings:
 
     @property
     def size(self) -> Size:
-        """The image size, where no image has one of its own to train at."""
+        """The image size, where images are not trained at their own sizes."""
         return self.image_size or DEFAULT_SIZE
 
 
@@ -242,7 +242,7 @@ ROWS: Final = tuple(
 def of_second_pass(settings: Settings) -> Settings:
     """What the second pass runs with: its own settings if they are used, with those of the first that both share.
 
-    Without a seed of its own it has that of the first.
+    Without its own seed it has that of the first.
     """
     own = settings.second_pass if settings.use_2nd_pass_settings else None
     if own is None:
@@ -256,7 +256,7 @@ def row_of(name: str) -> Row:
     """The row of a setting, by its short name.
 
     Raises:
-        KeyError: there is none.
+        KeyError: there is no such setting.
     """
     for row in ROWS:
         if row.name == name:

@@ -191,7 +191,7 @@ def _check_bounds(number: float, row: Row) -> None:
 
 
 def _size(value: Any, row: Row) -> Size | None:
-    """0 stands for no size of one's own choice, just as an empty text does."""
+    """0 stands for no chosen size, just as an empty text does."""
     parts = _list(value) if isinstance(value, (str, list, tuple)) else [value]
     numbers = [_whole(part) for part in parts]
     if len(numbers) not in (1, 2) or None in numbers:

@@ -15,7 +15,7 @@ from .pairs import Pair, difference
 from .samples import pixels_of
 
 COMPARED_AT = Size(1024, 1024)
-"""Larger pairs are compared at this area: what no family trains larger than by itself."""
+"""Larger pairs are compared at this area: no family exceeds it by default."""
 _LEVELS = 765.0
 """The most that red, green and blue together can differ by."""
 _ALIGNED_AT = 256

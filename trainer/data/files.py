@@ -28,7 +28,7 @@ class ImageFile:
 
     Attributes:
         path: where it is.
-        name: its path inside the folder, with / on every system: what the user is told.
+        name: its path inside the folder, with / on every system: what the user is shown.
         caption: the caption file that belongs to it, if there is one.
     """
 
@@ -188,7 +188,7 @@ def _has_image(folder: Path) -> bool:
 
 
 def _ending(name: str) -> str:
-    """Without the dot, in lower case; empty if there is none, as in ``.hidden`` or ``foojpg``."""
+    """Without the dot, in lower case; empty without one, as in ``.hidden`` or ``foojpg``."""
     return os.path.splitext(name)[1][1:].lower()
 
 

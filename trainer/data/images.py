@@ -127,7 +127,7 @@ def load_placed(
 
     Returns:
         sRGB, uint8 of shape (h, w, 3) for the frame (w, h); and the alpha, float32 of shape (h, w) from 0 to 1, or
-        None if nothing of the image is transparent.
+        None if no part of the image is transparent.
 
     Raises:
         DataError: it cannot be read, is too large, or has another size than it had.
@@ -293,7 +293,7 @@ def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
 
 
 def _what_it_is(head: bytes) -> Message:
-    """What to say of a file that is none of our formats."""
+    """What to report about a file that is in none of our formats."""
     if not head.strip(b"\0"):
         return message("data.only_zeros")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith((b"<!doctype", b"<html")):

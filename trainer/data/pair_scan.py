@@ -65,7 +65,7 @@ def scan_for_mode(
     check: Callable[[], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
-    """The data directory as the mode learns from it: pairs, or images by themselves; see :func:`scan_pairs`."""
+    """The data directory as the mode learns from it: pairs, or single images; see :func:`scan_pairs`."""
     find = scan_pairs if MODES[settings.mode].images == "folder of pairs" else scan
     return find(settings, check=check, progress=progress)
 

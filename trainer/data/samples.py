@@ -1,4 +1,4 @@
-"""What a scan comes to: samples that hold no pixels, counts, and what the user should know."""
+"""The result of a scan: samples that hold no pixels, counts, and what the user should know."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Sample:
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int, int]:
-        """What SDXL is told of an image, in pixels: its height and width, what is cut off at the top and at the left
+        """SDXL's size conditioning, in pixels: the image's height and width, what is cut off at the top and at the left
         once it is scaled (and, if it is mirrored, mirrored as a whole), the height and width it is trained at."""
         left, top = self.crop
         if self.mirrored:

@@ -64,7 +64,7 @@ def scan(
 
 @dataclass(frozen=True)
 class Read:
-    """What reading an image and its caption came to."""
+    """The result of reading an image and its caption."""
 
     image: ImageInfo | FileError
     caption: Caption | FileError | None

@@ -25,7 +25,7 @@ class Parameterisation(ABC):
     Attributes:
         name: as model files and diffusers call it.
         modelspec: as ModelSpec's ``prediction_type`` calls it; empty where that has no word for it.
-        needs_signal: whether a prediction says nothing of the latents where there is no signal left.
+        needs_signal: whether a prediction tells nothing about the latents where there is no signal left.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Parameterisation(ABC):
 
     @abstractmethod
     def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor | None:
-        """Min-SNR weight of each sample, ``(B,)``, for ``gamma`` above 0; None where there is none."""
+        """Min-SNR weight of each sample, ``(B,)``, for ``gamma`` above 0, or None."""
 
 
 class Epsilon(Parameterisation):

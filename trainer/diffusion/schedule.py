@@ -63,7 +63,7 @@ class NoiseSchedule:
         return bool(self.signal[-1] > 0)
 
     def with_zero_terminal_snr(self) -> NoiseSchedule:
-        """The same with no signal left at the last timestep; itself if there is none already.
+        """The same with no signal left at the last timestep; itself if that is already so.
 
         Raises:
             ValueError: it leaves a signal and was not made of betas.

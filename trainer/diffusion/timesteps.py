@@ -17,7 +17,7 @@ class Density(ABC):
 
     @abstractmethod
     def draw(self, random: StepRandom, count: int, low: int, high: int) -> Tensor:
-        """``count`` timesteps from ``[low, high)``, int64, each drawn by itself."""
+        """``count`` timesteps from ``[low, high)``, int64, each drawn independently."""
 
     @abstractmethod
     def sweep(self, random: StepRandom, count: int, low: int, high: int) -> Tensor:

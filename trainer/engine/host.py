@@ -52,7 +52,7 @@ class Host(Protocol):
         """
 
     def prepare(self) -> None:
-        """Load the libraries that :meth:`take_model` needs; called by a thread of its own, which may wait."""
+        """Load the libraries that :meth:`take_model` needs; called in a separate thread, which may wait."""
 
     def take_model(self, settings: Settings, check: Callable[[], None]) -> Bundle:
         """The model the settings name, or the one the host has loaded.

@@ -1,6 +1,6 @@
 """THE LOOP: one for all modes. It knows no mode, no host and no user interface.
 
-The device never waits for the host within a step: losses stay on the device and are read back together, at most
+The device never waits for the CPU within a step: losses stay on the device and are read back together, at most
 twice ``READ_EVERY`` steps late (on the CPU at once), and the garbage collector is held off while the loop runs.
 """
 
@@ -41,7 +41,8 @@ class LoopHooks:
     Attributes:
         save: writes the network as it is after a step's number.
         preview: makes images after a step's number.
-        pause: waits after a step's number, told the tensors the loop keeps on the device; they come back as they were.
+        pause: waits after a step's number; receives the tensors the loop keeps on the device, which come back as
+            they were.
         step_done: called after each step with its number, once its work is complete.
     """
 
@@ -170,7 +171,7 @@ class _Means:
 class LossReader:
     """Carries losses from the device to the listeners, in order and late, and notices those that are NaN or infinite.
 
-    On CUDA a batch of losses is copied while the device works on, and looked at when the next batch is sent: the host
+    On CUDA a batch of losses is copied while the device works on, and looked at when the next batch is sent: the CPU
     never waits for the step in flight.
     """
 

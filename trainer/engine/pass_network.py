@@ -1,4 +1,4 @@
-"""The network of a pass: made anew, continued from a LoRA file or loaded; and the files it is saved to."""
+"""The network of a pass: new, continued from a LoRA file or loaded; and the files it is saved to."""
 
 from __future__ import annotations
 

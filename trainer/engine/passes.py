@@ -1,6 +1,6 @@
 """The passes of a run, one after the other on one model: network → loop with its previews and logs → file.
 
-A pass trains a network of its own. The networks of the passes before it stay attached and frozen until the last one is
+A pass trains its own network. The networks of the passes before it stay attached and frozen until the last one is
 done; only that one is left when the effect of the finished LoRA is reported.
 """
 
@@ -28,7 +28,7 @@ from .reporting import Reporter, step_logs
 
 
 def run_passes(run: RunContext, passes: list[Pass]) -> Done:
-    """Take ``passes`` in turn, off the list, so that nothing of one is kept longer than it is needed.
+    """Take ``passes`` in turn, off the list, so that none of their objects is kept longer than needed.
 
     Returns:
         How the last one ended. If the user stops one, those after it do not start.
@@ -78,7 +78,7 @@ class PassRunner:
         return self._network.load()
 
     def train(self, training: Pass) -> tuple[Network, Done]:
-        """Train a network of one's own, and save it if the pass says so."""
+        """Train the pass's own network, and save it if the pass says so."""
         run, settings, device = self._run, self._settings, self._run.host.device
         trains_text = run.origin.trains_text_encoder
         network = self._network.make()

@@ -47,4 +47,4 @@ def pause(host: Host, bundle: Bundle, tensors: Sequence[Tensor], step: int, cont
 
 
 def _stay() -> None:
-    """What brings back a model that has not gone anywhere."""
+    """No-op: the model never left the device."""

@@ -1,4 +1,4 @@
-"""A run, from a job to a file: host → model → passes → loop → file → host, whatever happens on the way."""
+"""A run, from a job to a file: host → model → passes → loop → file → host; the model is always returned."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def check(job: Job, host: Host) -> Message:
 
 
 def _check_pass(spec: PassSpec, settings: Settings, host: Host) -> None:
-    """What one pass would stumble over; said with the pass's name where its settings are its own."""
+    """Problems that would stop a pass; reported with the pass's name where its settings are its own."""
     if spec.loaded:
         find_lora(spec.loaded, host.folders.loras)
         return
@@ -186,7 +186,7 @@ def _report_problems(scan: Scan, reporter: Reporter) -> None:
 class _Wait:
     """Called while the run waits for the host's lock, at first for the model and later for what others have of it.
 
-    What the user wants saved is waited for; as long as there is no model, there is nothing to save.
+    What the user wants saved is waited for; without a model, there is nothing to save.
     """
 
     reporter: Reporter
@@ -246,7 +246,7 @@ def _attach_base_loras(settings: Settings, host: Host, bundle: Bundle, stack: Ex
 
 
 def _explained(error: Exception) -> UserError:
-    """In words, what is nobody's mistake."""
+    """A :class:`UserError` for failures the user did not cause."""
     reason = str(error)
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in reason:
         return MemoryShortError("engine.not_enough_memory")

@@ -21,7 +21,7 @@ class Catalogue(Protocol):
         """The VAEs' names, as ``vae`` takes them, without ``None``."""
 
     def proposed(self) -> str:
-        """The model in a new form; empty for the one that is loaded, or if the user has to choose."""
+        """The model in a new form; empty for the loaded one, or if the user has to choose."""
 
     def refresh(self) -> None:
         """Look for new files; called only on request, since hosts take a while."""
@@ -65,7 +65,7 @@ class FolderCatalogue:
 
 
 def described(model: FileKind, vae: FileKind | None) -> Message:
-    """A model that is trained on, in words, with the VAE that takes the place of its own."""
+    """A model that is trained on, in words, with the VAE that replaces its own."""
     if vae is None:
         return message("hosts.model", name=model.name, kind=model.label)
     return message("hosts.model_with_vae", name=model.name, kind=model.label, vae=vae.name)

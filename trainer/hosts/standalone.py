@@ -162,7 +162,7 @@ def find_model(name: str, folder: Path, setting: str) -> Path:
         setting: the short name of the setting that names it, for the error.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is no such file.
     """
     given = Path(name).expanduser()
     candidates = [given, folder / name, *(folder / f"{name}{ending}" for ending in MODEL_ENDINGS)]

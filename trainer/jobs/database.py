@@ -1,6 +1,6 @@
 """A SQLite file: opened, migrated, and its failures reported as errors a user can act on.
 
-Several processes may have it open. A :class:`Lease` shows whether the one that has claimed something is still alive: a
+Several processes may have it open. A :class:`Lease` shows whether the process that claimed something is still alive: a
 lock that the system releases when its process ends, however it ends.
 """
 
@@ -182,7 +182,7 @@ class Database:
 
 
 class Lease:
-    """A sign of life: a locked file of its own."""
+    """A sign of life: a locked file."""
 
     def __init__(self, folder: Path) -> None:
         self.token = uuid.uuid4().hex

@@ -90,8 +90,10 @@ class RunStatus:
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, memory: Callable[[], Memory | None] = lambda: None
     ) -> None:
-        """Args:
-        memory: what the run takes now; called for a snapshot, never by the run.
+        """Start timing the run.
+
+        Args:
+            memory: what the run takes now; called for a snapshot, never by the run.
         """
         self._clock = clock
         self._memory = memory

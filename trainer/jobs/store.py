@@ -256,7 +256,7 @@ class Store:
         return Lease(self.folders.queue)
 
     def claim(self, lease: Lease, number: int | None = None) -> Entry | None:
-        """Take the next waiting job, or this one; None if there is none. No two claims get the same."""
+        """Take the next waiting job, or this one; None if no such job waits. No two claims get the same."""
         with self._database.transaction() as connection:
             chosen, values = ("AND id = ?", (number,)) if number is not None else ("", ())
             query = f"SELECT id FROM job WHERE status = '{WAITING}' {chosen} ORDER BY place LIMIT 1"

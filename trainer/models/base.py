@@ -31,7 +31,7 @@ Own = TypeVar("Own", bound="Conditioning")
 
 @dataclass(frozen=True)
 class Conditioning(ABC):
-    """What the denoiser is told about ``B`` prompts. A family's own is a frozen dataclass of tensors that begin with
+    """What the denoiser receives for ``B`` prompts. A family's own is a frozen dataclass of tensors that begin with
     the batch, or None."""
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Conditioning(ABC):
         return self._each(lambda tensor: tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None))
 
     def sized(self, _sizes: Tensor) -> Conditioning:
-        """The same for images of these sizes, where the family is told any; one prompt serves all of them.
+        """The same for images of these sizes, where the family uses the image size; one prompt serves all of them.
 
         Args:
             _sizes: ``(B, 6)``, whole numbers of pixels: the image's height and width in its file, what is cropped off
@@ -76,7 +76,7 @@ class Conditioning(ABC):
         return self
 
     def copied(self: Own) -> Own:
-        """The same in memory of its own, as plain tensors, whatever mode it was computed in."""
+        """The same in its own memory, as plain tensors, whatever mode it was computed in."""
         return self._each(lambda tensor: tensor.detach().clone())
 
     def detach(self: Own) -> Own:
@@ -118,7 +118,7 @@ class Bundle:
         name: the source's file name, as messages and metadata call it.
         denoiser: what is trained beside: a U-Net or a transformer.
         vae: the autoencoder.
-        text_encoders: in the family's order; a family may have none of its own.
+        text_encoders: in the family's order; a family may have none.
         tokenizers: as many.
         diffusion: how it is noised, what it predicts, which timesteps it is trained at; on the CPU.
         latent_channels: channels of the latents.
@@ -214,7 +214,7 @@ class HostTensors(NamedTuple):
 
 
 class Family(ABC):
-    """One family of models. It keeps nothing of a model: the same object serves every bundle.
+    """One family of models. It keeps no state of a model: the same object serves every bundle.
 
     Attributes:
         info: its row in :mod:`.config.choices`.
@@ -224,8 +224,8 @@ class Family(ABC):
         architecture: what a LoRA's ``modelspec.architecture`` says before ``/lora``; see :meth:`architecture_of`.
         implementation: what a LoRA's ``modelspec.implementation`` says.
         denoiser_label: what a sentence calls its denoiser.
-        lora_versions: what ``ss_base_model_version`` or ``modelspec.architecture`` of its LoRAs begin with, whoever
-            wrote them.
+        lora_versions: what ``ss_base_model_version`` or ``modelspec.architecture`` of its LoRAs begin with, from any
+            trainer.
     """
 
     default_size: Size
@@ -323,7 +323,7 @@ class Family(ABC):
         Args:
             bundle: the model.
             prompts: ``B`` prompts, of any length.
-            size: of the image, for families that are told; None is their default size. For images that were cropped
+            size: of the image, for families that use it; None is their default size. For images that were cropped
                 see :meth:`Conditioning.sized`.
         """
 

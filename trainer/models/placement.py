@@ -62,7 +62,7 @@ def vae_to(bundle: Bundle, device: torch.device | str) -> None:
 
 
 def broken_weight(bundle: Bundle) -> Message | None:
-    """The part and the name of a weight that is NaN or infinite; None if there is none."""
+    """The part and the name of a weight that is NaN or infinite, or None."""
     for part, module in bundle.modules.items():
         for name, tensor in module.state_dict().items():
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
@@ -79,7 +79,7 @@ def dtype_of(module: nn.Module) -> torch.dtype:
 
 
 def tensors_of(bundle: Bundle) -> list[Tensor]:
-    """Every parameter and buffer of the model, but for what is a host's."""
+    """Every parameter and buffer of the model, except the host's."""
     modules = [module for part, module in bundle.modules.items() if part not in bundle.host_parts]
     return [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
 
@@ -87,14 +87,14 @@ def tensors_of(bundle: Bundle) -> list[Tensor]:
 class Away:
     """Tensors that wait on the CPU, so that their device has room, and come back to where they were.
 
-    Each stays the object it is, so whoever holds it notices nothing. No graph may hold on to them.
+    Each stays the object it is, so references to it stay valid. No graph may refer to them.
 
     Raises:
         RuntimeError, MemoryError: the CPU has no room for them; all of them are where they were.
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
-        # A paged tensor is bitsandbytes's: it leaves the device by itself when room is short.
+        # A paged tensor is bitsandbytes's: it leaves the device on its own when room is short.
         distinct = {id(each): each for each in tensors if not getattr(each, "is_paged", False)}
         self._homes = [(each, each.device) for each in distinct.values() if each.device.type != "cpu"]
         try:

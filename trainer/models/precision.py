@@ -77,7 +77,7 @@ def choose_precision(
     vae_survives_half: bool = True,
     label: Label = part_label,
 ) -> Precision:
-    """The formats for weights ``stored`` as given, on ``device``; each part goes by itself.
+    """The formats for weights ``stored`` as given, on ``device``; each part separately.
 
     Half formats take a denoiser and text encoders that are stored in either half format as they are, without a copy.
     On the CPU, where half formats are slow, they mean fp32. The VAE has the type asked for, unless that is fp16 and it
@@ -148,7 +148,7 @@ def _notes(
 
 
 def _types(stored: tuple[torch.dtype, ...]) -> Message | str:
-    """The types a part is stored in, the one that most of it is in first."""
+    """The types a part is stored in, the most frequent first."""
     most, *rest = map(_name, stored)
     return message("models.mixed_types", most=most, rest=rest) if rest else most
 

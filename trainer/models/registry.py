@@ -133,7 +133,7 @@ def refuse_unless_vae(path: Path | str) -> FileKind:
     """Identify a file chosen as VAE, from its header alone.
 
     Raises:
-        ModelError: it is none.
+        ModelError: it is no VAE.
     """
     kind = identify(path)
     if kind.kind is not Kind.VAE:

@@ -65,7 +65,7 @@ class Direction:
         strength: the network's.
         noisy: ``(B, C, h, w)``, what the network sees.
         captions: the captions that go with it.
-        base_noisy: ``(B, C, h, w)``, what the base sees, whose prediction is the target.
+        base_noisy: ``(B, C, h, w)``, what the base sees, whose prediction is to be matched.
         base_captions: the captions that go with that.
     """
 
@@ -128,7 +128,7 @@ class PairPass(Pass):
         return directions
 
     def _losses(self, directions: list[Direction], timesteps: Tensor, batch: Batch, rng: StepRandom) -> Tensor:
-        """Of all directions in one launch, ``(directions * B,)``, one after the other."""
+        """Losses of all directions in one call, ``(directions * B,)``, one after the other."""
         settings, bundle, network = self._context.settings, self._context.bundle, self._context.network
         count = len(directions)
         timesteps = timesteps.repeat(count)

@@ -91,7 +91,7 @@ class PassSpec:
     """How a pass is run; the default is that of a mode's only one.
 
     Attributes:
-        settings: of its own; None: the job's.
+        settings: its own; None: the job's.
         name: what the phases call it; None for a mode's only pass.
         suffix: appended to the names of its files and of its log.
         saved: whether its network is saved. If not, it only serves the passes after it.
@@ -110,7 +110,7 @@ class PassSpec:
 
 
 class Pass(ABC):
-    """One training pass of a mode: a network of its own, a loop, a file.
+    """One training pass of a mode: its own network, a loop, a file.
 
     The networks of the passes before it are attached, frozen and at strength 1.
     """

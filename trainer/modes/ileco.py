@@ -1,4 +1,4 @@
-"""iLECO (instant LECO): one concept becomes another, or is erased, without a image.
+"""iLECO (instant LECO): one concept becomes another, or is erased, without an image.
 
 Pure noise stands in for the noisy image at whatever timestep is drawn: the network learns to predict for the
 original prompt what the untouched model predicts for the target prompt. LECO proper denoises to the timestep first,
@@ -110,7 +110,7 @@ class ConceptPass(Pass):
 
 @torch.no_grad()
 def denoised(context: PassContext, noise: Tensor, timesteps: Tensor, conditioning: Conditioning, steps: int) -> Tensor:
-    """What ``noise`` becomes on its way to a image, by the time each sample has reached its timestep.
+    """``noise`` denoised towards an image until each sample has reached its timestep.
 
     Deterministic DDIM (Song et al. 2021) in ``steps`` even strides from the last timestep down, with the network as it
     is set and without guidance: the starting points of LECO.

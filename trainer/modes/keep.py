@@ -55,7 +55,7 @@ class Keep:
         """What the network predicts for a step's samples, and what each of them adds to the loss to keep the rest.
 
         One launch of the denoiser does both. The network's strength must be set: a number, or one a sample ``(B,)``;
-        the latter is set anew here, repeated for the rows added, and stays so for the backward pass.
+        the latter is set again here, repeated for the rows added, and left set for the backward pass.
 
         Args:
             noisy: ``(B, C, h, w)``, in the denoiser's type.
@@ -87,7 +87,7 @@ class Keep:
         return [generator.randrange(len(self._prompts)) for _ in range(count)]
 
     def _now(self, numbers: list[int], base: Conditioning) -> Conditioning:
-        """The drawn prompts with the network on; each is encoded once, or for each sample at a strength of its own."""
+        """The drawn prompts with the network on; each is encoded once, or for each sample at its own strength."""
         if not self._trains_text_encoder:
             return base
         bundle, network, strength = self._context.bundle, self._context.network, self._context.network.strength

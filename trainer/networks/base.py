@@ -141,7 +141,7 @@ class Adapter(nn.Module, ABC):
 
     @property
     def weight(self) -> Tensor:
-        """The frozen weight the update stands beside."""
+        """The frozen weight that the update is added to."""
         return weight_of(self.module)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:

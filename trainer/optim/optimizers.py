@@ -83,7 +83,7 @@ def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.op
 
 
 def _try_out(name: str, chosen: Any, kwargs: Mapping[str, Any], like: Tensor) -> None:
-    """One step over a parameter of its own: a package built without this device imports well and fails in a step."""
+    """One step over a test parameter: a package built without this device imports well and fails in a step."""
     trial = nn.Parameter(torch.zeros(_KEPT_SMALL, dtype=like.dtype, device=like.device))
     trial.grad = torch.ones_like(trial)
     try:

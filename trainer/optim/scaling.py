@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class LossScaler:
     """Multiplies the loss so that small gradients survive fp16, and undoes it before the optimizer steps.
 
-    Unlike torch's own scaler the host never waits to learn whether a gradient overflowed: such a step's gradients are
+    Unlike torch's own scaler the CPU never waits to learn whether a gradient overflowed: such a step's gradients are
     set to zero on the device and the scale is halved; after ``patience`` clean steps it is doubled. With zero
     gradients an optimizer still applies its momentum and weight decay, which a rare overflow can afford.
     """

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: made from their descriptors, and the one that is our own."""
+"""Learning-rate schedules: made from their descriptors, and our own schedule."""
 
 from __future__ import annotations
 

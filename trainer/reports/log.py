@@ -1,4 +1,4 @@
-"""The loss log: TrainTrain's CSV, written while the run goes on and read by the plot."""
+"""The loss log: TrainTrain's CSV, written during the run and read by the plot."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class LossLog:
 
 
 def read_log(path: Path) -> LossLog:
-    """Read a log, also one of a run that is still going on or was cut short.
+    """Read a log, also one of a run that is still in progress or was cut short.
 
     Raises:
         UserError: there is no such file, or it is no loss log.

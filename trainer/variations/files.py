@@ -46,7 +46,7 @@ class Written:
     Attributes:
         folder: where the variations are.
         images, variations: how many were varied, and how many files that made.
-        seed: the one that was used.
+        seed: as it was used.
         problems: images that were left out, with the reason.
     """
 

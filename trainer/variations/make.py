@@ -24,7 +24,7 @@ class Ranges:
 
     Attributes:
         most_angle: degrees an image is turned by at most, to either side.
-        least_scale: how small it becomes at most, of its own size; 1 keeps the size.
+        least_scale: smallest scale, relative to the image; 1 keeps the size.
         fixed_side: the side of the canvas it stays at, one of :data:`SIDES`.
     """
 
@@ -61,7 +61,7 @@ def drawn(ranges: Ranges, seed: int, name: str, number: int) -> Variation:
 
 
 def varied(image: Image.Image, variation: Variation) -> Image.Image:
-    """The image turned, made smaller and put down on a transparent canvas of its own size.
+    """The image rotated, scaled down and placed on a transparent canvas of the same size.
 
     What can be seen of it is moved, not its transparent margin, and none of it is cut off: what would not fit the
     canvas once it is turned, becomes smaller than its scale says.
@@ -70,7 +70,7 @@ def varied(image: Image.Image, variation: Variation) -> Image.Image:
         image: RGBA; it is left as it is.
 
     Raises:
-        FileError: nothing of it can be seen.
+        FileError: it is fully transparent.
     """
     # Pillow multiplies colours by alpha before it mixes them, so what is hidden leaves no fringe.
     turned = image.rotate(variation.angle, Image.Resampling.BICUBIC, expand=True) if variation.angle else image

@@ -1,4 +1,4 @@
-"""The page of its own: the tab, its routes and its server."""
+"""The standalone page: the tab, its routes and its server."""
 
 from __future__ import annotations
 

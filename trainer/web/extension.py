@@ -106,7 +106,7 @@ def require_packages() -> None:
 
 
 def explained(error: Exception) -> str:
-    """What is wrong and how to mend it, as HTML."""
+    """What is wrong and how to fix it, as HTML."""
     language = webui_api.language()
     if isinstance(error, LackError):
         command = f"{sys.executable} -m pip install {error}"

@@ -1,4 +1,4 @@
-"""A server of the page, in a process of its own with folders of its own, and the Chromium that looks at it."""
+"""A server of the page, in its own process with its own folders, and the Chromium that looks at it."""
 
 from __future__ import annotations
 

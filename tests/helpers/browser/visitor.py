@@ -66,7 +66,7 @@ class Visitor:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[list[Any]]:
-        """The first question to the server that is asked in here is on its way until the end; then it is listed."""
+        """The first question to the server that is asked in here stays open until the end; then it is listed."""
         waiting: list[Any] = []
         self.page.route(_QUESTIONS, lambda route: route.continue_() if waiting else waiting.append(route))
         yield waiting

@@ -42,7 +42,7 @@ class Backend(ABC):
 
     @abstractmethod
     def loaded(self) -> Loaded | None:
-        """The model in memory; None if there is none. Loads nothing; may be called from any thread."""
+        """The model in memory, or None. Loads nothing; may be called from any thread."""
 
     @abstractmethod
     def chosen(self) -> Path:

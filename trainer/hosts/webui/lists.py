@@ -43,7 +43,7 @@ def find_checkpoint(name: str) -> Path:
     """The file of a checkpoint, by its title in the host's list (with or without hash) or by a path.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is no such file.
     """
     from modules import sd_models
 
@@ -60,7 +60,7 @@ def selected_checkpoint() -> Path:
     """The file of the checkpoint selected at the top of the host's page.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is no checkpoint.
     """
     from modules import sd_models
 
@@ -78,7 +78,7 @@ def find_vae(name: str) -> Path:
     """The file of a VAE, by its name in the host's list or by a path.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is no such file.
     """
     from modules import sd_vae
 

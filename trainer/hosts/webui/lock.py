@@ -55,7 +55,7 @@ class Lock:
             self._lock.release()
 
     def let_others(self, check: Callable[[], None] = never) -> None:
-        """Release it, make sure that whoever waited longest gets it, and wait again behind the rest.
+        """Release it, make sure that the thread that waited longest gets it, and wait again behind the rest.
 
         Args:
             check: see :meth:`take`.
@@ -74,7 +74,7 @@ class Lock:
 
 
 class _Waiter:
-    """Waits for a lock in a thread of its own, since the lock has no way to stop waiting."""
+    """Waits for a lock in its own thread, since the lock has no way to stop waiting."""
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock

@@ -27,9 +27,9 @@ class Hashes:
 
 
 class Hashing:
-    """Reads a file in a thread of its own from now on. Without a file, or with one that cannot be read: no hashes.
+    """Reads a file in its own thread from now on. Without a file, or with one that cannot be read: no hashes.
 
-    The thread holds nothing but the file: hashing and reading both let the training's thread go on.
+    The thread holds nothing but the file: hashing and reading both let the training thread run.
     """
 
     def __init__(self, path: Path | None) -> None:

@@ -254,7 +254,7 @@ def _shows(trait: _Trait, tensors: Tensors) -> bool:
 
 
 def unet_prefix(tensors: Mapping[str, Any]) -> str | None:
-    """The prefix of a Stable Diffusion U-Net's tensors, or None if there is none."""
+    """The prefix of a Stable Diffusion U-Net's tensors, or None."""
     for prefix in ("model.diffusion_model.", "unet.", ""):
         if f"{prefix}input_blocks.0.0.weight" in tensors or (
             f"{prefix}conv_in.weight" in tensors and f"{prefix}time_embedding.linear_1.weight" in tensors

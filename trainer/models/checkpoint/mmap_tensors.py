@@ -1,7 +1,7 @@
-"""A file's bytes as tensors on the file's own pages, mapped in pieces that are let go one by one.
+"""A file's bytes as tensors on the file's own pages, mapped in pieces that are released one by one.
 
 One mapping of a whole checkpoint stays, with every page that has been read, until its last tensor is gone: while it is
-copied to a wider type, the file and the copy are both in memory. In pieces, what has been copied is let go.
+copied to a wider type, the file and the copy are both in memory. In pieces, what has been copied is released.
 """
 
 from __future__ import annotations

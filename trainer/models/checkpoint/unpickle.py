@@ -99,7 +99,7 @@ class _Inert:
     def __call__(self, *args: object, **kwargs: object) -> _Inert:
         return self
 
-    # A function of its own for the state also keeps the pickle from setting attributes, on an instance or on the class.
+    # A separate function for the state also keeps the pickle from setting attributes, on an instance or on the class.
     def __setstate__(self, *state: object) -> None: ...
 
     def __setitem__(self, key: object, value: object) -> None: ...

@@ -1,7 +1,7 @@
 """Tensors of a file or a host -> modules that use their memory as it is.
 
-Modules are built empty, on torch's meta device, and then given the tensors; nothing is copied. Whoever wants another
-type asks :func:`cast`.
+Modules are built empty, on torch's meta device, and then given the tensors; nothing is copied. :func:`cast`
+changes the type.
 """
 
 from __future__ import annotations
@@ -233,9 +233,9 @@ def stored_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
 def cast(module: Module, dtype: torch.dtype, device: torch.device | None = None, *, int8: bool = False) -> Module:
     """Bring a module's weights into another type, to another device; what is there in it already is not copied.
 
-    Weights go one after the other, in the order in which they lie in memory, each let go when it has been copied:
-    pieces of a mapped file leave the memory on the way, and so do the weights of a model that nobody else holds. The
-    tensors themselves, which may be a host's, are never written to.
+    Weights go one after the other, in the order in which they lie in memory, each released when it has been copied:
+    pieces of a mapped file are released as it proceeds, and so are the weights of a model that nothing else refers to.
+    The tensors themselves, which may be a host's, are never written to.
 
     Args:
         module: any module.

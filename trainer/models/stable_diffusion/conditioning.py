@@ -1,4 +1,4 @@
-"""What a U-Net with cross-attention is told about prompts."""
+"""What a cross-attention U-Net receives for prompts."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def sgm_path(path: str, unet: nn.Module) -> str:
 
 
 def layers_per_block(unet: nn.Module) -> int:
-    """How many residual layers each level of the way down has."""
+    """How many residual layers each level of the down path has."""
     resnets = unet.get_submodule("down_blocks.0.resnets")
     assert isinstance(resnets, nn.ModuleList)
     return len(resnets)

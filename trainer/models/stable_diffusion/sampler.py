@@ -15,7 +15,7 @@ class DDIM:
     """diffusers' DDIM, spaced as Stable Diffusion is sampled.
 
     That spacing leaves out the last timestep, where a schedule of zero terminal SNR has to begin, unless the noise is
-    predicted: noise that is all there is says nothing of an image. Betas that are divided by end at 0.999 (Nichol &
+    predicted: pure noise holds no information about an image. Betas that are divided by end at 0.999 (Nichol &
     Dhariwal 2021).
     """
 

@@ -1,4 +1,4 @@
-"""Which LoRA files there are, by their names; nothing of them is read."""
+"""Which LoRA files there are, by their names; no file is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def find_lora(name: str, folder: Path) -> Path:
     """The LoRA file called ``name``: a path, or what lies in the LoRA folder, with or without its ending.
 
     Raises:
-        NetworkError: there is none.
+        NetworkError: there is no such file.
     """
     given = Path(name).expanduser()
     for candidate in (given, folder / name, folder / f"{name}{ENDING}"):

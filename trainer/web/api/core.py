@@ -149,7 +149,7 @@ class _Routes:
         self._store = worker.store
 
     def status(self) -> dict[str, Any]:
-        """What is going on: the run with its phase, step, loss and images, and the state of the queue."""
+        """The current state: the run with its phase, step, loss and images, and the state of the queue."""
         worker = self._worker
         run_status, entry = worker.run_status, worker.entry
         run = None

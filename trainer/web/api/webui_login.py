@@ -1,4 +1,4 @@
-"""Who may use our routes within a WebUI: whoever may open its page. Its own login does not cover our routes."""
+"""Who may use our routes within a WebUI: anyone who may open its page. Its own login does not cover our routes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _accounts(given: Any) -> dict[str, str]:
 
 
 def _is_logged_in(request: Request) -> bool:
-    """Whether Gradio knows the token in the caller's cookie; if it cannot be asked, nobody is."""
+    """Whether Gradio knows the token in the caller's cookie. False if it cannot be checked."""
     tokens = getattr(request.app, "tokens", None)
     if not isinstance(tokens, dict):
         return False

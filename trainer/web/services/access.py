@@ -1,6 +1,6 @@
 """Who may ask the routes.
 
-Reading: this machine, or everybody if the page is open to others. Changing: whoever has the page's token.
+Reading: this machine, or everybody if the page is open to others. Changing: anyone with the page's token.
 """
 
 from __future__ import annotations

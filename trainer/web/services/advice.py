@@ -51,8 +51,10 @@ class Advisor:
     """Answers at once with what it knows, and looks up the rest meanwhile. Any thread may ask."""
 
     def __init__(self, host: Callable[[], Host], clock: Callable[[], float] = time.monotonic) -> None:
-        """Args:
-        host: may take seconds the first time.
+        """Store how to reach the host; nothing is looked up yet.
+
+        Args:
+            host: may take seconds the first time.
         """
         self._host = host
         self._clock = clock

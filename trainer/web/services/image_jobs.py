@@ -120,7 +120,7 @@ class ImageJobs:
             return dict(self._sheets)
 
     def image(self, name: str) -> bytes | None:
-        """The bytes of an image on one of the sheets; None if there is none of that name."""
+        """The bytes of an image on one of the sheets, or None if there is no such image."""
         images = [image for sheet in self.sheets().values() for image in sheet.images]
         return next((image.png for image in images if image.name == name), None)
 

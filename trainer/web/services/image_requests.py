@@ -136,7 +136,7 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
 
     Args:
         models: the names of all there are.
-        proposed: the one to take if the LoRA's is not among them; empty for the one that is loaded.
+        proposed: the model to take if the LoRA's is not among them; empty for the loaded one.
     """
     try:
         settings = settings_of(lora).settings
@@ -145,7 +145,7 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
         return {"prompt": trigger, "model": proposed}
     from ...modes.registry import mode_of
 
-    # Where none is proposed and none is loaded, the host reports what is wrong with the one that is gone.
+    # Where none is proposed and none is loaded, the host reports that the LoRA's model is missing.
     known = settings.model in models or Path(settings.model).is_file() or not (proposed or "" in models)
     return {
         "prompt": mode_of(settings.mode).usage(settings, ()).prompt or settings.sample_prompt,

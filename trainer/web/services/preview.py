@@ -171,7 +171,7 @@ class Preview:
         return {"first": first, "count": len(places), "samples": [look.described(place) for place in here]}
 
     def image(self, name: str, place: int, *, target: bool = False, whole: bool = False) -> tuple[bytes, str] | None:
-        """An image as it would be trained, as the bytes of a file and their media type; None if there is none such.
+        """An image as it would be trained, as the bytes of a file and their media type; None if there is no such image.
 
         Args:
             name: of the look it belongs to.

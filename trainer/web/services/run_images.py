@@ -54,7 +54,7 @@ def of_lora(path: Path, folders: Folders) -> RunImages:
 
 
 def image(day: str, run: str, name: str, folders: Folders) -> Path | None:
-    """The file of one of them; None if there is none. The names may come from anyone."""
+    """The file of one of them, or None. The names may come from anyone."""
     root = (folders.data / "samples").resolve()
     path = (root / day / run / name).resolve()
     is_one = len(path.parents) > 2 and path.parents[2] == root and path.suffix == ".png"

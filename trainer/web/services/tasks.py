@@ -1,4 +1,4 @@
-"""A piece of work in a thread of its own, which can be watched and stopped."""
+"""A piece of work in its own thread, which can be watched and stopped."""
 
 from __future__ import annotations
 
