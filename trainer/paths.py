@@ -42,25 +42,25 @@ class Folders:
         """Where the job store is, and the locks of those who run jobs from it."""
         return self.data / "queue"
 
-    def lora(self, name: str, ending: str = "") -> Path:
-        return self.loras / f"{name}{ending}.safetensors"
+    def lora(self, name: str, suffix: str = "") -> Path:
+        return self.loras / f"{name}{suffix}.safetensors"
 
-    def log(self, name: str, created: datetime, ending: str = "") -> Path:
-        return self._dated("logs", name, created, f"{ending}.csv")
+    def log(self, name: str, created: datetime, suffix: str = "") -> Path:
+        return self._dated("logs", name, created, f"{suffix}.csv")
 
     def settings(self, name: str, created: datetime) -> Path:
         return self._dated("jsons", name, created, ".json")
 
-    def run_log(self, name: str, created: datetime, ending: str = "") -> Path:
-        """The log every run keeps for its plot, asked for or not; ``ending`` for one of several passes."""
-        return self._dated("runs", name, created, f"{ending}.csv")
+    def run_log(self, name: str, created: datetime, suffix: str = "") -> Path:
+        """The log every run keeps for its plot, asked for or not; ``suffix`` for one of several passes."""
+        return self._dated("runs", name, created, f"{suffix}.csv")
 
     def samples(self, name: str, created: datetime) -> Path:
         return self._dated("samples", name, created, "")
 
-    def _dated(self, kind: str, name: str, created: datetime, ending: str) -> Path:
+    def _dated(self, kind: str, name: str, created: datetime, suffix: str) -> Path:
         stem = f"{name.replace('/', '_')}-{created:%Y%m%d_%H%M%S}"
-        return self.data / kind / f"{created:%Y%m%d}" / f"{stem}{ending}"
+        return self.data / kind / f"{created:%Y%m%d}" / f"{stem}{suffix}"
 
 
 def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> Path:
