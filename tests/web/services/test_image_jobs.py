@@ -160,6 +160,26 @@ def test_a_failure_is_a_sentence_and_the_next_one_works(fails: Exception, words:
     assert failed.images == drawn.images
 
 
+def test_what_a_failed_sheet_has_made_stays_and_not_the_last_one() -> None:
+    painter = Painter()
+    image_jobs = ImageJobs(lambda: painter)  # type: ignore[arg-type, return-value]
+    painter.may_go_on.set()
+    image_jobs.begin("x", "", PAIR)
+    before = ended(image_jobs)
+    until(lambda: not image_jobs.stop())
+
+    def fail_at_the_second(request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        if request.prompt == "two":
+            raise ModelError(literal("broken."))
+        return Painter.draw(painter, request, advance)
+
+    painter.draw = fail_at_the_second  # type: ignore[method-assign]
+    image_jobs.begin("x", "", PAIR)
+    failed = ended(image_jobs)
+    assert (failed.state, [each.label for each in failed.images]) == (FAILED, ["first"])
+    assert failed.images[0].name not in {each.name for each in before.images}
+
+
 def test_a_host_that_cannot_be_made() -> None:
     def make() -> Any:
         raise UserError(literal("there is no such device."), where="cuda:9")
