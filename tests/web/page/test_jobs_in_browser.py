@@ -48,10 +48,10 @@ def test_a_free_name_is_proposed_and_a_queued_job_goes_back_into_the_form(visit:
     for name in ("first", "second"):
         someone.write("save_lora_name", name)
         someone.press("add")
-        someone.message(f"{name} waits in the queue")
+        someone.message(f"{name} is number")
     someone.write("save_lora_name", "")
     someone.press("add")
-    someone.message("iLECO waits in the queue")
+    someone.message("iLECO is number 3 in the queue")
     someone.until(lambda: proposed() == "iLECO_2")
 
     someone.page.click("#trainyard_mode label:has(input[value='LoRA'])")

@@ -130,7 +130,7 @@ def test_what_was_looked_at_before_the_form_changed_says_so(visit: Callable[...,
     mirroring.click()
     someone.until(outdated.is_visible)
     someone.press("data_look")
-    words(someone, "data", "What is trained of them: 4.")
+    words(someone, "data", "Samples trained from them: 4.")
     someone.until(lambda: not outdated.is_visible())
     someone.write("image_size", "huge")
     someone.press("data_look")
