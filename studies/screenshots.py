@@ -52,9 +52,9 @@ class Photographer:
         print(name, flush=True)
 
 
-def pictures(folder: Path) -> tuple[Path, Path, Path]:
+def images_in(folder: Path) -> tuple[Path, Path, Path]:
     """A folder of images with captions, and a pair."""
-    data, random = folder / "my pictures", np.random.default_rng(1)
+    data, random = folder / "my images", np.random.default_rng(1)
     data.mkdir()
     for number in range(12):
         scene = draw_scene(random)
@@ -77,7 +77,7 @@ def fill(someone: Visitor, **values: str) -> None:
 
 
 def modes(someone: Visitor, photographer: Photographer, folder: Path) -> None:
-    data, original, target = pictures(folder)
+    data, original, target = images_in(folder)
     someone.until(lambda: someone.box("image_size").input_value() == "64")  # the model has brought its own
     fill(someone, image_size="512", lora_data_directory=str(data), lora_trigger_word="mycat")
     photographer.take(someone, "lora")
@@ -121,7 +121,7 @@ def runs(someone: Visitor, photographer: Photographer, site: Site) -> Iterator[s
     for name in ("with rank 8", "with rank 16"):
         fill(someone, save_lora_name=f"red to green, {name}")
         someone.press("add")
-        someone.message("waits in the queue")
+        someone.message("in the queue")
     yield "running"
 
 

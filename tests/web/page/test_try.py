@@ -104,7 +104,7 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     panel = someone.page.locator("#trainyard_try")
     strip = panel.locator(".trainyard-kept > figure")
     someone.until(lambda: someone.page.locator("#trainyard_try_lora").input_value() == "earlier")
-    assert not strip.is_visible()  # it stands above, with the run
+    someone.until(lambda: not strip.is_visible())  # it stands above, with the run
     latest = someone.page.locator("#trainyard_run_status img")
     earlier = latest.last.get_attribute("src")
     someone.write("save_lora_name", "later")
