@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -216,3 +217,21 @@ def test_help_is_in_the_machines_language(
         found[language] = capsys.readouterr().out
     assert not JAPANESE.search(found["C"])
     assert len(JAPANESE.findall(found["ja_JP.UTF-8"])) > 20
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_folder_is_checked_in_the_machines_language(
+    as_json: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (640, 640), "red").save(tmp_path / "good.png")
+    (tmp_path / "empty.png").touch()
+    monkeypatch.setenv("LC_ALL", "ja_JP.UTF-8")
+    assert main(["check", str(tmp_path), *(["--json"] if as_json else [])]) == 0
+    told = capsys.readouterr().out
+    if as_json:
+        (problem,) = (each for each in json.loads(told)["problems"] if each["file"] == "empty.png")
+        assert is_japanese(problem["what"])
+        assert is_japanese(problem["done"])
+    else:
+        (problem,) = (line for line in told.splitlines() if "empty.png" in line)
+        assert is_japanese(problem.replace("empty.png", ""))

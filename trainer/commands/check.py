@@ -143,8 +143,8 @@ def _as_json(found: Scan, settings: Settings) -> dict[str, Any]:
         },
         "trigger_word": settings.lora_trigger_word.strip(),
         "problems": [
-            {"file": problem.name, "what": str(problem.what), "done": str(problem.done)} for problem in found.problems
+            {"file": problem.name, "what": told(problem.what), "done": told(problem.done)} for problem in found.problems
         ],
-        "notes": list(map(str, found.notes)),
+        "notes": list(map(told, found.notes)),
         "ignored": dict(found.others),
     }
