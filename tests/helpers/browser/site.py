@@ -57,7 +57,8 @@ def served(data: Path, arguments: Sequence[str] = (), gradio: str = "") -> Itera
     command = [str(python), "-m", "trainer", "ui", "--port", str(port), "--data-dir", str(data), "--device", "cpu"]
     command += ["--language", "en"]
     with (data / "server.log").open("w") as log:
-        server = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log)
+        told = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+        server = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=log, stderr=log, env=told)
     try:
         began = time.monotonic()
         while not _answers(port):
@@ -67,8 +68,18 @@ def served(data: Path, arguments: Sequence[str] = (), gradio: str = "") -> Itera
         yield Site(f"http://127.0.0.1:{port}/", data, gradio)
     finally:
         server.send_signal(signal.SIGINT)
-        ended = server.wait(60)
+        ended = _ended(server, data / "server.log")
     assert ended in (0, 130), (data / "server.log").read_text()
+
+
+def _ended(server: subprocess.Popen[bytes], log: Path) -> int:
+    """The exit status; of a server that does not end the log shows what each thread was at."""
+    try:
+        return server.wait(60)
+    except subprocess.TimeoutExpired:
+        server.send_signal(signal.SIGABRT)
+        server.wait(10)
+        pytest.fail(f"the server did not end: {log.read_text()}")
 
 
 def _answers(port: int) -> bool:
