@@ -48,35 +48,59 @@
     const PATIENCE = 15000; // ms; then the answer is asked for again
     let asked = -PATIENCE;
     let isLate = false;
+    let isHeldBack = false;
 
     /* Fill a form that is seen for the first time, and update one that does not show the latest on its model. */
     function fit(event) {
         const status = event.detail.status;
         if (!status || !byId("open") || byId("form").offsetParent === null) return;
         const note = document.querySelector(`#${ROOT}_model_note [data-advice]`);
-        const isNews = !note || isLate || note.dataset.advice !== String(status.advice);
+        const isOwed = isLate || (isHeldBack && !typedIn());
+        const isNews = !note || isOwed || note.dataset.advice !== String(status.advice);
         if (!isNews || performance.now() - asked < PATIENCE) return;
         asked = performance.now();
         pressUnseen(note || isLate ? "fit" : "open");
     }
 
-    /* Carry out the server's answer, except for fields that were changed since it was asked.
+    /* The form's field that somebody may be about to type in. */
+    function typedIn() {
+        const active = document.activeElement;
+        return active && active.matches(TYPED) ? active.closest(`#${ROOT}_form .${ROOT}-field`) : null;
+    }
+
+    /* Carry out the server's answer, except for fields that were changed since it was asked, and for the one that
+     * somebody is in: what they have selected there would be lost, and what they type next added to the new value.
+     * That one is asked for again once they have left it.
      *
      * answer: JSON, as written by Form.answer.
      * current: what the form's fields hold now, and its hidden field.
      * Returns Gradio's updates for each of these and for the note.
      */
     function fill(answer, ...current) {
-        const {asked: before, updates, decisive} = JSON.parse(answer);
-        const isChanged = (place) => place in before && plain(before[place]) !== plain(current[place]);
+        const {asked: before, fields, updates, decisive} = JSON.parse(answer);
+        const typed = typedIn();
+        const isTyped = (place) => Boolean(typed) && fields[place] === typed.id && "value" in updates[place]
+            && plain(updates[place].value) !== plain(current[place]);
+        const isChanged = (place) => place in before
+            && (plain(before[place]) !== plain(current[place]) || isTyped(place));
         asked = -PATIENCE;
         isLate = decisive.some(isChanged);
+        const held = isLate ? -1 : fields.findIndex((_, place) => isTyped(place));
+        isHeldBack = held >= 0;
         return updates.map((update, place) => {
             const found = {__type__: "update", ...(isLate ? {} : update)};
             if (isChanged(place)) delete found.value;
+            if (isHeldBack && place === fields.length) found.value = stillUntouched(found.value, typed, current[held]);
             if ("choices" in found && !("value" in found)) found.value = current[place];
             return found;
         });
+    }
+
+    /* The form's hidden part, in which the value of a field that was left alone stays a default that was put there. */
+    function stillUntouched(rest, field, value) {
+        const kept = JSON.parse(rest);
+        kept.brought[field.id.replace(`${ROOT}_`, "")].push(value);
+        return JSON.stringify(kept);
     }
 
     /* A value as text: none is the same as empty, and the order of checked boxes does not matter. */

@@ -58,6 +58,24 @@ def test_what_is_typed_while_an_answer_is_on_its_way_stays(visit: Callable[..., 
 
 
 @pytest.mark.more
+@pytest.mark.parametrize(("typed", "left"), [("77", "77"), ("", "500")])
+def test_an_answer_leaves_the_field_alone_that_somebody_is_in(
+    visit: Callable[..., Visitor], typed: str, left: str
+) -> None:
+    someone = visit()
+    someone.choose("iLECO")
+    steps = someone.box("train_iterations")
+    with someone.held():
+        someone.mode("Difference")
+        steps.select_text()  # and not yet typed
+    someone.until(lambda: someone.box("network_rank").input_value() == "16")  # what else suits the mode has come
+    assert steps.input_value() == "300"
+    someone.page.keyboard.type(typed)
+    steps.blur()
+    someone.until(lambda: steps.input_value() == left)
+
+
+@pytest.mark.more
 def test_a_mode_chosen_while_an_answer_is_on_its_way_brings_its_own(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     with someone.held():

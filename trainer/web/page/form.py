@@ -172,7 +172,8 @@ class Form:
         own = range(len(self.fields)) if is_whole else (self.place_of(name) for name in names)
         decisive = [*own, len(self.fields)]
         bare = [{name: value for name, value in each.items() if name != "__type__"} for each in updates]
-        return json.dumps({"asked": list(values), "updates": bare, "decisive": decisive})
+        ids = [field.component.elem_id for field in self.fields]
+        return json.dumps({"asked": list(values), "fields": ids, "updates": bare, "decisive": decisive})
 
     def fitted(self, values: Sequence[Any], better: Mapping[str, Any] | None) -> list[Any]:
         """Updates that put the defaults of the mode and the model into the fields the user has not touched.
