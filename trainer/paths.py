@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import traceback
+import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from .errors import OutputError
 from .text.messages import Message, message
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SHIPPED_PRESETS = CHECKOUT / "presets"
+MACHINE: Final = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+"""Names this machine in the names of files that are being written."""
+PROCESS: Final = uuid.uuid4().hex[:8]
+"""Tells this process from earlier ones that had its number."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +56,47 @@ class Folders:
     def log(self, name: str, created: datetime, suffix: str = "") -> Path:
         return self._dated("logs", name, created, f"{suffix}.csv")
 
-    def settings(self, name: str, created: datetime) -> Path:
-        return self._dated("jsons", name, created, ".json")
+    def settings(self, name: str, created: datetime, ending: str = "") -> Path:
+        return self._dated("jsons", name, created, f"{ending}.json")
 
     def run_log(self, name: str, created: datetime, suffix: str = "") -> Path:
         """The log every run keeps for its plot, asked for or not; ``suffix`` for one of several passes."""
         return self._dated("runs", name, created, f"{suffix}.csv")
 
-    def samples(self, name: str, created: datetime) -> Path:
-        return self._dated("samples", name, created, "")
+    def samples(self, name: str, created: datetime, ending: str = "") -> Path:
+        return self._dated("samples", name, created, ending)
 
     def _dated(self, kind: str, name: str, created: datetime, suffix: str) -> Path:
         stem = f"{name.replace('/', '_')}-{created:%Y%m%d_%H%M%S}"
         return self.data / kind / f"{created:%Y%m%d}" / f"{stem}{suffix}"
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run. Runs of one name in one second have different ones; :mod:`.claims` sees to that.
+
+    Attributes:
+        ending: what is between the time and the suffix in their names; mostly nothing.
+    """
+
+    folders: Folders
+    name: str
+    created: datetime
+    ending: str = ""
+
+    def log(self, suffix: str = "") -> Path:
+        return self.folders.log(self.name, self.created, f"{self.ending}{suffix}")
+
+    def run_log(self, suffix: str = "") -> Path:
+        return self.folders.run_log(self.name, self.created, f"{self.ending}{suffix}")
+
+    @property
+    def settings(self) -> Path:
+        return self.folders.settings(self.name, self.created, self.ending)
+
+    @property
+    def samples(self) -> Path:
+        return self.folders.samples(self.name, self.created, self.ending)
 
 
 def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> Path:
@@ -98,7 +134,7 @@ def write_unless_there(path: Path, pieces: Iterable[bytes]) -> bool:
 @contextmanager
 def _written_beside(path: Path, pieces: Iterable[bytes]) -> Iterator[Path]:
     """The content in a file beside ``path``, to be put in its place; gone when the block ends."""
-    beside = path.with_name(f".{path.name[:60]}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name[:60]}.{MACHINE}-{os.getpid()}-{PROCESS}.{uuid.uuid4().hex[:8]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -123,17 +159,32 @@ def _put_unless_there(beside: Path, path: Path) -> bool:
         if os.path.lexists(path):
             return False
         os.replace(beside, path)
+    _sync_folder(path.parent)
     return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names of a folder's files on the disk, too; where that cannot be asked for, the system sees to it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError:  # Windows opens no folders, and some network drives sync none
+        return
 
 
 def free_path(path: Path) -> Path:
     """``path``, or the same with ``_2``, ``_3`` … appended to its name if it is taken."""
-    return next((candidate for candidate in _candidates(path) if not os.path.exists(candidate)), path)
+    return next((candidate for candidate in candidates(path) if not os.path.exists(candidate)), path)
 
 
 def _rename(beside: Path, path: Path, *, overwrite: bool) -> Path:
-    for candidate in _candidates(path):
-        if not overwrite and candidate.exists():
+    for candidate in candidates(path):
+        if not overwrite:
+            if _put_unless_there(beside, candidate):
+                return candidate
             continue
         try:
             os.replace(beside, candidate)
@@ -141,11 +192,13 @@ def _rename(beside: Path, path: Path, *, overwrite: bool) -> Path:
             if candidate.exists():  # Windows: the old file is open elsewhere, so the new one gets another name
                 continue
             raise
+        _sync_folder(candidate.parent)
         return candidate
     raise OutputError("paths.no_free_name", where=str(path))
 
 
-def _candidates(path: Path) -> Iterator[Path]:
+def candidates(path: Path) -> Iterator[Path]:
+    """``path``, then the same with ``_2``, ``_3`` … appended to its name."""
     yield path
     for number in range(2, 1000):
         yield path.with_name(f"{path.stem}_{number}{path.suffix}")

@@ -49,6 +49,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from ..claims import files_of
     from ..config.schema import parse
     from ..engine.effect import strength_grid
     from ..engine.run import run
@@ -80,7 +81,7 @@ def _demo(options: argparse.Namespace) -> int:
     place_for_images(bundle, host.device)
     requests = [ImageSpec(prompt, seed=seed, cfg=2.0, size=Size(64, 64)) for seed, prompt in enumerate(PROMPTS)]
     images = strength_grid(bundle, network_from_file(done.path, bundle), requests, STRENGTHS)
-    log = read_log(folders.run_log(job.name, job.created))
+    log = read_log(files_of(job.id, job.name, job.created, folders).run_log())
     title = say("commands.demo_title", original=ORIGINAL, target=TARGET)  # matplotlib's own font has Latin letters
     out = options.out or folders.data / "demo.png"
     save_image(strength_sheet(title, PROMPTS, STRENGTHS, images, log), out)

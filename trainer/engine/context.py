@@ -11,6 +11,7 @@ from ..models.base import Bundle
 from ..models.checkpoint.hashes import Hashing
 from ..models.precision import Precision
 from ..networks.files.metadata import Origin
+from ..paths import RunFiles
 from .host import Host
 
 
@@ -20,6 +21,7 @@ class RunContext:
 
     Attributes:
         settings: those in effect, with the size a pair is trained at.
+        files: where logs, samples and the settings go.
         origin: what goes into the files; each pass puts in its own settings and usage.
         hashing: the checkpoint's hashes, which are computed meanwhile.
         data: the images, for modes that need them.
@@ -28,6 +30,7 @@ class RunContext:
     job: Job
     settings: Settings
     host: Host
+    files: RunFiles
     control: Control
     emit: Listener
     bundle: Bundle

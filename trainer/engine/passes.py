@@ -120,7 +120,7 @@ class PassRunner:
         assert done.path is not None
         run = self._run
         request = request_of(self._settings, self._network.prompt, effect.STEPS) if run.settings.effect_strip else None
-        path = run.host.folders.samples(run.job.name, run.job.created) / "effect.png"
+        path = run.files.samples / "effect.png"
         with suppress(Stopped):  # the LoRA is saved
             effect.report(
                 done.path,
@@ -147,10 +147,10 @@ class PassRunner:
 
     @contextmanager
     def _logs(self, groups: int) -> Iterator[Any]:
-        job, folders, suffix = self._run.job, self._run.host.folders, self._spec.suffix
-        paths = [folders.run_log(job.name, job.created, suffix)]
+        files, suffix = self._run.files, self._spec.suffix
+        paths = [files.run_log(suffix)]
         if self._settings.logging_save_csv:
-            paths.append(folders.log(job.name, job.created, suffix))
+            paths.append(files.log(suffix))
         with step_logs(paths, self._settings, self._run.bundle.family.name, groups, self._reporter) as log:
             yield log
 

@@ -58,7 +58,7 @@ class Previews:
 
         The network's strength is left as it is: a pass sets its own before every forward pass it differentiates.
         """
-        folder = self.run.host.folders.samples(self.run.job.name, self.run.job.created)
+        folder = self.run.files.samples
         try:
             for strength, image in zip(self.settings.sample_strengths, self._images(network), strict=True):
                 path = folder / f"{step:06d}_{strength:+g}{self.suffix}.png"

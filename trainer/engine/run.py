@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ..claims import run_files
 from ..config.check import check_for_family, check_for_run
 from ..config.choices import MODES
 from ..config.key_values import split_loras
@@ -31,7 +32,7 @@ from ..networks.files.find import find_lora
 from ..networks.files.metadata import Origin
 from ..networks.files.read import network_from_file
 from ..optim import optimizers, schedules
-from ..paths import write_whole
+from ..paths import RunFiles, write_whole
 from ..text.messages import Message, label, message
 from .context import RunContext
 from .host import Host
@@ -64,7 +65,7 @@ def check(job: Job, host: Host) -> Message:
     for spec in specs:
         resume.check(spec.settings or settings, model.family, loras)
         if spec is specs[-1] or (spec.saved and not spec.loaded):
-            check_output(output_path(job, host.folders, suffix=spec.suffix), overwrite=settings.save_overwrite)
+            check_output(output_path(job, host.folders, suffix=spec.suffix), job)
     return model.label
 
 
@@ -97,8 +98,10 @@ def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
     try:
         check(job, host)
         with ExitStack() as stack:
+            suffixes = [each.spec.suffix for each in mode_of(job.settings.mode).passes(effective(job.settings))]
+            files = stack.enter_context(run_files(job, host.folders, suffixes))
             stack.callback(host.give_back)
-            run = _prepared(job, host, control, emit, stack)
+            run = _prepared(job, host, files, control, emit, stack)
             with _broken_model_named(run.bundle):
                 done = run_passes(run, mode_of(run.settings.mode).passes(run.settings))
     except Stopped:
@@ -116,12 +119,12 @@ def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
     return done
 
 
-def _prepared(job: Job, host: Host, control: Control, emit: Listener, stack: ExitStack) -> RunContext:
+def _prepared(job: Job, host: Host, files: RunFiles, control: Control, emit: Listener, stack: ExitStack) -> RunContext:
     """Images, model and precision, in the order in which each can go wrong; ``stack`` undoes what has to be undone."""
     settings = effective(job.settings)
     reporter = Reporter(job.name, host, control, emit, verbose=settings.logging_verbose)
     if settings.save_as_json:
-        write_whole(host.folders.settings(job.name, job.created), [dump(job.settings).encode()])
+        write_whole(files.settings, [dump(job.settings).encode()], overwrite=True)
     images = _images(settings, reporter)
     bundle, precision = _model(settings, host, reporter)
     _attach_base_loras(settings, host, bundle, stack)
@@ -139,7 +142,7 @@ def _prepared(job: Job, host: Host, control: Control, emit: Listener, stack: Exi
         precision=precision.base,
     )
     origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scan)
-    return RunContext(job, settings, host, control, emit, bundle, precision, origin, hashing, data)
+    return RunContext(job, settings, host, files, control, emit, bundle, precision, origin, hashing, data)
 
 
 # ---- images ---------------------------------------------------------------------------------------------------------

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..claims import free_name
 from ..config.settings import Settings
 from ..errors import DivergedError, OutputError
 from ..job import Job, Listener, Saved, Warned
@@ -19,7 +21,8 @@ from ..networks.base import Network
 from ..networks.files import file
 from ..networks.files.card import write_card
 from ..networks.files.metadata import Origin, metadata
-from ..paths import Folders, free_path
+from ..networks.files.settings import job_of
+from ..paths import Folders
 from ..text.messages import label, message
 
 
@@ -29,11 +32,11 @@ def output_path(job: Job, folders: Folders, steps: int | None = None, suffix: st
     return folders.lora(job.name, f"{suffix}{counted}")
 
 
-def check_output(target: Path, *, overwrite: bool) -> None:
+def check_output(target: Path, job: Job) -> None:
     """Raises:
-    OutputError: the file is there already, or its folder cannot be written to.
+    OutputError: the file is there already and is not the job's own, or its folder cannot be written to.
     """
-    if target.exists() and not overwrite:
+    if target.exists() and not job.settings.save_overwrite and job_of(target) != job.id:
         raise OutputError(
             "engine.name_taken", where=label("save_lora_name"), name=target.name, setting=label("save_overwrite")
         )
@@ -65,13 +68,13 @@ class Saver:
     def while_training(self, network: Network, step: int) -> None:
         """Save after a step; where that fails it is reported, for the run is worth more than this file."""
         tensors = self._tensors(network, step)
-        path = self._free(output_path(self.job, self.folders, step, self.suffix))
-        try:
-            written = self._save(path, tensors, self._described(path, step))
-        except OutputError as error:
-            self.emit(Warned(error.whole))
-        else:
-            self.emit(Saved(written, step))
+        with self._free(output_path(self.job, self.folders, step, self.suffix)) as path:
+            try:
+                written = self._save(path, tensors, self._described(path, step))
+            except OutputError as error:
+                self.emit(Warned(error.whole))
+            else:
+                self.emit(Saved(written, step))
 
     def finished(self, network: Network, step: int) -> Path:
         """Save the LoRA and its card; one that cannot go where it should is put somewhere else rather than lost.
@@ -81,14 +84,14 @@ class Saver:
             OutputError: there is no place at all to save it.
         """
         tensors = self._tensors(network, step)
-        path = self._free(output_path(self.job, self.folders, suffix=self.suffix))
-        described = self._described(path, step)
-        if self.hashing.problem is not None:
-            self.emit(Warned(self.hashing.problem))
-        try:
-            written = self._save(path, tensors, described)
-        except OutputError as error:
-            written = self._rescue(path.name, tensors, described, error)
+        with self._free(output_path(self.job, self.folders, suffix=self.suffix)) as path:
+            described = self._described(path, step)
+            if self.hashing.problem is not None:
+                self.emit(Warned(self.hashing.problem))
+            try:
+                written = self._save(path, tensors, described)
+            except OutputError as error:
+                written = self._rescue(path.name, tensors, described, error)
         self.emit(Saved(written, step))
         try:
             write_card(written, self.origin)
@@ -106,15 +109,18 @@ class Saver:
             )
         return tensors
 
-    def _free(self, path: Path) -> Path:
-        """The name the file will have, which it tells itself."""
-        return path if self.settings.save_overwrite else free_path(path)
+    def _free(self, path: Path) -> AbstractContextManager[Path]:
+        """The name the file will have, which it tells itself. A job that is run again replaces its own files."""
+        return nullcontext(path) if self.settings.save_overwrite else free_name(path, self._is_own)
+
+    def _is_own(self, path: Path) -> bool:
+        return job_of(path) == self.job.id
 
     def _described(self, path: Path, step: int) -> dict[str, str]:
         return metadata(self.job, self.origin, self.hashing.result(), path, step)
 
     def _save(self, path: Path, tensors: Mapping[str, Tensor], described: Mapping[str, str]) -> Path:
-        return file.save(path, tensors, described, overwrite=self.settings.save_overwrite)
+        return file.save(path, tensors, described, overwrite=self.settings.save_overwrite or self._is_own(path))
 
     def _rescue(
         self, name: str, tensors: Mapping[str, Tensor], described: Mapping[str, str], error: OutputError

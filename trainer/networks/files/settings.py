@@ -34,6 +34,14 @@ def load_settings(name_or_path: str | os.PathLike[str], folders: Iterable[Path])
     return settings_of(path) if path.name.lower().endswith(ENDING) else presets.load_file(path)
 
 
+def job_of(lora: Path) -> str:
+    """The id of the job that made a file (:attr:`.Job.id`); empty if it is no LoRA of ours."""
+    try:
+        return read_header(lora).metadata.get("ss_session_id", "")
+    except UserError:
+        return ""
+
+
 def settings_of(lora: Path) -> Parsed:
     """The settings a LoRA was trained with; its tensors are not read.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from ...claims import files_of
 from ...errors import UserError
 from ...job import Job, Preview
 from ...models.checkpoint.header import read_header
@@ -41,7 +42,7 @@ def of_lora(path: Path, folders: Folders) -> RunImages:
         began = datetime.fromtimestamp(float(metadata["ss_training_started_at"])).astimezone()
     except (UserError, KeyError, ValueError, OverflowError, OSError):
         return RunImages()  # made by another program
-    folder = folders.samples(Job(settings, began).name, began)
+    folder = files_of(metadata.get("ss_session_id", ""), Job(settings, began).name, began, folders).samples
     if not folder.is_dir():
         return RunImages()
     found = ((_SAMPLE.fullmatch(each.name), each) for each in folder.iterdir())
