@@ -20,7 +20,7 @@ from trainer import paths
 from trainer.claims import files_of, free_name, lock_of, locked, run_files, tidy
 from trainer.config.settings import Settings
 from trainer.job import Job
-from trainer.paths import Folders, write_whole
+from trainer.paths import Folders, RunFiles, write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone.utc)
@@ -130,6 +130,24 @@ def test_runs_of_one_name_in_one_second_have_their_own_files(folders: Folders) -
         assert later.run_log() not in (first.run_log(), second.run_log())
     with run_files(two, folders) as again:
         assert again == second
+
+
+def test_a_run_that_is_continued_takes_up_its_files(folders: Folders) -> None:
+    one, two = job(1), job(2)
+    for each in (one, two):
+        with run_files(each, folders) as files:
+            for path in (files.run_log(), files.state):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(each.id)
+
+    def owned_by(owner: Job) -> RunFiles:
+        with run_files(owner, folders, is_own=lambda state: state.read_text() == owner.id) as files:
+            return files
+
+    assert [owned_by(each).run_log().read_text() for each in (one, two)] == [one.id, two.id]
+    assert not owned_by(job(3)).run_log().exists()
+    with locked(owned_by(two).run_log()):
+        assert not owned_by(two).run_log().exists(), "it is being run"
 
 
 def test_a_log_of_any_pass_takes_the_place(folders: Folders) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 import sys
@@ -18,6 +19,8 @@ from .paths import MACHINE, PROCESS, Folders, RunFiles, candidates
 _PART = re.compile(r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d{1,10})-(?P<process>[0-9a-f]{8})\.[0-9a-f]{8}\.part")
 _OLD_PART = re.compile(r"\..*\.\d{1,10}\.part")
 _LOCK_ENDING = ".trainyard-lock"
+_MOST_AT_ONCE = 5
+"""Runs of one job in one second whose states are looked for."""
 _DAY = 24 * 3600.0
 """Seconds after which a file is abandoned whose writer cannot be asked for: it was on another machine."""
 
@@ -122,13 +125,22 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def run_files(job: Job, folders: Folders, suffixes: Sequence[str] = ("",)) -> Iterator[RunFiles]:
-    """The files of a new run, which are no other run's while the block lasts: of two of one name in one second, the
+def run_files(
+    job: Job, folders: Folders, suffixes: Sequence[str] = ("",), is_own: Callable[[Path], bool] | None = None
+) -> Iterator[RunFiles]:
+    """The files of a run, which are no other run's while the block lasts: of two of one name in one second, the
     second one's have the job's id in their names, and so have those of a job that is run again.
 
     Args:
         suffixes: of the logs, for several passes.
+        is_own: whether a state is the job's; given for a run that is continued, whose files are taken up. If there is
+            none, they are those of a new run.
     """
+    for files in broken_off(job, folders, is_own) if is_own is not None else ():
+        with locked(files.run_log()) as is_free:
+            if is_free and files.state.exists():
+                yield files
+                return
     for files in _possible(job, folders):
         is_first = not files.ending
         if is_first and any(files.run_log(suffix).exists() for suffix in suffixes):
@@ -145,6 +157,17 @@ def files_of(job_id: str, name: str, created: datetime, folders: Folders) -> Run
     own = RunFiles(folders, name, created, f"_{job_id}")
     is_there = own.samples.is_dir() or any(own.run_log().parent.glob(f"{glob.escape(own.run_log().stem)}*.csv"))
     return own if is_there else RunFiles(folders, name, created)
+
+
+def broken_off(job: Job, folders: Folders, is_own: Callable[[Path], bool]) -> Iterator[RunFiles]:
+    """The files of a job's runs that left a state, the latest first.
+
+    Args:
+        is_own: whether a state that is there is the job's.
+    """
+    plain, *others = itertools.islice(_possible(job, folders), _MOST_AT_ONCE)
+    found = [files for files in (*others, plain) if files.state.exists() and is_own(files.state)]
+    yield from sorted(found, key=lambda files: -files.state.stat().st_mtime)
 
 
 def _possible(job: Job, folders: Folders) -> Iterator[RunFiles]:

@@ -63,6 +63,10 @@ class Folders:
         """The log every run keeps for its plot, asked for or not; ``suffix`` for one of several passes."""
         return self._dated("runs", name, created, f"{suffix}.csv")
 
+    def state(self, name: str, created: datetime, ending: str = "") -> Path:
+        """What a run that was broken off is continued from; see :mod:`.engine.state`."""
+        return self._dated("states", name, created, f"{ending}.state")
+
     def samples(self, name: str, created: datetime, ending: str = "") -> Path:
         return self._dated("samples", name, created, ending)
 
@@ -93,6 +97,10 @@ class RunFiles:
     @property
     def settings(self) -> Path:
         return self.folders.settings(self.name, self.created, self.ending)
+
+    @property
+    def state(self) -> Path:
+        return self.folders.state(self.name, self.created, self.ending)
 
     @property
     def samples(self) -> Path:
