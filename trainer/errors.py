@@ -77,6 +77,10 @@ class MemoryShortError(UserError):
     """The device's memory, or the machine's, is not enough."""
 
 
+class StateError(UserError):
+    """A run cannot be continued from its state: there is none, it is broken, or it is of something else."""
+
+
 class DivergedError(UserError):
     """Training broke down: a loss that is not a number."""
 

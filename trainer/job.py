@@ -63,6 +63,7 @@ class Control:
         self._stop = False
         self._save = False
         self._pause = False
+        self._interrupted = False
 
     def stop(self) -> None:
         """Stop as soon as the current step is done and save nothing."""
@@ -71,6 +72,15 @@ class Control:
     def stop_and_save(self) -> None:
         """Stop as soon as the current step is done and save what has been trained by then."""
         self._set(stop=True, save=True)
+
+    def interrupt(self) -> None:
+        """The program ends: stop and save what has been trained by then, and leave out what would take longer.
+
+        A run that was stopped already ends as it was stopped.
+        """
+        with self._changed:
+            self._interrupted = True
+            self._set(stop=True, save=self._save or not self._stop)
 
     def pause(self) -> None:
         """Wait as soon as the current step is done; before the first step, as soon as that could be taken."""
@@ -94,6 +104,11 @@ class Control:
     @property
     def asked_to_save(self) -> bool:
         return self._save
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the program ends, rather than that somebody no longer wants the run."""
+        return self._interrupted
 
     @property
     def asked_to_pause(self) -> bool:
@@ -164,6 +179,15 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """The job's own LoRA is on the disk. What follows only looks at it: whatever happens, the job has its result."""
+
+    path: Path
+    steps: int
+    stopped: bool
+
+
+@dataclass(frozen=True)
 class Change:
     """How much a LoRA changes the weights of one block, or of the whole model."""
 
@@ -231,5 +255,5 @@ class Failed:
     error: UserError
 
 
-Event = Phase | Step | Paused | Resumed | Preview | Saved | Effect | Warned | Detail | Done | Failed
+Event = Phase | Step | Paused | Resumed | Preview | Saved | Trained | Effect | Warned | Detail | Done | Failed
 Listener = Callable[[Event], None]

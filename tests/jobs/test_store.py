@@ -14,7 +14,9 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from trainer.config.schema import parse
 from trainer.config.settings import Settings
@@ -348,6 +350,49 @@ def test_what_a_killed_process_was_running_is_found_as_interrupted(store: Store,
     assert list(folders.queue.glob("*.lock")) == [folders.queue / f"{lease.token}.lock"]
     lease.end()
     other.close()
+
+
+@pytest.mark.parametrize(("told", "wanted"), [(None, DONE), (literal("Stopped."), STOPPED)])
+def test_a_job_whose_lora_was_on_the_disk_is_done_though_its_process_died(
+    store: Store, tmp_path: Path, told, wanted: str
+) -> None:
+    number = store.add(settings()).id
+    lease = store.lease()
+    store.claim(lease)
+    store.note_result(number, lease, tmp_path / "x.safetensors", message=told)
+    assert store.get(number).status == RUNNING
+    lease.end()
+    entry = store.get(number)
+    assert (entry.status, entry.path, entry.message) == (wanted, tmp_path / "x.safetensors", told)
+
+
+@pytest.mark.parametrize("steps", ["5", "3"])
+def test_a_job_whose_process_died_before_it_could_say_that_its_lora_was_on_the_disk(store: Store, steps: str) -> None:
+    number = store.add(settings()).id
+    lease = store.lease()
+    store.claim(lease)
+    path = store.folders.lora("x")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"somebody else's")
+    told = {"ss_session_id": store.job(number).id, "ss_steps": steps, "ss_max_train_steps": "5"}
+    safetensors.numpy.save_file({"a": np.zeros(1)}, path.with_name("x_2.safetensors"), told)
+    lease.end()
+    entry = store.get(number)
+    wanted = (DONE, path.with_name("x_2.safetensors")) if steps == "5" else (INTERRUPTED, None)
+    assert (entry.status, entry.path) == wanted
+
+
+def test_a_job_is_not_kept_from_running_again_by_its_own_file(store: Store) -> None:
+    number = ended(store, "x", STOPPED)
+    path = store.folders.lora("x")
+    path.parent.mkdir(parents=True)
+    for owner, is_refused in (("1", True), (store.job(number).id, False)):
+        safetensors.numpy.save_file({"a": np.zeros(1)}, path, {"ss_session_id": owner})
+        if is_refused:
+            with pytest.raises(UserError, match=r"x\.safetensors already exists"):
+                store.again(number)
+        else:
+            assert store.again(number).status == WAITING
 
 
 def test_a_dead_process_that_lives_after_all_changes_nothing(store: Store) -> None:

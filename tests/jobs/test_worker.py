@@ -20,7 +20,7 @@ from trainer.config.size import Size
 from trainer.engine.run import run
 from trainer.errors import OutputError, UserError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Control, Done, Event, Failed, Paused, Resumed, Step
+from trainer.job import Control, Done, Event, Failed, Paused, Resumed, Step, Trained
 from trainer.jobs import worker as queue_module
 from trainer.jobs.database import BusyError
 from trainer.jobs.store import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, WAITING, Entry, Store
@@ -324,6 +324,33 @@ def test_two_workers_share_a_store(store: Store, settings) -> None:
     other.close()
 
 
+# ---- a trained LoRA is a done job -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_lora_on_the_disk_ends_its_job_whatever_comes_after(
+    store: Store, settings, watched: Watched, stopped: bool
+) -> None:
+    """A program that is killed from then on leaves what this one sees."""
+    found: list[Entry] = []
+    store.add(settings("a", train_iterations=LONG if stopped else 3))
+
+    def react(_entry: Entry, event: Event) -> None:
+        if stopped and isinstance(event, Step) and event.number == 2:
+            watched.worker.stop_and_save()
+        if isinstance(event, Trained):
+            found.append(store.get(1))
+            raise RuntimeError("a bug in what follows")
+
+    watched.react = react
+    watched.worker.start()
+    assert watched.worker.join(WAIT)
+    entry, path = store.get(1), store.folders.lora("a")
+    assert [(each.status, each.path) for each in found] == [(RUNNING, path)]
+    assert (entry.status, entry.path) == (STOPPED if stopped else DONE, path)
+    assert "a bug in what follows" in str(entry.message)
+
+
 # ---- the running job ------------------------------------------------------------------------------------------------
 
 
@@ -425,10 +452,10 @@ def test_a_store_that_fails_for_good_ends_the_queue_with_a_sentence(
         assert watched.worker.join(WAIT)
     assert str(watched.worker.problem) == "queue.db: could not be written (disk full)."
     assert store.folders.lora("a").exists()
-    assert statuses(store) == {"a": INTERRUPTED, "b": WAITING}
+    assert statuses(store) == {"a": DONE, "b": WAITING}, "its LoRA is there"
     watched.worker.start()
     assert watched.worker.join(WAIT)
-    assert statuses(store) == {"a": INTERRUPTED, "b": DONE}
+    assert statuses(store) == {"a": DONE, "b": DONE}
     assert watched.worker.problem is None
 
 
@@ -548,3 +575,12 @@ def test_one_worker_is_held(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     assert held_worker(make) is held_worker(make) is made[0]
     assert len(made) == 1
     made[0].close()
+
+
+def test_what_dead_processes_left_is_tidied_before_the_first_run(store: Store, settings, watched: Watched) -> None:
+    part = store.folders.loras / ".a.safetensors.123.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half")
+    os.utime(part, (0, 0))
+    watched.worker.ready_host()
+    assert not part.exists()

@@ -97,6 +97,7 @@ def _is_here(path: str) -> bool:
 
 def _train(options: argparse.Namespace) -> int:
     parsed = read_settings(options)
+    from ..claims import tidy
     from ..engine.run import check, run
     from ..engine.saving import output_path
     from ..hosts.standalone import Standalone
@@ -112,6 +113,7 @@ def _train(options: argparse.Namespace) -> int:
         values = {"mode": settings.mode, "model": model, "device": host.device, "steps": settings.train_iterations}
         print(told("commands.would_train", **values, path=output_path(job, host.folders)), file=sys.stderr)
         return 0
+    tidy(host.folders)
     control = Control()
     interrupt = Interrupt(control)
     with Progress() as progress:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import Stopped
-from ..job import Done, Event, Phase, Step
+from ..job import Done, Event, Phase, Step, Trained
 from ..models.placement import text_to
 from ..modes.base import Pass, PassContext, PassSpec
 from ..networks.base import Network
@@ -38,7 +38,7 @@ def run_passes(run: RunContext, passes: list[Pass]) -> Done:
     with ExitStack() as attached:
         while passes and not done.stopped:
             training = passes.pop(0)
-            runner = PassRunner(run, training.spec, earlier)
+            runner = PassRunner(run, training.spec, earlier, is_last=not passes)
             if training.spec.loaded:
                 network = runner.load()
             else:
@@ -59,10 +59,12 @@ class PassRunner:
 
     Args:
         earlier: the networks of the passes before it, attached and frozen.
+        is_last: whether its LoRA is the job's.
     """
 
-    def __init__(self, run: RunContext, spec: PassSpec, earlier: Sequence[Network]) -> None:
+    def __init__(self, run: RunContext, spec: PassSpec, earlier: Sequence[Network], *, is_last: bool) -> None:
         self._run = run
+        self._is_last = is_last
         self._spec = spec
         self._earlier = earlier
         self._reporter = Reporter(
@@ -171,6 +173,8 @@ class PassRunner:
             return Done(None, steps, stopped=False)
         self._reporter.phase(message("phase.saving"))
         path = self._network.save_finished(network, steps)
+        if stopped or self._is_last:
+            self._run.emit(Trained(path, steps, stopped))
         if stopped and self._spec.name is not None:
             self._reporter.warn("engine.stopped_in_pass", pass_name=self._spec.name)
         return Done(path, steps, stopped=stopped)

@@ -19,6 +19,7 @@ from ..config.schema import parse, to_json
 from ..config.settings import Settings
 from ..errors import SettingsError, UserError
 from ..job import Job
+from ..networks.files.settings import finished_file, job_of
 from ..paths import Folders
 from ..text.messages import Message, from_json, label, message
 from .database import BusyError, Database, Lease, is_leased
@@ -274,6 +275,13 @@ class Store:
         except BusyError:
             return
 
+    def note_result(self, number: int, lease: Lease, path: Path, *, message: Message | None = None) -> None:
+        """Record the LoRA of a claimed job as soon as it is on the disk: from then on the job is done, or stopped as
+        ``message`` says, even if the program is killed while the job's run still looks at it."""
+        with self._database.transaction() as connection:
+            change = "UPDATE job SET path = ?, message = ? WHERE id = ? AND owner = ?"
+            connection.execute(change, (os.fsencode(path), _stored(message), number, lease.token))
+
     def finish(
         self,
         number: int,
@@ -300,15 +308,28 @@ class Store:
 
     def recover(self) -> int:
         """Find the jobs that were running when their process died. Returns how many there were."""
-        running = self._database.read(f"SELECT id, owner FROM job WHERE status = '{RUNNING}'")
+        running = self._database.read(f"SELECT id, owner, path, message FROM job WHERE status = '{RUNNING}'")
         dead = [row for row in running if not is_leased(self.folders.queue, row["owner"])]
         if not dead:
             return 0
-        ended = _stored(message("jobs.program_ended"))
-        change = "UPDATE job SET status = ?, message = ?, ended = ?, owner = '' WHERE id = ? AND owner = ?"
+        now, ended = time.time(), [(*self._end_of(row), row["id"], row["owner"]) for row in dead]
+        change = "UPDATE job SET status = ?, message = ?, path = ?, ended = ?, owner = '' WHERE id = ? AND owner = ?"
         with self._database.transaction() as connection:  # by its owner, as it may have ended meanwhile
-            connection.executemany(change, [(INTERRUPTED, ended, time.time(), row["id"], row["owner"]) for row in dead])
+            connection.executemany(change, [(*end, now, number, owner) for *end, number, owner in ended])
         return len(dead)
+
+    def _end_of(self, row: sqlite3.Row) -> tuple[str, str, bytes | None]:
+        """Status, message and path of a job whose process died: if its LoRA was on the disk by then, it is done."""
+        if row["path"] is not None:
+            return STOPPED if row["message"] else DONE, row["message"], row["path"]
+        try:
+            job = self.job(row["id"])
+            path = finished_file(self.folders.lora(job.name), job.id)
+        except UserError:  # whoever runs it again is told
+            path = None
+        if path is not None:  # it died in between
+            return DONE, "", os.fsencode(path)
+        return INTERRUPTED, _stored(message("jobs.program_ended")), None
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -334,14 +355,14 @@ class Store:
         connection.execute(f"UPDATE job SET {changes} WHERE id = ?", [*values.values(), number])
 
     def _require_free(self, connection: sqlite3.Connection, job: Job, but: int = 0) -> None:
-        """No job to come and no file may have the name, in upper or lower case, as on Windows and macOS."""
+        """No job to come and no file but its own may have the name, in upper or lower case, as on Windows and macOS."""
         query = "SELECT name, status FROM job WHERE status IN (?, ?) AND id != ?"
         for row in connection.execute(query, (WAITING, RUNNING, but)):
             if _folded(row["name"]) == _folded(job.name):
                 status = _status(row)
                 raise UserError("jobs.name_of_job", where=label("save_lora_name"), name=row["name"], status=status)
         path = self.folders.lora(job.name)
-        if path.exists() and not job.settings.save_overwrite:
+        if path.exists() and not job.settings.save_overwrite and job_of(path) != job.id:
             overwrite = label("save_overwrite")
             raise UserError("jobs.file_exists", where=label("save_lora_name"), name=path.name, overwrite=overwrite)
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..claims import tidy
 from ..errors import UserError
-from ..job import Control, Done, Event, Failed, Job, Step, Warned
+from ..job import Control, Done, Event, Failed, Job, Step, Trained, Warned
 from ..paths import kept_traceback
 from ..text.messages import Message, message
 from .database import Lease
@@ -135,6 +136,7 @@ class Worker:
                 from ..engine import run
 
                 del run
+                tidy(self.store.folders)
                 host.prepare()
                 self._is_ready = True
             return host
@@ -254,7 +256,7 @@ class Worker:
 
     def _run(self, entry: Entry, control: Control) -> None:
         assert self.run_status is not None
-        report = _Report(entry, self.run_status, self._listener, self._note)
+        report = _Report(entry, self.run_status, self._listener, self._note, self._note_result)
         status, told, path = FAILED, None, None
         try:
             done = self._train(self.store.job(entry.id), control, report)
@@ -265,6 +267,8 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - a bug of ours ends its job, not the queue
             told = kept_traceback(error)
             report.fail(UserError(told))
+        if status == FAILED and report.trained is not None:  # nothing after that takes the LoRA away
+            status, path = STOPPED if report.trained.stopped else DONE, report.trained.path
         _tidy_up()
         try:
             self._finish(entry, status, told, path, report.step)
@@ -285,10 +289,15 @@ class Worker:
         if not done.stopped:
             return DONE, None, done.path
         if done.path is not None:
-            return STOPPED, message("jobs.stopped_and_saved", step=done.steps, steps=entry.steps), done.path
+            return STOPPED, _stopped_and_saved(done.steps, entry), done.path
         if self._closing.is_set():
             return INTERRUPTED, message("jobs.program_closed", step=done.steps, steps=entry.steps), None
         return STOPPED, message("jobs.stopped", step=done.steps, steps=entry.steps), None
+
+    def _note_result(self, entry: Entry, trained: Trained) -> None:
+        assert self._lease is not None
+        told = _stopped_and_saved(trained.steps, entry) if trained.stopped else None
+        self.store.note_result(entry.id, self._lease, trained.path, message=told)
 
     def _note(self, entry: Entry, step: int) -> None:
         assert self._lease is not None
@@ -314,23 +323,42 @@ class Worker:
         self.hold()
 
 
+def _stopped_and_saved(step: int, entry: Entry) -> Message:
+    return message("jobs.stopped_and_saved", step=step, steps=entry.steps)
+
+
 class _Report:
-    """Passes a job's events on."""
+    """Passes a job's events on.
+
+    Attributes:
+        step: the last one that is done.
+        trained: set when the job's LoRA is on the disk.
+    """
 
     def __init__(
-        self, entry: Entry, run_status: RunStatus, listener: Listener | None, note: Callable[[Entry, int], None]
+        self,
+        entry: Entry,
+        run_status: RunStatus,
+        listener: Listener | None,
+        note: Callable[[Entry, int], None],
+        note_result: Callable[[Entry, Trained], None],
     ) -> None:
         self.step = 0
+        self.trained: Trained | None = None
         self._entry = entry
         self._run_status = run_status
         self._listener = listener
         self._note = note
+        self._note_result = note_result
         self._noted = time.monotonic()
         self._failed = False
 
     def __call__(self, event: Event) -> None:
         self._failed = self._failed or isinstance(event, Failed)
         self._run_status(event)
+        if isinstance(event, Trained):
+            self.trained = event
+            self._write(lambda: self._note_result(self._entry, event))
         if self._listener is not None:
             try:
                 self._listener(self._entry, event)
@@ -341,16 +369,16 @@ class _Report:
             self.step = event.number
             if time.monotonic() - self._noted > _NOTE_EVERY:
                 self._noted = time.monotonic()
-                self._write()
+                self._write(lambda: self._note(self._entry, self.step))
 
     def fail(self, error: UserError) -> None:
         """Report a failure, unless the run has reported it."""
         if not self._failed:
             self(Failed(error))
 
-    def _write(self) -> None:
+    def _write(self, note: Callable[[], None]) -> None:
         try:
-            self._note(self._entry, self.step)
+            note()
         except UserError as error:  # progress in the queue matters less than the run
             self._noted = float("inf")
             self(Warned("jobs.step_not_written", error=error.whole))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from ...config.redact import at_home
 from ...config.schema import Parsed, parse
 from ...errors import UserError
 from ...models.checkpoint.header import read_header
+from ...paths import candidates
 from .find import ENDING
 
 KEY: Final = "trainyard_settings"
@@ -40,6 +42,15 @@ def job_of(lora: Path) -> str:
         return read_header(lora).metadata.get("ss_session_id", "")
     except UserError:
         return ""
+
+
+def finished_file(path: Path, job_id: str) -> Path | None:
+    """The LoRA a job has trained to its end, at ``path`` or under one of the names beside it; None if there is none."""
+    for candidate in itertools.takewhile(os.path.exists, candidates(path)):
+        if job_of(candidate) == job_id:
+            told = read_header(candidate).metadata
+            return candidate if told.get("ss_steps") == told.get("ss_max_train_steps") else None
+    return None
 
 
 def settings_of(lora: Path) -> Parsed:
