@@ -11,17 +11,24 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..claims import locked
 from ..errors import OutputError, UserError
 from ..paths import free_path
 from ..text.messages import Message, message
+from .recovery import Found, read_pages
 
 Migrations = Sequence[Sequence[str]]
 """The statements that lead from each version to the next; a file's version is how many of these it has been through."""
+
+Look = Callable[[sqlite3.Connection], None]
+"""Raises ``ValueError`` for content that cannot be right, though it is whole for SQLite."""
+Restore = Callable[[sqlite3.Connection, Found], tuple[int, Sequence[str]]]
+"""Puts what was read of a damaged file into a new one; returns how much it was, and the names of what is lost."""
 
 _BESIDE = ("", "-wal", "-shm")
 
@@ -41,10 +48,15 @@ class Database:
         notice: what the user should know of how it was opened; mostly None.
     """
 
-    def __init__(self, path: Path, migrations: Migrations, *, timeout: float = 5.0) -> None:
-        """Open the file, or create it. A damaged one is kept under another name, and a new one is created.
+    def __init__(
+        self, path: Path, migrations: Migrations, look: Look, restore: Restore, *, timeout: float = 5.0
+    ) -> None:
+        """Open the file, or create it. A damaged one is kept under another name, and a new one is created with all
+        that can still be read.
 
         Args:
+            look: decides whether the content is damaged.
+            restore: fills the new one.
             timeout: how many seconds to wait for another program's lock.
 
         Raises:
@@ -53,14 +65,13 @@ class Database:
         self.path = path
         self.notice: Message | None = None
         self._migrations = migrations
+        self._look = look
         self._timeout = timeout
         self._lock = threading.RLock()
         try:
             self._connection = self._open()
         except DamagedError:
-            kept = self._set_aside()
-            self.notice = message("jobs.database_replaced", path=path, kept=kept)
-            self._connection = self._open()
+            self._connection = self._replaced(restore)
 
     def close(self) -> None:
         with self._lock:
@@ -130,13 +141,18 @@ class Database:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
+        connection.text_factory = _text
         if self._version(connection) > len(self._migrations):
             raise UserError("jobs.database_is_newer", where=str(self.path))
-        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        if connection.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("database disk image is malformed")
         self._write_ahead(connection)
         if self._version(connection) < len(self._migrations):
             self._migrate(connection)
+        try:
+            self._look(connection)
+        except (ValueError, TypeError) as error:
+            raise sqlite3.DatabaseError("database disk image is malformed") from error
 
     @staticmethod
     def _version(connection: sqlite3.Connection) -> int:
@@ -169,6 +185,37 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
 
+    def _replaced(self, restore: Restore) -> sqlite3.Connection:
+        """A new file in place of the damaged one, unless another process has been faster."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            with locked(self.path) as is_ours:
+                if is_ours or time.monotonic() > deadline:
+                    try:
+                        return self._open()
+                    except DamagedError:
+                        return self._restored(self._set_aside(), restore)
+            time.sleep(0.02)
+
+    def _restored(self, kept: Path, restore: Restore) -> sqlite3.Connection:
+        connection = self._open()
+        try:
+            with self._explained():
+                connection.execute("BEGIN IMMEDIATE")
+                count, lost = restore(connection, read_pages(kept))
+                connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        told = {"path": self.path, "kept": kept, "count": count}
+        if not count:
+            self.notice = message("jobs.database_replaced", **told)
+        elif lost:
+            self.notice = message("jobs.database_restored_in_part", **told, lost=lost)
+        else:
+            self.notice = message("jobs.database_restored", **told)
+        return connection
+
     def _set_aside(self) -> Path:
         kept = free_path(self.path.with_name(f"{self.path.stem}-damaged{self.path.suffix}"))
         try:
@@ -179,6 +226,10 @@ class Database:
         except OSError as error:
             raise OutputError("jobs.database_not_renamed", where=str(self.path), reason=error.strerror) from error
         return kept
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")
 
 
 class Lease:

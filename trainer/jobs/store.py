@@ -8,7 +8,7 @@ import re
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from ..networks.files.settings import finished_file, job_of
 from ..paths import Folders
 from ..text.messages import Message, from_json, label, message
 from .database import BusyError, Database, Lease, is_leased
+from .recovery import Found, Row, Value
 
 WAITING, RUNNING, DONE = "waiting", "running", "done"
 FAILED, STOPPED, INTERRUPTED = "failed", "stopped", "interrupted"
@@ -52,6 +53,11 @@ MIGRATIONS = (
         "CREATE INDEX job_by_place ON job (status, place)",
     ),
 )
+_FIRST_COLUMNS = (
+    "id", "place", "status", "name", "mode", "model", "settings", "created", "started", "ended", "step", "steps",
+    "message", "path", "owner",
+)  # fmt: skip
+"""Of every version's table, in their order."""
 _COLUMNS = "id, status, name, mode, model, created, started, ended, step, steps, message, path"
 
 
@@ -96,7 +102,7 @@ class Store:
         UserError: the file was written by a newer version, is locked, or its folder cannot be written to.
         """
         self.folders = folders
-        self._database = Database(folders.queue / "queue.db", MIGRATIONS, timeout=timeout)
+        self._database = Database(folders.queue / "queue.db", MIGRATIONS, _look, _restore, timeout=timeout)
 
     @property
     def notice(self) -> Message | None:
@@ -379,6 +385,52 @@ class Store:
             places = [(row["place"], each) for row, each in zip(rows, order, strict=True) if row["id"] != each]
             connection.executemany("UPDATE job SET place = ? WHERE id = ?", places)
         return self._one(number)
+
+
+# ---- from a damaged file --------------------------------------------------------------------------------------------
+
+
+def _look(connection: sqlite3.Connection) -> None:
+    for status, created in connection.execute("SELECT status, created FROM job"):
+        datetime.fromisoformat(created)
+        STATUSES.index(status)
+
+
+def _restore(connection: sqlite3.Connection, found: Found) -> tuple[int, list[str]]:
+    """Put the jobs that were read of a damaged file into a new one. Returns their number, and who is missing."""
+    names = [row[1] for row in connection.execute("PRAGMA table_info(job)")]
+    jobs = {row.id: values for row in found.rows if (values := _as_job(row, names))}
+    for number, values in jobs.items():
+        columns, marks = ", ".join(values), ", ".join("?" * len(values))
+        connection.execute(f"INSERT INTO job (id, {columns}) VALUES (?, {marks})", [number, *values.values()])
+    return len(jobs), _missing_jobs(jobs.keys(), found)
+
+
+def _as_job(row: Row, names: Sequence[str]) -> dict[str, Value] | None:
+    """A row's columns by name, if it is a whole job. Versions before this one had fewer columns."""
+    values = dict(zip(names, row.values, strict=False))
+    values.pop("id", None)
+    try:
+        whole = isinstance(json.loads(str(values["settings"])), dict) and values["status"] in STATUSES
+        datetime.fromisoformat(str(values["created"]))
+        text = all(isinstance(values[name], str) for name in ("name", "mode", "model", "message", "owner"))
+        numbers = all(isinstance(values[name], int) for name in ("place", "step", "steps"))
+    except (KeyError, ValueError):
+        return None
+    return values if whole and text and numbers and 0 < row.id < 2**63 else None
+
+
+def _missing_jobs(known: Collection[int], found: Found) -> list[str]:
+    """Jobs that are not whole any more, by name where that is left, and those of which only the index tells."""
+    status, name = _FIRST_COLUMNS.index("status"), _FIRST_COLUMNS.index("name")
+    told = {
+        row.id: str(row.values[name])
+        for row in (*found.broken, *found.rows)
+        if len(row.values) > name and (row.values[status] in STATUSES or len(row.values) >= len(_FIRST_COLUMNS))
+    }
+    indexed = {entry[-1] for entry in found.entries if len(entry) == 3 and entry[0] in STATUSES}
+    lost = {*told, *(number for number in indexed if isinstance(number, int))} - set(known)
+    return [told.get(number, f"#{number}") for number in sorted(lost)]
 
 
 def _fresh(status: str = WAITING, **values: object) -> dict[str, object]:

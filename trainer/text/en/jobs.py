@@ -15,6 +15,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "folder you may write to.",
         "jobs.database_replaced": "{path} was damaged, so a new one was created. What is left of the old one is in "
         "{kept}.",
+        "jobs.database_restored": "{path} was damaged. {count:job|jobs} could be read from it, and the queue has all "
+        "of them again. What is left of the old file is in {kept}.",
+        "jobs.database_restored_in_part": "{path} was damaged. {count:job|jobs} could be read from it, and the queue "
+        "has them again. Lost are {lost}. What is left of the old file is in {kept}.",
         "jobs.database_not_renamed": "is damaged and could not be renamed ({reason}). Move it elsewhere yourself.",
         "jobs.database_is_newer": "was written by a newer Trainyard. Update Trainyard; nothing was changed.",
         "jobs.folder_not_created": "could not be created ({reason}). Choose another data folder.",

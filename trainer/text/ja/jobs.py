@@ -14,6 +14,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "jobs.database_unusable": "読み書きできません({reason})。ディスクの空きを増やすか、書き込めるデータフォルダを"
         "選んでください。",
         "jobs.database_replaced": "{path} が壊れていたため、新しく作りました。元のファイルは {kept} に残してあります。",
+        "jobs.database_restored": "{path} が壊れていました。読み取れた{count}件のジョブは、すべてキューに戻して"
+        "あります。元のファイルは {kept} に残してあります。",
+        "jobs.database_restored_in_part": "{path} が壊れていました。読み取れた{count}件のジョブはキューに戻して"
+        "あります。失われたジョブ: {lost}。元のファイルは {kept} に残してあります。",
         "jobs.database_not_renamed": "壊れていますが、名前を変えられません({reason})。手動で別の場所に移してください。",
         "jobs.database_is_newer": "より新しいTrainyardで作られています。Trainyardを更新してください(ファイルは"
         "変更していません)。",
