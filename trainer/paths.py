@@ -1,9 +1,11 @@
-"""Where things are kept, and how they get there: whole or not at all, and never outside their folder."""
+"""Where things are kept, how they get there, whole or not at all, and how they are opened: never outside their folder."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import stat
 import tempfile
 import traceback
 import uuid
@@ -13,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from .errors import OutputError
 from .text.messages import Message, message
@@ -105,6 +107,52 @@ class RunFiles:
     @property
     def samples(self) -> Path:
         return self.folders.samples(self.name, self.created, self.ending)
+
+
+class NotAFile(OSError):
+    """Something that has a path but no content of its own: a pipe, a socket, a device."""
+
+    def __init__(self, kind: Message) -> None:
+        super().__init__(str(kind))
+        self.kind = kind
+
+
+def open_file(path: Path | str) -> BinaryIO:
+    """Open a file to read its bytes: the only way files of the user's are opened.
+
+    A pipe would wait for somebody to write into it, and a device may do anything; neither is even touched.
+
+    Raises:
+        NotAFile: it is no regular file.
+        OSError: there is none, or it cannot be opened; ValueError on a text that is no path is turned into it.
+    """
+    try:
+        _refuse_unless_file(os.stat(path).st_mode)
+        # What was a file may have become a pipe meanwhile.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    except ValueError as error:  # NUL, or a lone surrogate
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from error
+    try:
+        _refuse_unless_file(os.fstat(handle).st_mode)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _refuse_unless_file(mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    kinds = ((stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+    kind = next((name for is_one, name in kinds if is_one(mode)), "device")
+    raise NotAFile(message(f"paths.is_{kind}"))
+
+
+def reason_of(error: OSError) -> Message | str:
+    """Why a file could not be opened, read or written, to be put into a sentence."""
+    return error.kind if isinstance(error, NotAFile) else error.strerror or str(error)
 
 
 def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, UserError
-from ..paths import SHIPPED_PRESETS, write_whole
+from ..paths import SHIPPED_PRESETS, open_file, reason_of, write_whole
 from ..text.messages import Message, message
 from .filenames import name_problem
 from .schema import Parsed, dump, parse, to_json
@@ -101,10 +101,10 @@ def load_file(path: Path) -> Parsed:
         SettingsError: it holds settings that are wrong; all of them are named.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise UserError("config.file_unreadable", where=str(path), reason=error.strerror or error) from error
+        raise UserError("config.file_unreadable", where=str(path), reason=reason_of(error)) from error
     if len(data) > _MOST_BYTES:
         raise UserError("config.file_too_large", where=str(path))
     try:
@@ -204,5 +204,5 @@ def delete(name: str, folder: Path, shipped: Iterable[Path] = ()) -> Path:
     try:
         path.unlink()
     except OSError as error:
-        raise OutputError("config.preset_undeletable", where=str(path), reason=error.strerror or error) from error
+        raise OutputError("config.preset_undeletable", where=str(path), reason=reason_of(error)) from error
     return path

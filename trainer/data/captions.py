@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..paths import open_file, reason_of
 from ..text.messages import Message, message
 from .problems import FileError
 
@@ -62,10 +63,10 @@ def read_caption(path: Path) -> Caption:
     FileError: the file cannot be opened, or holds no text.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise FileError(message("data.cannot_open", reason=error.strerror or error), path) from error
+        raise FileError(message("data.cannot_open", reason=reason_of(error)), path) from error
     if len(content) > MOST_BYTES:
         raise FileError(message("data.caption_too_long", most=MOST_BYTES // 1000), path)
     caption = decode(content)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..data.captions import MOST_BYTES
 from ..data.files import ImageFile, find_images
 from ..data.images import load_transparent, whole_files_only
 from ..data.problems import FileError, FileProblem
 from ..errors import DataError
-from ..paths import write_unless_there
+from ..paths import open_file, write_unless_there
 from ..text.messages import message
 from .make import drawn, varied
 from .recipe import Recipe, field_label
@@ -241,6 +242,11 @@ def _opened(planned: Iterator[Planned]) -> Iterator[tuple[Planned, Image.Image |
         yield each, original
 
 
+def _bytes(caption: Path) -> bytes:
+    with open_file(caption) as file:
+        return file.read(MOST_BYTES)
+
+
 def _put(plan: Plan, planned: Planned, image: Image.Image) -> bool:
     data = io.BytesIO()
     image.save(data, "PNG")
@@ -248,5 +254,5 @@ def _put(plan: Plan, planned: Planned, image: Image.Image) -> bool:
         return False
     caption = planned.source.caption
     if plan.recipe.captions and caption is not None:
-        write_unless_there(planned.path.with_suffix(caption.suffix.lower()), [caption.read_bytes()])
+        write_unless_there(planned.path.with_suffix(caption.suffix.lower()), [_bytes(caption)])
     return True

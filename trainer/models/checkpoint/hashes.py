@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...paths import open_file, reason_of
 from ...text.messages import Message, message
 
 _PIECE = 4 * 2**20
@@ -56,11 +57,11 @@ class Hashing:
         try:
             self._hashes = self._read(path)
         except OSError as error:
-            self.problem = message("models.no_hash", file=path.name, reason=error.strerror or error)
+            self.problem = message("models.no_hash", file=path.name, reason=reason_of(error))
 
     def _read(self, path: Path) -> Hashes | None:
         whole = hashlib.sha256()
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(_LEGACY_START)
             legacy = hashlib.sha256(file.read(_LEGACY_LENGTH)).hexdigest()[:8]
             file.seek(0)

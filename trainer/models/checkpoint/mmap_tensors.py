@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...paths import open_file
+
 _SMALLEST_PIECE = 64 << 20
 """Bytes; every piece holds a file descriptor, and a program has about a thousand of those."""
 _MOST_PIECES = 64
@@ -37,7 +39,7 @@ def map_stretches(path: Path, stretches: Iterable[Stretch]) -> dict[Stretch, Ten
         stretches: within the file.
     """
     found: dict[Stretch, Tensor] = {}
-    with path.open("rb") as file:
+    with open_file(path) as file:
         for piece in _pieces(sorted(stretches)):
             first, last = piece[0].start, max(stretch.end for stretch in piece)
             if first == last:  # nothing in it, which cannot be mapped

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
+from ...paths import open_file
 from ...text.messages import Message, message
 from .header import Header, TensorInfo, read_header
 from .identify import MARKS, FileKind, classify
@@ -94,7 +95,7 @@ def map_file(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: the file is damaged, or has tensors of a type this torch does not know.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         start = file.read(16)
     return _map_pickle(path, read_pickle(path)) if is_pickle(start) else _map_safetensors(path)
 

@@ -15,6 +15,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "paths.not_written": "could not be written ({reason}). Make room on the disk, or choose a folder you may write "
         "to.",
         "paths.no_free_name": "is taken, and so is every name like it. Choose another name.",
+        "paths.is_pipe": "it is a pipe, not a file",
+        "paths.is_socket": "it is a socket, not a file",
+        "paths.is_device": "it is a device, not a file",
         # ---- a bug of ours
         "paths.bug": "something went wrong that should not have ({kind}: {error}). Please report it, with the file "
         "{file}.",

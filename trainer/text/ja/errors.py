@@ -15,6 +15,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "paths.not_written": "書き込めませんでした({reason})。ディスクの空きを増やすか、書き込めるフォルダを選んで"
         "ください。",
         "paths.no_free_name": "同じような名前がすべて使われています。別の名前にしてください。",
+        "paths.is_pipe": "ファイルではなくパイプです",
+        "paths.is_socket": "ファイルではなくソケットです",
+        "paths.is_device": "ファイルではなくデバイスです",
         # ---- 不具合
         "paths.bug": "予期しない問題が起きました({kind}: {error})。次のファイルを添えて報告してください: {file}",
     }

@@ -12,7 +12,7 @@ from ...errors import UserError
 from ...job import Job, Preview
 from ...models.checkpoint.header import read_header
 from ...networks.files.settings import settings_of
-from ...paths import Folders
+from ...paths import Folders, open_file
 
 MOST_IMAGES = 24
 _STRIP = "effect.png"
@@ -69,7 +69,7 @@ def _told(strip: Path) -> dict[str, str]:
     from ...engine.effect import LORA_KEY, PROMPT_KEY  # with torch
 
     try:
-        with Image.open(strip) as opened:
+        with open_file(strip) as file, Image.open(file) as opened:
             return {name: str(opened.info.get(key, "")) for name, key in (("lora", LORA_KEY), ("prompt", PROMPT_KEY))}
-    except OSError:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return {}
