@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from ..models.lora_target import Target
 from .base import Adapter, Parts, Strength, does_not_fit, scaled_product, weight_of
 
+_LARGEST_RANK = 4096
+
 
 class LoRA(Adapter):
     """A product of two thin matrices beside a Linear or a Conv2d.
@@ -84,11 +86,13 @@ class LoRA(Adapter):
 
 
 def product_norm(up: Tensor, down: Tensor) -> float:
-    """The Frobenius norm of ``up @ down``, without making the product.
+    """The Frobenius norm of ``up @ down``, without making the product where that is larger than rank by rank.
 
     ``|UD|² = tr(UᵀU · DDᵀ)``: two matrices of rank by rank. In double precision, since the trace may cancel; on the
     CPU, since not every device has doubles.
     """
     u = up.detach().cpu().double().flatten(1)  # (out, rank)
     d = down.detach().cpu().double().flatten(1)  # (rank, in)
+    if d.shape[0] > _LARGEST_RANK and u.shape[0] * d.shape[1] < d.shape[0] ** 2:
+        return float((u @ d).norm())
     return math.sqrt(max(0.0, float(((u.T @ u) * (d @ d.T)).sum())))

@@ -27,6 +27,7 @@ from ..models.checkpoint.identify import Kind, classify
 from ..models.checkpoint.unpickle import is_pickle
 from ..models.lora_target import Target
 from ..models.registry import family_of_lora
+from ..paths import open_file
 from ..text.messages import Message, label, message
 from .base import Adapter, Network, Strength, refuse_none
 from .files.find import find_lora
@@ -72,7 +73,7 @@ def check(settings: Settings, family: str, folder: Path) -> None:
 
 
 def _is_pickled(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return is_pickle(file.read(512))
 
 

@@ -104,5 +104,5 @@ def test_reading_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="no such file"):
         file.read(tmp_path / "none.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0not json at all.")
-    with pytest.raises(NetworkError, match="cannot be read as safetensors"):
+    with pytest.raises(NetworkError, match="is not a model file"):
         file.read(tmp_path / "bad.safetensors")

@@ -6,16 +6,22 @@ Nothing here imports torch or reads a weight, so a wrong file is refused at once
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import ModelError
-from .unpickle import is_pickle, read_pickle
+from ...paths import open_file, reason_of
+from .unpickle import LONGEST_NAME, MOST_DIMENSIONS, is_pickle, read_pickle
 
-_LONGEST_HEADER = 100_000_000
-"""Bytes; the limit safetensors itself has."""
+LONGEST_HEADER = 16 * 2**20
+"""Bytes. A model's is less than one MiB, a LoRA's with all its tags a few; safetensors itself allows 100 MB, which take
+gigabytes of memory once they are read."""
+_LONGEST_ALLOWED = 100_000_000
+_LONGEST_SIZE = 15
+"""Digits of a number in the header."""
 
 
 class TensorInfo(NamedTuple):
@@ -44,21 +50,23 @@ def read_header(path: Path) -> Header:
         ModelError: there is no such file, or it is no model file, empty, cut short or damaged.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
             start = file.read(512)
             if is_pickle(start):
                 return _pickle_header(path)
             refuse_foreign(path.name, start)
             length = int.from_bytes(start[:8], "little")
-            if start[8:9] != b"{" or not 2 <= length <= _LONGEST_HEADER:
+            if start[8:9] != b"{" or not 2 <= length <= _LONGEST_ALLOWED:
                 raise not_a_model(path.name)
+            if length > LONGEST_HEADER:
+                raise ModelError("models.large_table", file=path.name)
             file.seek(8)
             text = file.read(length)
     except FileNotFoundError as error:
         raise ModelError("models.no_file", file=path.name, folder=path.parent) from error
     except OSError as error:
-        raise ModelError("models.unreadable", file=path.name, reason=error.strerror or error) from error
+        raise ModelError("models.unreadable", file=path.name, reason=reason_of(error)) from error
     if len(text) < length:
         raise cut_short(path.name, 8 + length, size)
     return _parse(text, path.name, size - 8 - length)
@@ -99,18 +107,38 @@ def cut_short(name: str, wanted: int, size: int) -> ModelError:
 def _parse(text: bytes, name: str, room: int) -> Header:
     """The header of a safetensors file with ``room`` bytes behind it."""
     try:
-        table: dict[str, Any] = json.loads(text)
-        metadata = {str(key): str(value) for key, value in table.pop("__metadata__", {}).items()}
+        table: dict[str, Any] = json.loads(text, parse_int=_whole, parse_constant=_refused)
+        metadata = {str(key): str(value) for key, value in (table.pop("__metadata__", None) or {}).items()}
         tensors, spans = {}, {}
         for tensor, entry in table.items():
-            tensors[tensor] = TensorInfo(str(entry["dtype"]), tuple(int(size) for size in entry["shape"]))
-            first, last = (int(offset) for offset in entry["data_offsets"])
-            if not 0 <= first <= last or any(size < 0 for size in tensors[tensor].shape):
+            tensors[tensor] = TensorInfo(str(entry["dtype"]), tuple(entry["shape"]))
+            first, last = entry["data_offsets"]
+            if not _is_sound(tensor, (*tensors[tensor].shape, first, last)) or first > last:
                 raise ValueError("a tensor outside of the file")
             spans[tensor] = (8 + len(text) + first, 8 + len(text) + last)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise not_a_model(name) from error
-    end = max((last for _, last in spans.values()), default=0)
+    end = 8 + len(text)
+    for first, last in sorted(spans.values()):
+        if first < end:  # every tensor has bytes of its own
+            raise ModelError("models.damaged", file=name)
+        end = last
     if end > 8 + len(text) + room:
         raise cut_short(name, end, 8 + len(text) + room)
     return Header(tensors, metadata, spans)
+
+
+def _is_sound(name: str, numbers: tuple[Any, ...]) -> bool:
+    """Whether a tensor's name and the numbers of its table are such as a model may have."""
+    whole = all(type(number) is int and number >= 0 for number in numbers)
+    return whole and len(name) <= LONGEST_NAME and len(numbers) <= MOST_DIMENSIONS + 2
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _LONGEST_SIZE:
+        raise ValueError("a number too large for any file")
+    return int(digits)
+
+
+def _refused(name: str) -> float:
+    raise ValueError(f"{name} is no number")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ...config.choices import FAMILIES
 from ...diffusion.parameterisation import EPSILON, VELOCITY
 from ...errors import ModelError
+from ...paths import open_file
 from ...text.messages import Message, message
 from .header import Header, TensorInfo, read_header
 from .parts import DENOISER, TEXT_ENCODER, VAE
@@ -325,7 +326,7 @@ _PARAMETERIZATION = re.compile(r"^\s*parameterization\s*:\s*[\"']?(\w+)", re.MUL
 def _prediction_beside(path: Path) -> str | None:
     """What the original code's configuration says, where it lies beside a checkpoint under the same name."""
     try:
-        with path.with_suffix(".yaml").open("rb") as file:
+        with open_file(path.with_suffix(".yaml")) as file:
             text = file.read(_LONGEST_CONFIG).decode("utf-8", "replace")
     except OSError:
         return None
@@ -368,7 +369,8 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with open_file(path) as file:
+            content = json.loads(file.read(_LONGEST_CONFIG).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError("models.folder_broken", file=f"{path.parent.name}/{path.name}") from error
     return content if isinstance(content, dict) else {}

@@ -16,7 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ...errors import NetworkError
+from ...errors import ModelError, NetworkError
+from ...models.checkpoint.header import read_header
 from ...paths import write_whole
 
 _DTYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
@@ -90,10 +91,15 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         NetworkError: the file is not there, or broken.
     """
     try:
+        read_header(path)  # with its limits; the library has none
         with safe_open(str(path), framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             return tensors, dict(opened.metadata() or {})
     except FileNotFoundError:
         raise NetworkError("networks.no_file", where=str(path)) from None
+    except ModelError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise NetworkError("networks.no_file", where=str(path)) from None
+        raise NetworkError(error.whole) from error
     except (SafetensorError, OSError) as error:
         raise NetworkError("networks.broken_file", where=str(path), reason=error) from error

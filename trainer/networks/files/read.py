@@ -17,10 +17,13 @@ from ...models.base import Bundle
 from ...models.lora_target import Target
 from ...models.placement import device_of
 from ...models.registry import block_of
+from ...paths import open_file
 from ..base import Adapter, Network, Parts, Strength
 from ..registry import adapter_type_of
 from .file import read
 from .keys import COMPONENTS, Key, by_module
+
+_LONGEST_CONFIG = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,25 @@ def read_lora(path: Path) -> Stored:
     configs = _peft_configs(path, metadata)
     for name, keys in by_module(tensors, path.name).items():
         parts = {key.part: tensors[stored] for stored, key in keys.items()}
+        rank = _rank_of(parts, name, path)
         if "alpha" not in parts:
-            parts["alpha"] = torch.tensor(_alpha(next(iter(keys.values())), type_of(parts).rank_of(parts), configs))
+            parts["alpha"] = torch.tensor(_alpha(next(iter(keys.values())), rank, configs))
         modules[name] = parts
     return Stored(path, modules, metadata)
+
+
+def _rank_of(parts: Parts, name: str, path: Path) -> int:
+    """Raises:
+    NetworkError: the tensors are none of a module: a number where there should be a matrix, or NaN in one.
+    """
+    broken = [part for part, tensor in parts.items() if not bool(torch.isfinite(tensor.float()).all())]
+    if broken:
+        raise NetworkError("networks.nan", where=str(path), tensor=f"{name}.{broken[0]}")
+    weights = [tensor for part, tensor in parts.items() if part != "alpha"]
+    sound = all(tensor.dim() >= 2 and tensor.numel() for tensor in weights)
+    if not sound or any(tensor.numel() != 1 for part, tensor in parts.items() if part == "alpha"):
+        raise NetworkError("networks.misshapen", where=str(path), module=name)
+    return type_of(parts).rank_of(parts)
 
 
 def type_of(parts: Parts) -> type[Adapter]:
@@ -67,15 +85,21 @@ def _peft_configs(path: Path, metadata: Mapping[str, str]) -> dict[str, dict[str
     beside = path.with_name("adapter_config.json")
     try:
         if "lora_adapter_metadata" not in metadata:
-            config = json.loads(beside.read_text("utf-8")) if beside.is_file() else {}
+            config = _json_beside(beside) if beside.is_file() else {}
             return dict.fromkeys(COMPONENTS.values(), config)
         configs: dict[str, dict[str, Any]] = {}
         for key, value in json.loads(metadata["lora_adapter_metadata"]).items():
             component, _, name = key.partition(".")
             configs.setdefault(COMPONENTS.get(component, component), {})[name] = value
         return configs
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise NetworkError("networks.broken_alpha", where=path.name, reason=error) from error
+
+
+def _json_beside(path: Path) -> dict[str, Any]:
+    with open_file(path) as file:
+        found = json.loads(file.read(_LONGEST_CONFIG))
+    return found if isinstance(found, dict) else {}
 
 
 def _alpha(key: Key, rank: int, configs: Mapping[str, Mapping[str, Any]]) -> float:
@@ -99,7 +123,10 @@ def block_norms(path: Path) -> dict[str, float]:
     """
     squares: dict[str, float] = {}
     for name, parts in read_lora(path).modules.items():
-        norm = type_of(parts).norm_of(parts, None)
+        try:
+            norm = type_of(parts).norm_of(parts, None)
+        except (RuntimeError, ValueError) as error:  # matrices that cannot be multiplied
+            raise NetworkError("networks.misshapen", where=str(path), module=name) from error
         if norm is None:
             return {}
         block = block_of(name) or "other"

@@ -64,7 +64,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.byte_order": (
             "{file} was saved on a machine of the other byte order. Choose the model as .safetensors."
         ),
-        "models.large_pickle": (
+        "models.large_table": (
             "{file} is not a model: its table of contents has no sensible size. "
             "Choose a .safetensors or .ckpt checkpoint."
         ),

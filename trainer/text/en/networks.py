@@ -13,6 +13,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "networks.broken_file": (
             "cannot be read as safetensors ({reason}). The file may be incomplete: fetch it again."
         ),
+        "networks.nan": (
+            "has NaN or infinite numbers in {tensor}: the run that made it broke down, or the file is damaged. Choose "
+            "another LoRA."
+        ),
+        "networks.misshapen": "the tensors of {module} do not fit together. Choose another LoRA, or fetch it again.",
         "networks.broken_alpha": "what it says of its alpha cannot be read ({reason}). Fetch it again.",
         "networks.no_lora": (
             "is no LoRA of a kind that Trainyard knows. Choose a file of one of these kinds: {kinds}."

@@ -74,7 +74,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.byte_order": (
             "{file} はバイト順の異なるマシンで保存されています。.safetensors 形式のモデルを選んでください。"
         ),
-        "models.large_pickle": (
+        "models.large_table": (
             "{file} はモデルではありません (目次の大きさが異常です)。"
             ".safetensors か .ckpt のチェックポイントを選んでください。"
         ),

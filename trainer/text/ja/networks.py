@@ -13,6 +13,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "networks.broken_file": (
             "safetensorsとして読めません ({reason})。ファイルが途中までかもしれません。入手し直してください。"
         ),
+        "networks.nan": (
+            "{tensor} にNaNまたは無限大の値があります。学習が破綻したか、ファイルが壊れています。"
+            "ほかのLoRAを選んでください。"
+        ),
+        "networks.misshapen": (
+            "{module} のテンソルの形が合いません。ほかのLoRAを選ぶか、ファイルを取得し直してください。"
+        ),
         "networks.broken_alpha": "アルファの情報を読めません ({reason})。ファイルを入手し直してください。",
         "networks.no_lora": "Trainyardで扱える種類のLoRAではありません。次の種類のファイルを選んでください: {kinds}",
         "networks.other_kind": (
