@@ -74,6 +74,56 @@ def test_what_is_no_log(tmp_path: Path) -> None:
         read_log(tmp_path / "other.csv")
 
 
+TITLES = "Step,Loss,Learning Rate 1\n"
+ODD = {
+    "infinite": TITLES + "1,inf,1e-4\n2,-inf,nan\n3,1e400,1e-4\n4,0.5,1e-4\n",
+    "huge": TITLES + "-1e308,1e308,1\n1e308,-1e308,1\n2,3e38,3e38\n3,-3e38,0\n",
+    "quotes": TITLES + '"1,2\n"2","0.5","1e-4"\n',
+    "empty": TITLES + "\n,,\n \n",
+    "zeros": TITLES.replace(",", ",\0") + "1,0.5\0,1e-4\n",
+    "same steps": TITLES + "1,0.5,1e-4\n" * 50,
+    "backwards": TITLES + "".join(f"{step},0.5,1e-4\n" for step in range(50, 0, -1)),
+    "many columns": "Step,Loss," + ",".join(f"Learning Rate {n}" for n in range(100_000)) + "\n1,0.5" + ",1" * 100_000,
+    "one long cell": TITLES + "1," + "9" * 5_000_000 + ",1e-4\n2,0.5,1e-4\n",
+    "negative rates": TITLES + "1,-0.5,-1e-4\n2,-0.4,-1e-4\n",
+    "words": TITLES + "one,two,three\n1,loss,rate\n",
+    "old Macintosh": TITLES.replace("\n", "\r") + "1,0.5,1e-4\r2,0.4,1e-4\r",
+    "odd head": 'network_rank,"4\n' + "x" * 200_000 + "\n" + TITLES + "1,0.5,1e-4\n",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.filterwarnings("ignore:Data has no positive values")
+@pytest.mark.filterwarnings("ignore:Attempt to set non-positive")
+@pytest.mark.filterwarnings("ignore:Attempting to set identical")
+def test_any_content_is_drawn(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(ODD[name], encoding="utf-8", newline="")
+    log = read_log(path)
+    assert len(log.rows.columns) < 110
+    assert np.isfinite(log.rows["Step"]).all()
+    assert not np.isinf(log.rows.to_numpy()).any()
+    for logarithmic in (False, True):
+        loss_figure([log], logarithmic=logarithmic).savefig(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp932", "cp1252", "gb18030"])
+def test_a_log_saved_again_in_another_encoding(tmp_path: Path, codec: str) -> None:
+    name = "été" if codec == "cp1252" else "猫"
+    (tmp_path / "x.csv").write_bytes(f"save_lora_name,{name}\n{TITLES}1,0.5,1e-4\n2,0.25,1e-4\n".encode(codec))
+    assert read_log(tmp_path / "x.csv").rows["Loss"].tolist() == [0.5, 0.25]
+
+
+def test_a_log_longer_than_any_run(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(TITLES + "\n" * 2_000_001)
+    with pytest.raises(UserError, match="more than 2,000,000 rows"):
+        read_log(tmp_path / "rows.csv")
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(UserError, match="is too large for a loss log"):
+        read_log(tmp_path / "large.csv")
+
+
 def test_a_log_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="the log cannot be written"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-from collections.abc import Sequence
+import math
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +15,22 @@ from typing import TYPE_CHECKING
 from ..config.settings import Settings
 from ..errors import OutputError, UserError
 from ..job import Event, Step
+from ..paths import open_file, reason_of
 
 if TYPE_CHECKING:  # a run that only writes its log need not wait for pandas
     import pandas as pd
 
-_COLUMNS = ("Step", "Loss", "Learning Rate 1", "Learning Rate 2")
+_RATE = "Learning Rate"
+_COLUMNS = ("Step", "Loss", f"{_RATE} 1", f"{_RATE} 2")
+_LARGEST = 64 * 2**20
+"""Bytes of a log that is read: a million steps take 40 MB."""
+_MOST_ROWS = 2_000_000
+_MOST_COLUMNS = 100
+_MOST_HEAD_ROWS, _LONGEST_HEAD_ROW = 100, 10_000
+_LONGEST_NUMBER = 60
+_LARGEST_LOSS = 3.5e38
+"""What single precision holds; a figure cannot span what doubles do."""
+_LARGEST_STEP = 2**53
 
 
 class CSVLog:
@@ -81,24 +95,73 @@ def read_log(path: Path) -> LossLog:
     """Read a log, also one of a run that is still in progress or was cut short.
 
     Raises:
-        UserError: there is no such file, or it is no loss log.
+        UserError: there is no such file, it is no loss log, or it is too long.
     """
+    try:
+        with open_file(path) as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise UserError("reports.unreadable", where=str(path), reason=reason_of(error)) from error
+    if len(content) > _LARGEST:
+        raise UserError("reports.too_large", where=str(path), most=_LARGEST // 2**20)
+    lines = io.StringIO(_text(content, path), newline=None)
+    head: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("Step,Loss"):
+            return LossLog(path.stem, head, _rows(line, lines, path))
+        if len(head) < _MOST_HEAD_ROWS:
+            head.update(_head_row(line))
+    raise UserError("reports.no_log", where=str(path))
+
+
+def _text(content: bytes, path: Path) -> str:
+    """A log's text, whatever program has written it again since: its numbers are plain letters in all encodings."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    plain = content.replace(b"\0", b"")
+    try:
+        return plain.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if b"Step,Loss" not in plain:
+            raise UserError("reports.no_text", where=str(path)) from error
+        return plain.decode("utf-8-sig", "replace")
+
+
+def _head_row(line: str) -> dict[str, str]:
+    try:
+        row = next(csv.reader([line[:_LONGEST_HEAD_ROW]]), [])
+    except csv.Error:
+        return {}
+    return {row[0]: row[1]} if len(row) >= 2 else {}
+
+
+def _rows(titles: str, lines: Iterable[str], path: Path) -> pd.DataFrame:
+    """The rows below the titles; those without a step are left out, and the last one if it is half written."""
     import pandas as pd
 
+    named = {name.strip(): place for place, name in enumerate(titles.split(",", _MOST_COLUMNS))}
+    places = {name: place for name, place in named.items() if name in ("Step", "Loss") or name.startswith(_RATE)}
+    columns = {name: array("d") for name in places}
+    last = max(places.values()) + 1
+    for count, line in enumerate(lines):
+        if count == _MOST_ROWS:
+            raise UserError("reports.too_many_rows", where=str(path), most=_MOST_ROWS)
+        cells = line.split(",", last)
+        step = _number(cells[0])
+        if not line.endswith("\n") or not abs(step) <= _LARGEST_STEP:
+            continue
+        for name, place in places.items():
+            columns[name].append(_number(cells[place]) if place < len(cells) else math.nan)
+    return pd.DataFrame(columns)
+
+
+def _number(cell: str) -> float:
+    """NaN for what is none, and for what no loss in single precision can be."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError("reports.unreadable", where=str(path), reason=error.strerror) from error
-    except UnicodeDecodeError as error:
-        raise UserError("reports.no_text", where=str(path)) from error
-    lines = text.splitlines()
-    start = next((number for number, line in enumerate(lines) if line.startswith("Step,Loss")), None)
-    if start is None:
-        raise UserError("reports.no_log", where=str(path))
-    head = {row[0]: row[1] for row in csv.reader(lines[:start]) if len(row) >= 2}
-    whole = lines[start:] if text.endswith("\n") else lines[start:-1]  # the last row may be half written
-    rows = pd.read_csv(io.StringIO("\n".join(whole)), on_bad_lines="skip")
-    return LossLog(path.stem, head, rows.apply(pd.to_numeric, errors="coerce").dropna(subset=["Step"]))
+        number = float(cell.strip().strip('"')) if len(cell) <= _LONGEST_NUMBER else math.nan
+    except ValueError:
+        return math.nan
+    return number if abs(number) <= _LARGEST_LOSS else math.nan
 
 
 def smoothed(losses: Sequence[float] | pd.Series, weight: float = 0.95) -> pd.Series:

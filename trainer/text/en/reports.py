@@ -11,6 +11,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "reports.unreadable": "cannot be read ({reason}).",
         "reports.no_text": "is no loss log: it is not text. Choose a CSV from the logs folder.",
         "reports.no_log": "is no loss log: it has no row 'Step,Loss,…'. Choose a CSV from the logs folder.",
+        "reports.too_large": "is too large for a loss log (more than {most} MB). Choose a CSV from the logs folder.",
+        "reports.too_many_rows": "has more than {most:,} rows, which are not read. Choose another log.",
         "reports.nothing_to_draw": "there is nothing to draw. Choose the loss, the learning rate or both.",
     }
 )

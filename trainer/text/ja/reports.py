@@ -13,6 +13,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "reports.no_log": (
             "損失のログではありません(「Step,Loss,…」の行がありません)。logsフォルダのCSVを選んでください。"
         ),
+        "reports.too_large": "損失のログとしては大きすぎます({most} MB超)。logsフォルダのCSVを選んでください。",
+        "reports.too_many_rows": "行数が {most:,} を超えるため読み込めません。ほかのログを選んでください。",
         "reports.nothing_to_draw": "描くものがありません。損失、学習率、またはその両方を選んでください。",
     }
 )
