@@ -1,4 +1,4 @@
-"""Where things are kept, how they get there, whole or not at all, and how they are opened: never outside their folder."""
+"""Where things are kept, how they get there, whole or not at all, and how they are opened."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import pytest
 
 from trainer.data.files import caption_from_name, find_images, natural_key, with_trigger
 from trainer.errors import DataError
+from trainer.text.messages import message
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -108,12 +109,20 @@ def test_links_do_not_lead_round_and_round(tmp_path: Path) -> None:
     assert pictures(tmp_path / "data") == ["a.png", "more/b.png"]
 
 
+def test_digits_of_any_script_are_numbers(tmp_path: Path) -> None:
+    numbers = ["１.png", "2.png", "３.png", "١٠.png", "11.png", "１２.png"]
+    names = [*numbers, "a１b２.png", "a１b10.png", "a²b.png", "²x.png", "①.png"]
+    for name in reversed(names):
+        (tmp_path / name).touch()
+    assert [image.name for image in find_images(tmp_path).images] == names
+
+
 def test_a_sub_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, "a.png", "locked/b.png")
     deny(monkeypatch, "locked")
     found = find_images(tmp_path)
     assert [picture.name for picture in found.images] == ["a.png"]
-    assert found.unreadable == (("locked", "Permission denied"),)
+    assert found.unreadable == (("locked", message("data.folder_inside_unreadable", reason="Permission denied")),)
 
 
 def deny(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import struct
+import threading
+import time
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -13,10 +16,21 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.helpers.bounded import run_bounded
 from tests.helpers.icc import WIDE_TO_SRGB, cmyk_profile, lab_to_srgb, wide_gamut_profile
 from trainer.config.size import Size
+from trainer.data import images
 from trainer.data.buckets import Placement, place
-from trainer.data.images import MOST_PIXELS, Mask, Pixels, inspect_image, load_placed, whole_files_only
+from trainer.data.images import (
+    MOST_PIXELS,
+    Mask,
+    Pixels,
+    inspect_image,
+    load_placed,
+    load_transparent,
+    whole_files_only,
+)
+from trainer.data.memory import DecodingMemory
 from trainer.data.problems import FileError
 from trainer.errors import DataError
 
@@ -517,6 +531,101 @@ def test_a_picture_that_claims_to_be_huge(tmp_path: Path) -> None:
     path.write_bytes(png(np.zeros((1, 1, 1), np.uint8), colour=0, claimed=(40000, 30000)))
     assert refusal(path) == "is too large: 40000 x 30000 pixels, at most 1000 megapixels"
     assert MOST_PIXELS == 10**9
+
+
+HUGE = """
+import json, time
+from pathlib import Path
+from trainer.config.size import Size
+from trainer.data.buckets import place
+from trainer.data.images import inspect_image, load_placed
+from trainer.data.problems import FileError
+found = {}
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    began = time.monotonic()
+    try:
+        size = inspect_image(path).size
+        pixels, _ = load_placed(path, place(size, Size(64, 64)), size=size)
+        what = [str(size), pixels.mean(axis=(0, 1)).tolist()]
+    except FileError as error:
+        what = str(error.problem)
+    found[path.name] = [what, time.monotonic() - began]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.more
+def test_pictures_of_any_size_take_less_than_a_gigabyte(tmp_path: Path) -> None:
+    colour = (200, 100, 50)
+    flat = Image.new("RGB", (9000, 9000), colour)
+    flat.save(tmp_path / "a.png", compress_level=1)
+    flat.save(tmp_path / "progressive.jpg", progressive=True)
+    flat.save(tmp_path / "a.webp", quality=1, method=0)
+    flat.save(tmp_path / "a.tif", compression="tiff_deflate")
+    Image.new("RGBA", (8000, 8000), (*colour, 90)).save(tmp_path / "alpha.png", compress_level=1)
+    Image.new("I;16", (9000, 9000), 30000).save(tmp_path / "deep.png", compress_level=1)
+    Image.new("RGB", (20000, 15000), colour).save(tmp_path / "photograph.jpg", quality=30)
+    claims = {"claims.png": (29000, 29000), "claims-less.png": (14000, 14000)}
+    for name, claimed in claims.items():
+        (tmp_path / name).write_bytes(png(np.zeros((1, 1, 4), np.uint8), colour=6, claimed=claimed))
+    icon = png(np.zeros((1, 1, 4), np.uint8), colour=6, claimed=(29000, 29000))
+    (tmp_path / "icon.ico").write_bytes(b"\0\0\1\0\1\0" + bytes(4) + struct.pack("<HHII", 1, 32, len(icon), 22) + icon)
+    scans = (tmp_path / "progressive.jpg").read_bytes()
+    last = scans.rindex(b"\xff\xda")
+    (tmp_path / "scans.jpg").write_bytes(scans[:-2] + scans[last:-2] * 100 + scans[-2:])
+    told = json.loads(run_bounded(HUGE, tmp_path, seconds=120, room=1_500_000_000))
+    assert {name for name, (_, seconds) in told.items() if seconds > 10} == set()
+    for name in ("a.png", "a.tif", "progressive.jpg"):
+        size, mean = told[name][0]
+        assert size == "9000 x 9000"
+        np.testing.assert_allclose(mean, colour, atol=3)
+    np.testing.assert_allclose(told["alpha.png"][0][1], [128 + (each - 128) * 90 / 255 for each in colour], atol=2)
+    np.testing.assert_allclose(told["deep.png"][0][1], 30000 / 257, atol=1)
+    assert told["photograph.jpg"][0][0] == "20000 x 15000"
+    for name, most in (("claims.png", 75), ("claims-less.png", 75), ("icon.ico", 16), ("a.webp", 62)):
+        assert f"at most {most} megapixels" in told[name][0]
+    assert "goes over its 9000 x 9000 pixels" in told["scans.jpg"][0]
+
+
+def test_a_picture_larger_than_the_memory_for_it_comes_out_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ramp = np.stack(np.broadcast_arrays(np.arange(256)[:, None], np.arange(256), 90), axis=2).astype(np.uint8)
+    for ending in ("png", "jpg", "gif"):
+        path = saved(tmp_path / f"a.{ending}", Image.fromarray(ramp))
+        where = place(Size(256, 256), Size(64, 64))
+        exact, _ = load_placed(path, where, size=Size(256, 256))
+        with monkeypatch.context() as patched:
+            patched.setattr(images, "MOST_BYTES", 65536 * 11)
+            smaller, _ = load_placed(path, where, size=Size(256, 256))
+            patched.setattr(images, "MOST_BYTES", 1000)
+            with pytest.raises(FileError, match="is too large: 256 x 256 pixels"):
+                load_transparent(path)
+        assert not np.array_equal(exact, smaller) or ending == "jpg"
+        assert np.abs(exact.astype(int) - smaller).mean() < 3
+
+
+def test_pictures_wait_until_there_is_room_for_them() -> None:
+    memory = DecodingMemory(100)
+    inside: list[int] = []
+    go_on = threading.Event()
+
+    def decode(size: int) -> None:
+        with memory.of(size):
+            inside.append(size)
+            go_on.wait(20)
+
+    threads = [threading.Thread(target=decode, args=(size,)) for size in (60, 30, 50)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    assert inside == [60, 30]
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert inside == [60, 30, 50]
+    with memory.of(1000):  # alone, one goes in whatever it takes
+        pass
 
 
 def test_a_picture_without_pixels(tmp_path: Path) -> None:

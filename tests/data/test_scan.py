@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +20,7 @@ from PIL import Image, ImageFile
 
 from trainer.config.settings import Settings
 from trainer.config.size import Size
+from trainer.data import scan as scan_module
 from trainer.data.samples import Sample, Scan, pixels_of
 from trainer.data.scan import scan
 from trainer.errors import DataError, Stopped
@@ -136,6 +139,66 @@ def test_progress_and_stopping(tmp_path: Path) -> None:
         scan(settings, check=stop, progress=lambda done, total: seen.append((done, total)))
     assert len(seen) == 12
     assert threading.active_count() == before
+
+
+def test_a_scan_can_be_stopped_while_a_picture_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network drive that has gone: neither the button nor Ctrl-C waits for the picture."""
+    for number in range(3):
+        picture(tmp_path / f"{number}.png")
+    ever = threading.Event()
+    monkeypatch.setattr(scan_module, "inspect_image", lambda path, **_: ever.wait(60))
+    began = time.monotonic()
+
+    def stop() -> None:
+        if time.monotonic() - began > 0.3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        scan(Settings(lora_data_directory=str(tmp_path), **SMALL), check=stop)
+    assert time.monotonic() - began < 10
+    left = [thread for thread in threading.enumerate() if thread.name == "trainyard-read"]
+    assert all(thread.daemon for thread in left)  # the program can end
+    ever.set()
+    for thread in left:
+        thread.join()
+
+
+def test_a_folder_of_many_files_can_be_stopped_before_any_is_opened(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"{number}.dat").touch()
+    asked = []
+
+    def stop() -> None:
+        asked.append(1)
+        if len(asked) == 20:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        scan(Settings(lora_data_directory=str(tmp_path)), check=stop)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_is_named_and_left_out(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    text(tmp_path / "a.txt", "a cat")
+    os.mkfifo(tmp_path / "pipe.png")
+    picture(tmp_path / "b.png")
+    os.mkfifo(tmp_path / "b.txt")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tmp_path / "socket.png"))
+        found = scanned(tmp_path)
+    assert found.images == 2
+    assert set(told(found)) == {
+        "pipe.png cannot be opened (it is a pipe, not a file): left out",
+        "socket.png cannot be opened (it is a socket, not a file): left out",
+        "zero.png cannot be opened (it is a device, not a file): left out",
+        "b.png has a caption file, b.txt, that cannot be opened (it is a pipe, not a file): used without a caption",
+        "loop cannot be opened (Too many levels of symbolic links): left out",
+        "loop.png cannot be opened (Too many levels of symbolic links): left out",
+    }
 
 
 # ---- captions -------------------------------------------------------------------------------------------------------

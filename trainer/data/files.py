@@ -7,11 +7,12 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
+from ..paths import reason_of
 from ..text.messages import Message, label, message
 
 IMAGE_ENDINGS = frozenset(("jpg", "jpeg", "png", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico"))
@@ -47,7 +48,7 @@ class Found:
         lone_captions: names of caption files that belong to no image.
         others: endings of all other files, empty for none, with how many there are, the most frequent first.
         left_out: names of sub-folders that were not looked into, being hidden or another program's.
-        unreadable: names of sub-folders that could not be opened, with the reason.
+        unreadable: names of sub-folders and links that could not be opened, with what is wrong with them.
     """
 
     folder: Path
@@ -55,13 +56,13 @@ class Found:
     lone_captions: tuple[str, ...] = ()
     others: tuple[tuple[str, int], ...] = ()
     left_out: tuple[str, ...] = ()
-    unreadable: tuple[tuple[str, str], ...] = ()
+    unreadable: tuple[tuple[str, Message], ...] = ()
 
 
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """Sorts names as people do: 2 before 10, a beside A; however the system writes its accents."""
     plain = unicodedata.normalize("NFC", name)
-    pieces = re.findall(r"[0-9]+|[^0-9]+", plain.casefold())
+    pieces = re.findall(r"\d+|\D+", plain.casefold())  # digits of any script, as full-width ones in Japan
     return tuple((0, int(piece), "") if piece[0].isdecimal() else (1, 0, piece) for piece in pieces), plain
 
 
@@ -78,23 +79,25 @@ def with_trigger(trigger: str, caption: str) -> str:
 # ---- the folder -----------------------------------------------------------------------------------------------------
 
 
-def find_images(folder: str | Path, *, setting: str = "lora_data_directory") -> Found:
+def find_images(
+    folder: str | Path, *, setting: str = "lora_data_directory", check: Callable[[], None] | None = None
+) -> Found:
     """Look through a folder and its sub-folders.
 
     Args:
         folder: as the user wrote it.
         setting: the setting it comes from, to name it in errors.
+        check: called again and again; may raise to stop.
 
     Raises:
         DataError: it is no folder that can be read, or there is no image in it.
     """
     root = existing_folder(folder, setting=setting)
-    walk = _Walk(root)
+    walk = _Walk(root, check)
     try:
         walk.look_into(root)
     except OSError as error:
-        reason = error.strerror or error
-        raise DataError("data.folder_unreadable", where=label(setting), folder=root, reason=reason) from error
+        raise DataError("data.folder_unreadable", where=label(setting), folder=root, reason=reason_of(error)) from error
     found = walk.found()
     if not found.images:
         raise _nothing_in(found).at(label(setting))
@@ -199,14 +202,15 @@ def _is_image(name: str) -> bool:
 class _Walk:
     """One way through a folder and its sub-folders."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, check: Callable[[], None] | None) -> None:
         self._root = root
+        self._check = check
         self._seen: set[str] = set()
         self._images: list[ImageFile] = []
         self._lone: list[str] = []
         self._others: Counter[str] = Counter()
         self._left_out: list[str] = []
-        self._unreadable: list[tuple[str, str]] = []
+        self._unreadable: list[tuple[str, Message]] = []
 
     def look_into(self, top: Path) -> None:
         """Raises:
@@ -224,7 +228,8 @@ class _Walk:
             except OSError as error:
                 if folder == top:
                     raise
-                self._unreadable.append((self._name(folder), error.strerror or str(error)))
+                what = message("data.folder_inside_unreadable", reason=reason_of(error))
+                self._unreadable.append((self._name(folder), what))
 
     def _one(self, folder: Path) -> list[Path]:
         """Takes in the files of one folder; returns its sub-folders."""
@@ -232,7 +237,15 @@ class _Walk:
         inner: list[Path] = []
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.is_dir():
+                if self._check is not None:
+                    self._check()
+                try:
+                    is_folder = entry.is_dir()
+                except OSError as error:  # a link to itself, above all
+                    what = message("data.cannot_open", reason=reason_of(error))
+                    self._unreadable.append((self._name(folder / entry.name), what))
+                    continue
+                if not is_folder:
                     files.append(entry.name)
                 elif entry.name.startswith(".") or entry.name.casefold() in _JUNK_FOLDERS:
                     self._left_out.append(self._name(folder / entry.name))
@@ -259,7 +272,7 @@ class _Walk:
             lone_captions=tuple(sorted(self._lone, key=natural_key)),
             others=tuple(sorted(self._others.items(), key=lambda item: (-item[1], item[0]))),
             left_out=tuple(sorted(self._left_out, key=natural_key)),
-            unreadable=tuple(sorted(self._unreadable)),
+            unreadable=tuple(sorted(self._unreadable, key=lambda entry: natural_key(entry[0]))),
         )
 
 

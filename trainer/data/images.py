@@ -6,6 +6,7 @@ nearly every kind of exception there is.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +20,21 @@ from PIL import Image, ImageFile
 
 from ..config.size import Size
 from ..errors import DataError
+from ..paths import NotAFile, open_file, reason_of
 from ..text.messages import Message, message
 from .buckets import Placement
 from .colours import as_rgb, has_broken_profile
+from .memory import MOST_BYTES, DecodingMemory
 from .problems import FileError
 
 MOST_PIXELS = 1_000_000_000
-"""More is refused: a file of a few kilobytes can claim any size."""
+"""More is refused: a file of a few kilobytes can claim any size. Only JPEG can be decoded smaller than it is, so of
+other formats less is too much already; :func:`_decoding` says how much."""
+_MOST_WORK = 1_500_000_000
+"""Pixels times how often a JPEG goes over them: a progressive one of some kilobytes may do so thousands of times."""
+_MOST_ICON_PIXELS = 16_000_000
+_SMALLEST_SHARE = 8
+"""Of a JPEG, the eighth of its sides is the least that is decoded."""
 NEUTRAL = (128, 128, 128)
 """What lies behind transparent pixels. Mid-grey is what the VAE sees least of."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PCX", "ICO")
@@ -78,19 +87,23 @@ class ImageInfo:
 # ---- what others call -----------------------------------------------------------------------------------------------
 
 
-def inspect_image(path: Path) -> ImageInfo:
+def inspect_image(path: Path, *, memory: DecodingMemory | None = None) -> ImageInfo:
     """Decode an image to the end, to be sure it is whole, and keep no pixel of it.
+
+    Args:
+        path: its file.
+        memory: shared with others that are decoded at the same time.
 
     Raises:
         FileError: it cannot be read, or is too large.
     """
-    with _image_file(path) as image:
+    with _image_file(path) as image, (memory or DecodingMemory()).of(_decoding(image, path)):
         notes = _notes(image)
         width, height = image.size
         if image.format == "PNG":
             _check_sums(path)
         if image.format == "JPEG":  # every byte is read all the same, but an eighth of the pixels is enough
-            image.draft(image.mode, (max(1, width // 8), max(1, height // 8)))
+            _decode_smaller(image, _SMALLEST_SHARE)
             image.load()
             return ImageInfo(path, _upright_size(Size(width, height), _orientation(image)), None, notes)
         image.load()
@@ -107,7 +120,7 @@ def load_transparent(path: Path) -> Image.Image:
     Raises:
         FileError: it cannot be read, or is too large.
     """
-    rgb, alpha = _whole(path)
+    rgb, alpha, _ = _whole(path, DecodingMemory(), may_be_smaller=False)
     image = rgb.convert("RGBA")
     if alpha is not None:
         image.putalpha(alpha)
@@ -115,8 +128,9 @@ def load_transparent(path: Path) -> Image.Image:
 
 
 def load_placed(
-    path: Path, placement: Placement, *, mirrored: bool = False, size: Size | None = None
-) -> tuple[Pixels, Mask | None]:
+    path: Path, placement: Placement, *, mirrored: bool = False, size: Size | None = None,
+    memory: DecodingMemory | None = None,
+) -> tuple[Pixels, Mask | None]:  # fmt: skip
     """The part of an image that is trained: scaled, cropped, then mirrored.
 
     Args:
@@ -124,6 +138,7 @@ def load_placed(
         placement: made for its size.
         mirrored: left to right.
         size: what the image measured when the placement was made; another one now is refused.
+        memory: shared with others that are decoded at the same time.
 
     Returns:
         sRGB, uint8 of shape (h, w, 3) for the frame (w, h); and the alpha, float32 of shape (h, w) from 0 to 1, or
@@ -132,9 +147,9 @@ def load_placed(
     Raises:
         DataError: it cannot be read, is too large, or has another size than it had.
     """
-    rgb, alpha = _load(path)
-    if size is not None and Size(*rgb.size) != size:
-        raise DataError("data.changed", where=str(path), before=str(size), now=str(Size(*rgb.size)))
+    rgb, alpha, now = _load(path, memory or DecodingMemory())
+    if size is not None and now != size:
+        raise DataError("data.changed", where=str(path), before=str(size), now=str(now))
     pixels = np.array(_cut(rgb, placement))
     mask = None if alpha is None else _fractions(_cut(alpha, placement))
     if mirrored:
@@ -158,22 +173,55 @@ def whole_files_only() -> Iterator[None]:
 # ---- steps ----------------------------------------------------------------------------------------------------------
 
 
-def _load(path: Path) -> tuple[Image.Image, Image.Image | None]:
-    """RGB over grey, and the alpha as L; upright."""
-    rgb, alpha = _whole(path)
+def _load(path: Path, memory: DecodingMemory) -> tuple[Image.Image, Image.Image | None, Size]:
+    """RGB over grey, and the alpha as L; upright, with the size that the file has."""
+    rgb, alpha, size = _whole(path, memory, may_be_smaller=True)
     if alpha is None:
-        return rgb, None
+        return rgb, None, size
     # What is hidden under transparency would otherwise come out as a box or a fringe once the image is scaled.
-    return Image.composite(rgb, Image.new("RGB", rgb.size, NEUTRAL), alpha), alpha
+    return Image.composite(rgb, Image.new("RGB", rgb.size, NEUTRAL), alpha), alpha, size
 
 
-def _whole(path: Path) -> tuple[Image.Image, Image.Image | None]:
-    """RGB as the file has it, also where it is transparent, and the alpha as L; upright."""
+def _whole(path: Path, memory: DecodingMemory, *, may_be_smaller: bool) -> tuple[Image.Image, Image.Image | None, Size]:
+    """RGB as the file has it, also where it is transparent, and the alpha as L; upright, with the file's size.
+
+    An image that would take too much memory with all that is made of it comes out scaled down, if it may.
+    """
     with _image_file(path) as image:
-        image.load()
-        orientation = _orientation(image)
-        rgb, alpha = as_rgb(image)
-        return _upright(rgb, orientation), None if alpha is None else _upright(alpha, orientation)
+        size, decoding = Size(*image.size), _decoding(image, path)
+        whole = decoding + size.area * _making(image)
+        if not may_be_smaller:
+            whole = max(whole, size.area * _VARYING)
+        shrink = 1 if whole <= MOST_BYTES else math.ceil(math.sqrt(2 * whole / MOST_BYTES))
+        if shrink > 1 and not may_be_smaller:
+            raise _too_many(size, path, MOST_BYTES * size.area // whole)
+        with memory.of(min(whole, MOST_BYTES)):
+            if shrink > 1 and image.format == "JPEG":
+                _decode_smaller(image, shrink)
+                shrink = -(-shrink * image.size[0] // size.width)
+            image.load()
+            orientation = _orientation(image)
+            rgb, alpha = as_rgb(image if shrink == 1 else _shrunk(image, shrink))
+            alpha = None if alpha is None else _upright(alpha, orientation)
+            return _upright(rgb, orientation), alpha, _upright_size(size, orientation)
+
+
+def _shrunk(image: Image.Image, factor: int) -> Image.Image:
+    """Each square of so many pixels as their mean."""
+    if image.mode.startswith("I;"):
+        image = image.convert("I")
+    elif image.mode in ("P", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+    elif image.mode == "1":
+        image = image.convert("L")
+    return image.reduce(factor)
+
+
+def _decode_smaller(image: ImageFile.ImageFile, factor: int) -> None:
+    """Have a JPEG's sides divided by a power of two up to ``factor`` while it is decoded."""
+    width, height = image.size
+    factor = max(power for power in (1, 2, 4, _SMALLEST_SHARE) if power <= factor)
+    image.draft(image.mode, (max(1, width // factor), max(1, height // factor)))
 
 
 def _cut(image: Image.Image, placement: Placement) -> Image.Image:
@@ -226,7 +274,7 @@ def _notes(image: ImageFile.ImageFile) -> tuple[tuple[Message, Message], ...]:
 
 def _check_sums(path: Path) -> None:
     """PNG has a check sum for each chunk, which decoding does not look at."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         _decoder(file, path).verify()
 
 
@@ -237,8 +285,10 @@ def _check_sums(path: Path) -> None:
 def _image_file(path: Path) -> Iterator[ImageFile.ImageFile]:
     """An image that is open, and within the limits; whatever goes wrong with it comes out as FileError."""
     try:
-        with path.open("rb") as file, _decoder(file, path) as image:
+        with open_file(path) as file, _decoder(file, path) as image:
             _check_size(Size(*image.size), path)
+            if image.format == "JPEG":
+                _check_work(image, path)
             yield image
     except FileError:
         raise
@@ -249,8 +299,8 @@ def _image_file(path: Path) -> Iterator[ImageFile.ImageFile]:
 
 
 def _reason(error: Exception) -> Message:
-    if isinstance(error, OSError) and error.strerror:
-        return message("data.cannot_open", reason=error.strerror)
+    if isinstance(error, OSError) and (error.strerror or isinstance(error, NotAFile)):
+        return message("data.cannot_open", reason=reason_of(error))
     if isinstance(error, Image.DecompressionBombError):
         return message("data.too_large", reason=str(error).partition(",")[0])
     return message("data.broken", reason=str(error).strip(" .") or type(error).__name__)
@@ -260,7 +310,82 @@ def _check_size(size: Size, path: Path) -> None:
     if size.width < 1 or size.height < 1:
         raise FileError(message("data.no_pixels", size=str(size)), path)
     if size.area > MOST_PIXELS:
-        raise FileError(message("data.too_many_pixels", size=str(size), most=MOST_PIXELS // 1_000_000), path)
+        raise _too_many(size, path, MOST_PIXELS)
+
+
+def _too_many(size: Size, path: Path, most: int) -> FileError:
+    return FileError(message("data.too_many_pixels", size=str(size), most=most // 1_000_000), path)
+
+
+# ---- memory ---------------------------------------------------------------------------------------------------------
+
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 9, "RGB": 4, "RGBA": 10, "CMYK": 4, "YCbCr": 4, "I;16": 8}
+"""Of one pixel in an image of this mode as Pillow keeps it, with what is made of it to look at its alpha."""
+_OTHER_BYTES = 14
+_EXTRA_BYTES = {"WEBP": 8, "TIFF": 4, "GIF": 1}
+"""What the decoder of a format keeps of each pixel beside that."""
+_VARYING = 24
+"""What it takes for each pixel of an image to turn the whole of it."""
+
+
+def _decoding(image: ImageFile.ImageFile, path: Path) -> int:
+    """How many bytes it takes at least to decode an image.
+
+    Raises:
+        FileError: too many.
+    """
+    size = Size(*image.size)
+    if image.format == "JPEG":  # one that goes over its pixels several times keeps all their coefficients
+        a_pixel = 6.0 if "progressive" in image.info else 4 / _SMALLEST_SHARE**2
+    else:
+        a_pixel = _PIXEL_BYTES.get(image.mode, _OTHER_BYTES) + _EXTRA_BYTES.get(image.format or "", 0)
+    if size.area * a_pixel > MOST_BYTES:
+        raise _too_many(size, path, int(MOST_BYTES / a_pixel))
+    return int(size.area * a_pixel)
+
+
+def _making(image: ImageFile.ImageFile) -> int:
+    """How many bytes a pixel everything takes that is made of an image on its way to RGB, turning included."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return 30
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return 16
+    return 12 if "icc_profile" in image.info else 8
+
+
+def _check_work(image: ImageFile.ImageFile, path: Path) -> None:
+    """Raises:
+    FileError: a JPEG that goes over its pixels too often.
+    """
+    if "progressive" not in image.info:
+        return
+    scans, end = 0, b""
+    with open_file(path) as file:
+        while piece := file.read(2**20):
+            scans += (end + piece).count(b"\xff\xda")
+            end = piece[-1:]
+    size = Size(*image.size)
+    if scans * size.area > _MOST_WORK:
+        raise FileError(message("data.too_many_passes", size=str(size), count=scans), path)
+
+
+def _check_icon(file: IO[bytes], path: Path) -> None:
+    """An icon holds a PNG or a BMP of any size, which Pillow decodes while it opens the file.
+
+    Raises:
+        FileError: one that is larger than any icon.
+    """
+    file.seek(4)
+    (count,) = struct.unpack("<H", file.read(2))
+    for number in range(count):
+        file.seek(6 + 16 * number + 12)
+        (place,) = struct.unpack("<I", file.read(4))
+        file.seek(place)
+        head = file.read(24)
+        layout, at = (">II", 16) if head.startswith(b"\x89PNG") else ("<ii", 4)
+        size = Size(*map(abs, struct.unpack_from(layout, head, at)))
+        if size.area > _MOST_ICON_PIXELS:
+            raise _too_many(size, path, _MOST_ICON_PIXELS)
 
 
 def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
@@ -278,8 +403,10 @@ def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
         factory, accepts = Image.OPEN.get(name, (None, None))
         if factory is None or accepts is None or accepts(prefix) is not True:
             continue
-        file.seek(0)
         try:
+            if name == "ICO":
+                _check_icon(file, path)
+            file.seek(0)
             # Without its name: given one, Pillow maps some files into memory, and turned TIFFs come out scrambled.
             image = factory(file, "")
             assert isinstance(image, ImageFile.ImageFile)

@@ -31,19 +31,19 @@ def scan_pairs(
 
     Args:
         settings: as for a scan of single images, and ``diff_target_name``.
-        check: called between images; may raise to stop.
+        check: called between images and while one is waited for; may raise to stop.
         progress: called with how many images are done, and how many there are.
 
     Raises:
         DataError: there is no folder, no image or no pair in it. Pairs that cannot be trained are problems of the
             result, and so are images without a partner.
     """
-    found = find_images(settings.lora_data_directory)
+    found = find_images(settings.lora_data_directory, check=check)
     matched = match_pairs(found, settings.diff_target_name)
     members = {image for pair in matched.pairs for image in (pair.original, pair.target)}
     chosen = [image for image in found.images if image in members]
     reads: dict[ImageFile, Read] = {}
-    for file, read in read_all(chosen, settings):
+    for file, read in read_all(chosen, settings, check):
         reads[file] = read
         if check is not None:
             check()

@@ -10,6 +10,7 @@ from ..errors import DataError
 from ..text.messages import Message, label, message
 from .buckets import Placement
 from .images import ImageInfo, Mask, Pixels, load_placed
+from .memory import DecodingMemory
 from .problems import FileProblem
 
 _MOST_REASONS = 3
@@ -137,7 +138,7 @@ def sample_of(image: ImageInfo, placement: Placement, caption: str, *, mirrored:
     return Sample(image.path, caption, *where, mirrored, image.has_alpha, image.size)
 
 
-def pixels_of(sample: Sample) -> tuple[Pixels, Mask | None]:
+def pixels_of(sample: Sample, memory: DecodingMemory | None = None) -> tuple[Pixels, Mask | None]:
     """The sample's image exactly as it is trained: scaled, cropped, mirrored.
 
     Returns:
@@ -148,4 +149,4 @@ def pixels_of(sample: Sample) -> tuple[Pixels, Mask | None]:
         DataError: the file cannot be read any more, or its image has another size than when it was scanned.
     """
     placement = Placement(sample.frame, sample.scaled, sample.crop)
-    return load_placed(sample.path, placement, mirrored=sample.mirrored, size=sample.size)
+    return load_placed(sample.path, placement, mirrored=sample.mirrored, size=sample.size, memory=memory)

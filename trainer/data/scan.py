@@ -8,10 +8,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 
 from ..config.settings import Settings
 from ..config.size import Size
@@ -21,12 +19,12 @@ from .buckets import Frames, Placement
 from .captions import Caption, read_caption
 from .files import Found, ImageFile, caption_from_name, find_images, with_trigger
 from .images import ImageInfo, inspect_image, whole_files_only
+from .memory import DecodingMemory
+from .parallel import in_order
 from .problems import FileError, FileProblem
 from .samples import CaptionCounts, Sample, Scan, sample_of
 
-_WORKERS = 4
-_LARGE_FILE = 8_000_000
-"""Bytes; files above are decoded one at a time, so that a few huge images do not fill the memory together."""
+_WORKERS = min(4, os.cpu_count() or 1)
 _SMALL, _MOSTLY_CUT = 2.0, 0.5
 """Enlarged more than this, or less than this left after cropping: reported."""
 
@@ -41,16 +39,16 @@ def scan(
 
     Args:
         settings: the data directory, the trigger word and all ``image_*``.
-        check: called between images; may raise to stop.
+        check: called between images and while one is waited for; may raise to stop.
         progress: called with how many images are done, and how many there are.
 
     Raises:
         DataError: there is no folder, or no image in it. Images that cannot be trained are problems of the
             result; :meth:`Scan.require_usable` raises if there are no others.
     """
-    found = find_images(settings.lora_data_directory)
+    found = find_images(settings.lora_data_directory, check=check)
     index = Index(settings)
-    for done, (file, read) in enumerate(read_all(found.images, settings), start=1):
+    for done, (file, read) in enumerate(read_all(found.images, settings, check), start=1):
         index.add(file, read)
         if check is not None:
             check()
@@ -70,30 +68,28 @@ class Read:
     caption: Caption | FileError | None
 
 
-def read_all(files: Iterable[ImageFile], settings: Settings) -> Iterator[tuple[ImageFile, Read]]:
-    """In the order of the files, a few at a time."""
-    one_at_a_time = Lock()
+def read_all(
+    files: Iterable[ImageFile], settings: Settings, check: Callable[[], None] | None = None
+) -> Iterator[tuple[ImageFile, Read]]:
+    """In the order of the files, a few at a time.
 
-    def read(file: ImageFile) -> tuple[ImageFile, Read]:
-        return file, Read(_image(file.path, one_at_a_time), _caption(file, settings))
+    Args:
+        check: called while an image is waited for; may raise to stop.
+    """
+    memory = DecodingMemory()
 
-    with whole_files_only(), ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
-        try:
-            yield from pool.map(read, files)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    def read(file: ImageFile) -> Read:
+        return Read(_image(file.path, memory), _caption(file, settings))
+
+    with whole_files_only():
+        yield from in_order(files, read, _WORKERS, check)
 
 
-def _image(path: Path, one_at_a_time: Lock) -> ImageInfo | FileError:
+def _image(path: Path, memory: DecodingMemory) -> ImageInfo | FileError:
     try:
-        if path.stat().st_size > _LARGE_FILE:
-            with one_at_a_time:
-                return inspect_image(path)
-        return inspect_image(path)
+        return inspect_image(path, memory=memory)
     except FileError as error:
         return error
-    except OSError as error:
-        return FileError(message("data.cannot_open", reason=error.strerror or error), path)
 
 
 def _caption(file: ImageFile, settings: Settings) -> Caption | FileError | None:
@@ -247,8 +243,8 @@ class Index:
 def _of_folder(found: Found) -> Iterator[FileProblem]:
     for name in found.lone_captions:
         yield _left_out(name, message("data.caption_alone"))
-    for name, reason in found.unreadable:
-        yield _left_out(name, message("data.folder_inside_unreadable", reason=reason))
+    for name, what in found.unreadable:
+        yield _left_out(name, what)
 
 
 def _left_out(name: str, what: Message) -> FileProblem:

@@ -188,7 +188,7 @@ def test_ten_thousand_pictures_come_a_page_at_a_time(
     for number in range(1, 10_000):
         (one.parent / f"{number}.png").hardlink_to(one)
     known = scan_room.inspect_image(one)
-    monkeypatch.setattr(scan_room, "inspect_image", lambda path: scan_room.ImageInfo(path, known.size))
+    monkeypatch.setattr(scan_room, "inspect_image", lambda path, **_: scan_room.ImageInfo(path, known.size))
     server.post("/preview", {"lora_data_directory": str(one.parent), "image_size": "64"})
     state = when_done(server, "/preview")
     assert state["found"]["samples"] == 10_000
@@ -211,9 +211,9 @@ def test_looking_can_be_stopped_and_a_new_look_ends_the_old(
     go_on = threading.Event()
     real = scan_room.inspect_image
 
-    def slow(path: Path) -> Any:
+    def slow(path: Path, **named: Any) -> Any:
         go_on.wait(20)
-        return real(path)
+        return real(path, **named)
 
     monkeypatch.setattr(scan_room, "inspect_image", slow)
     given = {"lora_data_directory": str(tmp_path / "pictures"), "image_size": "64"}

@@ -48,6 +48,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.no_pixels": "has no pixels ({size})",
         "data.too_large": "is too large ({reason})",
         "data.too_many_pixels": "is too large: {size} pixels, at most {most} megapixels",
+        "data.too_many_passes": "is too much to decode: a JPEG that goes over its {size} pixels {count} times",
         "data.too_large_for_memory": "is too large for the memory of this machine",
         "data.web_page": "is no image, but a web page that was saved as one",
         "data.video": "is a video by its content; choose an image instead",

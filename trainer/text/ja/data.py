@@ -46,6 +46,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.no_pixels": "画素がありません({size})",
         "data.too_large": "大きすぎます({reason})",
         "data.too_many_pixels": "大きすぎます({size} 画素、上限は {most} メガピクセル)",
+        "data.too_many_passes": "展開に時間がかかりすぎます({size} の画素を {count} 回重ねて描くJPEG)",
         "data.too_large_for_memory": "大きすぎてメモリに入りません",
         "data.web_page": "画像ではなく、保存されたWebページです",
         "data.video": "中身は動画です。画像を選んでください",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...config.choices import MODES
 from ...config.settings import Settings, effective
 from ...config.size import Size
+from ...data.memory import DecodingMemory
 from ...errors import UserError
 from ...text.messages import message
 from .tasks import DONE, Check, Progress, Task
@@ -32,8 +33,6 @@ THUMBNAIL = 256
 """Longest side, in pixels."""
 MOST_IN_A_PAGE = 200
 MOST_PROBLEMS = 200
-_AT_ONCE = 3
-"""Images decoded at once: each may be hundreds of megabytes in memory."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Preview:
         self._task: Task[Look] | None = None
         self._problem: UserError | None = None
         self._asked: Mapping[str, Any] | None = None
-        self._decoding = threading.BoundedSemaphore(_AT_ONCE)
+        self._memory = DecodingMemory()
 
     def look(self, settings: Settings, asked: Mapping[str, Any] | None = None) -> None:
         """Begin to look at the data of these settings; returns at once.
@@ -189,8 +188,7 @@ class Preview:
         side = sample.target if target else sample
         if side is None:
             return None
-        with self._decoding:
-            return _content(side, whole=whole)
+        return _content(side, self._memory, whole=whole)
 
     def _found(self) -> Look:
         task = self._task
@@ -199,13 +197,13 @@ class Preview:
         return task.result
 
 
-def _content(sample: Sample, *, whole: bool) -> tuple[bytes, str]:
+def _content(sample: Sample, memory: DecodingMemory, *, whole: bool) -> tuple[bytes, str]:
     import numpy as np
     from PIL import Image
 
     from ...data.samples import pixels_of
 
-    pixels, mask = pixels_of(sample)
+    pixels, mask = pixels_of(sample, memory)
     image = Image.fromarray(pixels)
     if mask is not None:
         image.putalpha(Image.fromarray(np.rint(mask * 255).astype(np.uint8)))
