@@ -486,7 +486,8 @@ def test_closing_interrupts_the_job_after_its_step(store: Store, settings, watch
     watched.worker.close()
     assert statuses(store) == {"a": INTERRUPTED, "b": WAITING}
     assert "The program was closed at step" in str(store.get(1).message)
-    assert not store.folders.loras.exists()
+    assert store.get(1).path == store.folders.lora("a")
+    assert store.folders.lora("a").exists(), "ending is saving"
     assert not list(store.folders.queue.glob("*.lock"))
     with pytest.raises(UserError, match="the queue is closed"):
         watched.worker.start()
@@ -540,7 +541,7 @@ def test_a_program_that_ends_ends_its_job_well(store: Store, settings) -> None:
     assert entry.status == INTERRUPTED
     assert "The program was closed at step" in str(entry.message)
     assert entry.step >= 3
-    assert not [path for path in store.folders.loras.iterdir() if path.suffix != ".safetensors"]
+    assert not [path for path in store.folders.loras.iterdir() if path.suffix not in (".safetensors", ".json")]
 
 
 @pytest.mark.slow

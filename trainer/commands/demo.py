@@ -62,19 +62,18 @@ def _demo(options: argparse.Namespace) -> int:
     from ..networks.files.read import network_from_file
     from ..reports.log import read_log
     from ..reports.plot import strength_sheet
-    from .train import Interrupt, Progress
+    from .train import Interrupt, Progress, say_last
 
     folders = folders_of(options)
     host = Standalone(choose_device(options.device), folders)
     job = Job.create(parse({**SETTINGS, "model": str(CHECKPOINT)}).settings)
     print(told("commands.demo_training", original=ORIGINAL, target=TARGET))
     control = Control()
-    interrupt = Interrupt(control)
-    with Progress() as progress:
+    with Interrupt(control) as interrupt, Progress() as progress:
         done = run(job, host, control, progress)
-    if done.path is None or interrupt.pressed:
-        print(told("commands.demo_stopped"))
-        return 130
+    if done.path is None or interrupt.code:
+        say_last(told("commands.demo_stopped"))
+        return interrupt.code or 130
 
     print(told("commands.demo_drawing"))
     bundle = load_bundle(CHECKPOINT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..config.schema import to_json
 from ..jobs.store import ENDED, RUNNING, WAITING, Entry, Store
 from .options import add_device, add_folders, folders_of
-from .train import Interrupt, Progress, add_settings, read_settings
+from .train import Interrupt, Progress, add_settings, read_settings, say_last
 from .words import columns, padded, told
 
 if TYPE_CHECKING:
@@ -214,17 +213,16 @@ def _run(options: argparse.Namespace) -> int:
     host = Standalone(choose_device(options.device), folders_of(options))
     shown = _Shown()
     worker = Worker(store, lambda: host, shown)
-    interrupt = Interrupt(_Stop(worker), "commands.interrupted_queue")
-    worker.start(watch=options.watch)
-    while not worker.join(0.2):  # not all at once, or Ctrl-C would not be heard on Windows
-        pass
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with Interrupt(_Stop(worker), "commands.interrupted_queue") as interrupt:
+        worker.start(watch=options.watch)
+        while not worker.join(0.2):  # not all at once, or Ctrl-C would not be heard on Windows
+            pass
     worker.close()
     if worker.problem is not None:
         print(f"trainyard: {told(worker.problem)}", file=sys.stderr)
-    print(shown.summary(store))
-    if interrupt.pressed:
-        return 130
+    say_last(shown.summary(store))
+    if interrupt.code:
+        return interrupt.code
     return 2 if shown.failed or worker.problem is not None else 0
 
 
@@ -241,6 +239,9 @@ class _Stop:
     def stop_and_save(self) -> None:
         self._worker.hold()
         self._worker.stop_and_save()
+
+    def interrupt(self) -> None:
+        self._worker.interrupt()
 
 
 class _Shown:

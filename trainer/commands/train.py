@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+import threading
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..config.labels import help_of, section_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
 from ..config.settings import ROWS, SECTIONS, Settings
 from ..config.values import closest
+from ..jobs.ending import WITHIN, heard, on_console_close
 from ..networks.files.settings import load_settings
 from ..text.language import language_of_machine
 from ..text.messages import Message, message
@@ -115,14 +118,10 @@ def _train(options: argparse.Namespace) -> int:
         return 0
     tidy(host.folders)
     control = Control()
-    interrupt = Interrupt(control)
-    with Progress() as progress:
+    with Interrupt(control) as interrupt, Progress() as progress:
         done = run(job, host, control, progress)
-    if done.path:
-        print(told("commands.saved", path=done.path))
-    else:
-        print(told("commands.stopped"))
-    return 130 if interrupt.pressed else 0
+    say_last(told("commands.saved", path=done.path) if done.path else told("commands.stopped"))
+    return interrupt.code
 
 
 class Stoppable(Protocol):
@@ -130,29 +129,73 @@ class Stoppable(Protocol):
 
     def stop(self) -> object: ...
     def stop_and_save(self) -> object: ...
+    def interrupt(self) -> object: ...
 
 
 class Interrupt:
-    """Ctrl-C: the first time stop and save, the second time stop without saving."""
+    """What ends a run from outside, while the block lasts.
+
+    Ctrl-C: the first time stop and save, the second time stop without saving. A signal that ends programs, or a console
+    that is closed: save and end, within ten seconds; if a step takes longer than that, the program ends without it.
+
+    Attributes:
+        code: the exit code that says what there was of it.
+    """
 
     def __init__(self, control: Stoppable, text: str = "commands.interrupted") -> None:
         """Args:
         text: the key of what is printed the first time.
         """
-        self.pressed = 0
+        self.code = 0
+        self._pressed = 0
         self._control = control
         self._text = text
-        signal.signal(signal.SIGINT, self._handle)
+        self._ended = threading.Event()
+        self._undo = ExitStack()
 
-    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
-        self.pressed += 1
-        if self.pressed == 1:
-            print(f"\n{told(self._text)}", file=sys.stderr)
+    def __enter__(self) -> Interrupt:
+        self._undo.enter_context(heard(self._press, [signal.SIGINT]))
+        self._undo.enter_context(heard(self._end))
+        self._undo.callback(on_console_close(self._end_and_wait))
+        self._undo.callback(self._ended.set)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._undo.close()
+
+    def _press(self, number: int) -> None:
+        self._pressed += 1
+        self.code = self.code or 128 + number
+        if self._pressed == 1:
+            say_last(f"\n{told(self._text)}")
             self._control.stop_and_save()
-        elif self.pressed == 2:
+        elif self._pressed == 2:
             self._control.stop()
         else:
             raise KeyboardInterrupt
+
+    def _end(self, number: int) -> None:
+        self.code = 128 + number
+        self._control.interrupt()
+        threading.Thread(target=self._end_at_last, name="trainyard-end", daemon=True).start()
+        say_last(f"\n{told('commands.ending')}")
+
+    def _end_at_last(self) -> None:
+        if not self._ended.wait(WITHIN):
+            os._exit(self.code)  # files are whole or absent, whenever that is
+
+    def _end_and_wait(self) -> None:
+        """Windows ends the program when this returns."""
+        self._control.interrupt()
+        self._ended.wait(WITHIN)
+
+
+def say_last(line: str) -> None:
+    """Print a line of a program that is about to end, unless nobody can read it any more."""
+    try:
+        print(line, file=sys.stderr if line.startswith("\n") else sys.stdout, flush=True)
+    except (OSError, RuntimeError):  # the terminal is closed; or the signal came in the middle of another line
+        return
 
 
 def effect_lines(effect: Effect) -> list[str]:
@@ -183,14 +226,24 @@ class Progress:
 
         self._bar: tqdm[Any] | None = None
         self._phase: Message | None = None
+        self._is_seen = True
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._close()
+        with suppress(OSError):
+            self._close()
 
     def __call__(self, event: Event) -> None:
+        if not self._is_seen:
+            return
+        try:
+            self._show(event)
+        except OSError:  # a closed terminal must not end the run
+            self._is_seen = False
+
+    def _show(self, event: Event) -> None:
         from ..job import Detail, Effect, Phase, Preview, Saved, Step, Warned
 
         if isinstance(event, Step):

@@ -45,8 +45,8 @@ def _ui(options: argparse.Namespace) -> int:
     )
     worker = Worker(Store(folders), lambda: _host(options.device, folders))
     language = options.language or language_of_machine()
-    serve(PageContext(folders, FolderCatalogue(folders.models), worker, Access(options.listen), language), options.port)
-    return 0
+    catalogue = FolderCatalogue(folders.models)
+    return serve(PageContext(folders, catalogue, worker, Access(options.listen), language), options.port)
 
 
 def _host(device: str, folders: Folders) -> Host:

@@ -327,7 +327,7 @@ class Store:
     def _end_of(self, row: sqlite3.Row) -> tuple[str, str, bytes | None]:
         """Status, message and path of a job whose process died: if its LoRA was on the disk by then, it is done."""
         if row["path"] is not None:
-            return STOPPED if row["message"] else DONE, row["message"], row["path"]
+            return _status_told(row["message"]), row["message"], row["path"]
         try:
             job = self.job(row["id"])
             path = finished_file(self.folders.lora(job.name), job.id)
@@ -462,6 +462,13 @@ def _entry(row: sqlite3.Row, position: int) -> Entry:
 def _stored(text: Message | None) -> str:
     """A message as its column has it. Versions before this one wrote it in English; that is read as it is."""
     return "" if text is None else text.as_json().encode("utf-8", "replace").decode()
+
+
+def _status_told(stored: str) -> str:
+    """The status of a job that has a LoRA, by what is said of its end."""
+    if not stored:
+        return DONE
+    return INTERRUPTED if from_json(stored).key == "jobs.program_closed_and_saved" else STOPPED
 
 
 def _status(row: sqlite3.Row) -> Message:

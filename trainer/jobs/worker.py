@@ -17,6 +17,7 @@ from ..job import Control, Done, Event, Failed, Job, Step, Trained, Warned
 from ..paths import kept_traceback
 from ..text.messages import Message, message
 from .database import Lease
+from .ending import WITHIN, on_console_close
 from .memory import MemoryReader
 from .run_status import RunStatus
 from .store import DONE, FAILED, INTERRUPTED, STOPPED, Entry, Store
@@ -28,7 +29,6 @@ Listener = Callable[[Entry, Event], None]
 
 _LOOK_EVERY = 1.0
 _NOTE_EVERY = 2.0
-_CLOSING_TAKES = 60.0
 _ATTEMPTS = 5
 
 
@@ -68,7 +68,9 @@ class Worker:
         self._closing = threading.Event()
         self._wanted: list[int] = []
         self._pressed = 0
+        self._ends: float | None = None
         atexit.register(self.close)
+        self._unhear = on_console_close(self.interrupt_and_wait)
 
     # ---- the queue --------------------------------------------------------------------------------------------------
 
@@ -179,19 +181,37 @@ class Worker:
             button(self._control)
             return True
 
-    def close(self, timeout: float = _CLOSING_TAKES) -> None:
-        """End the running job after its current step, as interrupted, and take no more. Also called at exit."""
+    def interrupt(self) -> bool:
+        """The program ends: save the running job after its current step, as interrupted, and take no more for now."""
+        self.hold()
+        return self._press(Control.interrupt)
+
+    def interrupt_and_wait(self) -> None:
+        """The same, and return when the job has ended or would take too long. Then :meth:`close` does not wait more."""
+        with self._changed:
+            if self._ends is None:
+                self._ends = time.monotonic() + WITHIN
+            if self.interrupt():
+                self._changed.wait_for(lambda: not self.is_running, self._time_left())
+        if not self.is_running:
+            self._ends = None
+
+    def _time_left(self) -> float:
+        return WITHIN if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+    def close(self) -> None:
+        """End as for :meth:`interrupt`, and take no more for good. Also called at exit."""
         with self._changed:
             self._closing.set()
-            self.hold()
-            self._press(Control.stop)
+            self.interrupt()
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+            thread.join(self._time_left())
         if self._lease is not None and not self.is_running:
             self._lease.end()
             self._lease = None
         atexit.unregister(self.close)
+        self._unhear()
 
     # ---- inside the thread ------------------------------------------------------------------------------------------
 
@@ -251,7 +271,7 @@ class Worker:
             self._memory = MemoryReader(lambda: self._host)
             self._control, self.entry, self.run_status = Control(), entry, RunStatus(memory=self._memory.read)
             if self._closing.is_set():
-                self._control.stop()
+                self._control.interrupt()
             return entry, self._control
 
     def _run(self, entry: Entry, control: Control) -> None:
@@ -260,7 +280,7 @@ class Worker:
         status, told, path = FAILED, None, None
         try:
             done = self._train(self.store.job(entry.id), control, report)
-            status, told, path = self._outcome(done, entry)
+            status, told, path = self._outcome(done, entry, control)
         except UserError as error:
             told = error.whole
             report.fail(error)
@@ -268,7 +288,7 @@ class Worker:
             told = kept_traceback(error)
             report.fail(UserError(told))
         if status == FAILED and report.trained is not None:  # nothing after that takes the LoRA away
-            status, path = STOPPED if report.trained.stopped else DONE, report.trained.path
+            status, path = self._status_of(report.trained, control), report.trained.path
         _tidy_up()
         try:
             self._finish(entry, status, told, path, report.step)
@@ -285,19 +305,27 @@ class Worker:
         self._memory.begin()
         return run(job, host, control, report)
 
-    def _outcome(self, done: Done, entry: Entry) -> tuple[str, Message | None, Path | None]:
+    def _outcome(self, done: Done, entry: Entry, control: Control) -> tuple[str, Message | None, Path | None]:
         if not done.stopped:
             return DONE, None, done.path
-        if done.path is not None:
-            return STOPPED, _stopped_and_saved(done.steps, entry), done.path
-        if self._closing.is_set():
-            return INTERRUPTED, message("jobs.program_closed", step=done.steps, steps=entry.steps), None
-        return STOPPED, message("jobs.stopped", step=done.steps, steps=entry.steps), None
+        # Who had stopped it without saving wanted no more of it, whatever came then.
+        interrupted = control.is_interrupted and control.asked_to_save
+        status, told = _end(done.steps, entry, saved=done.path is not None, interrupted=interrupted)
+        return status, told, done.path
 
     def _note_result(self, entry: Entry, trained: Trained) -> None:
         assert self._lease is not None
-        told = _stopped_and_saved(trained.steps, entry) if trained.stopped else None
+        control = self._control
+        told = None
+        if trained.stopped:
+            _, told = _end(trained.steps, entry, saved=True, interrupted=control is not None and control.is_interrupted)
         self.store.note_result(entry.id, self._lease, trained.path, message=told)
+
+    @staticmethod
+    def _status_of(trained: Trained, control: Control) -> str:
+        if not trained.stopped:
+            return DONE
+        return INTERRUPTED if control.is_interrupted else STOPPED
 
     def _note(self, entry: Entry, step: int) -> None:
         assert self._lease is not None
@@ -323,8 +351,13 @@ class Worker:
         self.hold()
 
 
-def _stopped_and_saved(step: int, entry: Entry) -> Message:
-    return message("jobs.stopped_and_saved", step=step, steps=entry.steps)
+def _end(step: int, entry: Entry, *, saved: bool, interrupted: bool) -> tuple[str, Message]:
+    """Status and message of a job that did not come to its end."""
+    if interrupted:
+        key = "jobs.program_closed_and_saved" if saved else "jobs.program_closed"
+    else:
+        key = "jobs.stopped_and_saved" if saved else "jobs.stopped"
+    return INTERRUPTED if interrupted else STOPPED, message(key, step=step, steps=entry.steps)
 
 
 class _Report:
@@ -390,6 +423,11 @@ def _tidy_up() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+
+
+def the_held_worker() -> Worker | None:
+    """The one worker of this process, if there is one yet."""
+    return _HELD.get("worker")
 
 
 _HELD: dict[str, Worker] = {}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from ..config.settings import Settings
 from ..errors import UserError
+from ..jobs.ending import KILLERS, heard
 from ..paths import CHECKOUT
 from ..text.language import language_of_machine
 from ..text.messages import say
@@ -19,6 +22,8 @@ VERSION: Final = "0.2.0"
 """Shown in the description of the routes; the same as in pyproject.toml, and a tag of the repository."""
 STYLE = CHECKOUT / "style.css"
 SCRIPTS = CHECKOUT / "javascript"
+_ANSWERS_TAKE = 2
+"""Seconds in which answers that have begun may be finished at the end."""
 HERE, EVERYWHERE = "127.0.0.1", "0.0.0.0"
 
 
@@ -47,8 +52,8 @@ def application(context: PageContext) -> Any:
     return compat.mount(app, page, _head())
 
 
-def serve(context: PageContext, port: int) -> None:
-    """Serve the page until Ctrl-C.
+def serve(context: PageContext, port: int) -> int:
+    """Serve the page until Ctrl-C, or until the program is asked to end otherwise. Returns the exit code.
 
     Raises:
         UserError: the port is taken.
@@ -56,16 +61,36 @@ def serve(context: PageContext, port: int) -> None:
     address = EVERYWHERE if context.access.open_to_others else HERE
     _require_free(address, port)
     app = application(context)
-    import uvicorn
-
     key = "web.served_to_all" if context.access.open_to_others else "web.served_here"
     context.advisor.on(Settings())  # imports torch in the background, while nobody waits for the page
     print(say(key, language_of_machine(), address=f"http://{HERE}:{port}"), flush=True)
     try:
-        uvicorn.run(app, host=address, port=port, log_level="warning", timeout_graceful_shutdown=2)
+        return _serve(app, address, port, context)
     finally:
         context.variations.close()
         context.worker.close()
+
+
+def _serve(app: Any, address: str, port: int, context: PageContext) -> int:
+    """Serve until a signal; a run is interrupted as soon as that comes, not when the last answer is out."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        received = 0
+
+        def handle_exit(self, number: int, frame: FrameType | None) -> None:
+            self.received = number
+            if context.worker.interrupt():
+                print(say("web.ending", language_of_machine()), flush=True)
+            super().handle_exit(number, frame)
+
+    server = Server(
+        uvicorn.Config(app, host=address, port=port, log_level="warning", timeout_graceful_shutdown=_ANSWERS_TAKE)
+    )
+    # Uvicorn hears Ctrl-C and SIGTERM, and sends itself what it has heard once more at its end.
+    with suppress(KeyboardInterrupt), heard(lambda number: server.handle_exit(number, None)):
+        server.run()
+    return 128 + server.received if server.received in KILLERS else 0
 
 
 def _require_free(address: str, port: int) -> None:

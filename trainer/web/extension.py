@@ -55,6 +55,7 @@ class _Extension:
 
     def mount(self, app: Any) -> None:
         """Add the routes; without them the tab itself says that the server does not answer."""
+        webui_api.on_main_thread(self._hear_the_end)
         try:
             require_packages()
             from .api import routes
@@ -63,10 +64,25 @@ class _Extension:
         except Exception as error:  # noqa: BLE001 - the host has to start
             print(say("web.no_routes", language_of_machine(), error=error), file=sys.stderr)
 
+    def _hear_the_end(self) -> None:
+        """Save a run when the host is ended. Its own handlers come afterwards; Reload UI changes nothing."""
+        from ..jobs.ending import chain
+
+        chain(_end_run)
+
     def context(self) -> PageContext:
         if self._context is None:
             self._context = _make_context()
         return self._context
+
+
+def _end_run() -> None:
+    from ..jobs.worker import the_held_worker
+
+    worker = the_held_worker()
+    if worker is not None and worker.is_running:
+        print(say("web.ending", language_of_machine()), flush=True)
+        worker.interrupt_and_wait()
 
 
 def _make_context() -> PageContext:

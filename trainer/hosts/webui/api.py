@@ -6,6 +6,7 @@ Nothing is cached: "Reload UI" empties the lists of callbacks, and options chang
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,18 @@ def lora_folder() -> Path:
 def _folder(chosen: Any) -> Path | None:
     text = str(chosen or "").strip()
     return Path(text).expanduser().absolute() if text else None
+
+
+def on_main_thread(act: Callable[[], object]) -> None:
+    """Have the main thread do something, soon; where the host runs nothing there for others, nothing happens."""
+    if threading.current_thread() is threading.main_thread():
+        act()
+        return
+    try:
+        from modules_forge import main_thread
+    except ImportError:
+        return
+    main_thread.async_run(act)
 
 
 def is_open_to_others() -> bool:

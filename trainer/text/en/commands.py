@@ -35,6 +35,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.unknown_key_near": "{key}: there is no such setting; perhaps you mean {near}. It has no effect.",
         "commands.would_train": "Would train {mode} on {model} with {device}, {steps:step|steps},\nand save {path}",
         "commands.stopped": "Stopped. Nothing was saved.",
+        "commands.ending": "The program is asked to end. What was trained by now is being saved, within ten seconds.",
         "commands.interrupted": "Stopping and saving. Press Ctrl-C again to stop without saving.",
         "commands.interrupted_queue": "Stopping and saving. The other jobs keep waiting. Press Ctrl-C again to stop "
         "without saving.",

@@ -36,6 +36,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- how a job ended
         "jobs.stopped_and_saved": "Stopped at step {step} of {steps}, and saved.",
         "jobs.stopped": "Stopped at step {step} of {steps}. Nothing was saved.",
+        "jobs.program_closed_and_saved": "The program was closed at step {step} of {steps}. What was trained by then "
+        "is saved.",
         "jobs.program_closed": "The program was closed at step {step} of {steps}. The job will not restart "
         "automatically.",
         "jobs.program_ended": "The program ended while this job was running. The job will not restart automatically.",

@@ -39,6 +39,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- the server
         "web.served_here": "Trainyard is at {address} (for this machine only). Ctrl-C ends it.",
         "web.served_to_all": "Trainyard is at {address} (for every address of this machine). Ctrl-C ends it.",
+        "web.ending": "Trainyard ends. The run that is going on is saved first, within ten seconds.",
         "web.port_taken": "port {port} cannot be used ({reason}). Choose another, or end the program that uses it.",
         # ---- within a WebUI
         "web.no_routes": "Trainyard has no routes: {error}",

@@ -36,6 +36,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.unknown_key_near": "{key}: そのような設定はありません({near} のことですか)。無視します。",
         "commands.would_train": "{mode} を {model} で学習します({device}、{steps} ステップ)。\n保存先: {path}",
         "commands.stopped": "中止しました。保存していません。",
+        "commands.ending": "プログラムの終了を求められました。ここまでの学習結果を10秒以内に保存します。",
         "commands.interrupted": "保存して中止します。保存せずに中止するには、もう一度Ctrl-Cを押してください。",
         "commands.interrupted_queue": "保存して中止します。ほかのジョブは待機中のままです。保存せずに中止するには、"
         "もう一度Ctrl-Cを押してください。",

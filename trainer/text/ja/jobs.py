@@ -36,6 +36,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- ジョブの終わり方
         "jobs.stopped_and_saved": "ステップ {step} / {steps} で中止し、保存しました。",
         "jobs.stopped": "ステップ {step} / {steps} で中止しました。保存していません。",
+        "jobs.program_closed_and_saved": "ステップ {step} / {steps} でプログラムが終了しました。それまでの学習結果は"
+        "保存してあります。",
         "jobs.program_closed": "ステップ {step} / {steps} でプログラムが終了しました。自動では再開しません。",
         "jobs.program_ended": "学習中にプログラムが終了しました。自動では再開しません。",
         # ---- 学習中

@@ -40,6 +40,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- サーバー
         "web.served_here": "Trainyardを {address} で開けます(このマシンからだけ)。Ctrl-Cで終了します。",
         "web.served_to_all": "Trainyardを {address} で開けます(ほかのマシンからも)。Ctrl-Cで終了します。",
+        "web.ending": "Trainyardを終了します。実行中の学習は、終了前に10秒以内で保存します。",
         "web.port_taken": "ポート {port} を使えません({reason})。別の番号にするか、使っているプログラムを終了して"
         "ください。",
         # ---- WebUIの中
