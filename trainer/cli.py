@@ -11,13 +11,14 @@ from .commands.words import told
 from .config.values import closest
 from .errors import UserError
 from .paths import kept_traceback
+from .text.console import never_fail
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    never_fail(sys.stdout, sys.stderr)
     try:
+        options = _parser().parse_args(arguments)
         code = options.command(options)
     except UserError as error:
         print(f"trainyard: {told(error.whole)}", file=sys.stderr)

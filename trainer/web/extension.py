@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..hosts.webui import api as webui_api
 from ..hosts.webui import dependencies
+from ..text.console import tell
 from ..text.language import language_of_machine
 from ..text.messages import say
 
@@ -62,7 +63,7 @@ class _Extension:
 
             routes.mount(app, self.context())
         except Exception as error:  # noqa: BLE001 - the host has to start
-            print(say("web.no_routes", language_of_machine(), error=error), file=sys.stderr)
+            tell(say("web.no_routes", language_of_machine(), error=error), sys.stderr)
 
     def _hear_the_end(self) -> None:
         """Save a run when the host is ended. Its own handlers come afterwards; Reload UI changes nothing."""
