@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import stat
 import tempfile
@@ -17,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from .errors import OutputError
+from .errors import OutputError, UserError
 from .text.messages import Message, message
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,20 @@ MACHINE: Final = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 """Names this machine in the names of files that are being written."""
 PROCESS: Final = uuid.uuid4().hex[:8]
 """Tells this process from earlier ones that had its number."""
+_LONGEST_PART, _LONGEST_PATH = 255, 2000
+"""Bytes of a name in a path, as file systems have them, and letters of a whole path."""
+_BETWEEN = r"[/\\]" if os.name == "nt" else "/"
+_DEVICES = frozenset(
+    (
+        "CON",
+        "PRN",
+        "AUX",
+        "NUL",
+        "CONIN$",
+        "CONOUT$",
+        *(f"{port}{n}" for port in ("COM", "LPT") for n in "0123456789¹²³"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,51 @@ class RunFiles:
     @property
     def samples(self) -> Path:
         return self.folders.samples(self.name, self.created, self.ending)
+
+
+def is_device(part: str) -> bool:
+    """Whether Windows takes a name in a path for a device, whatever folder it is in."""
+    return part.partition(".")[0].rstrip(" ").upper() in _DEVICES
+
+
+def path_problem(written: str) -> Message | None:
+    """What is wrong with a text as a path on any system, without a full stop; None if nothing is."""
+    if any(ord(character) < 32 for character in written):
+        return message("paths.control_character")
+    try:
+        size = max((len(os.fsencode(part)) for part in re.split(_BETWEEN, written)), default=0)
+    except UnicodeEncodeError:  # half of a pair of UTF-16
+        return message("config.broken_character")
+    if size > _LONGEST_PART or len(written) > _LONGEST_PATH:
+        return message("paths.too_long", start=f"{written[:40]}…", count=len(written))
+    return None
+
+
+def path_of(written: str, where: str | Message = "", *, to_write: bool = False) -> Path:
+    """The path that a text of the user's stands for, with the home folder for ``~``.
+
+    Args:
+        written: as it was typed.
+        where: the setting that holds it, for errors; the text itself if left out.
+        to_write: something is to be written there.
+
+    Raises:
+        UserError: it can be no path.
+    """
+    problem = path_problem(written)
+    device = next((part for part in re.split(_BETWEEN, written) if is_device(part)), None)
+    if problem is None and device is not None and (to_write or os.name == "nt"):
+        problem = message("paths.device_name", name=device)
+    path = Path(written)
+    if problem is None and written.startswith("~"):
+        try:
+            path = path.expanduser()
+        except RuntimeError:  # no user of that name
+            if not os.path.exists(path):
+                problem = message("paths.no_home", name=path.parts[0])
+    if problem is not None:
+        raise UserError("error.problem", where=where or f'"{written[:60]}"', problem=problem)
+    return path
 
 
 class NotAFile(OSError):

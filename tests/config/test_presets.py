@@ -170,8 +170,10 @@ def test_missing_preset_names_those_there_are(tmp_path: Path) -> None:
     assert "Perhaps you mean LoRA" in str(caught.value)
     assert all(name in str(caught.value) for name in NAMES)
     with pytest.raises(UserError, match="There are no presets here"):
+        presets.load("x" * 100, [tmp_path])
+    with pytest.raises(UserError, match="preset: is too long for a path"):
         presets.load("x" * 5000, [tmp_path])
-    with pytest.raises(UserError, match="no such preset or file"):
+    with pytest.raises(UserError, match="preset: has a line break or another control character"):
         presets.load("null\0byte", [tmp_path])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trainer.data.files import caption_from_name, find_images, natural_key, with_trigger
-from trainer.errors import DataError
+from trainer.errors import DataError, UserError
 from trainer.text.messages import message
 
 
@@ -224,7 +224,9 @@ def test_a_home_folder_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     fill(tmp_path, "pictures/a.png")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert sentence("~/pictures").endswith(f"Write it out: {os.path.expanduser('~/pictures')}.")
+    assert find_images("~/pictures").folder == tmp_path / "pictures"
+    (tmp_path / "photos").mkdir()
+    assert sentence("~/photo").endswith(f"Perhaps you mean {tmp_path / 'photos'}.")
 
 
 def test_a_file(tmp_path: Path) -> None:
@@ -235,7 +237,8 @@ def test_a_file(tmp_path: Path) -> None:
 
 
 def test_a_name_no_system_takes() -> None:
-    assert sentence("x" * 5000).startswith(f'lora data directory: "{"x" * 5000}" is not a path (')
+    with pytest.raises(UserError, match="lora data directory: is too long for a path"):
+        find_images("x" * 5000)
 
 
 def test_empty(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from trainer.cli import main
-from trainer.errors import DataError, SettingsError, Stopped
+from trainer.errors import SettingsError, Stopped, UserError
 from trainer.variations.files import Plan, shown, write
 from trainer.variations.recipe import Recipe, recipe_from
 
@@ -168,7 +168,7 @@ def test_a_path_without_a_picture_is_a_sentence(tmp_path: Path, written: str) ->
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("words")
     where = written if written.startswith(("~", "x")) else str(tmp_path / written)
-    with pytest.raises(DataError):
+    with pytest.raises(UserError):
         list(shown(Plan.of(recipe_from({"source": where}))))
 
 

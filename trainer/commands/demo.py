@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..config.size import Size
 from ..paths import CHECKOUT
 from ..text.messages import say
 from .image_file import save_image
-from .options import add_device, add_folders, folders_of
+from .options import add_device, add_folders, folders_of, output_argument
 from .words import told
 
 CHECKPOINT = CHECKOUT / "tests" / "toy" / "toy-sd1.safetensors"
@@ -42,7 +41,7 @@ SETTINGS = {
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("demo", help=told("commands.demo"), description=told("commands.demo_description"))
-    parser.add_argument("--out", type=Path, metavar="F.png", help=told("commands.demo_out"))
+    parser.add_argument("--out", type=output_argument, metavar="F.png", help=told("commands.demo_out"))
     add_device(parser)
     add_folders(parser, output=True)
     parser.set_defaults(command=_demo)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import NetworkError
 from ..text.messages import Message
+from .options import path_argument
 from .words import told
 
 # What is known of a file, and what of its metadata its user asks first.
@@ -49,7 +50,7 @@ _IMPORTANT: Mapping[str, str] = MappingProxyType(
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("info", help=told("commands.info"), description=told("commands.info_description"))
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=path_argument, metavar="FILE")
     parser.add_argument("--all", action="store_true", help=told("commands.info_all"))
     parser.add_argument("--json", action="store_true", help=told("commands.json"))
     parser.set_defaults(command=_info)

@@ -5,17 +5,31 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..paths import CHECKOUT, Folders
+from ..paths import CHECKOUT, Folders, path_of
 from .words import told
+
+
+def path_argument(written: str) -> Path:
+    """The path that an argument stands for.
+
+    Raises:
+        UserError: it can be none.
+    """
+    return path_of(written)
+
+
+def output_argument(written: str) -> Path:
+    """The same for a path that is written to."""
+    return path_of(written, to_write=True)
 
 
 def add_folders(parser: argparse.ArgumentParser, *, output: bool = False) -> None:
     """``--data-dir``, ``--models-dir`` and, where LoRAs are written, ``--output-dir``."""
     group = parser.add_argument_group(told("commands.folders"))
-    group.add_argument("--data-dir", type=Path, metavar="D", help=told("commands.data_dir"))
-    group.add_argument("--models-dir", type=Path, metavar="D", help=told("commands.models_dir"))
+    group.add_argument("--data-dir", type=output_argument, metavar="D", help=told("commands.data_dir"))
+    group.add_argument("--models-dir", type=path_argument, metavar="D", help=told("commands.models_dir"))
     if output:
-        group.add_argument("--output-dir", type=Path, metavar="D", help=told("commands.output_dir"))
+        group.add_argument("--output-dir", type=output_argument, metavar="D", help=told("commands.output_dir"))
 
 
 def folders_of(options: argparse.Namespace) -> Folders:

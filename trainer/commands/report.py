@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from .image_file import save_image
+from .options import output_argument, path_argument
 from .words import told
 
 
@@ -13,8 +13,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = commands.add_parser(
         "report", help=told("commands.report"), description=told("commands.report_description")
     )
-    parser.add_argument("logs", nargs="+", type=Path, metavar="LOG.csv")
-    parser.add_argument("--out", type=Path, required=True, metavar="F.png")
+    parser.add_argument("logs", nargs="+", type=path_argument, metavar="LOG.csv")
+    parser.add_argument("--out", type=output_argument, required=True, metavar="F.png")
     parser.add_argument("--log-scale", action="store_true", help=told("commands.report_log_scale"))
     parser.set_defaults(command=_report)
 

@@ -12,7 +12,7 @@ from ..config.size import DEFAULT_SIZE, Size
 from ..errors import NetworkError, UserError
 from ..networks.files.find import find_lora
 from .image_file import check_ending, save_image
-from .options import add_device, add_folders, folders_of
+from .options import add_device, add_folders, folders_of, output_argument
 from .words import told
 
 
@@ -29,7 +29,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--steps", type=_at_least_one, default=20, help=told("commands.sample_steps"))
     parser.add_argument("--cfg", type=float, default=7.0, help=told("commands.sample_cfg"))
     parser.add_argument("--size", type=_size, default=DEFAULT_SIZE, metavar="WxH", help=told("commands.sample_size"))
-    parser.add_argument("--out", type=Path, required=True, metavar="F.png")
+    parser.add_argument("--out", type=output_argument, required=True, metavar="F.png")
     add_device(parser)
     add_folders(parser)
     parser.set_defaults(command=_sample)

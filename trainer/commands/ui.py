@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..paths import CHECKOUT, Folders
 from ..text.language import LANGUAGES
-from .options import add_device
+from .options import add_device, output_argument, path_argument
 from .words import told
 
 if TYPE_CHECKING:
@@ -23,9 +22,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--listen", action="store_true", help=told("commands.ui_listen"))
     parser.add_argument("--language", choices=LANGUAGES, help=told("commands.ui_language"))
     group = parser.add_argument_group(told("commands.folders"))
-    group.add_argument("--data-dir", type=Path, metavar="D", help=told("commands.ui_data_dir"))
-    group.add_argument("--models-dir", type=Path, metavar="D", help=told("commands.ui_models_dir"))
-    group.add_argument("--lora-dir", type=Path, metavar="D", help=told("commands.output_dir"))
+    group.add_argument("--data-dir", type=output_argument, metavar="D", help=told("commands.ui_data_dir"))
+    group.add_argument("--models-dir", type=path_argument, metavar="D", help=told("commands.ui_models_dir"))
+    group.add_argument("--lora-dir", type=output_argument, metavar="D", help=told("commands.output_dir"))
     add_device(parser)
     parser.set_defaults(command=_ui)
 

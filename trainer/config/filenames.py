@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 
+from ..paths import is_device
 from ..text.messages import Message, message
 
 _FORBIDDEN = frozenset('<>:"\\|?*')
-_DEVICES = frozenset(
-    (
-        "CON",
-        "PRN",
-        "AUX",
-        "NUL",
-        "CONIN$",
-        "CONOUT$",
-        *(f"{port}{n}" for port in ("COM", "LPT") for n in "0123456789¹²³"),
-    )
-)
 _MOST_BYTES = 200  # of the 255 file systems allow: a suffix, a date and an extension still fit
 
 
@@ -47,9 +37,8 @@ def _part_problem(part: str) -> Message | None:
         return message("config.name_invisible")
     if part[-1] in ". ":
         return message(f"config.name_ends_with_{'dot' if part[-1] == '.' else 'space'}", part=part)
-    stem = part.partition(".")[0].rstrip(" ")
-    if stem.upper() in _DEVICES:
-        return message("config.name_of_device", name=stem)
+    if is_device(part):
+        return message("config.name_of_device", name=part.partition(".")[0].rstrip(" "))
     if len(part.encode("utf-8")) > _MOST_BYTES:
         return message("config.name_too_long", latin=_MOST_BYTES, japanese=_MOST_BYTES // 3)
     return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, UserError
-from ..paths import SHIPPED_PRESETS, open_file, reason_of, write_whole
+from ..paths import SHIPPED_PRESETS, open_file, path_of, reason_of, write_whole
 from ..text.messages import Message, message
 from .filenames import name_problem
 from .schema import Parsed, dump, parse, to_json
@@ -50,7 +50,7 @@ def find(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Path:
     folders = list(folders)
     path = _preset_path(wanted, folders)
     if path is None:
-        path = Path(wanted).expanduser()
+        path = path_of(wanted, message("config.preset"))
         if not _is_file(path):
             raise _not_found(wanted, list_presets(folders))
     return path

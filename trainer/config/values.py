@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import WrongValue
+from ..paths import path_problem
 from .choices import BLOCKS, FAMILIES, TEXT_ENCODERS
 from .filenames import name_problem
 from .key_values import parse_literals
@@ -24,6 +25,7 @@ from .size import DEFAULT_SIZE, Size
 _TRUE = frozenset(("true", "1", "on", "yes"))
 _FALSE = frozenset(("false", "0", "off", "no", ""))
 _MOST_WHOLE = 2**31 - 1
+_LORA_ENDING = ".safetensors"
 _COMMAS = re.compile(r"[,，、\s]+")
 
 
@@ -81,13 +83,16 @@ def _text(value: Any, _row: Row) -> str:
 def _path(value: Any, row: Row) -> str:
     # Windows copies paths with quotes around them; a space at the end is a mistake.
     text = _text(value, row).strip('" \t\r\n')
-    if any(ord(character) < 32 for character in text):
-        raise WrongValue("config.control_character")
+    problem = path_problem(text)
+    if problem is not None:
+        raise WrongValue(problem)
     return text
 
 
 def _file_name(value: Any, row: Row) -> str:
     text = _text(value, row)
+    if text.lower().endswith(_LORA_ENDING):
+        text = text[: -len(_LORA_ENDING)]
     problem = name_problem(text) if text else None
     if problem is not None:
         raise WrongValue(problem)

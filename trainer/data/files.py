@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
-from ..paths import reason_of
+from ..paths import path_of, reason_of
 from ..text.messages import Message, label, message
 
 IMAGE_ENDINGS = frozenset(("jpg", "jpeg", "png", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico"))
@@ -109,20 +109,17 @@ def existing_folder(folder: str | Path, *, setting: str = "lora_data_directory")
 
     Raises:
         DataError: it is not set, not there, or a file.
+        UserError: it can be no path.
     """
     where = label(setting)
     written = str(folder)
     if not written.strip():  # Path("") would be the folder the program runs in
         raise DataError("data.no_folder_given", where=where)
-    path = Path(written)
-    try:
-        if path.is_dir():
-            return path
-        if path.exists():
-            raise DataError("data.folder_is_file", where=where, path=written)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError("data.no_path", where=where, path=written, reason=reason) from error
+    path = path_of(written, where)
+    if os.path.isdir(path):
+        return path
+    if os.path.exists(path):
+        raise DataError("data.folder_is_file", where=where, path=written)
     raise DataError("data.no_folder", where=where, path=written, advice=_advice_on_missing(written))
 
 
@@ -141,9 +138,7 @@ def _advice_on_missing(written: str) -> Message:
     if cleaned != written and cleaned and Path(cleaned).is_dir():
         has_quotes = set(_QUOTES) & set(written)
         return message(f"data.advice_without_{'quotes' if has_quotes else 'spaces'}", path=cleaned)
-    if cleaned.startswith("~") and os.path.isdir(os.path.expanduser(cleaned)):
-        return message("data.advice_home", path=os.path.expanduser(cleaned))
-    path = Path(os.path.abspath(cleaned or written))
+    path = Path(os.path.abspath(os.path.expanduser(cleaned or written)))
     above = next((parent for parent in path.parents if parent.is_dir()), None)
     if above is None:
         return message("data.advice_check")

@@ -114,13 +114,17 @@ def inspect_image(path: Path, *, memory: DecodingMemory | None = None) -> ImageI
         return ImageInfo(path, size, visible, notes)
 
 
-def load_transparent(path: Path) -> Image.Image:
+def load_transparent(path: Path, *, may_be_smaller: bool = False) -> Image.Image:
     """A whole image as RGBA in sRGB, upright, to be changed and written again.
+
+    Args:
+        path: its file.
+        may_be_smaller: one that takes too much memory comes out scaled down instead of being refused.
 
     Raises:
         FileError: it cannot be read, or is too large.
     """
-    rgb, alpha, _ = _whole(path, DecodingMemory(), may_be_smaller=False)
+    rgb, alpha, _ = _whole(path, DecodingMemory(), may_be_smaller=may_be_smaller)
     image = rgb.convert("RGBA")
     if alpha is not None:
         image.putalpha(alpha)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from ..config.settings import Settings
 from ..config.size import Size
 from ..errors import DataError
+from ..paths import path_of
 from ..text.messages import Message, label, message
 from . import buckets
 from .files import with_trigger
@@ -164,17 +164,14 @@ def _image(written: str, setting: str) -> ImageInfo | None:
         return None
     where = label(setting)
     try:
-        path = Path(written).expanduser()
-        if path.is_dir():
+        path = path_of(written, where)
+        if os.path.isdir(path):
             raise DataError("data.given_folder", where=where, path=written)
-        if not path.exists():
+        if not os.path.exists(path):
             raise DataError("data.given_missing", where=where, path=written)
         image = inspect_image(path)
     except FileError as error:
         raise DataError("data.given_unusable", where=where, path=written, problem=error.problem) from error
-    except (OSError, RuntimeError, ValueError) as error:
-        problem = message("data.not_a_path", reason=getattr(error, "strerror", None) or error)
-        raise DataError("data.given_unusable", where=where, path=written, problem=problem) from error
     if image.is_invisible:
         raise DataError("data.given_unusable", where=where, path=written, problem=message("data.transparent"))
     return image

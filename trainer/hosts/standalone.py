@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from ..models.placement import Away, place_for_images, tensors_of
 from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ..models.sample import sample
 from ..networks.files.read import network_from_file
-from ..paths import Folders
+from ..paths import Folders, path_of
 from ..text.messages import Message, label
 from .catalogue import described
 
@@ -163,10 +164,11 @@ def find_model(name: str, folder: Path, setting: str) -> Path:
 
     Raises:
         ModelError: there is no such file.
+        UserError: the name can be no path.
     """
-    given = Path(name).expanduser()
+    given = path_of(name, label(setting))
     candidates = [given, folder / name, *(folder / f"{name}{ending}" for ending in MODEL_ENDINGS)]
     for candidate in candidates:
-        if candidate.exists():
+        if os.path.exists(candidate):
             return candidate
     raise ModelError("hosts.no_file", where=label(setting), name=name, folder=folder)

@@ -18,7 +18,7 @@ from ..data.files import ImageFile, find_images
 from ..data.images import load_transparent, whole_files_only
 from ..data.problems import FileError, FileProblem
 from ..errors import DataError
-from ..paths import open_file, write_unless_there
+from ..paths import open_file, path_of, write_unless_there
 from ..text.messages import message
 from .make import drawn, varied
 from .recipe import Recipe, field_label
@@ -114,20 +114,12 @@ def _taken(stem: Path, number: int) -> bool:
 
 
 def _written(text: str, field: str) -> Path:
-    try:
-        return Path(os.path.abspath(Path(text).expanduser()))
-    except (RuntimeError, ValueError) as error:
-        raise DataError("data.no_path", where=field_label(field), path=text, reason=error) from error
+    return Path(os.path.abspath(path_of(text, field_label(field), to_write=field == "folder")))
 
 
 def _existing(text: str) -> Path:
     path = _written(text, "source")
-    try:
-        there = path.exists()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError("data.no_path", where=field_label("source"), path=text, reason=reason) from error
-    if not there:
+    if not os.path.exists(path):
         raise DataError("data.source_missing", where=field_label("source"), path=text)
     return path
 

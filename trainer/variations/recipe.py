@@ -10,6 +10,7 @@ from typing import Any
 from ..config.filenames import name_problem
 from ..config.values import shown
 from ..errors import Problem, SettingsError, WrongValue
+from ..paths import path_problem
 from ..text.messages import Message, literal, message
 from .make import SIDES, Ranges
 
@@ -76,8 +77,9 @@ def recipe_from(given: Mapping[str, Any]) -> Recipe:
 
 def _text(value: Any) -> str:
     text = str(value).strip().strip('"').strip()
-    if any(ord(character) < 32 for character in text):
-        raise WrongValue("config.control_character")
+    problem = path_problem(text)
+    if problem is not None:
+        raise WrongValue(problem)
     return text
 
 

@@ -57,9 +57,9 @@ def test_a_pair_shows_where_it_differs(
     for written, said in (
         (str(tmp_path / "a.png"), "is the same file"),
         (str(tmp_path / f"{HOSTILE}.png"), f'{HOSTILE}.png" is not there'),
-        ("~nobody-of-this-name/b.png", "is not a path"),
+        ("~nobody-of-this-name/b.png", "begins with the home folder of a user who is not known"),
         (str(tmp_path), "is a folder"),
-        ("x" * 3000, "is not a path"),
+        ("x" * 3000, "is too long for a path"),
     ):
         someone.write("target_image", written)
         words(someone, "pair", said)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...paths import Folders
+from ...paths import Folders, path_of
 
 OWN = "trainyard"
 """The prefix of our options' names, and the name of our folder in the host's data folder."""
@@ -86,7 +86,7 @@ def lora_folder() -> Path:
 
 def _folder(chosen: Any) -> Path | None:
     text = str(chosen or "").strip()
-    return Path(text).expanduser().absolute() if text else None
+    return path_of(text, to_write=True).absolute() if text else None
 
 
 def on_main_thread(act: Callable[[], object]) -> None:

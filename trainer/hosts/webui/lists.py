@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ...errors import ModelError
 from ...models.checkpoint.identify import MODEL_ENDINGS
+from ...paths import path_of
 from ...text.messages import Message, label, message
 from . import api as webui_api
 
@@ -89,12 +91,13 @@ def find_vae(name: str) -> Path:
 
 
 def _is_file(name: str) -> bool:
-    return Path(name).expanduser().is_absolute() and Path(name).expanduser().exists()
+    path = path_of(name, label("model"))
+    return path.is_absolute() and os.path.exists(path)
 
 
 def _path(name: str, setting: str, folder: Path) -> Path:
-    given = Path(name).expanduser()
+    given = path_of(name, label(setting))
     for path in (given, folder / name, *(folder / f"{name}{ending}" for ending in MODEL_ENDINGS)):
-        if path.is_absolute() and path.exists():
+        if path.is_absolute() and os.path.exists(path):
             return path
     raise ModelError("hosts.not_in_list", where=label(setting), name=name, folder=folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import NetworkError
+from ...paths import path_of
 
 ENDING = ".safetensors"
 
@@ -14,8 +15,9 @@ def find_lora(name: str, folder: Path) -> Path:
 
     Raises:
         NetworkError: there is no such file.
+        UserError: the name can be no path.
     """
-    given = Path(name).expanduser()
+    given = path_of(name)
     for candidate in (given, folder / name, folder / f"{name}{ENDING}"):
         if _is_file(candidate):
             return candidate

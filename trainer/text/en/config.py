@@ -19,7 +19,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- values
         "config.not_text": "must be text, not {value}",
         "config.broken_character": "has a broken character in it; type it again",
-        "config.control_character": "has a line break or another control character in it; write one path",
         "config.no_choice": "{value} is not a choice; choose one of {choices}",
         "config.no_choice_near": "{value} is not a choice; perhaps you mean {near}; choose one of {choices}",
         "config.not_bool": "must be true or false, not {value}",

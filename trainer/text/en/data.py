@@ -16,7 +16,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- folders
         "data.no_folder_given": "is empty. Write the folder that holds the images.",
         "data.folder_is_file": '"{path}" is a file. Write the folder that holds the images.',
-        "data.no_path": '"{path}" is not a path ({reason}). Write it again.',
         "data.no_folder": 'there is no folder "{path}". {advice}',
         "data.folder_unreadable": (
             'the folder "{folder}" cannot be opened ({reason}). Allow reading it, or choose another.'
@@ -25,7 +24,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.empty_folder": 'the folder "{folder}" is empty, and so are its sub-folders. {advice}',
         "data.advice_without_quotes": "Write it without the quotes: {path}.",
         "data.advice_without_spaces": "Write it without the spaces around it: {path}.",
-        "data.advice_home": "Write it out: {path}.",
         "data.advice_near": "Perhaps you mean {path}.",
         "data.advice_check": "Check how it is written.",
         "data.advice_check_below": "Check how it is written; {folder} is there.",
@@ -110,7 +108,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.given_folder": '"{path}" is a folder. Choose one image in it.',
         "data.given_missing": '"{path}" is not there. Check how it is written.',
         "data.given_unusable": '"{path}" {problem}. Choose another image.',
-        "data.not_a_path": "is not a path ({reason})",
         "data.same_as_original": (
             "is the same file as the original image, so there is nothing to learn. Choose another."
         ),

@@ -15,6 +15,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "paths.not_written": "could not be written ({reason}). Make room on the disk, or choose a folder you may write "
         "to.",
         "paths.no_free_name": "is taken, and so is every name like it. Choose another name.",
+        "paths.control_character": "has a line break or another control character in it; write one path",
+        "paths.too_long": "is too long for a path ({count:letter|letters}, {start}); write a shorter one",
+        "paths.device_name": "is the name of a device on Windows ({name}); choose another one",
+        "paths.no_home": "begins with the home folder of a user who is not known ({name}); write the whole path",
         "paths.is_pipe": "it is a pipe, not a file",
         "paths.is_socket": "it is a socket, not a file",
         "paths.is_device": "it is a device, not a file",

@@ -23,7 +23,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_folder_in_mode": "has no folder of images to look at. Modes that have one: {modes}.",
         "web.no_preview": "no data has been looked at yet. Press “{button}” first.",
         "web.file_too_large": "More than {most} megabytes are too many for an image.",
-        "web.not_a_path": "is not a path ({reason}). Write the path of an image.",
         "web.variations_running": "other variations are being written. Wait until they are done, or stop them.",
         # ---- images made for the page
         "web.images_running": "other images are being made. Wait for them, or stop them.",

@@ -19,7 +19,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- values
         "config.not_text": "文字を書いてください({value} は使えません)",
         "config.broken_character": "壊れた文字が入っています。入力し直してください",
-        "config.control_character": "改行などの制御文字が入っています。パスを1つだけ書いてください",
         "config.no_choice": "{value} は選べません。次から選んでください: {choices}",
         "config.no_choice_near": "{value} は選べません({near} のことですか)。次から選んでください: {choices}",
         "config.not_bool": "true か false にしてください({value} は使えません)",

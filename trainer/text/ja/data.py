@@ -12,7 +12,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- フォルダ
         "data.no_folder_given": "空欄です。画像のあるフォルダを指定してください。",
         "data.folder_is_file": "「{path}」はファイルです。画像のあるフォルダを指定してください。",
-        "data.no_path": "「{path}」はパスとして読めません({reason})。入力し直してください。",
         "data.no_folder": "フォルダ「{path}」がありません。{advice}",
         "data.folder_unreadable": (
             "フォルダ「{folder}」を開けません({reason})。読み取りを許可するか、別のフォルダを選んでください。"
@@ -21,7 +20,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.empty_folder": "フォルダ「{folder}」は、サブフォルダも含めて空です。{advice}",
         "data.advice_without_quotes": "引用符を外してください: {path}",
         "data.advice_without_spaces": "前後の空白を外してください: {path}",
-        "data.advice_home": "省略せずに書いてください: {path}",
         "data.advice_near": "{path} のことではありませんか。",
         "data.advice_check": "つづりを確かめてください。",
         "data.advice_check_below": "つづりを確かめてください。{folder} まではあります。",
@@ -104,7 +102,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.given_folder": "「{path}」はフォルダです。その中の画像を1枚選んでください。",
         "data.given_missing": "「{path}」がありません。つづりを確かめてください。",
         "data.given_unusable": "「{path}」: {problem}。別の画像を選んでください。",
-        "data.not_a_path": "パスとして読めません({reason})",
         "data.same_as_original": "元画像と同じファイルなので、学習することがありません。別の画像を選んでください。",
         "data.shapes_differ": (
             "縦横比が違います。元画像は {original}、目標画像は {target} です。どちらかを切り抜いて揃えてください。"

@@ -24,7 +24,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_folder_in_mode": "画像フォルダを使わないモードです。使うのは次のモードです: {modes}。",
         "web.no_preview": "データをまだ確認していません。先に「{button}」を押してください。",
         "web.file_too_large": "画像が大きすぎます。{most} MBまでにしてください。",
-        "web.not_a_path": "パスではありません({reason})。画像のパスを書いてください。",
         "web.variations_running": "ほかの画像を書き出しています。終わるまで待つか、中止してください。",
         # ---- ページで作る画像
         "web.images_running": "ほかの画像を生成しています。終わるまで待つか、中止してください。",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from ...errors import UserError
 from ...job import Job, Preview
 from ...models.checkpoint.header import read_header
 from ...networks.files.settings import settings_of
-from ...paths import Folders, open_file
+from ...paths import Folders, open_file, path_problem
 
 MOST_IMAGES = 24
 _STRIP = "effect.png"
@@ -57,9 +58,11 @@ def of_lora(path: Path, folders: Folders) -> RunImages:
 def image(day: str, run: str, name: str, folders: Folders) -> Path | None:
     """The file of one of them, or None. The names may come from anyone."""
     root = (folders.data / "samples").resolve()
+    if any(path_problem(part) for part in (day, run, name)):
+        return None
     path = (root / day / run / name).resolve()
     is_one = len(path.parents) > 2 and path.parents[2] == root and path.suffix == ".png"
-    return path if is_one and path.is_file() else None
+    return path if is_one and os.path.isfile(path) else None
 
 
 def _told(strip: Path) -> dict[str, str]:

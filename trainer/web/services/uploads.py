@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
-from ...paths import write_unless_there
+from ...paths import path_of, write_unless_there
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -50,15 +50,11 @@ def small(written: str) -> Image.Image:
     """A small copy of the image at this path, upright, with its transparency.
 
     Raises:
-        DataError: there is no image that can be read.
+        UserError: it is no path, or there is no image that can be read.
     """
     from ...data.images import load_transparent
 
-    try:
-        path = Path(written.strip('" ')).expanduser()
-    except RuntimeError as error:
-        raise DataError("web.not_a_path", where=written, reason=error) from error
-    image = load_transparent(path)
+    image = load_transparent(path_of(written.strip('" ')), may_be_smaller=True)
     image.thumbnail((_SHOWN, _SHOWN))
     return image
 
