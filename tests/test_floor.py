@@ -20,10 +20,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "trainer"
 IN_THE_OLDEST = {
     "torch": """
         Generator Size Tensor.detach arange as_tensor autograd.Function autograd.function.once_differentiable
-        autograd.grad backends.mps.is_available bfloat16 cat cuda.Event cuda.OutOfMemoryError cuda.current_device
-        cuda.empty_cache cuda.is_available cumprod device dtype einsum empty enable_grad float16 float32 float64
-        from_numpy frombuffer full_like inference_mode int64 int8 linalg.vector_norm linspace mul nn.Conv2d nn.Linear
-        nn.Module nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList nn.functional.adaptive_avg_pool2d
+        autograd.grad backends.mps.is_available bfloat16 cat contiguous_format cuda.Event cuda.OutOfMemoryError
+        cuda.current_device cuda.empty_cache cuda.get_device_name cuda.is_available cuda.synchronize cumprod device
+        dtype einsum empty enable_grad float16 float32 float64 from_numpy frombuffer full_like get_num_threads
+        inference_mode int64 int8 isfinite linalg.vector_norm linspace mul nn.Conv2d nn.Linear nn.Module nn.ModuleList
+        nn.Parameter nn.ParameterDict nn.ParameterList nn.functional.adaptive_avg_pool2d
         nn.functional.adaptive_max_pool2d nn.functional.conv2d nn.functional.l1_loss nn.functional.linear
         nn.functional.mse_loss nn.functional.smooth_l1_loss nn.grad.conv2d_input nn.grad.conv2d_weight no_grad ones
         ones_like optim.Optimizer optim.lr_scheduler.ReduceLROnPlateau rand randint randn stack tensor uint8 where zeros

@@ -232,6 +232,17 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False)
         return _rename(beside, path, overwrite=overwrite)
 
 
+def replace_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write a file that is whole or absent in place of the one that may be there, which stays until then.
+
+    Raises:
+        OutputError: the folder cannot be written to, the disk is full, or (on Windows) the old file is open elsewhere.
+    """
+    with _written_beside(path, pieces) as beside:
+        os.replace(beside, path)
+        _sync_folder(path.parent)
+
+
 def write_unless_there(path: Path, pieces: Iterable[bytes]) -> bool:
     """Write a file that is whole or absent; one that is there stays as it is.
 
@@ -248,7 +259,7 @@ def write_unless_there(path: Path, pieces: Iterable[bytes]) -> bool:
 
 
 @contextmanager
-def _written_beside(path: Path, pieces: Iterable[bytes]) -> Iterator[Path]:
+def _written_beside(path: Path, pieces: Iterable[bytes | memoryview]) -> Iterator[Path]:
     """The content in a file beside ``path``, to be put in its place; gone when the block ends."""
     beside = path.with_name(f".{path.name[:60]}.{MACHINE}-{os.getpid()}-{PROCESS}.{uuid.uuid4().hex[:8]}.part")
     try:

@@ -21,7 +21,7 @@ from trainer.engine import passes
 from trainer.engine.run import check, run
 from trainer.errors import DivergedError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase, Preview, Saved, Step, Warned
+from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase, Preview, Saved, Step, Trained, Warned
 from trainer.models.base import Bundle, Conditioning
 from trainer.networks.files import file
 from trainer.networks.files.settings import load_settings
@@ -65,8 +65,9 @@ def test_events_tell_the_whole_story(model: Path, host: Standalone) -> None:
     phases = [str(event.message) for event in events if isinstance(event, Phase)]
     assert phases == ["loading the model", "encoding the prompts", "training", "saving", "measuring the effect"]
     assert [event.number for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
-    assert [type(event) for event in events[-4:]] == [Saved, Phase, Effect, Done]
-    assert events[-4] == Saved(done.path, 4)
+    assert [type(event) for event in events[-5:]] == [Saved, Trained, Phase, Effect, Done]
+    assert events[-5] == Saved(done.path, 4)
+    assert events[-4] == Trained(done.path, 4, stopped=False)
     assert events[-1] == done
     assert [str(event.message) for event in events if isinstance(event, Warned)] == [
         "U-Net, VAE, text encoder: stored as fp16, copied to fp32 because the CPU computes in it."

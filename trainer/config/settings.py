@@ -37,8 +37,8 @@ SHARED_BY_PASSES: Final = (
     *NAMED_ONCE, "network_resume", "base_loras", "image_size", "train_model_precision", "train_lora_precision",
     "train_VAE_precision", "save_lora_name", "save_per_steps", "save_precision", "save_overwrite", "save_as_json",
     "diff_load_1st_pass", "diff_save_1st_pass", "diff_1st_pass_only", "logging_save_csv", "logging_verbose",
-    "sample_prompt", "sample_negative", "sample_every_steps", "sample_seed", "sample_strengths", "effect_strip",
-    "model_v_pred",
+    "state_every_minutes", "sample_prompt", "sample_negative", "sample_every_steps", "sample_seed",
+    "sample_strengths", "effect_strip", "model_v_pred",
 )
 # fmt: on
 """What the second pass takes from the first, even if it has its own settings."""
@@ -169,6 +169,7 @@ class Settings:
     save_precision: str = _choice("fp16", SAVE_PRECISIONS, "Saving")
     save_overwrite: bool = _switch("Saving")
     save_as_json: bool = _switch("Saving")
+    state_every_minutes: float = _float(5.0, "Saving", "run", least=0)
     diff_load_1st_pass: str = _text("Difference", "copier", kind="path")
     diff_save_1st_pass: bool = _switch("Difference", "copier")
     diff_1st_pass_only: bool = _switch("Difference", "copier")

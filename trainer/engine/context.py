@@ -13,6 +13,7 @@ from ..models.precision import Precision
 from ..networks.files.metadata import Origin
 from ..paths import RunFiles
 from .host import Host
+from .keeper import StateKeeper
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class RunContext:
         origin: what goes into the files; each pass puts in its own settings and usage.
         hashing: the checkpoint's hashes, which are computed meanwhile.
         data: the images, for modes that need them.
+        keeper: what the run would be continued from, or is.
     """
 
     job: Job
@@ -38,3 +40,4 @@ class RunContext:
     origin: Origin
     hashing: Hashing
     data: Dataset | None
+    keeper: StateKeeper

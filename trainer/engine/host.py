@@ -44,6 +44,13 @@ class Host(Protocol):
             ModelError: there is no such model, or it is something else.
         """
 
+    def files(self, settings: Settings) -> tuple[Path, ...]:
+        """The model that will be trained on, a file or a folder, and its VAE if that is one of its own.
+
+        Raises:
+            ModelError: there is no such file.
+        """
+
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         """Settings by short name that suit the model and the mode better than the table's defaults.
 

@@ -10,10 +10,10 @@ import gc
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,13 +21,14 @@ from torch import Tensor
 from ..config.settings import Settings
 from ..diffusion.random import StepRandom
 from ..errors import DivergedError
-from ..job import Control, Listener, Step
+from ..job import Control, Listener, Step, Warned
 from ..models.checkpoint.parts import DENOISER, TEXT_ENCODER
 from ..modes.base import Pass, StepLoss
 from ..networks.base import Network
+from ..optim import optimizers, schedules
 from ..optim.optimizers import averaged_weights, effective_rates, finalise, make_optimizer
 from ..optim.scaling import LossScaler
-from ..optim.schedules import Plateau, make_schedule
+from ..optim.schedules import Plateau, Schedule, make_schedule
 from ..text.messages import message
 
 READ_EVERY = 25
@@ -44,12 +45,29 @@ class LoopHooks:
         pause: waits after a step's number; receives the tensors the loop keeps on the device, which come back as
             they were.
         step_done: called after each step with its number, once its work is complete.
+        failed: called where an error ends the loop, with the number of steps taken; the network is as it is to be
+            saved.
     """
 
     save: Callable[[int], None]
     preview: Callable[[int], None]
     pause: Callable[[int, Sequence[Tensor]], None]
     step_done: Callable[[int], None]
+    failed: Callable[[int], None] = lambda _step: None
+
+
+class Keeping(Protocol):
+    """Where the loop puts what it would continue from: numbers, texts, tensors, and collections of these."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for it."""
+
+    def keep(self, position: Mapping[str, Any]) -> None:
+        """Keep it for the case that the program ends here. Copied before this returns."""
+
+    def hold(self, position: Mapping[str, Any]) -> None:
+        """Remember it as the last; it is kept if the run does not end well. Copied before this returns."""
 
 
 def train(
@@ -62,8 +80,13 @@ def train(
     control: Control,
     emit: Listener,
     hooks: LoopHooks,
+    keeping: Keeping | None = None,
+    start: Mapping[str, Any] | None = None,
 ) -> int:
     """Take ``train_iterations`` steps, or fewer if the user stops.
+
+    Args:
+        start: what was put into ``keeping``; the loop continues there as if it had not ended.
 
     Returns:
         The number of steps taken.
@@ -71,53 +94,177 @@ def train(
     Raises:
         DivergedError: a loss was not finite; nothing has been saved since.
     """
-    optimizer = make_optimizer(settings, _parameter_groups(network, settings))
-    schedule = make_schedule(optimizer, settings)
-    scaler = LossScaler(list(network.parameters())) if scale_loss else None
-    means = _Means(emit)
-    reader = LossReader(settings.train_iterations, device, means)
-    step = 0
-
-    def goes_on() -> bool:
-        return step < settings.train_iterations and not control.asked_to_stop
-
-    while goes_on():
-        with _collector_held():
-            while goes_on() and not control.asked_to_pause:
-                step += 1
-                losses = training.loss(StepRandom.of_step(settings.train_seed, step, device))
-                rates = effective_rates(optimizer)
-                _update(losses.samples.mean(), optimizer, scaler)
-                schedule.step()
-                reader.note(step, losses, rates)
-                if (
-                    isinstance(schedule, Plateau) and step % READ_EVERY == 0
-                ):  # all, so that it sees the same losses on every machine
-                    reader.read_all()
-                    schedule.hear(means.take())
-                if _is_due(step, settings.save_per_steps, settings):
-                    reader.read_all()
-                    with averaged_weights(optimizer):
-                        hooks.save(step)
-                if _is_due(step, settings.sample_every_steps, settings):
-                    with averaged_weights(optimizer):
-                        hooks.preview(step)
-                hooks.step_done(step)
-            reader.read_all()
-        if goes_on() and control.asked_to_pause:
-            hooks.pause(step, _kept(network, optimizer))
-    finalise(optimizer)
-    return step
+    loop = _Loop(training, network, settings, device, control, hooks, keeping, emit, scale_loss=scale_loss)
+    if start is not None:
+        loop.trained.continue_from(start)
+    try:
+        loop.run()
+    except DivergedError:
+        raise
+    except Exception as error:
+        try:
+            loop.end_after_error()
+        except DivergedError:
+            raise
+        except Exception as another:  # noqa: BLE001 - whatever it was, the first error is the one to report
+            emit(Warned("engine.nothing_kept", reason=f"{type(another).__name__}: {another}"))
+        raise error
+    loop.end()
+    return loop.trained.step
 
 
-def _update(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: LossScaler | None) -> None:
+class _Loop:
+    """The steps of one pass; see :func:`train`."""
+
+    def __init__(
+        self,
+        training: Pass,
+        network: Network,
+        settings: Settings,
+        device: torch.device,
+        control: Control,
+        hooks: LoopHooks,
+        keeping: Keeping | None,
+        emit: Listener,
+        *,
+        scale_loss: bool,
+    ) -> None:
+        optimizer = make_optimizer(settings, _parameter_groups(network, settings))
+        schedule = make_schedule(optimizer, settings)
+        scaler = LossScaler(list(network.parameters())) if scale_loss else None
+        means = _Means(emit)
+        self.trained = _Trained(network, optimizer, schedule, scaler, means)
+        self._training = training
+        self._settings = settings
+        self._device = device
+        self._control = control
+        self._hooks = hooks
+        self._keeping = keeping
+        self._reader = LossReader(settings.train_iterations, device, means)
+
+    def run(self) -> None:
+        trained, control, keeping = self.trained, self._control, self._keeping
+        while self._goes_on():
+            with _collector_held():
+                while self._goes_on() and not control.asked_to_pause:
+                    self._take_step(trained.step + 1)
+                    if keeping is not None and keeping.is_due:
+                        self._reader.read_all()
+                        keeping.keep(trained.position())
+                self._reader.read_all()
+            if self._goes_on() and control.asked_to_pause:
+                if keeping is not None:
+                    keeping.keep(trained.position())
+                self._hooks.pause(trained.step, _kept(trained.network, trained.optimizer))
+
+    def _goes_on(self) -> bool:
+        return self.trained.step < self._settings.train_iterations and not self._control.asked_to_stop
+
+    def _take_step(self, number: int) -> None:
+        trained, settings, hooks = self.trained, self._settings, self._hooks
+        losses = self._training.loss(StepRandom.of_step(settings.train_seed, number, self._device))
+        rates = effective_rates(trained.optimizer)
+        _backward(losses.samples.mean(), trained.optimizer, trained.scaler)
+        with trained.next_step():
+            trained.optimizer.step()
+            trained.schedule.step()
+            trained.step = number
+            self._reader.note(number, losses, rates)
+            if isinstance(trained.schedule, Plateau) and number % READ_EVERY == 0:
+                self._reader.read_all()  # all, so that it sees the same losses on every machine
+                trained.schedule.hear(trained.means.take())
+            if _is_due(number, settings.save_per_steps, settings):
+                self._reader.read_all()
+                with averaged_weights(trained.optimizer):
+                    hooks.save(number)
+            if _is_due(number, settings.sample_every_steps, settings):
+                with averaged_weights(trained.optimizer):
+                    hooks.preview(number)
+        hooks.step_done(number)
+
+    def end(self) -> None:
+        """Leave the network as it is to be saved."""
+        if self._keeping is not None and (self._control.asked_to_save or not self._control.asked_to_stop):
+            self._keeping.hold(self.trained.position())
+        finalise(self.trained.optimizer)
+
+    def end_after_error(self) -> None:
+        """The same, and have it saved.
+
+        Raises:
+            DivergedError: a loss that had not been read yet is not finite: there is nothing to save.
+        """
+        self._reader.read_all()
+        if self._keeping is not None and self.trained.is_between_steps:
+            self._keeping.hold(self.trained.position())
+        finalise(self.trained.optimizer)
+        self._hooks.failed(self.trained.step)
+
+
+@dataclass
+class _Trained:
+    """All that changes from step to step.
+
+    Attributes:
+        step: the steps that are in the network.
+        is_between_steps: whether the last one is complete, with all that comes after it.
+    """
+
+    network: Network
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    scaler: LossScaler | None
+    means: _Means
+    step: int = 0
+    is_between_steps: bool = True
+
+    @contextmanager
+    def next_step(self) -> Iterator[None]:
+        """Within the block one step is in part the last one, in part the next."""
+        self.is_between_steps = False
+        yield
+        self.is_between_steps = True
+
+    def position(self) -> dict[str, Any]:
+        """What :meth:`continue_from` takes; nothing is copied."""
+        return {
+            "step": self.step,
+            "network": tensors_of(self.network),
+            "optimizer": optimizers.kept(self.optimizer),
+            "schedule": schedules.kept(self.schedule),
+            "scaler": None if self.scaler is None else self.scaler.kept(),
+            "losses": list(self.means.losses),
+        }
+
+    def continue_from(self, start: Mapping[str, Any]) -> None:
+        put_into(self.network, start["network"])
+        optimizers.continue_from(self.optimizer, start["optimizer"])
+        schedules.continue_from(self.schedule, start["schedule"])
+        if self.scaler is not None:
+            self.scaler.continue_from(start["scaler"])
+        self.means.losses.extend(start["losses"])
+        self.step = start["step"]
+
+
+def tensors_of(network: Network) -> dict[str, Tensor]:
+    """Every parameter and buffer of a network by its name in the module, as it is."""
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
+@torch.no_grad()
+def put_into(network: Network, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network the numbers that :func:`tensors_of` found in one of the same make."""
+    for name, tensor in tensors_of(network).items():
+        tensor.copy_(tensors[name])
+
+
+def _backward(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: LossScaler | None) -> None:
     optimizer.zero_grad(set_to_none=True)
     if scaler is None:
         loss.backward()
     else:
         scaler.scaled(loss).backward()
         scaler.unscale()
-    optimizer.step()
 
 
 def _kept(network: Network, optimizer: torch.optim.Optimizer) -> list[Tensor]:
@@ -156,15 +303,15 @@ class _Means:
 
     def __init__(self, emit: Listener) -> None:
         self._emit = emit
-        self._losses: deque[float] = deque(maxlen=READ_EVERY)
+        self.losses: deque[float] = deque(maxlen=READ_EVERY)
 
     def __call__(self, step: Step) -> None:
-        self._losses.append(step.loss)
+        self.losses.append(step.loss)
         self._emit(step)
 
     def take(self) -> float:
-        mean = sum(self._losses) / len(self._losses)
-        self._losses.clear()
+        mean = sum(self.losses) / len(self.losses)
+        self.losses.clear()
         return mean
 
 

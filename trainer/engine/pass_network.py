@@ -44,8 +44,9 @@ class PassNetwork:
         origin = replace(run.origin, settings=settings, usage=spec.usage or run.origin.usage)
         self.prompt = origin.usage.prompt
         self._saver = Saver(
-            run.job, run.settings, run.host.folders, origin, run.hashing, run.precision.saved, self._emit, spec.suffix
-        )
+            run.job, run.settings, run.host.folders, origin, run.hashing, run.precision.saved, self._emit, spec.suffix,
+            run.keeper.is_resumed,
+        )  # fmt: skip
 
     def load(self) -> Network:
         """The network of a file in place of one that is trained.
@@ -80,6 +81,10 @@ class PassNetwork:
     def save_finished(self, network: Network, steps: int) -> Path:
         """See :meth:`Saver.finished`."""
         return self._saver.finished(network, steps)
+
+    def discard(self) -> None:
+        """Of a pass that is not saved: see :meth:`Saver.discard`."""
+        self._saver.discard()
 
     def _emit(self, event: Event) -> None:
         if isinstance(event, Saved):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from typing import Any
 
 from torch import Tensor
 
@@ -20,11 +19,12 @@ from ..networks.base import Network
 from ..text.messages import message
 from . import effect
 from .context import RunContext
-from .loop import LoopHooks, train
+from .keeper import PassPosition
+from .loop import LoopHooks, put_into, tensors_of, train
 from .pass_network import PassNetwork
 from .pause import pause
 from .previews import Previews, request_of
-from .reporting import Reporter, step_logs
+from .reporting import Reporter, StepLogs, step_logs
 
 
 def run_passes(run: RunContext, passes: list[Pass]) -> Done:
@@ -38,18 +38,20 @@ def run_passes(run: RunContext, passes: list[Pass]) -> Done:
     with ExitStack() as attached:
         while passes and not done.stopped:
             training = passes.pop(0)
-            runner = PassRunner(run, training.spec, earlier, is_last=not passes)
+            count = len(earlier) + 1 + len(passes)
+            runner = PassRunner(run, training.spec, earlier, count=count)
             if training.spec.loaded:
                 network = runner.load()
             else:
-                network, done = runner.train(training)
+                network, done = runner.train_or_take_up(training)
             if passes:
                 attached.enter_context(network.requires_grad_(False).attached())
                 network.strength = 1.0
                 earlier.append(network)
             del training, network
         earlier.clear()
-    if runner is not None and done.path is not None:
+    run.keeper.ended(done, run.control)
+    if runner is not None and done.path is not None and not run.control.is_interrupted:
         runner.report_effect(done)
     return done
 
@@ -59,14 +61,14 @@ class PassRunner:
 
     Args:
         earlier: the networks of the passes before it, attached and frozen.
-        is_last: whether its LoRA is the job's.
+        count: of the passes of the run.
     """
 
-    def __init__(self, run: RunContext, spec: PassSpec, earlier: Sequence[Network], *, is_last: bool) -> None:
+    def __init__(self, run: RunContext, spec: PassSpec, earlier: Sequence[Network], *, count: int) -> None:
         self._run = run
-        self._is_last = is_last
         self._spec = spec
         self._earlier = earlier
+        self._count = count
         self._reporter = Reporter(
             run.job.name, run.host, run.control, run.emit, spec.name, verbose=run.settings.logging_verbose
         )
@@ -79,11 +81,25 @@ class PassRunner:
         self._reporter.phase(message("phase.loading_lora"))
         return self._network.load()
 
-    def train(self, training: Pass) -> tuple[Network, Done]:
-        """Train the pass's own network, and save it if the pass says so."""
+    def train_or_take_up(self, training: Pass) -> tuple[Network, Done]:
+        """The pass's own network, trained and saved if the pass says so; one that has been is taken up as it was."""
+        kept = self._run.keeper.earlier(self._number)
+        if kept is None:
+            return self._train(training)
+        network = self._network.make()
+        put_into(network, kept)
+        return network, Done(None, self._settings.train_iterations, stopped=False)
+
+    @property
+    def _number(self) -> int:
+        """The pass, counted from 1."""
+        return len(self._earlier) + 1
+
+    def _train(self, training: Pass) -> tuple[Network, Done]:
         run, settings, device = self._run, self._settings, self._run.host.device
         trains_text = run.origin.trains_text_encoder
         network = self._network.make()
+        start = run.keeper.start_of(self._number)
         self._reporter.detail(
             "engine.network_detail",
             modules=len(network),
@@ -93,11 +109,12 @@ class PassRunner:
         )
         with (
             network.attached(),
-            self._logs(groups=2 if trains_text else 1) as log,
+            self._logs(2 if trains_text else 1, b"" if start is None else start.log) as log,
             run.bundle.family.checkpointing(run.bundle) if settings.use_gradient_checkpointing else nullcontext(),
         ):
             self._prepare(training, network)
-            self._reporter.phase(message("phase.training"), 0, settings.train_iterations)
+            done = 0 if start is None else int(start.loop["step"])
+            self._reporter.phase(message("phase.training"), done, settings.train_iterations)
 
             def emit(event: Event) -> None:
                 if isinstance(event, Step):
@@ -110,10 +127,12 @@ class PassRunner:
                 preview=lambda step: self._previews.make(network, step),
                 pause=self._pause,
                 step_done=self._after_step,
+                failed=lambda step: self._save_after_error(network, step),
             )
+            keeping = run.keeper.of_pass(self._position(log))
             steps = train(
                 training, network, settings, device=device, scale_loss=run.precision.scales_loss, control=run.control,
-                emit=emit, hooks=hooks,
+                emit=emit, hooks=hooks, keeping=keeping, start=None if start is None else start.loop,
             )  # fmt: skip
         return network, self._finish(network, steps)
 
@@ -148,13 +167,19 @@ class PassRunner:
             text_to(bundle, "cpu")
 
     @contextmanager
-    def _logs(self, groups: int) -> Iterator[Any]:
+    def _logs(self, groups: int, start: bytes) -> Iterator[StepLogs]:
         files, suffix = self._run.files, self._spec.suffix
         paths = [files.run_log(suffix)]
         if self._settings.logging_save_csv:
             paths.append(files.log(suffix))
-        with step_logs(paths, self._settings, self._run.bundle.family.name, groups, self._reporter) as log:
+        family = self._run.bundle.family.name
+        with step_logs(paths, self._settings, family, groups, self._reporter, start) as log:
             yield log
+
+    def _position(self, logs: StepLogs) -> PassPosition:
+        """Which pass it is; the networks of those before it do not change any more, and are given as they are."""
+        earlier = tuple(tensors_of(network) for network in self._earlier)
+        return PassPosition(self._number, self._count, self._settings.train_iterations, earlier, logs)
 
     def _pause(self, step: int, tensors: Sequence[Tensor]) -> None:
         run = self._run
@@ -170,14 +195,22 @@ class PassRunner:
         if stopped and (steps == 0 or not self._run.control.asked_to_save):
             return Done(None, steps, stopped=True)
         if not stopped and not self._spec.saved:
+            self._network.discard()
             return Done(None, steps, stopped=False)
         self._reporter.phase(message("phase.saving"))
         path = self._network.save_finished(network, steps)
-        if stopped or self._is_last:
+        if stopped or self._number == self._count:  # its LoRA is the job's
             self._run.emit(Trained(path, steps, stopped))
         if stopped and self._spec.name is not None:
             self._reporter.warn("engine.stopped_in_pass", pass_name=self._spec.name)
         return Done(path, steps, stopped=stopped)
+
+    def _save_after_error(self, network: Network, steps: int) -> None:
+        """Save what an error left of a pass, for it may be all that the user gets of it."""
+        if steps:
+            self._reporter.phase(message("phase.saving"))
+            self._network.save_finished(network, steps)
+            self._reporter.warn("engine.saved_after_error", step=steps, steps=self._settings.train_iterations)
 
     def _emit_and_let_others(self, event: Event) -> None:
         self._run.emit(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,33 +69,60 @@ class Reporter:
         self.detail("engine.step_detail", step=step.number, loss=f"{step.loss:.5f}", rates=rates)
 
 
+class StepLogs:
+    """Logs of a pass's steps; one that cannot be written any more ends early.
+
+    Args:
+        warn: told of those that do.
+    """
+
+    def __init__(self, warn: Callable[..., None]) -> None:
+        self._logs: list[CSVLog] = []
+        self._warn = warn
+
+    def add(self, log: CSVLog) -> None:
+        self._logs.append(log)
+
+    def __call__(self, event: Event) -> None:
+        for log in list(self._logs):
+            try:
+                log(event)
+            except OSError as error:
+                self._logs.remove(log)
+                self._warn("engine.log_ends", path=log.path, reason=error.strerror)
+
+    def written(self) -> tuple[Path, int] | None:
+        """A log, and how many bytes of it are written; all of them are alike. None if there is none any more."""
+        for log in self._logs:
+            try:
+                return log.path, log.size
+            except OSError:  # the next step reports it
+                continue
+        return None
+
+    def close(self) -> None:
+        for log in self._logs:
+            log.close()
+
+
 @contextmanager
 def step_logs(
-    paths: Sequence[Path], settings: Settings, family: str, groups: int, reporter: Reporter
-) -> Iterator[Listener]:
-    """Logs of a pass's steps, open while the block lasts; one that cannot be written any more ends early.
+    paths: Sequence[Path], settings: Settings, family: str, groups: int, reporter: Reporter, start: bytes
+) -> Iterator[StepLogs]:
+    """Logs of a pass's steps, open while the block lasts.
 
     Args:
         family: the model's.
         groups: of parameters, whose learning rates are logged.
+        start: what the logs of a pass that is continued hold already.
 
     Raises:
         OutputError: a log cannot be made.
     """
-    logs: list[CSVLog] = []
-
-    def write(event: Event) -> None:
-        for log in list(logs):
-            try:
-                log(event)
-            except OSError as error:
-                logs.remove(log)
-                reporter.warn("engine.log_ends", path=log.path, reason=error.strerror)
-
+    logs = StepLogs(reporter.warn)
     try:
         for path in paths:
-            logs.append(CSVLog(path, settings, family, groups))
-        yield write
+            logs.add(CSVLog(path, settings, family, groups, start=start))
+        yield logs
     finally:
-        for log in logs:
-            log.close()
+        logs.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -19,7 +20,7 @@ from ..data.pair_scan import scan_for_mode
 from ..data.pairs import Pair, open_pair
 from ..data.samples import Scan
 from ..diffusion.parameterisation import EPSILON, VELOCITY
-from ..errors import DivergedError, MemoryShortError, ModelError, SettingsError, Stopped, UserError
+from ..errors import DivergedError, MemoryShortError, ModelError, SettingsError, StateError, Stopped, UserError
 from ..job import Control, Done, Failed, Job, Listener
 from ..models.base import Bundle
 from ..models.checkpoint.hashes import Hashing
@@ -27,15 +28,18 @@ from ..models.placement import broken_weight, place, stored_types
 from ..models.precision import Precision, choose_precision
 from ..modes.base import PassSpec
 from ..modes.registry import mode_of
-from ..networks import resume
+from ..networks import resume as networks_resume
 from ..networks.files.find import find_lora
 from ..networks.files.metadata import Origin
 from ..networks.files.read import network_from_file
 from ..optim import optimizers, schedules
 from ..paths import RunFiles, write_whole
 from ..text.messages import Message, label, message
+from . import state
+from .basis import Basis
 from .context import RunContext
 from .host import Host
+from .keeper import StateKeeper
 from .passes import run_passes
 from .reporting import Reporter
 from .saving import check_output, output_path
@@ -63,7 +67,7 @@ def check(job: Job, host: Host) -> Message:
     if unsuitable:
         raise SettingsError(unsuitable)
     for spec in specs:
-        resume.check(spec.settings or settings, model.family, loras)
+        networks_resume.check(spec.settings or settings, model.family, loras)
         if spec is specs[-1] or (spec.saved and not spec.loaded):
             check_output(output_path(job, host.folders, suffix=spec.suffix), job)
     return model.label
@@ -87,25 +91,24 @@ def _check_pass(spec: PassSpec, settings: Settings, host: Host) -> None:
 # ---- the run --------------------------------------------------------------------------------------------------------
 
 
-def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
+def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool = False) -> Done:
     """Train ``job`` on ``host`` and save what comes of it.
 
     Events go to ``emit`` in the thread that calls; the last one is ``Done`` or ``Failed``.
 
+    Args:
+        resume: continue from the state that an earlier run of the job has left; see :mod:`.state`.
+
     Raises:
+        StateError: the run cannot be continued from the state, or there is none. ``Failed`` has not been sent: the
+            caller may start the job anew.
         UserError: after ``Failed`` has been sent with it.
     """
     try:
-        check(job, host)
         with ExitStack() as stack:
-            suffixes = [each.spec.suffix for each in mode_of(job.settings.mode).passes(effective(job.settings))]
-            files = stack.enter_context(run_files(job, host.folders, suffixes))
-            stack.callback(host.give_back)
-            run = _prepared(job, host, files, control, emit, stack)
-            with _broken_model_named(run.bundle):
-                done = run_passes(run, mode_of(run.settings.mode).passes(run.settings))
-    except Stopped:
-        done = Done(None, 0, stopped=True)
+            done = _run(job, host, control, emit, stack, resume=resume)
+    except StateError:
+        raise
     except UserError as error:
         emit(Failed(error))
         raise
@@ -119,19 +122,50 @@ def run(job: Job, host: Host, control: Control, emit: Listener) -> Done:
     return done
 
 
-def _prepared(job: Job, host: Host, files: RunFiles, control: Control, emit: Listener, stack: ExitStack) -> RunContext:
+def _run(job: Job, host: Host, control: Control, emit: Listener, stack: ExitStack, *, resume: bool) -> Done:
+    if not resume:  # or what the state has against the job is said first
+        check(job, host)
+    suffixes = [each.spec.suffix for each in mode_of(job.settings.mode).passes(effective(job.settings))]
+    is_own = partial(state.is_of, job=job) if resume else None
+    files = stack.enter_context(run_files(job, host.folders, suffixes, is_own))
+    taken_up = None
+    if resume:
+        taken_up = state.read_for(job, files)
+        check(job, host)
+    keeper = StateKeeper(job, files.state, host.device, emit, taken_up)
+    del taken_up  # the keeper lets go of it when its pass begins
+    stack.callback(host.give_back)
+    stack.callback(keeper.close)
+    try:
+        run = _prepared(job, host, files, control, keeper, stack)
+        with _broken_model_named(run.bundle):
+            return run_passes(run, mode_of(run.settings.mode).passes(run.settings))
+    except Stopped:
+        done = Done(None, 0, stopped=True)
+        keeper.ended(done, control)
+        return done
+    except Exception:
+        keeper.write_held()
+        raise
+
+
+def _prepared(
+    job: Job, host: Host, files: RunFiles, control: Control, keeper: StateKeeper, stack: ExitStack
+) -> RunContext:
     """Images, model and precision, in the order in which each can go wrong; ``stack`` undoes what has to be undone."""
-    settings = effective(job.settings)
+    settings, emit = effective(job.settings), keeper.emit
     reporter = Reporter(job.name, host, control, emit, verbose=settings.logging_verbose)
     if settings.save_as_json:
         write_whole(files.settings, [dump(job.settings).encode()], overwrite=True)
     images = _images(settings, reporter)
+    keeper.begin(Basis(settings, [each.spec for each in mode_of(settings.mode).passes(settings)], images, host))
     bundle, precision = _model(settings, host, reporter)
     _attach_base_loras(settings, host, bundle, stack)
     scan, settings = _scan(images, settings, bundle, reporter)
     data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress)
     hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
     stack.callback(hashing.cancel)
+    keeper.hash_files(bundle.path, hashing)
     mode, captions = mode_of(settings.mode), [] if scan is None else scan.all_captions()
     trains_text = mode.trains_text_encoder(settings, captions)
     reporter.detail(
@@ -142,7 +176,7 @@ def _prepared(job: Job, host: Host, files: RunFiles, control: Control, emit: Lis
         precision=precision.base,
     )
     origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scan)
-    return RunContext(job, settings, host, files, control, emit, bundle, precision, origin, hashing, data)
+    return RunContext(job, settings, host, files, control, emit, bundle, precision, origin, hashing, data, keeper)
 
 
 # ---- images ---------------------------------------------------------------------------------------------------------

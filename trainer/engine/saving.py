@@ -54,6 +54,7 @@ class Saver:
         hashing: the checkpoint's hashes, which may still be on their way.
         dtype: the precision of the file.
         suffix: appended to its files' names, for one of several passes.
+        resumed: the run continues another one of its job, whose files it takes up.
     """
 
     job: Job
@@ -64,6 +65,7 @@ class Saver:
     dtype: torch.dtype
     emit: Listener
     suffix: str = ""
+    resumed: bool = False
 
     def while_training(self, network: Network, step: int) -> None:
         """Save after a step; where that fails it is reported, for the run is worth more than this file."""
@@ -98,6 +100,17 @@ class Saver:
         except OutputError as error:
             self.emit(Warned("engine.no_card", error=error.whole))
         return written
+
+    def discard(self) -> None:
+        """Delete what the broken run has saved of this network before it was done, which a whole run would not have."""
+        with self._free(output_path(self.job, self.folders, suffix=self.suffix)) as path:
+            if not (self.resumed and self._is_own(path)):
+                return
+            try:
+                path.unlink()
+                path.with_suffix(".json").unlink(missing_ok=True)
+            except OSError as error:
+                self.emit(Warned("engine.not_discarded", path=path, reason=error.strerror or error))
 
     def _tensors(self, network: Network, step: int) -> dict[str, Tensor]:
         named = network.tensors(factor=self.origin.settings.network_strength)

@@ -48,6 +48,10 @@ class Standalone:
         model, vae = check_files(self._model(settings), vae=self._vae(settings))
         return Choice(described(model, vae), family_of(model).name)
 
+    def files(self, settings: Settings) -> tuple[Path, ...]:
+        vae = self._vae(settings)
+        return (self._model(settings),) if vae is None else (self._model(settings), vae)
+
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
             return defaults_for(self._model(settings), settings.mode, velocity=settings.model_v_pred)

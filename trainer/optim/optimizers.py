@@ -15,6 +15,7 @@ from ..config.key_values import parse_literals
 from ..config.settings import Settings
 from ..errors import UserError
 from ..text.messages import Message, label, message
+from .values import attributes_of
 
 _OPTIMIZER, _SETTINGS = label("train_optimizer"), label("train_optimizer_settings")
 _KEPT_SMALL = 4096
@@ -143,6 +144,52 @@ def _switch(optimizer: torch.optim.Optimizer, to: str) -> None:
 def effective_rates(optimizer: torch.optim.Optimizer) -> list[float]:
     """The learning rate of each group as it acts: some multiply it by the step size they have found (``d``)."""
     return [float(group["lr"] or 0.0) * float(group.get("d", 1.0)) for group in optimizer.param_groups]
+
+
+_MADE_ANEW = ("state", "param_groups", "defaults")
+"""Attributes of optimizers that are kept elsewhere, or made with them."""
+
+
+def kept(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What an optimizer needs to continue exactly; see :func:`continue_from`.
+
+    More than its ``state_dict``, which some load in another precision, and which leaves out what they keep beside it.
+    """
+    numbers = {id(parameter): number for number, parameter in enumerate(_parameters(optimizer))}
+    return {
+        "groups": [{key: group[key] for key in group if key != "params"} for group in optimizer.param_groups],
+        "states": {numbers.get(id(key), key): _plain(state) for key, state in optimizer.state.items()},
+        "attributes": attributes_of(optimizer, without=_MADE_ANEW),
+    }
+
+
+def continue_from(optimizer: torch.optim.Optimizer, given: Mapping[str, Any]) -> None:
+    """Put a new optimizer where another one was, which gave what it needed by :func:`kept`."""
+    for group, values in zip(optimizer.param_groups, given["groups"], strict=True):
+        group.update(values)
+    parameters = _parameters(optimizer)
+    for key, state in given["states"].items():
+        if isinstance(key, int):
+            parameter = parameters[key]
+            optimizer.state[parameter] = {name: _shared(value, parameter, optimizer) for name, value in state.items()}
+        else:
+            optimizer.state[key] = state
+    vars(optimizer).update(given["attributes"])
+
+
+def _plain(state: Any) -> Any:
+    return dict(state) if isinstance(state, dict) else state
+
+
+def _shared(value: Any, parameter: Tensor, optimizer: Any) -> Any:
+    """What a paged optimizer remembers, in memory of its own that the device and the CPU share."""
+    if not getattr(value, "is_paged", False):
+        return value
+    return optimizer.get_state_buffer(parameter, dtype=value.dtype).copy_(value)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def advice(settings: Settings) -> Message | None:

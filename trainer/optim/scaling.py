@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,13 @@ class LossScaler:
         self.scale = torch.tensor(start, device=device)
         self.overflows = torch.zeros((), device=device, dtype=torch.int64)
         self._clean = torch.zeros((), device=device, dtype=torch.int64)
+
+    def kept(self) -> dict[str, Tensor]:
+        """What it needs to continue; see :meth:`continue_from`."""
+        return {"scale": self.scale, "overflows": self.overflows, "clean": self._clean}
+
+    def continue_from(self, kept: Mapping[str, Tensor]) -> None:
+        self.scale, self.overflows, self._clean = kept["scale"], kept["overflows"], kept["clean"]
 
     def scaled(self, loss: Tensor) -> Tensor:
         return loss * self.scale

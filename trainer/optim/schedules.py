@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torch.optim import Optimizer, lr_scheduler
@@ -11,6 +12,7 @@ from ..config.key_values import parse_literals
 from ..config.settings import Settings
 from ..errors import UserError
 from ..text.messages import label
+from .values import attributes_of
 
 _SETTINGS = label("train_lr_scheduler_settings")
 
@@ -21,6 +23,20 @@ class Schedule(Protocol):
     def step(self) -> None: ...
 
 
+def kept(schedule: Schedule) -> dict[str, Any]:
+    """What a schedule needs to continue; the optimizer and functions are made anew with it."""
+    return attributes_of(_inner(schedule))
+
+
+def continue_from(schedule: Schedule, given: Mapping[str, Any]) -> None:
+    """Put a new schedule where another one was, which gave what it needed by :func:`kept`."""
+    vars(_inner(schedule)).update(given)
+
+
+def _inner(schedule: Schedule) -> object:
+    return schedule.inner if isinstance(schedule, Plateau) else schedule
+
+
 class Plateau:
     """Lowers the rates when the loss no longer falls.
 
@@ -29,13 +45,13 @@ class Plateau:
     """
 
     def __init__(self, optimizer: Optimizer, **options: Any) -> None:
-        self._inner = lr_scheduler.ReduceLROnPlateau(optimizer, **options)
+        self.inner = lr_scheduler.ReduceLROnPlateau(optimizer, **options)
 
     def step(self) -> None:
         """Nothing: only a loss changes the rates."""
 
     def hear(self, loss: float) -> None:
-        self._inner.step(loss)
+        self.inner.step(loss)
 
 
 def arguments(settings: Settings) -> dict[str, Any]:

@@ -39,25 +39,38 @@ class CSVLog:
     Rows are ``Step,Loss,Learning Rate 1[,Learning Rate 2]`` below eight head rows ``key,value``.
     """
 
-    def __init__(self, path: Path, settings: Settings, model_version: str, groups: int = 1) -> None:
-        """Raises:
-        OutputError: the file cannot be made.
+    def __init__(
+        self, path: Path, settings: Settings, model_version: str, groups: int = 1, *, start: bytes = b""
+    ) -> None:
+        """Args:
+            start: what the log of a run that is continued holds already.
+
+        Raises:
+            OutputError: the file cannot be made.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", newline="")
+            path.write_bytes(start)
+            self._file = path.open("a", encoding="utf-8", newline="")
         except OSError as error:
             raise OutputError("reports.log_not_written", where=str(path), reason=error.strerror) from error
         self.path = path
         self._groups = groups
         self._writer = csv.writer(self._file)
-        self._writer.writerows(_head(settings, model_version))
-        self._writer.writerow(_COLUMNS[: 2 + groups])
+        if not start:
+            self._writer.writerows(_head(settings, model_version))
+            self._writer.writerow(_COLUMNS[: 2 + groups])
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Step):
             self._writer.writerow([event.number, event.loss, *event.rates[: self._groups]])
             self._file.flush()
+
+    @property
+    def size(self) -> int:
+        """How many bytes have been written."""
+        self._file.flush()
+        return self._file.tell()
 
     def close(self) -> None:
         self._file.close()

@@ -84,6 +84,10 @@ class WebUI(Backend):
         model, vae = check_files(files.model, vae=files.vae)
         return Choice(described(model, vae), family_of(model).name)
 
+    def files(self, settings: Settings) -> tuple[Path, ...]:
+        model, vae = self._wanted(settings)
+        return (model,) if vae is None else (model, vae)
+
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
             return defaults_for(self._wanted(settings).model, settings.mode, velocity=settings.model_v_pred)

@@ -49,6 +49,11 @@ class Hashing:
             self._thread.join()
         return self._hashes
 
+    @property
+    def so_far(self) -> Hashes | None:
+        """The hashes if they are there; does not wait."""
+        return self._hashes
+
     def cancel(self) -> None:
         """Stop reading; the result is no longer wanted."""
         self._cancelled.set()

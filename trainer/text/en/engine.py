@@ -55,6 +55,36 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.still_paused": "Still paused: there is not enough memory on {device}. Free some, then continue.",
         "engine.no_card": "The LoRA has no card for the WebUI beside it. {error}",
         "engine.rescued": "{error} The LoRA is not lost: it is in {path}",
+        # ---- the state of a run
+        "engine.no_state": "There is no state to continue from: {path} does not exist. Start the run anew.",
+        "engine.state_refused": "The run cannot be continued: {reason}. Start it anew.",
+        "engine.state_broken": "{path} is damaged or was not written to its end",
+        "engine.state_foreign": "{path} is not the state of a run",
+        "engine.state_of_other_version": "{path} was written by another version of Trainyard",
+        "engine.state_of_other_job": "the state is that of another job, {name}",
+        "engine.state_of_other_settings": "these settings have been changed since: {settings}",
+        "engine.state_other_file": "{file} has been changed since",
+        "engine.state_file_gone": "{file} was used before and is no longer there",
+        "engine.state_file_new": "{file} was not used before",
+        "engine.state_other_caption": "the caption of {file} has been changed since",
+        "engine.state_other_layout": "the images are cropped or ordered in another way than before",
+        "engine.state_made_elsewhere": (
+            "The run began with {others}. It continues, but may differ slightly from one that was not broken off."
+        ),
+        "engine.state_not_exact": (
+            "Parts of the optimizer could not be kept: {parts}. The run continues, but differs from one that was not "
+            "broken off."
+        ),
+        "engine.state_files_gone": "Files that the run had written are gone, and are not made again: {files}.",
+        "engine.state_not_written": "The state of the run was not written, so it could not be continued: {reason}",
+        "engine.state_not_removed": "{path}: the state is no longer needed, but cannot be deleted ({reason}).",
+        "engine.not_discarded": "{path} was saved of an unfinished pass, and cannot be deleted ({reason}).",
+        "engine.model_changed": (
+            "{file} has been changed while it is trained on. The LoRA may not fit it any more; train it again with the "
+            "file you want."
+        ),
+        "engine.saved_after_error": "What had been trained by step {step} of {steps} is saved, in spite of the error.",
+        "engine.nothing_kept": "What had been trained could not be saved after the error: {reason}.",
         # ---- the effect of a LoRA
         "engine.effect_unknown": "What the LoRA changes could not be measured: {reason}",
         "engine.no_strip": "There are no images of what the LoRA does: {reason}",

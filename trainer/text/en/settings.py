@@ -71,6 +71,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "save_precision": "save precision",
         "save_overwrite": "save overwrite",
         "save_as_json": "save as json",
+        "state_every_minutes": "state every minutes",
         "diff_load_1st_pass": "diff load 1st pass",
         "diff_save_1st_pass": "diff save 1st pass",
         "diff_1st_pass_only": "diff 1st pass only",
@@ -276,6 +277,10 @@ HELP: Mapping[str, str] = MappingProxyType(
             "Replaces an existing LoRA of the same name. If off, training does not start when the name is taken."
         ),
         "save_as_json": "Saves the settings of every run as a JSON file, in a folder for each day.",
+        "state_every_minutes": (
+            "Every so many minutes, and when a run ends before it is done, keeps what it needs to be continued later "
+            "exactly where it was. Deleted when the run is done or stopped without saving. 0 turns it off."
+        ),
         "diff_load_1st_pass": "A LoRA file to use instead of the first pass, saved earlier with diff save 1st pass.",
         "diff_save_1st_pass": "Also saves the LoRA of the first pass (the copier), for use in later runs.",
         "diff_1st_pass_only": "Ends after the first pass and saves only the copier of the original image.",

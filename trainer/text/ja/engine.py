@@ -55,6 +55,36 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.still_paused": "{device} のメモリが足りないため、一時停止のままです。空けてから再開してください。",
         "engine.no_card": "LoRAの横に、WebUI用の説明ファイルを書けませんでした。{error}",
         "engine.rescued": "{error} LoRAは失われていません。次の場所にあります: {path}",
+        # ---- 途中経過
+        "engine.no_state": "再開できる途中経過がありません。{path} が存在しません。最初から学習してください。",
+        "engine.state_refused": "学習を再開できません。{reason}。最初から学習してください。",
+        "engine.state_broken": "{path} は壊れているか、最後まで書き込まれていません",
+        "engine.state_foreign": "{path} は学習の途中経過のファイルではありません",
+        "engine.state_of_other_version": "{path} は別のバージョンのTrainyardで書き込まれています",
+        "engine.state_of_other_job": "途中経過は別のジョブ ({name}) のものです",
+        "engine.state_of_other_settings": "次の設定が変更されています: {settings}",
+        "engine.state_other_file": "{file} が変更されています",
+        "engine.state_file_gone": "前に使った {file} がなくなっています",
+        "engine.state_file_new": "{file} は前には使われていません",
+        "engine.state_other_caption": "{file} のキャプションが変更されています",
+        "engine.state_other_layout": "画像の切り抜き方か順序が前と異なります",
+        "engine.state_made_elsewhere": (
+            "学習は {others} で始められました。このまま続けますが、中断しなかった場合とわずかに異なることがあります。"
+        ),
+        "engine.state_not_exact": (
+            "オプティマイザの一部を保存できませんでした: {parts}。"
+            "このまま続けますが、中断しなかった場合とは異なる結果になります。"
+        ),
+        "engine.state_files_gone": "この学習が書き込んだファイルがなくなっています。作り直しはしません: {files}",
+        "engine.state_not_written": "途中経過を書き込めなかったため、再開できなくなるおそれがあります: {reason}",
+        "engine.state_not_removed": "{path}: 不要になった途中経過を削除できません ({reason})。",
+        "engine.not_discarded": "{path} は未完了の学習で保存されたものですが、削除できません ({reason})。",
+        "engine.model_changed": (
+            "学習に使っている {file} が途中で変更されました。LoRAがこのファイルに合わなくなるおそれがあります。"
+            "使いたいファイルで学習し直してください。"
+        ),
+        "engine.saved_after_error": "エラーが起きましたが、ステップ {step} / {steps} までの学習結果は保存しました。",
+        "engine.nothing_kept": "エラーの後、それまでの学習結果を保存できませんでした: {reason}。",
         # ---- LoRAの効果
         "engine.effect_unknown": "LoRAが変える量を測れませんでした: {reason}",
         "engine.no_strip": "LoRAの効果を示す画像を作れませんでした: {reason}",

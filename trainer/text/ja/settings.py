@@ -83,6 +83,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "save_precision": "保存時の精度",
         "save_overwrite": "上書きする",
         "save_as_json": "設定をJSONに残す",
+        "state_every_minutes": "途中経過を保存する間隔 (分)",
         "diff_load_1st_pass": "読み込むコピー機LoRA",
         "diff_save_1st_pass": "コピー機LoRAも保存する",
         "diff_1st_pass_only": "コピー機LoRAだけを作る",
@@ -277,6 +278,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "save_precision": "保存するファイルの精度です。fp16はfp32の半分の大きさで、違いはほとんどありません。",
         "save_overwrite": "同じ名前のLoRAを上書きします。オフの場合、同じ名前のファイルがあると学習を始めません。",
         "save_as_json": "学習のたびに、設定をJSONファイルとして日付ごとに残します。",
+        "state_every_minutes": (
+            "この間隔ごとと、学習が途中で終わるときに、後で同じところから正確に再開するための途中経過を保存します。"
+            "学習が完了するか、保存せずに停止すると削除されます。0で無効になります。"
+        ),
         "diff_load_1st_pass": "1回目の学習の代わりに使うLoRAファイルです。以前に保存したコピー機LoRAを指定します。",
         "diff_save_1st_pass": "1回目の学習でできたコピー機LoRAも保存します。次回からの学習で使えます。",
         "diff_1st_pass_only": "1回目の学習だけで終わり、元の画像のコピー機LoRAだけを作ります。",
