@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from torch import nn
 from tests.helpers.checkpoints import GROUPS, VAE, sd1_tensors, write_safetensors
 from tests.hosts.doubles.a1111 import A1111Double
 from tests.hosts.doubles.base import read
-from tests.hosts.test_hosts import Told, adapter_of, settings_of, trained
+from tests.hosts.test_hosts import Told, adapter_of, same, settings_of, trained
 from trainer.config.settings import Settings
 from trainer.diffusion.parameterisation import VELOCITY
 from trainer.hosts.webui.host import WebUI
+from trainer.text.messages import Message
 
 
 @pytest.fixture
@@ -109,3 +111,31 @@ def test_nothing_loaded_yet_is_loaded(double: A1111Double, host: WebUI) -> None:
     assert double.model is loaded
     assert bundle.host_parts
     host.give_back()
+
+
+@pytest.mark.parametrize("mode", ["iLECO", "LoRA"])
+def test_reload_ui_does_not_touch_a_run(double: A1111Double, host: WebUI, tmp_path: Path, mode: str) -> None:
+    """It takes the built-in extension's patches of torch's classes away, and puts them there again seconds later."""
+    settings = settings_of(mode, tmp_path, save_lora_name="undisturbed", train_iterations=6)
+    undisturbed = trained(host, settings)
+    between, reloads = host.between_steps, {2: double.unpatch, 4: double.patch}
+
+    def between_steps(phase: Message, done: int, total: int) -> Sequence[Message]:
+        if total == 6 and done in reloads:
+            reloads.pop(done)()
+        return between(phase, done, total)
+
+    host.between_steps = between_steps  # type: ignore[method-assign]
+    reloaded = trained(host, replace(settings, save_lora_name="reloaded"))
+    assert reloads == {}
+    assert undisturbed.path is not None
+    assert reloaded.path is not None
+    assert same(read(undisturbed.path), read(reloaded.path))
+
+
+def test_our_layers_are_not_the_ones_a_host_changes(double: A1111Double, host: WebUI) -> None:
+    bundle = host.take_model(Settings())
+    layers = [layer for part in bundle.modules.values() for layer in part.modules()]
+    host.give_back()
+    assert sum(isinstance(layer, nn.Linear) for layer in layers) > 20
+    assert not {type(layer).forward for layer in layers} & double.changed

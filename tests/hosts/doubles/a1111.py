@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from tests.hosts.doubles.base import (
     updates,
 )
 
+_PATCHED: tuple[Any, ...] = (nn.Linear, nn.Conv2d, nn.GroupNorm, nn.LayerNorm, nn.MultiheadAttention)
 _INSIDE = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner."
 
 
@@ -54,6 +55,8 @@ class A1111Double(Double):
         self.in_memory: dict[str, types.SimpleNamespace] = {}
         self.data.sd_model = self._made(self.first)
         self._unloaded: Any = None
+        self.originals: dict[Any, Any] = {}
+        self._forwards = {kind: self._forward_of(kind) for kind in _PATCHED}
 
     # ---- the model --------------------------------------------------------------------------------------------------
 
@@ -213,18 +216,38 @@ class A1111Double(Double):
         }  # fmt: skip
         return found
 
+    # ---- the patches of torch's classes ----------------------------------------------------------------------------
+
+    def patch(self) -> None:
+        """The script of the built-in extension runs: every such layer of the process asks for its LoRA."""
+        self.originals = {kind: kind.forward for kind in _PATCHED}
+        for kind, forward in self._forwards.items():
+            kind.forward = forward
+
+    def unpatch(self) -> None:
+        """ "Reload UI" unloads it: torch's own is back, and who has kept ours calls what is None."""
+        for kind in _PATCHED:
+            kind.forward, self.originals[kind] = self.originals[kind], None
+
+    @property
+    def changed(self) -> set[Any]:
+        """What is in the place of torch's own."""
+        return set(self._forwards.values())
+
+    def _forward_of(self, kind: Any) -> Callable[..., Any]:
+        """Always the same function: "Reload UI" runs the extension's script again, but not its modules."""
+
+        def forward(module: nn.Module, *arguments: Any, **named: Any) -> Any:
+            self._apply(module)
+            return self.originals[kind](module, *arguments, **named)
+
+        return forward
+
     @contextmanager
     def around(self) -> Iterator[Double]:
-        """Linear.forward is another function for the whole process, which asks each module for its LoRA name."""
-        kept, double = nn.Linear.forward, self
-
-        def forward(self: nn.Linear, x: Tensor) -> Tensor:
-            double._apply(self)
-            return kept(self, x)
-
-        nn.Linear.forward = forward  # type: ignore[method-assign, assignment]
+        self.patch()
         try:
             with super().around():
                 yield self
         finally:
-            nn.Linear.forward = kept  # type: ignore[method-assign]
+            self.unpatch()

@@ -21,6 +21,7 @@ from ...text.messages import Message, message
 from .header import Header, TensorInfo, read_header
 from .identify import MARKS, FileKind, classify
 from .int8 import Int8, can_be_int8, store_as_int8
+from .layers import make_own
 from .mmap_tensors import Stretch, map_stretches
 from .unpickle import Pickled, Span, StoredTensor, is_pickle, read_pickle, unpack
 
@@ -148,9 +149,11 @@ def _dtype_of(stored: str, name: str) -> torch.dtype:
 
 
 def build_empty(make: Callable[[], Module]) -> Module:
-    """Make a module without memory for its parameters, whatever its size."""
+    """Make a module without memory for its parameters, whatever its size; its layers compute what torch's do."""
     with torch.device("meta"):
-        return make()
+        module = make()
+    make_own(module)
+    return module
 
 
 def fill(module: Module, tensors: Mapping[str, Tensor], what: Message, *, optional: Collection[str] = ()) -> Module:
