@@ -20,16 +20,24 @@ window.trainyard = (function () {
         return new URL(`${folder}trainyard/v1/${route}`, window.location.origin).href;
     }
 
+    /* The page's token. Where images need it, too, they have it as a cookie: they take no header. */
+    function token() {
+        const element = byId("token");
+        if (!element) return "";
+        const {token, cookie} = element.dataset;
+        if (cookie !== undefined) {
+            document.cookie = `trainyard-token=${token}; path=${new URL(address("")).pathname}; SameSite=Strict`;
+        }
+        return token;
+    }
+
     /* POST if there is a body: a file as it is, anything else as JSON. */
     async function ask(route, body) {
-        const token = byId("token");
         const isFile = body instanceof Blob;
-        const options = body === undefined ? {} : {
+        const headers = {"X-Trainyard-Token": token()};
+        const options = body === undefined ? {headers} : {
             method: "POST",
-            headers: {
-                "Content-Type": isFile ? "application/octet-stream" : "application/json",
-                "X-Trainyard-Token": token ? token.dataset.token : "",
-            },
+            headers: {...headers, "Content-Type": isFile ? "application/octet-stream" : "application/json"},
             body: isFile ? body : JSON.stringify(body),
         };
         const answer = await fetch(address(route), options);

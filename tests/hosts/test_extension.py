@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import secrets
 import sys
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from fastapi.testclient import TestClient
 from tests.helpers.client import client_of
 from tests.hosts.doubles.a1111 import A1111Double
 from tests.hosts.doubles.base import Double
+from tests.hosts.test_hosts import DOUBLES
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "trainyard.py"
 NAME = "trainyard_trainer"
@@ -32,7 +35,15 @@ def run_script() -> None:
 
 @pytest.fixture
 def double(tmp_path: Path) -> Iterator[Double]:
-    made = A1111Double(tmp_path / "host")
+    yield from running(A1111Double(tmp_path / "host"))
+
+
+@pytest.fixture(params=DOUBLES, ids=lambda each: each.name)
+def any_double(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Double]:
+    yield from running(request.param(tmp_path / "host"))
+
+
+def running(made: Double) -> Iterator[Double]:
     with made.around():
         yield made
     held = sys.modules.get(f"{NAME}.jobs.worker")
@@ -173,44 +184,106 @@ def test_traintrain_beside_us(double: Double, monkeypatch: pytest.MonkeyPatch) -
 # ---- who may ask ----------------------------------------------------------------------------------------------------
 
 
-def asks(double: Double, path: str = "/trainyard/v1/status", far: bool = False, **headers: str) -> int:
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The page's, as if it had been read there: to build the page takes longer than all else."""
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda _bytes: "drawn")
+    return "drawn"
+
+
+STATUS, JOBS = "/trainyard/v1/status", "/trainyard/v1/jobs"
+LOGIN, API = {"gradio_auth": "me:secret"}, {"api_auth": "you:hidden,other:one"}
+KNOWN, WRONG = "Basic eW91OmhpZGRlbg==", "Basic eW91Ondyb25n"
+LOGGED_IN = "access-token-abc=known"
+
+
+@dataclass
+class Host:
+    """A host that was started with some flags, and has started our extension."""
+
+    app: FastAPI
+
+    def asks(self, path: str = STATUS, *, far: bool = False, body: Any = None, **headers: str) -> int:
+        base_url = "http://192.168.0.2" if far else "http://localhost"
+        client = client_of(self.app, "192.168.0.9" if far else "127.0.0.1", base_url=base_url)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        asked = client.get(path, headers=named) if body is None else client.post(path, json=body, headers=named)
+        return int(asked.status_code)
+
+
+def host_with(double: Double, **flags: Any) -> Host:
+    vars(sys.modules["modules.shared"])["cmd_opts"] = types.SimpleNamespace(**{**double.flags, **flags})
+    reload_ui(double)
     app = FastAPI()
     app.tokens = {"known": "somebody"}  # type: ignore[attr-defined]
     for callback in double.started:
         callback(None, app)
-    host = "http://192.168.0.2" if far else "http://localhost"
-    client = client_of(app, "192.168.0.9" if far else "127.0.0.1", base_url=host)
-    return client.get(path, headers=headers).status_code
+    return Host(app)
 
 
-@pytest.mark.parametrize(
-    ("flags", "near", "far"),
-    [
-        ({}, 200, 403),
-        ({"listen": True}, 200, 200),
-        ({"gradio_auth": "me:secret"}, 401, 403),
-        ({"gradio_auth": "me:secret", "listen": True}, 401, 401),
-        ({"api_auth": "me:secret", "listen": True, "nowebui": True}, 401, 401),
-    ],
-    ids=["alone", "listening", "login", "login and listening", "programs only"],
+STARTED_WITH = (
+    # flags, and what a program without a password is answered here and on another machine, and the page with its token
+    ({}, 200, 403, 200),
+    ({"listen": True}, 200, 200, 200),
+    (LOGIN, 401, 403, 401),
+    ({"gradio_auth_path": "users.txt"}, 401, 403, 401),
+    ({**LOGIN, "listen": True}, 401, 401, 401),
+    (API, 401, 403, 200),
+    ({**API, "listen": True}, 401, 401, 200),
+    ({**API, **LOGIN, "listen": True}, 401, 401, 401),
+    ({**API, "listen": True, "nowebui": True}, 401, 401, 200),
 )
-def test_who_may_read(double: Double, flags: dict[str, Any], near: int, far: int) -> None:
-    double.flags |= flags
-    vars(sys.modules["modules.shared"])["cmd_opts"] = types.SimpleNamespace(**double.flags)
-    run_script()
-    assert asks(double) == near
-    assert asks(double, far=True) == far
 
 
-def test_who_has_logged_in_may_read(double: Double) -> None:
-    vars(sys.modules["modules.shared"])["cmd_opts"] = types.SimpleNamespace(**double.flags, gradio_auth_path="x")
-    run_script()
-    assert asks(double, Cookie="access-token-abc=known") == 200
-    assert asks(double, Cookie="access-token-abc=guessed") == 401
+def test_who_may_read(any_double: Double, token: str) -> None:
+    for flags, near, far, page in STARTED_WITH:
+        host = host_with(any_double, **flags)
+        for path in (STATUS, "/trainyard/v1/openapi.json"):
+            assert host.asks(path) == near, flags
+            assert host.asks(path, far=True) == far, flags
+            assert host.asks(path, X_Trainyard_Token=token) == page, flags
+            assert host.asks(path, X_Trainyard_Token="guessed") == near, flags
+        if "gradio_auth" in flags or "gradio_auth_path" in flags:
+            assert host.asks(Cookie=LOGGED_IN) == 200, flags
+            assert host.asks(Cookie="access-token-abc=guessed") == 401, flags
+        if "api_auth" in flags:
+            assert host.asks(Authorization=KNOWN) == 200, flags
+            assert host.asks(Authorization=KNOWN, far=True) == 200, flags
+            assert host.asks(Authorization=WRONG) == 401, flags
 
 
-def test_programs_with_name_and_password_may_ask(double: Double) -> None:
-    vars(sys.modules["modules.shared"])["cmd_opts"] = types.SimpleNamespace(**{**double.flags, "api_auth": "me:secret"})
-    run_script()
-    assert asks(double, far=True, Authorization="Basic bWU6c2VjcmV0") == 200
-    assert asks(double, far=True, Authorization="Basic bWU6d3Jvbmc=") == 403
+def test_who_may_change(any_double: Double, token: str) -> None:
+    path, body = "/trainyard/v1/queue/hold", {"body": {}}
+    carried, login = {"X_Trainyard_Token": token}, {"Cookie": LOGGED_IN}
+    for flags in ({}, LOGIN, API, {**API, **LOGIN}):
+        host = host_with(any_double, **flags)
+        assert host.asks(path, **body) in (401, 403), flags
+        assert host.asks(path, **body, **login) == (401 if flags == API else 403)  # a cookie comes from any site
+        assert host.asks(path, **body, **login, **carried) == 200, flags
+        assert host.asks(path, **body, **carried) == (401 if "gradio_auth" in flags else 200)
+        if "api_auth" in flags:
+            assert host.asks(path, **body, Authorization=KNOWN) == 200
+            assert host.asks(path, **body, Authorization=WRONG) in (401, 403)
+
+
+def test_images_are_read_by_a_cookie(double: Double, token: str) -> None:
+    host = host_with(double, **API)
+    cookie = {"Cookie": f"trainyard-token={token}"}
+    assert host.asks("/trainyard/v1/plot", **cookie) == 400  # no run has a plot yet
+    assert host.asks("/trainyard/v1/plot") == 401
+    assert host.asks("/trainyard/v1/queue/hold", body={}, **cookie) == 403
+    assert "data-cookie" in shown(page_of(double)[0])
+
+
+def test_programs_are_told_of_the_password_and_pages_are_not(double: Double) -> None:
+    client = client_of(host_with(double, **API).app)
+    assert client.get(STATUS).headers["WWW-Authenticate"] == "Basic"
+    outdated = client.get(STATUS, headers={"X-Trainyard-Token": "of the last start"})
+    assert outdated.status_code == 401
+    assert "WWW-Authenticate" not in outdated.headers
+
+
+def test_the_routes_are_described(double: Double) -> None:
+    described = client_of(host_with(double).app).get("/trainyard/v1/openapi.json").json()
+    assert {STATUS, JOBS, "/trainyard/v1/plot", "/trainyard/v1/preview"} <= set(described["paths"])
+    assert all(path.startswith("/trainyard/v1/") for path in described["paths"])

@@ -20,6 +20,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = commands.add_parser("ui", help=told("commands.ui"), description=told("commands.ui_description"))
     parser.add_argument("--port", type=int, default=PORT, metavar="N", help=told("commands.ui_port", port=PORT))
     parser.add_argument("--listen", action="store_true", help=told("commands.ui_listen"))
+    parser.add_argument("--auth", default="", metavar="USER:PASSWORD", help=told("commands.ui_auth"))
+    parser.add_argument("--host-name", action="append", default=[], metavar="NAME", help=told("commands.ui_host_name"))
     parser.add_argument("--language", choices=LANGUAGES, help=told("commands.ui_language"))
     group = parser.add_argument_group(told("commands.folders"))
     group.add_argument("--data-dir", type=output_argument, metavar="D", help=told("commands.ui_data_dir"))
@@ -38,6 +40,7 @@ def _ui(options: argparse.Namespace) -> int:
     from ..web.services.access import Access
     from ..web.services.context import PageContext
 
+    access = Access.of_page(options.listen, tuple(options.host_name), options.auth)
     data = (options.data_dir or CHECKOUT / "data").resolve()
     folders = Folders(
         data, (options.lora_dir or data / "loras").resolve(), (options.models_dir or data / "models").resolve()
@@ -45,7 +48,7 @@ def _ui(options: argparse.Namespace) -> int:
     worker = Worker(Store(folders), lambda: _host(options.device, folders))
     language = options.language or language_of_machine()
     catalogue = FolderCatalogue(folders.models)
-    return serve(PageContext(folders, catalogue, worker, Access(options.listen), language), options.port)
+    return serve(PageContext(folders, catalogue, worker, access, language), options.port)
 
 
 def _host(device: str, folders: Folders) -> Host:

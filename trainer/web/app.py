@@ -34,12 +34,13 @@ def application(context: PageContext) -> Any:
     from fastapi.responses import FileResponse, Response
 
     from .api import core, routes
+    from .entrance import Entrance
     from .page import compat, tab
 
-    app = FastAPI(
-        title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=f"{core.PREFIX}/openapi.json"
-    )
+    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     routes.mount(app, context)
+    core.describe_routes(app, context.access, TITLE, VERSION)
+    app.add_middleware(Entrance, access=context.access, language=context.language)
     fresh = {"Cache-Control": "no-cache"}
     script = script_of(SCRIPTS)
     for name, answer in (
@@ -61,9 +62,8 @@ def serve(context: PageContext, port: int) -> int:
     address = EVERYWHERE if context.access.open_to_others else HERE
     _require_free(address, port)
     app = application(context)
-    key = "web.served_to_all" if context.access.open_to_others else "web.served_here"
     context.advisor.on(Settings())  # imports torch in the background, while nobody waits for the page
-    print(say(key, language_of_machine(), address=f"http://{HERE}:{port}"), flush=True)
+    print(_told_at_start(context, f"http://{HERE}:{port}"), flush=True)
     try:
         return _serve(app, address, port, context)
     finally:
@@ -91,6 +91,20 @@ def _serve(app: Any, address: str, port: int, context: PageContext) -> int:
     with suppress(KeyboardInterrupt), heard(lambda number: server.handle_exit(number, None)):
         server.run()
     return 128 + server.received if server.received in KILLERS else 0
+
+
+def _told_at_start(context: PageContext, address: str) -> str:
+    """Where the page is, and to whom; with the password if it was drawn, since nobody else knows it."""
+    access, language = context.access, language_of_machine()
+    if not access.open_to_others:
+        return say("web.served_here", language, address=address)
+    lines = [say("web.served_to_all", language, address=address), say("web.what_is_open", language)]
+    if access.is_drawn:
+        lines += [
+            say("web.password_drawn", language, user=user, password=password)
+            for user, password in access.accounts.items()
+        ]
+    return "\n".join(lines)
 
 
 def _require_free(address: str, port: int) -> None:

@@ -59,9 +59,11 @@ class _Extension:
         webui_api.on_main_thread(self._hear_the_end)
         try:
             require_packages()
-            from .api import routes
+            from .api import core, routes
+            from .app import VERSION
 
             routes.mount(app, self.context())
+            core.describe_routes(app, self.context().access, TITLE, VERSION)
         except Exception as error:  # noqa: BLE001 - the host has to start
             tell(say("web.no_routes", language_of_machine(), error=error), sys.stderr)
 

@@ -88,14 +88,14 @@ def _answers(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Any]:
-    """A browser of playwright's."""
+def chromium(*arguments: str) -> Iterator[Any]:
+    """A browser of playwright's, with further arguments of Chromium's."""
     from playwright.sync_api import sync_playwright
 
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _BROWSERS)), None)
     if not found:
         pytest.fail("no Chromium found: install one (Debian: apt install chromium), or name it in CHROMIUM")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
+        opened = playwright.chromium.launch(executable_path=found, args=[*_ARGUMENTS, *arguments])
         yield opened
         opened.close()

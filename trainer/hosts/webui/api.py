@@ -104,8 +104,3 @@ def on_main_thread(act: Callable[[], object]) -> None:
 def is_open_to_others() -> bool:
     """Whether other machines can reach the host."""
     return any(flag(name) for name in ("listen", "share", "ngrok", "server_name"))
-
-
-def is_interface_hidden() -> bool:
-    """Whether the host was started without its page, as an API only."""
-    return bool(flag("nowebui"))

@@ -97,8 +97,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.ui": "open the page",
         "commands.ui_description": "Serve the page: form, queue and plot.",
         "commands.ui_port": "default: {port}",
-        "commands.ui_listen": "let other machines open the page; whoever can reach it can train, and read and vary "
-        "your images",
+        "commands.ui_auth": "ask for this name and password; without it, --listen draws a password and prints it",
+        "commands.ui_host_name": "another name that this machine is reached under, such as a proxy's; may be repeated",
+        "commands.ui_listen": "let other machines open the page with a password; whoever has it can train, and read "
+        "and vary your images",
         "commands.ui_language": "of the page (default: the environment's, or en)",
         "commands.ui_data_dir": "logs, queue, your presets (default: data/)",
         "commands.ui_models_dir": "models to choose from (default: data/models)",

@@ -12,6 +12,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.wrong_token": "The header {header} is not the page's. Reload the page.",
         "web.log_in_first": "Log in on the WebUI's page first.",
         "web.api_auth_needed": "Name and password of --api-auth are needed.",
+        "web.foreign_name": 'Trainyard is not called "{name}". If this is a name of this machine, start it with '
+        "{option} and the name.",
+        "web.foreign_page": "Trainyard answers its own page only, not {page}.",
+        "web.another_site": "another site's page",
+        "web.password_needed": "Trainyard needs the name and password it was started with.",
+        "web.not_an_account": "must be a name and a password with a colon between them.",
+        "web.body_too_large": "More than {most} megabytes are not taken.",
         # ---- what is asked for
         "web.unknown_keys": "is not known here. Known are {known}.",
         "web.wrong_statuses": "must be a list of {statuses}.",
@@ -37,7 +44,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.too_many_runs": "{count} runs are too many for one plot. Choose at most {most}.",
         # ---- the server
         "web.served_here": "Trainyard is at {address} (for this machine only). Ctrl-C ends it.",
-        "web.served_to_all": "Trainyard is at {address} (for every address of this machine). Ctrl-C ends it.",
+        "web.served_to_all": "Trainyard is at {address} and at every address of this machine. Ctrl-C ends it.",
+        "web.what_is_open": "Whoever has the password can use all of it from other machines, over a connection that is "
+        "not encrypted: train, change the queue, see images, captions, prompts and settings (JSON), look at any folder "
+        "of images that this machine can read, and write variations into any folder.",
+        "web.password_drawn": "Name: {user}  Password: {password}  (new at every start; --auth sets your own)",
         "web.ending": "Trainyard ends. The run that is going on is saved first, within ten seconds.",
         "web.port_taken": "port {port} cannot be used ({reason}). Choose another, or end the program that uses it.",
         # ---- within a WebUI

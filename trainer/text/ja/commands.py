@@ -98,8 +98,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.ui": "ページを開く",
         "commands.ui_description": "フォーム、キュー、グラフのあるページを開けるようにします。",
         "commands.ui_port": "ポート番号(省略時: {port})",
-        "commands.ui_listen": "ほかのマシンからもページを開けるようにする。開ける人は誰でも学習を実行でき、"
-        "画像を読み取れます",
+        "commands.ui_auth": "この名前とパスワードを求める。指定しないと、--listen ではパスワードを自動で決めて"
+        "表示します",
+        "commands.ui_host_name": "このマシンを開くときの別の名前(プロキシーの名前など)。複数回指定できます",
+        "commands.ui_listen": "ほかのマシンからもパスワードでページを開けるようにする。パスワードを知っている人は"
+        "学習を実行でき、画像を読み取れます",
         "commands.ui_language": "ページの言語(省略時: 環境の言語、なければ en)",
         "commands.ui_data_dir": "記録、キュー、自分のプリセットの場所(省略時: data/)",
         "commands.ui_models_dir": "選べるモデルの場所(省略時: data/models)",

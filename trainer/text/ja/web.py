@@ -13,6 +13,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.wrong_token": "ヘッダー {header} がページのものと違います。ページを再読み込みしてください。",
         "web.log_in_first": "先にWebUIのページでログインしてください。",
         "web.api_auth_needed": "--api-auth の名前とパスワードが必要です。",
+        "web.foreign_name": "「{name}」はTrainyardの名前ではありません。このマシンの名前であれば、{option} に続けて"
+        "その名前を付けて起動してください。",
+        "web.foreign_page": "Trainyardは自分のページからの要求だけに応えます({page}には応えません)。",
+        "web.another_site": "ほかのサイトのページ",
+        "web.password_needed": "Trainyardの起動時に決めた名前とパスワードが必要です。",
+        "web.not_an_account": "名前とパスワードをコロンで区切って指定してください。",
+        "web.body_too_large": "{most} MBを超えるデータは受け取りません。",
         # ---- 頼まれたもの
         "web.unknown_keys": "この項目はありません。使えるのは {known} です。",
         "web.wrong_statuses": "次の値の並びにしてください: {statuses}。",
@@ -38,7 +45,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.too_many_runs": "{count} 件は1つのグラフに多すぎます。{most} 件までにしてください。",
         # ---- サーバー
         "web.served_here": "Trainyardを {address} で開けます(このマシンからだけ)。Ctrl-Cで終了します。",
-        "web.served_to_all": "Trainyardを {address} で開けます(ほかのマシンからも)。Ctrl-Cで終了します。",
+        "web.served_to_all": "Trainyardを {address} と、このマシンのすべてのアドレスで開けます。Ctrl-Cで終了します。",
+        "web.what_is_open": "パスワードを知っている人は、ほかのマシンからすべての機能を使えます"
+        "(通信は暗号化されません)。学習の実行、キューの変更、画像・キャプション・プロンプト・設定(JSON)の閲覧、このマシンが読み取れる"
+        "すべての画像フォルダーの閲覧、任意のフォルダーへのバリエーションの書き込みができます。",
+        "web.password_drawn": "名前: {user}  パスワード: {password}  (起動するたびに変わります。--auth で自分のものに"
+        "できます)",
         "web.ending": "Trainyardを終了します。実行中の学習は、終了前に10秒以内で保存します。",
         "web.port_taken": "ポート {port} を使えません({reason})。別の番号にするか、使っているプログラムを終了して"
         "ください。",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, JSONResponse
 
 from ...config import presets
@@ -25,7 +26,7 @@ from ...jobs.store import DONE, ENDED, WAITING, Entry
 from ...jobs.worker import Worker
 from ...networks.files.find import lora_name
 from ...text.messages import Message, message
-from ..services.access import Access, RefusedError
+from ..services.access import TOKEN_HEADER, Access, RefusedError
 from ..services.messages import in_words, problem_of
 
 PREFIX = "/trainyard/v1"
@@ -85,6 +86,16 @@ def mount(
     add_routes(app, access, language, reading, changing)
 
 
+def describe_routes(app: Any, access: Access, title: str, version: str) -> None:
+    """Add the route that describes ours for programs (OpenAPI); a host describes its own elsewhere, or nothing."""
+
+    def description() -> dict[str, Any]:
+        """This description."""
+        return get_openapi(title=title, version=version, routes=app.state.trainyard_routes)
+
+    add_routes(app, access, "en", {"/openapi.json": description})
+
+
 def add_routes(app: Any, access: Access, language: str, reading: Routes, changing: Routes | None = None) -> None:
     """Add routes to a FastAPI application: GET for those that only read, POST for those that change something.
 
@@ -92,19 +103,24 @@ def add_routes(app: Any, access: Access, language: str, reading: Routes, changin
         language: see :func:`mount`.
     """
     for method, check, routes in (("GET", access.reading, reading), ("POST", access.changing, changing or {})):
-        allowed = Depends(_allowing(check, language))
+        allowed = Depends(_allowing(access, check, language))
         router = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[allowed])
         for path, answer in routes.items():
             router.add_api_route(path, _answering(answer, language), methods=[method], response_model=None)
         app.include_router(router)
+        # FastAPI does not promise to list them as they are here.
+        app.state.trainyard_routes = [*getattr(app.state, "trainyard_routes", ()), *router.routes]
 
 
-def _allowing(check: Callable[[Request], None], language: str) -> Callable[[Request], None]:
+def _allowing(access: Access, check: Callable[[Request], None], language: str) -> Callable[[Request], None]:
     def allowed(request: Request) -> None:
         try:
             check(request)
         except RefusedError as error:
-            raise HTTPException(error.status, error.text(_language_of(request, language))) from error
+            # A program is told how. A page with an outdated token is not: the browser would ask its user each time.
+            tells = error.status == 401 and access.reads_by_token and TOKEN_HEADER not in request.headers
+            headers = {"WWW-Authenticate": "Basic"} if tells else None
+            raise HTTPException(error.status, error.text(_language_of(request, language)), headers) from error
 
     return allowed
 

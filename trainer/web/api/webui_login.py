@@ -1,35 +1,29 @@
-"""Who may use our routes within a WebUI: anyone who may open its page. Its own login does not cover our routes."""
+"""Who may use our routes within a WebUI: whoever may open its page, since its own login does not cover our routes."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 
 from ...hosts.webui import api as webui_api
-from ..services.access import Access, RefusedError
+from ..services.access import Access, PasswordNeededError
 
-
-class LoginNeededError(RefusedError):
-    """The caller has to log in first."""
-
-    status = 401
+TOKEN_COOKIE = "trainyard-token"
+"""The page's token where a browser asks for an image, which takes no header; for reading alone."""
 
 
 @dataclass(frozen=True)
 class WebUILogin(Access):
-    """As :class:`Access`; where the host asks for a login, the same login is needed here.
+    """As :class:`Access`; where the host asks for a login, the same login is needed here, and where its API asks for a
+    password, the same password, except by the page itself.
 
     Attributes:
-        accounts: user -> password of those who may use the API; empty if it needs none.
         login: whether the page asks for a login.
     """
 
-    accounts: dict[str, str] = field(default_factory=dict)
     login: bool = False
 
     @staticmethod
@@ -41,30 +35,22 @@ class WebUILogin(Access):
             login=bool(webui_api.flag("gradio_auth") or webui_api.flag("gradio_auth_path")),
         )
 
+    @property
+    def reads_by_token(self) -> bool:
+        return bool(self.accounts) and not self.login
+
     def reading(self, request: Request) -> None:
-        if self._has_account(request):
+        if self.has_account(request.headers):
             return
         super().reading(request)
         if self.login and not _is_logged_in(request):
-            raise LoginNeededError("web.log_in_first")
-        if not self.login and self.accounts and webui_api.is_interface_hidden():
-            raise LoginNeededError("web.api_auth_needed")
+            raise PasswordNeededError("web.log_in_first")
+        if self.reads_by_token and not (self.has_token(request) or self._has_cookie(request)):
+            raise PasswordNeededError("web.api_auth_needed")
 
-    def changing(self, request: Request) -> None:
-        if not self._has_account(request):
-            super().changing(request)
-
-    def _has_account(self, request: Request) -> bool:
-        """Whether the request brings a name and a password that ``--api-auth`` knows."""
-        kind, _, coded = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "basic" or not self.accounts:
-            return False
-        try:
-            name, _, password = base64.b64decode(coded).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-        known = self.accounts.get(name)
-        return known is not None and secrets.compare_digest(known.encode(), password.encode())
+    def _has_cookie(self, request: Request) -> bool:
+        given = request.cookies.get(TOKEN_COOKIE, "")
+        return secrets.compare_digest(given.encode(), self.token.encode())
 
 
 def _accounts(given: Any) -> dict[str, str]:

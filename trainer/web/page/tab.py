@@ -25,6 +25,8 @@ def build(context: PageContext) -> None:
     with gr.Column(elem_id=PREFIX):
         # For the page's script: the token that its requests need, and its texts.
         data = f'data-token="{context.access.token}" data-words="{words.data()}"'
+        if context.access.reads_by_token:
+            data += " data-cookie"
         gr.HTML(f'<div id="{PREFIX}_token" hidden {data}></div>')
         with gr.Tabs(elem_id=f"{PREFIX}_tabs") as tabs:
             with gr.Tab(words.say("tab.train"), id=train.TAB, elem_id=f"{PREFIX}_tab_train"):
