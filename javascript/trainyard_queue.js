@@ -15,7 +15,7 @@
 
     /* A job that was stopped and saved has ended, too. */
     function actionsOf(job) {
-        const actions = ACTIONS[job.status] || [];
+        const actions = [...job.can_continue ? ["continue"] : [], ...ACTIONS[job.status] || []];
         if (!job.path) return actions;
         const copied = actions.filter((each) => each !== "run").map((each) => each === "edit" ? "copy" : each);
         return job.lora ? ["try", ...copied] : copied;
@@ -155,8 +155,8 @@
             row.append(cell);
         }
         row.parts.steps.dataset.title = say("queue.steps");
-        Object.assign(row.parts, {state: make("span"), message: make("small"), saved: make("small")});
-        row.parts.status.append(row.parts.state, row.parts.message, row.parts.saved);
+        Object.assign(row.parts, {state: make("span"), message: make("small"), saved: make("small"), goesOn: make("small")});
+        row.parts.status.append(row.parts.state, row.parts.message, row.parts.saved, row.parts.goesOn);
         row.parts.actions = make("div", "actions");
         const last = make("td");
         last.append(row.parts.actions);
@@ -176,6 +176,7 @@
         }
         write(parts.message, job.message);
         write(parts.saved, job.path ? say("status.saved", job) : "");
+        write(parts.goesOn, window.trainyard.goesOn(job));
         const actions = actionsOf(job);
         if (row.actions !== actions.join()) {
             row.actions = actions.join();

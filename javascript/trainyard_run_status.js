@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ROOT, byId, say, make, write, renew, number, duration, imageFigure, addPanel} = window.trainyard;
+    const {ROOT, ask, byId, say, refresh, make, write, renew, number, duration, imageFigure, addPanel} = window.trainyard;
 
     const NUMBERS = [
         ["status.speed", (run) => number(run.steps_per_second, 3), true],
@@ -30,12 +30,13 @@
         });
         const curve = make("div", "curve");
         const message = make("p", "wrong");
+        const broken = brokenPart();
         const result = make("p", "result");
         const effect = make("div", "effect");
         const images = make("div", "images");
         const warnings = make("ul", "warnings");
-        panel.append(title, phase, bar, numbers, curve, message, result, effect, images, warnings);
-        panel.parts = {title, phase, bar, numbers, values, curve, message, result, effect, images, warnings};
+        panel.append(title, phase, bar, numbers, curve, message, broken.whole, result, effect, images, warnings);
+        panel.parts = {title, phase, bar, numbers, values, curve, message, broken, result, effect, images, warnings};
     }
 
     function showRun(panel, status) {
@@ -45,8 +46,10 @@
             parts[name].hidden = !run;
         }
         write(parts.message, (run && run.state === "failed" && run.message) || status.problem || "");
+        const broken = status.broken_off;
+        showBroken(parts.broken, broken, !run || run.job.id !== broken?.id);
         if (!run) {
-            write(parts.title, say("status.idle"));
+            write(parts.title, broken ? say(`status.${broken.status}`, broken) : say("status.idle"));
             return;
         }
         const going = run.state === "running" || run.state === "paused";
@@ -72,6 +75,43 @@
         renew(parts.effect, effect, () => effectOf(effect));
         renew(parts.images, images, () => images.map((each) => ofRun(each.name, say("status.image", each), each)));
         renew(parts.warnings, run.warnings, () => run.warnings.map((text) => make("li", "", text)));
+    }
+
+    /* The job that was broken off last: what is known of its end, and the button that continues it. */
+    function brokenPart() {
+        const whole = make("div", "broken");
+        const how = make("p", "note");
+        const go = make("button", "button", say("queue.continue"));
+        go.type = "button";
+        const answer = make("p", "wrong");
+        const part = {whole, how, go, answer, job: null};
+        go.addEventListener("click", async () => {
+            try {
+                await ask(`jobs/${part.job}/continue`, {});
+                write(answer, "");
+            } catch (error) {
+                write(answer, `${say("queue.continue")}: ${error.message}`);
+            }
+            refresh();
+        });
+        whole.append(how, go, answer);
+        whole.hidden = true;
+        return part;
+    }
+
+    function showBroken(part, job, isAlone) {
+        part.whole.hidden = !job || (!isAlone && !job.can_continue);
+        if (!job) return;
+        if (part.job !== job.id) write(part.answer, "");
+        part.job = job.id;
+        write(part.how, [isAlone ? job.message : "", goesOn(job)].filter(Boolean).join(" "));
+        part.go.hidden = !job.can_continue;
+    }
+
+    /* Where a job can be continued; empty if it cannot. */
+    function goesOn(job) {
+        if (!job.can_continue) return "";
+        return job.continue_at ? say("status.continue_at", {step: job.continue_at}) : say("status.can_continue");
     }
 
     /* Memory in use and its peak, in GiB; for a device also its total. */
@@ -127,6 +167,7 @@
         return lines;
     }
 
+    window.trainyard.goesOn = goesOn;
     addPanel("run_status", {build: buildStatus, show: showRun});
     document.addEventListener("trainyard-round", (event) => {
         const panel = byId("run_status");

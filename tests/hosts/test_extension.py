@@ -110,7 +110,8 @@ def test_the_settings_section(double: Double) -> None:
         callback()
     options = sys.modules["modules.shared"].opts
     assert set(options.added) == {
-        f"trainyard_{name}" for name in ("language", "lora_folder", "data_folder", "training_first", "preset")
+        f"trainyard_{name}"
+        for name in ("language", "lora_folder", "data_folder", "training_first", "continue_runs", "preset")
     }
     assert {info.section for info in options.added.values()} == {("trainyard", "Trainyard")}
     # Before the host has asked for them, and where one was never saved, all have their defaults.

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config.schema import to_json
-from ..jobs.store import ENDED, RUNNING, WAITING, Entry, Store
+from ..errors import UserError
+from ..jobs.store import ENDED, INTERRUPTED, RUNNING, WAITING, Entry, Store
 from .options import add_device, add_folders, folders_of
 from .train import Interrupt, Progress, add_settings, read_settings, say_last
 from .words import columns, padded, told
@@ -37,12 +38,15 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     listing.add_argument("--json", action="store_true", help=told("commands.json"))
     run = _verb(verbs, "run", _run, numbered=False, output=True)
     run.add_argument("--watch", action="store_true", help=told("commands.queue_watch"))
+    run.add_argument("--continue", action="store_true", dest="continues", help=told("commands.continues"))
     add_device(run)
     show = _verb(verbs, "show", _show)
     show.add_argument("--json", action="store_true", help=told("commands.json"))
     move = _verb(verbs, "move", _move)
     move.add_argument("position", type=int, metavar="POSITION", help=told("commands.queue_position"))
     _verb(verbs, "again", _again, output=True)
+    resume = _verb(verbs, "resume", _resume, numbered=False, output=True)
+    resume.add_argument("job", metavar="ID|NAME", help=told("commands.queue_id_or_name"))
     _verb(verbs, "duplicate", _duplicate, output=True)
     _verb(verbs, "delete", _delete)
     clear = _verb(verbs, "clear", _clear, numbered=False)
@@ -100,6 +104,15 @@ def _again(options: argparse.Namespace) -> int:
     return 0
 
 
+def _resume(options: argparse.Namespace) -> int:
+    store, job = _opened(options), options.job
+    entry = store.get(int(job)) if job.isdecimal() and len(job) < 19 else store.named(job)
+    if entry is None:
+        raise UserError("commands.no_job_named", where=job)
+    _tell_place(store.resume(entry.id))
+    return 0
+
+
 def _move(options: argparse.Namespace) -> int:
     _tell_place(_opened(options).move(options.id, options.position))
     return 0
@@ -151,8 +164,14 @@ def _row(entry: Entry) -> tuple[str, ...]:
         status = f"{status} {entry.step}/{entry.steps}"
     model = Path(entry.model).name
     last = str(entry.path or "") if entry.message is None else told(entry.message)
+    if entry.can_continue:
+        last = " ".join(part for part in (last, _goes_on(entry)) if part)
     cells = (str(entry.id), status, entry.mode, entry.name, model, f"{entry.created:%Y-%m-%d %H:%M}", last)
     return tuple(_printable(cell) for cell in cells)
+
+
+def _goes_on(entry: Entry) -> str:
+    return told("status.continue_at", step=entry.continue_at) if entry.continue_at else told("status.can_continue")
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -172,6 +191,7 @@ def _show(options: argparse.Namespace) -> int:
         "ended": _time(entry.ended),
         "steps": told("queue.step_of", step=entry.step, steps=entry.steps),
         "message": "" if entry.message is None else told(entry.message),
+        "goes_on": _goes_on(entry) if entry.can_continue else "",
         "lora": str(entry.path or ""),
     }
     headings = {name: told(f"commands.job_{name}") for name in facts}
@@ -203,6 +223,10 @@ def _printable(text: str) -> str:
 
 def _run(options: argparse.Namespace) -> int:
     store = _opened(options)
+    if options.continues:
+        for entry in store.entries():
+            if entry.status == INTERRUPTED and entry.can_continue:
+                store.resume(entry.id)
     if not options.watch and not any(entry.status == WAITING for entry in store.entries()):
         print(told("commands.no_job_waits"))
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from ..config.labels import help_of, section_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
 from ..config.settings import ROWS, SECTIONS, Settings
 from ..config.values import closest
+from ..errors import UserError
 from ..jobs.ending import WITHIN, heard, on_console_close
 from ..networks.files.settings import load_settings
 from ..text.language import language_of_machine
@@ -24,7 +26,9 @@ from .options import add_device, add_folders, folders_of
 from .words import told
 
 if TYPE_CHECKING:
-    from ..job import Effect, Event
+    from ..engine.host import Host
+    from ..job import Effect, Event, Job
+    from ..paths import Folders
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,6 +38,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=told("commands.train_description"),
         usage="python -m trainer train [SETTINGS] [--set KEY=VALUE ...] [--dry-run] [--any-setting VALUE ...]",
     )
+    parser.add_argument("--resume", metavar="NAME", help=told("commands.resume"))
     parser.add_argument("--dry-run", action="store_true", help=told("commands.dry_run"))
     add_settings(parser)
     parser.set_defaults(command=_train)
@@ -99,12 +104,13 @@ def _is_here(path: str) -> bool:
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.resume is not None:
+        return _resume(options)
     parsed = read_settings(options)
-    from ..claims import tidy
-    from ..engine.run import check, run
+    from ..engine.run import check
     from ..engine.saving import output_path
     from ..hosts.standalone import Standalone
-    from ..job import Control, Job
+    from ..job import Job
     from ..models.precision import choose_device
 
     host = Standalone(choose_device(options.device), folders_of(options))
@@ -116,10 +122,57 @@ def _train(options: argparse.Namespace) -> int:
         values = {"mode": settings.mode, "model": model, "device": host.device, "steps": settings.train_iterations}
         print(told("commands.would_train", **values, path=output_path(job, host.folders)), file=sys.stderr)
         return 0
+    return _run(job, host, resume=False)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    """Continue a run that was broken off, with the settings it began with."""
+    settings = [name for name, value in vars(options).items() if name.startswith("setting.") and value is not None]
+    if options.settings or options.set or settings or options.dry_run:
+        raise UserError("commands.resume_alone", where="--resume")
+    from ..hosts.standalone import Standalone
+    from ..models.precision import choose_device
+
+    folders = folders_of(options)
+    return _run(_broken_off(options.resume, folders), Standalone(choose_device(options.device), folders), resume=True)
+
+
+def _broken_off(name: str, folders: Folders) -> Job:
+    """The job of the latest run of that name that was broken off.
+
+    Raises:
+        UserError: there is none, it is the queue's, or it cannot be read.
+    """
+    from ..engine.state import read
+    from ..job import Job
+    from ..jobs.states import States
+    from ..jobs.store import Store
+
+    kept = [each for each in States(folders).all().values() if each.summary is not None and each.summary.name == name]
+    if not kept:
+        raise UserError("commands.no_run_named", where=name)
+    state = read(kept[-1].path)
+    entry = Store(folders).named(name) if folders.queue.is_dir() else None
+    if entry is not None and entry.created == state.summary.created:
+        raise UserError("commands.resume_in_queue", where=name, number=entry.id)
+    return Job(parse(json.loads(state.settings)).settings, state.summary.created)
+
+
+def _run(job: Job, host: Host, *, resume: bool) -> int:
+    from ..claims import tidy
+    from ..engine.run import run
+    from ..engine.state import find
+    from ..job import Control
+    from ..jobs.awake import awake
+
     tidy(host.folders)
     control = Control()
-    with Interrupt(control) as interrupt, Progress() as progress:
-        done = run(job, host, control, progress)
+    try:
+        with Interrupt(control) as interrupt, Progress() as progress, awake():
+            done = run(job, host, control, progress, resume=resume)
+    finally:
+        if find(job, host.folders) is not None:
+            say_last(f"\n{told('commands.can_resume', name=job.name)}")
     say_last(told("commands.saved", path=done.path) if done.path else told("commands.stopped"))
     return interrupt.code
 

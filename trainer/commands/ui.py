@@ -23,6 +23,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--auth", default="", metavar="USER:PASSWORD", help=told("commands.ui_auth"))
     parser.add_argument("--host-name", action="append", default=[], metavar="NAME", help=told("commands.ui_host_name"))
     parser.add_argument("--language", choices=LANGUAGES, help=told("commands.ui_language"))
+    parser.add_argument("--continue", action="store_true", dest="continues", help=told("commands.continues"))
     group = parser.add_argument_group(told("commands.folders"))
     group.add_argument("--data-dir", type=output_argument, metavar="D", help=told("commands.ui_data_dir"))
     group.add_argument("--models-dir", type=path_argument, metavar="D", help=told("commands.ui_models_dir"))
@@ -47,6 +48,8 @@ def _ui(options: argparse.Namespace) -> int:
     )
     worker = Worker(Store(folders), lambda: _host(options.device, folders))
     language = options.language or language_of_machine()
+    if options.continues:
+        worker.continue_broken_off()
     catalogue = FolderCatalogue(folders.models)
     return serve(PageContext(folders, catalogue, worker, access, language), options.port)
 

@@ -17,7 +17,7 @@ from ..models.placement import text_to
 from ..modes.base import Pass, PassContext, PassSpec
 from ..networks.base import Network
 from ..text.messages import message
-from . import effect
+from . import effect, space
 from .context import RunContext
 from .keeper import PassPosition
 from .loop import LoopHooks, put_into, tensors_of, train
@@ -100,10 +100,13 @@ class PassRunner:
         trains_text = run.origin.trains_text_encoder
         network = self._network.make()
         start = run.keeper.start_of(self._number)
+        numbers = sum(parameter.numel() for parameter in network.parameters())
+        for told in space.warnings(numbers, run.precision.saved, settings, run.host.folders, saved=self._spec.saved):
+            self._reporter.warn(told)
         self._reporter.detail(
             "engine.network_detail",
             modules=len(network),
-            parameters=f"{sum(parameter.numel() for parameter in network.parameters()):,}",
+            parameters=f"{numbers:,}",
             device=device,
             seed=settings.train_seed,
         )

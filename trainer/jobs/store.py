@@ -17,13 +17,15 @@ from ..config.check import check_for_run
 from ..config.filenames import name_problem
 from ..config.schema import parse, to_json
 from ..config.settings import Settings
+from ..engine.state import Summary
 from ..errors import SettingsError, UserError
 from ..job import Job
-from ..networks.files.settings import finished_file, job_of
+from ..networks.files.settings import finished_file, is_finished, job_of
 from ..paths import Folders
 from ..text.messages import Message, from_json, label, message
 from .database import BusyError, Database, Lease, is_leased
 from .recovery import Found, Row, Value
+from .states import Kept, Key, States
 
 WAITING, RUNNING, DONE = "waiting", "running", "done"
 FAILED, STOPPED, INTERRUPTED = "failed", "stopped", "interrupted"
@@ -52,13 +54,14 @@ MIGRATIONS = (
         )""",
         "CREATE INDEX job_by_place ON job (status, place)",
     ),
+    ("ALTER TABLE job ADD COLUMN resume INTEGER NOT NULL DEFAULT 0",),
 )
 _FIRST_COLUMNS = (
     "id", "place", "status", "name", "mode", "model", "settings", "created", "started", "ended", "step", "steps",
     "message", "path", "owner",
 )  # fmt: skip
 """Of every version's table, in their order."""
-_COLUMNS = "id, status, name, mode, model, created, started, ended, step, steps, message, path"
+_COLUMNS = "id, status, name, mode, model, created, started, ended, step, steps, message, path, resume"
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,10 @@ class Entry:
         step: how many steps it has taken, as last recorded.
         message: why it failed, or how it ended; None where there is nothing to say.
         path: the LoRA, once there is one.
+        resume: whether its run continues, or is to continue, the one that was broken off.
         position: its place among the waiting jobs, from 1; 0 if it is not waiting.
+        can_continue: whether it has ended and could be continued where its run was broken off.
+        continue_at: the step after which that would be, where it is known; else 0.
     """
 
     id: int
@@ -88,7 +94,10 @@ class Entry:
     steps: int
     message: Message | None
     path: Path | None
+    resume: bool = False
     position: int = 0
+    can_continue: bool = False
+    continue_at: int = 0
 
 
 class Store:
@@ -102,6 +111,7 @@ class Store:
         UserError: the file was written by a newer version, is locked, or its folder cannot be written to.
         """
         self.folders = folders
+        self._states = States(folders)
         self._database = Database(folders.queue / "queue.db", MIGRATIONS, _look, _restore, timeout=timeout)
 
     @property
@@ -117,11 +127,22 @@ class Store:
     def entries(self) -> list[Entry]:
         """All jobs in their order."""
         self.recover()
-        position, found = 0, []
+        states, position, found = self._states.all(), 0, []
         for row in self._database.read(f"SELECT {_COLUMNS} FROM job ORDER BY place"):
             position += row["status"] == WAITING
-            found.append(_entry(row, position if row["status"] == WAITING else 0))
+            found.append(self._entry(row, position if row["status"] == WAITING else 0, states))
         return found
+
+    def named(self, name: str) -> Entry | None:
+        """The latest job of that name."""
+        return next((entry for entry in reversed(self.entries()) if entry.name == name), None)
+
+    def broken_off(self) -> Entry | None:
+        """The job that ended last, if its program ended with it or if it can be continued; else None."""
+        self.recover()
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM job WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT 1")
+        entry = self._entry(rows[0], 0, self._states.all()) if rows else None
+        return entry if entry is not None and (entry.status == INTERRUPTED or entry.can_continue) else None
 
     def get(self, number: int) -> Entry:
         """Raises:
@@ -195,6 +216,7 @@ class Store:
             job = Job.create(settings, datetime.fromisoformat(row["created"]))
             self._require_free(connection, job, but=number)
             self._update(connection, number, **_written(job), **_fresh())
+        self._states.remove(row["name"], job.created)  # of other settings
         return self._one(number)
 
     def duplicate(self, number: int) -> Entry:
@@ -222,6 +244,25 @@ class Store:
                 raise UserError("jobs.cannot_run_again", where=row["name"], status=_status(row))
         return self._one(number)
 
+    def resume(self, number: int) -> Entry:
+        """Let a job wait, first of all, to be continued where its run was broken off.
+
+        Raises:
+            UserError: it has not ended, there is no state of it, or its name has been taken since.
+        """
+        self.recover()
+        job = self.job(number)
+        with self._database.transaction() as connection:
+            row = self._row(connection, number)
+            if row["status"] not in _AGAIN:
+                raise UserError("jobs.cannot_continue", where=row["name"], status=_status(row))
+            if self._states.of(job.name, job.created) is None:
+                raise UserError("jobs.nothing_to_continue", where=row["name"])
+            self._require_free(connection, job, but=number)
+            place = connection.execute("SELECT max(place) + 1 FROM job").fetchone()[0]
+            self._update(connection, number, **_fresh(place=place, resume=1))
+        return self.move(number, 1)
+
     def move(self, number: int, position: int) -> Entry:
         """Put a waiting job at ``position`` among the waiting ones, from 1; beyond the end means last.
 
@@ -244,6 +285,7 @@ class Store:
             if row["status"] == RUNNING:
                 raise UserError("jobs.cannot_delete", where=row["name"])
             connection.execute("DELETE FROM job WHERE id = ?", (number,))
+        self._states.remove(row["name"], datetime.fromisoformat(row["created"]))
 
     def clear(self, statuses: Iterable[str] = (DONE,)) -> int:
         """Delete the jobs with these statuses, all of them of jobs that have ended; their LoRAs stay.
@@ -254,7 +296,11 @@ class Store:
         chosen = [status for status in statuses if status in ENDED]
         marks = ", ".join("?" * len(chosen))
         with self._database.transaction() as connection:
-            return connection.execute(f"DELETE FROM job WHERE status IN ({marks})", chosen).rowcount
+            rows = connection.execute(f"SELECT name, created FROM job WHERE status IN ({marks})", chosen).fetchall()
+            connection.execute(f"DELETE FROM job WHERE status IN ({marks})", chosen)
+        gone = {(row["name"], datetime.fromisoformat(row["created"])) for row in rows}
+        self._states.tidy(lambda summary: (summary.name, summary.created) in gone)
+        return len(rows)
 
     # ---- for who runs them ------------------------------------------------------------------------------------------
 
@@ -266,11 +312,12 @@ class Store:
         """Take the next waiting job, or this one; None if no such job waits. No two claims get the same."""
         with self._database.transaction() as connection:
             chosen, values = ("AND id = ?", (number,)) if number is not None else ("", ())
-            query = f"SELECT id FROM job WHERE status = '{WAITING}' {chosen} ORDER BY place LIMIT 1"
+            query = f"SELECT id, resume FROM job WHERE status = '{WAITING}' {chosen} ORDER BY place LIMIT 1"
             row = connection.execute(query, values).fetchone()
             if row is None:
                 return None
-            self._update(connection, row["id"], **_fresh(RUNNING, owner=lease.token, started=time.time()))
+            begun = _fresh(RUNNING, owner=lease.token, started=time.time(), resume=row["resume"])
+            self._update(connection, row["id"], **begun)
         return self._one(row["id"])
 
     def note_step(self, number: int, lease: Lease, step: int) -> None:
@@ -337,6 +384,21 @@ class Store:
             return DONE, "", os.fsencode(path)
         return INTERRUPTED, _stored(message("jobs.program_ended")), None
 
+    def forget_state(self, job: Job) -> None:
+        """Delete what a job could be continued from: it begins anew."""
+        self._states.remove(job.name, job.created)
+
+    def tidy_states(self) -> int:
+        """Delete the states of jobs that are done: their program was killed before it could. Returns how many."""
+        self.recover()
+        query = f"SELECT name, created FROM job WHERE status = '{DONE}'"
+        done = {(row["name"], datetime.fromisoformat(row["created"])) for row in self._database.read(query)}
+        return self._states.tidy(lambda summary: (summary.name, summary.created) in done or self._is_trained(summary))
+
+    def _is_trained(self, summary: Summary) -> bool:
+        """Whether the LoRA of a run without the queue is on the disk."""
+        return is_finished(self.folders.lora(summary.name), summary.created)
+
     # ---- inside -----------------------------------------------------------------------------------------------------
 
     def _one(self, number: int) -> Entry:
@@ -345,7 +407,14 @@ class Store:
             raise _missing()
         before = f"SELECT count(*) FROM job WHERE status = '{WAITING}' AND place <= ?"
         position = self._database.read(before, (rows[0]["place"],))[0][0] if rows[0]["status"] == WAITING else 0
-        return _entry(rows[0], position)
+        return self._entry(rows[0], position, self._states.all())
+
+    def _entry(self, row: sqlite3.Row, position: int, states: dict[Key, Kept]) -> Entry:
+        entry = _entry(row, position)
+        kept = self._states.of(entry.name, entry.created, states) if entry.status in _AGAIN else None
+        if kept is None:
+            return entry
+        return replace(entry, can_continue=True, continue_at=kept.summary.step if kept.summary else 0)
 
     @staticmethod
     def _row(connection: sqlite3.Connection, number: int) -> sqlite3.Row:
@@ -435,7 +504,7 @@ def _missing_jobs(known: Collection[int], found: Found) -> list[str]:
 
 def _fresh(status: str = WAITING, **values: object) -> dict[str, object]:
     """The columns of a job that has not ended."""
-    blank = {"message": "", "path": None, "step": 0, "owner": "", "started": None, "ended": None}
+    blank = {"message": "", "path": None, "step": 0, "owner": "", "started": None, "ended": None, "resume": 0}
     return {"status": status, **blank, **values}
 
 
@@ -453,6 +522,7 @@ def _written(job: Job) -> dict[str, object]:
 def _entry(row: sqlite3.Row, position: int) -> Entry:
     values = dict(zip(row.keys(), row, strict=True))
     values.pop("place", None)
+    values["resume"] = bool(values["resume"])
     values["created"] = datetime.fromisoformat(values["created"])
     values["path"] = None if values["path"] is None else Path(os.fsdecode(values["path"]))
     values["message"] = from_json(values["message"]) if values["message"] else None

@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..job import Control, Done, Event, Failed, Job, Step, Trained, Warned
 from ..paths import kept_traceback
 from ..text.messages import Message, message
+from .awake import awake
 from .database import Lease
 from .ending import WITHIN, on_console_close
 from .memory import MemoryReader
@@ -98,11 +99,30 @@ class Worker:
         """
         self.store.again(number)
         self.store.move(number, 1)
+        return self._want(number)
+
+    def _want(self, number: int) -> bool:
         with self._changed:
             begins = not self.is_running and not self._wanted
             self._wanted.append(number)
             self._wake()
             return begins
+
+    def continue_now(self, number: int) -> bool:
+        """Continue this job next where its run was broken off; else as :meth:`run_now`."""
+        self.store.resume(number)
+        return self._want(number)
+
+    def continue_broken_off(self) -> int:
+        """Continue the jobs whose program ended while it ran them, those that were broken off last coming last.
+
+        Returns:
+            How many there are.
+        """
+        found = [entry for entry in self.store.entries() if entry.status == INTERRUPTED and entry.can_continue]
+        for entry in sorted(found, key=lambda entry: entry.ended or 0.0):
+            self.continue_now(entry.id)
+        return len(found)
 
     @property
     def is_running(self) -> bool:
@@ -139,6 +159,7 @@ class Worker:
 
                 del run
                 tidy(self.store.folders)
+                self.store.tidy_states()
                 host.prepare()
                 self._is_ready = True
             return host
@@ -279,7 +300,7 @@ class Worker:
         report = _Report(entry, self.run_status, self._listener, self._note, self._note_result)
         status, told, path = FAILED, None, None
         try:
-            done = self._train(self.store.job(entry.id), control, report)
+            done = self._train(self.store.job(entry.id), control, report, resume=entry.resume)
             status, told, path = self._outcome(done, entry, control)
         except UserError as error:
             told = error.whole
@@ -298,12 +319,15 @@ class Worker:
             self._control = None
             self._changed.notify_all()
 
-    def _train(self, job: Job, control: Control, report: _Report) -> Done:
+    def _train(self, job: Job, control: Control, report: _Report, *, resume: bool) -> Done:
         host = self.ready_host()
         from ..engine.run import run
 
         self._memory.begin()
-        return run(job, host, control, report)
+        if not resume:
+            self.store.forget_state(job)
+        with awake():
+            return run(job, host, control, report, resume=resume)
 
     def _outcome(self, done: Done, entry: Entry, control: Control) -> tuple[str, Message | None, Path | None]:
         if not done.stopped:

@@ -64,6 +64,8 @@ class _Extension:
 
             routes.mount(app, self.context())
             core.describe_routes(app, self.context().access, TITLE, VERSION)
+            if webui_api.option("continue_runs", False):
+                self.context().worker.continue_broken_off()
         except Exception as error:  # noqa: BLE001 - the host has to start
             tell(say("web.no_routes", language_of_machine(), error=error), sys.stderr)
 

@@ -54,7 +54,10 @@ Script = Callable[[Control, Callable[[Event], None]], Done]
 def plays(monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
     """What a run does, instead of training."""
 
-    def play(_job: Job, _host: object, control: Control, emit: Callable[[Event], None]) -> Done:
+    def play(
+        _job: Job, _host: object, control: Control, emit: Callable[[Event], None], *, resume: bool = False
+    ) -> Done:
+        assert not resume
         done = script(control, emit)
         emit(done)
         return done
@@ -183,7 +186,8 @@ def test_unknown_actions_do_nothing(server: Server, action: str) -> None:
 
 def test_without_a_run_the_status_says_so(server: Server) -> None:
     assert server.get("/status") == {
-        "running": False, "pausing": False, "queue_started": False, "problem": "", "run": None
+        "running": False, "pausing": False, "queue_started": False, "problem": "", "run": None,
+        "broken_off": None,
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from ...config import presets
 from ...config.redact import at_home
 from ...config.schema import Parsed, parse
 from ...errors import UserError
-from ...models.checkpoint.header import read_header
+from ...models.checkpoint.header import Header, read_header
 from ...paths import candidates
 from .find import ENDING
 
@@ -48,9 +49,21 @@ def finished_file(path: Path, job_id: str) -> Path | None:
     """The LoRA a job has trained to its end, at ``path`` or under one of the names beside it; None if there is none."""
     for candidate in itertools.takewhile(os.path.exists, candidates(path)):
         if job_of(candidate) == job_id:
-            told = read_header(candidate).metadata
-            return candidate if told.get("ss_steps") == told.get("ss_max_train_steps") else None
+            return candidate if _is_whole(read_header(candidate)) else None
     return None
+
+
+def is_finished(path: Path, created: datetime) -> bool:
+    """Whether a file is the LoRA that a job made at that moment has trained to its end."""
+    try:
+        header = read_header(path)
+    except UserError:
+        return False
+    return header.metadata.get("ss_training_started_at") == str(created.timestamp()) and _is_whole(header)
+
+
+def _is_whole(header: Header) -> bool:
+    return header.metadata.get("ss_steps") == header.metadata.get("ss_max_train_steps")
 
 
 def settings_of(lora: Path) -> Parsed:

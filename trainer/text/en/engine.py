@@ -29,6 +29,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- errors
         "engine.name_taken": "{name} is already there. Choose another name, or turn on {setting}.",
         "engine.folder_not_writable": "cannot be written to. Choose another folder for the LoRA.",
+        "engine.no_room": (
+            "The disk has {free} MB left, and the LoRA takes {size} MB. Make room, or choose another folder."
+        ),
+        "engine.little_room": (
+            "{folder}: this run may write up to {size} MB, and its disk has {free} MB left. Make room, save less "
+            "often, or lower the rank."
+        ),
         "engine.not_enough_memory": (
             "there is not enough memory. Turn on gradient checkpointing, or lower the batch size, the image size or "
             "the rank."

@@ -67,6 +67,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "option.training_first": "Training before images",
         "option_help.training_first": "an image that is asked for waits until the training ends; else only until its "
         "next step",
+        "option.continue_runs": "Continue broken runs after a restart",
+        "option_help.continue_runs": "a run that ended together with this WebUI goes on by itself when it starts again",
         "option.preset": "Preset the form begins with",
         "option_help.preset": "applies after Reload UI",
     }

@@ -29,6 +29,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- エラー
         "engine.name_taken": "{name} はすでにあります。別の名前にするか、「{setting}」をオンにしてください。",
         "engine.folder_not_writable": "書き込めません。LoRAの保存先に別のフォルダを選んでください。",
+        "engine.no_room": (
+            "空き容量は {free} MBで、LoRAには {size} MB必要です。空きを増やすか、別のフォルダを選んでください。"
+        ),
+        "engine.little_room": (
+            "{folder}: この学習は最大 {size} MBを書き込みますが、空き容量は {free} MBです。空きを増やすか、"
+            "途中の保存を減らすか、rankを下げてください。"
+        ),
         "engine.not_enough_memory": (
             "メモリが足りません。勾配チェックポイントをオンにするか、バッチサイズ、画像サイズ、ランクのどれかを"
             "下げてください。"

@@ -28,6 +28,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "jobs.settings_unusable": "このジョブの設定はもう使えません。ジョブを削除してください。問題: {reason}",
         "jobs.cannot_edit": "状態が「{status}」のため編集できません。複製して、そちらを編集してください。",
         "jobs.cannot_run_again": "状態が「{status}」のため実行できません。もう一度学習するには複製してください。",
+        "jobs.cannot_continue": "{status}です。続きから再開できるのは、失敗・中止・中断したジョブだけです。",
+        "jobs.nothing_to_continue": "再開するための途中経過がありません。最初から学習し直してください。",
         "jobs.cannot_delete": "学習中のため削除できません。先に中止してください。",
         "jobs.cannot_move": "状態が「{status}」のため移動できません。移動できるのは待機中のジョブだけです。",
         "jobs.name_of_job": "{name} は{status}のジョブの名前です。別の名前にしてください。",

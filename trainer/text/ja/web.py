@@ -70,6 +70,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "option.training_first": "画像の生成より学習を優先",
         "option_help.training_first": "有効にすると、画像の生成は学習が終わるまで待ちます。無効なら次のステップまで"
         "だけ待ちます",
+        "option.continue_runs": "再起動後に中断した学習を続ける",
+        "option_help.continue_runs": "このWebUIの終了で中断した学習を、次の起動時に自動で続きから再開します",
         "option.preset": "最初にフォームに入れるプリセット",
         "option_help.preset": "Reload UIの後に反映されます",
     }

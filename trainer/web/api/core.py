@@ -165,7 +165,10 @@ class _Routes:
         self._store = worker.store
 
     def status(self) -> dict[str, Any]:
-        """The current state: the run with its phase, step, loss and images, and the state of the queue."""
+        """The current state: the run with its phase, step, loss and images, and the state of the queue.
+
+        broken_off: while nothing runs, the job that ended last, if its program ended with it or if it can be continued.
+        """
         worker = self._worker
         run_status, entry = worker.run_status, worker.entry
         run = None
@@ -179,8 +182,16 @@ class _Routes:
             "queue_started": worker.is_started,
             "problem": worker.problem or self._store.notice or "",
             "run": run,
+            "broken_off": None if worker.is_running else self._broken_off(),
             **self._also(),
         }
+
+    def _broken_off(self) -> dict[str, Any] | None:
+        try:
+            entry = self._store.broken_off()
+        except UserError:  # the queue's own route says what is wrong
+            return None
+        return None if entry is None else _entry(entry)
 
     def jobs(self, earlier: int | None = _EARLIER, later: int | None = _LATER) -> dict[str, Any]:
         """The jobs of the queue in their order, each with the name of its LoRA while that is on the disk.
@@ -242,13 +253,16 @@ class _Routes:
             raise UserError("web.wrong_statuses", where="statuses", statuses=ENDED)
         return {"cleared": self._store.clear(statuses)}
 
-    def change(self, number: int, action: Literal["up", "down", "duplicate", "delete", "run"]) -> dict[str, Any]:
-        """Move a job, copy it, delete it, or run it next; the answer to run says whether it starts at once."""
+    def change(
+        self, number: int, action: Literal["up", "down", "duplicate", "delete", "run", "continue"]
+    ) -> dict[str, Any]:
+        """Move a job, copy it, delete it, run it next from its beginning, or continue it next where it was broken off;
+        the answer to run and continue says whether it starts at once."""
         if action == "delete":
             self._store.delete(number)
             return {"deleted": number}
-        if action == "run":
-            begins = self._worker.run_now(number)
+        if action in ("run", "continue"):
+            begins = self._worker.run_now(number) if action == "run" else self._worker.continue_now(number)
             return {**_entry(self._store.get(number)), "begins": begins}
         if action == "duplicate":
             return _entry(self._store.duplicate(number))

@@ -17,6 +17,7 @@ def add() -> None:
     _add("lora_folder", "", gr.Textbox)
     _add("data_folder", "", gr.Textbox)
     _add("training_first", False, gr.Checkbox)
+    _add("continue_runs", False, gr.Checkbox)
     _add("preset", "", gr.Dropdown, choices=["", *shipped])
 
 
