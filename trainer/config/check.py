@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..errors import Problem
+from ..errors import Problem, WrongValue
 from ..text.messages import Message, label, message
-from .choices import FAMILIES, MODES, SCHEDULERS, TEXT_ENCODERS, load
-from .key_values import prompt_pairs, split_lines, split_prompts
+from .choices import FAMILIES, MODES, SCHEDULERS, TEXT_ENCODERS, SchedulerInfo, load
+from .key_values import parse_literals, prompt_pairs, split_lines, split_prompts
 from .settings import ROWS, SECOND_PASS_KEY, Row, Settings, effective, row_of
 
 _Found = Iterator[tuple[str, Message]]
@@ -66,8 +66,25 @@ def _common(settings: Settings) -> _Found:
         highest = label("train_max_timesteps")
         yield "train_min_timesteps", message("config.no_timesteps", low=low, highest=highest, high=high)
     scheduler = settings.train_lr_scheduler
+    yield from _warmup(settings, SCHEDULERS[scheduler])
     if "step_rules" in SCHEDULERS[scheduler].takes and not _readable_rules(settings.train_lr_step_rules):
         yield "train_lr_step_rules", message("config.no_step_rules", scheduler=scheduler)
+
+
+def _warmup(settings: Settings, schedule: SchedulerInfo) -> _Found:
+    """A warm-up that is never over: the learning rate would not be reached, or be divided by what is left, nothing."""
+    steps = settings.train_iterations
+    if "num_warmup_steps" not in schedule.takes:
+        return
+    try:
+        own = parse_literals(settings.train_lr_scheduler_settings).get("num_warmup_steps")
+    except WrongValue:  # the schedule says it when it is made
+        return
+    name = "train_lr_warmup_steps" if own is None else "train_lr_scheduler_settings"
+    warmup = settings.train_lr_warmup_steps if own is None else own
+    if isinstance(warmup, int | float) and warmup >= steps:
+        iterations = label("train_iterations")
+        yield name, message("config.endless_warmup", warmup=warmup, iterations=iterations, steps=steps)
 
 
 def _readable_rules(rules: str) -> bool:

@@ -28,10 +28,9 @@ from ..networks.base import Network
 from ..optim import optimizers, schedules
 from ..optim.optimizers import averaged_weights, effective_rates, finalise, make_optimizer
 from ..optim.scaling import LossScaler
-from ..optim.schedules import Plateau, Schedule, make_schedule
+from ..optim.schedules import READ_EVERY, Plateau, Schedule, make_schedule
 from ..text.messages import message
 
-READ_EVERY = 25
 _READ_SECONDS = 0.5
 
 

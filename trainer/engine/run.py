@@ -32,7 +32,7 @@ from ..networks import resume as networks_resume
 from ..networks.files.find import find_lora
 from ..networks.files.metadata import Origin
 from ..networks.files.read import network_from_file
-from ..optim import optimizers, schedules
+from ..optim import optimizers, schedules, trial
 from ..paths import RunFiles, write_whole
 from ..text.messages import Message, label, message
 from . import state
@@ -82,6 +82,8 @@ def _check_pass(spec: PassSpec, settings: Settings, host: Host) -> None:
     try:
         optimizers.arguments(own)
         schedules.arguments(own)
+        may_train_text = mode_of(settings.mode).trains_text_encoder(settings, ("a caption",))
+        trial.try_out(own, host.device, (2, 1) if may_train_text else (1,))
     except UserError as error:
         if spec.name is None or not settings.use_2nd_pass_settings:
             raise
@@ -259,6 +261,10 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
     advice = optimizers.advice(settings)
     if advice is not None:
         reporter.warn(advice)
+    passes = [each.spec for each in mode_of(settings.mode).passes(settings) if not each.spec.loaded]
+    told = [note for spec in passes for note in trial.notes(spec.settings or settings, host.device)]
+    for note in {str(note): note for note in told}.values():
+        reporter.warn(note)
     place(bundle, host.device, precision.parts, int8=precision.int8)
     return bundle, precision
 

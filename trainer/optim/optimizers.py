@@ -63,6 +63,20 @@ def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.op
     Raises:
         UserError: a setting has a value the optimizer refuses, or the optimizer cannot step on this device.
     """
+    made = construct(settings, groups)
+    name = settings.train_optimizer
+    if OPTIMIZERS[name].compiled:
+        _try_out(name, optimizer_class(name), arguments(settings), groups[0]["params"][0])
+    _switch(made, "train")
+    return made
+
+
+def construct(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The chosen optimizer, of which it is not known yet whether it can step.
+
+    Raises:
+        UserError: a setting has a value it refuses.
+    """
     name = settings.train_optimizer
     chosen: Any = optimizer_class(name)
     kwargs = arguments(settings)
@@ -72,14 +86,10 @@ def make_optimizer(settings: Settings, groups: list[dict[str, Any]]) -> torch.op
         kwargs.setdefault("fused", True)
     try:
         if OPTIMIZERS[name].takes_module:
-            made = _over_module(chosen, groups, kwargs)
-        else:
-            made = chosen(groups, lr=groups[0]["lr"], **kwargs)
+            return _over_module(chosen, groups, kwargs)
+        made: torch.optim.Optimizer = chosen(groups, lr=groups[0]["lr"], **kwargs)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError("optim.refused", where=_SETTINGS, name=name, reason=error) from error
-    if OPTIMIZERS[name].compiled:
-        _try_out(name, chosen, kwargs, groups[0]["params"][0])
-    _switch(made, "train")
     return made
 
 

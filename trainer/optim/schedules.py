@@ -14,6 +14,8 @@ from ..errors import UserError
 from ..text.messages import label
 from .values import attributes_of
 
+READ_EVERY = 25
+"""Steps whose losses are read together at most; a plateau hears their mean."""
 _SETTINGS = label("train_lr_scheduler_settings")
 
 

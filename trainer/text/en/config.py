@@ -89,6 +89,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.no_setting_near": "there is no such setting. Perhaps you mean {near}.",
         # ---- before a run
         "config.no_strength": "0 would save a LoRA that does nothing; write for instance 1",
+        "config.endless_warmup": (
+            "{warmup} steps of warm-up are never over: there are only {steps} ({iterations}). Set it lower"
+        ),
         "config.no_step_rules": (
             "{scheduler} needs rules; write factor:step and a last factor, for instance 1:200,0.1:500,0.01"
         ),

@@ -76,6 +76,26 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "optim.takes_no_settings": "{name} takes no settings. Leave them empty.",
         "optim.rate_has_a_field": "{name} does not take lr. The learning rate has a field of its own.",
         "optim.refused": "{name} refuses them ({reason}).",
+        "optim.fails_at_step": "{name} fails at step {step} of {steps} ({reason}). Change or empty its settings.",
+        "optim.rate_negative": (
+            "{name} makes the learning rate negative at step {step} of {steps}: {rate}. Change or empty its settings."
+        ),
+        "optim.rate_too_high": (
+            "{name} raises the learning rate to {rate} at step {step} of {steps}, and nothing can be learned there. "
+            "Change or empty its settings."
+        ),
+        "optim.overflows": (
+            "{name} makes what it trains infinite or NaN at step {step} of {steps}. Lower the learning rate, or change "
+            "or empty its settings."
+        ),
+        "optim.moves_late": (
+            "{optimizer} changes nothing in its first {steps:step|steps}; it only gathers what it needs. The loss does "
+            "not fall until then."
+        ),
+        "optim.never_moves": (
+            "{optimizer} changes nothing in {steps:step|steps}, which is all there are. Raise train iterations, or "
+            "choose another optimizer."
+        ),
         "optim.rate_is_a_factor": (
             "{optimizer} finds the step size itself and multiplies it by the learning rate: {rate} makes it very slow. "
             "Set the learning rate to about 1."

@@ -93,6 +93,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.no_setting_near": "そのような設定はありません。{near} のことですか。",
         # ---- before a run
         "config.no_strength": "0 では何の効果もないLoRAになります。例: 1",
+        "config.endless_warmup": (
+            "ウォームアップ ({warmup} ステップ) が終わりません。{iterations}は {steps} です。それより小さくしてください"
+        ),
         "config.no_step_rules": (
             "{scheduler} には段階ルールが必要です。「倍率:ステップ」をコンマで並べ、最後に倍率だけを書いてください。"
             "例: 1:200,0.1:500,0.01"

@@ -82,6 +82,29 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "optim.takes_no_settings": "{name} に追加設定はありません。空欄にしてください。",
         "optim.rate_has_a_field": "{name} では lr を設定できません。学習率には専用の欄があります。",
         "optim.refused": "{name} ではこの値を使えません ({reason})。",
+        "optim.fails_at_step": (
+            "{name} はステップ {step} / {steps} で失敗します ({reason})。設定を変えるか、空欄にしてください。"
+        ),
+        "optim.rate_negative": (
+            "{name} ではステップ {step} / {steps} で学習率が負 ({rate}) になります。"
+            "設定を変えるか、空欄にしてください。"
+        ),
+        "optim.rate_too_high": (
+            "{name} ではステップ {step} / {steps} で学習率が {rate} まで上がり、何も学習できません。"
+            "設定を変えるか、空欄にしてください。"
+        ),
+        "optim.overflows": (
+            "{name} ではステップ {step} / {steps} で学習中の値が無限大かNaNになります。"
+            "学習率を下げるか、設定を変えるか、空欄にしてください。"
+        ),
+        "optim.moves_late": (
+            "{optimizer} は最初の {steps} ステップでは何も変えず、必要な情報だけを集めます。"
+            "その間、損失は下がりません。"
+        ),
+        "optim.never_moves": (
+            "{optimizer} は {steps} ステップでは何も変えません。これが全ステップです。"
+            "学習ステップ数を増やすか、別のオプティマイザを選んでください。"
+        ),
         "optim.rate_is_a_factor": (
             "{optimizer} は歩幅を自動で決め、それに学習率を掛けます。学習率が {rate} では学習がとても遅くなります。"
             "学習率を1くらいにしてください。"
