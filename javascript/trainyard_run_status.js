@@ -17,6 +17,7 @@
     function buildStatus(panel) {
         const title = make("p", "title");
         title.setAttribute("role", "status");
+        const model = make("p", "note");
         const phase = make("p", "phase");
         const bar = document.createElement("progress");
         bar.setAttribute("aria-label", say("status.progress"));
@@ -35,14 +36,18 @@
         const effect = make("div", "effect");
         const images = make("div", "images");
         const warnings = make("ul", "warnings");
-        panel.append(title, phase, bar, numbers, curve, message, broken.whole, result, effect, images, warnings);
-        panel.parts = {title, phase, bar, numbers, values, curve, message, broken, result, effect, images, warnings};
+        const shown = [model, phase, bar, numbers, curve, message, broken.whole, result, effect, images, warnings];
+        for (const part of shown) part.hidden = true; // until there is a run
+        panel.append(title, ...shown);
+        panel.parts = {
+            title, model, phase, bar, numbers, values, curve, message, broken, result, effect, images, warnings,
+        };
     }
 
     function showRun(panel, status) {
         const parts = panel.parts;
         const run = status.run;
-        for (const name of ["phase", "bar", "numbers", "curve", "result", "effect", "images", "warnings"]) {
+        for (const name of ["model", "phase", "bar", "numbers", "curve", "result", "effect", "images", "warnings"]) {
             parts[name].hidden = !run;
         }
         write(parts.message, (run && run.state === "failed" && run.message) || status.problem || "");
@@ -55,6 +60,7 @@
         const going = run.state === "running" || run.state === "paused";
         const pausing = going && status.pausing && run.state === "running" && run.step < run.steps;
         write(parts.title, say(`status.${pausing ? "pausing" : run.state}`, {name: run.job.name, mode: run.job.mode}));
+        write(parts.model, run.model ? say(going ? "status.trains_on" : "status.trained_on", run) : "");
         write(parts.phase, going ? phaseOf(run) : endOf(run));
         parts.bar.hidden = !going && run.state !== "stopped";
         const [done, total] = going ? [run.done, run.total] : [run.step, run.steps];

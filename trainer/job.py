@@ -138,6 +138,13 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class TrainsOn:
+    """The model is there that the run trains on."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Step:
     """One finished training step."""
 
@@ -255,5 +262,7 @@ class Failed:
     error: UserError
 
 
-Event = Phase | Step | Paused | Resumed | Preview | Saved | Trained | Effect | Warned | Detail | Done | Failed
+Event = (
+    Phase | TrainsOn | Step | Paused | Resumed | Preview | Saved | Trained | Effect | Warned | Detail | Done | Failed
+)
 Listener = Callable[[Event], None]

@@ -18,6 +18,8 @@ from tests.hosts.test_hosts import Told, adapter_of, same, settings_of, trained
 from trainer.config.settings import Settings
 from trainer.diffusion.parameterisation import VELOCITY
 from trainer.hosts.webui.host import WebUI
+from trainer.jobs.store import Store
+from trainer.jobs.worker import Worker
 from trainer.text.messages import Message
 
 
@@ -131,6 +133,20 @@ def test_reload_ui_does_not_touch_a_run(double: A1111Double, host: WebUI, tmp_pa
     assert undisturbed.path is not None
     assert reloaded.path is not None
     assert same(read(undisturbed.path), read(reloaded.path))
+
+
+def test_the_queue_says_which_model_a_run_took(double: A1111Double, host: WebUI, tmp_path: Path) -> None:
+    store = Store(host.folders)
+    worker = Worker(store, lambda: host)
+    store.add(settings_of("iLECO", tmp_path))
+    assert store.entries()[0].model == ""
+    worker.start()
+    assert worker.join(60)
+    assert store.entries()[0].model == "first.safetensors"
+    assert worker.run_status is not None
+    assert worker.run_status.snapshot().model == "first.safetensors"
+    worker.close()
+    store.close()
 
 
 def test_our_layers_are_not_the_ones_a_host_changes(double: A1111Double, host: WebUI) -> None:

@@ -428,6 +428,19 @@ def test_steps_are_noted(store: Store) -> None:
     lease.end()
 
 
+def test_the_model_a_host_chose_is_noted_until_the_job_runs_again(store: Store) -> None:
+    left, named = store.add(settings("left", model="")), store.add(settings("named", model="mine.safetensors"))
+    lease = store.lease()
+    for entry in (left, named):
+        store.claim(lease, entry.id)
+        store.note_model(entry.id, lease, "loaded.safetensors")
+        store.finish(entry.id, lease, FAILED)
+    lease.end()
+    assert [entry.model for entry in store.entries()] == ["loaded.safetensors", "mine.safetensors"]
+    assert store.again(left.id).model == ""
+    assert store.again(named.id).model == "mine.safetensors"
+
+
 def test_a_store_is_begun_by_several_at_once(folders: Folders) -> None:
     found, barrier = [], threading.Barrier(4)
 

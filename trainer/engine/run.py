@@ -21,7 +21,7 @@ from ..data.pairs import Pair, open_pair
 from ..data.samples import Scan
 from ..diffusion.parameterisation import EPSILON, VELOCITY
 from ..errors import DivergedError, MemoryShortError, ModelError, SettingsError, StateError, Stopped, UserError
-from ..job import Control, Done, Failed, Job, Listener
+from ..job import Control, Done, Failed, Job, Listener, TrainsOn
 from ..models.base import Bundle
 from ..models.checkpoint.hashes import Hashing
 from ..models.placement import broken_weight, place, stored_types
@@ -162,6 +162,7 @@ def _prepared(
     images = _images(settings, reporter)
     keeper.begin(Basis(settings, [each.spec for each in mode_of(settings.mode).passes(settings)], images, host))
     bundle, precision = _model(settings, host, reporter)
+    emit(TrainsOn(bundle.name))
     _attach_base_loras(settings, host, bundle, stack)
     scan, settings = _scan(images, settings, bundle, reporter)
     data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress)

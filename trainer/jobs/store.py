@@ -71,7 +71,7 @@ class Entry:
     Attributes:
         id: its number; never used twice.
         status: one of :data:`STATUSES`.
-        model: the model's name as in the settings.
+        model: the model's name as in the settings; if that is empty, of the one that the run took.
         started, ended: seconds since 1970, or None.
         step: how many steps it has taken, as last recorded.
         message: why it failed, or how it ended; None where there is nothing to say.
@@ -239,7 +239,7 @@ class Store:
             if status in _AGAIN:
                 self._require_free(connection, job, but=number)
                 place = connection.execute("SELECT max(place) + 1 FROM job").fetchone()[0]
-                self._update(connection, number, **_fresh(place=place))
+                self._update(connection, number, **_fresh(place=place, model=job.settings.model))
             elif status != WAITING:
                 raise UserError("jobs.cannot_run_again", where=row["name"], status=_status(row))
         return self._one(number)
@@ -327,6 +327,12 @@ class Store:
                 connection.execute("UPDATE job SET step = ? WHERE id = ? AND owner = ?", (step, number, lease.token))
         except BusyError:
             return
+
+    def note_model(self, number: int, lease: Lease, model: str) -> None:
+        """Record what a claimed job is trained on that leaves it to its host."""
+        with self._database.transaction() as connection:
+            change = "UPDATE job SET model = ? WHERE id = ? AND owner = ? AND model = ''"
+            connection.execute(change, (model, number, lease.token))
 
     def note_result(self, number: int, lease: Lease, path: Path, *, message: Message | None = None) -> None:
         """Record the LoRA of a claimed job as soon as it is on the disk: from then on the job is done, or stopped as

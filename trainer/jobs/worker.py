@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..claims import tidy
 from ..errors import UserError
-from ..job import Control, Done, Event, Failed, Job, Step, Trained, Warned
+from ..job import Control, Done, Event, Failed, Job, Step, Trained, TrainsOn, Warned
 from ..paths import kept_traceback
 from ..text.messages import Message, message
 from .awake import awake
@@ -297,7 +297,7 @@ class Worker:
 
     def _run(self, entry: Entry, control: Control) -> None:
         assert self.run_status is not None
-        report = _Report(entry, self.run_status, self._listener, self._note, self._note_result)
+        report = _Report(entry, self.run_status, self._listener, self._note, self._note_result, self._note_model)
         status, told, path = FAILED, None, None
         try:
             done = self._train(self.store.job(entry.id), control, report, resume=entry.resume)
@@ -355,6 +355,10 @@ class Worker:
         assert self._lease is not None
         self.store.note_step(entry.id, self._lease, step)
 
+    def _note_model(self, entry: Entry, model: str) -> None:
+        assert self._lease is not None
+        self.store.note_model(entry.id, self._lease, model)
+
     def _finish(self, entry: Entry, status: str, told: Message | None, path: Path | None, step: int) -> None:
         """Record how a job ended, even if the store cannot be reached for a while."""
         assert self._lease is not None
@@ -399,6 +403,7 @@ class _Report:
         listener: Listener | None,
         note: Callable[[Entry, int], None],
         note_result: Callable[[Entry, Trained], None],
+        note_model: Callable[[Entry, str], None],
     ) -> None:
         self.step = 0
         self.trained: Trained | None = None
@@ -407,6 +412,7 @@ class _Report:
         self._listener = listener
         self._note = note
         self._note_result = note_result
+        self._note_model = note_model
         self._noted = time.monotonic()
         self._failed = False
 
@@ -416,6 +422,8 @@ class _Report:
         if isinstance(event, Trained):
             self.trained = event
             self._write(lambda: self._note_result(self._entry, event))
+        if isinstance(event, TrainsOn):
+            self._write(lambda: self._note_model(self._entry, event.name))
         if self._listener is not None:
             try:
                 self._listener(self._entry, event)

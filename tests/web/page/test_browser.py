@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -277,6 +278,20 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     someone.until(lambda: "toy-sd1" in someone.page.inner_text("#trainyard_model_note"))
     assert someone.page.is_checked("#trainyard_mode input[value=LoRA]")
     assert someone.box("save_lora_name").input_value() == "typed"
+
+
+@pytest.mark.more
+def test_a_panel_that_has_heard_nothing_shows_no_run(browser: Any, site: Site) -> None:
+    page = browser.new_page()
+    page.route("**/trainyard/v1/**", lambda route: route.abort())
+    page.goto(site.address)
+    if site.gradio.startswith("3"):
+        page.add_script_tag(url="trainyard/trainyard.js")
+    page.wait_for_selector("#trainyard_run_status p:has-text('No answer from the server')")
+    shown = page.locator("#trainyard_run_status > *:visible")
+    assert shown.count() == 1
+    assert page.locator("#trainyard_run_status progress").count() == 1
+    page.close()
 
 
 @pytest.mark.more

@@ -20,7 +20,7 @@ def note(someone: Visitor) -> str:
 def test_a_model_says_what_it_is_and_brings_its_defaults(visit: Callable[..., Visitor], site: Site) -> None:
     large = small_checkpoint(site.data / "models", "SDXL")
     someone = visit()
-    someone.until(lambda: "It trains on toy-sd1.safetensors (an SD1 checkpoint)" in note(someone))
+    someone.until(lambda: "The next run trains on toy-sd1.safetensors (an SD1 checkpoint)" in note(someone))
     someone.press("refresh")
     someone.write("train_batch_size", "7")
     someone.write("model", large.name)

@@ -31,7 +31,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- the form
         "page_help.save_lora_name": "The file name of the LoRA, without extension; folder/name puts it in a "
         "sub-folder. Left empty, it gets the mode's name and a number.",
-        "model.is": "It trains on {label}.",
+        "model.is": "The next run trains on {label}.",
         "model.looking": "Looking at the model …",
         # ---- the run's buttons, and what they answer
         "run.start": "Start Training",
@@ -102,6 +102,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.curve": "loss, steps {first} to {last}: {low} to {high}",
         "status.curve_is": "loss over the steps",
         "status.image": "step {step}",
+        "status.trains_on": "It trains on {model}.",
+        "status.trained_on": "It was trained on {model}.",
         "status.saved": "Saved: {path}",
         "status.effect": "The LoRA changes the weights by {share}, most in {blocks}.",
         "status.strip": "“{prompt}” at strength −1, 0 and +1",

@@ -31,7 +31,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- フォーム
         "page_help.save_lora_name": "LoRAのファイル名(拡張子なし)です。folder/name と書くとサブフォルダに保存します。"
         "空欄なら、モード名に番号を付けた名前になります。",
-        "model.is": "学習するモデル: {label}",
+        "model.is": "次の学習で使うモデル: {label}",
         "model.looking": "モデルを調べています…",
         # ---- 学習のボタンと、その返事
         "run.start": "学習開始",
@@ -102,6 +102,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.curve": "損失、ステップ {first}〜{last}: {low}〜{high}",
         "status.curve_is": "ステップごとの損失",
         "status.image": "ステップ {step}",
+        "status.trains_on": "使っているモデル: {model}",
+        "status.trained_on": "使ったモデル: {model}",
         "status.saved": "保存先: {path}",
         "status.effect": "このLoRAは重みを {share} 変えます。変化が大きいのは {blocks} です。",
         "status.strip": "「{prompt}」を強さ −1、0、+1 で描いたもの",
