@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.browser.site import Site, chromium, served
+from tests.helpers.browser.site import Site, launched, served
 from tests.helpers.browser.visitor import Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.more]
@@ -52,9 +52,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium("--host-resolver-rules=MAP evil.test 127.0.0.1") as opened:
-        yield opened
+def misled(browser: Any) -> Iterator[Any]:
+    """A browser that is told that a stranger's name is this machine's."""
+    opened = launched(browser.browser_type, "--host-resolver-rules=MAP evil.test 127.0.0.1")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +71,8 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_name_that_points_here_is_not_answered(browser: Any, site: Site) -> None:
-    page = browser.new_page(http_credentials={"username": USER, "password": PASSWORD})
+def test_a_name_that_points_here_is_not_answered(misled: Any, site: Site) -> None:
+    page = misled.new_page(http_credentials={"username": USER, "password": PASSWORD})
     answer = page.goto(site.address.replace("127.0.0.1", "evil.test"))
     assert answer.status == 403
     assert "evil.test" in page.inner_text("body")

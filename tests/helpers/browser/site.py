@@ -88,14 +88,23 @@ def _answers(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def chromium(*arguments: str) -> Iterator[Any]:
-    """A browser of playwright's, with further arguments of Chromium's."""
+def chromium() -> Iterator[Any]:
+    """A browser of playwright's."""
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as playwright:
+        opened = launched(playwright.chromium)
+        yield opened
+        opened.close()
+
+
+def launched(kind: Any, *arguments: str) -> Any:
+    """A Chromium, with further arguments of its command line.
+
+    Args:
+        kind: playwright's; of a browser that runs already, ``browser_type``.
+    """
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _BROWSERS)), None)
     if not found:
         pytest.fail("no Chromium found: install one (Debian: apt install chromium), or name it in CHROMIUM")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=[*_ARGUMENTS, *arguments])
-        yield opened
-        opened.close()
+    return kind.launch(executable_path=found, args=[*_ARGUMENTS, *arguments])
