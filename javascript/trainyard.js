@@ -33,6 +33,8 @@ window.trainyard = (function () {
 
     /* POST if there is a body: a file as it is, anything else as JSON. */
     async function ask(route, body) {
+        // A WebUI that reloads has taken the page away, and its server is about to end: whoever polls stops asking.
+        if (!document.getElementById(ROOT)) throw new Error(say("status.page_gone"));
         const isFile = body instanceof Blob;
         const headers = {"X-Trainyard-Token": token()};
         const options = body === undefined ? {headers} : {

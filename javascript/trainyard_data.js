@@ -61,7 +61,7 @@
     async function look() {
         const panel = byId("data");
         clearTimeout(timer);
-        if (!panel.parts) return; // it is built, and looks, with the next poll
+        if (!panel || !panel.parts) return; // it is built, and looks, with the next poll
         let state = null;
         try {
             state = await ask(`preview?known=${shown}`);

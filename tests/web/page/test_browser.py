@@ -295,6 +295,20 @@ def test_a_panel_that_has_heard_nothing_shows_no_run(browser: Any, site: Site) -
 
 
 @pytest.mark.more
+def test_nobody_asks_for_a_page_that_was_taken_away(visit: Callable[..., Visitor]) -> None:
+    """As a WebUI does while it reloads: its server can end, and its page waits for the new one."""
+    someone = visit()
+    someone.page.route("**/trainyard/v1/drawings", lambda route: route.abort())  # which is asked again and again
+    with someone.page.expect_request("**/trainyard/v1/drawings"):
+        someone.page.evaluate("window.trainyard.imageJobs.watch()")
+    someone.page.evaluate("document.body.innerHTML = '<h1>Reloading...</h1>'")
+    asked: list[str] = []
+    someone.page.on("request", lambda request: asked.append(request.url))
+    someone.page.wait_for_timeout(2500)
+    assert asked == []
+
+
+@pytest.mark.more
 def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     run = {

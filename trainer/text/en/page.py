@@ -74,6 +74,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "webui.used": "It is in the prompt of txt2img.",
         "status.idle": "Nothing is being trained. Choose a mode, fill in what it asks for, and press Start Training.",
         "status.no_answer": "No answer from the server ({what}). Trying again.",
+        "status.page_gone": "the page is being reloaded",
         "status.status": "The server answers {status}.",
         "status.running": "Training: {name} ({mode})",
         "status.pausing": "Pausing: {name} ({mode})",

@@ -74,6 +74,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "webui.used": "txt2img のプロンプトに入れました。",
         "status.idle": "学習中のものはありません。モードを選び、必要な欄を埋めて「学習開始」を押してください。",
         "status.no_answer": "サーバーから返事がありません ({what})。もう一度試しています。",
+        "status.page_gone": "ページを再読み込みしています",
         "status.status": "サーバーの返事: {status}",
         "status.running": "学習中: {name} ({mode})",
         "status.pausing": "一時停止します: {name} ({mode})",
