@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..config.labels import help_of, section_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
 from ..config.settings import ROWS, SECTIONS, Settings
-from ..config.values import closest
 from ..errors import UserError
 from ..jobs.ending import WITHIN, heard, on_console_close
 from ..networks.files.settings import load_settings
@@ -85,10 +84,8 @@ def read_settings(options: argparse.Namespace) -> Parsed:
         if name.startswith("setting.") and value is not None
     }
     parsed = parse({**changes, **flags}, base=kept.settings)
-    for key in kept.unknown:
-        near = closest(key, [row.key for row in ROWS])
-        text = told("commands.unknown_key_near", key=key, near=near) if near else told("commands.unknown_key", key=key)
-        print(text, file=sys.stderr)
+    for warning in kept.warnings:
+        print(told(warning), file=sys.stderr)
     return replace(parsed, settings=_with_whole_paths(parsed.settings), given=parsed.given | kept.given)
 
 

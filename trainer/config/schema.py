@@ -32,6 +32,16 @@ class Parsed:
     given: frozenset[str] = frozenset()
     """Short names of the settings that were set: the others hold their default, which a model family may better."""
 
+    @property
+    def warnings(self) -> list[Message]:
+        """A sentence for each unknown key, with what it may have been meant to be."""
+        known = [row.key for row in ROWS]
+        named = [(key, closest(key, known)) for key in self.unknown]
+        return [
+            message("config.unknown_key_near", key=key, near=near) if near else message("config.unknown_key", key=key)
+            for key, near in named
+        ]
+
     def with_defaults(self, better: Mapping[str, Any]) -> Settings:
         """The settings, with other defaults for those that were not set.
 

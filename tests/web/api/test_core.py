@@ -284,6 +284,19 @@ def test_one_value_is_checked(server: Server) -> None:
     assert "whole number" in server.post("/check", {"name": "train_iterations", "value": "1.5"})["problem"]
 
 
+def test_unknown_keys_are_told_and_kept_with_the_job(server: Server) -> None:
+    added = server.post("/jobs", named(train_iteration=3000, zzzz=1))
+    assert added["status"] == "waiting"
+    said = [
+        "train_iteration: there is no such setting; perhaps you mean train_iterations. It has no effect.",
+        "zzzz: there is no such setting. It has no effect.",
+    ]
+    assert sorted(added["warnings"]) == said
+    assert sorted(server.get(f"/jobs/{added['id']}")["warnings"]) == said
+    assert "そのような設定はありません" in server.post("/jobs?language=ja", named(zzzz=1, save_lora_name="b"))["warnings"][0]
+    assert server.post("/jobs", named(save_lora_name="c"))["warnings"] == []
+
+
 def test_openapi_lists_every_route(server: Server) -> None:
     status, description = server.ask("/openapi.json", below="")
     assert status == 200

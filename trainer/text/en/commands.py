@@ -36,8 +36,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.settings": "a JSON file, a preset's name, or a LoRA to train again",
         "commands.set": "change one setting; repeatable",
         "commands.settings_of": "settings: {section}",
-        "commands.unknown_key": "{key}: there is no such setting. It has no effect.",
-        "commands.unknown_key_near": "{key}: there is no such setting; perhaps you mean {near}. It has no effect.",
         "commands.would_train": "Would train {mode} on {model} with {device}, {steps:step|steps},\nand save {path}",
         "commands.stopped": "Stopped. Nothing was saved.",
         "commands.ending": "The program is asked to end. What was trained by now is being saved, within ten seconds.",

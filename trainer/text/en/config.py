@@ -85,6 +85,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- --set
         "config.sets_nothing": '"{text}" does not set anything. Write key=value, as in network_rank=16.',
         "config.sets_second_pass": "sets the whole 2nd pass. Set one of it, as in 2nd_pass.network_rank=4.",
+        "config.unknown_key": "{key}: there is no such setting. It has no effect.",
+        "config.unknown_key_near": "{key}: there is no such setting; perhaps you mean {near}. It has no effect.",
         "config.no_setting": "there is no such setting. See: list settings.",
         "config.no_setting_near": "there is no such setting. Perhaps you mean {near}.",
         # ---- before a run

@@ -37,8 +37,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.settings": "JSONファイル、プリセットの名前、またはもう一度学習するLoRA",
         "commands.set": "設定を1つ変える(何度でも指定可)",
         "commands.settings_of": "設定: {section}",
-        "commands.unknown_key": "{key}: そのような設定はありません。無視します。",
-        "commands.unknown_key_near": "{key}: そのような設定はありません({near} のことですか)。無視します。",
         "commands.would_train": "{mode} を {model} で学習します({device}、{steps} ステップ)。\n保存先: {path}",
         "commands.stopped": "中止しました。保存していません。",
         "commands.ending": "プログラムの終了を求められました。ここまでの学習結果を10秒以内に保存します。",

@@ -89,6 +89,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.sets_second_pass": (
             "2回目の学習の設定をまとめて書くことはできません。2nd_pass.network_rank=4 のように1つずつ書いてください。"
         ),
+        "config.unknown_key": "{key}: そのような設定はありません。無視します。",
+        "config.unknown_key_near": "{key}: そのような設定はありません({near} のことですか)。無視します。",
         "config.no_setting": "そのような設定はありません。list settings で一覧を見られます。",
         "config.no_setting_near": "そのような設定はありません。{near} のことですか。",
         # ---- before a run

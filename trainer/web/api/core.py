@@ -217,8 +217,10 @@ class _Routes:
         return {**_entry(entry), "lora": lora}
 
     def job(self, number: int) -> dict[str, Any]:
-        """One job, with its settings."""
-        return {**_entry(self._store.get(number)), "settings": to_json(self._store.job(number).settings)}
+        """One job, with its settings, and as "warnings" what is said of keys that are not known."""
+        settings = self._store.job(number).settings
+        warnings = parse(to_json(settings)).warnings
+        return {**_entry(self._store.get(number)), "settings": to_json(settings), "warnings": warnings}
 
     def presets(self) -> dict[str, Any]:
         """The names of the presets."""
@@ -243,8 +245,12 @@ class _Routes:
         raise NotThereError("web.no_image_of_run")
 
     def add(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Add a job at the end of the queue. The body: its settings, as in a settings file or by short names."""
-        return _entry(self._store.add(parse(body).settings))
+        """Add a job at the end of the queue. The body: its settings, as in a settings file or by short names.
+
+        In the answer, "warnings" names the keys that are not known, which have no effect.
+        """
+        parsed = parse(body)
+        return {**_entry(self._store.add(parsed.settings)), "warnings": parsed.warnings}
 
     def clear(self, body: dict[str, Any]) -> dict[str, Any]:
         """Remove jobs that have ended: those that are done, or those with one of the body's "statuses"."""

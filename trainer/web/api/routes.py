@@ -68,9 +68,13 @@ class _Routes:
     # ---- the data of a folder ---------------------------------------------------------------------------------------
 
     def look(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Look at the data that these settings would train; answered at once, see GET."""
-        self._preview.look(parse(body).settings)
-        return self._preview.state()
+        """Look at the data that these settings would train; answered at once, see GET.
+
+        In the answer, "unknown" names the keys that are not known, which have no effect.
+        """
+        parsed = parse(body)
+        self._preview.look(parsed.settings)
+        return {**self._preview.state(), "unknown": parsed.warnings}
 
     def end_look(self, action: Literal["stop", "close"]) -> dict[str, Any]:
         """Stop looking, or forget also what was found."""
