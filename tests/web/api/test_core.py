@@ -293,7 +293,10 @@ def test_unknown_keys_are_told_and_kept_with_the_job(server: Server) -> None:
     ]
     assert sorted(added["warnings"]) == said
     assert sorted(server.get(f"/jobs/{added['id']}")["warnings"]) == said
-    assert "そのような設定はありません" in server.post("/jobs?language=ja", named(zzzz=1, save_lora_name="b"))["warnings"][0]
+    assert (
+        "そのような設定はありません"
+        in server.post("/jobs?language=ja", named(zzzz=1, save_lora_name="b"))["warnings"][0]
+    )
     assert server.post("/jobs", named(save_lora_name="c"))["warnings"] == []
 
 

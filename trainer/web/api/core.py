@@ -112,6 +112,15 @@ def add_routes(app: Any, access: Access, language: str, reading: Routes, changin
         app.state.trainyard_routes = [*getattr(app.state, "trainyard_routes", ()), *router.routes]
 
 
+def refuse_unknown(body: Mapping[str, Any], *known: str) -> None:
+    """Raises:
+    UserError: the body of a request has other keys.
+    """
+    unknown = sorted(set(body) - set(known))
+    if unknown:
+        raise UserError("web.unknown_keys", where=", ".join(key[:60] for key in unknown[:3]), known=known)
+
+
 def _allowing(access: Access, check: Callable[[Request], None], language: str) -> Callable[[Request], None]:
     def allowed(request: Request) -> None:
         try:
@@ -254,6 +263,7 @@ class _Routes:
 
     def clear(self, body: dict[str, Any]) -> dict[str, Any]:
         """Remove jobs that have ended: those that are done, or those with one of the body's "statuses"."""
+        refuse_unknown(body, "statuses")
         statuses = body.get("statuses", [DONE])
         if not isinstance(statuses, list) or not set(map(str, statuses)) <= set(ENDED):
             raise UserError("web.wrong_statuses", where="statuses", statuses=ENDED)
@@ -299,6 +309,7 @@ class _Routes:
 
     def check(self, body: dict[str, Any]) -> dict[str, Any]:
         """What is wrong with one setting's value; empty if nothing is."""
+        refuse_unknown(body, "name", "value")
         return {"problem": problem_of(str(body.get("name", "")), body.get("value")) or ""}
 
 

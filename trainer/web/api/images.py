@@ -17,7 +17,7 @@ from ..services import image_requests, run_images
 from ..services.context import PageContext
 from ..services.image_jobs import Sheet
 from ..services.run_images import RunImages
-from .core import NotThereError, Routes, add_routes
+from .core import NotThereError, Routes, add_routes, refuse_unknown
 
 PROMPTS, STRIP = "prompts", "strip"
 """The places on the page that show a sheet."""
@@ -126,10 +126,15 @@ class _Routes:
 
     def prompts(self, which: Literal["original", "target", "both"], body: dict[str, Any]) -> dict[str, Any]:
         """Make images of iLECO's prompts without a LoRA. The body: "settings", and "seed", "steps", "cfg"."""
-        settings = parse(body.get("settings", {})).settings
+        refuse_unknown(body, "settings", "seed", "steps", "cfg")
+        given = body.get("settings", {})
+        if not isinstance(given, dict):
+            raise UserError("web.no_settings", where="settings")
+        parsed = parse(given)
+        settings = parsed.settings
         asked: dict[str, Any] = {name: body[name] for name in ("seed", "steps", "cfg") if name in body}
         draw_prompts(self._context, lambda: settings, which, asked)
-        return self.sheets()
+        return {**self.sheets(), "unknown": parsed.warnings}
 
     def stop(self, body: dict[str, Any]) -> dict[str, Any]:
         """Stop making images; the answer says whether any were being made."""

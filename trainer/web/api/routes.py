@@ -9,7 +9,6 @@ from fastapi import Depends, Request, Response
 from ...config.schema import parse
 from ...config.settings import Settings
 from ...config.size import Size
-from ...errors import UserError
 from ...text.messages import message
 from ..services.context import PageContext
 from ..services.messages import value_problem
@@ -63,6 +62,7 @@ class _Routes:
 
     def field(self, body: dict[str, Any]) -> dict[str, Any]:
         """What is wrong with the value of a field that was just left; empty if nothing is."""
+        core.refuse_unknown(body, "name", "value")
         return {"problem": value_problem(str(body.get("name", "")), body.get("value")) or ""}
 
     # ---- the data of a folder ---------------------------------------------------------------------------------------
@@ -112,15 +112,14 @@ class _Routes:
 
     def show(self, body: dict[str, Any]) -> dict[str, Any]:
         """A small copy of the image at the body's path, as a data URL."""
+        core.refuse_unknown(body, "path")
         return {"picture": data_address(small(str(body.get("path", ""))))}
 
     # ---- a pair -----------------------------------------------------------------------------------------------------
 
     def pair(self, body: dict[str, Any]) -> dict[str, Any]:
         """Where the images of a pair differ, and how much; the body: mode, original_image and target_image."""
-        unknown = sorted(set(body) - set(_PAIR))
-        if unknown:
-            raise UserError("web.unknown_keys", where=", ".join(unknown), known=_PAIR)
+        core.refuse_unknown(body, *_PAIR)
         return compared(parse(body).settings)
 
     # ---- variations -------------------------------------------------------------------------------------------------

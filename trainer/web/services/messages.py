@@ -6,7 +6,7 @@ from typing import Any
 
 from ...config.settings import ROWS, Settings
 from ...config.values import read_value
-from ...errors import DataError, SettingsError, UserError, WrongValue
+from ...errors import SettingsError, UserError, WrongValue
 from ...text.messages import Message, label, message
 
 _FOLDER = "lora_data_directory"
@@ -50,7 +50,7 @@ def require_folder(settings: Settings) -> None:
     """Reported before the job waits in the queue, and not only when it begins.
 
     Raises:
-        DataError: the mode learns from a folder, and it is not there.
+        UserError: the mode learns from a folder, and it is not there.
     """
     row = next(each for each in ROWS if each.name == _FOLDER)
     error = _folder_error(settings.lora_data_directory) if settings.mode in row.modes else None
@@ -65,6 +65,6 @@ def _folder_error(value: Any) -> UserError | None:
     if written:
         try:
             existing_folder(written)
-        except DataError as error:
+        except UserError as error:
             return error
     return None
