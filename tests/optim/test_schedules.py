@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainer.config.choices import SCHEDULERS
+from trainer.config import presets
+from trainer.config.choices import OPTIMIZERS, SCHEDULERS
 from trainer.config.settings import Settings
 from trainer.errors import UserError
 from trainer.optim import optimizers, schedules
+from trainer.paths import SHIPPED_PRESETS
 
 STEPS, RATE = 50, 2e-3
 
@@ -150,13 +152,30 @@ def test_adafactor_may_find_its_own_rate() -> None:
     )
 
 
-def test_only_a_rate_that_is_a_factor_and_small_is_talked_about() -> None:
-    def advice(name: str, rate: float) -> str:
-        return str(optimizers.advice(replace(Settings(), train_optimizer=name, train_learning_rate=rate)) or "")
+def test_a_rate_outside_of_what_the_optimizer_is_used_with_is_told() -> None:
+    def advice(name: str, rate: float, text_rate: float | None = None) -> str:
+        rates = {"train_learning_rate": rate, "train_textencoder_learning_rate": text_rate}
+        return " ".join(map(str, optimizers.advice(replace(Settings(), train_optimizer=name, **rates))))
 
-    assert advice("AdamW", 1e-4) == ""
+    for name, info in OPTIMIZERS.items():
+        least, most = info.usual
+        assert advice(name, least) == advice(name, most) == ""
+        assert "far above what" in advice(name, 1.1 * most)
+        assert advice(name, 0.9 * least) != ""
+    assert advice("AdamW", 1e-4) == advice("AdamW", 1e-4, 0.0) == ""
     assert advice("Prodigy", 1.0) == ""
     assert "Set the learning rate to about 1" in advice("DAdaptAdam", 1e-4)
+    assert advice("AdamW", 1.0) == (
+        "train learning rate is 1, far above what AdamW usually trains with (1e-07 to 0.01): it may destroy what the "
+        "model knows. Lower it."
+    )
+    assert advice("Lion", 1e-4, 0.5).startswith("train textencoder learning rate is 0.5, far above what Lion")
+    assert "next to nothing will be learned" in advice("SGDNesterov", 1e-7)
+
+
+def test_the_shipped_presets_have_usual_rates() -> None:
+    for path in SHIPPED_PRESETS.glob("*.json"):
+        assert list(optimizers.advice(presets.load_file(path).settings)) == []
 
 
 def test_a_setting_the_optimizer_does_not_take() -> None:

@@ -21,6 +21,7 @@ _FACTS: Mapping[str, str] = MappingProxyType(
         "file": "commands.info_file",
         "is": "commands.info_is",
         "tensors": "commands.info_tensors",
+        "problem": "commands.info_problem",
         "norm": "commands.info_norm",
         "norms by block": "commands.info_norms",
     }
@@ -83,8 +84,10 @@ def _norms(path: Path) -> dict[str, Any]:
 
     try:
         blocks = block_norms(path)
-    except NetworkError:  # of another kind; what its header says can still be told
-        return {}
+    except NetworkError as error:
+        # Of another kind: what its header says can still be told.
+        is_other = error.message.key in ("networks.other_kind", "networks.no_lora")
+        return {} if is_other else {"problem": told(error.message)}
     return {"norm": math.hypot(*blocks.values()), "norms by block": blocks} if blocks else {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from ..networks.files.find import find_lora
 from .image_file import check_ending, save_image
 from .options import add_device, add_folders, folders_of, output_argument
 from .words import told
+
+_LARGEST_SIDE = 8192
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,7 +49,7 @@ def _sample(options: argparse.Namespace) -> int:
     from ..models.placement import place_for_images
     from ..models.precision import choose_device
     from ..models.registry import load_bundle
-    from ..models.sample import sample
+    from ..models.sample import is_black, sample
     from ..networks.files.read import network_from_file
 
     device = choose_device(options.device)
@@ -65,6 +68,8 @@ def _sample(options: argparse.Namespace) -> int:
                 network.strength = strengths[number % len(strengths)]
             images += sample(bundle, [request], check=advance)
     labels = [f"{strength:+g}" for strength in most]
+    if any(map(is_black, images)):
+        print(told("commands.black_image"), file=sys.stderr)
     save_image(side_by_side(images, labels) if len(images) > 1 else images[0], options.out)
     print(told("commands.saved", path=options.out))
     return 0
@@ -114,9 +119,9 @@ def _at_least_one(text: str) -> int:
 
 def _size(text: str) -> Size:
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not (width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(told("commands.not_a_size", value=repr(text)))
     size = Size(int(width), int(height))
-    if any(side % 8 or side < 64 for side in size):
+    if any(side % 8 or not 64 <= side <= _LARGEST_SIDE for side in size):
         raise argparse.ArgumentTypeError(told("commands.size_not_possible"))
     return size

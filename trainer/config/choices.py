@@ -192,6 +192,8 @@ class OptimizerInfo:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     finds_its_rate: bool = False
     """The learning rate is a factor on a step size it finds itself, so it should be about 1."""
+    usual: tuple[float, float] = (1e-7, 1e-2)
+    """The lowest and the highest learning rate that people train with."""
     takes_module: bool = False
     """It is made from a module rather than from groups of parameters."""
     fuses: bool = False
@@ -212,6 +214,8 @@ def _small(name: str, found_as: str = "", **options: Any) -> OptimizerInfo:
     return OptimizerInfo(name, f"bitsandbytes.optim:{found_as or name}", "bitsandbytes", compiled=True, **options)
 
 
+_FACTORS, _BY_SIGN, _BY_GRADIENT, _AVERAGED = (0.1, 10.0), (1e-8, 1e-3), (1e-5, 100.0), (1e-7, 1e-1)
+"""Usual rates: as factors; where only a gradient's sign counts; where its size does; of averaged weights."""
 _NESTEROV: Mapping[str, Any] = MappingProxyType({"momentum": 0.9, "nesterov": True})
 # Without these three, transformers' AdaFactor insists on its own learning rate.
 _GIVEN_RATE: Mapping[str, Any] = MappingProxyType(
@@ -222,27 +226,27 @@ OPTIMIZERS: Final = _by_name(
         _torch("AdamW", fuses=True),
         _small("AdamW8bit"),
         OptimizerInfo("AdaFactor", "transformers.optimization:Adafactor", "transformers", _GIVEN_RATE),
-        _collection("Lion"),
-        _collection("Prodigy", finds_its_rate=True),
-        _collection("DAdaptAdam", finds_its_rate=True),
-        _collection("DAdaptLion", finds_its_rate=True),
-        _collection("DAdaptAdaGrad", finds_its_rate=True),
-        _collection("DAdaptAdan", finds_its_rate=True),
-        _collection("DAdaptSGD", finds_its_rate=True),
+        _collection("Lion", usual=_BY_SIGN),
+        _collection("Prodigy", finds_its_rate=True, usual=_FACTORS),
+        _collection("DAdaptAdam", finds_its_rate=True, usual=_FACTORS),
+        _collection("DAdaptLion", finds_its_rate=True, usual=_FACTORS),
+        _collection("DAdaptAdaGrad", finds_its_rate=True, usual=_FACTORS),
+        _collection("DAdaptAdan", finds_its_rate=True, usual=_FACTORS),
+        _collection("DAdaptSGD", finds_its_rate=True, usual=_FACTORS),
         _small("Adam8bit"),
-        _small("SGDNesterov8bit", "SGD8bit", defaults=_NESTEROV),
-        _small("Lion8bit"),
+        _small("SGDNesterov8bit", "SGD8bit", defaults=_NESTEROV, usual=_BY_GRADIENT),
+        _small("Lion8bit", usual=_BY_SIGN),
         _small("PagedAdamW8bit"),
-        _small("PagedLion8bit"),
-        _collection("RAdamScheduleFree", "ScheduleFreeRAdam"),
-        _collection("AdamWScheduleFree", "ScheduleFreeAdamW"),
-        _collection("SGDScheduleFree", "ScheduleFreeSGD"),
+        _small("PagedLion8bit", usual=_BY_SIGN),
+        _collection("RAdamScheduleFree", "ScheduleFreeRAdam", usual=_AVERAGED),
+        _collection("AdamWScheduleFree", "ScheduleFreeAdamW", usual=_AVERAGED),
+        _collection("SGDScheduleFree", "ScheduleFreeSGD", usual=_BY_GRADIENT),
         _collection("CAME"),
-        _collection("Tiger"),
+        _collection("Tiger", usual=_BY_SIGN),
         _collection("AdamMini", takes_module=True),
         _small("PagedAdamW"),
         _small("PagedAdamW32bit"),
-        _torch("SGDNesterov", "SGD", defaults=_NESTEROV),
+        _torch("SGDNesterov", "SGD", defaults=_NESTEROV, usual=_BY_GRADIENT),
         _torch("Adam", fuses=True),
     )
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..config.settings import Settings
 from ..config.size import Size
+from ..errors import DataError
 from ..text.messages import Message, label, message
 from . import buckets
 from .buckets import Frames, Placement
@@ -25,6 +26,8 @@ from .problems import FileError, FileProblem
 from .samples import CaptionCounts, Sample, Scan, sample_of
 
 _WORKERS = min(4, os.cpu_count() or 1)
+MOST_SAMPLES = 5_000_000
+"""Repeats included: more than any run takes, and each takes memory."""
 _SMALL, _MOSTLY_CUT = 2.0, 0.5
 """Enlarged more than this, or less than this left after cropping: reported."""
 
@@ -211,6 +214,14 @@ class Index:
     def finished(self, found: Found) -> Scan:
         distinct = tuple(self.samples)
         repeats = self.settings.image_num_multiply
+        if len(distinct) * repeats > MOST_SAMPLES:
+            raise DataError(
+                "data.too_many_samples",
+                where=label("image_num_multiply"),
+                repeats=repeats,
+                count=len(distinct),
+                most=MOST_SAMPLES,
+            )
         frames = Counter(sample.frame for sample in distinct)
         captions = CaptionCounts(
             files=sum(self.encodings.values()),

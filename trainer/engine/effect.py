@@ -19,7 +19,7 @@ from ..job import Change, Control, Effect, Listener, Phase, Warned
 from ..models.base import Bundle, Family
 from ..models.image_spec import ImageSpec
 from ..models.placement import device_of, text_to
-from ..models.sample import sample
+from ..models.sample import is_black, sample
 from ..networks.base import Adapter, Network
 from ..networks.files.metadata import plain
 from ..networks.files.read import network_from_file
@@ -31,6 +31,8 @@ STEPS = 10
 """Enough to see a difference; on a processor every step takes seconds."""
 TOO_SMALL = 1e-4
 """Relative change of the weights below which half precision, in which hosts add LoRAs, rounds most of it away."""
+TOO_LARGE = 1.0
+"""The same, from which the update is more than the weights themselves."""
 SAME = 0.01
 """Mean difference in levels of 255 up to which two images count as the same."""
 LITTLE = 0.5
@@ -128,16 +130,16 @@ def report(
     except Exception as error:  # noqa: BLE001 - the LoRA is saved; whatever this was, it cannot take that back
         emit(Warned("engine.effect_unknown", reason=_reason(error)))
         return
-    effect = Effect(lora, whole, blocks)
+    effect, is_seen = Effect(lora, whole, blocks), True
     if request is not None and not control.asked_to_stop:
         try:
-            effect = _with_strip(effect, network, bundle, request, strip, control, emit)
+            effect, is_seen = _with_strip(effect, network, bundle, request, strip, control, emit)
         except Stopped:
             pass  # the images are what was stopped: the LoRA is whole, and its numbers are known
         except Exception as error:  # noqa: BLE001 - as above
             emit(Warned("engine.no_strip", reason=_reason(error)))
     emit(effect)
-    for warning in _warnings(effect, mode):
+    for warning in _warnings(effect, mode, is_seen=is_seen):
         emit(Warned(warning))
 
 
@@ -149,7 +151,8 @@ def _with_strip(
     path: Path,
     control: Control,
     emit: Listener,
-) -> Effect:
+) -> tuple[Effect, bool]:
+    """The effect with its images, and whether anything is to be seen in one of them."""
     done, total = 0, len(STRENGTHS) * (request.steps + 1)
 
     def check() -> None:
@@ -170,19 +173,20 @@ def _with_strip(
     side_by_side(images, labels).save(content, "PNG", pnginfo=texts)
     off = images[STRENGTHS.index(0.0)]
     pairs = zip(STRENGTHS, images, strict=True)
-    return replace(
+    found = replace(
         effect,
         strip=write_whole(path, [content.getvalue()], overwrite=True),
         prompt=request.prompt,
         differences=tuple((strength, mean_difference(each, off)) for strength, each in pairs if strength),
     )
+    return found, not all(map(is_black, images))
 
 
 def _reason(error: Exception) -> Message | str:
     return error.whole if isinstance(error, UserError) else str(error)
 
 
-def _warnings(effect: Effect, mode: str) -> list[Message]:
+def _warnings(effect: Effect, mode: str, *, is_seen: bool) -> list[Message]:
     norm, relative = effect.whole.norm, effect.whole.relative
     found = []
     if not (math.isfinite(norm) and math.isfinite(relative)):
@@ -191,7 +195,11 @@ def _warnings(effect: Effect, mode: str) -> list[Message]:
         found.append(message("engine.effect_zero"))
     elif relative < TOO_SMALL:
         found.append(message("engine.effect_tiny", share=f"{relative:.1e}"))
-    if effect.strip is not None and norm > 0 and all(difference <= SAME for _, difference in effect.differences):
+    elif relative > TOO_LARGE:
+        found.append(message("engine.effect_huge", percent=round(100 * relative)))
+    if not is_seen:
+        found.append(message("engine.effect_black", strip=effect.strip))
+    elif effect.strip is not None and norm > 0 and all(difference <= SAME for _, difference in effect.differences):
         found.append(message("engine.effect_unseen", prompt=effect.prompt, strip=effect.strip))
     elif found == [] and (difference := dict(effect.differences).get(1.0, LITTLE)) < LITTLE:
         both_ways = "turns" in MODES[mode].groups  # trained at a quarter of the strength it is used at

@@ -67,11 +67,25 @@ class PassNetwork:
         generator = torch.Generator().manual_seed(mixed_seed(settings.train_seed, _NETWORK_STREAM))
         new = builder(settings, dtype, run.host.device)
         if self._stored is None:
-            return build(targets, new, generator)
+            return self._told(build(targets, new, generator))
         of_seed = partial(new, generator=generator)
         network, note = resume.resumed_network(self._stored, run.bundle, targets, of_seed, settings, dtype)
         self._stored = None  # the file's tensors, which the network has taken over
         self._reporter.warn(note)
+        return self._told(network)
+
+    def _told(self, network: Network) -> Network:
+        """The network; of a higher rank than layers can have, nothing more is learned, which is reported."""
+        sizes = [min(each.weight.shape[0], each.weight.flatten(1).shape[1]) for each in network]
+        small = [size for size in sizes if size < self.settings.network_rank]
+        if small:
+            self._reporter.warn(
+                "engine.rank_above_layers",
+                rank=self.settings.network_rank,
+                count=len(small),
+                total=len(sizes),
+                least=min(small),
+            )
         return network
 
     def save_while_training(self, network: Network, step: int) -> None:

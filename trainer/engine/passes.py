@@ -6,6 +6,7 @@ done; only that one is left when the effect of the finished LoRA is reported.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
@@ -24,7 +25,7 @@ from .loop import LoopHooks, put_into, tensors_of, train
 from .pass_network import PassNetwork
 from .pause import pause
 from .previews import Previews, request_of
-from .reporting import Reporter, StepLogs, step_logs
+from .reporting import Reporter, StepLogs, growth_of, step_logs
 
 
 def run_passes(run: RunContext, passes: list[Pass]) -> Done:
@@ -119,9 +120,12 @@ class PassRunner:
             done = 0 if start is None else int(start.loop["step"])
             self._reporter.phase(message("phase.training"), done, settings.train_iterations)
 
+            losses = array("d")
+
             def emit(event: Event) -> None:
                 if isinstance(event, Step):
                     self._reporter.step_detail(event)
+                    losses.append(event.loss)
                 log(event)
                 run.emit(event)
 
@@ -137,6 +141,9 @@ class PassRunner:
                 training, network, settings, device=device, scale_loss=run.precision.scales_loss, control=run.control,
                 emit=emit, hooks=hooks, keeping=keeping, start=None if start is None else start.loop,
             )  # fmt: skip
+        growth = growth_of(losses)
+        if growth is not None:
+            self._reporter.warn("engine.loss_grew", **growth)
         return network, self._finish(network, steps)
 
     def report_effect(self, done: Done) -> None:

@@ -15,7 +15,7 @@ from ..errors import Stopped, UserError
 from ..job import Preview
 from ..models.checkpoint.parts import TEXT_ENCODER
 from ..models.placement import text_to
-from ..models.sample import sample
+from ..models.sample import is_black, sample
 from ..networks.base import Network
 from ..networks.files import file
 from .context import RunContext
@@ -64,6 +64,8 @@ class Previews:
                 path = folder / f"{step:06d}_{strength:+g}{self.suffix}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 image.save(path)
+                if is_black(image):
+                    self.reporter.warn("engine.black_preview", step=step)
                 self.run.emit(Preview(step, path))
         except Stopped:  # the loop sees it, too, and ends as it was asked to
             return

@@ -14,6 +14,10 @@ from ..reports.log import CSVLog
 from ..text.messages import Message, message
 from .host import Host
 
+_MOST_AVERAGED = 200
+_GROWN, _GROWN_BY_CHANCE = 2.0, 16.0
+"""How many times as large the loss has to be of a long run, and how much more than that of a single step."""
+
 
 @dataclass(frozen=True)
 class Reporter:
@@ -103,6 +107,21 @@ class StepLogs:
     def close(self) -> None:
         for log in self._logs:
             log.close()
+
+
+def growth_of(losses: Sequence[float]) -> dict[str, str] | None:
+    """The mean loss at the beginning and at the end of a run, if it has grown so that chance is no reason; else None.
+
+    Losses of single steps differ by several times, since each has timesteps of its own; the more are averaged, the less
+    growth it takes.
+    """
+    count = min(len(losses) // 8, _MOST_AVERAGED)
+    if count == 0:
+        return None
+    first, last = (sum(part) / count for part in (losses[:count], losses[-count:]))
+    if last <= first * (_GROWN + _GROWN_BY_CHANCE / count):
+        return None
+    return {"first": f"{first:.3g}", "last": f"{last:.3g}"}
 
 
 @contextmanager

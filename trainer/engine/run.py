@@ -20,11 +20,11 @@ from ..data.pair_scan import scan_for_mode
 from ..data.pairs import Pair, open_pair
 from ..data.samples import Scan
 from ..diffusion.parameterisation import EPSILON, VELOCITY
-from ..errors import DivergedError, MemoryShortError, ModelError, SettingsError, StateError, Stopped, UserError
+from ..errors import DivergedError, MemoryShortError, SettingsError, StateError, Stopped, UserError
 from ..job import Control, Done, Failed, Job, Listener, TrainsOn
 from ..models.base import Bundle
 from ..models.checkpoint.hashes import Hashing
-from ..models.placement import broken_weight, place, stored_types
+from ..models.placement import broken_model, place, stored_types
 from ..models.precision import Precision, choose_precision
 from ..modes.base import PassSpec
 from ..modes.registry import mode_of
@@ -157,6 +157,9 @@ def _prepared(
     """Images, model and precision, in the order in which each can go wrong; ``stack`` undoes what has to be undone."""
     settings, emit = effective(job.settings), keeper.emit
     reporter = Reporter(job.name, host, control, emit, verbose=settings.logging_verbose)
+    specs = [training.spec for training in mode_of(settings.mode).passes(settings)]
+    for advice in dict.fromkeys(each for spec in specs for each in optimizers.advice(spec.settings or settings)):
+        reporter.warn(advice)
     if settings.save_as_json:
         write_whole(files.settings, [dump(job.settings).encode()], overwrite=True)
     images = _images(settings, reporter)
@@ -198,7 +201,21 @@ def _images(settings: Settings, reporter: Reporter) -> Scan | Pair | None:
     )
     _report_problems(scan, reporter)
     scan.require_usable()
+    for note in _counts(scan, settings):
+        reporter.warn(note)
     return scan
+
+
+def _counts(scan: Scan, settings: Settings) -> Iterator[Message]:
+    """What to tell about how many samples there are beside what the run takes of them."""
+    batch, repeats = settings.train_batch_size, settings.image_num_multiply
+    if batch > len(scan.distinct):
+        named = {"setting": label("train_batch_size"), "batch": batch}
+        yield message("engine.batch_above_samples", count=len(scan.distinct), **named)
+    taken = settings.train_iterations * batch
+    if repeats > 1 and len(scan.samples) > taken:
+        named = {"setting": label("image_num_multiply"), "repeats": repeats}
+        yield message("engine.more_samples_than_steps", count=len(scan.samples), taken=taken, **named)
 
 
 def _scan(
@@ -259,9 +276,6 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
         reporter.warn("models.forced_velocity", file=bundle.name, setting=label("model_v_pred"))
     for note in precision.notes:
         reporter.warn(note)
-    advice = optimizers.advice(settings)
-    if advice is not None:
-        reporter.warn(advice)
     passes = [each.spec for each in mode_of(settings.mode).passes(settings) if not each.spec.loaded]
     told = [note for spec in passes for note in trial.notes(spec.settings or settings, host.device)]
     for note in {str(note): note for note in told}.values():
@@ -303,7 +317,7 @@ def _broken_model_named(bundle: Bundle) -> Iterator[None]:
     try:
         yield
     except DivergedError as error:
-        broken = broken_weight(bundle)
+        broken = broken_model(bundle)
         if broken is None:
             raise
-        raise ModelError("models.nan_weights", file=bundle.name, weight=broken) from error
+        raise broken from error

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from ..text.messages import Message, message
+from ..errors import ModelError
+from ..text.messages import message
 from .base import Bundle
 from .checkpoint.parts import DENOISER, VAE, is_text_encoder
 from .checkpoint.weights import cast
@@ -61,12 +62,14 @@ def vae_to(bundle: Bundle, device: torch.device | str) -> None:
         bundle.vae.to(device)
 
 
-def broken_weight(bundle: Bundle) -> Message | None:
-    """The part and the name of a weight that is NaN or infinite, or None."""
+def broken_model(bundle: Bundle) -> ModelError | None:
+    """What to raise about a weight that is NaN or infinite, with the file that it is from; None if there is none."""
     for part, module in bundle.modules.items():
         for name, tensor in module.state_dict().items():
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                return message("models.weight_of", weight=name, part=bundle.family.part_label(part))
+                weight = message("models.weight_of", weight=name, part=bundle.family.part_label(part))
+                file = bundle.vae_name if part == VAE and bundle.vae_name else bundle.name
+                return ModelError("models.nan_weights", file=file, weight=weight)
     return None
 
 

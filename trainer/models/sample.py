@@ -12,7 +12,7 @@ from ..errors import ModelError
 from .base import Bundle
 from .image_spec import ImageSpec
 from .latents import decode
-from .placement import device_of, dtype_of, vae_to
+from .placement import broken_model, device_of, dtype_of, vae_to
 
 
 @torch.no_grad()
@@ -28,7 +28,7 @@ def sample(
         check: called before every step; raises to stop.
 
     Raises:
-        ModelError: the family makes no images of that size.
+        ModelError: the family makes no images of that size; or what it makes is NaN, whatever the reason.
     """
     first = requests[0]
     multiple = bundle.family.info.size_multiple
@@ -59,9 +59,17 @@ def sample(
     home = device_of(bundle.vae)
     vae_to(bundle, device)
     try:
-        return [_image(pixels) for pixels in decode(bundle, latents)]
+        decoded = decode(bundle, latents)
+        if not bool(decoded.isfinite().all()):
+            raise broken_model(bundle) or ModelError("models.nan_image", file=bundle.name)
+        return [_image(pixels) for pixels in decoded]
     finally:
         vae_to(bundle, home)
+
+
+def is_black(image: Image.Image) -> bool:
+    """Whether nothing is to be seen, as where a VAE or a LoRA does not go with the model."""
+    return image.convert("RGB").getbbox() is None
 
 
 def _image(pixels: Tensor) -> Image.Image:

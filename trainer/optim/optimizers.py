@@ -202,9 +202,16 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def advice(settings: Settings) -> Message | None:
-    """What to do where the learning rate does not suit the optimizer, else None."""
-    if not OPTIMIZERS[settings.train_optimizer].finds_its_rate or settings.train_learning_rate >= 0.1:
-        return None
-    rate = f"{settings.train_learning_rate:g}"
-    return message("optim.rate_is_a_factor", optimizer=settings.train_optimizer, rate=rate)
+def advice(settings: Settings) -> Iterator[Message]:
+    """What to do where a learning rate does not suit the optimizer."""
+    info = OPTIMIZERS[settings.train_optimizer]
+    least, most = info.usual
+    for name in ("train_learning_rate", "train_textencoder_learning_rate"):
+        rate = getattr(settings, name)
+        named = {"optimizer": info.name, "setting": label(name), "rate": f"{rate or 0:g}", "least": f"{least:g}"}
+        if not rate:
+            continue
+        if rate < least:
+            yield message("optim.rate_is_a_factor" if info.finds_its_rate else "optim.rate_is_low", **named)
+        elif rate > most:
+            yield message("optim.rate_is_high", **named, most=f"{most:g}")

@@ -34,6 +34,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.advice_put_images": "Put images there ({endings}), or choose another folder.",
         "data.files_of": "{count} {ending}",
         "data.files_without_ending": "{count} without an ending",
+        "data.too_many_samples": (
+            "{count:image|images}, each {repeats} times, are more than {most:,} samples. Choose fewer repeats."
+        ),
         "data.nothing_usable": 'no image in "{folder}" can be trained: {problems}. Mend or replace them.',
         "data.nothing_usable_more": (
             'no image in "{folder}" can be trained: {problems}, and {more} more. Mend or replace them.'

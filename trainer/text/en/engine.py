@@ -105,6 +105,28 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "The LoRA changes next to nothing, {share} of the weights, which half precision rounds away. Raise the "
             "learning rate, or train longer."
         ),
+        "engine.effect_huge": (
+            "The LoRA changes the model by {percent} % of its weights, so images will be ruined. Lower the learning "
+            "rate, or train shorter."
+        ),
+        "engine.effect_black": (
+            "The images with and without the LoRA are black: see {strip}. Choose another VAE, or fp32 as VAE precision."
+        ),
+        "engine.black_preview": "The image after step {step} is black.",
+        "engine.loss_grew": (
+            "The loss grew from {first} to {last}: the model gets worse with training. Lower the learning rate."
+        ),
+        "engine.rank_above_layers": (
+            "The network rank {rank} is more than {count} of {total} layers can use, the smallest {least}. A lower "
+            "rank learns as much there."
+        ),
+        "engine.batch_above_samples": (
+            "{setting} is {batch}, more than there are samples ({count}): each step takes the same ones several times."
+        ),
+        "engine.more_samples_than_steps": (
+            "{setting} is {repeats}, which makes {count} samples; the run takes {taken} of them, so some images may "
+            "never be trained. Lower it, or train longer."
+        ),
         "engine.effect_unseen": (
             'With and without the LoRA, the image of "{prompt}" is the same. Look at {strip}, and try other prompts '
             "before you use it."

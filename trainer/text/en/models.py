@@ -137,6 +137,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{file} has NaN or infinite weights ({weight}). Choose another copy of it, or fp32 as model precision if "
             "fp16 was too narrow for it."
         ),
+        "models.nan_image": (
+            "the image of {file} is no numbers (NaN). Choose fp32 as precision, or another LoRA if one is used."
+        ),
         "models.other_size": (
             "the sides of images for {family} are multiples of {multiple}, and {size} are not. Choose another size."
         ),

@@ -96,6 +96,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{optimizer} changes nothing in {steps:step|steps}, which is all there are. Raise train iterations, or "
             "choose another optimizer."
         ),
+        "optim.rate_is_low": (
+            "{setting} is {rate}, far below what {optimizer} usually trains with (from {least}): next to nothing will "
+            "be learned. Raise it."
+        ),
+        "optim.rate_is_high": (
+            "{setting} is {rate}, far above what {optimizer} usually trains with ({least} to {most}): it may destroy "
+            "what the model knows. Lower it."
+        ),
         "optim.rate_is_a_factor": (
             "{optimizer} finds the step size itself and multiplies it by the learning rate: {rate} makes it very slow. "
             "Set the learning rate to about 1."

@@ -30,6 +30,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.advice_put_images": "画像({endings})を入れるか、別のフォルダを選んでください。",
         "data.files_of": "{ending} が {count} 個",
         "data.files_without_ending": "拡張子なしが {count} 個",
+        "data.too_many_samples": (
+            "画像 {count} 枚を {repeats} 回ずつ使うと、サンプルが {most:,} 個を超えます。繰り返しを減らしてください。"
+        ),
         "data.nothing_usable": (
             "「{folder}」に学習できる画像がありません: {problems}。画像を直すか、差し替えてください。"
         ),

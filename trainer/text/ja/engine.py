@@ -103,6 +103,28 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "このLoRAの変化は重みの {share} とごくわずかで、半精度では丸められて消えます。学習率を上げるか、"
             "ステップ数を増やしてください。"
         ),
+        "engine.effect_huge": (
+            "LoRAの変化が元の重みの {percent} %に達しているため、画像が崩れます。"
+            "学習率を下げるか、学習を短くしてください。"
+        ),
+        "engine.effect_black": (
+            "LoRAの有無にかかわらず画像が真っ黒です({strip} 参照)。別のVAEを選ぶか、VAEの精度をfp32にしてください。"
+        ),
+        "engine.black_preview": "ステップ {step} の画像は真っ黒です。",
+        "engine.loss_grew": (
+            "損失が {first} から {last} に増えました。学習するほど悪くなっています。学習率を下げてください。"
+        ),
+        "engine.rank_above_layers": (
+            "ネットワークのランク {rank} は、{total} 層のうち {count} 層では大きすぎます(最小の層は {least})。"
+            "ランクを下げても学習できる量は同じです。"
+        ),
+        "engine.batch_above_samples": (
+            "{setting} が {batch} ですが、学習するサンプルは {count} 個です。1ステップに同じものが何度も入ります。"
+        ),
+        "engine.more_samples_than_steps": (
+            "{setting} が {repeats} でサンプルは {count} 個になりますが、学習に使うのは {taken} 個です。"
+            "使われない画像が出るかもしれません。この値を下げるか、学習を長くしてください。"
+        ),
         "engine.effect_unseen": (
             "「{prompt}」の画像は、LoRAがあってもなくても同じです。{strip} を見て、使う前にほかのプロンプトでも"
             "試してください。"

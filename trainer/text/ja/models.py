@@ -152,6 +152,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{file} の重みにNaNか無限大があります ({weight})。別のコピーを選んでください。"
             "fp16 では範囲が足りないモデルなら、モデルの精度を fp32 にしてください。"
         ),
+        "models.nan_image": (
+            "{file} の画像が数値になりません(NaN)。精度にfp32を選ぶか、LoRAを使っているなら別のLoRAを選んでください。"
+        ),
         "models.other_size": (
             "{family} の画像の縦横は {multiple} の倍数ですが、{size} はそうではありません。別の大きさにしてください。"
         ),

@@ -105,6 +105,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{optimizer} は {steps} ステップでは何も変えません。これが全ステップです。"
             "学習ステップ数を増やすか、別のオプティマイザを選んでください。"
         ),
+        "optim.rate_is_low": (
+            "{setting} が {rate} で、{optimizer} で普通に使う値({least} 以上)よりずっと小さいため、"
+            "ほとんど学習されません。大きくしてください。"
+        ),
+        "optim.rate_is_high": (
+            "{setting} が {rate} で、{optimizer} で普通に使う値({least}~{most})よりずっと大きいため、"
+            "モデルを壊すおそれがあります。小さくしてください。"
+        ),
         "optim.rate_is_a_factor": (
             "{optimizer} は歩幅を自動で決め、それに学習率を掛けます。学習率が {rate} では学習がとても遅くなります。"
             "学習率を1くらいにしてください。"
