@@ -50,6 +50,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", default=False, help="run every tier, the slow one too")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """What hypothesis tries: with ``--all`` thousands of examples, else a few, the same every time."""
+    from hypothesis import HealthCheck, settings
+
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    common = {"deadline": None, "database": None, "suppress_health_check": slow}
+    settings.register_profile("short", max_examples=30, derandomize=True, **common)
+    settings.register_profile("long", max_examples=800, print_blob=True, **common)
+    settings.load_profile("long" if config.getoption("--all") else "short")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    hostile = sys.modules.get("tests.helpers.hostile")
+    if hostile is not None and hostile.EXAMPLES:
+        counts = ", ".join(f"{count} {what}" for what, count in sorted(hostile.EXAMPLES.items()))
+        terminalreporter.write_line(f"Tried {sum(hostile.EXAMPLES.values())} inputs of any content: {counts}.")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without a path the first tier runs; in the folders and files that are named, the second one too."""
     if not _browser_expected(config):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -136,3 +138,31 @@ def test_no_model_s_library_is_loaded(folder: Path) -> None:
         [sys.executable, "-c", code, "check", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stderr == "False\n"
+
+
+STUCK = """
+import sys, threading
+from trainer.cli import main
+from trainer.data import scan
+
+def stuck(path, **named):
+    print("reading", flush=True)
+    threading.Event().wait()
+
+scan.inspect_image = stuck
+sys.exit(main(["check", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
+def test_ctrl_c_ends_it_while_an_image_is_stuck(folder: Path) -> None:
+    """As on a network drive that has gone."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert "interrupted" in told
