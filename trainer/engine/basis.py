@@ -20,6 +20,7 @@ from ..data.samples import Sample, Scan
 from ..modes.base import PassSpec
 from ..networks import resume
 from ..networks.files.find import find_lora
+from ..paths import open_file
 from ..text.messages import Message, message
 from .host import Host
 
@@ -68,7 +69,7 @@ def sha256_of(path: Path, cancelled: threading.Event | None = None) -> str | Non
         OSError: it cannot be read.
     """
     whole = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while piece := file.read(_PIECE):
             if cancelled is not None and cancelled.is_set():
                 return None
