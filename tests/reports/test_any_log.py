@@ -27,7 +27,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("any") / "any.csv"
 
 
-@given(content=logs | mutated(logs), drawn=st.integers(0, 19))
+@given(content=logs | mutated(logs), drawn=st.integers(0, 59))
 def test_logs(path: Path, content: bytes, drawn: int) -> None:
     path.write_bytes(content)
     with limits("logs"), warnings.catch_warnings():

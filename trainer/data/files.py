@@ -20,6 +20,7 @@ CAPTION_ENDINGS = ("txt", "caption")
 """The first one found counts."""
 _JUNK_FOLDERS = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information"))
 _ID = "_id_"
+_LONGEST_NUMBER = 1000
 _QUOTES = "\"'“”‘’«»"
 
 
@@ -63,7 +64,10 @@ def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """Sorts names as people do: 2 before 10, a beside A; however the system writes its accents."""
     plain = unicodedata.normalize("NFC", name)
     pieces = re.findall(r"\d+|\D+", plain.casefold())  # digits of any script, as full-width ones in Japan
-    return tuple((0, int(piece), "") if piece[0].isdecimal() else (1, 0, piece) for piece in pieces), plain
+    return tuple(
+        (0, int(piece), "") if piece[0].isdecimal() and len(piece) < _LONGEST_NUMBER else (1, 0, piece)
+        for piece in pieces
+    ), plain
 
 
 def caption_from_name(path: Path) -> str:

@@ -284,6 +284,15 @@ def test_one_value_is_checked(server: Server) -> None:
     assert "whole number" in server.post("/check", {"name": "train_iterations", "value": "1.5"})["problem"]
 
 
+def test_a_body_of_another_form_is_refused_in_a_sentence(server: Server) -> None:
+    for body in (b"NaN", b"[Infinity]", b"{", b"", b"3", b'"x"', b"[" * 100_000):
+        status, answer = server.ask("/jobs", body)
+        assert status in (400, 422)
+        assert answer.get("error") or answer.get("detail")
+    _, answer = server.ask("/jobs?language=ja", b"NaN")
+    assert answer["error"].startswith("リクエストの形が正しくありません")
+
+
 def test_unknown_keys_are_told_and_kept_with_the_job(server: Server) -> None:
     added = server.post("/jobs", named(train_iteration=3000, zzzz=1))
     assert added["status"] == "waiting"

@@ -21,6 +21,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.body_too_large": "More than {most} megabytes are not taken.",
         # ---- what is asked for
         "web.no_settings": "is no object with settings. Send them as in a settings file.",
+        "web.wrong_request": "the request is not of the form that is expected ({reason}).",
         "web.unknown_keys": "is not known here. Known are {known}.",
         "web.wrong_statuses": "must be a list of {statuses}.",
         "web.no_such_preset": "there is no such preset. Choose one from the list.",

@@ -22,6 +22,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.body_too_large": "{most} MBを超えるデータは受け取りません。",
         # ---- 頼まれたもの
         "web.no_settings": "設定のオブジェクトではありません。設定ファイルと同じ形で送ってください。",
+        "web.wrong_request": "リクエストの形が正しくありません({reason})。",
         "web.unknown_keys": "この項目はありません。使えるのは {known} です。",
         "web.wrong_statuses": "次の値の並びにしてください: {statuses}。",
         "web.no_such_preset": "そのプリセットはありません。一覧から選んでください。",

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, JSONResponse
+from fastapi.routing import APIRoute
 
 from ...config import presets
 from ...config.schema import describe, parse, to_json
@@ -104,12 +106,36 @@ def add_routes(app: Any, access: Access, language: str, reading: Routes, changin
     """
     for method, check, routes in (("GET", access.reading, reading), ("POST", access.changing, changing or {})):
         allowed = Depends(_allowing(access, check, language))
-        router = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[allowed])
+        router = APIRouter(prefix=PREFIX, tags=["Trainyard"], dependencies=[allowed], route_class=_route_in(language))
         for path, answer in routes.items():
             router.add_api_route(path, _answering(answer, language), methods=[method], response_model=None)
         app.include_router(router)
         # FastAPI does not promise to list them as they are here.
         app.state.trainyard_routes = [*getattr(app.state, "trainyard_routes", ()), *router.routes]
+
+
+def _route_in(language: str) -> type[APIRoute]:
+    """Routes that refuse a request of another form in a sentence.
+
+    FastAPI answers with what it was sent, in which JSON may have NaN, and breaks on it.
+    """
+
+    class Route(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Any]:
+            handle = super().get_route_handler()
+
+            async def handled(request: Request) -> Any:
+                try:
+                    return await handle(request)
+                except RequestValidationError as error:
+                    found = [{"loc": each["loc"], "msg": each["msg"]} for each in error.errors()]
+                    said = message("web.wrong_request", reason=", ".join(each["msg"] for each in found))
+                    wanted = _language_of(request, language)
+                    return JSONResponse(_plain({"error": said, "detail": found}, wanted), status_code=422)
+
+            return handled
+
+    return Route
 
 
 def refuse_unknown(body: Mapping[str, Any], *known: str) -> None:
