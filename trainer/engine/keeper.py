@@ -24,7 +24,7 @@ from ..errors import OutputError
 from ..job import Control, Done, Event, Job, Listener, Preview, Saved, Warned
 from ..models.checkpoint.hashes import Hashing
 from ..optim.values import Packed, unpacked
-from ..paths import replace_whole
+from ..paths import RunFiles, replace_whole
 from ..text.messages import Message, message
 from . import state
 from .basis import Basis, BasisHashing
@@ -93,9 +93,12 @@ class StateKeeper:
         taken_up: the state the run continues from; it is let go of when its pass begins.
     """
 
-    def __init__(self, job: Job, path: Path, device: torch.device, emit: Listener, taken_up: RunState | None) -> None:
+    def __init__(
+        self, job: Job, files: RunFiles, device: torch.device, emit: Listener, taken_up: RunState | None
+    ) -> None:
         self._job = job
-        self._path = path
+        self._folders = files.folders
+        self._path = files.state
         self._device = device
         self._emit_on = emit
         self._every = job.settings.state_every_minutes * 60
@@ -229,13 +232,14 @@ class StateKeeper:
             self.remove()
 
     def remove(self) -> None:
-        """Delete the state: the run is done, or not wanted any more."""
+        """Delete the state, and those of earlier runs of the job: it is done, or not wanted any more."""
         self._held = None
         self._join()
-        try:
-            state.remove(self._path)
-        except OSError as error:
-            self._emit_on(Warned("engine.state_not_removed", path=self._path, reason=error.strerror or error))
+        for path in dict.fromkeys([self._path, *state.left_by(self._job, self._folders)]):
+            try:
+                state.remove(path)
+            except OSError as error:
+                self._emit_on(Warned("engine.state_not_removed", path=path, reason=error.strerror or error))
 
     def _snapshot(self, where: PassPosition, loop: Mapping[str, Any]) -> _Snapshot | None:
         if not self._every:

@@ -134,7 +134,7 @@ def _run(job: Job, host: Host, control: Control, emit: Listener, stack: ExitStac
     if resume:
         taken_up = state.read_for(job, files)
         check(job, host)
-    keeper = StateKeeper(job, files.state, host.device, emit, taken_up)
+    keeper = StateKeeper(job, files, host.device, emit, taken_up)
     del taken_up  # the keeper lets go of it when its pass begins
     stack.callback(host.give_back)
     stack.callback(keeper.close)

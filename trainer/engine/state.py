@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,9 +137,22 @@ def is_of(path: Path, job: Job) -> bool:
         return True
 
 
+def left_by(job: Job, folders: Folders) -> list[Path]:
+    """The states that runs of ``job`` have left, the latest first; whole ones only."""
+    return [files.state for files in broken_off(job, folders, lambda path: _job_of(path) == job.id)]
+
+
 def find(job: Job, folders: Folders) -> Path | None:
-    """The state that ``job`` would be continued from; None if there is none of it."""
-    return next((files.state for files in broken_off(job, folders, partial(is_of, job=job))), None)
+    """The state that ``job`` would be continued from; None if there is none."""
+    return next(iter(left_by(job, folders)), None)
+
+
+def _job_of(path: Path) -> str:
+    """The id of the job that a state is of; empty if it is no whole state."""
+    try:
+        return summary(path).job
+    except StateError:
+        return ""
 
 
 def read_for(job: Job, files: RunFiles) -> RunState:
