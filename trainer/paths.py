@@ -8,6 +8,7 @@ import re
 import socket
 import stat
 import tempfile
+import time
 import traceback
 import uuid
 import zlib
@@ -25,6 +26,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SHIPPED_PRESETS = CHECKOUT / "presets"
 MACHINE: Final = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 """Names this machine in the names of files that are being written."""
+_ATTEMPTS: Final = 10
+_BETWEEN_ATTEMPTS: Final = 0.1
 PROCESS: Final = uuid.uuid4().hex[:8]
 """Tells this process from earlier ones that had its number."""
 _LONGEST_PART, _LONGEST_PATH = 255, 2000
@@ -239,7 +242,14 @@ def replace_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         OutputError: the folder cannot be written to, the disk is full, or (on Windows) the old file is open elsewhere.
     """
     with _written_beside(path, pieces) as beside:
-        os.replace(beside, path)
+        for attempt in range(_ATTEMPTS):
+            try:
+                os.replace(beside, path)
+                break
+            except PermissionError:  # Windows: somebody is reading the old one
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(_BETWEEN_ATTEMPTS)
         _sync_folder(path.parent)
 
 

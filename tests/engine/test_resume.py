@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.engine.test_space import small_disk
 from tests.helpers.home import host_in
 from trainer.config.choices import MODES, NETWORK_TYPES
 from trainer.config.settings import Settings
@@ -27,6 +29,7 @@ from trainer.engine.run import run
 from trainer.errors import DivergedError, StateError, UserError
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Done, Event, Failed, Job, Paused, Phase, Saved, Step, Warned
+from trainer.paths import Folders
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 STEPS = 5
@@ -277,6 +280,74 @@ def test_a_state_that_cannot_be_written_ends_nothing(model: Path, pairs: Path, t
     told = [str(event.message) for event in events if isinstance(event, Warned) and "state" in str(event.message)]
     assert len(told) == 1
     assert "was not written" in told[0]
+
+
+def test_a_full_disk_ends_no_run_and_leaves_the_older_state(model: Path, pairs: Path, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 2_000_000) as disk:
+        folders = Folders(disk / "data", tmp_path / "loras", tmp_path / "models")
+        host, job = Standalone(torch.device("cpu"), folders), job_of(model, pairs, train_iterations=8)
+        path, filler = folders.state(job.name, job.created), disk / "filler"
+
+        def fill(_control: Control) -> None:
+            with filler.open("wb", buffering=0) as file, suppress(OSError):
+                while True:
+                    file.write(b"0" * 4096)
+
+        def react(event: Event, control: Control) -> None:
+            at(4, fill)(event, control)
+            at(7, Control.interrupt)(event, control)
+
+        done, events = start(job, host, react)
+        assert done == Done(folders.lora("x"), 7, stopped=True)
+        told = [str(event.message) for event in events if isinstance(event, Warned)]
+        assert any("The state of the run was not written" in text and "No space left" in text for text in told)
+        assert state.summary(path).step <= 4
+        filler.unlink()
+        assert not start(job, host, resume=True)[0].stopped
+
+
+def test_a_model_that_is_changed_meanwhile_is_told(model: Path, pairs: Path, tmp_path: Path) -> None:
+    copy = tmp_path / model.name
+    shutil.copy(model, copy)
+
+    def touch(_control: Control) -> None:
+        os.utime(copy, ns=(1, 1))
+
+    _, events = start(job_of(copy, pairs), host_in(tmp_path / "home"), at(2, touch))
+    told = [str(event.message) for event in events if isinstance(event, Warned)]
+    assert len([text for text in told if f"{copy.name} has been changed while it is trained on" in text]) == 1
+
+
+def test_what_could_not_be_kept_is_told(model: Path, pairs: Path, tmp_path: Path) -> None:
+    host, job = host_in(tmp_path), job_of(model, pairs)
+
+    class Odd(dict):  # type: ignore[type-arg]
+        """What no file can hold."""
+
+    kept = loop.optimizers.kept
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.optimizers, "kept", lambda optimizer: {**kept(optimizer), "states": {0: {"odd": Odd()}}})
+        broken_off(job, host, at(3, Control.interrupt))
+    _, events = start(job, host, resume=True)
+    told = [str(event.message) for event in events if isinstance(event, Warned)]
+    assert any("Parts of the optimizer could not be kept: loop/optimizer/states/0/odd" in text for text in told)
+
+
+def test_files_that_are_gone_are_told(model: Path, pairs: Path, tmp_path: Path) -> None:
+    host, job = host_in(tmp_path), job_of(model, pairs)
+    broken_off(job, host, at(3, Control.interrupt))
+    (host.folders.loras / "x_2steps.safetensors").unlink()
+    _, events = start(job, host, resume=True)
+    told = [str(event.message) for event in events if isinstance(event, Warned)]
+    assert "Files that the run had written are gone, and are not made again: x_2steps.safetensors." in told
+
+
+def test_a_job_that_is_done_leaves_no_state_of_an_earlier_run(model: Path, pairs: Path, tmp_path: Path) -> None:
+    host, job = host_in(tmp_path), job_of(model, pairs)
+    broken_off(job, host, at(3, Control.interrupt))
+    assert state.find(job, host.folders) is not None
+    start(job, host)
+    assert not list((host.folders.data / "states").rglob("*.state"))
 
 
 def test_states_are_written_as_often_as_asked(model: Path, pairs: Path, tmp_path: Path, monkeypatch: Any) -> None:

@@ -208,6 +208,8 @@ class PassRunner:
             self._network.discard()
             return Done(None, steps, stopped=False)
         self._reporter.phase(message("phase.saving"))
+        if self._run.control.is_interrupted:
+            self._run.hashing.cancel()  # what is not there by now would be waited for, and a program that ends cannot
         path = self._network.save_finished(network, steps)
         if stopped or self._number == self._count:  # its LoRA is the job's
             self._run.emit(Trained(path, steps, stopped))
