@@ -132,6 +132,18 @@ def test_runs_of_one_name_in_one_second_have_their_own_files(folders: Folders) -
         assert again == second
 
 
+def test_a_job_that_is_run_again_writes_over_its_own_log(folders: Folders) -> None:
+    with run_files(job(1), folders) as first:
+        first.run_log().parent.mkdir(parents=True, exist_ok=True)
+        first.run_log().write_text("")
+        with run_files(job(2), folders, again=True) as other:
+            assert other != first, "it is being written"
+            other.run_log().write_text("")
+    for number, own in ((1, first), (2, other)):
+        with run_files(job(number), folders, again=True) as files:
+            assert files == own
+
+
 def test_a_run_that_is_continued_takes_up_its_files(folders: Folders) -> None:
     one, two = job(1), job(2)
     for each in (one, two):

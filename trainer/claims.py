@@ -126,7 +126,12 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def run_files(
-    job: Job, folders: Folders, suffixes: Sequence[str] = ("",), is_own: Callable[[Path], bool] | None = None
+    job: Job,
+    folders: Folders,
+    suffixes: Sequence[str] = ("",),
+    is_own: Callable[[Path], bool] | None = None,
+    *,
+    again: bool = False,
 ) -> Iterator[RunFiles]:
     """The files of a run, which are no other run's while the block lasts: of two of one name in one second, the
     second one's have the job's id in their names, and so have those of a job that is run again.
@@ -135,14 +140,16 @@ def run_files(
         suffixes: of the logs, for several passes.
         is_own: whether a state is the job's; given for a run that is continued, whose files are taken up. If there is
             none, they are those of a new run.
+        again: the job has been run before, and the files of that run are written over.
     """
     for files in broken_off(job, folders, is_own) if is_own is not None else ():
         with locked(files.run_log()) as is_free:
             if is_free and files.state.exists():
                 yield files
                 return
+    before = files_of(job.id, job.name, job.created, folders) if again else None
     for files in _possible(job, folders):
-        is_first = not files.ending
+        is_first = not files.ending and files != before
         if is_first and any(files.run_log(suffix).exists() for suffix in suffixes):
             continue
         with locked(files.run_log()) as is_free:

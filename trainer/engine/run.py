@@ -93,12 +93,13 @@ def _check_pass(spec: PassSpec, settings: Settings, host: Host) -> None:
 # ---- the run --------------------------------------------------------------------------------------------------------
 
 
-def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool = False) -> Done:
+def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool = False, again: bool = False) -> Done:
     """Train ``job`` on ``host`` and save what comes of it.
 
     Events go to ``emit`` in the thread that calls; the last one is ``Done`` or ``Failed``.
 
     Args:
+        again: the job has been run before: its log and its samples are written over.
         resume: continue from the state that an earlier run of the job has left; see :mod:`.state`.
 
     Raises:
@@ -108,7 +109,7 @@ def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool 
     """
     try:
         with ExitStack() as stack:
-            done = _run(job, host, control, emit, stack, resume=resume)
+            done = _run(job, host, control, emit, stack, resume=resume, again=again)
     except StateError:
         raise
     except UserError as error:
@@ -124,12 +125,14 @@ def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool 
     return done
 
 
-def _run(job: Job, host: Host, control: Control, emit: Listener, stack: ExitStack, *, resume: bool) -> Done:
+def _run(
+    job: Job, host: Host, control: Control, emit: Listener, stack: ExitStack, *, resume: bool, again: bool
+) -> Done:
     if not resume:  # or what the state has against the job is said first
         check(job, host)
     suffixes = [each.spec.suffix for each in mode_of(job.settings.mode).passes(effective(job.settings))]
     is_own = partial(state.is_of, job=job) if resume else None
-    files = stack.enter_context(run_files(job, host.folders, suffixes, is_own))
+    files = stack.enter_context(run_files(job, host.folders, suffixes, is_own, again=again))
     taken_up = None
     if resume:
         taken_up = state.read_for(job, files)

@@ -54,14 +54,17 @@ MIGRATIONS = (
         )""",
         "CREATE INDEX job_by_place ON job (status, place)",
     ),
-    ("ALTER TABLE job ADD COLUMN resume INTEGER NOT NULL DEFAULT 0",),
+    (
+        "ALTER TABLE job ADD COLUMN resume INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE job ADD COLUMN runs INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 _FIRST_COLUMNS = (
     "id", "place", "status", "name", "mode", "model", "settings", "created", "started", "ended", "step", "steps",
     "message", "path", "owner",
 )  # fmt: skip
 """Of every version's table, in their order."""
-_COLUMNS = "id, status, name, mode, model, created, started, ended, step, steps, message, path, resume"
+_COLUMNS = "id, status, name, mode, model, created, started, ended, step, steps, message, path, resume, runs"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Entry:
         message: why it failed, or how it ended; None where there is nothing to say.
         path: the LoRA, once there is one.
         resume: whether its run continues, or is to continue, the one that was broken off.
+        runs: how many have been begun.
         position: its place among the waiting jobs, from 1; 0 if it is not waiting.
         can_continue: whether it has ended and could be continued where its run was broken off.
         continue_at: the step after which that would be, where it is known; else 0.
@@ -95,6 +99,7 @@ class Entry:
     message: Message | None
     path: Path | None
     resume: bool = False
+    runs: int = 0
     position: int = 0
     can_continue: bool = False
     continue_at: int = 0
@@ -312,11 +317,11 @@ class Store:
         """Take the next waiting job, or this one; None if no such job waits. No two claims get the same."""
         with self._database.transaction() as connection:
             chosen, values = ("AND id = ?", (number,)) if number is not None else ("", ())
-            query = f"SELECT id, resume FROM job WHERE status = '{WAITING}' {chosen} ORDER BY place LIMIT 1"
+            query = f"SELECT id, resume, runs FROM job WHERE status = '{WAITING}' {chosen} ORDER BY place LIMIT 1"
             row = connection.execute(query, values).fetchone()
             if row is None:
                 return None
-            begun = _fresh(RUNNING, owner=lease.token, started=time.time(), resume=row["resume"])
+            begun = _fresh(RUNNING, owner=lease.token, started=time.time(), resume=row["resume"], runs=row["runs"] + 1)
             self._update(connection, row["id"], **begun)
         return self._one(row["id"])
 

@@ -300,7 +300,7 @@ class Worker:
         report = _Report(entry, self.run_status, self._listener, self._note, self._note_result, self._note_model)
         status, told, path = FAILED, None, None
         try:
-            done = self._train(self.store.job(entry.id), control, report, resume=entry.resume)
+            done = self._train(self.store.job(entry.id), control, report, entry)
             status, told, path = self._outcome(done, entry, control)
         except UserError as error:
             told = error.whole
@@ -319,15 +319,15 @@ class Worker:
             self._control = None
             self._changed.notify_all()
 
-    def _train(self, job: Job, control: Control, report: _Report, *, resume: bool) -> Done:
+    def _train(self, job: Job, control: Control, report: _Report, entry: Entry) -> Done:
         host = self.ready_host()
         from ..engine.run import run
 
         self._memory.begin()
-        if not resume:
+        if not entry.resume:
             self.store.forget_state(job)
         with awake():
-            return run(job, host, control, report, resume=resume)
+            return run(job, host, control, report, resume=entry.resume, again=entry.runs > 1)
 
     def _outcome(self, done: Done, entry: Entry, control: Control) -> tuple[str, Message | None, Path | None]:
         if not done.stopped:

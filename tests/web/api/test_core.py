@@ -55,9 +55,10 @@ def plays(monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
     """What a run does, instead of training."""
 
     def play(
-        _job: Job, _host: object, control: Control, emit: Callable[[Event], None], *, resume: bool = False
+        _job: Job, _host: object, control: Control, emit: Callable[[Event], None], *, resume: bool, again: bool
     ) -> Done:
         assert not resume
+        assert not again
         done = script(control, emit)
         emit(done)
         return done
