@@ -184,7 +184,7 @@ def test_a_state_that_is_left_of_a_job_that_is_done_is_tidied(store: Store, sett
     state.write_bytes(content)  # as if it had been killed in between
     assert len(states(store)) == 2
     assert not store.get(1).can_continue
-    assert store.tidy_states() == 1
+    assert store.tidy() == 1
     assert store.get(2).can_continue
 
 

@@ -583,5 +583,11 @@ def test_what_dead_processes_left_is_tidied_before_the_first_run(store: Store, s
     part.parent.mkdir(parents=True)
     part.write_bytes(b"half")
     os.utime(part, (0, 0))
-    watched.worker.ready_host()
+    watched.worker.start()
+    assert watched.worker.join(WAIT)
     assert not part.exists()
+    part.write_bytes(b"half")
+    os.utime(part, (0, 0))
+    watched.worker.start()
+    assert watched.worker.join(WAIT)
+    assert part.exists(), "once is enough"

@@ -399,9 +399,12 @@ class Store:
         """Delete what a job could be continued from: it begins anew."""
         self._states.remove(job.name, job.created)
 
-    def tidy_states(self) -> int:
-        """Delete the states of jobs that are done: their program was killed before it could. Returns how many."""
+    def tidy(self) -> int:
+        """Delete the states of jobs that are done, whose program was killed before it could, and the leases of dead
+        programs. Returns how many states there were."""
         self.recover()
+        for path in self.folders.queue.glob("*.lock"):
+            is_leased(self.folders.queue, path.stem)
         query = f"SELECT name, created FROM job WHERE status = '{DONE}'"
         done = {(row["name"], datetime.fromisoformat(row["created"])) for row in self._database.read(query)}
         return self._states.tidy(lambda summary: (summary.name, summary.created) in done or self._is_trained(summary))

@@ -57,6 +57,7 @@ class Worker:
         self._making = threading.Lock()
         self._loading = threading.Lock()
         self._is_ready = False
+        self._is_tidy = False
         self._prepares = False
         self._lease: Lease | None = None
         # Re-entrant: Ctrl-C interrupts its thread anywhere, and then calls stop_and_save.
@@ -158,8 +159,6 @@ class Worker:
                 from ..engine import run
 
                 del run
-                tidy(self.store.folders)
-                self.store.tidy_states()
                 host.prepare()
                 self._is_ready = True
             return host
@@ -248,6 +247,7 @@ class Worker:
         self._changed.notify_all()
 
     def _work(self) -> None:
+        self._tidy()
         while True:
             pressed = self._pressed
             taken = self._take()
@@ -262,7 +262,20 @@ class Worker:
                     self._changed.notify_all()
                     return
 
+    def _tidy(self) -> None:
+        """Remove what dead programs left, once."""
+        with self._loading:
+            begins, self._is_tidy = not self._is_tidy, True
+        if not begins:
+            return
+        tidy(self.store.folders)
+        try:
+            self.store.tidy()
+        except UserError as error:  # whoever takes a job is told, too
+            self.problem = error.whole
+
     def _prepare(self) -> None:
+        self._tidy()
         try:
             self.ready_host()
         except Exception as error:  # noqa: BLE001 - the run will meet it again, and report it
