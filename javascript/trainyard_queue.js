@@ -21,6 +21,11 @@
         return job.lora ? ["try", ...copied] : copied;
     }
 
+    /* Beside the button that continues a job, the other one says that it does not. */
+    function wordOf(action, job) {
+        return action === "run" && job.can_continue ? "anew" : action;
+    }
+
     /* A job's columns; the last one has its buttons. */
     const COLUMNS = {
         place: (job) => (job.position ? String(job.position) : ""),
@@ -181,7 +186,7 @@
         if (row.actions !== actions.join()) {
             row.actions = actions.join();
             parts.actions.replaceChildren(...actions.map((action) => {
-                const made = make("button", "button", say(`queue.${action}`));
+                const made = make("button", "button", say(`queue.${wordOf(action, job)}`));
                 made.type = "button";
                 Object.assign(made.dataset, {job: job.id, action});
                 return made;

@@ -150,6 +150,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "queue.hold": "Hold queue",
         "queue.clear": "Clear done",
         "queue.run": "Run",
+        "queue.anew": "Start anew",
         "queue.continue": "Continue",
         "queue.up": "Up",
         "queue.down": "Down",

@@ -150,6 +150,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "queue.hold": "キューを止める",
         "queue.clear": "完了分を消す",
         "queue.run": "実行",
+        "queue.anew": "最初から",
         "queue.continue": "続きから",
         "queue.up": "上へ",
         "queue.down": "下へ",
