@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import secrets
+import signal
 import sys
 import types
 from collections.abc import Iterator
@@ -90,6 +92,39 @@ def test_the_tab_is_there_and_the_routes_answer(double: Double) -> None:
     client = started(double)
     assert client.get("/trainyard/v1/status").json()["running"] is False
     assert client.post("/trainyard/v1/queue/start", json={}).status_code == 403
+
+
+def test_the_end_of_the_host_is_heard_and_its_own_handlers_stay(double: Double) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    calls: list[int] = []
+    try:
+        for number in numbers:
+            signal.signal(number, lambda received, _frame: calls.append(received))
+        for _ in range(2):  # Reload UI
+            run_script()
+            started(double)
+        chained = sys.modules[f"{NAME}.jobs.ending"].Chained
+        assert all(isinstance(signal.getsignal(number), chained) for number in numbers)
+        for number in numbers:
+            signal.raise_signal(number)
+        assert calls == list(numbers)
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_broken_runs_are_continued_where_the_option_says_so(
+    double: Double, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    calls: list[object] = []
+    double.options["trainyard_continue_runs"] = wanted
+    run_script()
+    worker = importlib.import_module(f"{NAME}.jobs.worker").Worker
+    monkeypatch.setattr(worker, "continue_broken_off", lambda self: calls.append(self))
+    started(double)
+    assert len(calls) == wanted
 
 
 def test_no_page_is_needed(double: Double) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,12 +36,14 @@ class States:
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
         self._read: dict[Path, tuple[tuple[int, int], Summary | None]] = {}
+        self._lock = threading.Lock()
 
     def all(self) -> dict[Key, Kept]:
         """Every state that says whose it is; of several of one job the latest."""
         found = sorted(self._files(), key=lambda file: file[1])
-        self._read = {path: known for path, known in self._read.items() if path in {each for each, _ in found}}
-        kept = ((self._summary(path, stamp), path) for path, stamp in found)
+        with self._lock:
+            self._read = {path: self._known(path, stamp) for path, stamp in found}
+            kept = [(self._read[path][1], path) for path, _ in found]
         return {(summary.name, summary.created): Kept(path, summary) for summary, path in kept if summary is not None}
 
     def of(self, name: str, created: datetime, among: dict[Key, Kept] | None = None) -> Kept | None:
@@ -53,7 +56,8 @@ class States:
         if kept is not None:
             return kept
         path = self._folders.state(name, created)
-        is_damaged = path in self._read and self._read[path][1] is None
+        with self._lock:
+            is_damaged = path in self._read and self._read[path][1] is None
         return Kept(path, None) if is_damaged else None
 
     def remove(self, name: str, created: datetime) -> None:
@@ -78,15 +82,14 @@ class States:
                         continue
                     yield path, (told.st_mtime_ns, told.st_size)
 
-    def _summary(self, path: Path, stamp: tuple[int, int]) -> Summary | None:
+    def _known(self, path: Path, stamp: tuple[int, int]) -> tuple[tuple[int, int], Summary | None]:
         known = self._read.get(path)
-        if known is None or known[0] != stamp:
-            try:
-                summary: Summary | None = state.summary(path)
-            except StateError:
-                summary = None
-            known = self._read[path] = (stamp, summary)
-        return known[1]
+        if known is not None and known[0] == stamp:
+            return known
+        try:
+            return stamp, state.summary(path)
+        except StateError:
+            return stamp, None
 
 
 def _remove(path: Path) -> bool:

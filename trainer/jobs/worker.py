@@ -58,6 +58,7 @@ class Worker:
         self._loading = threading.Lock()
         self._is_ready = False
         self._is_tidy = False
+        self._has_continued = False
         self._prepares = False
         self._lease: Lease | None = None
         # Re-entrant: Ctrl-C interrupts its thread anywhere, and then calls stop_and_save.
@@ -115,13 +116,17 @@ class Worker:
         return self._want(number)
 
     def continue_broken_off(self) -> int:
-        """Continue the jobs whose program ended while it ran them, those that were broken off last coming last.
+        """Continue the jobs whose program ended while it ran them; the one that was broken off last comes first. Only
+        once, at the start: it does nothing at a later "Reload UI".
 
         Returns:
             How many there are.
         """
+        if self._has_continued:
+            return 0
+        self._has_continued = True
         found = [entry for entry in self.store.entries() if entry.status == INTERRUPTED and entry.can_continue]
-        for entry in sorted(found, key=lambda entry: entry.ended or 0.0):
+        for entry in sorted(found, key=lambda entry: -(entry.ended or 0.0)):
             self.continue_now(entry.id)
         return len(found)
 
