@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.hosts.test_hosts import Told, adapter_of, same, settings_of, trained
 from trainer.config.settings import Settings
 from trainer.diffusion.parameterisation import VELOCITY
 from trainer.hosts.webui.host import WebUI
+from trainer.job import Done
 from trainer.jobs.store import Store
 from trainer.jobs.worker import Worker
 from trainer.text.messages import Message
@@ -133,6 +135,28 @@ def test_reload_ui_does_not_touch_a_run(double: A1111Double, host: WebUI, tmp_pa
     assert undisturbed.path is not None
     assert reloaded.path is not None
     assert same(read(undisturbed.path), read(reloaded.path))
+
+
+def test_a_host_that_reloads_is_asked_for_nothing(double: A1111Double, host: WebUI, tmp_path: Path) -> None:
+    """Its prompts and images need what its extensions bring: here a prompt's LoRA would be left out without a word."""
+    settings = settings_of("iLECO", tmp_path, save_lora_name="undisturbed", sample_prompt="red", sample_every_steps=3)
+    undisturbed = trained(host, settings)
+    asked: list[str] = []
+    host.encode = lambda *given: asked.append(given[1]) or type(host).encode(host, *given)  # type: ignore[method-assign]
+    host.reload.begin()
+    told = Told()
+    run = threading.Thread(target=trained, args=(host, replace(settings, save_lora_name="held"), told))
+    run.start()
+    run.join(1.0)
+    assert run.is_alive()
+    assert asked == []
+    host.reload.end()
+    run.join(60)
+    assert asked
+    done = next(event for event in told if isinstance(event, Done))
+    assert undisturbed.path is not None
+    assert done.path is not None
+    assert same(read(undisturbed.path), read(done.path))
 
 
 def test_the_queue_says_which_model_a_run_took(double: A1111Double, host: WebUI, tmp_path: Path) -> None:

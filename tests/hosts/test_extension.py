@@ -70,7 +70,7 @@ def shown(page: Any) -> str:
 
 def reload_ui(double: Double) -> None:
     """Callbacks are forgotten and scripts run anew; packages and threads stay."""
-    for callbacks in (double.tabs, double.settings, double.started):
+    for callbacks in (double.tabs, double.settings, double.started, double.reloading):
         callbacks.clear()
     run_script()
 
@@ -172,6 +172,31 @@ def test_reload_ui_finds_the_same_worker(double: Double) -> None:
     page_of(double)
     assert started(double).get("/trainyard/v1/status").status_code == 200
     assert dict(sys.modules[f"{NAME}.jobs.worker"]._HELD) == worker
+
+
+def test_a_run_waits_while_reload_ui_has_taken_everything_away(double: Double) -> None:
+    def is_whole() -> bool:
+        try:
+            host.reload.wait(lambda: 1 / 0)
+        except ZeroDivisionError:
+            return False
+        return True
+
+    run_script()
+    for callback in double.reloading:  # before anything is there that could wait
+        callback()
+    started(double)
+    (worker,) = sys.modules[f"{NAME}.jobs.worker"]._HELD.values()
+    host = worker.host()
+    assert is_whole()
+    for callback in double.reloading:
+        callback()
+    assert not is_whole()
+    reload_ui(double)
+    page_of(double)
+    assert not is_whole()
+    started(double)
+    assert is_whole()
 
 
 def test_missing_packages_still_show_a_tab(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:

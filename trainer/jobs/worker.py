@@ -152,6 +152,11 @@ class Worker:
                 self._host = self._make_host()
             return self._host
 
+    @property
+    def made_host(self) -> Host | None:
+        """The same if it has been made already."""
+        return self._host
+
     def ready_host(self) -> Host:
         """The same, with all libraries imported that a run or an image needs.
 

@@ -9,10 +9,12 @@ import html
 import json
 import sys
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..hosts.webui import api as webui_api
 from ..hosts.webui import dependencies
+from ..hosts.webui.reload import Reload
 from ..text.console import tell
 from ..text.language import language_of_machine
 from ..text.messages import say
@@ -28,6 +30,7 @@ def register() -> None:
     extension = _Extension()
     webui_api.on_settings(extension.add_options)
     webui_api.on_tabs(extension.tabs)
+    webui_api.on_reload(extension.reload)
     webui_api.on_started(extension.mount)
 
 
@@ -62,6 +65,7 @@ class _Extension:
             from .api import core, routes
             from .app import VERSION
 
+            self._reloads(Reload.end)
             routes.mount(app, self.context())
             core.describe_routes(app, self.context().access, TITLE, VERSION)
             if webui_api.option("continue_runs", False):
@@ -74,6 +78,16 @@ class _Extension:
         from ..jobs.ending import chain
 
         chain(_end_run)
+
+    def reload(self) -> None:
+        """A run has the host do nothing from now on until everything is there again."""
+        if self._context is not None:
+            self._reloads(Reload.begin)
+
+    def _reloads(self, told: Callable[[Reload], None]) -> None:
+        host: Any = self.context().worker.made_host
+        if host is not None:
+            told(host.reload)
 
     def context(self) -> PageContext:
         if self._context is None:

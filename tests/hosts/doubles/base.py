@@ -312,6 +312,7 @@ class Double:
         self.tabs: list[Any] = []
         self.settings: list[Any] = []
         self.started: list[Any] = []
+        self.reloading: list[Any] = []
 
     def _file(self, name: str, seed: int) -> Path:
         path = self.models / f"{name}.safetensors"
@@ -441,7 +442,7 @@ class Double:
             "modules.scripts": {"ScriptRunner": ScriptRunner},
             "modules.script_callbacks": {
                 "on_ui_tabs": self.tabs.append, "on_ui_settings": self.settings.append,
-                "on_app_started": self.started.append,
+                "on_app_started": self.started.append, "on_before_reload": self.reloading.append,
             },
             "modules.sd_models": {
                 "model_data": self.data, "list_models": lambda: None,

@@ -31,6 +31,13 @@ def on_settings(add: Callable[[], None]) -> None:
     script_callbacks.on_ui_settings(add)
 
 
+def on_reload(begins: Callable[[], None]) -> None:
+    """Register ``begins``, which is called when the host begins to reload its page, before it unloads extensions."""
+    from modules import script_callbacks
+
+    script_callbacks.on_before_reload(begins)
+
+
 def on_started(mount: Callable[[Any], None]) -> None:
     """Register ``mount``, which gets the FastAPI application at each start and "Reload UI", even without a page."""
     from modules import script_callbacks

@@ -38,6 +38,7 @@ from . import images
 from .backend import Backend, Loaded, NotPlainError
 from .lists import NO_VAE, find_checkpoint, find_vae
 from .lock import Lock, never
+from .reload import Reload
 
 
 class Files(NamedTuple):
@@ -58,6 +59,7 @@ class WebUI(Backend):
         from modules import call_queue
 
         self.lock = Lock(call_queue.queue_lock)
+        self.reload = Reload()
         self._host_memory: HostMemory | None = None
         self._bundle: Bundle | None = None
         self._files: Files | None = None
@@ -160,13 +162,19 @@ class WebUI(Backend):
             self._leave()
 
     def _draw(self, request: ImageRequest, advance: Callable[[int, int], None]) -> list[Image.Image]:
+        self.reload.wait(lambda: advance(0, 0))
         if not request.model and self.loaded() is None:
             self.load()
         files, loaded = self._wanted(Settings(model=request.model, vae=request.vae)), self.loaded()
         it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
         it_is = it_is and (request.lora is None or images.takes_loras())
         if loaded is not None and it_is and (not request.velocity or self.predicts_velocity(loaded)):
-            return images.draw(request, self.saved, advance)
+
+            def begin(done: int, total: int) -> None:
+                advance(done, total)
+                self.reload.wait(lambda: advance(done, total))
+
+            return images.draw(request, self.saved, begin)
         from ..standalone import Standalone  # with diffusers
 
         own = Standalone(self.device, self.folders)
@@ -242,6 +250,7 @@ class WebUI(Backend):
         now = self.loaded()
         if not self.lock.is_mine or now is None or not self._loaded_is_ours():
             return None
+        self.reload.wait(self._check)
         with torch.no_grad():
             found = family.conditioning_of_host(self.encode(now, prompt, size), size)
         return found.copied()  # outside inference mode, which the host may have computed it in
