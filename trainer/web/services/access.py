@@ -72,7 +72,7 @@ class Access:
             account: ``USER:PASSWORD``; if it is empty and others are let in, a password is drawn.
 
         Raises:
-            UserError: it is neither.
+            UserError: the account lacks a name or a password.
         """
         user, _, password = account.partition(":")
         if account and not (user and password):
