@@ -172,3 +172,9 @@ def test_an_image_of_no_numbers_is_never_saved(
     assert main([*SAMPLE, "--out", str(tmp_path / "a.png")]) == 2
     assert "the image of toy-sd1.safetensors is no numbers (NaN)" in capsys.readouterr().err
     assert not (tmp_path / "a.png").exists()
+
+
+def test_a_trial_tells_of_rates_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--set", "original_prompt=red", "--set", "target_prompt=blue", "--set", "train_learning_rate=1"]
+    assert main(["train", "iLECO", "--dry-run", "--model", str(TOY), *words, "--data-dir", str(tmp_path)]) == 0
+    assert "train learning rate is 1, far above what AdamW usually trains with" in capsys.readouterr().err

@@ -109,6 +109,7 @@ def _train(options: argparse.Namespace) -> int:
     from ..hosts.standalone import Standalone
     from ..job import Job
     from ..models.precision import choose_device
+    from ..optim import optimizers
 
     host = Standalone(choose_device(options.device), folders_of(options))
     settings = parsed.with_defaults(host.defaults(parsed.settings))
@@ -118,6 +119,8 @@ def _train(options: argparse.Namespace) -> int:
         print(dump(job.settings))  # alone on the standard output: a settings file as it stands
         values = {"mode": settings.mode, "model": model, "device": host.device, "steps": settings.train_iterations}
         print(told("commands.would_train", **values, path=output_path(job, host.folders)), file=sys.stderr)
+        for advice in optimizers.advice(job.settings):
+            print(told(advice), file=sys.stderr)
         return 0
     return _run(job, host, resume=False)
 

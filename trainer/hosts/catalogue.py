@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from ..models.checkpoint.identify import MODEL_ENDINGS, FileKind
 from ..text.messages import Message, message
+
+_MOST_LOOKED_AT = 100_000
+"""Files of a folder: more are a whole disk, which is not looked through while a page waits."""
 
 
 class Catalogue(Protocol):
@@ -58,7 +62,7 @@ class FolderCatalogue:
         return [path.as_posix() for path in found]
 
     def _files(self) -> Iterator[Path]:
-        for path in self.folder.rglob("*"):
+        for path in islice(self.folder.rglob("*"), _MOST_LOOKED_AT):
             name = path.relative_to(self.folder)
             if path.suffix.lower() in MODEL_ENDINGS and not any(part.startswith(".") for part in name.parts):
                 yield name

@@ -54,6 +54,23 @@ def test_nobody_waits_for_an_answer() -> None:
     assert advisor.on(Settings(model="b")) == Advice(literal("b"))
 
 
+def test_a_question_that_finds_no_answer_holds_up_no_other() -> None:
+    """As about a file on a network drive that has gone."""
+    host, now = SlowHost(), [0.0]
+    advisor = Advisor(lambda: host, lambda: now[0])  # type: ignore[arg-type, return-value]
+    advisor.on(Settings(model="gone"))
+    until(lambda: host.asked == ["gone"])
+    advisor.on(Settings(model="a"))
+    assert host.asked == ["gone"]
+    now[0] = 6.0
+    advisor.on(Settings(model="gone"))
+    advisor.on(Settings(model="a"))
+    until(lambda: host.asked == ["gone", "a"])
+    host.let.set()
+    until(lambda: advisor.number == 2)
+    assert host.asked == ["gone", "a"]
+
+
 def test_the_newest_question_is_answered_first() -> None:
     host = SlowHost()
     advisor = Advisor(lambda: host)  # type: ignore[arg-type, return-value]
@@ -87,8 +104,7 @@ def test_another_model_that_a_host_has_loaded_is_news_and_the_same_one_is_not() 
     until(lambda: len(host.asked) == 2)
     now[0] += 10
     host.loaded = "second"
-    advisor.status()
-    until(lambda: advisor.number == 2)
+    until(lambda: advisor.status() == {"advice": 2})  # the page asks again and again
     found = advisor.on(Settings())
     assert found is not None
     assert str(found.label) == "second"

@@ -50,10 +50,10 @@ def find_checkpoint(name: str) -> Path:
     from modules import sd_models
 
     found = sd_models.get_closet_checkpoint_match(name)
-    if found is None and not _is_file(name):
+    if found is None and not _is_file(name, "model"):
         sd_models.list_models()  # the file may be newer than the list
         found = sd_models.get_closet_checkpoint_match(name)
-    if found is not None and not _is_file(name):
+    if found is not None and not _is_file(name, "model"):
         return Path(found.filename)
     return _path(name, "model", webui_api.folders().models / "Stable-diffusion")
 
@@ -84,14 +84,14 @@ def find_vae(name: str) -> Path:
     """
     from modules import sd_vae
 
-    if name not in sd_vae.vae_dict and not _is_file(name):
+    if name not in sd_vae.vae_dict and not _is_file(name, "vae"):
         sd_vae.refresh_vae_list()
     found = sd_vae.vae_dict.get(name)
     return Path(found) if found else _path(name, "vae", webui_api.folders().models / "VAE")
 
 
-def _is_file(name: str) -> bool:
-    path = path_of(name, label("model"))
+def _is_file(name: str, setting: str) -> bool:
+    path = path_of(name, label(setting))
     return path.is_absolute() and os.path.exists(path)
 
 

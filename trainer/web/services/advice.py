@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _HOLDS = 5.0
 """Seconds after which an answer is looked up again: the host may have loaded another model, the file may be another."""
+_PATIENCE, _MOST_AT_ONCE = 5.0, 8
+"""Seconds after which an answer is no longer waited for before another question, as with a file on a drive that has
+gone; and how many may be waited for like that."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Advisor:
         self._open: list[_Question] = []
         self._latest: _Question | None = None
         self._number = 0
-        self._works = False
+        self._looking: dict[_Question, float] = {}
 
     def on(self, settings: Settings) -> Advice | None:
         """What is known about the settings' model; None until something is."""
@@ -93,23 +96,29 @@ class Advisor:
     def _ask(self, question: _Question) -> None:
         if question not in self._open:
             self._open.append(question)
-        if not self._works:
-            self._works = True
-            threading.Thread(target=self._work, name="trainyard-advice", daemon=True).start()
+        is_waiting = question not in self._looking
+        stuck = sum(self._clock() - began > _PATIENCE for began in self._looking.values())
+        if is_waiting and stuck == len(self._looking) < _MOST_AT_ONCE:
+            self._begin(question)
 
-    def _work(self) -> None:
+    def _begin(self, question: _Question) -> None:
+        self._looking[question] = self._clock()
+        threading.Thread(target=self._work, args=(question,), name="trainyard-advice", daemon=True).start()
+
+    def _work(self, question: _Question) -> None:
         while True:
-            with self._lock:
-                if not self._open:
-                    self._works = False
-                    return
-                question = self._open[-1]  # the newest matters most
             found = self._find(question)
             with self._lock:
                 self._open.remove(question)
+                began = self._looking.pop(question)  # what was true then may be over
                 _, before = self._answers.get(question, (0.0, None))
-                self._answers[question] = (self._clock(), found)
+                self._answers[question] = (began, found)
                 self._number += found != before
+                waiting = [each for each in self._open if each not in self._looking]
+                if not waiting:
+                    return
+                question = waiting[-1]  # the newest matters most
+                self._looking[question] = self._clock()
 
     def _find(self, question: _Question) -> Advice:
         try:
