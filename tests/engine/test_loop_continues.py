@@ -17,12 +17,14 @@ import torch
 from tests.engine.test_loop import CPU, RUNNABLE, Regression, rate_for, settings, unused
 from trainer.config.choices import SCHEDULERS
 from trainer.config.settings import Settings
-from trainer.engine import state
+from trainer.engine import loop, state
 from trainer.engine.loop import LoopHooks, tensors_of, train
 from trainer.engine.state import Summary
 from trainer.job import Control, Step
 from trainer.optim import optimizers
 from trainer.optim.optimizers import make_optimizer
+from trainer.optim.scaling import LossScaler
+from trainer.optim.schedules import Plateau
 from trainer.optim.values import Packed, unpacked
 from trainer.paths import replace_whole
 
@@ -110,17 +112,34 @@ def test_every_schedule_continues(schedule: str, tmp_path: Path) -> None:
     assert_continues(replace(given, train_iterations=STEPS), tmp_path / "x.state", stop_at=37)
 
 
-def test_plateau_hears_the_losses_of_before(tmp_path: Path) -> None:
+def test_plateau_hears_the_losses_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The window of 25 steps that it takes a mean of is broken in its middle."""
-    given = settings(train_lr_scheduler="reduce_on_plateau", train_lr_scheduler_settings="patience=0; threshold=0.9")
+    heard: list[float] = []
+    hear = Plateau.hear
+    monkeypatch.setattr(Plateau, "hear", lambda self, loss: (heard.append(loss), hear(self, loss)))
+    options = "patience=0; threshold=0.9"
+    given = settings(train_lr_scheduler="reduce_on_plateau", train_lr_scheduler_settings=options)
     given = replace(given, train_iterations=110)
     _, steps, _ = trained(given)
     assert len({step.rates for step in steps}) > 2, "or there is nothing to see"
+    assert len(heard) == 4
     assert_continues(given, tmp_path / "x.state", stop_at=60)
+    assert heard == heard[:4] * 3
 
 
-def test_loss_scaling_continues(tmp_path: Path) -> None:
-    assert_continues(replace(settings(), train_iterations=20), tmp_path / "x.state", stop_at=9, scale_loss=True)
+def test_loss_scaling_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scalers: list[LossScaler] = []
+
+    def made(parameters: list[torch.nn.Parameter]) -> LossScaler:
+        scalers.append(LossScaler(parameters, patience=4))
+        return scalers[-1]
+
+    monkeypatch.setattr(loop, "LossScaler", made)
+    given = replace(settings(), train_iterations=20)
+    assert_continues(given, tmp_path / "x.state", stop_at=9, scale_loss=True)
+    whole, _, again = (each.kept() for each in scalers)
+    assert float(whole["scale"]) == 2.0**19
+    assert whole == again
 
 
 def test_what_optimizers_keep_beside_their_state_dict_continues() -> None:

@@ -140,7 +140,10 @@ def test_every_mode_continues(mode: str, model: Path, pairs: Path, tmp_path: Pat
 @pytest.mark.parametrize("of_pass", [1, 2])
 def test_every_pass_continues(of_pass: int, model: Path, pairs: Path, tmp_path: Path) -> None:
     job = job_of(model, pairs, mode="Difference", diff_save_1st_pass=True)
-    assert_continues(job, tmp_path, at(3, Control.interrupt if of_pass == 2 else fails, of_pass=of_pass))
+    act = Control.interrupt if of_pass == 2 else fails
+    events = assert_continues(job, tmp_path, at(3, act, of_pass=of_pass))
+    steps = [event.number for event in events if isinstance(event, Step)]
+    assert steps == [4, 5] if of_pass == 2 else steps[-5:] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.more
