@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.helpers.checkpoints import sd1_tensors, write_safetensors
 from trainer.errors import ModelError
 from trainer.models.checkpoint import mmap_tensors
 from trainer.models.checkpoint.mmap_tensors import Stretch, map_stretches
+from trainer.models.checkpoint.shared_files import _is_other_machines, may_be_cut_short
 from trainer.models.checkpoint.weights import cast, map_file
 from trainer.models.registry import load_bundle
 
@@ -88,3 +90,40 @@ def test_tensors_of_a_size_they_cannot_have(tmp_path: Path) -> None:
     path.write_bytes(content.replace(b'"data_offsets":[0,16]', b'"data_offsets":[0,12]'))
     with pytest.raises(ModelError, match=r"odd.safetensors is damaged: a has no sensible size"):
         map_file(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows lets nobody shorten a mapped file")
+@pytest.mark.parametrize(("mode", "is_copied"), [(0o600, False), (0o644, False), (0o646, True), (0o666, True)])
+def test_what_others_may_cut_short_is_read_at_once(tmp_path: Path, mode: int, is_copied: bool) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(bytes(range(256)) * 64)
+    path.chmod(mode)
+    assert may_be_cut_short(path) == is_copied
+    (tensor,) = map_stretches(path, [Stretch(10, 8000)]).values()
+    if is_copied:
+        os.truncate(path, 0)
+    assert tensor.numpy().tobytes() == (bytes(range(256)) * 64)[10:8000]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows lets nobody shorten a mapped file")
+def test_what_has_been_cut_short_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(bytes(100))
+    path.chmod(0o666)
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
+        map_stretches(path, [Stretch(0, 101)])
+
+
+@pytest.mark.parametrize(
+    ("mount", "is_other"),
+    [
+        ("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext4 /dev/root rw,errors=continue", False),
+        ("40 25 0:35 / /home/a rw,relatime shared:1 - nfs4 server:/home rw,vers=4.2", True),
+        ("41 25 0:36 / /mnt/nas rw,relatime - cifs //nas/models rw", True),
+        ("42 25 0:37 / /mnt/c rw,noatime - 9p drvfs rw", True),
+        ("43 25 0:38 / /mnt/s rw,nosuid - fuse.sshfs me@there:/ rw", True),
+        ("44 25 8:1 / /media/usb rw,nosuid - fuseblk /dev/sdb1 rw", False),
+    ],
+)
+def test_file_systems_of_other_machines(mount: str, is_other: bool) -> None:
+    assert _is_other_machines(mount) is is_other

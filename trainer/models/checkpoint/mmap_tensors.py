@@ -9,12 +9,14 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...paths import open_file
+from .header import cut_short
+from .shared_files import may_be_cut_short
 
 _SMALLEST_PIECE = 64 << 20
 """Bytes; every piece holds a file descriptor, and a program has about a thousand of those."""
@@ -34,10 +36,16 @@ def map_stretches(path: Path, stretches: Iterable[Stretch]) -> dict[Stretch, Ten
     Writing to them does not change the file. A piece of the file leaves the memory as soon as none of its tensors is
     used any more.
 
+    A file that others may cut short meanwhile is read into memory instead; see :mod:`.shared_files`.
+
     Args:
         path: the file.
         stretches: within the file.
+
+    Raises:
+        ModelError: such a file has been cut short already.
     """
+    is_copied = may_be_cut_short(path)
     found: dict[Stretch, Tensor] = {}
     with open_file(path) as file:
         for piece in _pieces(sorted(stretches)):
@@ -46,10 +54,22 @@ def map_stretches(path: Path, stretches: Iterable[Stretch]) -> dict[Stretch, Ten
                 found.update((stretch, torch.empty(0, dtype=torch.uint8)) for stretch in piece)
                 continue
             base = first - first % mmap.ALLOCATIONGRANULARITY
-            pages = mmap.mmap(file.fileno(), last - base, access=mmap.ACCESS_COPY, offset=base)
+            pages: mmap.mmap | bytearray
+            if is_copied:
+                pages = _read(file, base, last, path.name)
+            else:
+                pages = mmap.mmap(file.fileno(), last - base, access=mmap.ACCESS_COPY, offset=base)
             for stretch in piece:
                 found[stretch] = _view(pages, stretch.start - base, stretch.end - base)
     return found
+
+
+def _read(file: BinaryIO, start: int, end: int, name: str) -> bytearray:
+    content = bytearray(end - start)
+    file.seek(start)
+    if file.readinto(content) < len(content):  # type: ignore[attr-defined]
+        raise cut_short(name, end, file.seek(0, 2))
+    return content
 
 
 def _pieces(stretches: list[Stretch]) -> Iterator[list[Stretch]]:
@@ -65,7 +85,7 @@ def _pieces(stretches: list[Stretch]) -> Iterator[list[Stretch]]:
         yield piece
 
 
-def _view(pages: mmap.mmap, start: int, end: int) -> Tensor:
+def _view(pages: mmap.mmap | bytearray, start: int, end: int) -> Tensor:
     if start == end:
         return torch.empty(0, dtype=torch.uint8)
     return torch.frombuffer(pages, dtype=torch.uint8, count=end - start, offset=start)
