@@ -14,6 +14,7 @@ was lost.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import mmap
 import os
@@ -48,8 +49,8 @@ MODEL = CHECKOUT / "tests" / "toy" / "toy-sd1.safetensors"
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone.utc)
 CALLS = ("link", "replace", "fsync", "unlink")
 """Of ``os``: what puts files in their place and takes them away."""
-_PATIENCE = 120.0
-"""Seconds after which a program hangs."""
+_PATIENCE = 300.0
+"""Seconds after which a program hangs, also on a machine that has much else to do."""
 _COMMON = {
     "model": str(MODEL), "image_size": "64", "image_min_length": 64, "image_buckets_step": 64, "network_rank": 2,
     "network_blocks": ["M00"], "train_iterations": 8, "train_batch_size": 1, "train_learning_rate": 1e-3,
@@ -179,6 +180,7 @@ def _program(folders: Folders, trap: Trap, board: Board, counts_to: Path) -> Non
             worker.run_now(entry.id)
     worker.start()
     if not worker.join(_PATIENCE):
+        faulthandler.dump_traceback(all_threads=True)
         raise TimeoutError("the queue hangs")
     worker.close()
     store.close()
@@ -201,7 +203,7 @@ def run_program(folders: Folders, trap: Trap, board: Board, counts_to: Path) -> 
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
-    ends = time.monotonic() + (trap.at if trap.kind == "time" else 2 * _PATIENCE)
+    ends = time.monotonic() + (trap.at if trap.kind == "time" else 1.2 * _PATIENCE)
     while time.monotonic() < ends:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -327,6 +329,7 @@ def survive(kills: int, seed: int, only: Sequence[str] = (), most: int = 3) -> F
             home = root / "killed" / str(findings.jobs) / "home"
             _kill(known[name], home, rng, board, findings, rng.randint(1, most))
             _compare(f"{name}, job {findings.jobs}", known[name], home, findings)
+            print(f"\r{sum(findings.kills.values())} kills", end="", file=sys.stderr, flush=True)
     return findings
 
 

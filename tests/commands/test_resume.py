@@ -103,7 +103,7 @@ def test_the_queue_resumes_its_job(model: Path, data: list[str], capsys: pytest.
     assert main(["queue", "list", *data]) == 0
     assert f"It can be continued after step {found.continue_at}." in capsys.readouterr().out
     assert main(["queue", "show", "1", *data]) == 0
-    assert f"Continue: It can be continued after step {found.continue_at}." in " ".join(capsys.readouterr().out.split())
+    assert f"Resume: It can be continued after step {found.continue_at}." in " ".join(capsys.readouterr().out.split())
     assert main(["train", "--resume", "x", *data]) == 2
     assert "is job 1 of the queue. Continue it with: queue resume 1" in capsys.readouterr().err
     if how == "--continue":

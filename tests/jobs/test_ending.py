@@ -173,11 +173,13 @@ class Program:
             assert self.process.poll() is None, self.process.stderr.read()
             time.sleep(0.1)
 
-    def end(self, number: int) -> tuple[int, str]:
-        began = time.monotonic()
-        self.process.send_signal(number)
+    def ended(self, began: float) -> tuple[int, str]:
+        """Args:
+        began: the moment of the signal, as files have it.
+        """
         out, err = self.process.communicate(timeout=60)
-        assert time.monotonic() - began < WITHIN
+        saved = (self.data / "loras" / "a.safetensors").stat().st_mtime
+        assert 0 <= saved - began + 1 < WITHIN
         assert "Traceback" not in err
         return self.process.returncode, out + err
 
@@ -227,7 +229,10 @@ def test_programs_that_are_ended_save_their_run_first(model: Path, tmp_path: Pat
     }
     for program, _ in programs.values():
         program.wait_for_steps()
-    ended = {name: program.end(number) for name, (program, number) in programs.items()}
+    began = time.time()
+    for program, number in programs.values():
+        program.process.send_signal(number)
+    ended = {name: program.ended(began) for name, (program, _) in programs.items()}
     codes = {name: code for name, (code, _) in ended.items()}
     assert codes == {"train": 129, "queue": 143, "host": 0, "page": 143}
     for name, (_, told) in ended.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from trainer.cli import main
+from trainer.jobs.worker import Worker
 from trainer.web.app import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,3 +47,14 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
         port = taken.getsockname()[1]
         assert main(["ui", "--port", str(port), "--data-dir", str(tmp_path)]) == 2
     assert f"port {port} cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_broken_runs_are_continued_at_the_start_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    calls: list[Worker] = []
+    monkeypatch.setattr(Worker, "continue_broken_off", lambda self: calls.append(self))
+    monkeypatch.setattr("trainer.web.app.serve", lambda *_given, **_named: 0)
+    assert main(["ui", "--data-dir", str(tmp_path), *(["--continue"] if asked else [])]) == 0
+    assert len(calls) == asked

@@ -213,18 +213,17 @@ class Worker:
 
     def interrupt(self) -> bool:
         """The program ends: save the running job after its current step, as interrupted, and take no more for now."""
-        self.hold()
-        return self._press(Control.interrupt)
-
-    def interrupt_and_wait(self) -> None:
-        """The same, and return when the job has ended or would take too long. Then :meth:`close` does not wait more."""
         with self._changed:
+            self.hold()
             if self._ends is None:
                 self._ends = time.monotonic() + WITHIN
+            return self._press(Control.interrupt)
+
+    def interrupt_and_wait(self) -> None:
+        """The same, and return when the job has ended or would take too long."""
+        with self._changed:
             if self.interrupt():
                 self._changed.wait_for(lambda: not self.is_running, self._time_left())
-        if not self.is_running:
-            self._ends = None
 
     def _time_left(self) -> float:
         return WITHIN if self._ends is None else max(0.0, self._ends - time.monotonic())
@@ -313,6 +312,7 @@ class Worker:
             return None
         with self._changed:
             self._memory = MemoryReader(lambda: self._host)
+            self._ends = None
             self._control, self.entry, self.run_status = Control(), entry, RunStatus(memory=self._memory.read)
             if self._closing.is_set():
                 self._control.interrupt()

@@ -90,7 +90,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.job_ended": "Ended:",
         "commands.job_steps": "Steps:",
         "commands.job_message": "Message:",
-        "commands.job_goes_on": "Continue:",
+        "commands.job_goes_on": "Resume:",
         "commands.job_lora": "LoRA:",
         "commands.no_job_waits": "No job is waiting.",
         "commands.job_begins": "Job {number}: {mode}, {name}",
