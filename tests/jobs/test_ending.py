@@ -227,12 +227,16 @@ def test_programs_that_are_ended_save_their_run_first(model: Path, tmp_path: Pat
         "host": (Program(three, "-c", HOST, queued(three, model)), signal.SIGINT),
         "page": (Program(four, "-c", PAGE, queued(four, model), free_port()), signal.SIGTERM),
     }
-    for program, _ in programs.values():
-        program.wait_for_steps()
-    began = time.time()
-    for program, number in programs.values():
-        program.process.send_signal(number)
-    ended = {name: program.ended(began) for name, (program, _) in programs.items()}
+    try:
+        for program, _ in programs.values():
+            program.wait_for_steps()
+        began = time.time()
+        for program, number in programs.values():
+            program.process.send_signal(number)
+        ended = {name: program.ended(began) for name, (program, _) in programs.items()}
+    finally:
+        for program, _ in programs.values():
+            program.process.kill()
     codes = {name: code for name, (code, _) in ended.items()}
     assert codes == {"train": 129, "queue": 143, "host": 0, "page": 143}
     for name, (_, told) in ended.items():
