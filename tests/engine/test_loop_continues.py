@@ -46,7 +46,7 @@ class Kept:
         return self._at == self._step
 
     def keep(self, position: Mapping[str, Any]) -> None:
-        packed = Packed()
+        packed = Packed(CPU)
         self._packed = packed.pack(dict(position)), packed
         self._control.stop()
 
@@ -146,7 +146,7 @@ def test_what_optimizers_keep_beside_their_state_dict_continues() -> None:
     groups = [{"params": [parameter], "lr": 0.1} for parameter in Regression().network.parameters()]
     optimizer: Any = make_optimizer(Settings(train_optimizer="AdamW"), groups)
     optimizer.steps_seen = 41
-    packed = Packed()
+    packed = Packed(CPU)
     content = packed.pack(optimizers.kept(optimizer))
     other: Any = make_optimizer(Settings(train_optimizer="AdamW"), groups)
     optimizers.continue_from(other, unpacked(content, packed.tensors, CPU))
@@ -154,9 +154,19 @@ def test_what_optimizers_keep_beside_their_state_dict_continues() -> None:
 
 
 def test_what_cannot_be_kept_is_named() -> None:
-    packed = Packed()
+    packed = Packed(CPU)
     assert packed.pack({"a": 1, "b": [object()], "c": {"d": object(), "e": float("inf")}}, "x") == {
         "a": 1,
         "c": {"e": {"trainyard": "float", "value": "inf"}},
     }
     assert packed.left_out == ["x/b", "x/c/d"]
+
+
+def test_what_was_on_the_device_goes_to_the_new_one() -> None:
+    """Of a run on a card, with a counter on the CPU; ``meta`` stands in for the card it continues on."""
+    packed = Packed(torch.device("cuda"))
+    counter = packed.pack({"step": torch.tensor(3.0)})
+    assert unpacked(counter, packed.tensors, torch.device("meta"))["step"].device == CPU
+    packed = Packed(CPU)
+    moment = packed.pack({"exp_avg": torch.ones(2)})
+    assert unpacked(moment, packed.tensors, torch.device("meta"))["exp_avg"].device.type == "meta"

@@ -246,7 +246,7 @@ class StateKeeper:
             return None
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        packed = Packed()
+        packed = Packed(self._device)
         try:
             content = {
                 "loop": packed.pack(dict(loop), "loop"),

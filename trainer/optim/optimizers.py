@@ -158,6 +158,8 @@ def effective_rates(optimizer: torch.optim.Optimizer) -> list[float]:
 
 _MADE_ANEW = ("state", "param_groups", "defaults")
 """Attributes of optimizers that are kept elsewhere, or made with them."""
+_OF_THE_DEVICE = ("params", "fused", "foreach", "capturable")
+"""What a group holds that belongs to the parameters and where they are: a run may continue on another device."""
 
 
 def kept(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
@@ -167,7 +169,7 @@ def kept(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """
     numbers = {id(parameter): number for number, parameter in enumerate(_parameters(optimizer))}
     return {
-        "groups": [{key: group[key] for key in group if key != "params"} for group in optimizer.param_groups],
+        "groups": [{key: group[key] for key in group if key not in _OF_THE_DEVICE} for group in optimizer.param_groups],
         "states": {numbers.get(id(key), key): _plain(state) for key, state in optimizer.state.items()},
         "attributes": attributes_of(optimizer, without=_MADE_ANEW),
     }

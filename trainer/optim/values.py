@@ -24,7 +24,7 @@ def attributes_of(owner: object, *, without: tuple[str, ...] = ()) -> dict[str, 
         if name in without:
             continue
         try:
-            Packed().pack(value)
+            Packed(torch.device("cpu")).pack(value)
         except NotKept:
             continue
         found[name] = value
@@ -34,12 +34,16 @@ def attributes_of(owner: object, *, without: tuple[str, ...] = ()) -> dict[str, 
 class Packed:
     """Values taken out of a run: the tensors copied to the CPU, the rest as what JSON can hold.
 
+    Args:
+        device: the run's; what is elsewhere, as the counters of some optimizers are, stays on the CPU.
+
     Attributes:
         tensors: the copies, by name; one that occurs several times is kept once.
         left_out: what of a mapping could not be kept, by its path.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self.tensors: dict[str, Tensor] = {}
         self.left_out: list[str] = []
         self._names: dict[int, str] = {}
@@ -81,12 +85,12 @@ class Packed:
             copied = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
             self.tensors[name] = copied
         paged = getattr(value, "is_paged", False)
-        on = "both" if paged else "cpu" if value.device.type == "cpu" else "device"
+        on = "both" if paged else "device" if value.device.type == self._device.type else "cpu"
         return {_KIND: "tensor", "name": name, "on": on}
 
 
 def unpacked(value: Any, tensors: Mapping[str, Tensor], device: torch.device) -> Any:
-    """What :meth:`Packed.pack` was given; tensors that were on the device are put on ``device``.
+    """What :meth:`Packed.pack` was given; tensors that were on the run's device are put on ``device``.
 
     One that was in memory which the device and the CPU share is on the CPU, and marked ``is_paged`` as it was.
     """
