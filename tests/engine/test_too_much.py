@@ -136,6 +136,7 @@ def test_a_lora_is_named(broken: Path, host: Standalone, capsys: pytest.CaptureF
 SAMPLE = ["sample", "--model", str(TOY), "--prompt", "red", "--size", "64x64", "--steps", "2"]
 
 
+@pytest.mark.more
 def test_a_vae_is_named(broken: Path, host: Standalone, capsys: pytest.CaptureFixture[str]) -> None:
     decoder = str(broken / "nan_decoder.safetensors")
     said = "nan_decoder.safetensors has NaN or infinite weights"
@@ -154,6 +155,7 @@ def test_a_vae_is_named(broken: Path, host: Standalone, capsys: pytest.CaptureFi
         )  # fmt: skip
 
 
+@pytest.mark.more
 def test_black_images_are_told(
     host: Standalone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
