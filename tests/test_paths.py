@@ -27,7 +27,7 @@ from trainer.variations.recipe import Recipe
 PACKAGE = Path(__file__).resolve().parent.parent / "trainer"
 OWN_FILES = {
     "paths.py", "engine/keeper.py", "engine/state.py", "hosts/webui/dependencies.py", "jobs/memory.py",
-    "jobs/recovery.py", "web/app.py", "web/extension.py", "web/page/modes.py",
+    "jobs/recovery.py", "models/checkpoint/shared_files.py", "web/app.py", "web/extension.py", "web/page/modes.py",
 }  # fmt: skip
 """They read what Trainyard or the system has written."""
 READERS = {"read_bytes", "read_text", "safe_open"}
