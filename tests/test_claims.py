@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer import paths
+from trainer import claims, paths
 from trainer.claims import files_of, free_name, lock_of, locked, run_files, tidy
 from trainer.config.settings import Settings
 from trainer.job import Job
@@ -110,6 +110,24 @@ def test_many_who_lock_at_once_are_one_at_a_time(tmp_path: Path) -> None:
         thread.join()
     assert most == 1
     assert got > 4
+
+
+def test_a_lock_whose_file_went_between_opening_and_locking_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, path, calls = claims._lock, tmp_path / "x", []
+
+    def late(handle: int) -> bool:
+        calls.append(handle)
+        if len(calls) == 1:
+            lock_of(path).unlink()  # by who held it until then
+        return lock(handle)
+
+    monkeypatch.setattr(claims, "_lock", late)
+    with locked(path) as is_free:
+        assert is_free
+        assert lock_of(path).exists()
+    assert len(calls) == 2
 
 
 # ---- files of a run -------------------------------------------------------------------------------------------------
