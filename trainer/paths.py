@@ -168,7 +168,8 @@ def path_of(written: str, where: str | Message = "", *, to_write: bool = False) 
             if not os.path.exists(path):
                 problem = message("paths.no_home", name=path.parts[0])
     if problem is not None:
-        raise UserError("error.problem", where=where or f'"{written[:60]}"', problem=problem)
+        shown = "".join(letter if letter.isprintable() else "?" for letter in written[:60])
+        raise UserError("error.problem", where=where or f'"{shown}"', problem=problem)
     return path
 
 

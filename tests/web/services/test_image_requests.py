@@ -108,8 +108,8 @@ def test_a_lora_by_name_at_strengths_as_they_are_typed(folders: Folders) -> None
     [
         ({}, "LoRA: is empty"),
         ({"lora": "gone"}, "gone: there is no such LoRA file"),
-        ({"lora": "x" * 5000}, "there is no such LoRA file"),
-        ({"lora": "a\0b"}, "there is no such LoRA file"),
+        ({"lora": "x" * 5000}, "is too long for a path"),
+        ({"lora": "a\0b"}, "has a line break or another control character"),
         ({"lora": "mine", "strengths": "1, many"}, "strengths: "),
         ({"lora": "mine", "strengths": [0] * 17}, "17 images are too many"),
         ({"lora": "mine", "size": "100"}, "height, width: "),
