@@ -95,7 +95,7 @@ def japanese(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_the_page_reads_japanese(browser: object, japanese: Site, width: int) -> None:
     someone = Visitor(browser, japanese, viewport={"width": width, "height": 900})
     page = someone.page
-    someone.until(lambda: "学習するモデル: toy-sd1.safetensors" in note(someone))
+    someone.until(lambda: "次の学習で使うモデル: toy-sd1.safetensors" in note(someone))
     page.click("#trainyard_mode label:has(input[value='iLECO'])")
     words = page.locator("#trainyard_train").inner_text()
     for text in ("学習開始", "キューに追加", "学習ステップ数 · train iterations", "学習中のものはありません"):
