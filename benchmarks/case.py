@@ -26,6 +26,7 @@ from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Phase, Step, Warned
 from trainer.paths import Folders
+from trainer.text.messages import message
 
 LIBRARIES = (AutoencoderKL, UNet2DConditionModel, CLIPTextModel, CLIPTokenizer)
 """Imported now, lest importing them counts as loading a model."""
@@ -77,7 +78,7 @@ def measure(folder: Path, changes: dict[str, object], device: torch.device) -> d
     notes: list[str] = []
 
     def listen(event: Event) -> None:
-        if isinstance(event, Phase) and event.name == "training":
+        if isinstance(event, Phase) and event.message == message("phase.training"):
             found.update(load=time.perf_counter() - start, loaded=memory.peak())
             memory.restart()
             ends.append(clock())
@@ -86,7 +87,7 @@ def measure(folder: Path, changes: dict[str, object], device: torch.device) -> d
             losses.append(event.loss)
             found["stepping"] = memory.peak()
         elif isinstance(event, Warned):
-            notes.append(event.message)
+            notes.append(str(event.message))
 
     memory, start = Memory(device), time.perf_counter()
     run(Job.create(settings), host, Control(), listen)

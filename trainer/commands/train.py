@@ -104,6 +104,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume is not None:
         return _resume(options)
     parsed = read_settings(options)
+    from ..engine.memory_estimate import memory_advice
     from ..engine.run import check
     from ..engine.saving import output_path
     from ..hosts.standalone import Standalone
@@ -121,6 +122,7 @@ def _train(options: argparse.Namespace) -> int:
         print(told("commands.would_train", **values, path=output_path(job, host.folders)), file=sys.stderr)
         for advice in optimizers.advice(job.settings):
             print(told(advice), file=sys.stderr)
+        print(told(memory_advice(job.settings, host).message), file=sys.stderr)
         return 0
     return _run(job, host, resume=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,8 @@ from .images import Mask, Pixels
 from .pairs import difference
 from .samples import Sample, Scan, pixels_of
 
-_PIXELS_AT_ONCE = 4 * 512 * 512
+PIXELS_AT_ONCE = 4 * 512 * 512
+"""What the VAE takes of several images together."""
 _MOST_RESIDENT = 512 * 2**20
 """Bytes of latents that stay on the device; more than that wait in the machine's memory."""
 
@@ -148,17 +149,37 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     finally:
         vae_to(bundle, "cpu")
     progress(message("phase.encoding_images"), len(distinct), len(distinct))
+    return _dataset(scan.samples, distinct, [encoded[number] for number in range(len(distinct))], settings, device)
+
+
+def empty_dataset(samples: Sequence[Sample], bundle: Bundle, settings: Settings) -> Dataset:
+    """The same for samples of one frame whose latents hold nothing: for what depends on shapes alone."""
+    device = device_of(bundle.denoiser)
+
+    def latents(sample: Sample) -> Tensor:
+        return torch.empty(bundle.latent_shape(sample.frame), dtype=dtype_of(bundle.denoiser), device=device)
+
+    encoded = [_Encoded(latents(each), None, latents(each) if each.target else None) for each in samples]
+    return _dataset(samples, samples, encoded, settings, device)
+
+
+def _dataset(
+    samples: Sequence[Sample],
+    distinct: Sequence[Sample],
+    encoded: Sequence[_Encoded],
+    settings: Settings,
+    device: torch.device,
+) -> Dataset:
     caption_numbers: dict[str, int] = {}
     for sample in distinct:
         for side in sample.sides():
             caption_numbers.setdefault(side.caption, len(caption_numbers))
-    repeated = [sample.frame for sample in scan.samples]
     return Dataset(
-        samples=distinct,
+        samples=tuple(distinct),
         captions=tuple(caption_numbers),
-        batches=Batches(repeated, settings.train_batch_size, settings.train_seed),
+        batches=Batches([sample.frame for sample in samples], settings.train_batch_size, settings.train_seed),
         _caption_numbers=caption_numbers,
-        _encoded=tuple(encoded[number] for number in range(len(distinct))),
+        _encoded=tuple(encoded),
         _sizes=tuple(torch.tensor([sample.sizes for sample in distinct]).to(device)),
         _device=device,
     )
@@ -213,7 +234,7 @@ def _together(samples: tuple[Sample, ...]) -> list[list[int]]:
         by_frame.setdefault(sample.frame, []).append(number)
     groups = []
     for frame, numbers in by_frame.items():
-        most = max(1, _PIXELS_AT_ONCE // frame.area)
+        most = max(1, PIXELS_AT_ONCE // frame.area)
         groups += [numbers[at : at + most] for at in range(0, len(numbers), most)]
     return groups
 

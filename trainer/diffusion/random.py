@@ -38,6 +38,10 @@ class StepRandom:
         generator.manual_seed(mixed_seed(seed, step))
         return StepRandom(seed, step, generator)
 
+    def of(self, step: int) -> StepRandom:
+        """The random numbers of another step of the run."""
+        return StepRandom.of_step(self.seed, step, self.generator.device)
+
     def noise(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Standard normal noise of ``shape``: drawn in float32, so every precision sees the same numbers."""
         drawn = torch.randn(shape, generator=self.generator, device=self.generator.device)

@@ -20,7 +20,7 @@ from ..data.pair_scan import scan_for_mode
 from ..data.pairs import Pair, open_pair
 from ..data.samples import Scan
 from ..diffusion.parameterisation import EPSILON, VELOCITY
-from ..errors import DivergedError, MemoryShortError, SettingsError, StateError, Stopped, UserError
+from ..errors import DivergedError, SettingsError, StateError, Stopped, UserError
 from ..job import Control, Done, Failed, Job, Listener, TrainsOn
 from ..models.base import Bundle
 from ..models.checkpoint.hashes import Hashing
@@ -40,6 +40,7 @@ from .basis import Basis
 from .context import RunContext
 from .host import Host
 from .keeper import StateKeeper
+from .memory_estimate import out_of_memory
 from .passes import run_passes
 from .reporting import Reporter
 from .saving import check_output, output_path
@@ -116,11 +117,13 @@ def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool 
         emit(Failed(error))
         raise
     except Exception as error:
-        failure = _explained(error)
+        if not _is_out_of_memory(error):
+            emit(Failed(UserError("engine.unexpected", kind=type(error).__name__, reason=str(error))))
+            raise
+        error.__traceback__ = None  # its frames hold the run's tensors
+        failure = out_of_memory(job.settings, host)
         emit(Failed(failure))
-        if isinstance(failure, MemoryShortError):
-            raise failure from error
-        raise
+        raise failure from error
     emit(done)
     return done
 
@@ -306,12 +309,8 @@ def _attach_base_loras(settings: Settings, host: Host, bundle: Bundle, stack: Ex
 # ---- what went wrong ------------------------------------------------------------------------------------------------
 
 
-def _explained(error: Exception) -> UserError:
-    """A :class:`UserError` for failures the user did not cause."""
-    reason = str(error)
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in reason:
-        return MemoryShortError("engine.not_enough_memory")
-    return UserError("engine.unexpected", kind=type(error).__name__, reason=reason)
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class PairPass(Pass):
     def loss(self, rng: StepRandom) -> StepLoss:
         settings = self._context.settings
         number, forward, reverse = _directions_of(rng.step, settings)
-        shared = StepRandom.of_step(rng.seed, number, rng.generator.device)
+        shared = rng.of(number)
         batch = self._data.of_step(number).repeated(self._repeated * settings.diff_noise_count)
         noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
         timesteps = self._context.timesteps(shared, len(batch.latents), swept=True)

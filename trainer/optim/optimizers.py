@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -124,6 +125,31 @@ def _over_module(chosen: Any, groups: list[dict[str, Any]], kwargs: dict[str, An
     for group in made.param_groups:
         group["lr"] = rates[id(group["params"][0])]
     return made
+
+
+def state_bytes(settings: Settings, parameters: Sequence[Tensor]) -> int:
+    """The memory of what the optimizer remembers of parameters, found by one step with each of their shapes.
+
+    Args:
+        parameters: on any device, the meta device too; they are not touched.
+
+    Raises:
+        UserError: as :func:`make_optimizer`.
+    """
+    counts = Counter((tuple(each.shape), each.dtype) for each in parameters)
+    trials = [nn.Parameter(torch.zeros(shape, dtype=dtype)) for shape, dtype in counts]
+    if not trials:
+        return 0
+    optimizer = make_optimizer(settings, [{"params": trials, "lr": settings.train_learning_rate}])
+    for each in trials:
+        each.grad = torch.full_like(each, 1e-3)
+    optimizer.step()
+    total = 0
+    for each, count in zip(trials, counts.values(), strict=True):
+        state = optimizer.state.get(each, {})
+        held = [value for value in state.values() if isinstance(value, Tensor)] if isinstance(state, dict) else []
+        total += count * sum(value.numel() * value.element_size() for value in held)
+    return total
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.helpers.browser.site import Site
+from trainer.web.page.train import MEASURE
 
 OWN_TO_GRADIO = "https://cdnjs.cloudflare.com/ajax/libs/iframe-resizer/"
 """What the older ones ask for, and do without."""
@@ -66,9 +67,19 @@ class Visitor:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[list[Any]]:
-        """The first question to the server that is asked in here stays open until the end; then it is listed."""
+        """The first question to the server that is asked in here stays open until the end; then it is listed.
+
+        Not that for the memory, which the page asks by itself at any moment.
+        """
         waiting: list[Any] = []
-        self.page.route(_QUESTIONS, lambda route: route.continue_() if waiting else waiting.append(route))
+
+        def hold(route: Any) -> None:
+            if waiting or MEASURE in (route.request.post_data or ""):
+                route.continue_()
+            else:
+                waiting.append(route)
+
+        self.page.route(_QUESTIONS, hold)
         yield waiting
         self.until(lambda: waiting)
         waiting[0].continue_()

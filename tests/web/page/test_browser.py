@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -56,6 +57,22 @@ def test_what_is_typed_while_an_answer_is_on_its_way_stays(visit: Callable[..., 
     someone.until(lambda: someone.box("network_rank").input_value() == "16")  # what else suits the mode has come
     assert someone.box("train_iterations").input_value() == "77"
     assert someone.box("save_lora_name").input_value() == "mine"
+
+
+@pytest.mark.more
+def test_the_memory_of_a_run_is_told_before_it(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    someone.choose("iLECO")
+    someone.write("model", "toy-sd1.safetensors")
+    for name, text in (("original_prompt", "red"), ("target_prompt", "blue"), ("image_size", "64")):
+        someone.write(name, text)
+    memory = someone.page.locator("#trainyard_memory")
+    someone.until(lambda: re.search(r"takes about \d+ MB", memory.inner_text()))
+    someone.write("train_batch_size", "8")
+    someone.write("image_size", "8192")
+    someone.until(lambda: re.search(r"and there are .* would do: set image size", memory.inner_text()))
+    someone.write("image_size", "huge")
+    someone.until(lambda: not memory.inner_text().strip())
 
 
 @pytest.mark.more

@@ -22,6 +22,7 @@ from .prompts import Prompts
 from .saved import Saved
 
 TAB = "train"
+MEASURE = "trainyard-measure"
 
 
 def build(context: PageContext, tabs: Any) -> None:
@@ -84,6 +85,7 @@ class _Train:
             pause = gr.Button(say("run.pause"), elem_id=f"{PREFIX}_pause")
             go_on = gr.Button(say("run.continue"), elem_id=f"{PREFIX}_continue")
         self.message = Message(self.context)
+        self.memory = gr.HTML("", elem_id=f"{PREFIX}_memory")
         gr.HTML(f'<div id="{PREFIX}_run_status"></div><div id="{PREFIX}_use"></div><div id="{PREFIX}_try"></div>')
         for button, press in (
             (stop, self._stop),
@@ -118,6 +120,9 @@ class _Train:
             self.fit = gr.Button("fit", elem_id=f"{PREFIX}_fit")
             self.picked = gr.Textbox(label="picked", elem_id=f"{PREFIX}_picked")
             self.pick = gr.Button("pick", elem_id=f"{PREFIX}_pick")
+            self.measure = gr.Button("measure", elem_id=f"{PREFIX}_measure")
+            # With its questions goes what they are for, which tells them from those that fill the form.
+            self.measured = gr.Textbox(MEASURE, label="measured", elem_id=f"{PREFIX}_measured")
             self.answer = gr.Textbox(label="answer", elem_id=f"{PREFIX}_answer")
 
     def _wire(self, tabs: Any) -> None:
@@ -133,6 +138,7 @@ class _Train:
             asked.append(on(event, self._fit, fields, [self.answer], latest=True))
         for answered in asked:
             on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
+        on(self.measure.click, self._measure, [self.measured, *fields], [self.memory], latest=True)
         on(self.leave.click, lambda: self._editing(0), [], editing)
         on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs])
         self.saved.wire(
@@ -177,6 +183,14 @@ class _Train:
         updates = self.form.fitted(values, advice.defaults if advice else None)
         updates[self.form.place_of("save_lora_name")] = self._proposed(chosen)
         return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
+
+    def _measure(self, _purpose: str, *values: Any) -> str:
+        """What a run with the form as it is would take of the memory; nothing while something in it is wrong."""
+        try:
+            advice = self.context.memory_of(self.form.settings(values))
+        except UserError:  # marked beside its field, or said by Start
+            return ""
+        return modes.paragraph(advice.message.text(self.context.language), "note" if advice.fits else "wrong")
 
     def _note(self, settings: Settings) -> str:
         number = self.context.advisor.number

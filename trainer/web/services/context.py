@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...config.settings import Settings
 from ...hosts.catalogue import Catalogue
@@ -18,6 +18,9 @@ from .advice import Advisor
 from .image_jobs import ImageJobs
 from .preview import Preview
 from .variations import Variations
+
+if TYPE_CHECKING:
+    from ...engine.memory_estimate import MemoryAdvice
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,18 @@ class PageContext:
     @cached_property
     def image_jobs(self) -> ImageJobs:
         return ImageJobs(self.worker.ready_host)
+
+    def memory_of(self, settings: Settings) -> MemoryAdvice:
+        """What a run with these settings takes of the memory; a second or two, and the first time as long as torch
+        takes to load.
+
+        Raises:
+            UserError: the settings, the model or a LoRA cannot be used.
+        """
+        host = self.worker.ready_host()
+        from ...engine.memory_estimate import memory_advice
+
+        return memory_advice(settings, host)
 
     @property
     def words(self) -> Words:

@@ -1,0 +1,33 @@
+/* What a run would take of the memory: asked for again once the form has changed and nobody has typed for a while. */
+(function () {
+    "use strict";
+
+    const {ROOT, byId, pressUnseen} = window.trainyard;
+
+    const SETTLED = 1500; // ms
+
+    let shown = "";
+    let latest = "";
+    let changed = 0;
+
+    /* All that can be seen of the form. The server is asked with all of it, also with what is folded up. */
+    function form() {
+        const isBox = (each) => each.matches("[type=checkbox], [type=radio]");
+        const fields = [...byId("form").querySelectorAll("input, textarea")];
+        return JSON.stringify([byId("rest").querySelector("textarea, input").value, ...fields.map(
+            (each) => (isBox(each) ? each.checked : each.value))]);
+    }
+
+    function round(event) {
+        const status = event.detail.status;
+        const isFilled = document.querySelector(`#${ROOT}_model_note [data-advice]`);
+        if (!status || status.running || !isFilled || byId("form").offsetParent === null) return;
+        const now = form();
+        if (now !== latest) [latest, changed] = [now, performance.now()];
+        if (now === shown || performance.now() - changed < SETTLED) return;
+        shown = now;
+        pressUnseen("measure");
+    }
+
+    document.addEventListener("trainyard-round", round);
+})();

@@ -1,0 +1,150 @@
+"""The memory of a run told before it begins, against what runs take, and what is said where there is too little."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.engine.test_run import collect, job
+from tests.helpers.home import host_in
+from trainer.config.choices import MODES
+from trainer.config.settings import Settings
+from trainer.config.size import Size
+from trainer.engine import memory_estimate, passes
+from trainer.engine.memory_estimate import estimate_memory, fitting, memory_advice
+from trainer.errors import MemoryShortError
+from trainer.hosts.standalone import Standalone
+from trainer.job import Failed
+from trainer.models.checkpoint.identify import identify
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = ROOT / "tests" / "toy" / "toy-sd1.safetensors"
+BASE = Settings(
+    mode="iLECO", model=str(TOY), original_prompt="red", target_prompt="blue", effect_strip=False, train_seed=1,
+    image_size=Size(128, 128), train_batch_size=2, save_lora_name="x",
+)  # fmt: skip
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Standalone:
+    return host_in(tmp_path)
+
+
+def steps(host: Standalone, **changes: object) -> int:
+    return estimate_memory(replace(BASE, **changes), host).steps
+
+
+def test_the_weights_are_those_of_the_file(host: Standalone) -> None:
+    numbers = sum(math.prod(each.shape) for each in identify(TOY).tensors.values())
+    assert estimate_memory(BASE, host).images == pytest.approx(4 * numbers, rel=0.02)  # no image is encoded
+
+
+@pytest.mark.more
+def test_what_a_step_takes_grows_and_shrinks_with_what_it_does(host: Standalone) -> None:
+    base = steps(host)
+    assert steps(host, train_batch_size=4) > 1.3 * base
+    assert steps(host, image_size=Size(256, 256)) > 2 * base
+    assert steps(host, network_rank=256) > base
+    assert steps(host, train_model_precision="int8") < base
+    assert steps(host, keep_prompts="green", keep_weight=1.0) > base  # twice the samples in one launch
+    # Of every number AdamW remembers two more, and Lion one, in float32.
+    saved = steps(host, train_optimizer="AdamW") - steps(host, train_optimizer="Lion")
+    more = steps(host, network_rank=32, train_optimizer="AdamW") - steps(host, network_rank=32, train_optimizer="Lion")
+    assert saved > 0
+    assert more == pytest.approx(2 * saved, rel=0.01)
+
+
+@pytest.mark.more
+def test_every_mode_is_told_its_memory(host: Standalone, tmp_path: Path) -> None:
+    for name, colour in (("one", "red"), ("one_b", "blue")):
+        Image.new("RGB", (192, 128), colour).save(tmp_path / f"{name}.png")
+    pair = {"original_image": str(tmp_path / "one.png"), "target_image": str(tmp_path / "one_b.png")}
+    for mode, info in MODES.items():
+        given = pair if info.images == "pair" else {}
+        size = None if info.images == "pair" else Size(192, 128)
+        found = estimate_memory(replace(BASE, mode=mode, image_size=size, effect_strip=True, **given), host)
+        assert found.steps > found.images or info.images != "none", mode
+        assert found.images > min(found.previews, found.steps) / 2, mode
+        assert found.most > 30e6, mode
+        half = estimate_memory(replace(BASE, mode=mode, image_size=Size(64, 64), **given), host)
+        assert half.most < found.most, mode
+
+
+@pytest.mark.more
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network_type": "c3lier", "image_size": (320, 256), "train_batch_size": 3},
+        {"image_size": (384, 384), "train_optimizer": "Prodigy", "keep_prompts": "green", "train_batch_size": 1},
+        {"image_size": (448, 320), "use_gradient_checkpointing": True, "train_batch_size": 3},
+    ],
+    ids=str,
+)
+def test_a_run_takes_what_was_told(host: Standalone, tmp_path: Path, changes: dict[str, object]) -> None:
+    """Within 15 %, of all that a process holds beyond its libraries."""
+    wanted = {"model": BASE.model, "train_batch_size": BASE.train_batch_size, "train_iterations": 4, **changes}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.case", str(tmp_path), json.dumps(wanted)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    measured = json.loads(done.stdout.splitlines()[-1])
+    told = steps(host, **{**changes, "image_size": Size(*changes["image_size"])})  # type: ignore[misc]
+    assert told == pytest.approx(max(measured["loaded"], measured["stepping"]), rel=0.15)
+
+
+@pytest.mark.more
+def test_the_settings_that_fit_are_found_the_mildest_first(host: Standalone) -> None:
+    settings = replace(BASE, image_size=Size(256, 256), train_batch_size=4)
+    whole = estimate_memory(settings, host).most
+    found = fitting(settings, host, int(0.8 * whole))
+    assert found is not None
+    assert found[0] == replace(settings, use_gradient_checkpointing=True)
+    assert found[1].most <= 0.8 * whole
+    cheap = replace(settings, use_gradient_checkpointing=True, train_batch_size=1)
+    both = fitting(settings, host, estimate_memory(cheap, host).most)
+    assert both is not None
+    assert both[0] == cheap
+    assert fitting(settings, host, 10_000_000) is None
+
+
+def test_too_little_memory_is_said_with_what_would_do(host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(BASE, image_size=Size(256, 256), train_batch_size=4)
+    assert memory_advice(settings, host).fits
+    whole = estimate_memory(settings, host).most
+    monkeypatch.setattr(memory_estimate, "room_on", lambda device: int(0.8 * whole))
+    advice = memory_advice(settings, host)
+    assert not advice.fits
+    assert "turn on use gradient checkpointing" in advice.message.text("en")
+    monkeypatch.setattr(memory_estimate, "room_on", lambda device: 1_000_000)
+    assert "whatever the settings" in memory_advice(settings, host).message.text("en")
+
+
+@pytest.mark.parametrize("room", [70_000_000, None])
+def test_a_run_out_of_memory_names_the_settings_that_fit(
+    host: Standalone, monkeypatch: pytest.MonkeyPatch, room: int | None
+) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(passes, "train", short)
+    monkeypatch.setattr(memory_estimate, "room_on", lambda device: room)
+    events = []
+    given = job(TOY, image_size=Size(256, 256), train_batch_size=4)
+    with pytest.raises(MemoryShortError) as raised:
+        collect(given, host, react=events.append)
+    said = str(raised.value)
+    assert ("70 MB. About" in said) if room else ("Turn on gradient checkpointing" in said)
+    assert [each.error for each in events if isinstance(each, Failed)] == [raised.value]
+    monkeypatch.undo()
+    done, _ = collect(replace(given, settings=replace(given.settings, image_size=Size(64, 64))), host)
+    assert done.path is not None  # the next run has all the memory

@@ -1,0 +1,337 @@
+"""How much memory a run will take, before it begins: its own code is traced on the meta device, with these settings.
+
+What a trace cannot see is what kernels need inside and what allocators keep; ``_KEPT…`` and ``_CONTEXT`` stand for
+that. Those of the CPU under glibc were measured (docs/benchmarks.md); the others were not.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..config.choices import MODES
+from ..config.key_values import split_loras
+from ..config.settings import ROWS, Settings, effective
+from ..config.size import Size
+from ..data.latents import PIXELS_AT_ONCE, empty_dataset
+from ..data.pairs import open_pair
+from ..data.samples import Sample
+from ..errors import MemoryShortError, UserError
+from ..models.checkpoint.parts import VAE
+from ..models.latents import decode, encode_images
+from ..models.memory_trace import META, MemoryTrace, random_of_nothing
+from ..models.placement import place, stored_types
+from ..models.precision import Precision, choose_precision
+from ..models.registry import load_bundle
+from ..modes.base import Pass, PassContext
+from ..modes.registry import mode_of
+from ..networks.base import Network, build
+from ..networks.files.find import find_lora
+from ..networks.files.read import network_from_file
+from ..networks.registry import builder, targets_of
+from ..optim.optimizers import state_bytes
+from ..paths import kept_traceback
+from ..text.messages import Message, label, message
+from .host import Host
+
+_GLIBC = platform.libc_ver()[0] == "glibc"
+_KEPT, _KEPT_CHECKPOINTED = (1.85, 4.3) if _GLIBC else (1.2, 1.2)
+"""On the CPU: bytes of the process for each that lives in a small block, without and with gradient checkpointing.
+glibc keeps what is freed between blocks."""
+_KEPT_ON_CARD = 1.1
+_CONTEXT = 512 * 2**20
+"""Bytes that CUDA takes for itself."""
+_LEAST_SIDE = 512
+_ROUND = 64
+
+
+@dataclass(frozen=True)
+class MemoryAdvice:
+    """What is said of a run's memory.
+
+    Attributes:
+        message: what it takes, and where that is too much what would take less.
+        fits: whether it is less than there is, as far as that is known.
+    """
+
+    message: Message
+    fits: bool
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """The most memory of the device in each part of a run, in bytes. On the CPU, of the process beyond the libraries.
+
+    Attributes:
+        images: while the images are encoded.
+        steps: in a training step.
+        previews: while an image is made during the run, or the strip after it.
+    """
+
+    images: int
+    steps: int
+    previews: int
+
+    @property
+    def most(self) -> int:
+        return max(self.images, self.steps, self.previews)
+
+
+def estimate_memory(settings: Settings, host: Host) -> MemoryEstimate:
+    """The memory that a run with these settings takes on the host's device. It takes a second or two.
+
+    Raises:
+        UserError: the settings, the model or a LoRA cannot be used.
+    """
+    model, *vae = host.files(settings)
+    return _Estimate(effective(settings), model, vae[0] if vae else None, host).of_run()
+
+
+def memory_advice(settings: Settings, host: Host) -> MemoryAdvice:
+    """What a run with these settings takes, in words, and what to change where there is less.
+
+    Raises:
+        UserError: as :func:`estimate_memory`.
+    """
+    needed, room = estimate_memory(settings, host).most, room_on(host.device)
+    if room is None or needed <= room:
+        return MemoryAdvice(message("engine.memory_needed", needed=_shown(needed)), fits=True)
+    return MemoryAdvice(_too_much(settings, host, needed, room), fits=False)
+
+
+def _too_much(settings: Settings, host: Host, needed: int, room: int) -> Message:
+    given = {"needed": _shown(needed), "room": _shown(room)}
+    found = fitting(settings, host, room)
+    if found is None:
+        return message("engine.memory_never_enough", **given)
+    changed = [row.name for row in ROWS if getattr(found[0], row.name) != getattr(settings, row.name)]
+    changes = [_change(name, getattr(found[0], name)) for name in changed]
+    return message("engine.memory_too_much", **given, changes=changes, less=_shown(found[1].most))
+
+
+def _change(name: str, value: Any) -> Message:
+    if value is True:
+        return message("engine.memory_turn_on", setting=label(name))
+    return message("engine.memory_set", setting=label(name), value=str(value))
+
+
+def out_of_memory(settings: Settings, host: Host) -> MemoryShortError:
+    """The error for a run that the memory was not enough for, with the settings that would fit as far as can be told.
+
+    Whatever goes wrong here must not hide that: then the error names the settings to lower without figures.
+    """
+    try:
+        needed, room = estimate_memory(settings, host).most, room_on(host.device)
+        if room is not None and needed > room:
+            return MemoryShortError(_too_much(settings, host, needed, room))
+    except (UserError, RuntimeError, MemoryError, NotImplementedError, LookupError, TypeError, ValueError) as error:
+        kept_traceback(error)
+    return MemoryShortError("engine.not_enough_memory")
+
+
+def room_on(device: torch.device) -> int | None:
+    """The bytes that a run could have on a device: what is free there and what this process has. None: unknown."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device)
+    try:
+        import psutil  # type: ignore[import-untyped]
+    except ImportError:  # not every host has it
+        return None
+    room: int = psutil.virtual_memory().available + psutil.Process().memory_info().rss
+    return room
+
+
+def _shown(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{max(1, round(size / 1e6))} MB"
+
+
+def fitting(settings: Settings, host: Host, limit: int) -> tuple[Settings, MemoryEstimate] | None:
+    """The settings with as few changes as possible so that a run stays below ``limit`` bytes; None if none would do.
+
+    What changes the result least comes first: each change alone, then one after the other.
+    """
+    tried = list(_cheaper(settings, host.device))
+    least = settings
+    together = [least := replace(least, **change) for change in tried]
+    if not _fits(least, host, limit):
+        return None
+    found = (_fits(each, host, limit) for each in [*(replace(settings, **change) for change in tried), *together[1:]])
+    return next(filter(None, found), None)
+
+
+def _fits(settings: Settings, host: Host, limit: int) -> tuple[Settings, MemoryEstimate] | None:
+    found = estimate_memory(settings, host)
+    return (settings, found) if found.most <= limit else None
+
+
+def _cheaper(settings: Settings, device: torch.device) -> Iterator[dict[str, Any]]:
+    """Changes that save memory, the mildest first."""
+    if not settings.use_gradient_checkpointing:
+        yield {"use_gradient_checkpointing": True}
+    on_card = device.type == "cuda"
+    if on_card and settings.train_model_precision == "fp32":
+        yield {"train_model_precision": "fp16"}
+    if on_card and settings.train_optimizer == "AdamW":
+        yield {"train_optimizer": "AdamW8bit"}
+    if settings.train_batch_size > 1:
+        yield {"train_batch_size": 1}
+    size = settings.image_size
+    for side in (1024, 768, _LEAST_SIDE):
+        if size is not None and size.area > side * side:
+            scale = (side * side / size.area) ** 0.5
+            sides = (max(_ROUND, int(each * scale) // _ROUND * _ROUND) for each in (size.width, size.height))
+            yield {"image_size": Size(*sides)}
+    if settings.train_model_precision != "int8":
+        yield {"train_model_precision": "int8"}
+    if settings.network_rank > 4:
+        yield {"network_rank": 4, "network_alpha": min(settings.network_alpha, 4.0)}
+
+
+class _Estimate:
+    """One run on the meta device."""
+
+    def __init__(self, settings: Settings, model: Path, vae: Path | None, host: Host) -> None:
+        self._host = host
+        self._device = host.device
+        self._bundle = load_bundle(model, vae=vae)
+        self._precision = self._placed(settings)
+        self._frame, self._captions = self._sizes(settings)
+        self._settings = replace(settings, image_size=self._frame)
+        kernels = [each for each in self._bundle.denoiser.parameters() if each.ndim == 4]
+        self._largest_kernel = max((_bytes([each]) for each in kernels), default=0)
+
+    def of_run(self) -> MemoryEstimate:
+        settings, weights = self._settings, self._weights()
+        makes_images = settings.effect_strip or (settings.sample_every_steps > 0 and not self._host.makes_previews)
+        with ExitStack() as attached:
+            for name, _ in split_loras(settings.base_loras):
+                network = network_from_file(find_lora(name, self._host.folders.loras), self._bundle)
+                attached.enter_context(network.requires_grad_(False).to(META).attached())
+            images = self._encoding() if MODES[settings.mode].images != "none" else 0
+            previews = self._decoding() if makes_images else 0
+            steps = self._stepping(attached)
+        context = _CONTEXT if self._device.type == "cuda" else 0
+        return MemoryEstimate(*(weights + context + each for each in (images, steps, previews)))
+
+    # ---- what is there ----------------------------------------------------------------------------------------------
+
+    def _placed(self, settings: Settings) -> Precision:
+        """The model on the meta device, in the types it would have."""
+        bundle = self._bundle
+        precision = choose_precision(
+            settings,
+            stored_types(bundle),
+            self._device,
+            vae_survives_half=bundle.family.vae_survives_half(bundle.vae_name),
+        )
+        place(bundle, META, precision.parts, int8=precision.int8)
+        bundle.vae.to(META)
+        return precision
+
+    def _sizes(self, settings: Settings) -> tuple[Size, tuple[str, str]]:
+        """The largest frame that is trained, and captions as they may be."""
+        if MODES[settings.mode].images != "pair":
+            return settings.size, ("a", "b")
+        own = self._bundle.family.default_size
+        try:
+            pair = open_pair(settings)
+        except UserError:  # which a run reports
+            pair = None
+        if pair is None or not pair.images:
+            return settings.image_size or own, ("", "")
+        sample = pair.placed(settings, own).distinct[0]
+        return sample.frame, (sample.caption, sample.target.caption if sample.target else "")
+
+    def _weights(self) -> int:
+        """On a card the VAE is there only while it is needed, and counted then."""
+        parts = self._bundle.modules
+        return sum(_bytes(_tensors(module)) for part, module in parts.items() if self._is_cpu or part != VAE)
+
+    @property
+    def _is_cpu(self) -> bool:
+        return self._device.type == "cpu"
+
+    # ---- the parts of a run -----------------------------------------------------------------------------------------
+
+    def _encoding(self) -> int:
+        count = max(1, min(self._settings.train_batch_size, PIXELS_AT_ONCE // self._frame.area))
+        with self._trace() as trace, torch.no_grad():
+            encode_images(self._bundle, torch.empty(count, 3, *reversed(self._frame), device=META))
+        return self._with_vae(trace)
+
+    def _decoding(self) -> int:
+        shape = self._bundle.latent_shape(self._frame)
+        with self._trace() as trace, torch.no_grad():
+            decode(self._bundle, torch.empty(1, *shape, device=META))
+        return self._with_vae(trace)
+
+    def _with_vae(self, trace: MemoryTrace) -> int:
+        return self._taken(trace) + (0 if self._is_cpu else _bytes(_tensors(self._bundle.vae)))
+
+    def _stepping(self, attached: ExitStack) -> int:
+        """The most of any pass; networks of the passes before it stay attached."""
+        most = held = 0
+        passes = mode_of(self._settings.mode).passes(self._settings)
+        for number, training in enumerate(passes, 1):
+            settings = replace(training.spec.settings or self._settings, image_size=self._frame)
+            network = self._network(settings)
+            taken = 0 if training.spec.loaded else self._step(training, network, settings)
+            held += _bytes(network.parameters())
+            most = max(most, held + taken)
+            if number < len(passes):
+                attached.enter_context(network.requires_grad_(False).attached())
+        return most
+
+    def _step(self, training: Pass, network: Network, settings: Settings) -> int:
+        """What a step takes beyond weights and network: gradients, the optimizer's state and everything in between."""
+        bundle = self._bundle
+        sample = _sample(self._frame, *self._captions, pairs=MODES[settings.mode].images in ("pair", "folder of pairs"))
+        data = None if MODES[settings.mode].images == "none" else [sample] * settings.train_batch_size
+        checkpointing = bundle.family.checkpointing(bundle) if settings.use_gradient_checkpointing else nullcontext()
+        with network.attached(), checkpointing, self._trace(network) as trace:
+            images = None if data is None else empty_dataset(data, bundle, settings)
+            training.prepare(PassContext(settings, bundle, network, bundle.diffusion.to(META), images))
+            trace.restart()
+            trace.backward(training.loss(random_of_nothing()).samples.mean())
+        network.zero_grad(set_to_none=True)
+        return self._taken(trace) + state_bytes(settings, list(network.parameters()))
+
+    def _network(self, settings: Settings) -> Network:
+        captions = [each for each in self._captions if each]
+        trains_text = mode_of(settings.mode).trains_text_encoder(settings, captions)
+        targets = targets_of(self._bundle, settings, trains_text=trains_text)
+        return build(targets, builder(settings, self._precision.network, META), torch.Generator())
+
+    def _trace(self, network: Network | None = None) -> MemoryTrace:
+        modules = [*self._bundle.modules.values(), *([] if network is None else [network])]
+        return MemoryTrace(tensor for module in modules for tensor in _tensors(module))
+
+    def _taken(self, trace: MemoryTrace) -> int:
+        if not self._is_cpu:
+            return int(_KEPT_ON_CARD * trace.peak)
+        kept = _KEPT_CHECKPOINTED if self._settings.use_gradient_checkpointing else _KEPT
+        # A convolution on the CPU brings its weight into another order: a copy for as long as it lasts.
+        return int(kept * trace.peak_small) + trace.peak - trace.peak_small + 2 * self._largest_kernel
+
+
+def _sample(frame: Size, caption: str, target_caption: str, *, pairs: bool) -> Sample:
+    def one(name: str, own: str, target: Sample | None = None) -> Sample:
+        return Sample(Path(name), own, frame, frame, (0, 0), False, False, frame, target)
+
+    return one("original", caption, one("target", target_caption) if pairs else None)
+
+
+def _tensors(module: nn.Module) -> Iterable[Tensor]:
+    return (*module.parameters(), *module.buffers())
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
