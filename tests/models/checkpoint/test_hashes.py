@@ -31,12 +31,12 @@ def test_without_a_file_there_are_none(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_told_not_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(_path: Path, _mode: str) -> None:
+    def gone(_path: Path) -> None:
         raise OSError(5, "Input/output error")
 
     path = tmp_path / "model.ckpt"
     path.write_bytes(b"x")
-    monkeypatch.setattr(Path, "open", gone)
+    monkeypatch.setattr(hashes, "open_file", gone)
     hashing = Hashing(path)
     assert hashing.result() is None
     assert str(hashing.problem).startswith("model.ckpt could not be read for its hash (Input/output error)")

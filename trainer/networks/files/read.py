@@ -61,13 +61,13 @@ def read_lora(path: Path) -> Stored:
 
 def _rank_of(parts: Parts, name: str, path: Path) -> int:
     """Raises:
-    NetworkError: the tensors are none of a module: a number where there should be a matrix, or NaN in one.
+    NetworkError: the tensors are none of a module: a number where there should be many, or NaN among them.
     """
     broken = [part for part, tensor in parts.items() if not bool(torch.isfinite(tensor.float()).all())]
     if broken:
         raise NetworkError("networks.nan", where=str(path), tensor=f"{name}.{broken[0]}")
     weights = [tensor for part, tensor in parts.items() if part != "alpha"]
-    sound = all(tensor.dim() >= 2 and tensor.numel() for tensor in weights)
+    sound = all(tensor.dim() and tensor.numel() for tensor in weights)
     if not sound or any(tensor.numel() != 1 for part, tensor in parts.items() if part == "alpha"):
         raise NetworkError("networks.misshapen", where=str(path), module=name)
     return type_of(parts).rank_of(parts)
