@@ -407,7 +407,7 @@ def test_files_from_before_the_family_train_all_of_it_where_they_train_all_of_an
     _, *unet = FAMILIES["SD1"].blocks
     assert blocks("BASE", *unet) == ["BASE", *unet, "L00", "L01"]
     assert blocks(*unet) == [*unet, "L00", "L01"]
-    for some in (["BASE"], ["BASE", *unet[1:]], [*FAMILIES["SDXL"].blocks], [*unet, "L01"], ["L01"]):
+    for some in (["BASE", "M00"], ["BASE", *unet[1:]], [*FAMILIES["SDXL"].blocks], [*unet, "L01"], ["M00", "L01"]):
         assert blocks(*some) == some
 
 
