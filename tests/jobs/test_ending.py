@@ -163,7 +163,13 @@ class Program:
     def __init__(self, data: Path, *arguments: str) -> None:
         self.data = data
         self.process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # It is ignored where the tests are run by nohup.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
         )
 
     def wait_for_steps(self) -> None:
