@@ -5,10 +5,12 @@
     const {ROOT, byId, pressUnseen} = window.trainyard;
 
     const SETTLED = 1500; // ms
+    const ANSWERED = 2500; // ms; about as long as an answer takes
 
     let shown = "";
     let latest = "";
     let changed = 0;
+    let asked = -Infinity;
 
     /* All that can be seen of the form. The server is asked with all of it, also with what is folded up. */
     function form() {
@@ -24,8 +26,9 @@
         if (!status || status.running || !isFilled || byId("form").offsetParent === null) return;
         const now = form();
         if (now !== latest) [latest, changed] = [now, performance.now()];
+        byId("memory").classList.toggle(`${ROOT}-is-outdated`, now !== shown || performance.now() - asked < ANSWERED);
         if (now === shown || performance.now() - changed < SETTLED) return;
-        shown = now;
+        [shown, asked] = [now, performance.now()];
         pressUnseen("measure");
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -67,15 +68,28 @@ def test_train_says_how_it_is_resumed_and_resumes(
     assert main(["train", *given(model, "x"), *data]) == 143
     told = capsys.readouterr().err
     assert "What was trained by now is being saved" in told
-    assert "Continue it with: python -m trainer train --resume x" in told
+    assert f'Continue it with: python -m trainer train --resume x --data-dir "{data[1]}"' in told
     assert main(["train", "--resume", "x", *data]) == 0
-    assert "--resume" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert re.search(r"Continuing x after step \d+ of \d+\.", told)
+    assert "--resume" not in told
     assert main(["train", *given(model, "alone"), *data]) == 0
     loras = Path(data[1]) / "loras"
     resumed, alone = (read(loras / f"{name}.safetensors")[0] for name in ("x", "alone"))
     assert resumed.keys() == alone.keys()
     assert all(torch.equal(resumed[name], alone[name]) for name in alone)
     assert not list(Path(data[1]).rglob("*.state"))
+
+
+def test_the_same_command_once_more_says_that_it_begins_anew(
+    model: Path, data: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *given(model, "x"), *data]) == 143
+    capsys.readouterr()
+    assert main(["train", *given(model, "x"), *data, "--save-overwrite", "true"]) == 0
+    told = capsys.readouterr().err
+    assert re.search(r"A run of this name was broken off after step \d of 6; this one begins anew\.", told)
+    assert f'--resume x --data-dir "{data[1]}"' in told
 
 
 @pytest.mark.parametrize(

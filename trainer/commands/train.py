@@ -124,7 +124,21 @@ def _train(options: argparse.Namespace) -> int:
             print(told(advice), file=sys.stderr)
         print(told(memory_advice(job.settings, host).message), file=sys.stderr)
         return 0
-    return _run(job, host, resume=False)
+    from ..jobs.states import States
+
+    broken_off = States(host.folders).latest_named(job.name)
+    if broken_off is not None:
+        again = _resuming(job.name, options)
+        steps = {"step": broken_off.step, "steps": broken_off.steps}
+        print(told("commands.was_broken_off", **steps, **again), file=sys.stderr)
+    return _run(job, host, options, resume=False)
+
+
+def _resuming(name: str, options: argparse.Namespace) -> dict[str, str]:
+    """What a command needs to continue a run of this one: its name, and the folders if they are not the usual."""
+    given = {"--data-dir": options.data_dir, "--models-dir": options.models_dir, "--output-dir": options.output_dir}
+    folders = [f' {option} "{path}"' for option, path in given.items() if path]
+    return {"name": name, "folders": "".join(folders)}
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -136,11 +150,14 @@ def _resume(options: argparse.Namespace) -> int:
     from ..models.precision import choose_device
 
     folders = folders_of(options)
-    return _run(_broken_off(options.resume, folders), Standalone(choose_device(options.device), folders), resume=True)
+    job, step = _broken_off(options.resume, folders)
+    steps = job.settings.train_iterations
+    print(told("commands.continues_after", name=job.name, step=step, steps=steps), file=sys.stderr)
+    return _run(job, Standalone(choose_device(options.device), folders), options, resume=True)
 
 
-def _broken_off(name: str, folders: Folders) -> Job:
-    """The job of the latest run of that name that was broken off.
+def _broken_off(name: str, folders: Folders) -> tuple[Job, int]:
+    """The job of the latest run of that name that was broken off, and after which step.
 
     Raises:
         UserError: there is none, it is the queue's, or it cannot be read.
@@ -157,10 +174,10 @@ def _broken_off(name: str, folders: Folders) -> Job:
     entry = Store(folders).named(name) if folders.queue.is_dir() else None
     if entry is not None and entry.created == state.summary.created:
         raise UserError("commands.resume_in_queue", where=name, number=entry.id)
-    return Job(parse(json.loads(state.settings)).settings, state.summary.created)
+    return Job(parse(json.loads(state.settings)).settings, state.summary.created), state.summary.step
 
 
-def _run(job: Job, host: Host, *, resume: bool) -> int:
+def _run(job: Job, host: Host, options: argparse.Namespace, *, resume: bool) -> int:
     from ..claims import tidy
     from ..engine.run import run
     from ..engine.state import find
@@ -174,7 +191,7 @@ def _run(job: Job, host: Host, *, resume: bool) -> int:
             done = run(job, host, control, progress, resume=resume)
     finally:
         if find(job, host.folders) is not None:
-            say_last(f"\n{told('commands.can_resume', name=job.name)}")
+            say_last(f"\n{told('commands.can_resume', **_resuming(job.name, options))}")
     say_last(told("commands.saved", path=done.path) if done.path else told("commands.stopped"))
     return interrupt.code
 

@@ -110,7 +110,7 @@ class Settings:
     target_image: str = _text("Required", "pair", kind="path", key="target image")
     use_2nd_pass_settings: bool = _switch("Required", "second pass")
     network_type: str = _choice("lierla", NETWORK_TYPES, "Required")
-    network_rank: int = _int(16, "Required", least=1, offered=_RANKS)
+    network_rank: int = _int(16, "Required", least=1, most=4096, offered=_RANKS)
     network_alpha: float = _float(8.0, "Required", above=0, offered=_ALPHAS)
     network_element: str = _choice("Full", NETWORK_ELEMENTS, "Network")
     network_blocks: tuple[str, ...] = _row(
@@ -136,7 +136,7 @@ class Settings:
     image_mirroring: bool = _switch("Images", "folder")
     image_use_filename_as_tag: bool = _switch("Images", "folder")
     image_disable_upscale: bool = _switch("Images", "folder")
-    train_iterations: int = _int(1000, "Required", least=1)
+    train_iterations: int = _int(1000, "Required", least=1, most=1_000_000)
     train_batch_size: int = _int(2, "Required", least=1)
     train_learning_rate: float = _float(1e-4, "Required", above=0)
     train_textencoder_learning_rate: float | None = _row("float or none", None, "Training", "text rate", least=0)

@@ -48,6 +48,8 @@ glibc keeps what is freed between blocks."""
 _KEPT_ON_CARD = 1.1
 _CONTEXT = 512 * 2**20
 """Bytes that CUDA takes for itself."""
+_UNTRACEABLE = (RuntimeError, NotImplementedError, LookupError, TypeError, ValueError, AttributeError)
+"""What a library raises where it looks at numbers, which the meta device does not have."""
 _LEAST_SIDE = 512
 _ROUND = 64
 
@@ -100,10 +102,13 @@ def memory_advice(settings: Settings, host: Host) -> MemoryAdvice:
     Raises:
         UserError: as :func:`estimate_memory`.
     """
-    needed, room = estimate_memory(settings, host).most, room_on(host.device)
-    if room is None or needed <= room:
-        return MemoryAdvice(message("engine.memory_needed", needed=_shown(needed)), fits=True)
-    return MemoryAdvice(_too_much(settings, host, needed, room), fits=False)
+    try:
+        needed, room = estimate_memory(settings, host).most, room_on(host.device)
+        if room is None or needed <= room:
+            return MemoryAdvice(message("engine.memory_needed", needed=_shown(needed)), fits=True)
+        return MemoryAdvice(_too_much(settings, host, needed, room), fits=False)
+    except _UNTRACEABLE as error:
+        return MemoryAdvice(message("engine.memory_unknown", reason=f"{type(error).__name__}: {error}"), fits=True)
 
 
 def _too_much(settings: Settings, host: Host, needed: int, room: int) -> Message:
@@ -131,7 +136,7 @@ def out_of_memory(settings: Settings, host: Host) -> MemoryShortError:
         needed, room = estimate_memory(settings, host).most, room_on(host.device)
         if room is not None and needed > room:
             return MemoryShortError(_too_much(settings, host, needed, room))
-    except (UserError, RuntimeError, MemoryError, NotImplementedError, LookupError, TypeError, ValueError) as error:
+    except (UserError, MemoryError, *_UNTRACEABLE) as error:
         kept_traceback(error)
     return MemoryShortError("engine.not_enough_memory")
 

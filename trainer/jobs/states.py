@@ -60,6 +60,11 @@ class States:
             is_damaged = path in self._read and self._read[path][1] is None
         return Kept(path, None) if is_damaged else None
 
+    def latest_named(self, name: str) -> Summary | None:
+        """Where the latest run of that name that was broken off would continue."""
+        named = [kept.summary for kept in self.all().values() if kept.summary is not None and kept.summary.name == name]
+        return named[-1] if named else None
+
     def remove(self, name: str, created: datetime) -> None:
         """Delete the state of a job, if there is one. Nobody is told of what cannot be deleted: it does no harm."""
         kept = self.of(name, created)

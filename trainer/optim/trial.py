@@ -1,7 +1,7 @@
 """Optimizer and schedule tried on two numbers, before a model is loaded: what would go wrong at some step is known.
 
-The schedule takes all steps of the run. The optimizer takes the first ones, and then one as if it had taken them all:
-what it computes from the number of steps only rises or falls with it.
+The schedule takes the steps of the run, up to 100,000 of them. The optimizer takes the first ones, and then one as if
+it had taken them all: what it computes from the number of steps only rises or falls with it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from ..text.messages import Message, label, message
 from .optimizers import construct, make_optimizer
 from .schedules import READ_EVERY, Plateau, make_schedule
 
+MOST_STEPS: Final = 100_000
+"""A schedule takes no more than so many, which is seconds."""
 FIRST_STEPS: Final = 1000
 """The optimizer takes them one by one."""
 STILL_STEPS: Final = 50
@@ -88,11 +90,10 @@ class _Trial:
             self._schedule = make_schedule(self._optimizer, self._settings)
 
     def run(self) -> None:
-        """Take all steps."""
         steps = self._settings.train_iterations
         if not self._steps_here:
             self._optimizer.step()  # without gradients, so that the schedule does not miss it
-        for step in range(1, steps + 1):
+        for step in range(1, min(steps, MOST_STEPS) + 1):
             self._look_at_rates(step)
             if step <= FIRST_STEPS:
                 self._take_step(step)

@@ -32,7 +32,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.resume_alone": "takes all settings from the run that was broken off. Leave the others out.",
         "commands.no_run_named": "no run of that name was broken off, or nothing of it was kept.",
         "commands.resume_in_queue": "is job {number} of the queue. Continue it with: queue resume {number}",
-        "commands.can_resume": "Continue it with: python -m trainer train --resume {name}",
+        "commands.can_resume": "Continue it with: python -m trainer train --resume {name}{folders}",
+        "commands.continues_after": "Continuing {name} after step {step} of {steps}.",
+        "commands.was_broken_off": (
+            "A run of this name was broken off after step {step} of {steps}; this one begins anew.\n"
+            "To continue that one: python -m trainer train --resume {name}{folders}"
+        ),
         "commands.dry_run": "check everything, say what would be done, and stop",
         "commands.settings": "a JSON file, a preset's name, or a LoRA to train again",
         "commands.set": "change one setting; repeatable",

@@ -40,14 +40,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "there is not enough memory. Turn on gradient checkpointing, or lower the batch size, the image size or "
             "the rank."
         ),
-        "engine.memory_needed": "This run takes about {needed} of memory.",
+        "engine.memory_needed": "With these settings a run takes about {needed} of memory beyond the program's own.",
         "engine.memory_too_much": (
-            "This run takes about {needed} of memory, and there are {room}. About {less} would do: {changes}."
+            "With these settings a run takes about {needed} of memory, and there are {room}. "
+            "About {less} would do: {changes}."
         ),
         "engine.memory_never_enough": (
-            "This run takes about {needed} of memory, and there are {room}, too little for this model whatever "
-            "the settings. Close other programs, or choose a smaller model."
+            "With these settings a run takes about {needed} of memory, and there are {room}, too little for this model "
+            "whatever the settings. Close other programs, or choose a smaller model."
         ),
+        "engine.memory_unknown": "How much memory a run takes cannot be told here ({reason}).",
         "engine.memory_turn_on": "turn on {setting}",
         "engine.memory_set": "set {setting} to {value}",
         "engine.unexpected": "something went wrong that should not have ({kind}: {reason}).",

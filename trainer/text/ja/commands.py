@@ -33,7 +33,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.resume_alone": "すべての設定を途中で終わった学習から引き継ぎます。ほかの設定は指定しないでください。",
         "commands.no_run_named": "その名前で途中で終わった学習はないか、途中経過が残っていません。",
         "commands.resume_in_queue": "キューのジョブ {number} です。queue resume {number} で続きから再開してください。",
-        "commands.can_resume": "続きから再開するには: python -m trainer train --resume {name}",
+        "commands.can_resume": "続きから再開するには: python -m trainer train --resume {name}{folders}",
+        "commands.continues_after": "{name} を {steps} ステップ中 {step} ステップの続きから再開します。",
+        "commands.was_broken_off": (
+            "この名前の学習が {steps} ステップ中 {step} ステップで途中で終わっています。今回は最初から始めます。\n"
+            "その続きから再開するには: python -m trainer train --resume {name}{folders}"
+        ),
         "commands.dry_run": "すべてを確認し、何をするかを表示して終わる",
         "commands.settings": "JSONファイル、プリセットの名前、またはもう一度学習するLoRA",
         "commands.set": "設定を1つ変える(何度でも指定可)",

@@ -40,16 +40,17 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "メモリが足りません。勾配チェックポイントをオンにするか、バッチサイズ、画像サイズ、ランクのどれかを"
             "下げてください。"
         ),
-        "engine.memory_needed": "この学習は約 {needed} のメモリを使います。",
+        "engine.memory_needed": "この設定の学習は、プログラム自体のほかに約 {needed} のメモリを使います。",
         "engine.memory_too_much": (
-            "この学習には約 {needed} のメモリが必要ですが、使えるのは {room} です。"
+            "この設定の学習には約 {needed} のメモリが必要ですが、使えるのは {room} です。"
             "次のようにすると約 {less} で足ります: {changes}。"
         ),
         "engine.memory_never_enough": (
-            "この学習には約 {needed} のメモリが必要ですが、使えるのは {room} で、"
+            "この設定の学習には約 {needed} のメモリが必要ですが、使えるのは {room} で、"
             "どの設定でもこのモデルには足りません。"
             "ほかのプログラムを閉じるか、小さいモデルを選んでください。"
         ),
+        "engine.memory_unknown": "必要なメモリはここでは見積もれません ({reason})。",
         "engine.memory_turn_on": "{setting}をオンにする",
         "engine.memory_set": "{setting}を {value} にする",
         "engine.unexpected": "予期しないエラーで学習が終了しました({kind}: {reason})。",
