@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,4 +22,6 @@ def test_runs_that_are_killed_anywhere_lose_nothing() -> None:
         command += ["--only", kind]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 kills of" in done.stdout
+    killed = re.match(r"(\d+) kills of", done.stdout)
+    assert killed is not None, done.stdout
+    assert int(killed[1]) >= 6  # the last job may be killed more than once
