@@ -67,7 +67,7 @@ def test_train_says_how_it_is_resumed_and_resumes(
 ) -> None:
     assert main(["train", *given(model, "x"), *data]) == 143
     told = capsys.readouterr().err
-    assert "What was trained by now is being saved" in told
+    assert "What has been trained so far is saved first" in told
     assert f'Continue it with: python -m trainer train --resume x --data-dir "{data[1]}"' in told
     assert main(["train", "--resume", "x", *data]) == 0
     told = capsys.readouterr().err
@@ -88,7 +88,9 @@ def test_the_same_command_once_more_says_that_it_begins_anew(
     capsys.readouterr()
     assert main(["train", *given(model, "x"), *data, "--save-overwrite", "true"]) == 0
     told = capsys.readouterr().err
-    assert re.search(r"A run of this name was broken off after step \d of 6; this one begins anew\.", told)
+    assert re.search(
+        r"A run of this name was broken off after step \d of 6; this one starts from the beginning\.", told
+    )
     assert f'--resume x --data-dir "{data[1]}"' in told
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from PIL import Image
 
 from tests.engine.test_run import collect, job
 from tests.helpers.home import host_in
+from tests.helpers.measured import measured
 from trainer.config.choices import MODES
 from trainer.config.settings import Settings
 from trainer.config.size import Size
@@ -92,14 +91,9 @@ def test_every_mode_is_told_its_memory(host: Standalone, tmp_path: Path) -> None
 def test_a_run_takes_what_was_told(host: Standalone, tmp_path: Path, changes: dict[str, object]) -> None:
     """Within 15 %, of all that a process holds beyond its libraries."""
     wanted = {"model": BASE.model, "train_batch_size": BASE.train_batch_size, "train_iterations": 4, **changes}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.case", str(tmp_path), json.dumps(wanted)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    measured = json.loads(done.stdout.splitlines()[-1])
+    found = measured(tmp_path, **wanted)
     told = steps(host, **{**changes, "image_size": Size(*changes["image_size"])})  # type: ignore[misc]
-    assert told == pytest.approx(max(measured["loaded"], measured["stepping"]), rel=0.15)
+    assert told == pytest.approx(max(found["loaded"], found["stepping"]), rel=0.15)
 
 
 @pytest.mark.more
@@ -115,6 +109,14 @@ def test_the_settings_that_fit_are_found_the_mildest_first(host: Standalone) -> 
     assert both is not None
     assert both[0] == cheap
     assert fitting(settings, host, 10_000_000) is None
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_only_optimizers_that_are_there_are_named(monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
+    monkeypatch.setattr(memory_estimate, "is_available", lambda name: is_there)
+    changes = list(memory_estimate._cheaper(BASE, torch.device("cuda")))
+    assert ({"train_optimizer": "AdamW8bit"} in changes) == is_there
+    assert {"train_optimizer": "AdamW8bit"} not in memory_estimate._cheaper(BASE, torch.device("cpu"))
 
 
 def test_too_little_memory_is_said_with_what_would_do(host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -318,7 +318,7 @@ def test_a_model_that_is_changed_meanwhile_is_told(model: Path, pairs: Path, tmp
 
     _, events = start(job_of(copy, pairs), host_in(tmp_path / "home"), at(2, touch))
     told = [str(event.message) for event in events if isinstance(event, Warned)]
-    assert len([text for text in told if f"{copy.name} has been changed while it is trained on" in text]) == 1
+    assert len([text for text in told if f"{copy.name} was changed during the run" in text]) == 1
 
 
 def test_what_could_not_be_kept_is_told(model: Path, pairs: Path, tmp_path: Path) -> None:

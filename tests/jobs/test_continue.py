@@ -126,7 +126,7 @@ def test_what_was_stopped_without_saving_is_not_wanted_any_more(store: Store, se
     worked(store, Worker.start, at_step(3, Worker.stop))
     assert not store.get(number).can_continue
     assert states(store) == []
-    with pytest.raises(UserError, match="has nothing that it could be continued from"):
+    with pytest.raises(UserError, match="has no state to continue from"):
         store.resume(number)
 
 

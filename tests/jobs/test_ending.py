@@ -107,7 +107,7 @@ def test_a_program_that_is_asked_to_end_says_so(signals: None, capsys: pytest.Ca
     with Interrupt(run) as interrupt:
         os.kill(os.getpid(), signal.SIGTERM)
     assert (run.asked, interrupt.code) == (1, 143)
-    assert "The program is asked to end" in capsys.readouterr().err
+    assert "The program has been asked to close" in capsys.readouterr().err
 
 
 # ---- programs -------------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_programs_that_are_ended_save_their_run_first(model: Path, tmp_path: Pat
     codes = {name: code for name, (code, _) in ended.items()}
     assert codes == {"train": 129, "queue": 143, "host": 0, "page": 143}
     for name, (_, told) in ended.items():
-        said = "Trainyard ends" if name in ("host", "page") else "The program is asked to end"
+        said = "Trainyard is closing" if name in ("host", "page") else "The program has been asked to close"
         assert said in told, name
         assert read(programs[name][0].data / "loras" / "a.safetensors")[0]
     assert "host ends on 2" in ended["host"][1]

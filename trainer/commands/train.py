@@ -129,7 +129,8 @@ def _train(options: argparse.Namespace) -> int:
     broken_off = States(host.folders).latest_named(job.name)
     if broken_off is not None:
         again = _resuming(job.name, options)
-        steps = {"step": broken_off.step, "steps": broken_off.steps}
+        _, where = broken_off
+        steps = {"step": where.step, "steps": where.steps}
         print(told("commands.was_broken_off", **steps, **again), file=sys.stderr)
     return _run(job, host, options, resume=False)
 
@@ -167,10 +168,10 @@ def _broken_off(name: str, folders: Folders) -> tuple[Job, int]:
     from ..jobs.states import States
     from ..jobs.store import Store
 
-    kept = [each for each in States(folders).all().values() if each.summary is not None and each.summary.name == name]
-    if not kept:
+    kept = States(folders).latest_named(name)
+    if kept is None:
         raise UserError("commands.no_run_named", where=name)
-    state = read(kept[-1].path)
+    state = read(kept[0])
     entry = Store(folders).named(name) if folders.queue.is_dir() else None
     if entry is not None and entry.created == state.summary.created:
         raise UserError("commands.resume_in_queue", where=name, number=entry.id)

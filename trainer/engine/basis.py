@@ -17,14 +17,12 @@ from ..config.key_values import split_loras
 from ..config.settings import Settings
 from ..data.pairs import Pair
 from ..data.samples import Sample, Scan
+from ..models.checkpoint.hashes import sha256_of
 from ..modes.base import PassSpec
 from ..networks import resume
 from ..networks.files.find import find_lora
-from ..paths import open_file
 from ..text.messages import Message, message
 from .host import Host
-
-_PIECE = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -60,21 +58,6 @@ class FileMark:
             return self.sha256 is not None and self.sha256 == (now.sha256 or sha256_of(Path(now.path)))
         except OSError:
             return False
-
-
-def sha256_of(path: Path, cancelled: threading.Event | None = None) -> str | None:
-    """The hash of a file's content in hex; None if ``cancelled`` was set meanwhile.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    whole = hashlib.sha256()
-    with open_file(path) as file:
-        while piece := file.read(_PIECE):
-            if cancelled is not None and cancelled.is_set():
-                return None
-            whole.update(piece)
-    return whole.hexdigest()
 
 
 class Basis:

@@ -36,8 +36,7 @@ from ..networks.base import Network, build
 from ..networks.files.find import find_lora
 from ..networks.files.read import network_from_file
 from ..networks.registry import builder, targets_of
-from ..optim.optimizers import state_bytes
-from ..paths import kept_traceback
+from ..optim.optimizers import is_available, state_bytes
 from ..text.messages import Message, label, message
 from .host import Host
 
@@ -136,13 +135,14 @@ def out_of_memory(settings: Settings, host: Host) -> MemoryShortError:
         needed, room = estimate_memory(settings, host).most, room_on(host.device)
         if room is not None and needed > room:
             return MemoryShortError(_too_much(settings, host, needed, room))
-    except (UserError, MemoryError, *_UNTRACEABLE) as error:
-        kept_traceback(error)
+    except (UserError, MemoryError, *_UNTRACEABLE):
+        return MemoryShortError("engine.not_enough_memory")
     return MemoryShortError("engine.not_enough_memory")
 
 
 def room_on(device: torch.device) -> int | None:
-    """The bytes that a run could have on a device: what is free there and what this process has. None: unknown."""
+    """The bytes that a run could have on a device; None where that is unknown. On a card, what this process has there
+    counts as free: the run takes its place."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device)
@@ -150,7 +150,7 @@ def room_on(device: torch.device) -> int | None:
         import psutil  # type: ignore[import-untyped]
     except ImportError:  # not every host has it
         return None
-    room: int = psutil.virtual_memory().available + psutil.Process().memory_info().rss
+    room: int = psutil.virtual_memory().available
     return room
 
 
@@ -184,7 +184,7 @@ def _cheaper(settings: Settings, device: torch.device) -> Iterator[dict[str, Any
     on_card = device.type == "cuda"
     if on_card and settings.train_model_precision == "fp32":
         yield {"train_model_precision": "fp16"}
-    if on_card and settings.train_optimizer == "AdamW":
+    if on_card and settings.train_optimizer == "AdamW" and is_available("AdamW8bit"):
         yield {"train_optimizer": "AdamW8bit"}
     if settings.train_batch_size > 1:
         yield {"train_batch_size": 1}
@@ -307,7 +307,7 @@ class _Estimate:
             trace.restart()
             trace.backward(training.loss(random_of_nothing()).samples.mean())
         network.zero_grad(set_to_none=True)
-        return self._taken(trace) + state_bytes(settings, list(network.parameters()))
+        return self._taken(trace) + state_bytes(settings, list(network.parameters()), self._device)
 
     def _network(self, settings: Settings) -> Network:
         captions = [each for each in self._captions if each]

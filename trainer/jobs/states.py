@@ -60,9 +60,9 @@ class States:
             is_damaged = path in self._read and self._read[path][1] is None
         return Kept(path, None) if is_damaged else None
 
-    def latest_named(self, name: str) -> Summary | None:
-        """Where the latest run of that name that was broken off would continue."""
-        named = [kept.summary for kept in self.all().values() if kept.summary is not None and kept.summary.name == name]
+    def latest_named(self, name: str) -> tuple[Path, Summary] | None:
+        """The state of the latest run of that name that was broken off, and where it would continue."""
+        named = [(kept.path, kept.summary) for (own, _), kept in self.all().items() if own == name and kept.summary]
         return named[-1] if named else None
 
     def remove(self, name: str, created: datetime) -> None:

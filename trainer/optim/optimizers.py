@@ -127,17 +127,27 @@ def _over_module(chosen: Any, groups: list[dict[str, Any]], kwargs: dict[str, An
     return made
 
 
-def state_bytes(settings: Settings, parameters: Sequence[Tensor]) -> int:
+def is_available(name: str) -> bool:
+    """Whether the package of the optimizer ``name`` is there, and new enough."""
+    try:
+        optimizer_class(name)
+    except UserError:
+        return False
+    return True
+
+
+def state_bytes(settings: Settings, parameters: Sequence[Tensor], device: torch.device) -> int:
     """The memory of what the optimizer remembers of parameters, found by one step with each of their shapes.
 
     Args:
         parameters: on any device, the meta device too; they are not touched.
+        device: the run's, where the step is taken: some optimizers can step on a card alone.
 
     Raises:
         UserError: as :func:`make_optimizer`.
     """
     counts = Counter((tuple(each.shape), each.dtype) for each in parameters)
-    trials = [nn.Parameter(torch.zeros(shape, dtype=dtype)) for shape, dtype in counts]
+    trials = [nn.Parameter(torch.zeros(shape, dtype=dtype, device=device)) for shape, dtype in counts]
     if not trials:
         return 0
     optimizer = make_optimizer(settings, [{"params": trials, "lr": settings.train_learning_rate}])

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from tests.helpers.full_size import numbers_in, shapes_of, write_full_size
+from tests.helpers.measured import measured
 
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def measured(folder: Path, **settings: Any) -> dict[str, Any]:
-    wanted = {"image_size": [64, 64], "train_iterations": 1, "train_batch_size": 1, "network_rank": 4, **settings}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.case", str(folder), json.dumps(wanted)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert isinstance(found, dict)
-    return found
+SMALL = {"image_size": [64, 64], "train_iterations": 1, "train_batch_size": 1, "network_rank": 4}
 
 
 @pytest.mark.slow
@@ -48,7 +34,7 @@ def test_a_full_size_checkpoint_takes_a_step(
     shapes = shapes_of(family)
     path = write_full_size(tmp_path / "full.safetensors", shapes, stored)
     try:
-        found = measured(tmp_path, model=str(path), train_model_precision=precision)
+        found = measured(tmp_path, model=str(path), train_model_precision=precision, **SMALL)
     finally:
         path.unlink()
     weights = bytes_of(shapes, precision)

@@ -70,6 +70,7 @@ def test_the_memory_of_a_run_is_told_before_it(visit: Callable[..., Visitor]) ->
     someone.until(lambda: re.search(r"takes about \d+ MB", memory.inner_text()))
     someone.write("train_batch_size", "8")
     someone.write("image_size", "8192")
+    someone.until(lambda: "trainyard-is-outdated" in memory.get_attribute("class"))
     someone.until(lambda: re.search(r"and there are .* would do: set image size", memory.inner_text()))
     someone.write("image_size", "huge")
     someone.until(lambda: not memory.inner_text().strip())

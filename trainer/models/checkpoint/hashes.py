@@ -27,6 +27,21 @@ class Hashes:
     legacy: str
 
 
+def sha256_of(path: Path, cancelled: threading.Event | None = None) -> str | None:
+    """The hash of a file's content in hex; None if ``cancelled`` was set meanwhile.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    whole = hashlib.sha256()
+    with open_file(path) as file:
+        while piece := file.read(_PIECE):
+            if cancelled is not None and cancelled.is_set():
+                return None
+            whole.update(piece)
+    return whole.hexdigest()
+
+
 class Hashing:
     """Reads a file in its own thread from now on. Without a file, or with one that cannot be read: no hashes.
 
@@ -65,13 +80,8 @@ class Hashing:
             self.problem = message("models.no_hash", file=path.name, reason=reason_of(error))
 
     def _read(self, path: Path) -> Hashes | None:
-        whole = hashlib.sha256()
         with open_file(path) as file:
             file.seek(_LEGACY_START)
             legacy = hashlib.sha256(file.read(_LEGACY_LENGTH)).hexdigest()[:8]
-            file.seek(0)
-            while piece := file.read(_PIECE):
-                if self._cancelled.is_set():
-                    return None
-                whole.update(piece)
-        return Hashes(whole.hexdigest(), legacy)
+        whole = sha256_of(path, self._cancelled)
+        return None if whole is None else Hashes(whole, legacy)

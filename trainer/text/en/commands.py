@@ -19,7 +19,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.output_dir": "finished LoRAs (default: data/loras)",
         "commands.device": "cuda, cuda:1, mps or cpu (default: the best)",
         "commands.json": "as JSON, for programs",
-        "commands.black_image": "The image is black. The VAE or a LoRA may not go with the model.",
+        "commands.black_image": "The image is black. The VAE or a LoRA may not fit the model.",
         "commands.saved": "Saved {path}",
         "commands.list_of": "{parts}",
         "commands.sentence_of": "{parts}.",
@@ -35,7 +35,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.can_resume": "Continue it with: python -m trainer train --resume {name}{folders}",
         "commands.continues_after": "Continuing {name} after step {step} of {steps}.",
         "commands.was_broken_off": (
-            "A run of this name was broken off after step {step} of {steps}; this one begins anew.\n"
+            "A run of this name was broken off after step {step} of {steps}; this one starts from the beginning.\n"
             "To continue that one: python -m trainer train --resume {name}{folders}"
         ),
         "commands.dry_run": "check everything, say what would be done, and stop",
@@ -44,7 +44,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.settings_of": "settings: {section}",
         "commands.would_train": "Would train {mode} on {model} with {device}, {steps:step|steps},\nand save {path}",
         "commands.stopped": "Stopped. Nothing was saved.",
-        "commands.ending": "The program is asked to end. What was trained by now is being saved, within ten seconds.",
+        "commands.ending": "The program has been asked to close. What has been trained so far is saved first, within "
+        "ten seconds.",
         "commands.interrupted": "Stopping and saving. Press Ctrl-C again to stop without saving.",
         "commands.interrupted_queue": "Stopping and saving. The other jobs keep waiting. Press Ctrl-C again to stop "
         "without saving.",
@@ -68,7 +69,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.queue_move": "put a waiting job at another position",
         "commands.queue_position": "among the waiting jobs; 1 is next",
         "commands.queue_again": "let a failed, stopped or interrupted job wait again",
-        "commands.queue_resume": "let a job that was broken off wait, first of all, to be continued",
+        "commands.queue_resume": "put a job whose run was broken off first in the queue, to be continued",
         "commands.queue_id_or_name": "the job's number or name; see: queue list",
         "commands.no_job_named": "no job of the queue has that name. Look at: queue list",
         "commands.continues": "first continue the runs that were broken off when their program ended",

@@ -92,7 +92,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- before a run
         "config.no_strength": "0 would save a LoRA that does nothing; write for instance 1",
         "config.endless_warmup": (
-            "{warmup} steps of warm-up are never over: there are only {steps} ({iterations}). Set it lower"
+            "the warm-up takes {warmup} steps and the run only {steps} ({iterations}), so it never ends. Set it lower"
         ),
         "config.no_step_rules": (
             "{scheduler} needs rules; write factor:step and a last factor, for instance 1:200,0.1:500,0.01"

@@ -49,7 +49,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "With these settings a run takes about {needed} of memory, and there are {room}, too little for this model "
             "whatever the settings. Close other programs, or choose a smaller model."
         ),
-        "engine.memory_unknown": "How much memory a run takes cannot be told here ({reason}).",
+        "engine.memory_unknown": "The memory that a run takes cannot be estimated here ({reason}).",
         "engine.memory_turn_on": "turn on {setting}",
         "engine.memory_set": "set {setting} to {value}",
         "engine.unexpected": "something went wrong that should not have ({kind}: {reason}).",
@@ -96,13 +96,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "engine.state_files_gone": "Files that the run had written are gone, and are not made again: {files}.",
         "engine.state_not_written": "The state of the run was not written, so it could not be continued: {reason}",
-        "engine.state_not_removed": "{path}: the state is no longer needed, but cannot be deleted ({reason}).",
+        "engine.state_not_removed": "{path}: the state is no longer needed, but could not be deleted ({reason}).",
         "engine.not_discarded": "{path} was saved of an unfinished pass, and cannot be deleted ({reason}).",
         "engine.model_changed": (
-            "{file} has been changed while it is trained on. The LoRA may not fit it any more; train it again with the "
-            "file you want."
+            "{file} was changed during the run. The LoRA may no longer fit it; train it again with the file you want."
         ),
-        "engine.saved_after_error": "What had been trained by step {step} of {steps} is saved, in spite of the error.",
+        "engine.saved_after_error": "What had been trained by step {step} of {steps} was saved despite the error.",
         "engine.nothing_kept": "What had been trained could not be saved after the error: {reason}.",
         # ---- the effect of a LoRA
         "engine.effect_unknown": "What the LoRA changes could not be measured: {reason}",

@@ -29,7 +29,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "jobs.cannot_edit": "is {status}. Duplicate it, and edit the copy.",
         "jobs.cannot_run_again": "is {status}. Duplicate it to run it once more.",
         "jobs.cannot_continue": "is {status}. Only jobs that failed, were stopped or interrupted can be continued.",
-        "jobs.nothing_to_continue": "has nothing that it could be continued from. Run it again from its beginning.",
+        "jobs.nothing_to_continue": "has no state to continue from. Run it again from the beginning.",
         "jobs.cannot_delete": "is running. Stop it first.",
         "jobs.cannot_move": "is {status}. Only waiting jobs can be moved.",
         "jobs.name_of_job": "{name} is the name of a job that is {status}. Choose another name.",

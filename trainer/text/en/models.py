@@ -138,7 +138,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "fp16 was too narrow for it."
         ),
         "models.nan_image": (
-            "the image of {file} is no numbers (NaN). Choose fp32 as precision, or another LoRA if one is used."
+            "the image made with {file} is not a number (NaN) anywhere. Choose fp32 as precision, or another LoRA."
         ),
         "models.other_size": (
             "the sides of images for {family} are multiples of {multiple}, and {size} are not. Choose another size."

@@ -18,10 +18,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.another_site": "another site's page",
         "web.password_needed": "Trainyard needs the name and password it was started with.",
         "web.not_an_account": "must be a name and a password with a colon between them.",
-        "web.body_too_large": "More than {most} megabytes are not taken.",
+        "web.body_too_large": "The request is too large: at most {most} megabytes are accepted.",
         # ---- what is asked for
-        "web.no_settings": "is no object with settings. Send them as in a settings file.",
-        "web.wrong_request": "the request is not of the form that is expected ({reason}).",
+        "web.no_settings": "is not an object of settings. Send them as in a settings file.",
+        "web.wrong_request": "the request does not have the expected form ({reason}).",
         "web.unknown_keys": "is not known here. Known are {known}.",
         "web.wrong_statuses": "must be a list of {statuses}.",
         "web.no_such_preset": "there is no such preset. Choose one from the list.",
@@ -51,7 +51,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "not encrypted: train, change the queue, see images, captions, prompts and settings (JSON), look at any folder "
         "of images that this machine can read, and write variations into any folder.",
         "web.password_drawn": "Name: {user}  Password: {password}  (new at every start; --auth sets your own)",
-        "web.ending": "Trainyard ends. The run that is going on is saved first, within ten seconds.",
+        "web.ending": "Trainyard is closing. The running job is saved first, within ten seconds.",
         "web.port_taken": "port {port} cannot be used ({reason}). Choose another, or end the program that uses it.",
         # ---- within a WebUI
         "web.no_routes": "Trainyard has no routes: {error}",
