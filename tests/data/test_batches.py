@@ -31,6 +31,14 @@ def test_batches_are_as_full_as_they_can_be() -> None:
     assert sorted(len(batch) for batch in epoch(Batches(BUCKETS, 3, seed=1))) == [1, 1, 3, 3, 3]
 
 
+def test_each_bucket_has_its_own_size_of_batches() -> None:
+    batches = Batches(BUCKETS, {"wide": 4, "tall": 1, "square": 2}, seed=1)
+    assert batches.per_epoch == 2 + 3 + 1
+    assert sorted((BUCKETS[batch[0]], len(batch)) for batch in epoch(batches)) == [
+        ("square", 1), ("tall", 1), ("tall", 1), ("tall", 1), ("wide", 3), ("wide", 4),
+    ]  # fmt: skip
+
+
 def test_the_order_depends_on_seed_and_step_alone() -> None:
     forwards = Batches(BUCKETS, 2, seed=5)
     wanted = [forwards.of_step(step) for step in range(1, 40)]

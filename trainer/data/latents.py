@@ -84,9 +84,15 @@ class _Encoded:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All samples of a run; which of them make a step depends on the step's number alone."""
+    """All samples of a run; which of them make a step depends on the step's number alone.
+
+    Attributes:
+        samples: every one once.
+        epoch: their numbers in the order of an epoch, repeats included; ``batches`` has the places in it.
+    """
 
     samples: tuple[Sample, ...]
+    epoch: tuple[int, ...]
     captions: tuple[str, ...]
     """Every caption once."""
     batches: Batches
@@ -97,8 +103,7 @@ class Dataset:
 
     def of_step(self, step: int) -> Batch:
         """The batch of a step, counted from 1."""
-        count = len(self.samples)
-        numbers = [number % count for number in self.batches.of_step(step)]
+        numbers = [self.epoch[place] for place in self.batches.of_step(step)]
         samples = [self.samples[number] for number in numbers]
         encoded = [self._encoded[number] for number in numbers]
         latents = self._stacked([each.latents for each in encoded])
@@ -149,7 +154,8 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     finally:
         vae_to(bundle, "cpu")
     progress(message("phase.encoding_images"), len(distinct), len(distinct))
-    return _dataset(scan.samples, distinct, [encoded[number] for number in range(len(distinct))], settings, device)
+    batches = Batches([scan.bucket_of(sample) for sample in scan.samples], scan.batch_sizes, settings.train_seed)
+    return _dataset(distinct, scan.epoch, [encoded[number] for number in range(len(distinct))], batches, device)
 
 
 def empty_dataset(samples: Sequence[Sample], bundle: Bundle, settings: Settings) -> Dataset:
@@ -160,27 +166,29 @@ def empty_dataset(samples: Sequence[Sample], bundle: Bundle, settings: Settings)
         return torch.empty(bundle.latent_shape(sample.frame), dtype=dtype_of(bundle.denoiser), device=device)
 
     encoded = [_Encoded(latents(each), None, latents(each) if each.target else None) for each in samples]
-    return _dataset(samples, samples, encoded, settings, device)
+    batches = Batches([sample.frame for sample in samples], settings.train_batch_size, settings.train_seed)
+    return _dataset(samples, range(len(samples)), encoded, batches, device)
 
 
 def _dataset(
     samples: Sequence[Sample],
-    distinct: Sequence[Sample],
+    epoch: Sequence[int],
     encoded: Sequence[_Encoded],
-    settings: Settings,
+    batches: Batches,
     device: torch.device,
 ) -> Dataset:
     caption_numbers: dict[str, int] = {}
-    for sample in distinct:
+    for sample in samples:
         for side in sample.sides():
             caption_numbers.setdefault(side.caption, len(caption_numbers))
     return Dataset(
-        samples=tuple(distinct),
+        samples=tuple(samples),
+        epoch=tuple(epoch),
         captions=tuple(caption_numbers),
-        batches=Batches([sample.frame for sample in samples], settings.train_batch_size, settings.train_seed),
+        batches=batches,
         _caption_numbers=caption_numbers,
         _encoded=tuple(encoded),
-        _sizes=tuple(torch.tensor([sample.sizes for sample in distinct]).to(device)),
+        _sizes=tuple(torch.tensor([sample.sizes for sample in samples]).to(device)),
         _device=device,
     )
 

@@ -12,13 +12,14 @@ from ..config.size import Size
 from ..text.messages import Message, message
 from . import buckets
 from .captions import Caption
-from .files import ImageFile, find_images, with_trigger
+from .files import ImageFile, with_trigger
 from .images import ImageInfo
 from .matching import PairFiles, match_pairs
 from .pairs import differs, shapes_differ
 from .problems import FileError, FileProblem
 from .samples import Sample, Scan, sample_of
-from .scan import Index, Read, read_all, scan, shows_something, too_small
+from .scan import Index, Read, finished, read_all, scan, shows_something, too_small
+from .subsets import find_subsets
 
 
 def scan_pairs(
@@ -38,7 +39,8 @@ def scan_pairs(
         DataError: there is no folder, no image or no pair in it. Pairs that cannot be trained are problems of the
             result, and so are images without a partner.
     """
-    found = find_images(settings.lora_data_directory, check=check)
+    (part,) = find_subsets(settings, check=check)
+    found = part.found
     matched = match_pairs(found, settings.diff_target_name)
     members = {image for pair in matched.pairs for image in (pair.original, pair.target)}
     chosen = [image for image in found.images if image in members]
@@ -49,14 +51,14 @@ def scan_pairs(
             check()
         if progress is not None:
             progress(len(reads), len(chosen))
-    index = _PairIndex(settings)
+    index = _PairIndex(part)
     for pair in matched.pairs:
         index.add_pair(pair, reads)
         if check is not None:
             check()
     for file, reason in matched.alone:
         index.leave_out(file, reason)
-    return index.finished(found)
+    return finished([index])
 
 
 def scan_for_mode(
@@ -127,7 +129,7 @@ class _PairIndex(Index):
                 continue
             for mirrored in self.sides():
                 first, second = (
-                    sample_of(image, placement, "", mirrored=mirrored)
+                    sample_of(image, placement, "", mirrored=mirrored, subset=self.subset.number)
                     for image, placement in zip((original, target), placements, strict=True)
                 )
                 yield replace(first, target=second)

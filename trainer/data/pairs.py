@@ -24,6 +24,7 @@ from .files import with_trigger
 from .images import ImageInfo, Pixels, inspect_image, whole_files_only
 from .problems import FileError, FileProblem
 from .samples import CaptionCounts, Sample, Scan, pixels_of, sample_of
+from .subsets import Subset
 
 _BOTH: Final = message("data.both", one=label("original_image"), other=label("target_image"))
 FRAME_STEP = 64
@@ -68,9 +69,10 @@ class Pair:
         if settings.diff_use_diff_mask and sample.target is not None and not differs(sample):
             raise DataError("data.pair_alike", where=_BOTH, setting=label("diff_use_diff_mask"))
         return Scan(
-            folder=sample.path.parent,
+            folder=(folder := sample.path.parent),
+            subsets=(Subset(0, folder.name, folder, settings),),
             distinct=(sample,),
-            samples=(sample,),
+            epoch=(0,),
             buckets=((frame, 1),),
             images=len(samples),
             left_out=0,

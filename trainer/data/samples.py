@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from ..config.size import Size
 from ..errors import DataError
@@ -12,6 +15,7 @@ from .buckets import Placement
 from .images import ImageInfo, Mask, Pixels, load_placed
 from .memory import DecodingMemory
 from .problems import FileProblem
+from .subsets import Subset
 
 _MOST_REASONS = 3
 
@@ -30,6 +34,7 @@ class Sample:
         has_alpha: whether some of the image is transparent, so that there is a mask.
         size: of the image in its file, upright.
         target: of a pair, what this image, the original, is to become; of the same frame, mirrored alike.
+        subset: the number of its subset in :attr:`Scan.subsets`.
     """
 
     path: Path
@@ -41,6 +46,7 @@ class Sample:
     has_alpha: bool
     size: Size
     target: Sample | None = None
+    subset: int = 0
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int, int]:
@@ -70,14 +76,23 @@ class CaptionCounts:
     """Of the files, the most frequent first."""
 
 
+class Bucket(NamedTuple):
+    """Samples that can be in one batch: those of a dataset that are trained at one size."""
+
+    dataset: int
+    frame: Size
+
+
 @dataclass(frozen=True)
 class Scan:
     """What will be trained.
 
     Attributes:
         folder: where the images are.
-        distinct: every sample once, in the order of the files.
-        samples: an epoch in that order: as ``distinct``, ``image_num_multiply`` times over.
+        subsets: the folders it is made up of; a sample names its own by number.
+        distinct: every sample once, in the order of the subsets, and in each in the order of the files.
+        epoch: the numbers of the samples of an epoch in ``distinct``, repeats included: of each subset in turn all of
+            its samples, over and over.
         buckets: frames with the number of samples in ``samples``, sorted.
         images, left_out: how many images are trained, and how many are not.
         captions: where the captions came from.
@@ -87,8 +102,9 @@ class Scan:
     """
 
     folder: Path
+    subsets: tuple[Subset, ...]
     distinct: tuple[Sample, ...]
-    samples: tuple[Sample, ...]
+    epoch: tuple[int, ...]
     buckets: tuple[tuple[Size, int], ...]
     images: int
     left_out: int
@@ -96,6 +112,27 @@ class Scan:
     problems: tuple[FileProblem, ...]
     notes: tuple[Message, ...]
     others: tuple[tuple[str, int], ...]
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """Those of an epoch, in the order of ``epoch``."""
+        return tuple(self.distinct[number] for number in self.epoch)
+
+    def bucket_of(self, sample: Sample) -> Bucket:
+        return Bucket(self.subsets[sample.subset].dataset, sample.frame)
+
+    @property
+    def batch_sizes(self) -> dict[Bucket, int]:
+        """How many samples a batch of each bucket has at most."""
+        return {
+            self.bucket_of(sample): self.subsets[sample.subset].settings.train_batch_size for sample in self.distinct
+        }
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch: the last of a bucket may have fewer samples than the others."""
+        sizes, counts = self.batch_sizes, Counter(map(self.bucket_of, self.samples))
+        return sum(-(-count // sizes[bucket]) for bucket, count in counts.items())
 
     @property
     def pairs(self) -> int:
@@ -105,7 +142,7 @@ class Scan:
     @property
     def usable(self) -> bool:
         """Whether there is anything to train."""
-        return bool(self.samples)
+        return bool(self.epoch)
 
     def all_captions(self) -> list[str]:
         """Of every distinct sample, and of its target if it has one."""
@@ -132,10 +169,12 @@ class Scan:
         )
 
 
-def sample_of(image: ImageInfo, placement: Placement, caption: str, *, mirrored: bool = False) -> Sample:
+def sample_of(
+    image: ImageInfo, placement: Placement, caption: str, *, mirrored: bool = False, subset: int = 0
+) -> Sample:
     """What is trained of an image in one place."""
     where = placement.frame, placement.scaled, placement.crop
-    return Sample(image.path, caption, *where, mirrored, image.has_alpha, image.size)
+    return Sample(image.path, caption, *where, mirrored, image.has_alpha, image.size, subset=subset)
 
 
 def pixels_of(sample: Sample, memory: DecodingMemory | None = None) -> tuple[Pixels, Mask | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from ..text.messages import Message, label, message
 from . import buckets
 from .buckets import Frames, Placement
 from .captions import Caption, read_caption
-from .files import Found, ImageFile, caption_from_name, find_images, with_trigger
+from .files import Found, ImageFile, caption_from_name, with_trigger
 from .images import ImageInfo, inspect_image, whole_files_only
 from .memory import DecodingMemory
 from .parallel import in_order
 from .problems import FileError, FileProblem
 from .samples import CaptionCounts, Sample, Scan, sample_of
+from .subsets import Part, Subset, find_subsets
 
 _WORKERS = min(4, os.cpu_count() or 1)
 MOST_SAMPLES = 5_000_000
@@ -49,15 +50,20 @@ def scan(
         DataError: there is no folder, or no image in it. Images that cannot be trained are problems of the
             result; :meth:`Scan.require_usable` raises if there are no others.
     """
-    found = find_images(settings.lora_data_directory, check=check)
-    index = Index(settings)
-    for done, (file, read) in enumerate(read_all(found.images, settings, check), start=1):
-        index.add(file, read)
-        if check is not None:
-            check()
-        if progress is not None:
-            progress(done, len(found.images))
-    return index.finished(found)
+    parts = find_subsets(settings, check=check)
+    done, total = 0, sum(len(part.found.images) for part in parts)
+    indexes = []
+    for part in parts:
+        index = Index(part)
+        indexes.append(index)
+        for file, read in read_all(part.found.images, part.subset.settings, check):
+            index.add(file, read)
+            done += 1
+            if check is not None:
+                check()
+            if progress is not None:
+                progress(done, total)
+    return finished(indexes)
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -109,9 +115,9 @@ def _caption(file: ImageFile, settings: Settings) -> Caption | FileError | None:
 
 @dataclass
 class Index:
-    """Grows an image at a time into a :class:`Scan`."""
+    """The samples of one subset, an image at a time; :func:`finished` makes a :class:`Scan` of all of them."""
 
-    settings: Settings
+    part: Part
     frames: Frames = field(init=False)
     samples: list[Sample] = field(default_factory=list)
     problems: list[FileProblem] = field(default_factory=list)
@@ -126,6 +132,15 @@ class Index:
     def __post_init__(self) -> None:
         self.frames = buckets.frames_of(self.settings)
 
+    @property
+    def subset(self) -> Subset:
+        return self.part.subset
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the subset."""
+        return self.part.subset.settings
+
     def add(self, file: ImageFile, read: Read) -> None:
         if isinstance(read.image, FileError):
             self.leave_out(file, read.image.problem)
@@ -139,7 +154,8 @@ class Index:
         caption = with_trigger(self.settings.lora_trigger_word, self.caption(file, read.caption))
         for placement in placements:
             for mirrored in self.sides():
-                self.samples.append(sample_of(read.image, placement, caption, mirrored=mirrored))
+                number = self.subset.number
+                self.samples.append(sample_of(read.image, placement, caption, mirrored=mirrored, subset=number))
 
     def sides(self) -> tuple[bool, ...]:
         """Whether each way round of an image is mirrored."""
@@ -211,44 +227,71 @@ class Index:
     def report(self, file: ImageFile, what: Message, done: Message) -> None:
         self.problems.append(FileProblem(file.name, what, done))
 
-    def finished(self, found: Found) -> Scan:
-        distinct = tuple(self.samples)
-        repeats = self.settings.image_num_multiply
-        if len(distinct) * repeats > MOST_SAMPLES:
+    def shared(self) -> Iterator[FileProblem]:
+        """Caption files of several images."""
+        for caption, names in self.owners.items():
+            if len(names) > 1:
+                name = caption.relative_to(self.part.found.folder).as_posix()
+                what = message("data.caption_shared", images=names)
+                yield FileProblem(name, what, message("data.used_for_each"))
+
+
+def finished(indexes: Sequence[Index]) -> Scan:
+    """What will be trained of all subsets."""
+    distinct = tuple(sample for index in indexes for sample in index.samples)
+    epoch = tuple(_epoch(indexes))
+    frames = Counter(distinct[number].frame for number in epoch)
+    encodings = sum((index.encodings for index in indexes), Counter[str]())
+    others = sum((Counter(dict(index.part.found.others)) for index in indexes), Counter[str]())
+    captions = CaptionCounts(
+        files=encodings.total(),
+        names=sum(index.names for index in indexes),
+        empty=sum(index.empty for index in indexes),
+        missing=sum(index.missing for index in indexes),
+        encodings=_most_frequent(encodings),
+    )
+    return Scan(
+        folder=indexes[0].part.found.folder,
+        subsets=tuple(index.subset for index in indexes),
+        distinct=distinct,
+        epoch=epoch,
+        buckets=tuple(sorted(frames.items())),
+        images=sum(index.images for index in indexes),
+        left_out=sum(index.left_out for index in indexes),
+        captions=captions,
+        problems=tuple(
+            problem
+            for index in indexes
+            for problem in (*index.problems, *index.shared(), *_of_folder(index.part.found))
+        ),
+        notes=tuple(dict.fromkeys(note for index in indexes for note in buckets.notes_on_frames(index.settings))),
+        others=_most_frequent(others),
+    )
+
+
+def _epoch(indexes: Iterable[Index]) -> Iterator[int]:
+    """Raises:
+    DataError: there would be too many samples.
+    """
+    first = taken = 0
+    for index in indexes:
+        count, repeats = len(index.samples), index.subset.repeats
+        taken += count * repeats
+        if taken > MOST_SAMPLES:
             raise DataError(
                 "data.too_many_samples",
                 where=label("image_num_multiply"),
                 repeats=repeats,
-                count=len(distinct),
+                count=count,
                 most=MOST_SAMPLES,
             )
-        frames = Counter(sample.frame for sample in distinct)
-        captions = CaptionCounts(
-            files=sum(self.encodings.values()),
-            names=self.names,
-            empty=self.empty,
-            missing=self.missing,
-            encodings=tuple(sorted(self.encodings.items(), key=lambda item: (-item[1], item[0]))),
-        )
-        return Scan(
-            folder=found.folder,
-            distinct=distinct,
-            samples=distinct * repeats,
-            buckets=tuple((frame, count * repeats) for frame, count in sorted(frames.items())),
-            images=self.images,
-            left_out=self.left_out,
-            captions=captions,
-            problems=(*self.problems, *self._shared(found), *_of_folder(found)),
-            notes=buckets.notes_on_frames(self.settings),
-            others=found.others,
-        )
+        for _ in range(repeats):
+            yield from range(first, first + count)
+        first += count
 
-    def _shared(self, found: Found) -> Iterator[FileProblem]:
-        for caption, names in self.owners.items():
-            if len(names) > 1:
-                name = caption.relative_to(found.folder).as_posix()
-                what = message("data.caption_shared", images=names)
-                yield FileProblem(name, what, message("data.used_for_each"))
+
+def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _of_folder(found: Found) -> Iterator[FileProblem]:

@@ -138,7 +138,7 @@ def _epochs(settings: Settings, scan: Scan | None, steps: int) -> dict[str, str]
     """Modes without images have none."""
     if scan is None:
         return {}
-    batches = sum(_rounded_up(count, settings.train_batch_size) for _, count in scan.buckets)
+    batches = scan.steps_per_epoch
     return {
         "ss_num_train_images": str(len(scan.samples)),
         "ss_num_batches_per_epoch": str(batches),
