@@ -61,8 +61,9 @@ def test_every_pin_is_in_the_frozen_list(python: str) -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_same_packages_are_pinned_for_every_python(python: str) -> None:
+    backports = {"run": {"tomli"}} if python == "3.10" else {}  # in the standard library since
     for name in ("torch", "run", "test", "cuda"):
-        assert set(pins(name, python)) == set(pins(name, "3.11"))
+        assert set(pins(name, python)) == set(pins(name, "3.11")) | backports.get(name, set())
 
 
 def test_this_environment_is_the_pinned_one() -> None:
@@ -574,6 +575,15 @@ def test_the_cap_follows_the_hosts_torch(torch: str, bounds: str, monkeypatch: p
     lacks, remarks = dependencies.find_lacks(packages, torch, forge=False, cuda=True)
     assert f"bitsandbytes{bounds}" in [lack.requirement for lack in lacks]
     assert remarks == []
+
+
+@pytest.mark.parametrize(("python", "lacking"), [((3, 10, 6), True), ((3, 11, 0), False), ((3, 13, 1), False)])
+def test_what_a_newer_python_has_is_not_added(python: tuple[int, ...], lacking: bool, monkeypatch) -> None:
+    monkeypatch.setattr(dependencies, "installed", lambda name, module="": None)
+    monkeypatch.setattr(dependencies.sys, "version_info", python)
+    packages = json.loads(dependencies.TABLE.read_text("utf-8"))["packages"]
+    lacks, _ = dependencies.find_lacks(packages, "2.9.0", forge=False, cuda=True)
+    assert ("tomli>=2,<3" in [lack.requirement for lack in lacks]) is lacking
 
 
 @pytest.mark.parametrize(

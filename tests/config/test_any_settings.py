@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 
 from tests.helpers.hostile import any_settings, json_values, limits, or_a_sentence, texts
-from trainer.config import presets
 from trainer.config.check import check_for_run
+from trainer.config.documents import json_object
 from trainer.config.redact import at_home, publishable
 from trainer.config.schema import dump, parse
 from trainer.config.settings import ROWS
@@ -39,4 +39,4 @@ def test_one_value(value: object) -> None:
 @given(texts)
 def test_a_file_of_settings(text: str) -> None:
     with limits("settings files"):
-        parse(presets.json_object(text, "x.json"))
+        parse(json_object(text, "x.json"))

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, UserError
-from ..paths import SHIPPED_PRESETS, open_file, path_of, reason_of, write_whole
+from ..paths import SHIPPED_PRESETS, path_of, reason_of, write_whole
 from ..text.messages import Message, message
+from .documents import json_object, read_text
 from .filenames import name_problem
 from .schema import Parsed, dump, parse, to_json
 from .settings import ROWS, SECOND_PASS_KEY, Settings
 from .values import closest
 
 _ENDING = ".json"
-_MOST_BYTES = 4 * 2**20  # settings take some kilobytes; a checkpoint given by mistake must not be read whole
 
 
 def list_presets(folders: Iterable[Path]) -> list[str]:
@@ -100,40 +100,10 @@ def load_file(path: Path) -> Parsed:
         UserError: the file cannot be read, is no JSON or no object.
         SettingsError: it holds settings that are wrong; all of them are named.
     """
-    try:
-        with open_file(path) as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UserError("config.file_unreadable", where=str(path), reason=reason_of(error)) from error
-    if len(data) > _MOST_BYTES:
-        raise UserError("config.file_too_large", where=str(path))
-    try:
-        # Old Windows editors write UTF-16, with a byte order mark.
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError("config.file_not_utf8", where=str(path)) from error
-    parsed = parse(json_object(text, str(path)))
+    parsed = parse(json_object(read_text(path), str(path)))
     if path.resolve().parent == SHIPPED_PRESETS:
         return replace(parsed, given=parsed.given.union(row.name for row in ROWS))
     return parsed
-
-
-def json_object(text: str, where: str) -> dict[str, Any]:
-    """The settings in a text of JSON.
-
-    Raises:
-        UserError: it is no JSON, or no object.
-    """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        at = {"line": error.lineno, "column": error.colno}
-        raise UserError("config.file_not_json", where=where, reason=error.msg, **at) from error
-    except (ValueError, RecursionError) as error:  # a number with thousands of digits, thousands of brackets
-        raise UserError("config.file_strange_json", where=where) from error
-    if not isinstance(value, dict):
-        raise UserError("config.file_no_object", where=where)
-    return value
 
 
 def save(settings: Settings, name: str, folder: Path, overwrite: bool = False) -> Path:

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -68,13 +69,21 @@ def find_lacks(
             if found and not within(found, package["accepts"]):
                 remarks.append(f"{package['name']} {found} is installed, Trainyard works with {package['accepts']}")
             continue
-        if (package.get("needs") == "cuda" and not cuda) or (package.get("not_on") == "forge" and forge):
+        if not _wanted(package, forge, cuda):
             continue
         for row in package["adds"]:
             if "torch_below" not in row or release(torch) < release(row["torch_below"]):
                 lacks.append(Lack(package["name"] + row["versions"], package["required"]))
                 break
     return lacks, remarks
+
+
+def _wanted(package: Mapping[str, Any], forge: bool, cuda: bool) -> bool:
+    """Whether this host has a use for it: ``needs`` names CUDA, or the last Python that lacks what the package does."""
+    what, _, python = package.get("needs", "").partition(" ")
+    if (what == "cuda" and not cuda) or (what == "python" and sys.version_info[:2] > release(python)):
+        return False
+    return not (package.get("not_on") == "forge" and forge)
 
 
 def has_cuda(torch: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ...config import presets
+from ...config.documents import json_object
 from ...config.redact import at_home
 from ...config.schema import Parsed, parse
 from ...errors import UserError
@@ -77,5 +78,5 @@ def settings_of(lora: Path) -> Parsed:
     if text is None:
         raise UserError("networks.no_settings", where=str(lora))
     # That it was allowed to replace a file once is no leave to replace this one.
-    parsed = parse({**presets.json_object(text, f"{lora}, {KEY}"), "save_overwrite": False})
+    parsed = parse({**json_object(text, f"{lora}, {KEY}"), "save_overwrite": False})
     return replace(parsed, settings=at_home(parsed.settings))

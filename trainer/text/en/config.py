@@ -140,6 +140,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.file_not_json": "is not JSON: {reason} at line {line}, column {column}. Correct it there.",
         "config.file_strange_json": "is JSON that no settings need. Choose another file.",
         "config.file_no_object": ('is JSON, but not an object of settings. It should look like {{"mode": "LoRA"}}.'),
+        "config.file_not_toml": "is not TOML: {reason}. Correct it there.",
+        "config.no_toml_reader": (
+            "is TOML, which this Python reads only with the package tomli. Install it: pip install tomli."
+        ),
+        "config.file_not_yaml": "is not YAML: {reason} at line {line}, column {column}. Correct it there.",
+        "config.file_strange_yaml": "is YAML that no settings need. Choose another file.",
+        "config.file_no_mapping": "is YAML, but not a mapping of settings. Choose another file.",
         "config.preset_taken": "there is a preset of that name. Choose another name, or delete it first.",
         "config.preset_shipped": "is not one of your own presets, so it stays.",
         "config.no_own_preset": "there is no preset of that name.",

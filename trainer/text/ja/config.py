@@ -158,6 +158,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.file_no_object": (
             'JSONですが、設定をまとめたオブジェクトではありません。{{"mode": "LoRA"}} のような形にしてください。'
         ),
+        "config.file_not_toml": "TOMLとして読めません ({reason})。そこを直してください。",
+        "config.no_toml_reader": (
+            "TOMLです。このPythonで読むにはパッケージ tomli が必要です。pip install tomli でインストールしてください。"
+        ),
+        "config.file_not_yaml": (
+            "YAMLとして読めません ({line} 行目の {column} 文字目: {reason})。そこを直してください。"
+        ),
+        "config.file_strange_yaml": "設定にはありえないYAMLです。別のファイルを選んでください。",
+        "config.file_no_mapping": "YAMLですが、設定をまとめた形ではありません。別のファイルを選んでください。",
         "config.preset_taken": "その名前のプリセットはもうあります。別の名前にするか、先に削除してください。",
         "config.preset_shipped": "ご自身で保存したプリセットではないため、削除できません。",
         "config.no_own_preset": "その名前のプリセットはありません。",
