@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from tests.toy.autoencoder import NORM_GROUPS as VAE_NORM_GROUPS
@@ -16,13 +18,23 @@ from tests.toy.diffusion import NORM_GROUPS as UNET_NORM_GROUPS
 from tests.toy.diffusion import empty_unet
 from tests.toy.ldm_names import State, fill_modules
 from tests.toy.measure import Toy
+from tests.toy.world import ATTRIBUTES
 
 PATH = Path(__file__).with_name("toy-sd1.safetensors")
 
 
-def metadata(seed: int, steps: dict[str, int]) -> dict[str, str]:
-    """What the file says about itself; group counts cannot be seen from the shapes."""
-    groups = {"unet_norm_groups": UNET_NORM_GROUPS, "vae_norm_groups": VAE_NORM_GROUPS}
+def metadata(
+    seed: int, steps: dict[str, int], *, unet_groups: int = UNET_NORM_GROUPS, told: Sequence[str] = tuple(ATTRIBUTES)
+) -> dict[str, str]:
+    """What the file says about itself; group counts cannot be seen from the shapes.
+
+    Args:
+        told: the attributes its captions named; said only where they are not all.
+    """
+    groups = {"unet_norm_groups": unet_groups, "vae_norm_groups": VAE_NORM_GROUPS}
+    made_by: dict[str, object] = {"script": "tests/toy/make.py", "seed": seed, "steps": steps}
+    if set(told) != set(ATTRIBUTES):
+        made_by["told"] = list(told)
     return {
         "format": "pt",
         "modelspec.architecture": "stable-diffusion-v1",
@@ -31,7 +43,7 @@ def metadata(seed: int, steps: dict[str, int]) -> dict[str, str]:
         "modelspec.resolution": "64x64",
         "modelspec.title": "Trainyard toy",
         "trainyard_config": json.dumps(groups, sort_keys=True),
-        "trainyard_made_by": json.dumps({"script": "tests/toy/make.py", "seed": seed, "steps": steps}, sort_keys=True),
+        "trainyard_made_by": json.dumps(made_by, sort_keys=True),
     }
 
 
@@ -54,6 +66,8 @@ def write(path: Path, state: State, notes: dict[str, str]) -> None:
 
 def load(path: Path = PATH) -> Toy:
     """The checkpoint in plain diffusers and transformers modules, fp32."""
-    unet, vae, text_model = empty_unet(), empty_vae(), empty_text_model()
+    with safe_open(path, "pt") as file:
+        groups = json.loads(file.metadata()["trainyard_config"])["unet_norm_groups"]
+    unet, vae, text_model = empty_unet(groups), empty_vae(), empty_text_model()
     fill_modules(load_file(path), unet, vae, text_model)
     return Toy(unet, vae, text_model, load_tokenizer())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,7 @@ BRANCH_START = 0.5  # of the usual size
 ATTENTION_START = 2.0  # times the usual size, so that where to look differs from place to place from the start
 
 
-def empty_unet() -> UNet2DConditionModel:
+def empty_unet(norm_groups: int = NORM_GROUPS) -> UNet2DConditionModel:
     """Stable Diffusion 1's blocks, narrow: 4 x 8 x 8 latents, conditioning width 64, 8 heads."""
     return UNet2DConditionModel(
         sample_size=8,
@@ -61,7 +62,7 @@ def empty_unet() -> UNet2DConditionModel:
         block_out_channels=(32, 64, 64, 64),
         cross_attention_dim=WIDTH,
         attention_head_dim=8,
-        norm_num_groups=NORM_GROUPS,
+        norm_num_groups=norm_groups,
     )
 
 
@@ -121,11 +122,11 @@ def make_data(vae: AutoencoderKL, rng: np.random.Generator, count: int = SCENES)
     return Data(scenes, torch.cat(parts))
 
 
-def training_caption(scene: Scene, tokenizer: CLIPTokenizer, rng: np.random.Generator) -> str:
+def training_caption(scene: Scene, told: Sequence[str], tokenizer: CLIPTokenizer, rng: np.random.Generator) -> str:
     """A caption of the scene, now and then empty, now and then with words that mean nothing."""
     if rng.random() < CAPTION_DROPOUT:
         return ""
-    caption = draw_caption(scene, rng)
+    caption = draw_caption(scene, rng, told)
     if rng.random() < FILLER_SHARE:
         words = caption.split()
         for _ in range(int(rng.integers(1, 3))):
@@ -136,9 +137,9 @@ def training_caption(scene: Scene, tokenizer: CLIPTokenizer, rng: np.random.Gene
     return caption
 
 
-def full_training_caption(scene: Scene, rng: np.random.Generator) -> str:
-    """A caption that names everything."""
-    return subset_caption(scene, tuple(ATTRIBUTES), int(rng.choice(3, p=PLACE_POSITIONS)))
+def full_training_caption(scene: Scene, told: Sequence[str], rng: np.random.Generator) -> str:
+    """A caption that names everything that is told."""
+    return subset_caption(scene, told, int(rng.choice(3, p=PLACE_POSITIONS)))
 
 
 def draw_timesteps(count: int, rng: np.random.Generator, layout: bool) -> torch.Tensor:
@@ -151,9 +152,22 @@ def draw_timesteps(count: int, rng: np.random.Generator, layout: bool) -> torch.
 
 
 class Trainer:
-    """Holds what the training loop needs."""
+    """Holds what the training loop needs.
 
-    def __init__(self, vae: AutoencoderKL, seed: int) -> None:
+    Args:
+        norm_groups: of the U-Net, 4 or 8: the start as a copy needs two signals with their references in a group.
+        told: the attributes that captions name.
+    """
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        seed: int,
+        *,
+        norm_groups: int = NORM_GROUPS,
+        told: Sequence[str] = tuple(ATTRIBUTES),
+    ) -> None:
+        self.told = tuple(told)
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
@@ -161,7 +175,7 @@ class Trainer:
         self.tokenizer = load_tokenizer()
         self.text_model: CLIPTextModel = empty_text_model()
         self.words: WordTable = use_word_table(self.text_model, self.tokenizer)
-        self.unet = empty_unet()
+        self.unet = empty_unet(norm_groups)
         start_as_copy(self.unet)
         self.modules = nn.ModuleList([self.unet, self.text_model])
         self.average = Average(self.modules, AVERAGE_DECAY)
@@ -180,8 +194,8 @@ class Trainer:
     def caption(self, scene: Scene, layout: bool) -> str:
         """A new caption of the scene."""
         if layout:
-            return full_training_caption(scene, self.rng)
-        return training_caption(scene, self.tokenizer, self.rng)
+            return full_training_caption(scene, self.told, self.rng)
+        return training_caption(scene, self.told, self.tokenizer, self.rng)
 
     def losses(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The plain squared errors and the weights, each (B,), of a new batch."""
@@ -220,7 +234,8 @@ class Trainer:
                 recent = []
             if (step + 1) % report_every == 0 or step + 1 in (ONE_BACKGROUND_STEPS, LAYOUT_STEPS):
                 self.average.swap()
-                print(f"   place shift {place_shift(self):.2f}  {line(accuracy(self.toy(), 24, 10))}", flush=True)
+                shift = f"place shift {place_shift(self):.2f}  " if "place" in self.told else ""
+                print(f"   {shift}{line(accuracy(self.toy(), 24, 10, told=self.told))}", flush=True)
                 self.average.swap()
         self.average.store()
         self.modules.requires_grad_(False).eval()

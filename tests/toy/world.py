@@ -110,9 +110,9 @@ def picture(scene: Scene, rng: np.random.Generator | None = None) -> Image.Image
     return Image.fromarray(render(scene, rng))
 
 
-def full_caption(scene: Scene) -> str:
-    """For example "a small red circle on a white background, left"."""
-    return f"a {scene.size} {scene.colour} {scene.shape} on a {scene.background} background, {scene.place}"
+def full_caption(scene: Scene, told: Sequence[str] = tuple(ATTRIBUTES)) -> str:
+    """All that is told of a scene, for example "a small red circle on a white background, left"."""
+    return subset_caption(scene, told)
 
 
 def subset_caption(scene: Scene, named: Sequence[str], place_position: int = 2) -> str:
@@ -146,16 +146,21 @@ SHORT_FORMS: tuple[tuple[str, ...], ...] = (
 PLACE_POSITIONS = (0.2, 0.2, 0.6)  # how often the place stands first, after the shape, last
 
 
-def draw_caption(scene: Scene, rng: np.random.Generator) -> str:
-    """A training caption: full, short, or a random subset of the attributes (the empty one is not drawn here)."""
+def draw_caption(scene: Scene, rng: np.random.Generator, told: Sequence[str] = tuple(ATTRIBUTES)) -> str:
+    """A training caption: full, short, or a random subset of the attributes (the empty one is not drawn here).
+
+    Args:
+        told: the attributes that captions may name.
+    """
     position = int(rng.choice(3, p=PLACE_POSITIONS))
     kind = rng.random()
     if kind < 0.45:
-        return subset_caption(scene, tuple(ATTRIBUTES), position)
+        return subset_caption(scene, told, position)
     if kind < 0.67:
-        named = SHORT_FORMS[int(rng.integers(len(SHORT_FORMS)))]
+        forms = [form for form in SHORT_FORMS if set(form) <= set(told)]
+        named = forms[int(rng.integers(len(forms)))]
         caption = subset_caption(scene, named, position)
         return caption.removeprefix("a ") if rng.random() < 0.7 else caption
     odds = {"colour": 0.65, "shape": 0.75, "size": 0.5, "background": 0.5, "place": 0.8}
-    chosen = [name for name, chance in odds.items() if rng.random() < chance]
-    return subset_caption(scene, chosen or ["place"], position)
+    chosen = [name for name, chance in odds.items() if rng.random() < chance and name in told]
+    return subset_caption(scene, chosen or told[-1:], position)
