@@ -136,6 +136,7 @@ class Settings:
     image_mirroring: bool = _switch("Images", "folder")
     image_use_filename_as_tag: bool = _switch("Images", "folder")
     image_disable_upscale: bool = _switch("Images", "folder")
+    data_cache: float = _float(10.0, "Images", "folder", least=0)
     train_iterations: int = _int(1000, "Required", least=1, most=1_000_000)
     train_batch_size: int = _int(2, "Required", least=1)
     train_learning_rate: float = _float(1e-4, "Required", above=0)

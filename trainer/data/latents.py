@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +19,9 @@ from ..models.latents import encode_images
 from ..models.placement import device_of, dtype_of, vae_to
 from ..text.messages import Message, label, message
 from .batches import Batches
+from .cache import DataCache
 from .images import Mask, Pixels
+from .kept import KeptTensors
 from .pairs import difference
 from .samples import Sample, Scan, pixels_of
 
@@ -77,7 +80,7 @@ class _Encoded:
     """What a sample has become; see :class:`Batch`, without its first dimension."""
 
     latents: Tensor
-    mask: Tensor | None
+    mask: Tensor | None = None
     target: Tensor | None = None
     outside: Tensor | None = None
 
@@ -130,11 +133,14 @@ class Dataset:
 
 
 @torch.no_grad()
-def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Progress) -> Dataset:
+def encode_samples(
+    scan: Scan, bundle: Bundle, settings: Settings, progress: Progress, cache: DataCache | None = None
+) -> Dataset:
     """Latents of every distinct sample, through the VAE on the denoiser's device; then the VAE is back on the CPU.
 
     Args:
         progress: called with the phase, how many are done and of how many; raises to stop.
+        cache: what has been encoded earlier, and where it is kept for later.
 
     Raises:
         DataError: an image was there when it was scanned, but cannot be read now.
@@ -144,12 +150,17 @@ def encode_samples(scan: Scan, bundle: Bundle, settings: Settings, progress: Pro
     encoded: dict[int, _Encoded] = {}
     resident = _bytes(distinct, bundle, dtype) <= _MOST_RESIDENT
     home = device if resident else torch.device("cpu")
+    kept = None
+    if cache is not None:
+        kept = KeptTensors(cache, [bundle.vae], device, bundle.family.name, dtype, settings.diff_use_diff_mask)
     vae_to(bundle, device)
     try:
         for numbers in _together(distinct):
             progress(message("phase.encoding_images"), len(encoded), len(distinct))
             chosen = [distinct[number] for number in numbers]
-            found = _encode(chosen, bundle, dtype, home, masked=settings.diff_use_diff_mask)
+            found = _kept_or(
+                partial(_encode, chosen, bundle, dtype, home, masked=settings.diff_use_diff_mask), chosen, kept, home
+            )
             encoded.update(zip(numbers, found, strict=True))
     finally:
         vae_to(bundle, "cpu")
@@ -212,6 +223,29 @@ def _encode(
             raise DataError("data.sample_alike", where=str(sample.path), setting=label("diff_use_diff_mask"))
         found.append(_Encoded(latents[number], mask, target_latents[number], outside))
     return found
+
+
+def _kept_or(
+    encode: Callable[[], list[_Encoded]], samples: list[Sample], kept: KeptTensors | None, home: torch.device
+) -> list[_Encoded]:
+    """Samples as they were encoded together earlier, or from ``encode``."""
+    keys = None if kept is None else kept.keys_of_samples(samples)
+    if kept is None or keys is None:
+        return encode()
+    known = [kept.get(key) for key in keys]
+    if all(known):
+        return [_encoded_again(tensors, home) for tensors in known if tensors]
+    found = encode()
+    if kept.keys_of_samples(samples) == keys:  # or a file has changed meanwhile
+        for key, encoded in zip(keys, found, strict=True):
+            kept.put(key, vars(encoded))
+    return found
+
+
+def _encoded_again(tensors: dict[str, Tensor], home: torch.device) -> _Encoded:
+    """What :func:`_encode` gave; masks stay in the machine's memory."""
+    at_home = {name: tensors[name].to(home) for name in ("latents", "target") if name in tensors}
+    return _Encoded(**(tensors | at_home))
 
 
 def _latents(pixels: list[tuple[Pixels, Mask | None]], bundle: Bundle) -> Tensor:

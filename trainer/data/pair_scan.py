@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from ..config.choices import MODES
 from ..config.settings import Settings
 from ..config.size import Size
 from ..text.messages import Message, message
 from . import buckets
+from .cache import DataCache
 from .captions import Caption
 from .files import ImageFile, with_trigger
 from .images import ImageInfo
+from .known import kept_answer
 from .matching import PairFiles, match_pairs
 from .pairs import differs, shapes_differ
 from .problems import FileError, FileProblem
@@ -27,6 +30,7 @@ def scan_pairs(
     *,
     check: Callable[[], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    cache: DataCache | None = None,
 ) -> Scan:
     """Find, decode and place every pair of ``lora_data_directory``, the originals as samples with their targets.
 
@@ -34,6 +38,7 @@ def scan_pairs(
         settings: as for a scan of single images, and ``diff_target_name``.
         check: called between images and while one is waited for; may raise to stop.
         progress: called with how many images are done, and how many there are.
+        cache: what is known of images from earlier.
 
     Raises:
         DataError: there is no folder, no image or no pair in it. Pairs that cannot be trained are problems of the
@@ -45,13 +50,13 @@ def scan_pairs(
     members = {image for pair in matched.pairs for image in (pair.original, pair.target)}
     chosen = [image for image in found.images if image in members]
     reads: dict[ImageFile, Read] = {}
-    for file, read in read_all(chosen, settings, check):
+    for file, read in read_all(chosen, settings, check, cache):
         reads[file] = read
         if check is not None:
             check()
         if progress is not None:
             progress(len(reads), len(chosen))
-    index = _PairIndex(part)
+    index = _PairIndex(part, cache=cache)
     for pair in matched.pairs:
         index.add_pair(pair, reads)
         if check is not None:
@@ -66,14 +71,18 @@ def scan_for_mode(
     *,
     check: Callable[[], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    cache: DataCache | None = None,
 ) -> Scan:
     """The data directory as the mode learns from it: pairs, or single images; see :func:`scan_pairs`."""
     find = scan_pairs if MODES[settings.mode].images == "folder of pairs" else scan
-    return find(settings, check=check, progress=progress)
+    return find(settings, check=check, progress=progress, cache=cache)
 
 
+@dataclass
 class _PairIndex(Index):
     """Grows a pair at a time into a :class:`Scan`."""
+
+    cache: DataCache | None = None
 
     def add_pair(self, pair: PairFiles, reads: dict[ImageFile, Read]) -> None:
         original, target = reads[pair.original], reads[pair.target]
@@ -114,7 +123,9 @@ class _PairIndex(Index):
             self._leave_out_pair(pair, pair.target, what)
             return []
         if self.settings.diff_use_diff_mask:
-            samples = [sample for sample in samples if differs(sample)]
+            samples = [
+                sample for sample in samples if kept_answer(self.cache, [sample], "differs", partial(differs, sample))
+            ]
             if not samples:
                 what = message("data.no_difference", other=pair.original.path.name)
                 self._leave_out_pair(pair, pair.target, what)

@@ -17,9 +17,11 @@ from ..errors import DataError
 from ..text.messages import Message, label, message
 from . import buckets
 from .buckets import Frames, Placement
+from .cache import DataCache
 from .captions import Caption, read_caption
 from .files import Found, ImageFile, caption_from_name, with_trigger
 from .images import ImageInfo, inspect_image, whole_files_only
+from .known import kept_info
 from .memory import DecodingMemory
 from .parallel import in_order
 from .problems import FileError, FileProblem
@@ -38,6 +40,7 @@ def scan(
     *,
     check: Callable[[], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    cache: DataCache | None = None,
 ) -> Scan:
     """Find, decode and place every image of ``lora_data_directory``.
 
@@ -45,6 +48,7 @@ def scan(
         settings: the data directory, the trigger word and all ``image_*``.
         check: called between images and while one is waited for; may raise to stop.
         progress: called with how many images are done, and how many there are.
+        cache: what is known of images from earlier; those are not decoded.
 
     Raises:
         DataError: there is no folder, or no image in it. Images that cannot be trained are problems of the
@@ -56,7 +60,7 @@ def scan(
     for part in parts:
         index = Index(part)
         indexes.append(index)
-        for file, read in read_all(part.found.images, part.subset.settings, check):
+        for file, read in read_all(part.found.images, part.subset.settings, check, cache):
             index.add(file, read)
             done += 1
             if check is not None:
@@ -78,25 +82,31 @@ class Read:
 
 
 def read_all(
-    files: Iterable[ImageFile], settings: Settings, check: Callable[[], None] | None = None
+    files: Iterable[ImageFile],
+    settings: Settings,
+    check: Callable[[], None] | None = None,
+    cache: DataCache | None = None,
 ) -> Iterator[tuple[ImageFile, Read]]:
     """In the order of the files, a few at a time.
 
     Args:
         check: called while an image is waited for; may raise to stop.
+        cache: what is known of images from earlier.
     """
     memory = DecodingMemory()
 
     def read(file: ImageFile) -> Read:
-        return Read(_image(file.path, memory), _caption(file, settings))
+        return Read(_image(file.path, memory, cache), _caption(file, settings))
 
     with whole_files_only():
         yield from in_order(files, read, _WORKERS, check)
 
 
-def _image(path: Path, memory: DecodingMemory) -> ImageInfo | FileError:
+def _image(path: Path, memory: DecodingMemory, cache: DataCache | None) -> ImageInfo | FileError:
     try:
-        return inspect_image(path, memory=memory)
+        if cache is None:
+            return inspect_image(path, memory=memory)
+        return kept_info(path, cache, lambda: inspect_image(path, memory=memory))
     except FileError as error:
         return error
 

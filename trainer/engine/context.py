@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..config.settings import Settings
+from ..data.cache import DataCache
 from ..data.latents import Dataset
 from ..job import Control, Job, Listener
 from ..models.base import Bundle
@@ -27,6 +28,7 @@ class RunContext:
         hashing: the checkpoint's hashes, which are computed meanwhile.
         data: the images, for modes that need them.
         keeper: what the run would be continued from, or is.
+        cache: what is kept of images and captions for later runs.
     """
 
     job: Job
@@ -41,3 +43,4 @@ class RunContext:
     hashing: Hashing
     data: Dataset | None
     keeper: StateKeeper
+    cache: DataCache | None = None

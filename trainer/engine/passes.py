@@ -171,7 +171,9 @@ class PassRunner:
         if self._earlier:  # whose text encoder has left the device
             text_to(bundle, device)
         diffusion, progress = bundle.diffusion.to(device), self._reporter.progress
-        training.prepare(PassContext(self._settings, bundle, network, diffusion, run.data, progress))
+        training.prepare(PassContext(self._settings, bundle, network, diffusion, run.data, progress, run.cache))
+        if run.cache is not None:
+            run.cache.flush()
         run.control.check()
         if not run.origin.trains_text_encoder:
             text_to(bundle, "cpu")

@@ -15,6 +15,7 @@ from ..config.choices import MODES
 from ..config.key_values import split_loras
 from ..config.schema import dump
 from ..config.settings import Settings, effective
+from ..data.cache import GB, DataCache, key_of, open_cache
 from ..data.latents import encode_samples
 from ..data.pair_scan import scan_for_mode
 from ..data.pairs import Pair, open_pair
@@ -44,6 +45,10 @@ from .memory_estimate import out_of_memory
 from .passes import run_passes
 from .reporting import Reporter
 from .saving import check_output, output_path
+
+_MUCH_CACHED = 500_000_000
+"""Bytes on the disk from which on a user should know of them."""
+_TOLD = key_of("told")
 
 # ---- before the run -------------------------------------------------------------------------------------------------
 
@@ -168,13 +173,15 @@ def _prepared(
         reporter.warn(advice)
     if settings.save_as_json:
         write_whole(files.settings, [dump(job.settings).encode()], overwrite=True)
-    images = _images(settings, reporter)
+    cache = _cache(settings, host, stack)
+    images = _images(settings, reporter, cache)
     keeper.begin(Basis(settings, [each.spec for each in mode_of(settings.mode).passes(settings)], images, host))
     bundle, precision = _model(settings, host, reporter)
     emit(TrainsOn(bundle.name))
     _attach_base_loras(settings, host, bundle, stack)
     scan, settings = _scan(images, settings, bundle, reporter)
-    data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress)
+    data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress, cache)
+    _report_cache(cache, settings, reporter)
     hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
     stack.callback(hashing.cancel)
     keeper.hash_files(bundle.path, hashing)
@@ -188,13 +195,38 @@ def _prepared(
         precision=precision.base,
     )
     origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scan)
-    return RunContext(job, settings, host, files, control, emit, bundle, precision, origin, hashing, data, keeper)
+    return RunContext(
+        job, settings, host, files, control, emit, bundle, precision, origin, hashing, data, keeper, cache
+    )
 
 
 # ---- images ---------------------------------------------------------------------------------------------------------
 
 
-def _images(settings: Settings, reporter: Reporter) -> Scan | Pair | None:
+def _cache(settings: Settings, host: Host, stack: ExitStack) -> DataCache | None:
+    """What earlier runs have kept of their images, for modes that learn from a folder; ``stack`` closes it."""
+    if not MODES[settings.mode].learns_from_folder:
+        return None
+    return stack.enter_context(open_cache(host.folders, settings.data_cache))
+
+
+def _report_cache(cache: DataCache | None, settings: Settings, reporter: Reporter) -> None:
+    """Put on the disk what is kept so far, and say once that it takes room there."""
+    if cache is None:
+        return
+    cache.flush()
+    if cache.problem is not None:
+        reporter.warn("engine.cache_unusable", path=cache.path, reason=cache.problem)
+        return
+    count, size = cache.size()
+    reporter.detail("engine.cache_detail", hits=cache.hits, misses=cache.misses, count=count, size=f"{size / GB:.2f}")
+    if size > _MUCH_CACHED and cache.get(_TOLD) is None:
+        cache.put(_TOLD, b"told")
+        named = {"folder": cache.path.parent, "most": f"{settings.data_cache:g}", "setting": label("data_cache")}
+        reporter.warn("engine.cache_told", size=f"{size / GB:.1f}", **named)
+
+
+def _images(settings: Settings, reporter: Reporter, cache: DataCache | None) -> Scan | Pair | None:
     """Look at every image before the model is loaded; what is wrong with one of a folder is reported, not fatal."""
     images = MODES[settings.mode].images
     if images == "none":
@@ -203,7 +235,10 @@ def _images(settings: Settings, reporter: Reporter) -> Scan | Pair | None:
         return open_pair(settings)
     looking = message("phase.looking_at_images")
     scan = scan_for_mode(
-        settings, check=reporter.control.check, progress=lambda done, total: reporter.phase(looking, done, total)
+        settings,
+        check=reporter.control.check,
+        progress=lambda done, total: reporter.phase(looking, done, total),
+        cache=cache,
     )
     _report_problems(scan, reporter)
     scan.require_usable()

@@ -94,9 +94,13 @@ class Conditioning(ABC):
             raise ValueError(f"{len(self)} prompts cannot be spread over a batch of {batch}")
         return self._each(lambda tensor: tensor.expand(batch, *tensor.shape[1:]))
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Those that are there, by the names that the family's class has for them."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
+
     def _each(self: Own, change: Callable[[Tensor], Tensor]) -> Own:
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: change(each) for name, each in tensors.items() if each is not None})
+        return replace(self, **{name: change(each) for name, each in self.tensors().items()})
 
 
 class Sampler(Protocol):
@@ -186,7 +190,7 @@ class Bundle:
         Args:
             literal: nothing in the prompts has a special meaning: captions.
         """
-        if self.encode_prompt is not None and not literal and not self._text_is_changed():
+        if self.encode_prompt is not None and not literal and not self.text_is_changed():
             found = [self.encode_prompt(prompt, size) for prompt in prompts]
             as_host = [each for each in found if each is not None]
             if len(as_host) == len(prompts):
@@ -194,7 +198,7 @@ class Bundle:
                 return Conditioning.cat(as_host).to(next(home.parameters()).device)
         return self.family.encode(self, prompts, size=size)
 
-    def _text_is_changed(self) -> bool:
+    def text_is_changed(self) -> bool:
         """Whether some module of a text encoder has another ``forward`` than its class: an adapter's."""
         return any("forward" in vars(module) for encoder in self.text_encoders for module in encoder.modules())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,15 +11,20 @@ import torch
 from torch import Tensor
 
 from ..config.settings import Settings
+from ..data.cache import DataCache
+from ..data.kept import KeptTensors
 from ..data.latents import Dataset
 from ..diffusion.process import Diffusion
 from ..diffusion.random import StepRandom
 from ..models.base import Bundle, Conditioning
+from ..models.placement import device_of
 from ..networks.base import Network
 from ..networks.files.metadata import Usage
 from ..text.messages import Message
 
 _PROMPTS_AT_ONCE = 16
+_FEW_ON_CPU, _FEW_ELSEWHERE = 64, 1024
+"""Captions: fewer are encoded sooner than the text encoders are hashed to find them."""
 
 
 def no_progress(_phase: Message, _done: int, _total: int) -> None:
@@ -33,6 +38,7 @@ class PassContext:
     Attributes:
         data: the images, for modes that need them.
         progress: called with a phase, how much of it is done and of how much; raises when the user stops.
+        cache: what captions have become in earlier runs.
     """
 
     settings: Settings
@@ -41,6 +47,7 @@ class PassContext:
     diffusion: Diffusion
     data: Dataset | None = None
     progress: Callable[[Message, int, int], None] = no_progress
+    cache: DataCache | None = None
 
     def timesteps(self, rng: StepRandom, count: int, *, swept: bool = False) -> Tensor:
         """A step's timesteps ``(count,)``, as the settings bound them; see :meth:`Diffusion.timesteps`."""
@@ -64,11 +71,60 @@ def encode_each(
         literal: they are captions; see :meth:`Bundle.encode`.
     """
     found: list[Conditioning] = []
+    kept = _KeptConditionings.of(context, len(prompts)) if literal else None
     for at in range(0, len(prompts), _PROMPTS_AT_ONCE):
         context.progress(phase, at, len(prompts))
-        part = context.bundle.encode(prompts[at : at + _PROMPTS_AT_ONCE], literal=literal)
+        together = prompts[at : at + _PROMPTS_AT_ONCE]
+        part = kept.get(together) if kept is not None and at else None
+        if part is None:
+            part = context.bundle.encode(together, literal=literal)
+            if kept is not None:
+                kept.put(together, part)
         found += [part[number] for number in range(len(part))]
     return found
+
+
+class _KeptConditionings:
+    """Conditionings by the captions that are encoded together.
+
+    Those of a run's first captions are computed all the same: they show the family's kind of conditioning, and if they
+    are not what was kept of them, nothing that was kept is used.
+    """
+
+    def __init__(self, cache: DataCache, bundle: Bundle, device: torch.device) -> None:
+        self._kept = KeptTensors(cache, bundle.text_encoders, device, bundle.family.name)
+        self._device = device
+        self._first: Conditioning | None = None
+        self._is_same = True
+
+    @staticmethod
+    def of(context: PassContext, count: int) -> _KeptConditionings | None:
+        """For so many captions; None where it would not save time, or adapters change what they become."""
+        bundle = context.bundle
+        if context.cache is None or not bundle.text_encoders or bundle.text_is_changed():
+            return None
+        device = device_of(bundle.text_encoders[0])
+        few = _FEW_ON_CPU if device.type == "cpu" else _FEW_ELSEWHERE
+        return None if count < few else _KeptConditionings(context.cache, bundle, device)
+
+    def get(self, captions: Sequence[str]) -> Conditioning | None:
+        tensors = self._kept.get(self._kept.key_of_text(captions)) if self._is_same else None
+        if tensors is None or self._first is None:
+            return None
+        return type(self._first)(**{name: tensor.to(self._device) for name, tensor in tensors.items()})
+
+    def put(self, captions: Sequence[str], conditioning: Conditioning) -> None:
+        key, tensors = self._kept.key_of_text(captions), conditioning.tensors()
+        if self._first is None:
+            self._first = conditioning
+            before = self._kept.get(key)
+            self._is_same = before is None or _are_same(before, tensors)
+        if self._is_same:
+            self._kept.put(key, tensors)
+
+
+def _are_same(kept: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> bool:
+    return kept.keys() == tensors.keys() and all(torch.equal(kept[name], tensors[name].cpu()) for name in kept)
 
 
 @dataclass(frozen=True)

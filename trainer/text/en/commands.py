@@ -226,6 +226,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.list_description": "List what there is to choose from.",
         "commands.setting": "{name} = {default}  ({type})",
         "commands.setting_with_choices": "{name} = {default}  ({type}, one of: {choices})",
+        # ---- cache
+        "commands.cache": "what runs keep of images, and how to remove it",
+        "commands.cache_description": "Show how much is kept of the images and captions of earlier runs, or remove it. "
+        "Nothing is lost by that: the next run makes it again.",
+        "commands.cache_empty": "remove all of it",
+        "commands.cache_size": "{path}: {count:entry|entries}, {size} MB",
+        "commands.cache_unusable": "cannot be used ({reason}). End the programs that use it, or delete the file.",
+        "commands.cache_none": "{path}: nothing",
         # ---- presets
         "commands.presets": "rewrite the shipped presets",
         "commands.presets_description": "Rewrite the presets in presets/, so that each holds its mode and what differs "

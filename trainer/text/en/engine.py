@@ -26,6 +26,17 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- where
         "engine.step": "step {step}",
         "engine.step_of": "step {step} of {steps}",
+        # ---- what is kept of the data
+        "engine.cache_detail": (
+            "Used from earlier runs: {hits}. Made now: {misses}. On the disk: {count:entry|entries}, {size} GB."
+        ),
+        "engine.cache_unusable": (
+            "What is kept of images in {path} cannot be used ({reason}). The run goes on without it."
+        ),
+        "engine.cache_told": (
+            "So that the next run with these images starts at once, what was made of them is kept in {folder}: {size} "
+            "GB so far, and never more than {most} GB. {setting} sets the limit; 0 keeps nothing."
+        ),
         # ---- errors
         "engine.name_taken": "{name} is already there. Choose another name, or turn on {setting}.",
         "engine.folder_not_writable": "cannot be written to. Choose another folder for the LoRA.",

@@ -38,6 +38,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "image_mirroring": "image mirroring",
         "image_use_filename_as_tag": "image use filename as tag",
         "image_disable_upscale": "image disable upscale",
+        "data_cache": "data cache",
         "train_iterations": "train iterations",
         "train_batch_size": "train batch size",
         "train_learning_rate": "train learning rate",
@@ -182,6 +183,11 @@ HELP: Mapping[str, str] = MappingProxyType(
             "Uses the file name as the caption: the part before _id_, with each _ read as a comma."
         ),
         "image_disable_upscale": "Does not enlarge images that are smaller than the training size.",
+        "data_cache": (
+            "Gigabytes on the disk for what runs make of images and captions, so that the next run with the same "
+            "images starts at once. What has been unused for longest goes first. 0 keeps nothing; python -m "
+            "trainer cache --empty removes what is there."
+        ),
         "train_iterations": (
             "The number of training steps. Try 1000 for LoRA, 300 to 1000 for iLECO and Difference, 30 to 100 for "
             "ADDifT."

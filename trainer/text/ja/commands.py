@@ -227,6 +227,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.list_description": "選べるものを一覧で表示します。",
         "commands.setting": "{name} = {default}({type})",
         "commands.setting_with_choices": "{name} = {default}({type}、選択肢: {choices})",
+        # ---- cache
+        "commands.cache": "学習が残した画像のデータを調べる、または消す",
+        "commands.cache_description": "これまでの学習が残した、画像とキャプションのデータの量を表示します。"
+        "消すこともできます。消しても失われるものはなく、次の学習で作り直されます。",
+        "commands.cache_empty": "すべて消す",
+        "commands.cache_size": "{path}: {count}件、{size} MB",
+        "commands.cache_unusable": "使えません({reason})。使っているプログラムを終了するか、"
+        "このファイルを削除してください。",
+        "commands.cache_none": "{path}: 何もありません",
         # ---- presets
         "commands.presets": "同梱のプリセットを書き直す",
         "commands.presets_description": "presets/ のプリセットを、モードと既定値から変わる項目だけになるように"

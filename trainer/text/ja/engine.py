@@ -26,6 +26,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- 場所
         "engine.step": "ステップ {step}",
         "engine.step_of": "ステップ {step} / {steps}",
+        # ---- 残してあるデータ
+        "engine.cache_detail": (
+            "画像から作ったデータのうち、以前の学習のものを{hits}件使い、{misses}件を新しく作りました。"
+            "ディスクには{count}件、{size} GBあります。"
+        ),
+        "engine.cache_unusable": ("{path} に残してある画像のデータを使えません({reason})。使わずに学習を続けます。"),
+        "engine.cache_told": (
+            "同じ画像での次の学習がすぐに始まるように、画像から作ったデータを {folder} に残しています。今は{size} GB、"
+            "最大で{most} GBです。上限は「{setting}」で変えられ、0にすると何も残しません。"
+        ),
         # ---- エラー
         "engine.name_taken": "{name} はすでにあります。別の名前にするか、「{setting}」をオンにしてください。",
         "engine.folder_not_writable": "書き込めません。LoRAの保存先に別のフォルダを選んでください。",

@@ -50,6 +50,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "image_mirroring": "左右反転も学習する",
         "image_use_filename_as_tag": "ファイル名をタグとして使う",
         "image_disable_upscale": "拡大しない",
+        "data_cache": "データのキャッシュ",
         "train_iterations": "学習ステップ数",
         "train_batch_size": "バッチサイズ",
         "train_learning_rate": "学習率",
@@ -189,6 +190,11 @@ HELP: Mapping[str, str] = MappingProxyType(
             "ファイル名をキャプションとして使います。_id_より前の部分を使い、_はコンマとして扱います。"
         ),
         "image_disable_upscale": "学習サイズより小さい画像を拡大しません。",
+        "data_cache": (
+            "画像やキャプションから作ったデータを残しておくディスク容量(GB)です。同じ画像での次の学習がす"
+            "ぐに始まります。上限に達すると、長く使われていないものから消えます。0にすると何も残しません。p"
+            "ython -m trainer cache --empty で空にできます。"
+        ),
         "train_iterations": (
             "学習するステップ数です。目安はLoRAで1000、iLECOとDifferenceで300〜1000、ADDifTで30〜100です。"
         ),

@@ -41,6 +41,6 @@ def _concerned(form: Form, values: Sequence[Any]) -> tuple[dict[str, Any], list[
     for place, each in enumerate(form.fields):
         if not each.second and each.row.name in FIELDS:
             asked[each.row.name] = values[place]
-        else:
+        elif each.second or each.row.name != "data_cache":  # which is heeded, but changes nothing that is found
             concerned[place] = shown_value(each.row.default, each.row)
     return asked, concerned

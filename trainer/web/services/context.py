@@ -35,13 +35,16 @@ class PageContext:
     """The page's: ``en`` or ``ja``, also as a host writes it (``ja_JP``)."""
     preset: str = ""
     """The preset the form begins with; empty for the mode's own defaults."""
-    preview: Preview = field(default_factory=Preview)
     variations: Variations = field(default_factory=Variations)
 
     @cached_property
     def advisor(self) -> Advisor:
         """Looks up the chosen model and what suits it."""
         return Advisor(self.worker.host)
+
+    @cached_property
+    def preview(self) -> Preview:
+        return Preview(self.folders)
 
     @cached_property
     def image_jobs(self) -> ImageJobs:

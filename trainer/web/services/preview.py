@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from ...config.settings import Settings, effective
 from ...config.size import Size
 from ...data.memory import DecodingMemory
 from ...errors import UserError
+from ...paths import Folders
 from ...text.messages import message
 from .tasks import DONE, Check, Progress, Task
 
@@ -94,9 +96,14 @@ class Look:
 
 
 class Preview:
-    """One for the page. A new look replaces the last one, which is stopped if it is still running."""
+    """One for the page. A new look replaces the last one, which is stopped if it is still running.
 
-    def __init__(self) -> None:
+    Args:
+        folders: where what is known of images is kept for the next look and for runs; None: nowhere.
+    """
+
+    def __init__(self, folders: Folders | None = None) -> None:
+        self._folders = folders
         self._lock = threading.Lock()
         self._task: Task[Look] | None = None
         self._problem: UserError | None = None
@@ -116,10 +123,13 @@ class Preview:
             raise UserError("web.no_folder_in_mode", where=settings.mode, modes=list(FROM_FOLDER))
 
         def work(check: Check, progress: Progress) -> Look:
+            from ...data.cache import open_cache
             from ...data.pair_scan import scan_for_mode
 
             used = effective(settings)
-            return Look(used, scan_for_mode(used, check=check, progress=progress))
+            kept = nullcontext() if self._folders is None else open_cache(self._folders, used.data_cache)
+            with kept as cache:
+                return Look(used, scan_for_mode(used, check=check, progress=progress, cache=cache))
 
         self._begin(Task(work), None, asked)
 
