@@ -19,19 +19,22 @@ PACKAGE = Path(__file__).resolve().parent.parent / "trainer"
 # What is added here has been looked up in the oldest version first.
 IN_THE_OLDEST = {
     "torch": """
-        Generator Size Tensor.detach arange as_tensor autograd.Function
-        __config__.show autograd.Variable._execution_engine autograd.function.once_differentiable autograd.grad
-        backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 cat contiguous_format cuda.Event cuda.OutOfMemoryError cuda.current_device
-        cuda.empty_cache cuda.get_device_name cuda.is_available cuda.mem_get_info cuda.memory_reserved cuda.synchronize
-        cumprod device dtype einsum empty empty_like enable_grad equal float16 float32 float64 from_numpy frombuffer full_like
-        get_num_threads inference_mode int64 int8 isfinite linalg.vector_norm linspace mul nn.Conv2d nn.Linear nn.Module
-        nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList nn.functional.adaptive_avg_pool2d
-        nn.functional.adaptive_max_pool2d nn.functional.conv2d nn.functional.group_norm nn.functional.l1_loss
-        nn.functional.layer_norm nn.functional.linear nn.functional.mse_loss nn.functional.scaled_dot_product_attention
-        nn.functional.smooth_l1_loss nn.grad.conv2d_input nn.grad.conv2d_weight nn.modules.conv.Conv2d
-        nn.modules.linear.Linear nn.modules.normalization.GroupNorm nn.modules.normalization.LayerNorm no_grad ones
-        ones_like optim.Optimizer optim.lr_scheduler.ReduceLROnPlateau overrides.TorchFunctionMode rand randint randn
-        stack tensor uint8 utils._python_dispatch.TorchDispatchMode utils._pytree.tree_flatten where zeros zeros_like
+        Generator Size Tensor.detach arange as_tensor autograd.Function __config__.show
+        autograd.Variable._execution_engine autograd.function.once_differentiable autograd.grad
+        backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 cat
+        contiguous_format cuda.Event cuda.OutOfMemoryError cuda.current_device cuda.empty_cache
+        cuda.get_device_name cuda.is_available cuda.mem_get_info cuda.memory_reserved cuda.synchronize cumprod
+        device dtype einsum empty empty_like enable_grad equal float16 float32 float64 from_numpy frombuffer
+        full_like get_num_threads inference_mode int64 int8 isfinite linalg.vector_norm linspace mul nn.Conv2d
+        nn.Linear nn.Module nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList
+        nn.functional.adaptive_avg_pool2d nn.functional.adaptive_max_pool2d nn.functional.conv2d
+        nn.functional.group_norm nn.functional.l1_loss nn.functional.layer_norm nn.functional.linear
+        nn.functional.mse_loss nn.functional.scaled_dot_product_attention nn.functional.smooth_l1_loss
+        nn.grad.conv2d_input nn.grad.conv2d_weight nn.modules.conv.Conv2d nn.modules.linear.Linear
+        nn.modules.normalization.GroupNorm nn.modules.normalization.LayerNorm no_grad ones ones_like
+        optim.Optimizer optim.lr_scheduler.ReduceLROnPlateau overrides.TorchFunctionMode rand randint randn
+        stack tensor uint8 utils._python_dispatch.TorchDispatchMode utils._pytree.tree_flatten where zeros
+        zeros_like
     """,
     "diffusers": """
         AutoencoderKL DDIMScheduler UNet2DConditionModel loaders.single_file_utils.convert_ldm_unet_checkpoint

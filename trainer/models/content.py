@@ -33,13 +33,11 @@ def content_of(module: nn.Module) -> str:
 
 def computing_on(device: torch.device) -> tuple[object, ...]:
     """What the last digits of a result depend on beside the module and its input."""
-    if device.type == "cuda":
-        hardware: tuple[object, ...] = (torch.cuda.get_device_name(device),)
-    else:
-        hardware = (platform.machine(), torch.__config__.show(), torch.get_num_threads())
     return (
         device.type,
-        *hardware,
+        torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        torch.get_num_threads(),
+        torch.__config__.show(),  # versions of the libraries behind it, and what of the CPU is used
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cudnn.allow_tf32,
     )
