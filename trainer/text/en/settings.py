@@ -185,8 +185,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "image_disable_upscale": "Does not enlarge images that are smaller than the training size.",
         "data_cache": (
             "Gigabytes on the disk for what runs make of images and captions, so that the next run with the same "
-            "images starts at once. What has been unused for longest goes first. 0 keeps nothing; python -m "
-            "trainer cache --empty removes what is there."
+            "images starts at once. What has been unused for longest goes first. 0 keeps nothing."
         ),
         "train_iterations": (
             "The number of training steps. Try 1000 for LoRA, 300 to 1000 for iLECO and Difference, 30 to 100 for "
