@@ -102,6 +102,23 @@ def test_a_batch_of_masked_and_unmasked_samples(folder: Path, bundle: Bundle) ->
     assert torch.equal(whole, torch.ones(1, 8, 8))
 
 
+def test_regularisation_images_count_by_the_prior_loss_weight(folder: Path, bundle: Bundle) -> None:
+    for number in range(2):
+        (folder / "reg").mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64)).save(folder / "reg" / f"class {number}.png")
+    given = settings(folder, train_batch_size=8, prior_loss_weight=0.25)
+    data = encode(given, bundle)
+    found: list[tuple[str, float]] = []
+    for step in range(1, data.batches.per_epoch + 1):
+        batch = data.of_step(step)
+        assert batch.weights is not None
+        found += zip(batch.names, batch.weights.tolist(), strict=True)
+    # five images to learn from, so the first of the two others comes three times and the second twice
+    others = [("class 0.png", 0.25)] * 3 + [("class 1.png", 0.25)] * 2
+    assert sorted(found) == [*((f"{number}.png", 1.0) for number in range(5)), *others]
+    assert encode(replace(given, prior_loss_weight=1.0), bundle).of_step(1).weights is None
+
+
 def test_a_batch_says_how_large_its_pictures_were_and_how_they_are_cut(tmp_path: Path, bundle: Bundle) -> None:
     """Height, width, top, left, height, width; a mirrored sample's picture is mirrored as a whole."""
     exif = Image.Exif()

@@ -69,10 +69,14 @@ def setting(
         yield Setting(bundle, plain, network, data, PassContext(settings, bundle, network, diffusion, data))
 
 
+def losses_of(scene: PassContext, step: int) -> Tensor:
+    training = LoRAMode().passes(scene.settings)[0]
+    training.prepare(scene)
+    return training.loss(StepRandom.of_step(1, step, CPU)).samples
+
+
 def product_loss(setting: Setting, step: int) -> Tensor:
-    training = LoRAMode().passes(setting.scene.settings)[0]
-    training.prepare(setting.scene)
-    return training.loss(StepRandom.of_step(1, step, CPU)).samples.mean()
+    return losses_of(setting.scene, step).mean()
 
 
 def plain_loss(setting: Setting, step: int, kind: Parameterisation) -> Tensor:
@@ -115,6 +119,14 @@ def test_loss_and_gradient_are_the_formulas(setting: Setting, step: int, kind: P
     parameters = list(setting.network.parameters())
     for one, two in zip(torch.autograd.grad(ours, parameters), torch.autograd.grad(plain, parameters), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-8)
+
+
+def test_each_sample_counts_by_its_weight(setting: Setting) -> None:
+    weights = torch.tensor([1.0, 0.25, 0.0])
+    weighted = replace(setting.data, _weights=tuple(weights))
+    names = setting.data.of_step(1).names
+    wanted = losses_of(setting.scene, 1) * torch.stack([weights[int(name[0])] for name in names])
+    torch.testing.assert_close(losses_of(replace(setting.scene, data=weighted), 1), wanted)
 
 
 @pytest.mark.parametrize("strength", [0.0, -1.0])

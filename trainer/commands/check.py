@@ -118,6 +118,8 @@ def _captions(counts: CaptionCounts) -> str:
         parts.append(told("commands.check_from_files", count=counts.files, encodings=encodings))
     if counts.names:
         parts.append(told("commands.check_from_names", count=counts.names))
+    if counts.class_words:
+        parts.append(told("commands.check_from_folders", count=counts.class_words))
     if counts.empty:
         parts.append(told("commands.check_empty", count=counts.empty))
     if counts.missing:
@@ -137,6 +139,7 @@ def _as_json(found: Scan, settings: Settings) -> dict[str, Any]:
         "captions": {
             "files": found.captions.files,
             "names": found.captions.names,
+            "class_words": found.captions.class_words,
             "empty": found.captions.empty,
             "missing": found.captions.missing,
             "encodings": dict(found.captions.encodings),

@@ -127,6 +127,7 @@ class Settings:
     image_size: Size | None = _row(  # noqa: RUF009 - a field, as the others
         "size", None, "Required", "run",
         key="image_size(height, width)", least=64, most=8192, multiple=8)
+    reg_data_directory: str = _text("Images", "subsets", kind="path")
     image_buckets_step: int = _int(
         256, "Images", "folder", least=8, multiple=8, offered=tuple(range(64, 577, 64)))
     image_min_length: int = _int(512, "Images", "folder", least=64, multiple=8)
@@ -164,6 +165,7 @@ class Settings:
     ileco_denoise_steps: int = _int(0, "Training", "concept", least=0)
     keep_prompts: str = _text("Training")
     keep_weight: float = _float(1.0, "Training", least=0)
+    prior_loss_weight: float = _float(1.0, "Training", "subsets", least=0)
     use_gradient_checkpointing: bool = _switch("Required")
     save_lora_name: str = _text("Required", "run", kind="file name")
     save_per_steps: int = _int(0, "Saving", least=0)

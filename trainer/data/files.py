@@ -7,8 +7,8 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import DataError
@@ -97,15 +97,48 @@ def find_images(
         DataError: it is no folder that can be read, or there is no image in it.
     """
     root = existing_folder(folder, setting=setting)
-    walk = _Walk(root, check)
     try:
-        walk.look_into(root)
+        found = look_into(root, check=check)
     except OSError as error:
         raise DataError("data.folder_unreadable", where=label(setting), folder=root, reason=reason_of(error)) from error
-    found = walk.found()
     if not found.images:
-        raise _nothing_in(found).at(label(setting))
+        raise nothing_in(found).at(label(setting))
     return found
+
+
+def look_into(
+    folder: Path,
+    *,
+    named_from: Path | None = None,
+    without: Collection[Path] = (),
+    deep: bool = True,
+    check: Callable[[], None] | None = None,
+) -> Found:
+    """What a folder holds, images or not.
+
+    Args:
+        named_from: a folder above it, which the names of its files begin at; its own if left out.
+        without: folders inside it that are not looked into.
+        deep: whether its sub-folders are.
+        check: as for :func:`find_images`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    walk = _Walk(named_from or folder, check, frozenset(map(os.path.realpath, without)), deep=deep)
+    walk.look_into(folder)
+    return replace(walk.found(), folder=folder)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The sub-folders that are looked into, in natural order.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        inner = [entry.name for entry in entries if os.path.isdir(entry) and not _is_left_out(entry.name)]
+    return [folder / name for name in sorted(inner, key=natural_key)]
 
 
 def existing_folder(folder: str | Path, *, setting: str = "lora_data_directory") -> Path:
@@ -158,7 +191,8 @@ def _advice_on_missing(written: str) -> Message:
     return message("data.advice_check_below", folder=above)
 
 
-def _nothing_in(found: Found) -> DataError:
+def nothing_in(found: Found) -> DataError:
+    """What to say of a folder without an image."""
     folder, advice = found.folder, _advice_on_images(found)
     counts = Counter(dict(found.others))
     counts.update(f".{name.rpartition('.')[2].lower()}" for name in found.lone_captions)
@@ -170,15 +204,16 @@ def _nothing_in(found: Found) -> DataError:
 def _advice_on_images(found: Found) -> Message:
     """Where they may be instead: in a folder that was left out, or one level higher."""
     for name in found.left_out:
-        if _has_image(found.folder / name):
+        if has_image(found.folder / name):
             return message("data.advice_left_out", name=name)
     above = found.folder.resolve().parent
-    if above != found.folder.resolve() and _has_image(above):
+    if above != found.folder.resolve() and has_image(above):
         return message("data.advice_above", folder=above)
     return message("data.advice_put_images", endings=sorted(IMAGE_ENDINGS))
 
 
-def _has_image(folder: Path) -> bool:
+def has_image(folder: Path) -> bool:
+    """Whether there is one in it, leaving out its sub-folders."""
     try:
         with os.scandir(folder) as entries:
             return any(_is_image(entry.name) and entry.is_file() for entry in entries)
@@ -194,17 +229,29 @@ def _ending(name: str) -> str:
     return os.path.splitext(name)[1][1:].lower()
 
 
+def _is_left_out(name: str) -> bool:
+    """Whether a folder of this name is hidden or another program's."""
+    return name.startswith(".") or name.casefold() in _JUNK_FOLDERS
+
+
 def _is_image(name: str) -> bool:
     return not name.startswith(".") and _ending(name) in IMAGE_ENDINGS
 
 
 class _Walk:
-    """One way through a folder and its sub-folders."""
+    """One way through a folder and its sub-folders.
 
-    def __init__(self, root: Path, check: Callable[[], None] | None) -> None:
+    Args:
+        root: where the names of the files begin.
+        without: folders that are not looked into, as their real paths.
+        deep: whether sub-folders are.
+    """
+
+    def __init__(self, root: Path, check: Callable[[], None] | None, without: frozenset[str], *, deep: bool) -> None:
         self._root = root
         self._check = check
-        self._seen: set[str] = set()
+        self._deep = deep
+        self._seen: set[str] = set(without)
         self._images: list[ImageFile] = []
         self._lone: list[str] = []
         self._others: Counter[str] = Counter()
@@ -246,7 +293,9 @@ class _Walk:
                     continue
                 if not is_folder:
                     files.append(entry.name)
-                elif entry.name.startswith(".") or entry.name.casefold() in _JUNK_FOLDERS:
+                elif not self._deep:
+                    continue
+                elif _is_left_out(entry.name):
                     self._left_out.append(self._name(folder / entry.name))
                 else:
                     inner.append(folder / entry.name)

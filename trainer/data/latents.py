@@ -46,6 +46,7 @@ class Batch:
         targets: of pairs, the targets' latents, like ``latents``.
         target_captions: of pairs, the targets' captions, like ``captions``.
         outside: of pairs, what both images show alike, like ``mask``; None unless ``diff_use_diff_mask`` is set.
+        weights: ``(B,)`` float32 on the device, how much each sample's loss counts; None where all count alike.
     """
 
     latents: Tensor
@@ -56,6 +57,7 @@ class Batch:
     targets: Tensor | None = None
     target_captions: tuple[int, ...] = ()
     outside: Tensor | None = None
+    weights: Tensor | None = None
 
     def repeated(self, times: int) -> Batch:
         """Every sample ``times`` times, the whole batch after itself: for several noises on the same images."""
@@ -68,6 +70,7 @@ class Batch:
             targets=None if self.targets is None else _repeated(self.targets, times),
             target_captions=self.target_captions * times,
             outside=None if self.outside is None else _repeated(self.outside, times),
+            weights=None if self.weights is None else self.weights.repeat(times),
         )
 
 
@@ -102,6 +105,7 @@ class Dataset:
     _caption_numbers: dict[str, int]
     _encoded: tuple[_Encoded, ...]
     _sizes: tuple[Tensor, ...]
+    _weights: tuple[Tensor, ...] | None
     _device: torch.device
 
     def of_step(self, step: int) -> Batch:
@@ -120,6 +124,7 @@ class Dataset:
             targets=self._stacked([each.target for each in encoded if each.target is not None]) if targets else None,
             target_captions=tuple(self._caption_numbers[target.caption] for target in targets),
             outside=self._mask([each.outside for each in encoded], latents),
+            weights=None if self._weights is None else torch.stack([self._weights[number] for number in numbers]),
         )
 
     def _stacked(self, tensors: list[Tensor]) -> Tensor:
@@ -166,7 +171,8 @@ def encode_samples(
         vae_to(bundle, "cpu")
     progress(message("phase.encoding_images"), len(distinct), len(distinct))
     batches = Batches([scan.bucket_of(sample) for sample in scan.samples], scan.batch_sizes, settings.train_seed)
-    return _dataset(distinct, scan.epoch, [encoded[number] for number in range(len(distinct))], batches, device)
+    whole = [encoded[number] for number in range(len(distinct))]
+    return _dataset(distinct, scan.epoch, whole, batches, _weights(scan), device)
 
 
 def empty_dataset(samples: Sequence[Sample], bundle: Bundle, settings: Settings) -> Dataset:
@@ -178,7 +184,15 @@ def empty_dataset(samples: Sequence[Sample], bundle: Bundle, settings: Settings)
 
     encoded = [_Encoded(latents(each), None, latents(each) if each.target else None) for each in samples]
     batches = Batches([sample.frame for sample in samples], settings.train_batch_size, settings.train_seed)
-    return _dataset(samples, range(len(samples)), encoded, batches, device)
+    return _dataset(samples, range(len(samples)), encoded, batches, None, device)
+
+
+def _weights(scan: Scan) -> Tensor | None:
+    """How much each distinct sample counts; None where all count alike."""
+    weights = [each.settings.prior_loss_weight if each.is_reg else 1.0 for each in scan.subsets]
+    if set(weights) == {1.0}:
+        return None
+    return torch.tensor([weights[sample.subset] for sample in scan.distinct])
 
 
 def _dataset(
@@ -186,6 +200,7 @@ def _dataset(
     epoch: Sequence[int],
     encoded: Sequence[_Encoded],
     batches: Batches,
+    weights: Tensor | None,
     device: torch.device,
 ) -> Dataset:
     caption_numbers: dict[str, int] = {}
@@ -200,6 +215,7 @@ def _dataset(
         _caption_numbers=caption_numbers,
         _encoded=tuple(encoded),
         _sizes=tuple(torch.tensor([sample.sizes for sample in samples]).to(device)),
+        _weights=None if weights is None else tuple(weights.to(device)),
         _device=device,
     )
 

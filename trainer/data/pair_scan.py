@@ -14,7 +14,7 @@ from ..text.messages import Message, message
 from . import buckets
 from .cache import DataCache
 from .captions import Caption
-from .files import ImageFile, with_trigger
+from .files import Found, ImageFile
 from .images import ImageInfo
 from .known import kept_answer
 from .matching import PairFiles, match_pairs
@@ -44,8 +44,8 @@ def scan_pairs(
         DataError: there is no folder, no image or no pair in it. Pairs that cannot be trained are problems of the
             result, and so are images without a partner.
     """
-    (part,) = find_subsets(settings, check=check)
-    found = part.found
+    layout = find_subsets(settings, check=check)
+    found = Found(layout.folder, tuple(image for part in layout.parts for image in part.found.images))
     matched = match_pairs(found, settings.diff_target_name)
     members = {image for pair in matched.pairs for image in (pair.original, pair.target)}
     chosen = [image for image in found.images if image in members]
@@ -56,14 +56,15 @@ def scan_pairs(
             check()
         if progress is not None:
             progress(len(reads), len(chosen))
-    index = _PairIndex(part, cache=cache)
+    indexes = [_PairIndex(part, cache=cache) for part in layout.parts]
+    of_image = {image: index for index in indexes for image in index.part.found.images}
     for pair in matched.pairs:
-        index.add_pair(pair, reads)
+        of_image[pair.original].add_pair(pair, reads)
         if check is not None:
             check()
     for file, reason in matched.alone:
-        index.leave_out(file, reason)
-    return finished([index])
+        of_image[file].leave_out(file, reason)
+    return finished(layout, indexes)
 
 
 def scan_for_mode(
@@ -149,13 +150,12 @@ class _PairIndex(Index):
         self, pair: PairFiles, original: Caption | FileError | None, target: Caption | FileError | None
     ) -> tuple[str, str]:
         """Each side's own, else the original's; file names are tags without the suffix, so the original's for both."""
-        trigger = self.settings.lora_trigger_word
         own = self.caption(pair.original, original)
         if isinstance(target, FileError) and pair.target.caption is not None:
             what = message("data.caption_unusable", file=pair.target.caption.name, problem=target.problem)
             self.report(pair.target, what, message("data.used_with_original_caption"))
         theirs = self.caption(pair.target, target) if isinstance(target, Caption) else own
-        return with_trigger(trigger, own), with_trigger(trigger, theirs)
+        return self.with_trigger(own), self.with_trigger(theirs)
 
     def _leave_out_pair(self, pair: PairFiles, file: ImageFile, what: Message) -> None:
         other = pair.target if file is pair.original else pair.original

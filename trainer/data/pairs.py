@@ -23,7 +23,7 @@ from . import buckets
 from .files import with_trigger
 from .images import ImageInfo, Pixels, inspect_image, whole_files_only
 from .problems import FileError, FileProblem
-from .samples import CaptionCounts, Sample, Scan, pixels_of, sample_of
+from .samples import CaptionCounts, Sample, Scan, SubsetCounts, pixels_of, sample_of
 from .subsets import Subset
 
 _BOTH: Final = message("data.both", one=label("original_image"), other=label("target_image"))
@@ -71,6 +71,7 @@ class Pair:
         return Scan(
             folder=(folder := sample.path.parent),
             subsets=(Subset(0, folder.name, folder, settings),),
+            counts=(SubsetCounts(images=len(samples), unused=0, taken=1),),
             distinct=(sample,),
             epoch=(0,),
             buckets=((frame, 1),),

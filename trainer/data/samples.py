@@ -69,11 +69,28 @@ class CaptionCounts:
     files: int = 0
     names: int = 0
     """Taken from file names."""
+    class_words: int = 0
+    """Taken from the names of folders, where an image has none of its own."""
     empty: int = 0
     """Files and names that say nothing."""
     missing: int = 0
     encodings: tuple[tuple[str, int], ...] = ()
     """Of the files, the most frequent first."""
+
+
+@dataclass(frozen=True)
+class SubsetCounts:
+    """What is trained of a subset.
+
+    Attributes:
+        images: how many of its images are; of pairs, both.
+        unused: regularisation images beyond those that the others need; they are not trained.
+        taken: its samples in an epoch, repeats included.
+    """
+
+    images: int
+    unused: int
+    taken: int
 
 
 class Bucket(NamedTuple):
@@ -90,9 +107,10 @@ class Scan:
     Attributes:
         folder: where the images are.
         subsets: the folders it is made up of; a sample names its own by number.
+        counts: what is trained of each subset, in the same order.
         distinct: every sample once, in the order of the subsets, and in each in the order of the files.
         epoch: the numbers of the samples of an epoch in ``distinct``, repeats included: of each subset in turn all of
-            its samples, over and over.
+            its samples, over and over; of regularisation images those that are to come once more.
         buckets: frames with the number of samples in ``samples``, sorted.
         images, left_out: how many images are trained, and how many are not.
         captions: where the captions came from.
@@ -103,6 +121,7 @@ class Scan:
 
     folder: Path
     subsets: tuple[Subset, ...]
+    counts: tuple[SubsetCounts, ...]
     distinct: tuple[Sample, ...]
     epoch: tuple[int, ...]
     buckets: tuple[tuple[Size, int], ...]

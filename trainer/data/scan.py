@@ -6,10 +6,12 @@ The pixels come later, a sample at a time, from :func:`~trainer.data.samples.pix
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import groupby
+from pathlib import Path, PurePosixPath
 
 from ..config.settings import Settings
 from ..config.size import Size
@@ -25,8 +27,8 @@ from .known import kept_info
 from .memory import DecodingMemory
 from .parallel import in_order
 from .problems import FileError, FileProblem
-from .samples import CaptionCounts, Sample, Scan, sample_of
-from .subsets import Part, Subset, find_subsets
+from .samples import CaptionCounts, Sample, Scan, SubsetCounts, sample_of
+from .subsets import Layout, Part, Subset, balanced, find_subsets
 
 _WORKERS = min(4, os.cpu_count() or 1)
 MOST_SAMPLES = 5_000_000
@@ -54,10 +56,10 @@ def scan(
         DataError: there is no folder, or no image in it. Images that cannot be trained are problems of the
             result; :meth:`Scan.require_usable` raises if there are no others.
     """
-    parts = find_subsets(settings, check=check)
-    done, total = 0, sum(len(part.found.images) for part in parts)
+    layout = find_subsets(settings, check=check)
+    done, total = 0, sum(len(part.found.images) for part in layout.parts)
     indexes = []
-    for part in parts:
+    for part in layout.parts:
         index = Index(part)
         indexes.append(index)
         for file, read in read_all(part.found.images, part.subset.settings, check, cache):
@@ -67,7 +69,7 @@ def scan(
                 check()
             if progress is not None:
                 progress(done, total)
-    return finished(indexes)
+    return finished(layout, indexes)
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -136,6 +138,7 @@ class Index:
     images: int = 0
     left_out: int = 0
     names: int = 0
+    class_words: int = 0
     empty: int = 0
     missing: int = 0
 
@@ -161,7 +164,7 @@ class Index:
         self.images += 1
         for what, done in read.image.notes:
             self.report(file, what, done)
-        caption = with_trigger(self.settings.lora_trigger_word, self.caption(file, read.caption))
+        caption = self.with_trigger(self.caption(file, read.caption))
         for placement in placements:
             for mirrored in self.sides():
                 number = self.subset.number
@@ -203,6 +206,14 @@ class Index:
             done = message("data.partly_used", percent=kept, frame=str(placement.frame))
             self.report(file, message("data.extreme_shape", size=str(image.size)), done)
 
+    def with_trigger(self, caption: str) -> str:
+        """A caption with the trigger word, which the words of a folder's name mostly begin with already."""
+        trigger = self.settings.lora_trigger_word
+        words = self.subset.class_words
+        if caption == words and re.match(rf"{re.escape(trigger.strip())}\b", words):
+            return caption
+        return with_trigger(trigger, caption)
+
     def caption(self, file: ImageFile, read: Caption | FileError | None) -> str:
         """The caption without the trigger word; what is odd about it is reported."""
         has_trigger = bool(self.settings.lora_trigger_word.strip())
@@ -213,13 +224,13 @@ class Index:
             self.empty += not text
             return text
         if read is None or file.caption is None:
-            self.missing += 1
-            return ""
+            return self._class_words()
         name = file.caption.relative_to(file.path.parent).as_posix()
         if isinstance(read, FileError):
-            self.missing += 1
+            if self.subset.class_words:
+                alone = message("data.used_with_class_words", words=self.subset.class_words)
             self.report(file, message("data.caption_unusable", file=name, problem=read.problem), alone)
-            return ""
+            return self._class_words()
         self.owners.setdefault(file.caption, []).append(file.name)
         self.encodings[read.encoding] += 1
         if not read.text:
@@ -229,6 +240,14 @@ class Index:
             done = message("data.read_as", encoding=read.encoding)
             self.report(file, message("data.caption_unclear", file=name), done)
         return read.text
+
+    def _class_words(self) -> str:
+        """The caption of an image that has none."""
+        if self.subset.class_words:
+            self.class_words += 1
+        else:
+            self.missing += 1
+        return self.subset.class_words
 
     def leave_out(self, file: ImageFile, what: Message) -> None:
         self.left_out += 1
@@ -241,63 +260,106 @@ class Index:
         """Caption files of several images."""
         for caption, names in self.owners.items():
             if len(names) > 1:
-                name = caption.relative_to(self.part.found.folder).as_posix()
+                name = PurePosixPath(names[0]).with_name(caption.name).as_posix()
                 what = message("data.caption_shared", images=names)
                 yield FileProblem(name, what, message("data.used_for_each"))
 
 
-def finished(indexes: Sequence[Index]) -> Scan:
+def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
     """What will be trained of all subsets."""
-    distinct = tuple(sample for index in indexes for sample in index.samples)
-    epoch = tuple(_epoch(indexes))
+    taken = _taken(indexes)
+    distinct = tuple(sample for images in taken for image, repeats in images if repeats for sample in image)
+    epoch = tuple(_epoch(taken))
     frames = Counter(distinct[number].frame for number in epoch)
     encodings = sum((index.encodings for index in indexes), Counter[str]())
     others = sum((Counter(dict(index.part.found.others)) for index in indexes), Counter[str]())
     captions = CaptionCounts(
         files=encodings.total(),
         names=sum(index.names for index in indexes),
+        class_words=sum(index.class_words for index in indexes),
         empty=sum(index.empty for index in indexes),
         missing=sum(index.missing for index in indexes),
         encodings=_most_frequent(encodings),
     )
+    counts = [_counts(index, images) for index, images in zip(indexes, taken, strict=True)]
+    unused = sum(count.unused for count in counts)
+    notes = [*layout.notes, *(note for index in indexes for note in buckets.notes_on_frames(index.settings))]
+    if unused:
+        used = sum(count.images for index, count in zip(indexes, counts, strict=True) if index.subset.is_reg)
+        notes.append(message("data.reg_unused", count=unused, used=used))
     return Scan(
-        folder=indexes[0].part.found.folder,
+        folder=layout.folder,
         subsets=tuple(index.subset for index in indexes),
+        counts=tuple(counts),
         distinct=distinct,
         epoch=epoch,
         buckets=tuple(sorted(frames.items())),
-        images=sum(index.images for index in indexes),
+        images=sum(count.images for count in counts),
         left_out=sum(index.left_out for index in indexes),
         captions=captions,
-        problems=tuple(
-            problem
-            for index in indexes
-            for problem in (*index.problems, *index.shared(), *_of_folder(index.part.found))
+        problems=(
+            *layout.problems,
+            *(
+                problem
+                for index in indexes
+                for problem in (*index.problems, *index.shared(), *_of_folder(index.part.found))
+            ),
         ),
-        notes=tuple(dict.fromkeys(note for index in indexes for note in buckets.notes_on_frames(index.settings))),
+        notes=tuple(dict.fromkeys(notes)),
         others=_most_frequent(others),
     )
 
 
-def _epoch(indexes: Iterable[Index]) -> Iterator[int]:
-    """Raises:
-    DataError: there would be too many samples.
+_Taken = list[tuple[list[Sample], int]]
+"""The samples of each image of a subset, and how often an epoch has them."""
+
+
+def _taken(indexes: Sequence[Index]) -> list[_Taken]:
+    """Of each subset; regularisation images are balanced with the other images of their dataset.
+
+    Raises:
+        DataError: there would be too many samples.
     """
-    first = taken = 0
-    for index in indexes:
-        count, repeats = len(index.samples), index.subset.repeats
-        taken += count * repeats
-        if taken > MOST_SAMPLES:
-            raise DataError(
-                "data.too_many_samples",
-                where=label("image_num_multiply"),
-                repeats=repeats,
-                count=count,
-                most=MOST_SAMPLES,
-            )
-        for _ in range(repeats):
-            yield from range(first, first + count)
-        first += count
+    images = [[list(samples) for _, samples in groupby(index.samples, lambda each: each.path)] for index in indexes]
+    repeats = [[index.subset.repeats] * len(own) for index, own in zip(indexes, images, strict=True)]
+    for dataset in {index.subset.dataset for index in indexes if index.subset.is_reg}:
+        places = [number for number, index in enumerate(indexes) if index.subset.dataset == dataset]
+        of_reg = [number for number in places if indexes[number].subset.is_reg]
+        wanted = sum(sum(repeats[number]) for number in places if number not in of_reg)
+        shared = iter(balanced([own for number in of_reg for own in repeats[number]], wanted))
+        for number in of_reg:
+            repeats[number] = [next(shared) for _ in images[number]]
+    taken = [list(zip(*each, strict=True)) for each in zip(images, repeats, strict=True)]
+    if sum(len(samples) * times for own in taken for samples, times in own) > MOST_SAMPLES:
+        most = max(indexes, key=lambda index: len(index.samples) * index.subset.repeats)
+        raise DataError(
+            "data.too_many_samples",
+            where=label("image_num_multiply"),
+            repeats=most.subset.repeats,
+            count=len(most.samples),
+            most=MOST_SAMPLES,
+        )
+    return taken
+
+
+def _epoch(taken: Iterable[_Taken]) -> Iterator[int]:
+    first = 0
+    for images in taken:
+        numbers = []
+        for samples, repeats in images:
+            if repeats:
+                numbers.append((range(first, first + len(samples)), repeats))
+                first += len(samples)
+        for turn in range(max((repeats for _, repeats in numbers), default=0)):
+            for of_image, repeats in numbers:
+                if turn < repeats:
+                    yield from of_image
+
+
+def _counts(index: Index, images: _Taken) -> SubsetCounts:
+    used = [(len(samples), repeats) for samples, repeats in images if repeats]
+    unused = len(images) - len(used)
+    return SubsetCounts(index.images - unused, unused, sum(count * repeats for count, repeats in used))
 
 
 def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:

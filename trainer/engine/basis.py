@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.key_values import split_loras
-from ..config.settings import Settings
+from ..config.settings import ROWS, Settings
 from ..data.pairs import Pair
 from ..data.samples import Sample, Scan
 from ..models.checkpoint.hashes import sha256_of
@@ -76,6 +76,7 @@ class Basis:
         self.others = tuple(_marks([*(find_lora(name, loras) for name in names), *_images(images)]))
         self._captions = _captions(images)
         self._layout = _layout(images)
+        self._subsets = _subsets(images, settings)
 
     def changed_meanwhile(self) -> list[str]:
         """The names of the files of the model that are others now than when the run began."""
@@ -87,7 +88,7 @@ class Basis:
         hashed = {
             name: [asdict(mark) | {"sha256": hashes.get(mark.path)} for mark in found] for name, found in marks.items()
         }
-        return {**hashed, "captions": self._captions, "layout": self._layout}
+        return {**hashed, "captions": self._captions, "layout": self._layout, "subsets": self._subsets}
 
     def difference(self, kept: Mapping[str, Any]) -> Message | None:
         """What is no longer as it was when a state was written, or None.
@@ -103,7 +104,9 @@ class Basis:
         for path, caption in self._captions.items():
             if kept["captions"].get(path) != caption:
                 return message("engine.state_other_caption", file=Path(path).name)
-        return None if kept["layout"] == self._layout else message("engine.state_other_layout")
+        if kept["layout"] != self._layout:
+            return message("engine.state_other_layout")
+        return None if kept.get("subsets", []) == self._subsets else message("engine.state_other_subsets")
 
 
 def _other_files(before: list[FileMark], now: tuple[FileMark, ...]) -> Message | None:
@@ -145,10 +148,28 @@ def _images(images: Scan | Pair | None) -> list[Path]:
 
 
 def _captions(images: Scan | Pair | None) -> dict[str, str]:
-    """The captions' hashes by image; those of a pair are in the settings."""
+    """The captions' hashes by image, which may be in several subsets; those of a pair are in the settings."""
+    found: dict[str, dict[str, None]] = {}
+    for side in _sides(images):
+        found.setdefault(str(side.path), {})[side.caption] = None
     return {
-        str(side.path): hashlib.sha256(side.caption.encode("utf-8", "replace")).hexdigest() for side in _sides(images)
+        path: hashlib.sha256("\n".join(captions).encode("utf-8", "replace")).hexdigest()
+        for path, captions in found.items()
     }
+
+
+def _subsets(images: Scan | Pair | None, settings: Settings) -> list[str]:
+    """Of each subset, a hash of what holds for it alone; empty where the run's settings hold for all of them."""
+    if not isinstance(images, Scan):
+        return []
+    found = []
+    for subset in images.subsets:
+        own = [(row.name, getattr(subset.settings, row.name)) for row in ROWS]
+        told = subset.dataset, subset.is_reg, [each for each in own if each[1] != getattr(settings, each[0])]
+        found.append(repr(told))
+    if set(found) == {repr((0, False, []))}:
+        return []
+    return [hashlib.sha256(each.encode("utf-8", "replace")).hexdigest() for each in found]
 
 
 def _layout(images: Scan | Pair | None) -> str:

@@ -19,6 +19,7 @@ def denoising_loss(
     conditioning: Conditioning,
     mask: Tensor | None,
     names: tuple[str, ...],
+    weights: Tensor | None = None,
 ) -> StepLoss:
     """``loss(e(x_t(z), t, c; 1), n)``, or against what else the model predicts, and what ``keep`` adds.
 
@@ -27,6 +28,7 @@ def denoising_loss(
         conditioning: ``c``, of ``B`` prompts or of one.
         mask: ``(B, 1, h, w)``, where the error counts; None: everywhere.
         names: what the user calls each sample.
+        weights: ``(B,)``, how much each sample counts; None: all alike.
     """
     diffusion = context.diffusion
     noise = rng.noise(tuple(latents.shape), latents.dtype)
@@ -35,5 +37,8 @@ def denoising_loss(
     context.network.strength = 1.0
     predicted, kept = keep.predict(noisy, timesteps, conditioning, rng)
     target = diffusion.target(latents, noise, timesteps)
-    losses = sample_losses(predicted, target, context.settings.train_loss_function, mask) + kept
+    losses = sample_losses(predicted, target, context.settings.train_loss_function, mask)
+    if weights is not None:
+        losses = losses * weights
+    losses = losses + kept
     return StepLoss(context.weighted(losses, timesteps), timesteps, names)

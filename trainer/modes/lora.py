@@ -52,7 +52,9 @@ class CaptionPass(Pass):
         batch = self._data.of_step(rng.step)
         self._context.network.strength = 1.0  # of the text encoder, too
         conditioning = self._conditioning(batch.captions).sized(batch.sizes)
-        return denoising_loss(self._context, self._keep, rng, batch.latents, conditioning, batch.mask, batch.names)
+        return denoising_loss(
+            self._context, self._keep, rng, batch.latents, conditioning, batch.mask, batch.names, batch.weights
+        )
 
     def _conditioning(self, captions: tuple[int, ...]) -> Conditioning:
         if self._trains_text_encoder:

@@ -177,7 +177,7 @@ def world(model: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def captioned(world: World) -> Path:
     captions = {"a": "Red, round,  shiny", "b": "red, square", "more/c": "blue", "more/d": "blue, round,"}
-    folder = world.pictures("10_things", captions)
+    folder = world.pictures("things", captions)
     return world.train("captioned", lora_data_directory=folder, lora_trigger_word="sks", image_num_multiply=3)
 
 
@@ -238,7 +238,7 @@ def test_the_name_is_the_files(files: list[Path]) -> None:
 def test_tag_cloud(captioned: Path) -> None:
     metadata = read_metadata(captioned)
     assert metadata["ss_tag_frequency"] == {
-        "10_things": {"sks": 2, "red": 2, "round": 1, "shiny": 1, "square": 1},
+        "things": {"sks": 2, "red": 2, "round": 1, "shiny": 1, "square": 1},
         "more": {"sks": 2, "blue": 2, "round": 1},
     }
     assert tag_cloud(metadata)[0] == ("sks", 4)
@@ -248,7 +248,7 @@ def test_tag_cloud(captioned: Path) -> None:
 def test_dataset_and_buckets(captioned: Path, bare: Path) -> None:
     metadata = read_metadata(captioned)
     assert dataset_size(metadata) == 4
-    assert metadata["ss_dataset_dirs"]["10_things"] == {"n_repeats": 3, "img_count": 2}
+    assert metadata["ss_dataset_dirs"]["things"] == {"n_repeats": 3, "img_count": 2}
     assert resolutions(metadata) == [(12, "64x64")]
     numbers = [metadata[f"ss_{key}"] for key in ("num_train_images", "num_batches_per_epoch", "num_epochs", "epoch")]
     assert numbers == ["12", "6", "1", "1"]
@@ -256,6 +256,22 @@ def test_dataset_and_buckets(captioned: Path, bare: Path) -> None:
     assert dataset_size(metadata) == 3
     assert resolutions(metadata) == [(6, "64x64")]  # each also mirrored
     assert (metadata["ss_num_train_images"], metadata["ss_resolution"]) == ("6", "(64, 64)")
+
+
+def test_repeats_and_regularisation_images_are_told_as_sd_scripts_does(world: World) -> None:
+    names = ("img/4_zorp cat/a", "img/4_zorp cat/b", "img/2_mira/c", "reg/2_cat/d", "reg/2_cat/e", "reg/2_cat/f")
+    folder = world.pictures("project", dict.fromkeys(names))
+    metadata = read_metadata(world.train("project", lora_data_directory=folder, prior_loss_weight=0.5))
+    assert metadata["ss_dataset_dirs"] == {
+        "2_mira": {"n_repeats": 2, "img_count": 1},
+        "4_zorp cat": {"n_repeats": 4, "img_count": 2},
+    }
+    assert metadata["ss_reg_dataset_dirs"] == {"2_cat": {"n_repeats": 2, "img_count": 3}}
+    assert metadata["ss_tag_frequency"] == {"2_mira": {"mira": 1}, "4_zorp cat": {"zorp cat": 2}, "2_cat": {"cat": 3}}
+    # 2 * 4 + 1 * 2 to learn from; three others twice each, and since 6 < 10 four of them come once more
+    assert resolutions(metadata) == [(20, "64x64")]
+    keys = ("num_train_images", "num_reg_images", "num_batches_per_epoch", "prior_loss_weight")
+    assert [metadata[f"ss_{key}"] for key in keys] == ["10", "6", "10", "0.5"]
 
 
 def test_without_captions_there_are_no_tags(bare: Path, ileco: Path) -> None:
@@ -366,7 +382,7 @@ def test_the_home_folder_is_a_tilde(world: World, monkeypatch: pytest.MonkeyPatc
 
 def test_a_lora_repeats_its_run_to_the_byte(world: World, captioned: Path) -> None:
     settings = load_settings(str(captioned), []).settings
-    folder = str(world.root / "private" / "10_things")
+    folder = str(world.root / "private" / "things")
     given = world.job("captioned", lora_data_directory=folder, lora_trigger_word="sks", image_num_multiply=3)
     assert settings == given.settings
     elsewhere = Standalone(world.host.device, replace(world.host.folders, loras=world.root / "elsewhere"))

@@ -139,8 +139,15 @@ def _epochs(settings: Settings, scan: Scan | None, steps: int) -> dict[str, str]
     if scan is None:
         return {}
     batches = scan.steps_per_epoch
+    every = list(zip(scan.subsets, scan.counts, strict=True))
+    of_reg = [(subset, count) for subset, count in every if subset.is_reg]
+    reg = {
+        "ss_num_reg_images": str(sum((count.images + count.unused) * subset.repeats for subset, count in of_reg)),
+        "ss_prior_loss_weight": str(settings.prior_loss_weight),
+    }
     return {
-        "ss_num_train_images": str(len(scan.samples)),
+        **(reg if of_reg else {}),
+        "ss_num_train_images": str(sum(count.taken for subset, count in every if not subset.is_reg)),
         "ss_num_batches_per_epoch": str(batches),
         "ss_num_epochs": str(_rounded_up(settings.train_iterations, batches)),
         "ss_epoch": str(_rounded_up(steps, batches)),
@@ -185,23 +192,34 @@ def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, ob
     found: dict[str, Mapping[str, object]] = {"ss_network_args": _network_arguments(settings)}
     if scan is None:
         return found
-    images = _images(scan)
-    counts = Counter(folder_of(image) for image in images)
-    repeats = settings.image_num_multiply
-    found["ss_dataset_dirs"] = {folder: {"n_repeats": repeats, "img_count": count} for folder, count in counts.items()}
+    found["ss_dataset_dirs"] = _folders(scan, is_reg=False)
+    if any(subset.is_reg for subset in scan.subsets):
+        found["ss_reg_dataset_dirs"] = _folders(scan, is_reg=True)
     found["ss_bucket_info"] = {
         "buckets": {
             str(number): {"resolution": list(frame), "count": count}
             for number, (frame, count) in enumerate(scan.buckets)
         }
     }
-    tags = tag_frequency(images)
+    tags = tag_frequency(_images(scan))
     return {**found, "ss_tag_frequency": tags} if tags else found
 
 
+def _folders(scan: Scan, *, is_reg: bool) -> dict[str, object]:
+    """The folders of the images with their repeats, as sd-scripts names them: without their paths."""
+    subsets = [subset.number for subset in scan.subsets if subset.is_reg == is_reg]
+    counts = Counter((folder_of(image), image.subset) for image in _images(scan) if image.subset in subsets)
+    found: dict[str, object] = {}
+    for (folder, subset), count in counts.items():
+        alike = sum(name == folder or name.startswith(f"{folder} (") for name in found)
+        name = f"{folder} ({alike + 1})" if alike else folder
+        found[name] = {"n_repeats": scan.subsets[subset].repeats, "img_count": count}
+    return found
+
+
 def _images(scan: Scan) -> list[Sample]:
-    """One sample of each image: sub-images and mirrored ones have the same caption."""
-    return list({side.path: side for sample in scan.distinct for side in sample.sides()}.values())
+    """One sample of each image of a subset: sub-images and mirrored ones have the same caption."""
+    return list({(side.path, side.subset): side for sample in scan.distinct for side in sample.sides()}.values())
 
 
 def folder_of(sample: Sample) -> str:

@@ -147,6 +147,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.check_none": "none",
         "commands.check_from_files": "{count} from files ({encodings})",
         "commands.check_from_names": "{count} from file names",
+        "commands.check_from_folders": "{count} from the names of folders",
         "commands.check_empty": "{count} of them empty",
         "commands.check_missing": "{count:image|images} without",
         "commands.check_example": '{name} is "{caption}"',

@@ -32,6 +32,30 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "data.advice_above": "There are images in the folder above it, {folder}. Perhaps you mean that.",
         "data.advice_put_images": "Put images there ({endings}), or choose another folder.",
+        "data.reg_is_data": "is the same folder as {setting}. Choose one with other images of the same class.",
+        "data.only_reg": (
+            'the folder "{folder}" holds no image to learn from, only regularisation images in {name}. Put the images '
+            "beside them, or rename {name}."
+        ),
+        "data.reg_unused": (
+            "{count:regularisation image|regularisation images} are not used, {used} are: they are balanced with the "
+            "images to learn from, repeats included."
+        ),
+        "data.numbers_not_repeats": (
+            "The numbers that these folders begin with are not taken for repeats, but for years, dates or an order, as "
+            "repeats are written from 1 to {most} without a 0 in front: {names}. Their images are used once."
+        ),
+        "data.numbers_not_repeats_more": (
+            "The numbers that these folders begin with are not taken for repeats, but for years, dates or an order, as "
+            "repeats are written from 1 to {most} without a 0 in front: {names}, and {more} more. Their images are "
+            "used once."
+        ),
+        "data.folder_without_repeats": (
+            "holds {count:image|images}, but its name says no repeats, as those of the folders beside it do (1_ would)"
+        ),
+        "data.folder_zero_repeats": "holds {count:image|images}, but its name says 0 repeats",
+        "data.folder_beside_images": "holds {count:image|images}, but none of the folders of the images",
+        "data.other_reg": "holds {count:regularisation image|regularisation images}, but another folder is given",
         "data.files_of": "{count} {ending}",
         "data.files_without_ending": "{count} without an ending",
         "data.too_many_samples": (
@@ -87,6 +111,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.partly_used": "used, but only {percent} % of it fit {frame}",
         "data.used_with_trigger": "used with the trigger word alone",
         "data.used_without_caption": "used without a caption",
+        "data.used_with_class_words": 'used with the words of its folder, "{words}"',
         "data.used_with_original_caption": "used with the original's caption",
         "data.used_for_each": "used for each of them",
         "data.read_as": "read as {encoding}; check it",

@@ -97,6 +97,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.state_file_gone": "{file} was used before and is no longer there",
         "engine.state_file_new": "{file} was not used before",
         "engine.state_other_caption": "the caption of {file} has been changed since",
+        "engine.state_other_subsets": "a folder has other settings than before",
         "engine.state_other_layout": "the images are cropped or ordered in another way than before",
         "engine.state_made_elsewhere": (
             "The run began with {others}. It continues, but may differ slightly from one that was not broken off."

@@ -30,6 +30,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "lora_trigger_word": "lora trigger word",
         "diff_target_name": "diff target name",
         "image_size": "image size(height, width)",
+        "reg_data_directory": "reg data directory",
         "image_buckets_step": "image buckets step",
         "image_min_length": "image min length",
         "image_max_ratio": "image max ratio",
@@ -66,6 +67,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "ileco_denoise_steps": "ileco denoise steps",
         "keep_prompts": "keep prompts",
         "keep_weight": "keep weight",
+        "prior_loss_weight": "prior loss weight",
         "use_gradient_checkpointing": "use gradient checkpointing",
         "save_lora_name": "save lora name",
         "save_per_steps": "save per steps",
@@ -152,7 +154,10 @@ HELP: Mapping[str, str] = MappingProxyType(
             "Also trains the text encoder, if BASE is among the blocks. This changes what words mean, so use it with "
             "care."
         ),
-        "lora_data_directory": "The folder with the training images and their captions. Subfolders are included.",
+        "lora_data_directory": (
+            "The folder with the training images and their captions. Subfolders are included. In one called 10_zorp "
+            "cat, each image is used 10 times, and zorp cat is the caption of images without one."
+        ),
         "lora_trigger_word": (
             "Added to the front of every caption, and used alone for images without one. Use it in a prompt to call up "
             "what was learned."
@@ -163,6 +168,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "image_size": (
             "The size to train at, 512 or height,width such as 768,512. Use what the model was made for: usually 512, "
             "SDXL 1024. Of a pair of images, empty or 0 keeps their own size."
+        ),
+        "reg_data_directory": (
+            "A folder with regularisation images: other things of the same class, such as any cats. They keep the "
+            "class as it is. A folder called reg beside the images is used without being set here."
         ),
         "image_buckets_step": (
             "Images are grouped by shape into buckets whose sides are multiples of this. A smaller step crops less but "
@@ -263,6 +272,7 @@ HELP: Mapping[str, str] = MappingProxyType(
             "Prompts whose images should stay the same, one per line or separated by ;. For example the class of your "
             "subject, without the trigger word."
         ),
+        "prior_loss_weight": "How much regularisation images count compared with the others. 0 turns them off.",
         "keep_weight": "How much the keep prompts count compared with the training itself. 0 turns them off.",
         "train_model_precision": "The precision of the model's weights. int8 saves memory; model keeps them as stored.",
         "train_lora_precision": "The precision of the LoRA during training. fp32 is the safe choice.",

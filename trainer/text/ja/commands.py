@@ -148,6 +148,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.check_none": "なし",
         "commands.check_from_files": "ファイルから {count} 枚({encodings})",
         "commands.check_from_names": "ファイル名から {count} 枚",
+        "commands.check_from_folders": "フォルダ名から {count} 枚",
         "commands.check_empty": "うち空のもの {count} 枚",
         "commands.check_missing": "なし {count} 枚",
         "commands.check_example": "{name} は「{caption}」",

@@ -28,6 +28,31 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "data.advice_above": "一つ上のフォルダ {folder} に画像があります。そちらのことではありませんか。",
         "data.advice_put_images": "画像({endings})を入れるか、別のフォルダを選んでください。",
+        "data.reg_is_data": "{setting}と同じフォルダです。同じ種類の別の画像があるフォルダを選んでください。",
+        "data.only_reg": (
+            "フォルダ「{folder}」には学習する画像がなく、{name} に正則化画像があるだけです。"
+            "学習する画像をその隣に置くか、{name} の名前を変えてください。"
+        ),
+        "data.reg_unused": (
+            "正則化画像のうち {count} 枚は使わず、{used} 枚を使います。"
+            "繰り返しを含めた学習画像の枚数に合わせるためです。"
+        ),
+        "data.numbers_not_repeats": (
+            "次のフォルダの名前の先頭の数字は、繰り返し回数ではなく年や日付や順番とみなします"
+            "(繰り返し回数は 1 から {most} までで、先頭に 0 を付けません): {names}。画像は1回ずつ使います。"
+        ),
+        "data.numbers_not_repeats_more": (
+            "次のフォルダの名前の先頭の数字は、繰り返し回数ではなく年や日付や順番とみなします"
+            "(繰り返し回数は 1 から {most} までで、先頭に 0 を付けません): {names}、ほか {more} 個。"
+            "画像は1回ずつ使います。"
+        ),
+        "data.folder_without_repeats": (
+            "画像が {count} 枚ありますが、隣のフォルダと違って名前に繰り返し回数がありません"
+            "(先頭に 1_ などを付けてください)"
+        ),
+        "data.folder_zero_repeats": "画像が {count} 枚ありますが、名前の繰り返し回数が 0 です",
+        "data.folder_beside_images": "画像が {count} 枚ありますが、学習画像のフォルダではありません",
+        "data.other_reg": "正則化画像が {count} 枚ありますが、別のフォルダが指定されています",
         "data.files_of": "{ending} が {count} 個",
         "data.files_without_ending": "拡張子なしが {count} 個",
         "data.too_many_samples": (
@@ -85,6 +110,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.partly_used": "{frame} に収まる {percent} % だけを使います",
         "data.used_with_trigger": "トリガーワードだけで使います",
         "data.used_without_caption": "キャプションなしで使います",
+        "data.used_with_class_words": "フォルダの言葉「{words}」をキャプションにして使います",
         "data.used_with_original_caption": "元の画像のキャプションで使います",
         "data.used_for_each": "それぞれに使います",
         "data.read_as": "{encoding} として読みました。確かめてください",

@@ -97,6 +97,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.state_file_gone": "前に使った {file} がなくなっています",
         "engine.state_file_new": "{file} は前には使われていません",
         "engine.state_other_caption": "{file} のキャプションが変更されています",
+        "engine.state_other_subsets": "フォルダごとの設定が前と異なります",
         "engine.state_other_layout": "画像の切り抜き方か順序が前と異なります",
         "engine.state_made_elsewhere": (
             "学習は {others} で始められました。このまま続けますが、中断しなかった場合とわずかに異なることがあります。"

@@ -42,6 +42,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "lora_trigger_word": "トリガーワード",
         "diff_target_name": "目標画像のファイル名の末尾",
         "image_size": "画像サイズ (高さ,幅)",
+        "reg_data_directory": "正則化画像のフォルダ",
         "image_buckets_step": "バケットの刻み幅",
         "image_min_length": "バケットの最小の辺",
         "image_max_ratio": "最大の縦横比",
@@ -75,6 +76,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "ileco_denoise_steps": "学習前のノイズ除去ステップ数",
         "keep_prompts": "変えたくないプロンプト",
         "keep_weight": "変えたくないプロンプトの重み",
+        "prior_loss_weight": "正則化画像の重み",
         "train_model_precision": "モデルの精度",
         "train_lora_precision": "LoRAの精度",
         "train_VAE_precision": "VAEの精度",
@@ -163,7 +165,11 @@ HELP: Mapping[str, str] = MappingProxyType(
             "ブロックでBASEを選んでいれば、テキストエンコーダーも学習します。言葉の意味そのものが変わるので、"
             "注意して使ってください。"
         ),
-        "lora_data_directory": "学習用の画像とキャプションを入れたフォルダです。サブフォルダも含みます。",
+        "lora_data_directory": (
+            "学習用の画像とキャプションを入れたフォルダです。サブフォルダも含みます。"
+            "「10_zorp cat」のような名前のフォルダでは各画像を10回ずつ使い、キャプションがなければ"
+            "「zorp cat」を使います。"
+        ),
         "lora_trigger_word": (
             "すべてのキャプションの先頭に付ける言葉です。キャプションのない画像では、この言葉だけを使います。"
             "プロンプトに書くと、学習した内容を呼び出せます。"
@@ -174,6 +180,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "image_size": (
             "学習するサイズです。正方形なら512、ほかは768,512のように高さ,幅で書きます。モデルに合わせ、普通は512、SDXLは"
             "1024にします。画像の組では、空欄か0で画像そのもののサイズになります。"
+        ),
+        "reg_data_directory": (
+            "正則化画像(学習対象と同じ種類の、別のものの画像)のフォルダです。"
+            "種類全体が学習対象に似るのを防ぎます。画像のそばに「reg」というフォルダがあれば自動で使います。"
         ),
         "image_buckets_step": (
             "画像を縦横比ごとに分けるバケットの、辺の刻み幅です。小さくすると切り取られる部分は減りますが、"
@@ -264,6 +274,7 @@ HELP: Mapping[str, str] = MappingProxyType(
             "絵を変えたくないプロンプトを、1行に1つか;区切りで書きます。たとえば、"
             "学習対象の種類(1girlなど)をトリガーワードなしで書きます。"
         ),
+        "prior_loss_weight": "正則化画像を、ほかの画像に対してどれだけ重視するかです。0なら学習に影響しません。",
         "keep_weight": "変えたくないプロンプトを、学習に対してどれだけ重視するかです。0なら使いません。",
         "train_model_precision": (
             "モデルの重みの精度です。int8はメモリを節約でき、modelは保存されている精度のまま使います。"

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 FROM_FOLDER: Final = tuple(name for name, mode in MODES.items() if mode.learns_from_folder)
 """The modes whose data can be looked at."""
 FIELDS = (
-    "mode", "lora_data_directory", "diff_target_name", "lora_trigger_word", "image_size", "image_buckets_step",
-    "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply", "image_mirroring",
-    "image_use_filename_as_tag", "image_disable_upscale", "diff_use_diff_mask",
+    "mode", "lora_data_directory", "reg_data_directory", "diff_target_name", "lora_trigger_word", "image_size",
+    "image_buckets_step", "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply",
+    "image_mirroring", "image_use_filename_as_tag", "image_disable_upscale", "diff_use_diff_mask",
 )  # fmt: skip
 """The settings that say what is trained of a folder."""
 THUMBNAIL = 256
