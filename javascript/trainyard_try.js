@@ -109,7 +109,7 @@
     }
 
     async function begin(panel) {
-        const asked = {vae: panel.suited.vae || "", velocity: Boolean(panel.suited.velocity)};
+        const asked = {vae: panel.suited.vae || "", v_pred: panel.suited.v_pred || ""};
         for (const [name, element] of Object.entries(panel.fields)) asked[name] = element.value;
         panel.parts.draw.disabled = true;
         try {

@@ -320,7 +320,7 @@ def test_each_field_comes_back(row: Row) -> None:
 def drawn(random_numbers: random.Random, row: Row) -> Any:
     """Any value the row accepts."""
     least, most = row.least if row.least is not None else -1e6, row.most if row.most is not None else 1e6
-    if row.kind == "choice":
+    if row.kind in ("choice", "three states"):
         return random_numbers.choice(row.choices)
     if row.kind == "bool":
         return random_numbers.random() < 0.5

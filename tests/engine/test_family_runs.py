@@ -217,14 +217,21 @@ def test_the_text_encoders_learn_at_their_own_rate(models: dict[str, Path], pict
 
 
 def test_v_prediction_asked_for_is_told(models: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
-    """A v-prediction checkpoint without a mark needs the setting; with it, the setting changes nothing."""
-    sentence = "small-sdxl.safetensors does not say that it is a v-prediction model. It is trained as one because "
-    for family in ("SDXL", "SDXL-v"):
+    """A v-prediction checkpoint without a mark needs the setting; with it, the setting changes nothing. One that has
+    inherited its mark needs to be denied it."""
+    not_marked = "small-sdxl.safetensors is not marked as a v-prediction model"
+    denied = "small-sdxl-v.safetensors is a v-prediction model by its own account"
+    for family, choice, sentence, predicts in (
+        ("SDXL", "yes", not_marked, "v"),
+        ("SDXL-v", "yes", "", "v"),
+        ("SDXL-v", "no", denied, "epsilon"),
+    ):
         given = settings(
-            models[family], pictures, "iLECO", model_v_pred=True, train_iterations=1, save_lora_name=family
-        )
+            models[family], pictures, "iLECO", model_v_pred=choice, train_iterations=1,
+            save_lora_name=f"{family}-{choice}",
+        )  # fmt: skip
         path, events = trained(given, tmp_path)
         with safe_open(str(path), "pt") as file:
-            assert file.metadata()["modelspec.prediction_type"] == "v"
-        told = [event for event in events if isinstance(event, Warned) and str(event.message).startswith(sentence)]
-        assert len(told) == (family == "SDXL")
+            assert file.metadata()["modelspec.prediction_type"] == predicts
+        told = [str(event.message) for event in events if isinstance(event, Warned)]
+        assert [each.startswith(sentence) for each in told if "model v pred" in each] == ([True] if sentence else [])

@@ -221,7 +221,7 @@ def test_sizes_its_latents_cannot_have_are_refused(model: Path, images: Path, ho
 
 def test_the_velocity_of_another_family_is_not_forced_on_it(model: Path, images: Path, host: Standalone) -> None:
     plain, _ = trained(settings_for(model, images, "LoRA"), host)
-    forced, events = trained(settings_for(model, images, "LoRA", model_v_pred=True, save_lora_name="forced"), host)
+    forced, events = trained(settings_for(model, images, "LoRA", model_v_pred="yes", save_lora_name="forced"), host)
     assert not [event for event in events if isinstance(event, Warned) and "v-prediction" in str(event.message)]
     one, other = (file.read(path)[0] for path in (plain, forced))
     assert all(torch.equal(one[name], other[name]) for name in one)

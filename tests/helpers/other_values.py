@@ -11,7 +11,11 @@ OTHER: dict[str, Any] = {
     **{row.name: not row.default for row in ROWS if row.kind == "bool"},
     **{row.name: "x y" for row in ROWS if row.kind in ("text", "path", "file name")},
     **{row.name: "a=1; b=2,3" for row in ROWS if row.kind == "literals"},
-    **{row.name: next(name for name in row.choices if name != row.default) for row in ROWS if row.kind == "choice"},
+    **{
+        row.name: next(name for name in row.choices if name != row.default)
+        for row in ROWS
+        if row.kind in ("choice", "three states")
+    },
     **{row.name: (row.default or 0) + 8 for row in ROWS if row.kind == "int" and (row.most or 4096) >= 4096},
     **{row.name: 2.5 for row in ROWS if row.kind in ("float", "float or none")},
     "train_seed": 2**32 - 1,

@@ -85,12 +85,14 @@ def test_the_model_is_read_once_and_again_when_another_is_meant(
     host: Standalone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[object] = []
-    monkeypatch.setattr(standalone, "load_bundle", lambda *given, **named: read.append(given) or load_bundle(*given))
+    monkeypatch.setattr(
+        standalone, "load_bundle", lambda *given, **named: read.append(given) or load_bundle(*given, **named)
+    )
     first = host.draw(PLAIN, ignore)[0]
     assert same(first, host.draw(PLAIN, ignore)[0])
     assert len(read) == 1
     # As a velocity the same prediction means another image.
-    assert not same(first, host.draw(replace(PLAIN, velocity=True), ignore)[0])
+    assert not same(first, host.draw(replace(PLAIN, v_pred="yes"), ignore)[0])
     assert same(first, host.draw(PLAIN, ignore)[0])
     assert len(read) == 3
 

@@ -8,12 +8,15 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import NetworkError
+from ..errors import NetworkError, UserError
 from ..text.messages import Message
 from .options import path_argument
 from .words import told
+
+if TYPE_CHECKING:
+    from ..models.checkpoint.identify import FileKind
 
 # What is known of a file, and what of its metadata its user asks first.
 _FACTS: Mapping[str, str] = MappingProxyType(
@@ -21,6 +24,7 @@ _FACTS: Mapping[str, str] = MappingProxyType(
         "file": "commands.info_file",
         "is": "commands.info_is",
         "tensors": "commands.info_tensors",
+        "about": "commands.info_found_out",
         "problem": "commands.info_problem",
         "norm": "commands.info_norm",
         "norms by block": "commands.info_norms",
@@ -62,8 +66,10 @@ def _info(options: argparse.Namespace) -> int:
 
     kind = identify(options.file)
     found: dict[str, Any] = {"file": str(options.file), "is": _label(kind.label), "tensors": len(kind.tensors)}
-    if kind.kind is Kind.LORA and options.file.suffix == ".safetensors":
+    if kind.kind is Kind.LORA:
         found.update(_norms(options.file))
+    else:
+        found.update(_of_model(kind))
     if options.json:
         print(json.dumps({**found, **dict(sorted(kind.metadata.items()))}, ensure_ascii=False, indent=2))
         return 0
@@ -76,6 +82,18 @@ def _info(options: argparse.Namespace) -> int:
     if others and not options.all:
         print(told("commands.info_more", count=len(others)))
     return 0
+
+
+def _of_model(kind: FileKind) -> dict[str, Any]:
+    """What a run would say of a checkpoint that can be trained on."""
+    from ..models.about import about_model
+    from ..models.registry import family_of
+
+    try:
+        about = about_model(kind, family_of(kind))
+    except UserError:  # not a checkpoint, or one that cannot be trained on: what it is says so
+        return {}
+    return {"about": [told(each) for each in (*about.facts, *about.doubts)]}
 
 
 def _norms(path: Path) -> dict[str, Any]:
@@ -92,6 +110,8 @@ def _norms(path: Path) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_shown, value))
     if isinstance(value, dict):
         return ", ".join(f"{key} {_shown(part)}" for key, part in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)

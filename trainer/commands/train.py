@@ -55,7 +55,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         for section in SECTIONS
     }
     for row in ROWS:
-        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if row.kind == "bool" else {}
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if row.kind in ("bool", "three states") else {}
         groups[row.section].add_argument(
             f"--{row.name.replace('_', '-')}",
             dest=f"setting.{row.name}",

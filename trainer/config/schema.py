@@ -226,7 +226,7 @@ def describe(language: str = "en") -> list[dict[str, Any]]:
                 "label": labels.label_of(row.name, language),
                 "help": labels.help_of(row.name, language),
                 "type": row.kind,
-                "default": to_json_value(row.default, row),
+                "default": row.default if row.kind == "three states" else to_json_value(row.default, row),
                 "choices": list(row.choices),
                 "offered": list(row.offered),
                 "least": row.least if row.least is not None else row.above,

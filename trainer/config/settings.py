@@ -46,6 +46,9 @@ MODEL_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16", "int8")
 SAVE_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16")
 PRECISIONS: Final = ("fp32", "bf16", "fp16")
 MAX_SEED: Final = 2**32 - 1
+AUTOMATIC: Final = "automatic"
+YES: Final = "yes"
+NO: Final = "no"
 
 _OF_A_PASS: Final[tuple[Group, ...]] = ("pass",)
 SECTIONS: Final = ("Required", "Network", "Images", "Training", "Difference", "Saving", "Samples")
@@ -190,7 +193,7 @@ class Settings:
     sample_seed: int = _int(0, "Samples", least=0, most=MAX_SEED)
     sample_strengths: tuple[float, ...] = _row("floats", (0.0, 1.0), "Samples")
     effect_strip: bool = _switch("Samples", default=True)
-    model_v_pred: bool = _switch("Training")
+    model_v_pred: str = _row("three states", AUTOMATIC, "Training", choices=(AUTOMATIC, YES, NO))
 
     second_pass: Settings | None = dataclasses.field(
         default=None, metadata={"kind": "second pass", "key": SECOND_PASS_KEY})
@@ -213,7 +216,8 @@ class Row:
     key: str
     """The key in JSON files."""
     kind: str
-    """choice, text, path, file name, literals, bool, int, float, float or none, size, blocks or floats."""
+    """choice, text, path, file name, literals, bool, three states, int, float, float or none, size, blocks or
+    floats."""
     default: Any
     section: str
     group: Group

@@ -19,11 +19,14 @@ from ..paths import path_problem
 from .choices import BLOCKS, FAMILIES, TEXT_ENCODERS
 from .filenames import name_problem
 from .key_values import parse_literals
-from .settings import Row
+from .settings import AUTOMATIC, NO, YES, Row
 from .size import DEFAULT_SIZE, Size
 
 _TRUE = frozenset(("true", "1", "on", "yes"))
 _FALSE = frozenset(("false", "0", "off", "no", ""))
+_STORED_STATES: Mapping[str, Any] = MappingProxyType({AUTOMATIC: False, YES: True, NO: NO})
+"""How JSON files carry three states: those of TrainTrain have a switch there, and write false where nobody has pressed
+it, so false leaves it to the file."""
 _MOST_WHOLE = 2**31 - 1
 _LORA_ENDING = ".safetensors"
 _COMMAS = re.compile(r"[,，、\s]+")
@@ -48,6 +51,8 @@ def to_json_value(value: Any, row: Row) -> Any:
         return str(value.height) if value.height == value.width else f"{value.height},{value.width}"
     if value is None:
         return ""
+    if row.kind == "three states":
+        return _STORED_STATES[value]
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -126,6 +131,16 @@ def _bool(value: Any, _row: Row) -> bool:
         if word in _FALSE:
             return False
     raise WrongValue("config.not_bool", value=shown(value))
+
+
+def _three_states(value: Any, row: Row) -> str:
+    """One of the three; what a switch holds stands for yes and for automatic."""
+    if isinstance(value, str) and _plain(value) in row.choices:
+        return _plain(value)
+    try:
+        return YES if _bool(value, row) else AUTOMATIC
+    except WrongValue:
+        raise WrongValue("config.no_choice", value=shown(value), choices=row.choices) from None
 
 
 def _int(value: Any, row: Row) -> int:
@@ -267,6 +282,7 @@ _READERS: Mapping[str, Callable[[Any, Row], Any]] = MappingProxyType(
         "file name": _file_name,
         "literals": _literals,
         "bool": _bool,
+        "three states": _three_states,
         "int": _int,
         "float": _float,
         "float or none": _float_or_none,

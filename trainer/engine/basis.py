@@ -17,6 +17,7 @@ from ..config.key_values import split_loras
 from ..config.settings import ROWS, Settings
 from ..data.pairs import Pair
 from ..data.samples import Sample, Scan
+from ..models.checkpoint.folders import model_folder
 from ..models.checkpoint.hashes import sha256_of
 from ..modes.base import PassSpec
 from ..networks import resume
@@ -134,7 +135,7 @@ def _marks(paths: Iterable[Path]) -> Iterator[FileMark]:
 
 
 def _files_in(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+    return [path] if path.is_file() else sorted(each for each in model_folder(path).rglob("*") if each.is_file())
 
 
 def _sides(images: Scan | Pair | None) -> list[Sample]:

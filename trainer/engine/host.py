@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..config.settings import Settings
+from ..models.about import About
 from ..models.base import Bundle
 from ..paths import Folders
 from ..text.messages import Message
@@ -24,6 +25,8 @@ class Choice(NamedTuple):
     """In words."""
     family: str
     """Its name, as in :data:`.config.choices.FAMILIES`."""
+    about: About = About()
+    """What is found out about it, each with its reason."""
 
 
 class Host(Protocol):

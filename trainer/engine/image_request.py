@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.settings import AUTOMATIC
 from ..models.image_spec import ImageSpec
 
 
@@ -13,14 +14,13 @@ class ImageRequest(ImageSpec):
     """Images from the same noise: one for each strength of a LoRA, or one without a LoRA.
 
     Attributes:
-        model, vae: as in :class:`Settings`; empty means what is loaded.
-        velocity: the model predicts the velocity, whatever it says itself (``model_v_pred``).
+        model, vae, v_pred: as in :class:`Settings`; an empty model means what is loaded.
         lora: a LoRA file.
         strengths: how strongly the LoRA is put on in each image.
     """
 
     model: str = ""
     vae: str = ""
-    velocity: bool = False
+    v_pred: str = AUTOMATIC
     lora: Path | None = None
     strengths: tuple[float, ...] = (1.0,)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..config.settings import Settings
+from ..config.settings import AUTOMATIC, Settings
 from ..errors import Stopped, UserError
 from ..job import Preview
 from ..models.checkpoint.parts import TEXT_ENCODER
@@ -33,7 +33,7 @@ def request_of(settings: Settings, prompt: str, steps: int = ImageRequest.steps)
         size=settings.size,
         model=settings.model,
         vae=settings.vae,
-        velocity=settings.model_v_pred,
+        v_pred=settings.model_v_pred,
         strengths=settings.sample_strengths,
     )
 
@@ -76,7 +76,8 @@ class Previews:
 
     def _images(self, network: Network) -> Iterable[Image.Image]:
         request = request_of(self.settings, self.settings.sample_prompt)
-        can_host = self.run.host.makes_previews and not self.settings.base_loras and not request.velocity
+        as_it_is = not self.settings.base_loras and request.v_pred == AUTOMATIC
+        can_host = self.run.host.makes_previews and as_it_is
         return self._by_host(network, request) if can_host else self._by_sampler(network, request)
 
     def _by_sampler(self, network: Network, request: ImageRequest) -> Iterator[Image.Image]:

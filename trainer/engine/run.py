@@ -20,7 +20,6 @@ from ..data.latents import encode_samples
 from ..data.pair_scan import scan_for_mode
 from ..data.pairs import Pair, open_pair
 from ..data.samples import Scan
-from ..diffusion.parameterisation import EPSILON, VELOCITY
 from ..errors import DivergedError, SettingsError, StateError, Stopped, UserError
 from ..job import Control, Done, Failed, Job, Listener, TrainsOn
 from ..models.base import Bundle
@@ -303,9 +302,10 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
     """The model on the device, in the precision it is computed in."""
     reporter.phase(message("phase.loading_model"))
     wait = _Wait(reporter)
+    for doubt in host.check_model(settings).about.doubts:
+        reporter.warn(doubt)
     bundle = host.take_model(settings, wait)
     wait.has_model = True
-    forced = _force_velocity(bundle, settings)
     reporter.control.check()
     survives = bundle.family.vae_survives_half(bundle.vae_name)
     precision = choose_precision(
@@ -313,8 +313,6 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
     )
     for note in bundle.notes:
         reporter.warn(note)
-    if forced:
-        reporter.warn("models.forced_velocity", file=bundle.name, setting=label("model_v_pred"))
     for note in precision.notes:
         reporter.warn(note)
     passes = [each.spec for each in mode_of(settings.mode).passes(settings) if not each.spec.loaded]
@@ -323,14 +321,6 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
         reporter.warn(note)
     place(bundle, host.device, precision.parts, int8=precision.int8)
     return bundle, precision
-
-
-def _force_velocity(bundle: Bundle, settings: Settings) -> bool:
-    """Do what ``model_v_pred`` says; whether that is not what the model says itself."""
-    if not settings.model_v_pred or bundle.diffusion.parameterisation is not EPSILON:
-        return False
-    bundle.diffusion = bundle.diffusion.predicting(VELOCITY)
-    return True
 
 
 def _attach_base_loras(settings: Settings, host: Host, bundle: Bundle, stack: ExitStack) -> None:

@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from ..config.settings import Settings
-from ..diffusion.parameterisation import VELOCITY
 from ..engine.effect import strength_grid
 from ..engine.host import Choice
 from ..engine.image_request import ImageRequest
 from ..errors import MemoryShortError, ModelError, UserError
+from ..models.about import about_model
 from ..models.base import Bundle
 from ..models.checkpoint.identify import MODEL_ENDINGS
 from ..models.placement import Away, place_for_images, tensors_of
@@ -46,7 +46,8 @@ class Standalone:
 
     def check_model(self, settings: Settings) -> Choice:
         model, vae = check_files(self._model(settings), vae=self._vae(settings))
-        return Choice(described(model, vae), family_of(model).name)
+        family = family_of(model)
+        return Choice(described(model, vae), family.name, about_model(model, family, settings.model_v_pred))
 
     def files(self, settings: Settings) -> tuple[Path, ...]:
         vae = self._vae(settings)
@@ -54,7 +55,7 @@ class Standalone:
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
-            return defaults_for(self._model(settings), settings.mode, velocity=settings.model_v_pred)
+            return defaults_for(self._model(settings), settings.mode, v_pred=settings.model_v_pred)
         except UserError:
             return {}
 
@@ -66,7 +67,7 @@ class Standalone:
         del check  # images that it waits for end at their next step
         self._clear_for_run()
         self.prepare()
-        return load_bundle(self._model(settings), vae=self._vae(settings))
+        return load_bundle(self._model(settings), vae=self._vae(settings), v_pred=settings.model_v_pred)
 
     def give_back(self) -> None:
         self._has_run.clear()
@@ -122,13 +123,11 @@ class Standalone:
         """The model, kept for the next images: loading it may take longer than making them."""
         chosen = Settings(model=request.model, vae=request.vae)
         files = self._model(chosen), self._vae(chosen)
-        key = (*((path, path.stat().st_mtime_ns) for path in files if path), request.velocity)
+        key = (*((path, path.stat().st_mtime_ns) for path in files if path), request.v_pred)
         if self._kept is None or self._kept[0] != key:
             self._drop()
             self.prepare()
-            bundle = load_bundle(files[0], vae=files[1])
-            if request.velocity:
-                bundle.diffusion = bundle.diffusion.predicting(VELOCITY)
+            bundle = load_bundle(files[0], vae=files[1], v_pred=request.v_pred)
             place_for_images(bundle, self.device)
             self._kept = key, bundle
         return self._kept[1]

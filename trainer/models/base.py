@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..config.choices import FamilyInfo
 from ..config.size import Size
+from ..diffusion.parameterisation import Parameterisation
 from ..diffusion.process import Diffusion
 from ..text.messages import Message
 from .checkpoint.identify import FileKind, Kind
@@ -203,6 +204,21 @@ class Bundle:
         return any("forward" in vars(module) for encoder in self.text_encoders for module in encoder.modules())
 
 
+class Predicts(NamedTuple):
+    """What a checkpoint's denoiser is taken to predict.
+
+    Attributes:
+        what: the noise or the velocity.
+        reason: a file's :attr:`.FileKind.prediction_reason`; ``"weights"`` where they show it; empty where nothing says
+            otherwise.
+        zero_snr: whether no signal is left at the last timestep.
+    """
+
+    what: Parameterisation
+    reason: str
+    zero_snr: bool
+
+
 class HostTensors(NamedTuple):
     """The tensors of a model in a host's memory, by the names the host has for them.
 
@@ -307,6 +323,10 @@ class Family(ABC):
     def defaults(self, _mode: str, _kind: FileKind) -> dict[str, Any]:
         """Settings by short name, for those of a mode that the family wants other defaults for than the table's."""
         return {}
+
+    def predicts(self, _kind: FileKind) -> Predicts | None:
+        """What a checkpoint predicts, where the family has models of several kinds; else None."""
+        return None
 
     def vae_survives_half(self, _vae_name: str) -> bool:
         """Whether fp16 has the range this VAE needs.

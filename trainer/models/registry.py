@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ..config import choices
 from ..config.choices import load
-from ..diffusion.parameterisation import VELOCITY
+from ..config.settings import AUTOMATIC
 from ..errors import ModelError, NotBuiltError
 from .base import Bundle, Family
-from .checkpoint.identify import FileKind, Kind, identify, refuse_quantised
+from .checkpoint.identify import FileKind, Kind, as_chosen, identify, refuse_quantised
 from .checkpoint.weights import Source
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
@@ -21,12 +20,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 )
 
 
-def load_bundle(path: Path | str, *, vae: Path | str | None = None) -> Bundle:
+def load_bundle(path: Path | str, *, vae: Path | str | None = None, v_pred: str = AUTOMATIC) -> Bundle:
     """A checkpoint, or a diffusers folder, as ready modules on the file's own pages.
 
     Args:
         path: the checkpoint.
         vae: a VAE file to use instead of the checkpoint's own.
+        v_pred: ``model_v_pred``.
 
     Raises:
         ModelError: a file is missing, broken, or not what it is chosen as. No weights have been read by then.
@@ -34,7 +34,7 @@ def load_bundle(path: Path | str, *, vae: Path | str | None = None) -> Bundle:
     """
     kind, vae_kind = check_files(path, vae=vae)
     chosen_vae = None if vae_kind is None else Source.of_file(vae_kind)
-    return family_of(kind).take(Source.of_file(kind), vae=chosen_vae)
+    return family_of(kind).take(Source.of_file(as_chosen(kind, v_pred)), vae=chosen_vae)
 
 
 def load_libraries() -> None:
@@ -59,18 +59,18 @@ def check_files(path: Path | str, *, vae: Path | str | None = None) -> tuple[Fil
     return kind, vae_kind
 
 
-def defaults_for(path: Path | str, mode: str, *, velocity: bool = False) -> dict[str, Any]:
+def defaults_for(path: Path | str, mode: str, *, v_pred: str = AUTOMATIC) -> dict[str, Any]:
     """Settings by short name that suit a checkpoint better than the table's defaults, in a mode.
 
     Args:
-        velocity: the checkpoint is said to predict the velocity, whatever it says itself.
+        v_pred: ``model_v_pred``.
 
     Raises:
         ModelError: the file is missing, broken, or no checkpoint.
         NotBuiltError: it is one of a family that is not built yet.
     """
     kind = identify(path)
-    return family_of(kind).defaults(mode, replace(kind, prediction_type=VELOCITY.name) if velocity else kind)
+    return family_of(kind).defaults(mode, as_chosen(kind, v_pred))
 
 
 def refuse_unless_checkpoint(path: Path | str) -> FileKind:

@@ -47,7 +47,7 @@ def another(row: Row, rng: random.Random) -> Any:
     """A value that is not the default, as Settings holds it."""
     if row.kind == "bool":
         return not row.default
-    if row.kind == "choice":
+    if row.kind in ("choice", "three states"):
         return rng.choice([name for name in row.choices if name != row.default])
     if row.kind == "blocks":
         return tuple(name for name in row.choices if rng.random() < 0.5) or row.choices[:1]

@@ -15,6 +15,7 @@ from trainer.web.services.advice import Advice, Advisor
 class Choice(NamedTuple):
     label: Message
     family: str
+    about: tuple[tuple[Message, ...], tuple[Message, ...]] = ((), (literal("a doubt"),))
 
 
 class SlowHost:
@@ -50,8 +51,10 @@ def test_nobody_waits_for_an_answer() -> None:
     assert advisor.status() == {"advice": 0}
     host.let.set()
     until(lambda: advisor.number == 2)
-    assert advisor.on(Settings(mode="ADDifT", model="a")) == Advice(literal("a"), None, {"train_learning_rate": 2e-4})
-    assert advisor.on(Settings(model="b")) == Advice(literal("b"))
+    assert advisor.on(Settings(mode="ADDifT", model="a")) == Advice(
+        literal("a"), None, {"train_learning_rate": 2e-4}, doubts=(literal("a doubt"),)
+    )
+    assert advisor.on(Settings(model="b")) == Advice(literal("b"), doubts=(literal("a doubt"),))
 
 
 def test_a_question_that_finds_no_answer_holds_up_no_other() -> None:

@@ -17,14 +17,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...config.settings import Settings
+from ...config.settings import AUTOMATIC, NO, YES, Settings
 from ...config.size import Size
 from ...diffusion.parameterisation import VELOCITY
 from ...engine.host import Choice
 from ...engine.image_request import ImageRequest
 from ...errors import UserError
+from ...models.about import about_model
 from ...models.base import Bundle, Conditioning, Family, HostTensors
-from ...models.checkpoint.identify import FileKind, identify
+from ...models.checkpoint.identify import FileKind, as_chosen, identify
 from ...models.checkpoint.parts import VAE
 from ...models.checkpoint.weights import Source
 from ...models.host_memory import HostMemory
@@ -63,6 +64,7 @@ class WebUI(Backend):
         self._host_memory: HostMemory | None = None
         self._bundle: Bundle | None = None
         self._files: Files | None = None
+        self._v_pred = AUTOMATIC
         self._aside = False
         self._is_changed = False
         self._notes: list[Message] = []
@@ -84,7 +86,9 @@ class WebUI(Backend):
     def check_model(self, settings: Settings) -> Choice:
         files = self._wanted(settings)
         model, vae = check_files(files.model, vae=files.vae)
-        return Choice(described(model, vae), family_of(model).name)
+        family, loaded = family_of(model), self.loaded()
+        as_loaded = self._as_loaded(loaded, model) if loaded and _same(loaded.path, files.model) else model
+        return Choice(described(model, vae), family.name, about_model(as_loaded, family, settings.model_v_pred))
 
     def files(self, settings: Settings) -> tuple[Path, ...]:
         model, vae = self._wanted(settings)
@@ -92,7 +96,7 @@ class WebUI(Backend):
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
-            return defaults_for(self._wanted(settings).model, settings.mode, velocity=settings.model_v_pred)
+            return defaults_for(self._wanted(settings).model, settings.mode, v_pred=settings.model_v_pred)
         except UserError:
             return {}
 
@@ -110,7 +114,7 @@ class WebUI(Backend):
         _wait_for_loading()
         if not settings.model and self.loaded() is None:
             self.load()
-        self._files = self._wanted(settings)
+        self._files, self._v_pred = self._wanted(settings), settings.model_v_pred
         bundle = self._from_host(self._files)
         if bundle is None:
             bundle = self._from_files(self._files)
@@ -168,7 +172,7 @@ class WebUI(Backend):
         files, loaded = self._wanted(Settings(model=request.model, vae=request.vae)), self.loaded()
         it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
         it_is = it_is and (request.lora is None or images.takes_loras())
-        if loaded is not None and it_is and (not request.velocity or self.predicts_velocity(loaded)):
+        if loaded is not None and it_is and self._predicts_as(request.v_pred, loaded):
 
             def begin(done: int, total: int) -> None:
                 advance(done, total)
@@ -224,21 +228,30 @@ class WebUI(Backend):
             same = loaded.vae is not None and _same(loaded.vae, files.vae)
             vae = Source.of_tensors(theirs, files.vae.name) if same else Source.of_file(identify(files.vae))
         source = Source.of_tensors(
-            family.named_as_in_file(held), kind.name, files.model, like=self._as_loaded(loaded, kind)
+            family.named_as_in_file(held),
+            kind.name,
+            files.model,
+            like=as_chosen(self._as_loaded(loaded, kind), self._v_pred),
         )
         bundle = family.take(source, vae=vae)
         bundle.host_parts = frozenset(bundle.modules) - ({VAE} if vae is not None and not same else set())
-        if self.has_zero_terminal_snr(loaded):
+        if self._v_pred != NO and self.has_zero_terminal_snr(loaded):
             bundle.diffusion = bundle.diffusion.with_zero_terminal_snr()
         bundle.encode_prompt = partial(self._encode, family)
         return bundle
 
     def _as_loaded(self, loaded: Loaded, kind: FileKind) -> FileKind:
-        return replace(kind, prediction_type=VELOCITY.name) if self.predicts_velocity(loaded) else kind
+        if kind.prediction_type != VELOCITY.name and self.predicts_velocity(loaded):
+            return replace(kind, prediction_type=VELOCITY.name, prediction_reason="host")
+        return kind
+
+    def _predicts_as(self, v_pred: str, loaded: Loaded) -> bool:
+        """Whether the host treats its model as ``model_v_pred`` says."""
+        return v_pred == AUTOMATIC or (v_pred == YES) == self.predicts_velocity(loaded)
 
     def _from_files(self, files: Files) -> Bundle:
         self._make_device_free()
-        return load_bundle(files.model, vae=files.vae)
+        return load_bundle(files.model, vae=files.vae, v_pred=self._v_pred)
 
     def _loaded_is_ours(self) -> bool:
         """Whether the host has in memory the model that the run trains on."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...config.choices import FAMILIES
+from ...config.settings import NO, YES
 from ...diffusion.parameterisation import EPSILON, VELOCITY
 from ...errors import ModelError
 from ...paths import open_file
 from ...text.messages import Message, message
+from .folders import COMPONENTS, WeightSet, config_in, is_model_folder, model_folder, name_of, weights_in
 from .header import Header, TensorInfo, read_header
+from .names import with_own_names
 from .parts import DENOISER, TEXT_ENCODER, VAE
+from .unpickle import MOST_TENSORS
 
 MODEL_ENDINGS = (".safetensors", ".ckpt", ".pt", ".bin")
 """Endings of model files' names, for looking one up by its stem; what a file is, its content tells."""
@@ -87,9 +90,11 @@ class FileKind:
         family: ``"SD1"``, ``"SD2"``, ``"SDXL"`` … or None where that cannot be said.
         parts: which of ``"denoiser"``, ``"vae"``, ``"text_encoder"`` it holds.
         prediction_type: ``"epsilon"`` or ``"v_prediction"`` where the file says so, else None.
+        prediction_reason: what of it says so: ``"mark"``, ``"scheduler"``, ``"beside"`` or ``"metadata"``; ``"chosen"``
+            and ``"host"`` for the user's choice and the WebUI's; empty where nothing does.
         tensors: name -> type and shape.
         metadata: safetensors' own metadata; empty for other formats.
-        files: prefix of the tensors' names -> the file they are in; a single file has the prefix ``""``. Empty for
+        files: prefix of the tensors' names -> the files they are in; a single file has the prefix ``""``. Empty for
             tensors that come from a host.
         configs: of a diffusers folder, component -> its parsed JSON.
     """
@@ -102,13 +107,14 @@ class FileKind:
     prediction_type: str | None
     tensors: Tensors
     metadata: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    prediction_reason: str = ""
 
     @property
     def zero_terminal_snr(self) -> bool:
         """Whether it says that no signal is left at the last timestep."""
-        return "ztsnr" in self.tensors or bool(self.configs.get("scheduler", {}).get("rescale_betas_zero_snr"))
+        return "ztsnr" in self.tensors or bool(self.configs.get("scheduler", {}).get(_RESCALED))
 
     @property
     def is_folder(self) -> bool:
@@ -128,14 +134,16 @@ def identify(path: Path | str) -> FileKind:
     path = Path(path)
     if path.is_dir():
         return _identify_folder(path)
-    return classify(path.name, read_header(path), files={"": path}, beside=_prediction_beside(path))
+    header = read_header(path)
+    named = replace(header, tensors=with_own_names(header.tensors))
+    return classify(path.name, named, files={"": (path,)}, beside=_prediction_beside(path))
 
 
 def classify(
     name: str,
     header: Header,
     *,
-    files: Mapping[str, Path] | None = None,
+    files: Mapping[str, tuple[Path, ...]] | None = None,
     configs: Mapping[str, Mapping[str, Any]] | None = None,
     beside: str | None = None,
 ) -> FileKind:
@@ -145,10 +153,10 @@ def classify(
     parts = _parts_of(header.tensors) | ({DENOISER} if kind is Kind.CHECKPOINT else set())
     if kind in _FAMILIES and parts == {DENOISER}:
         label = message("models.kind_unet_of", kind=label)
-    prediction = _prediction_type(header, configs or {}, beside)
+    prediction, reason = _prediction_type(header, configs or {}, beside)
     return FileKind(
         name, kind, label, family, parts, prediction, header.tensors, header.metadata, files or {},
-        configs or {},
+        configs or {}, reason,
     )  # fmt: skip
 
 
@@ -300,25 +308,49 @@ def _parts_of(tensors: Tensors) -> frozenset[str]:
     return frozenset(found)
 
 
-def _prediction_type(header: Header, configs: Mapping[str, Mapping[str, Any]], beside: str | None) -> str | None:
-    """The first of these that says so: a mark among the weights, diffusers' scheduler, a file beside, the metadata."""
+def _prediction_type(
+    header: Header, configs: Mapping[str, Mapping[str, Any]], beside: str | None
+) -> tuple[str | None, str]:
+    """What the file says, and what of it: the first of a mark among the weights, diffusers' scheduler, a file beside,
+    the metadata."""
     if "v_pred" in header.tensors:
-        return VELOCITY.name
+        return VELOCITY.name, "mark"
     metadata = header.metadata
     architecture = metadata.get("modelspec.architecture", "")
-    for stated in (
-        str(configs.get("scheduler", {}).get("prediction_type", "")),
-        beside or "",
-        metadata.get("modelspec.prediction_type", ""),
-        {"stable-diffusion-v2-768-v": "v", "stable-diffusion-v2-512": "epsilon"}.get(architecture, ""),
+    for reason, stated in (
+        ("scheduler", str(configs.get("scheduler", {}).get("prediction_type", ""))),
+        ("beside", beside or ""),
+        ("metadata", metadata.get("modelspec.prediction_type", "")),
+        ("metadata", {"stable-diffusion-v2-768-v": "v", "stable-diffusion-v2-512": "epsilon"}.get(architecture, "")),
     ):
         if stated in (VELOCITY.modelspec, VELOCITY.name):
-            return VELOCITY.name
+            return VELOCITY.name, reason
         if stated in ("eps", EPSILON.name):
-            return EPSILON.name
-    return None
+            return EPSILON.name, reason
+    return None, ""
 
 
+def as_chosen(kind: FileKind, v_pred: str) -> FileKind:
+    """The file as ``model_v_pred`` says it is: left to the file, or a model for one kind of prediction.
+
+    Who denies the velocity denies the marks that say it. Zero terminal SNR is one of them: where no signal is left,
+    the noise tells nothing of the image.
+    """
+    if v_pred == YES:
+        return replace(kind, prediction_type=VELOCITY.name, prediction_reason="chosen")
+    if v_pred == NO:
+        scheduler = {key: value for key, value in kind.configs.get("scheduler", {}).items() if key != _RESCALED}
+        return replace(
+            kind,
+            prediction_type=EPSILON.name,
+            prediction_reason="chosen",
+            tensors={name: info for name, info in kind.tensors.items() if name not in MARKS},
+            configs={**kind.configs, "scheduler": scheduler} if kind.configs else kind.configs,
+        )
+    return kind
+
+
+_RESCALED = "rescale_betas_zero_snr"
 _LONGEST_CONFIG = 100_000
 _PARAMETERIZATION = re.compile(r"^\s*parameterization\s*:\s*[\"']?(\w+)", re.MULTILINE)
 
@@ -336,41 +368,49 @@ def _prediction_beside(path: Path) -> str | None:
     return "eps" if "ldm.models.diffusion" in text else None  # that code's own default
 
 
-_WEIGHT_FILES = (
-    "diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.fp16.safetensors",
-    "model.fp16.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin",
-    "diffusion_pytorch_model.fp16.bin", "pytorch_model.fp16.bin",
-)  # fmt: skip
-_COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "transformer")
-
-
-def _identify_folder(folder: Path) -> FileKind:
+def _identify_folder(path: Path) -> FileKind:
     """A diffusers folder: its parts' tensors get the part's name as prefix (``unet.conv_in.weight``)."""
-    if not (folder / "model_index.json").is_file() and not (folder / "unet" / "config.json").is_file():
-        raise ModelError("models.folder_without_model", folder=folder.name)
+    folder, name = model_folder(path), name_of(path)
+    if not is_model_folder(path):
+        return _identify_part(folder, name)
     tensors: dict[str, TensorInfo] = {}
-    files: dict[str, Path] = {}
-    for component in _COMPONENTS:
-        weights = next(
-            (folder / component / name for name in _WEIGHT_FILES if (folder / component / name).is_file()), None
-        )
+    files: dict[str, tuple[Path, ...]] = {}
+    for component in COMPONENTS:
+        weights = weights_in(folder / component)
         if weights is not None:
-            files[f"{component}."] = weights
-            for name, info in read_header(weights).tensors.items():
-                tensors[f"{component}.{name}"] = info
+            files[f"{component}."] = _whole(weights, name, component)
+            tensors.update(_tensors_of(files[f"{component}."], f"{component}.", name))
     if not tensors:
-        raise ModelError("models.folder_without_weights", folder=folder.name)
-    wanted = {"unet": "config", "vae": "config", "text_encoder": "config", "scheduler": "scheduler_config"}
-    configs = {part: _read_json(folder / part / f"{name}.json") for part, name in wanted.items()}
-    return classify(folder.name, Header(tensors), files=files, configs=configs)
+        raise ModelError("models.folder_without_weights", folder=name)
+    if "unet." not in files and "transformer." not in files:
+        raise ModelError("models.folder_lacks", folder=name, part="unet")
+    configs = {part: config_in(folder / part / f"{file}.json") for part, file in _CONFIGS.items()}
+    return classify(name, Header(tensors), files=files, configs=configs)
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        with open_file(path) as file:
-            content = json.loads(file.read(_LONGEST_CONFIG).decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError("models.folder_broken", file=f"{path.parent.name}/{path.name}") from error
-    return content if isinstance(content, dict) else {}
+_CONFIGS = {"unet": "config", "vae": "config", "text_encoder": "config", "scheduler": "scheduler_config"}
+
+
+def _identify_part(folder: Path, name: str) -> FileKind:
+    """A folder with one part of a model in diffusers' layout, as a VAE is published."""
+    weights = weights_in(folder)
+    config = config_in(folder / "config.json")
+    if weights is None or not config:
+        raise ModelError("models.folder_without_model", folder=name)
+    files = {"": _whole(weights, name, folder.name)}
+    return classify(name, Header(_tensors_of(files[""], "", name)), files=files, configs={"vae": config})
+
+
+def _whole(weights: WeightSet, name: str, part: str) -> tuple[Path, ...]:
+    if weights.missing:
+        raise ModelError("models.folder_lacks_file", folder=name, part=part, file=weights.missing[0])
+    return weights.files
+
+
+def _tensors_of(files: Iterable[Path], prefix: str, name: str) -> dict[str, TensorInfo]:
+    found: dict[str, TensorInfo] = {}
+    for file in files:
+        found.update({f"{prefix}{tensor}": info for tensor, info in read_header(file).tensors.items()})
+        if len(found) > MOST_TENSORS:
+            raise ModelError("models.large_table", file=name)
+    return found

@@ -23,6 +23,7 @@ from .identify import MARKS, FileKind, classify
 from .int8 import Int8, can_be_int8, store_as_int8
 from .layers import make_own
 from .mmap_tensors import Stretch, map_stretches
+from .names import with_own_names
 from .unpickle import Pickled, Span, StoredTensor, is_pickle, read_pickle, unpack
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -57,10 +58,11 @@ class Source:
     def of_file(kind: FileKind) -> Source:
         """Map the file or folder that ``kind`` was found for."""
         tensors: dict[str, Tensor] = {}
-        for prefix, path in kind.files.items():
-            for name, tensor in map_file(path).items():
-                tensors[prefix + name] = tensor
-        return Source(kind, tensors, None if kind.is_folder else kind.files.get(""))
+        for prefix, paths in kind.files.items():
+            for path in paths:
+                tensors.update({prefix + name: tensor for name, tensor in map_file(path).items()})
+        single = None if kind.is_folder or "" not in kind.files else kind.files[""][0]
+        return Source(kind, with_own_names(tensors), single)
 
     @staticmethod
     def of_tensors(
@@ -83,7 +85,11 @@ class Source:
         if like is not None:
             marks = {key: info for key, info in like.tensors.items() if key in MARKS}
             kind = replace(
-                kind, tensors={**infos, **marks}, prediction_type=like.prediction_type, metadata=like.metadata
+                kind,
+                tensors={**infos, **marks},
+                prediction_type=like.prediction_type,
+                prediction_reason=like.prediction_reason,
+                metadata=like.metadata,
             )
         return Source(kind, tensors, path)
 
@@ -223,6 +229,17 @@ def _compare(expected: Mapping[str, torch.Size], given: Mapping[str, Tensor], wh
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:2]) + (" …" if len(names) > 2 else "")
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], file: str) -> None:
+    """Refuse weights that are no numbers; all of them are read.
+
+    Raises:
+        ModelError: one is NaN or infinite; the tensor it is in is named.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.float().isfinite().all()):
+            raise ModelError("models.nan_in_file", file=file, tensor=name)
 
 
 def stored_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,10 +25,10 @@ from ...diffusion.schedule import NoiseSchedule, scaled_linear_betas
 from ...diffusion.timesteps import Uniform
 from ...errors import ModelError
 from ...text.messages import Message, message
-from ..base import Bundle, Family, HostTensors, Sampler
-from ..checkpoint.identify import FileKind, Kind
-from ..checkpoint.parts import DENOISER, TEXT_ENCODER, VAE
-from ..checkpoint.weights import Source, build_empty, fill, stored_dtype
+from ..base import Bundle, Family, HostTensors, Predicts, Sampler
+from ..checkpoint.identify import FileKind, Kind, unet_prefix
+from ..checkpoint.parts import DENOISER, VAE
+from ..checkpoint.weights import Source, build_empty, fill, refuse_not_finite, stored_dtype
 from ..lora_target import Target, TargetChoice
 from . import ldm, shapes
 from .blocks import block_of
@@ -63,6 +63,17 @@ class TextPart:
     projected: bool = False
     skipped: int = 0
     final_norm: bool = True
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """What its tensors' names begin with: in diffusers' layout, in a single file, and in one that has it under
+        transformers' names."""
+        return f"{self.name}.", self.prefix, self.prefix.replace(".model.", ".transformer.")
+
+    def home_in(self, names: Iterable[str]) -> str | None:
+        """Which of :attr:`homes` a model has; None if it lacks this text encoder."""
+        found = list(names)
+        return next((home for home in self.homes if any(name.startswith(home) for name in found)), None)
 
     @property
     def padding(self) -> int | None:
@@ -113,14 +124,15 @@ class StableDiffusion(Family):
         return kind.kind is self.kind
 
     def check(self, kind: FileKind, vae: FileKind | None) -> None:
-        missing = {DENOISER, TEXT_ENCODER, VAE} - kind.parts
-        if vae is not None:
-            missing.discard(VAE)
-        if missing == {VAE}:
+        missing = [] if DENOISER in kind.parts else [DENOISER]
+        missing += [text.name for text in self.text_parts if text.home_in(kind.tensors) is None]
+        missing += [] if VAE in kind.parts or vae is not None else [VAE]
+        if missing == [VAE]:
             raise ModelError("models.lacks_vae", file=kind.name)
+        if missing and kind.is_folder:
+            raise ModelError("models.folder_lacks", folder=kind.name, part=missing)
         if missing:
-            parts = [self.part_label(part) for part in (DENOISER, TEXT_ENCODER, VAE) if part in missing]
-            raise ModelError("models.lacks", file=kind.name, parts=parts)
+            raise ModelError("models.lacks", file=kind.name, parts=[self.part_label(part) for part in missing])
         if vae is not None and VAE not in vae.parts:
             raise ModelError("models.no_vae_for", file=vae.name, kind=vae.label, family=self.name)
         channels = None if vae is None else _latent_channels(vae)
@@ -143,6 +155,10 @@ class StableDiffusion(Family):
         del kind
         return self.default_size
 
+    def predicts(self, kind: FileKind) -> Predicts:
+        what = VELOCITY if kind.prediction_type == VELOCITY.name else EPSILON
+        return Predicts(what, kind.prediction_reason, not self.schedule(kind).leaves_signal)
+
     def parameterisation(self, source: Source) -> Parameterisation:
         """What the U-Net predicts, the noise or the velocity: as the file says, else the noise."""
         return VELOCITY if source.kind.prediction_type == VELOCITY.name else EPSILON
@@ -158,6 +174,8 @@ class StableDiffusion(Family):
         what = self._part_of(DENOISER, source), self._part_of(VAE, vae_source)
         unet = _or_incomplete(lambda: _unet_tensors(source), what[0])
         autoencoder = _or_incomplete(lambda: _vae_tensors(vae_source), what[1])
+        if vae is not None:  # a small file, read in whole anyway; a checkpoint's weights are checked when a loss is NaN
+            refuse_not_finite(autoencoder, vae.name)
         texts = [self._text(source, part) for part in self.text_parts]
         tokenizer = clip_tokenizer()
         return Bundle(
@@ -348,19 +366,22 @@ def _norm_groups(kind: FileKind, part: str) -> int:
 
 
 def _unet_tensors(source: Source) -> dict[str, Tensor]:
-    if source.kind.is_folder:
-        return ldm.part(source.tensors, "unet.")
-    return ldm.unet_from_ldm(ldm.part(source.tensors, ldm.UNET))
+    """Under diffusers' names."""
+    tensors = ldm.part(source.tensors, unet_prefix(source.tensors) or "")
+    return tensors if "conv_in.weight" in tensors else ldm.unet_from_ldm(tensors)
 
 
 def _text_tensors(source: Source, part: TextPart) -> dict[str, Tensor]:
-    """Under transformers' names, without the level ``text_model.``."""
-    if source.kind.is_folder:
-        tensors = ldm.clip_without_level(ldm.part(source.tensors, f"{part.name}."))
-    elif part.open_clip:
-        tensors = ldm.clip_from_open_clip(ldm.part(source.tensors, part.prefix), last_layer=part.acting)
+    """Under transformers' names, without the level ``text_model.``.
+
+    What has those names already has the layers that act, as diffusers saves them.
+    """
+    home = part.home_in(source.tensors) or part.prefix
+    tensors = ldm.part(source.tensors, home)
+    if home == part.prefix and part.open_clip:
+        tensors = ldm.clip_from_open_clip(tensors, last_layer=part.acting)
     else:
-        tensors = ldm.clip_without_level(ldm.part(source.tensors, part.prefix))
+        tensors = ldm.clip_without_level(tensors)
     if not part.projected:
         tensors.pop(ldm.PROJECTION, None)
     return tensors

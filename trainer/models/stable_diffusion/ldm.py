@@ -70,7 +70,8 @@ def vae_with_new_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def clip_without_level(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A CLIP text encoder's tensors without the ``text_model.`` level that files have and transformers 5 has not."""
-    return {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
+    ignored = ("logit_scale",)
+    return {name.removeprefix("text_model."): tensor for name, tensor in tensors.items() if name not in ignored}
 
 
 def text_from_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

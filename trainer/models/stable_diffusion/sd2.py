@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...config.size import Size
 from ...diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
-from ..base import Bundle
+from ..base import Bundle, Predicts
 from ..checkpoint.identify import FileKind, Kind
 from ..checkpoint.weights import Source
 from . import ldm
@@ -31,9 +31,14 @@ class SD2(StableDiffusion):
         return "stable-diffusion-v2-768-v" if bundle.diffusion.parameterisation is VELOCITY else self.architecture
 
     def size_of(self, kind: FileKind) -> Size:
-        known = self.parameterisation(Source.of_file(kind)) if kind.files and not kind.prediction_type else None
-        velocity = known is VELOCITY or kind.prediction_type == VELOCITY.name
-        return Size(768, 768) if velocity else self.default_size
+        return Size(768, 768) if self.predicts(kind).what is VELOCITY else self.default_size
+
+    def predicts(self, kind: FileKind) -> Predicts:
+        told = super().predicts(kind)
+        if kind.prediction_type or not kind.files:
+            return told
+        source = Source.of_file(kind)
+        return told._replace(what=self.parameterisation(source), reason="weights" if _telling_norm(source) else "")
 
     def parameterisation(self, source: Source) -> Parameterisation:
         """As the file says; published ones say nothing, so their weights have to."""

@@ -75,6 +75,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.folder_without_weights": (
             "{folder} has no weights in unet, vae or text_encoder. Download its files again."
         ),
+        "models.folder_lacks": (
+            "{folder} is a diffusers folder without weights in {part}. Download what is missing, or choose another "
+            "model."
+        ),
+        "models.folder_lacks_file": (
+            "{folder} is incomplete: {file} is missing in {part}. Download it, or the whole folder again."
+        ),
         "models.folder_broken": "{file} cannot be read. Download the model again.",
         # ---- files that are something else
         "models.variant": "{file} is {kind}. Choose the plain checkpoint it was made from.",
@@ -137,6 +144,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{file} has NaN or infinite weights ({weight}). Choose another copy of it, or fp32 as model precision if "
             "fp16 was too narrow for it."
         ),
+        "models.nan_in_file": (
+            "{file} has NaN or infinite numbers in {tensor}: it is damaged, or was saved so. Choose another copy of it."
+        ),
         "models.nan_image": (
             "the image made with {file} is not a number (NaN) anywhere. Choose fp32 as precision, or another LoRA."
         ),
@@ -144,10 +154,41 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "the sides of images for {family} are multiples of {multiple}, and {size} are not. Choose another size."
         ),
         # ---- what a run tells of its model
-        "models.forced_velocity": (
-            "{file} does not say that it is a v-prediction model. It is trained as one because {setting} is on. Turn "
-            "it off if the previews are noise."
+        "models.predicts": "It is trained as a model that predicts the {what}: {reason}.",
+        "models.predicts_epsilon": "noise (eps)",
+        "models.predicts_v_prediction": "velocity (v-prediction)",
+        "models.because_mark": "it is marked so (v_pred)",
+        "models.because_scheduler": "its scheduler_config.json says so",
+        "models.because_beside": "the .yaml file beside it says so",
+        "models.because_metadata": "its metadata says so",
+        "models.because_weights": "its weights show it",
+        "models.because_host": "the WebUI treats it so",
+        "models.because_chosen": "{setting} is {value}",
+        "models.because_nothing": "nothing in the file says otherwise",
+        "models.zero_snr": "Its noise leaves no signal at the last timestep (zero terminal SNR), as the file says.",
+        "models.velocity_chosen": (
+            "{file} is not marked as a v-prediction model ({reason}). It is trained as one because {setting} is yes. "
+            "Choose automatic if the previews are noise."
         ),
+        "models.velocity_denied": (
+            "{file} is a v-prediction model by its own account ({reason}). It is trained as a model that predicts the "
+            "noise because {setting} is no. Choose automatic if the previews are noise."
+        ),
+        "models.named_velocity": (
+            "{file} is called a v-prediction model, but it is taken for one that predicts the noise ({reason}). If its "
+            "images come out as noise, set {setting} to yes."
+        ),
+        "models.named_epsilon": (
+            "{file} is called a model that predicts the noise, but it is taken for a v-prediction model ({reason}); a "
+            "merge may have inherited that. If its images come out as noise, set {setting} to no."
+        ),
+        "models.distilled": (
+            "{file} is by its name distilled to a few steps ({how}). Training undoes part of that, and previews with "
+            "the usual steps and CFG scale look burnt. Better train on the model it was made from; the LoRA fits both."
+        ),
+        "models.stored_alike": "Its weights are stored as {types}.",
+        "models.stored": "Its weights are stored as: {parts}.",
+        "models.part_stored": "{part} {types}",
         "models.copied": "{parts}: stored as {stored}, copied to {type}.",
         "models.copied_for_cpu": "{parts}: stored as {stored}, copied to {type} because the CPU computes in it.",
         "models.copied_to_int8": "{parts}: stored as {stored}, copied to int8 and computed in {type}.",

@@ -334,7 +334,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "After training, makes an image at LoRA strength -1, 0 and 1 to show the LoRA's effect. Slow without a GPU."
         ),
         "model_v_pred": (
-            "The model uses v-prediction. This is usually detected; turn it on if every image comes out as noise."
+            "Whether the model uses v-prediction. automatic: as its file says. yes: it does, although the file does "
+            "not say so; try it if images come out as noise. no: it does not, whatever the file says."
         ),
     }
 )

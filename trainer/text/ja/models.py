@@ -85,6 +85,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.folder_without_weights": (
             "{folder} の unet、vae、text_encoder に重みがありません。ファイルをダウンロードし直してください。"
         ),
+        "models.folder_lacks": (
+            "diffusers形式のフォルダ {folder} の {part} に重みがありません。"
+            "足りないものをダウンロードするか、別のモデルを選んでください。"
+        ),
+        "models.folder_lacks_file": (
+            "{folder} は不完全です。{part} に {file} がありません。"
+            "そのファイルか、フォルダ全体をダウンロードし直してください。"
+        ),
         "models.folder_broken": "{file} を読めません。モデルをダウンロードし直してください。",
         # ---- files that are something else
         "models.variant": ("{file} は学習に使えません ({kind})。元になった通常のチェックポイントを選んでください。"),
@@ -152,6 +160,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{file} の重みにNaNか無限大があります ({weight})。別のコピーを選んでください。"
             "fp16 では範囲が足りないモデルなら、モデルの精度を fp32 にしてください。"
         ),
+        "models.nan_in_file": (
+            "{file} の {tensor} にNaNか無限大の値があります。ファイルが壊れているか、そのまま保存されています。"
+            "別のコピーを選んでください。"
+        ),
         "models.nan_image": (
             "{file} の画像が数値になりません(NaN)。精度にfp32を選ぶか、LoRAを使っているなら別のLoRAを選んでください。"
         ),
@@ -159,10 +171,44 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{family} の画像の縦横は {multiple} の倍数ですが、{size} はそうではありません。別の大きさにしてください。"
         ),
         # ---- what a run tells of its model
-        "models.forced_velocity": (
-            "{file} にはv-predictionモデルだという情報がありませんが、{setting} が有効なので、そのように学習します。"
-            "プレビューがノイズになる場合は、無効にしてください。"
+        "models.predicts": "{what}を予測するモデルとして学習します ({reason})。",
+        "models.predicts_epsilon": "ノイズ (eps)",
+        "models.predicts_v_prediction": "速度 (v-prediction)",
+        "models.because_mark": "ファイルにv_predの印があります",
+        "models.because_scheduler": "scheduler_config.json の指定です",
+        "models.because_beside": "同じ名前の .yaml の指定です",
+        "models.because_metadata": "メタデータの指定です",
+        "models.because_weights": "重みから判断しました",
+        "models.because_host": "WebUIでの扱いに合わせます",
+        "models.because_chosen": "{setting} が {value} です",
+        "models.because_nothing": "ファイルに別の指定がありません",
+        "models.zero_snr": (
+            "ファイルの指定により、最後のタイムステップで信号が残らないノイズ (zero terminal SNR) を使います。"
         ),
+        "models.velocity_chosen": (
+            "{file} はv-predictionモデルと確認できません ({reason})。{setting} が yes なので、v-predictionとして"
+            "学習します。プレビューがノイズになる場合は、automatic を選んでください。"
+        ),
+        "models.velocity_denied": (
+            "{file} の情報ではv-predictionモデルです ({reason})。{setting} が no なので、ノイズを予測するモデルとして"
+            "学習します。プレビューがノイズになる場合は、automatic を選んでください。"
+        ),
+        "models.named_velocity": (
+            "{file} は名前からするとv-predictionモデルですが、ノイズを予測するモデルとして扱います ({reason})。"
+            "画像がノイズになる場合は、{setting} を yes にしてください。"
+        ),
+        "models.named_epsilon": (
+            "{file} は名前からするとノイズを予測するモデルですが、v-predictionモデルとして扱います ({reason})。"
+            "マージ元の印が残っているのかもしれません。画像がノイズになる場合は、{setting} を no にしてください。"
+        ),
+        "models.distilled": (
+            "{file} は名前からすると、少ないステップ数用に蒸留されたモデルです ({how})。学習するとその効果が薄れ、"
+            "普通のステップ数とCFGスケールではプレビューも焼けたように見えます。元のモデルで学習することをお勧めします。"
+            "そのLoRAはどちらのモデルでも使えます。"
+        ),
+        "models.stored_alike": "重みは {types} で保存されています。",
+        "models.stored": "重みの保存形式: {parts}。",
+        "models.part_stored": "{part} {types}",
         "models.copied": "{parts}: {stored} で保存されているため {type} に変換します。",
         "models.copied_for_cpu": (
             "{parts}: {stored} で保存されているため {type} に変換します (CPUでは {type} で計算します)。"

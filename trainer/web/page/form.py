@@ -260,7 +260,7 @@ def make(row: Row, words: Words, second: bool = False) -> Any:
         return gr.Checkbox(**common)
     if row.kind == "blocks":
         return gr.CheckboxGroup(list(row.choices), **common)
-    if row.kind == "choice":
+    if row.kind in ("choice", "three states"):
         return gr.Dropdown(list(row.choices), **common)
     if row.offered:
         offered = [shown_number(number) for number in row.offered]
@@ -277,7 +277,7 @@ def shown_in(settings: Settings, row: Row) -> Any:
 
 def shown_value(value: Any, row: Row) -> Any:
     """A setting's value as its component holds it: text where something is typed."""
-    if row.kind in ("bool", "choice"):
+    if row.kind in ("bool", "choice", "three states"):
         return value
     if row.kind == "blocks":
         return list(value)

@@ -66,7 +66,16 @@ class Model:
             words, kind = advice.problem.text(self._context.language), "wrong" if is_named else "note"
         else:
             words, kind = self._context.say("model.is", label=advice.label), "note"
-        return f'<p class="{PREFIX}-{kind}" data-advice="{number}">{html.escape(words)}</p>'
+        told = (
+            ""
+            if advice is None
+            else "".join(
+                f'<p class="{PREFIX}-{style}">{html.escape(each.text(self._context.language))}</p>'
+                for style, messages in (("note", advice.facts), ("wrong", advice.doubts))
+                for each in messages
+            )
+        )
+        return f'<p class="{PREFIX}-{kind}" data-advice="{number}">{html.escape(words)}</p>{told}'
 
     def _vaes(self) -> list[str]:
         return [_NO_VAE, *self._context.catalogue.vaes()]

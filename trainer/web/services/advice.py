@@ -31,11 +31,14 @@ class Advice:
         label: the model in words; None if it cannot be trained on.
         problem: why not; else None.
         defaults: settings by short name that suit it better than the mode's defaults.
+        facts, doubts: what is found out about it; see :class:`.models.about.About`.
     """
 
     label: Message | None = None
     problem: Message | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    facts: tuple[Message, ...] = ()
+    doubts: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,11 @@ class _Question:
     mode: str
     model: str
     vae: str
-    velocity: bool
+    v_pred: str
 
     @property
     def settings(self) -> Settings:
-        return Settings(mode=self.mode, model=self.model, vae=self.vae, model_v_pred=self.velocity)
+        return Settings(mode=self.mode, model=self.model, vae=self.vae, model_v_pred=self.v_pred)
 
 
 class Advisor:
@@ -123,7 +126,8 @@ class Advisor:
     def _find(self, question: _Question) -> Advice:
         try:
             host = self._host()
-            return Advice(host.check_model(question.settings).label, None, dict(host.defaults(question.settings)))
+            found = host.check_model(question.settings)
+            return Advice(found.label, None, dict(host.defaults(question.settings)), *found.about)
         except UserError as error:
             return Advice(problem=error.whole)
         except Exception as error:  # noqa: BLE001 - a bug of ours, or of a library: reported, and the page lives on

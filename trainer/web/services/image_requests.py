@@ -27,7 +27,7 @@ MOST_STEPS = 150
 MOST_CFG = 30.0
 _ROWS = {"prompt": "sample_prompt", "negative": "sample_negative", "seed": "sample_seed",
          "strengths": "sample_strengths", "size": "image_size", "model": "model", "vae": "vae",
-         "velocity": "model_v_pred"}  # fmt: skip
+         "v_pred": "model_v_pred"}  # fmt: skip
 """Fields that are checked like the setting of that name."""
 _ONLY_LABELS = ("vae", "model_v_pred")
 """Settings without a field beside the images: errors name them by their label."""
@@ -64,7 +64,7 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list
         "size": settings.size,
         "model": settings.model,
         "vae": settings.vae,
-        "velocity": settings.model_v_pred,
+        "v_pred": settings.model_v_pred,
     }
     first = _request(asked, **common)
     return [LabelledRequest(replace(first, prompt=prompt), (called,)) for called, prompt in labelled]
@@ -152,6 +152,6 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
         "negative": settings.sample_negative,
         "model": settings.model if known else proposed,
         "vae": settings.vae,
-        "velocity": settings.model_v_pred,
+        "v_pred": settings.model_v_pred,
         "size": [settings.size.height, settings.size.width],
     }
