@@ -138,6 +138,28 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class AccountRow:
+    """A line of an account.
+
+    Attributes:
+        heading: what it is about.
+        text: without a full stop where it is no sentence.
+        is_odd: whether it is something to look at before the run.
+    """
+
+    heading: Message
+    text: Message
+    is_odd: bool = False
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a run is made from, told before its first step. Modes without images may have nothing to tell."""
+
+    rows: tuple[AccountRow, ...] = ()
+
+
+@dataclass(frozen=True)
 class TrainsOn:
     """The model is there that the run trains on."""
 
@@ -263,6 +285,19 @@ class Failed:
 
 
 Event = (
-    Phase | TrainsOn | Step | Paused | Resumed | Preview | Saved | Trained | Effect | Warned | Detail | Done | Failed
+    Phase
+    | Account
+    | TrainsOn
+    | Step
+    | Paused
+    | Resumed
+    | Preview
+    | Saved
+    | Trained
+    | Effect
+    | Warned
+    | Detail
+    | Done
+    | Failed
 )
 Listener = Callable[[Event], None]

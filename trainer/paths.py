@@ -83,6 +83,10 @@ class Folders:
         """The log every run keeps for its plot, asked for or not; ``suffix`` for one of several passes."""
         return self._dated("runs", name, created, f"{suffix}.csv")
 
+    def account(self, name: str, created: datetime, ending: str = "") -> Path:
+        """What the run said of its data before its first step, beside its log."""
+        return self._dated("runs", name, created, f"{ending}.txt")
+
     def state(self, name: str, created: datetime, ending: str = "") -> Path:
         """What a run that was broken off is continued from; see :mod:`.engine.state`."""
         return self._dated("states", name, created, f"{ending}.state")
@@ -113,6 +117,10 @@ class RunFiles:
 
     def run_log(self, suffix: str = "") -> Path:
         return self.folders.run_log(self.name, self.created, f"{self.ending}{suffix}")
+
+    @property
+    def account(self) -> Path:
+        return self.folders.account(self.name, self.created, self.ending)
 
     @property
     def settings(self) -> Path:

@@ -35,15 +35,14 @@ def test_what_will_be_trained(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["check", str(folder), *wide, "--set", "lora_trigger_word=sks", "--set", "image_mirroring=true"]) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
-        f"Folder:   {folder}",
-        "Images:   3 trained, 1 left out",
-        "Samples:  6 in one round (also mirrored)",
-        "Buckets:  512 x 512: 2 samples",
-        "          512 x 640: 2 samples",
-        "          768 x 384: 2 samples",
-        "Captions: 2 from files (1 UTF-8, 1 cp1252 (Western)), 1 image without",
-        "Trigger:  sks",
+        f"Images:   3 images from 2 folders in {folder}; 1 left out",
+        (
+            "Captions: 2 from files (1 UTF-8, 1 cp1252 (Western)), 1 image without a caption, each after the trigger "
+            "word sks"
+        ),
         'Example:  a.png is "sks, l’été"',
+        "Sizes:    512 x 512 (2), 512 x 640 (2), 768 x 384 (2)",
+        "Epoch:    6 samples (also mirrored) in 3 steps; 1000 steps are 333 epochs, so each image is seen 667 times",
         "Ignored:  1 .md",
         "",
         "1 thing to know:",
@@ -55,6 +54,9 @@ def test_what_will_be_trained(folder: Path, capsys: pytest.CaptureFixture[str]) 
 def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(folder), "--json", "--set", "image_num_multiply=4", "--set", "sub_image_num=1"]) == 0
     found = json.loads(capsys.readouterr().out)
+    rows = found.pop("account")
+    assert rows[0] == {"heading": "Images", "text": f"3 images from 2 folders in {folder}; 1 left out", "odd": True}
+    assert {"heading": "Note", "text": found["notes"][0], "odd": True} in rows
     assert found == {
         "folder": str(folder),
         "usable": True,
@@ -66,6 +68,7 @@ def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "captions": {
             "files": 2,
             "names": 0,
+            "class_words": 0,
             "empty": 0,
             "missing": 1,
             "encodings": {"UTF-8": 1, "cp1252 (Western)": 1},
@@ -88,7 +91,7 @@ def test_nothing_to_train(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
             path.write_bytes(b"")
     assert main(["check", str(folder)]) == 2
     captured = capsys.readouterr()
-    assert "Images:   0 trained, 4 left out" in captured.out
+    assert f"0 images in {folder}; 4 left out" in captured.out
     assert captured.err == (
         f'trainyard: lora data directory: no image in "{folder}" can be trained: a.png is empty (0 bytes), '
         "sub/b.JPG is empty (0 bytes), sub/c.webp is empty (0 bytes), and 1 more. Mend or replace them.\n"

@@ -19,6 +19,7 @@ from trainer.data import latents as latents_module
 from trainer.data import pair_scan as pair_scan_module
 from trainer.data import scan as scan_module
 from trainer.data.cache import DataCache
+from trainer.data.fingerprint import Fingerprint
 from trainer.data.images import ImageInfo, inspect_image
 from trainer.data.known import kept_info, told_of
 from trainer.data.latents import Dataset, encode_samples
@@ -136,7 +137,9 @@ def test_whatever_is_known_of_an_image_comes_back_as_it_was(tmp_path: Path) -> N
     cache, path = open_in(tmp_path), tmp_path / "image.png"
     write(path, 0)
     note = message("data.other_shape", other="a.png", size="1 x 2", other_size=("x", message("data.first_frame_used")))
-    info = ImageInfo(path, Size(80, 64), (1, 2, 3, 4), ((note, message("data.first_frame_used")),))
+    info = ImageInfo(
+        path, Size(80, 64), (1, 2, 3, 4), ((note, message("data.first_frame_used")),), Fingerprint(b"\0\xff", b"12")
+    )
     assert all(getattr(info, field.name) != field.default for field in fields(ImageInfo))  # or it would prove nothing
     assert kept_info(path, cache, lambda: info) == info
     found = kept_info(path, cache, lambda: pytest.fail("it is known"))

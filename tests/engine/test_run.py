@@ -21,10 +21,27 @@ from trainer.engine import passes
 from trainer.engine.run import check, run
 from trainer.errors import DivergedError, OutputError, SettingsError, UserError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Control, Detail, Done, Effect, Event, Failed, Job, Phase, Preview, Saved, Step, Trained, Warned
+from trainer.job import (
+    Account,
+    Control,
+    Detail,
+    Done,
+    Effect,
+    Event,
+    Failed,
+    Job,
+    Phase,
+    Preview,
+    Saved,
+    Step,
+    Trained,
+    TrainsOn,
+    Warned,
+)
 from trainer.models.base import Bundle, Conditioning
 from trainer.networks.files import file
 from trainer.networks.files.settings import load_settings
+from trainer.reports.account import lines_of
 from trainer.reports.log import CSVLog, read_log
 from trainer.text.messages import literal
 
@@ -57,6 +74,24 @@ def collect(
 def header(path: Path) -> tuple[dict[str, str], list[str]]:
     with safe_open(str(path), "pt") as opened:
         return opened.metadata(), sorted(opened.keys())
+
+
+def test_a_run_begins_with_an_account_of_its_data_and_keeps_it(model: Path, host: Standalone, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(2):
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(folder / f"{number}.png")
+    changes = {"mode": "LoRA", "lora_data_directory": str(folder), "image_min_length": 64}
+    _, events = collect(job(model, **changes), host)
+    kinds = [type(event) for event in events]
+    assert kinds.index(Account) < kinds.index(TrainsOn)
+    account = events[kinds.index(Account)]
+    assert str(account.rows[0].text) == f"2 images in {folder}"
+    odd = [str(row.text) for row in account.rows if row.is_odd]
+    assert odd[0].startswith("No image has a caption, and there is no trigger word")
+    assert odd[1].startswith("The model is made for 512 x 512, and 64 x 64 is much smaller")
+    (kept,) = host.folders.data.glob("runs/*/x-*.txt")
+    assert kept.read_text("utf-8").splitlines() == lines_of(account)
 
 
 def test_events_tell_the_whole_story(model: Path, host: Standalone) -> None:

@@ -31,7 +31,7 @@ def test_a_number_stands_with_the_word_that_goes_with_it(count: int, told: str) 
 
 
 def test_a_list_is_joined_as_the_language_does() -> None:
-    parts = message("commands.list_of", parts=["a", label("network_rank"), 3])
+    parts = message("data.account_list", parts=["a", label("network_rank"), 3])
     assert parts.text() == "a, network rank, 3"
     assert parts.text("ja") == f"a、{label('network_rank').text('ja')}、3"
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ..config.schema import to_json
 from ..errors import UserError
 from ..jobs.store import ENDED, INTERRUPTED, RUNNING, WAITING, Entry, Store
+from ..text.columns import columns, padded
 from .options import add_device, add_folders, folders_of
 from .train import Interrupt, Progress, add_settings, read_settings, say_last
-from .words import columns, padded, told
+from .words import told
 
 if TYPE_CHECKING:
     from ..job import Done, Event, Failed

@@ -22,7 +22,7 @@ from ..networks.files.settings import load_settings
 from ..text.language import language_of_machine
 from ..text.messages import Message, message
 from .options import add_device, add_folders, folders_of
-from .words import told
+from .words import account_lines, told
 
 if TYPE_CHECKING:
     from ..engine.host import Host
@@ -317,9 +317,12 @@ class Progress:
             self._is_seen = False
 
     def _show(self, event: Event) -> None:
-        from ..job import Detail, Effect, Phase, Preview, Saved, Step, Warned
+        from ..job import Account, Detail, Effect, Phase, Preview, Saved, Step, Warned
 
-        if isinstance(event, Step):
+        if isinstance(event, Account):
+            for line in account_lines(event):
+                self._say(line)
+        elif isinstance(event, Step):
             self._step(event.number, event.total, event.loss)
         elif isinstance(event, Phase) and event.message not in (message("phase.training"), self._phase):
             self._close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
+from ..job import Account
+from ..reports.account import lines_of
 from ..text.language import language_of_machine
 from ..text.messages import Message, say
 
@@ -15,11 +16,6 @@ def told(text: str | Message, /, **values: Any) -> str:
     return text.text(language) if isinstance(text, Message) else say(text, language, **values)
 
 
-def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: a Japanese letter takes two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "FW" else 1 for letter in text)
-
-
-def padded(text: str, width: int) -> str:
-    """A text followed by as many spaces as make it ``width`` columns wide."""
-    return text + " " * (width - columns(text))
+def account_lines(account: Account) -> list[str]:
+    """The account of a run's data, a line for each row."""
+    return lines_of(account, language_of_machine())

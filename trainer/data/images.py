@@ -24,6 +24,7 @@ from ..paths import NotAFile, open_file, reason_of
 from ..text.messages import Message, message
 from .buckets import Placement
 from .colours import as_rgb, has_broken_profile
+from .fingerprint import Fingerprint, fingerprint_of
 from .memory import MOST_BYTES, DecodingMemory
 from .problems import FileError
 
@@ -67,12 +68,14 @@ class ImageInfo:
         visible: left, top, right and bottom of what is not fully transparent; None if nothing is transparent at all.
             An image that cannot be seen has an empty box.
         notes: what a user may not expect, each with what is done about it.
+        fingerprint: by what it is known again.
     """
 
     path: Path
     size: Size
     visible: tuple[int, int, int, int] | None = None
     notes: tuple[tuple[Message, Message], ...] = ()
+    fingerprint: Fingerprint | None = None
 
     @property
     def has_alpha(self) -> bool:
@@ -105,13 +108,14 @@ def inspect_image(path: Path, *, memory: DecodingMemory | None = None) -> ImageI
         if image.format == "JPEG":  # every byte is read all the same, but an eighth of the pixels is enough
             _decode_smaller(image, _SMALLEST_SHARE)
             image.load()
-            return ImageInfo(path, _upright_size(Size(width, height), _orientation(image)), None, notes)
+            size = _upright_size(Size(width, height), _orientation(image))
+            return ImageInfo(path, size, None, notes, _fingerprint(image, Size(width, height)))
         image.load()
         alpha = as_rgb(image, only_alpha=True)[1]
         alpha = alpha if alpha is None else _upright(alpha, _orientation(image))
         size = _upright_size(Size(*image.size), _orientation(image))
         visible = None if alpha is None else alpha.getbbox() or (0, 0, 0, 0)
-        return ImageInfo(path, size, visible, notes)
+        return ImageInfo(path, size, visible, notes, _fingerprint(image, Size(width, height)))
 
 
 def load_transparent(path: Path, *, may_be_smaller: bool = False) -> Image.Image:
@@ -255,6 +259,11 @@ def _orientation(image: Image.Image) -> int:
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
     turn = _TURNS[orientation]
     return image if turn is None else image.transpose(turn)
+
+
+def _fingerprint(image: Image.Image, size: Size) -> Fingerprint:
+    orientation = _orientation(image)
+    return fingerprint_of(image, size, lambda small: _upright(small, orientation))
 
 
 def _upright_size(size: Size, orientation: int) -> Size:

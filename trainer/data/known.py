@@ -18,6 +18,7 @@ from typing import Any
 from ..config.size import Size
 from ..text.messages import Message
 from .cache import DataCache, Mark, key_of
+from .fingerprint import Fingerprint
 from .images import ImageInfo
 from .samples import Sample
 
@@ -127,6 +128,8 @@ def _plain(value: Any) -> Any:
         return {"size": list(value)}
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
+    if isinstance(value, Fingerprint):
+        return {"fingerprint": [_plain(value.pixels), _plain(value.shape)]}
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     if value is None or isinstance(value, str | int | float):
@@ -139,6 +142,8 @@ def _revived(value: Any) -> Any:
         return tuple(_revived(each) for each in value)
     if not isinstance(value, dict):
         return value
+    if "fingerprint" in value:
+        return Fingerprint(*_revived(value["fingerprint"]))
     if "message" in value:
         return Message(value["message"], tuple((name, _revived(each)) for name, each in value["values"]))
     return Size(*value["size"]) if "size" in value else bytes.fromhex(value["bytes"])

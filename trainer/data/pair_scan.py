@@ -101,6 +101,11 @@ class _PairIndex(Index):
         if not placed:
             return
         self.images += 2
+        self.remember(original.image)
+        if is_copy(original.image, target.image):
+            self.equal += 1
+            what = message("data.same_pixels", other=pair.original.path.name)
+            self.report(pair.target, what, message("data.used_for_nothing"))
         for file, image in ((pair.original, original.image), (pair.target, target.image)):
             for what, done in image.notes:
                 self.report(file, what, done)
@@ -162,6 +167,12 @@ class _PairIndex(Index):
         self.left_out += 2
         done = message("data.left_out_with", other=other.path.name)
         self.problems.append(FileProblem(file.name, what, done, left_out=True))
+
+
+def is_copy(image: ImageInfo, of: ImageInfo) -> bool:
+    """Whether two images have the same pixels, as far as they were decoded."""
+    prints = [each.fingerprint and each.fingerprint.pixels for each in (image, of)]
+    return prints[0] is not None and prints[0] == prints[1]
 
 
 def _unfit(original: ImageInfo, target: ImageInfo) -> Message | None:

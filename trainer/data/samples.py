@@ -12,6 +12,7 @@ from ..config.size import Size
 from ..errors import DataError
 from ..text.messages import Message, label, message
 from .buckets import Placement
+from .fingerprint import Fingerprint
 from .images import ImageInfo, Mask, Pixels, load_placed
 from .memory import DecodingMemory
 from .problems import FileProblem
@@ -117,6 +118,9 @@ class Scan:
         problems: what to know about single files, in the order of the files.
         notes: what to know about the settings.
         others: endings of files that are neither image nor caption, empty for none, with how many there are.
+        equal_pairs: pairs whose images have the same pixels.
+        fingerprints: files of images that are trained, in their order, with what they are known again by; of pairs,
+            those of the originals.
     """
 
     folder: Path
@@ -131,6 +135,8 @@ class Scan:
     problems: tuple[FileProblem, ...]
     notes: tuple[Message, ...]
     others: tuple[tuple[str, int], ...]
+    equal_pairs: int = 0
+    fingerprints: tuple[tuple[Path, Fingerprint], ...] = ()
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:

@@ -22,6 +22,7 @@ from .buckets import Frames, Placement
 from .cache import DataCache
 from .captions import Caption, read_caption
 from .files import Found, ImageFile, caption_from_name, with_trigger
+from .fingerprint import Fingerprint
 from .images import ImageInfo, inspect_image, whole_files_only
 from .known import kept_info
 from .memory import DecodingMemory
@@ -135,7 +136,9 @@ class Index:
     problems: list[FileProblem] = field(default_factory=list)
     encodings: Counter[str] = field(default_factory=Counter)
     owners: dict[Path, list[str]] = field(default_factory=dict)
+    fingerprints: list[tuple[Path, Fingerprint]] = field(default_factory=list)
     images: int = 0
+    equal: int = 0
     left_out: int = 0
     names: int = 0
     class_words: int = 0
@@ -162,6 +165,7 @@ class Index:
         if not placements:
             return
         self.images += 1
+        self.remember(read.image)
         for what, done in read.image.notes:
             self.report(file, what, done)
         caption = self.with_trigger(self.caption(file, read.caption))
@@ -249,6 +253,11 @@ class Index:
             self.missing += 1
         return self.subset.class_words
 
+    def remember(self, image: ImageInfo) -> None:
+        """So that a copy of it is found."""
+        if image.fingerprint is not None:
+            self.fingerprints.append((image.path, image.fingerprint))
+
     def leave_out(self, file: ImageFile, what: Message) -> None:
         self.left_out += 1
         self.problems.append(_left_out(file.name, what))
@@ -307,6 +316,8 @@ def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
         ),
         notes=tuple(dict.fromkeys(notes)),
         others=_most_frequent(others),
+        equal_pairs=sum(index.equal for index in indexes),
+        fingerprints=tuple(known for index in indexes for known in index.fingerprints),
     )
 
 

@@ -15,10 +15,12 @@ from ..config.choices import MODES
 from ..config.key_values import split_loras
 from ..config.schema import dump
 from ..config.settings import Settings, effective
+from ..config.size import Size
+from ..data.account import account_of
 from ..data.cache import GB, DataCache, key_of, open_cache
 from ..data.latents import encode_samples
-from ..data.pair_scan import scan_for_mode
-from ..data.pairs import Pair, open_pair
+from ..data.look import Look, look
+from ..data.pairs import Pair
 from ..data.samples import Scan
 from ..errors import DivergedError, SettingsError, StateError, Stopped, UserError
 from ..job import Control, Done, Failed, Job, Listener, TrainsOn
@@ -34,6 +36,7 @@ from ..networks.files.metadata import Origin
 from ..networks.files.read import network_from_file
 from ..optim import optimizers, schedules, trial
 from ..paths import RunFiles, write_whole
+from ..reports.account import text_of
 from ..text.messages import Message, label, message
 from . import state
 from .basis import Basis
@@ -48,6 +51,7 @@ from .saving import check_output, output_path
 _MUCH_CACHED = 500_000_000
 """Bytes on the disk from which on a user should know of them."""
 _TOLD = key_of("told")
+_WITH_FOLDER = next(name for name, mode in MODES.items() if mode.learns_from_folder)
 
 # ---- before the run -------------------------------------------------------------------------------------------------
 
@@ -173,7 +177,12 @@ def _prepared(
     if settings.save_as_json:
         write_whole(files.settings, [dump(job.settings).encode()], overwrite=True)
     cache = _cache(settings, host, stack)
-    images = _images(settings, reporter, cache)
+    found = _look(settings, reporter, cache)
+    images = found.images
+    account = account_of(settings, found, own_size=own_size(settings, host))
+    if account.rows:
+        write_whole(files.account, [text_of(account).encode()], overwrite=True)
+        emit(account)
     keeper.begin(Basis(settings, [each.spec for each in mode_of(settings.mode).passes(settings)], images, host))
     bundle, precision = _model(settings, host, reporter)
     emit(TrainsOn(bundle.name))
@@ -225,37 +234,25 @@ def _report_cache(cache: DataCache | None, settings: Settings, reporter: Reporte
         reporter.warn("engine.cache_told", size=f"{size / GB:.1f}", **named)
 
 
-def _images(settings: Settings, reporter: Reporter, cache: DataCache | None) -> Scan | Pair | None:
+def _look(settings: Settings, reporter: Reporter, cache: DataCache | None) -> Look:
     """Look at every image before the model is loaded; what is wrong with one of a folder is reported, not fatal."""
-    images = MODES[settings.mode].images
-    if images == "none":
-        return None
-    if images == "pair":
-        return open_pair(settings)
     looking = message("phase.looking_at_images")
-    scan = scan_for_mode(
+    found = look(
         settings,
         check=reporter.control.check,
         progress=lambda done, total: reporter.phase(looking, done, total),
         cache=cache,
     )
-    _report_problems(scan, reporter)
-    scan.require_usable()
-    for note in _counts(scan, settings):
-        reporter.warn(note)
-    return scan
+    if isinstance(found.images, Scan):
+        _report_problems(found.images, reporter)
+    return found
 
 
-def _counts(scan: Scan, settings: Settings) -> Iterator[Message]:
-    """What to tell about how many samples there are beside what the run takes of them."""
-    batch, repeats = settings.train_batch_size, settings.image_num_multiply
-    if batch > len(scan.distinct):
-        named = {"setting": label("train_batch_size"), "batch": batch}
-        yield message("engine.batch_above_samples", count=len(scan.distinct), **named)
-    taken = settings.train_iterations * batch
-    if repeats > 1 and len(scan.samples) > taken:
-        named = {"setting": label("image_num_multiply"), "repeats": repeats}
-        yield message("engine.more_samples_than_steps", count=len(scan.samples), taken=taken, **named)
+def own_size(settings: Settings, host: Host) -> Size | None:
+    """What the host's model is made for, as far as its file tells."""
+    # Modes without a folder of images have other defaults than the model's own size.
+    size = host.defaults(replace(settings, mode=_WITH_FOLDER)).get("image_size")
+    return size if isinstance(size, Size) else None
 
 
 def _scan(
@@ -265,13 +262,13 @@ def _scan(
     if not isinstance(images, Pair):
         return images, settings
     scan = images.placed(settings, bundle.family.default_size)
+    for note in scan.notes:
+        reporter.warn(note)
     _report_problems(scan, reporter)
     return scan, replace(settings, image_size=scan.distinct[0].frame)
 
 
 def _report_problems(scan: Scan, reporter: Reporter) -> None:
-    for note in scan.notes:
-        reporter.warn(note)
     for problem in scan.problems:
         reporter.warn(problem.message)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..job import Done, Effect, Event, Failed, Paused, Phase, Preview, Resumed, Saved, Step, TrainsOn, Warned
+from ..job import Account, Done, Effect, Event, Failed, Paused, Phase, Preview, Resumed, Saved, Step, TrainsOn, Warned
 from ..text.messages import Message
 from .memory import Memory
 
@@ -46,6 +46,7 @@ class Snapshot:
     Attributes:
         number: counts the events; two snapshots with the same number are the same.
         state: ``running``, ``paused``, ``done``, ``stopped`` or ``failed``.
+        account: what is trained, told before the first step; without rows until it is known.
         model: the name of the one it trains on; empty until it is there.
         phase: what it is doing; ``done`` of ``total`` where it can be counted.
         step, steps: the last finished step of how many.
@@ -65,6 +66,7 @@ class Snapshot:
 
     number: int = 0
     state: str = "running"
+    account: Account = field(default_factory=Account)
     model: str = ""
     phase: Message | None = None
     done: int = 0
@@ -132,6 +134,8 @@ class RunStatus:
             return self._after_step(event)
         if isinstance(event, Phase):
             return replace(now, phase=event.message, done=event.done, total=event.total)
+        if isinstance(event, Account):
+            return replace(now, account=event)
         if isinstance(event, TrainsOn):
             return replace(now, model=event.name)
         if isinstance(event, Paused):

@@ -113,6 +113,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.used_without_caption": "used without a caption",
         "data.used_with_class_words": 'used with the words of its folder, "{words}"',
         "data.used_with_original_caption": "used with the original's caption",
+        "data.used_for_nothing": "used, but nothing is learned from it",
         "data.used_for_each": "used for each of them",
         "data.read_as": "read as {encoding}; check it",
         # ---- pairs
@@ -127,6 +128,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.no_target": 'has no target: there is no image "{name}" beside it',
         "data.no_original": 'is a target without an original: there is no image "{name}" beside it',
         "data.extra_target": "is one target too many for {other}",
+        "data.same_pixels": "has the same pixels as {other}",
         "data.same_file": "is the same file as {other}",
         "data.other_shape": "has another shape than {other} ({size}, not {other_size})",
         "data.original_transparent": "belongs to {other}, which is fully transparent",
@@ -153,6 +155,111 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "data.image_resized": "{name} ({size}): trained at {frame}.",
         "data.pair_resized": "{name} ({size}) and {other} ({other_size}): trained at {frame}.",
+        # ---- the account of the data
+        "data.heading_images": "Images",
+        "data.heading_captions": "Captions",
+        "data.heading_example": "Example",
+        "data.heading_sizes": "Sizes",
+        "data.heading_cropped": "Cropped",
+        "data.heading_epoch": "Epoch",
+        "data.heading_ignored": "Ignored",
+        "data.heading_note": "Note",
+        "data.heading_none": "",
+        "data.account_list": "{parts}",
+        "data.account_images": "{count:image|images} in {folder}",
+        "data.account_images_of_folders": "{count:image|images} from {folders} folders in {folder}",
+        "data.account_pairs": "{count:pair|pairs} of images in {folder}",
+        "data.account_pairs_of_folders": "{count:pair|pairs} of images from {folders} folders in {folder}",
+        "data.account_left_out": "{what}; {count} left out",
+        "data.account_subset": "{name}: {count:image|images}, {repeats:time|times} an epoch",
+        "data.account_reg": "{name}: {count:regularisation image|regularisation images}, {repeats:time|times} an epoch",
+        "data.account_more_subsets": "and {count:folder|folders} more",
+        "data.account_unfinished": (
+            "{count:image|images} in {folder}. They are more than can be looked at now ({done} so far); the run looks "
+            "at all of them before it begins."
+        ),
+        "data.account_unanswered": "{folder} is slow to answer. The run looks at it before it begins.",
+        "data.account_sized": "{name} ({size})",
+        "data.account_pair": "from {original} to {target}",
+        "data.account_differing": "they differ in {percent} % of the area",
+        "data.account_caption_files": "{count} from files ({encodings})",
+        "data.account_caption_folders": "{count} from the names of folders",
+        "data.account_caption_names": "{count} from file names",
+        "data.account_caption_empty": "{count} of them empty",
+        "data.account_caption_missing": "{count:image|images} without a caption",
+        "data.account_trigger": "each after the trigger word {word}",
+        "data.account_example": '{name} is "{caption}"',
+        "data.account_size": "{size} ({count})",
+        "data.account_sizes": ("{count} from {first} to {last}, most often {most} ({of_most:sample|samples})"),
+        "data.account_cropped": (
+            "{count:image loses|images lose} a tenth or more of the area, most of all {name}: {percent} %, to fit "
+            "{frame}"
+        ),
+        "data.account_finer": "With {settings}: {count:image|images}.",
+        "data.account_finer_none": "With {settings}: none.",
+        "data.account_setting": "{setting} {value}",
+        "data.account_epoch": "{count:sample|samples} in {steps:step|steps}",
+        "data.account_epoch_because": "{count:sample|samples} ({reasons}) in {steps:step|steps}",
+        "data.account_smaller_sizes": "each image in up to {count} smaller sizes too",
+        "data.account_mirrored": "also mirrored",
+        "data.account_repeated": "{count} times over",
+        "data.account_seen": ("{what}; {steps:step is|steps are} {epochs:epoch|epochs}, so each image is seen {seen}"),
+        "data.account_seen_pairs": (
+            "{what}; {steps:step is|steps are} {epochs:epoch|epochs}, so each pair is seen {seen}"
+        ),
+        "data.account_times": "{times:time|times}",
+        "data.account_times_between": "{least} to {most} times",
+        # ---- what is odd about the data
+        "data.without_any_caption": (
+            "No image has a caption, and there is no trigger word: the LoRA learns what an empty prompt shows, and no "
+            "word will call it up. Set {setting}, or write captions."
+        ),
+        "data.without_caption": (
+            "{without} of {count:image|images} have no caption, and there is no trigger word: they teach what an empty "
+            "prompt shows. Set {setting}, or write their captions."
+        ),
+        "data.trigger_twice": (
+            "The trigger word is put before {count:caption that begins|captions that begin} with it already: "
+            '"{caption}". Leave {setting} empty, or take it out of the captions.'
+        ),
+        "data.copies_same": "{count:image is|images are} there twice, with the same pixels: {copies}.",
+        "data.copies_same_more": (
+            "{count:image is|images are} there twice, with the same pixels: {copies}, and {more} more."
+        ),
+        "data.copies_alike": "{count:image looks|images look} nearly like another: {copies}.",
+        "data.copies_alike_more": "{count:image looks|images look} nearly like another: {copies}, and {more} more.",
+        "data.copy_of": "{name} like {other}",
+        "data.equal_pairs": (
+            "In {count} of {pairs:pair|pairs} both images have the same pixels: nothing is learned from them."
+        ),
+        "data.all_pairs_equal": (
+            'in every pair of "{folder}" both images have the same pixels, so there is nothing to learn. Choose '
+            "targets that differ from their originals."
+        ),
+        "data.pair_same_pixels": (
+            "has the same pixels as the original image, so there is nothing to learn. Choose another."
+        ),
+        "data.pair_hardly_differs": (
+            "The two images hardly differ: there is next to nothing to learn. Make sure that they are the right ones."
+        ),
+        "data.batch_above_samples": (
+            "{setting} is {batch}, more than there are samples ({count}): each step takes the same ones several times."
+        ),
+        "data.batch_above_epoch": (
+            "{setting} is {batch}, more than there are samples ({count}): no step takes more than there are."
+        ),
+        "data.more_samples_than_steps": (
+            "{setting} is {repeats}, which makes {count} samples; the run takes {taken} of them, so some images may "
+            "never be trained. Lower it, or train longer."
+        ),
+        "data.too_small_for_model": (
+            "The model is made for {own}, and {size} is much smaller: it does poorly at that size, and so will the "
+            "LoRA. Choose a larger {setting}."
+        ),
+        "data.too_large_for_model": (
+            "The model is made for {own}, and {size} is much larger: it repeats itself at that size and takes far more "
+            "memory. Choose a smaller {setting}."
+        ),
         # ---- buckets
         "data.min_length_too_long": (
             "image min length {length} is more than the longest side of image size, {side}: every image is trained as "

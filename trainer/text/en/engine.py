@@ -143,13 +143,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "The network rank {rank} is more than {count} of {total} layers can use, the smallest {least}. A lower "
             "rank learns as much there."
         ),
-        "engine.batch_above_samples": (
-            "{setting} is {batch}, more than there are samples ({count}): each step takes the same ones several times."
-        ),
-        "engine.more_samples_than_steps": (
-            "{setting} is {repeats}, which makes {count} samples; the run takes {taken} of them, so some images may "
-            "never be trained. Lower it, or train longer."
-        ),
         "engine.effect_unseen": (
             'With and without the LoRA, the image of "{prompt}" is the same. Look at {strip}, and try other prompts '
             "before you use it."

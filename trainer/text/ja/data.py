@@ -112,6 +112,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.used_without_caption": "キャプションなしで使います",
         "data.used_with_class_words": "フォルダの言葉「{words}」をキャプションにして使います",
         "data.used_with_original_caption": "元の画像のキャプションで使います",
+        "data.used_for_nothing": "使いますが、何も学習されません",
         "data.used_for_each": "それぞれに使います",
         "data.read_as": "{encoding} として読みました。確かめてください",
         # ---- 画像の組
@@ -122,6 +123,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.no_target": "目標画像「{name}」が同じフォルダにありません",
         "data.no_original": "元画像「{name}」が同じフォルダにない目標画像です",
         "data.extra_target": "{other} の目標画像がほかにもあります",
+        "data.same_pixels": "{other} と画素が同じです",
         "data.same_file": "{other} と同じファイルです",
         "data.other_shape": "{other} と縦横比が違います({size}、元画像は {other_size})",
         "data.original_transparent": "組になる {other} は全体が透明です",
@@ -145,6 +147,108 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "data.image_resized": "{name} ({size}): {frame} で学習します。",
         "data.pair_resized": "{name} ({size}) と {other} ({other_size}): {frame} で学習します。",
+        # ---- データの内訳
+        "data.heading_images": "画像",
+        "data.heading_captions": "キャプション",
+        "data.heading_example": "例",
+        "data.heading_sizes": "サイズ",
+        "data.heading_cropped": "切り落とし",
+        "data.heading_epoch": "エポック",
+        "data.heading_ignored": "対象外",
+        "data.heading_note": "注意",
+        "data.heading_none": "",
+        "data.account_list": "{parts}",
+        "data.account_images": "{folder} の画像 {count} 枚",
+        "data.account_images_of_folders": "{folder} の {folders} 個のフォルダにある画像 {count} 枚",
+        "data.account_pairs": "{folder} の画像の組 {count} 組",
+        "data.account_pairs_of_folders": "{folder} の {folders} 個のフォルダにある画像の組 {count} 組",
+        "data.account_left_out": "{what}(ほかに {count} 枚は使いません)",
+        "data.account_subset": "{name}: 画像 {count} 枚、1エポックに {repeats} 回ずつ",
+        "data.account_reg": "{name}: 正則化画像 {count} 枚、1エポックに {repeats} 回ずつ",
+        "data.account_more_subsets": "ほか {count} 個のフォルダ",
+        "data.account_unfinished": (
+            "{folder} の画像 {count} 枚。多いため、今はすべてを確認できません({done} 枚まで確認済み)。学習の開始前に、"
+            "すべての画像を確認します。"
+        ),
+        "data.account_unanswered": "{folder} の応答に時間がかかっています。学習の開始前に確認します。",
+        "data.account_sized": "{name} ({size})",
+        "data.account_pair": "{original} から {target} へ",
+        "data.account_differing": "面積の {percent} % が異なります",
+        "data.account_caption_files": "ファイルから {count} 件({encodings})",
+        "data.account_caption_folders": "フォルダ名から {count} 件",
+        "data.account_caption_names": "ファイル名から {count} 件",
+        "data.account_caption_empty": "うち空のもの {count} 件",
+        "data.account_caption_missing": "キャプションのない画像 {count} 枚",
+        "data.account_trigger": "それぞれトリガーワード {word} の後に続けます",
+        "data.account_example": "{name} は「{caption}」",
+        "data.account_size": "{size} ({count})",
+        "data.account_sizes": "{first} から {last} までの {count} 種類。最も多いのは {most} (サンプル {of_most} 個)",
+        "data.account_cropped": (
+            "1割以上が切り落とされる画像が {count} 枚あります。最も多いのは {name} で、"
+            "{frame} に収めるために {percent} % を失います"
+        ),
+        "data.account_finer": "{settings} にすると {count} 枚に減ります",
+        "data.account_finer_none": "{settings} にすると1枚もなくなります",
+        "data.account_setting": "「{setting}」を {value}",
+        "data.account_epoch": "サンプル {count} 個で {steps} ステップ",
+        "data.account_epoch_because": "サンプル {count} 個({reasons})で {steps} ステップ",
+        "data.account_smaller_sizes": "各画像を小さいサイズでも {count} 個まで",
+        "data.account_mirrored": "左右反転も使用",
+        "data.account_repeated": "{count} 回繰り返し",
+        "data.account_seen": "{what}。全 {steps} ステップは {epochs} エポックで、各画像を {seen}学習します",
+        "data.account_seen_pairs": "{what}。全 {steps} ステップは {epochs} エポックで、各組を {seen}学習します",
+        "data.account_times": "{times} 回",
+        "data.account_times_between": "{least}~{most} 回",
+        # ---- データの気になる点
+        "data.without_any_caption": (
+            "どの画像にもキャプションがなく、トリガーワードもありません。"
+            "LoRAは空のプロンプトの絵として覚えるため、呼び出す"
+            "言葉がありません。「{setting}」を設定するか、キャプションを書いてください。"
+        ),
+        "data.without_caption": (
+            "画像 {count} 枚のうち {without} 枚にキャプションがなく、トリガーワードもありません。"
+            "これらは空のプロンプトの絵"
+            "として学習されます。「{setting}」を設定するか、キャプションを書いてください。"
+        ),
+        "data.trigger_twice": (
+            "トリガーワードで始まるキャプション {count} 件の前に、さらにトリガーワードが付きます:「{caption}」。"
+            "「{setting}」を"
+            "空欄にするか、キャプションから取り除いてください。"
+        ),
+        "data.copies_same": "同じ画素の画像が重複しています({count} 枚): {copies}",
+        "data.copies_same_more": "同じ画素の画像が重複しています({count} 枚): {copies}、ほか {more} 枚",
+        "data.copies_alike": "ほかの画像とほとんど同じに見える画像が {count} 枚あります: {copies}",
+        "data.copies_alike_more": "ほかの画像とほとんど同じに見える画像が {count} 枚あります: {copies}、ほか {more} 枚",
+        "data.copy_of": "{name} と {other}",
+        "data.equal_pairs": "{pairs} 組のうち {count} 組は、2枚の画素が同じです。これらからは何も学習されません。",
+        "data.all_pairs_equal": (
+            "「{folder}」のどの組も2枚の画素が同じなので、学習することがありません。"
+            "元画像と違いのある目標画像を用意して"
+            "ください。"
+        ),
+        "data.pair_same_pixels": "元画像と画素が同じなので、学習することがありません。別の画像を選んでください。",
+        "data.pair_hardly_differs": (
+            "2枚の画像にはほとんど違いがなく、目に見えるほどの差がありません。正しい画像かどうか確かめてください。"
+        ),
+        "data.batch_above_samples": (
+            "{setting} が {batch} ですが、学習するサンプルは {count} 個です。1ステップに同じものが何度も入ります。"
+        ),
+        "data.batch_above_epoch": (
+            "{setting} が {batch} ですが、学習するサンプルは {count} 個です。1ステップに使うのは多くてもこの数です。"
+        ),
+        "data.more_samples_than_steps": (
+            "{setting} が {repeats} でサンプルは {count} 個になりますが、学習に使うのは {taken} 個です。"
+            "使われない画像が出るかもしれません。この値を下げるか、学習を長くしてください。"
+        ),
+        "data.too_small_for_model": (
+            "このモデルは {own} 向けで、{size} はそれよりかなり小さいサイズです。モデルが苦手とするサイズなので、学習の"
+            "質も下がります。「{setting}」を大きくしてください。"
+        ),
+        "data.too_large_for_model": (
+            "このモデルは {own} 向けで、{size} はそれよりかなり大きいサイズです。同じものが繰り返し描かれやすく、"
+            "メモリも"
+            "多く使います。「{setting}」を小さくしてください。"
+        ),
         # ---- バケット
         "data.min_length_too_long": (
             "最小の辺の長さ {length} が画像サイズの長辺 {side} より大きいため、すべての画像を {frame} で学習します。"

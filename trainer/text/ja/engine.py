@@ -142,13 +142,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "ネットワークのランク {rank} は、{total} 層のうち {count} 層では大きすぎます(最小の層は {least})。"
             "ランクを下げても学習できる量は同じです。"
         ),
-        "engine.batch_above_samples": (
-            "{setting} が {batch} ですが、学習するサンプルは {count} 個です。1ステップに同じものが何度も入ります。"
-        ),
-        "engine.more_samples_than_steps": (
-            "{setting} が {repeats} でサンプルは {count} 個になりますが、学習に使うのは {taken} 個です。"
-            "使われない画像が出るかもしれません。この値を下げるか、学習を長くしてください。"
-        ),
         "engine.effect_unseen": (
             "「{prompt}」の画像は、LoRAがあってもなくても同じです。{strip} を見て、使う前にほかのプロンプトでも"
             "試してください。"

@@ -22,7 +22,7 @@ from fastapi.routing import APIRoute
 from ...config import presets
 from ...config.schema import describe, parse, to_json
 from ...errors import SettingsError, UserError
-from ...job import Effect
+from ...job import Account, Effect
 from ...jobs.run_status import Point, Snapshot
 from ...jobs.store import DONE, ENDED, WAITING, Entry
 from ...jobs.worker import Worker
@@ -347,6 +347,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 def _snapshot(now: Snapshot) -> dict[str, Any]:
     return {
         **{name: value for name, value in vars(now).items() if name != "images"},
+        "account": _account(now.account),
         "rates": list(now.rates),
         "warnings": list(now.warnings),
         "pictures": [{"step": each.step, "name": each.path.name} for each in now.images],
@@ -356,6 +357,10 @@ def _snapshot(now: Snapshot) -> dict[str, Any]:
         "message": now.message or "",
         "memory": None if now.memory is None else dataclasses.asdict(now.memory),
     }
+
+
+def _account(account: Account) -> list[dict[str, Any]]:
+    return [{"heading": row.heading, "text": row.text, "odd": row.is_odd} for row in account.rows]
 
 
 def _effect(effect: Effect) -> dict[str, Any]:

@@ -1,0 +1,219 @@
+"""The account of a folder's data: short where all is well, and a sentence for each thing that is odd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.config.settings import Settings
+from trainer.config.size import Size
+from trainer.data.account import account_of
+from trainer.data.look import Look, Unfinished, look, look_over
+from trainer.data.scan import scan
+from trainer.job import Account
+from trainer.reports.account import lines_of
+
+GOOD = Settings(image_size=Size(64, 64), image_min_length=64, image_buckets_step=64)
+
+
+def put(folder: Path, name: str, caption: str | None = "a cat", size: tuple[int, int] = (64, 64)) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    seed = sum(name.encode()) * 1000 + size[0]
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), np.uint8)).save(path)
+    if caption is not None:
+        path.with_suffix(".txt").write_text(caption, "utf-8")
+
+
+def told(folder: Path, own_size: Size | None = None, **changes: object) -> Account:
+    settings = replace(GOOD, lora_data_directory=str(folder), **changes)  # type: ignore[arg-type]
+    return account_of(settings, look(settings), own_size=own_size)
+
+
+def notes(account: Account) -> list[str]:
+    """Without the heading's column."""
+    return [str(row.text) for row in account.rows if row.is_odd]
+
+
+def test_a_good_folder_takes_five_lines(tmp_path: Path) -> None:
+    for number in range(6):
+        put(tmp_path, f"{number}.png")
+    account = told(tmp_path, Size(64, 64), lora_trigger_word="sks", train_iterations=60, train_batch_size=2)
+    assert lines_of(account) == [
+        f"Images:   6 images in {tmp_path}",
+        "Captions: 6 from files (UTF-8), each after the trigger word sks",
+        'Example:  0.png is "sks, a cat"',
+        "Sizes:    64 x 64 (6)",
+        "Epoch:    6 samples in 3 steps; 60 steps are 20 epochs, so each image is seen 20 times",
+    ]
+    assert not notes(account)
+
+
+def test_what_makes_an_epoch_longer_is_named_and_counted(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    put(tmp_path, "b.png")
+    account = told(tmp_path, image_mirroring=True, image_num_multiply=5, train_iterations=15, train_batch_size=4)
+    # 2 images, 2 ways round, 5 times: 20 samples, 5 batches of 4; 15 steps are 3 epochs, in each 10 samples an image.
+    assert lines_of(account)[-1] == (
+        "Epoch:    20 samples (also mirrored, 5 times over) in 5 steps; 15 steps are 3 epochs, so each image is seen "
+        "30 times"
+    )
+
+
+def test_folders_sizes_and_files_that_are_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "one/a.png", size=(128, 64))
+    put(tmp_path, "one/b.png", size=(64, 128))
+    put(tmp_path, "two/c.png")
+    for name in ("notes.md", "one/x.psd", "two/y.psd"):
+        (tmp_path / name).write_bytes(b"-")
+    (tmp_path / "broken.png").write_bytes(b"-")
+    lines = lines_of(told(tmp_path, image_size=Size(128, 128)))
+    assert lines[0] == f"Images:   3 images from 2 folders in {tmp_path}; 1 left out"
+    assert "Sizes:    64 x 128 (1), 128 x 64 (1), 128 x 128 (1)" in lines
+    assert "Ignored:  2 .psd, 1 .md" in lines
+
+
+def test_many_sizes_are_summed_up(tmp_path: Path) -> None:
+    for number in range(1, 9):
+        put(tmp_path, f"tall {number}.png", size=(64, 64 * number))
+    for number in range(2, 6):
+        put(tmp_path, f"wide {number}.png", size=(64 * number, 64))
+    account = told(tmp_path, image_size=Size(512, 512), image_max_ratio=8.0)
+    # Of the frames of 512 by a multiple of 64, 1 : 5 is nearest to 1 : 4, and 1 : 6 to 1 : 8 are trained at 1 : 8.
+    assert "Sizes:    8 from 64 x 512 to 512 x 128, most often 64 x 512 (3 samples)" in lines_of(account)
+
+
+def test_how_much_is_cut_off_and_what_would_keep_it(tmp_path: Path) -> None:
+    for number in range(3):
+        put(tmp_path, f"{number}.png", size=(832, 1216))
+    settings = Settings(lora_data_directory=str(tmp_path))
+    lines = lines_of(account_of(settings, look_over(scan(settings))))
+    # 832 x 1216 covers 512 x 512 as 512 x 748: 512 / 748 is left, 31.6 % are lost. 384 x 576 is 2 : 3, and loses 2.5 %.
+    at = lines.index("Cropped:  3 images lose a tenth or more of the area, most of all 0.png: 32 %, to fit 512 x 512")
+    assert lines[at + 1] == "          With image min length 256, image buckets step 64: none."
+
+
+def test_a_little_cropping_is_not_told(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", size=(64, 70))  # 8.6 % are lost
+    put(tmp_path, "b.png", size=(64, 71))  # 9.9 %
+    assert not any("Cropped" in line for line in lines_of(told(tmp_path)))
+    put(tmp_path, "c.png", size=(64, 72))  # 11.1 %
+    assert any(line.startswith("Cropped:  1 image loses") for line in lines_of(told(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("captions", "trigger", "words"),
+    [
+        ([None, None], "", "No image has a caption, and there is no trigger word"),
+        (["", None], "", "No image has a caption, and there is no trigger word"),
+        (["a cat", None], "", "1 of 2 images have no caption, and there is no trigger word"),
+        ([None, None], "sks", ""),
+        (["sks, a cat", "SKS"], "sks", "The trigger word is put before 2 captions that begin with it already"),
+        (["sks1, a cat", "a sks"], "sks", ""),
+    ],
+)
+def test_captions_and_the_trigger_word(captions: list[str | None], trigger: str, words: str, tmp_path: Path) -> None:
+    for number, caption in enumerate(captions):
+        put(tmp_path, f"{number}.png", caption)
+    found = notes(told(tmp_path, lora_trigger_word=trigger))
+    assert (found[0].startswith(words) and len(found) == 1) if words else not found
+
+
+def test_images_that_are_there_twice_are_named(tmp_path: Path) -> None:
+    for name in ("a.png", "z.png"):
+        put(tmp_path, name)
+    for number in range(4):
+        (tmp_path / f"a{number}.png").write_bytes((tmp_path / "a.png").read_bytes())
+        (tmp_path / f"a{number}.txt").write_text("a cat")
+    with Image.open(tmp_path / "z.png") as image:
+        image.save(tmp_path / "zz.webp", quality=90)
+    (tmp_path / "zz.txt").write_text("a cat")
+    assert notes(told(tmp_path)) == [
+        (
+            "4 images are there twice, with the same pixels: a1.png like a0.png, a2.png like a0.png, a3.png like "
+            "a0.png, and 1 more."
+        ),
+        "1 image looks nearly like another: zz.webp like z.png.",
+    ]
+
+
+def test_what_the_run_takes_of_the_samples(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    put(tmp_path, "b.png")
+    (note,) = notes(told(tmp_path, train_batch_size=3))
+    assert note == "train batch size is 3, more than there are samples (2): no step takes more than there are."
+    (note,) = notes(told(tmp_path, train_batch_size=3, image_num_multiply=2))
+    assert note.endswith("(2): each step takes the same ones several times.")
+    many = notes(told(tmp_path, image_num_multiply=50, train_iterations=10, train_batch_size=2))
+    assert many[0].startswith("image num multiply is 50, which makes 100 samples; the run takes 20 of them")
+
+
+@pytest.mark.parametrize(
+    ("size", "own", "words"),
+    [
+        (512, 1024, "The model is made for 1024 x 1024, and 512 x 512 is much smaller"),
+        (1024, 512, "The model is made for 512 x 512, and 1024 x 1024 is much larger"),
+        (768, 1024, ""),
+        (768, 512, ""),
+        (512, None, ""),
+    ],
+)
+def test_a_model_that_is_made_for_another_size(size: int, own: int | None, words: str) -> None:
+    settings = replace(GOOD, image_size=Size(size, size))
+    found = notes(account_of(settings, Unfinished(0, 0), own_size=own and Size(own, own)))
+    assert (len(found) == 1 and found[0].startswith(words)) if words else not found
+
+
+def test_prompts_alone_do_well_with_less_than_the_model_is_made_for() -> None:
+    settings = replace(GOOD, mode="iLECO")
+    assert account_of(settings, Look(None), own_size=Size(512, 512)) == Account()
+    assert notes(account_of(settings, Look(None), own_size=Size(32, 32)))[0].startswith("The model is made for 32 x 32")
+
+
+def test_a_pair_of_images(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        image.paste("white", (0, 0, 32, 64))
+        image.save(tmp_path / "b.png")
+    settings = Settings(mode="ADDifT", original_image=str(tmp_path / "a.png"), target_image=str(tmp_path / "b.png"))
+    assert lines_of(account_of(settings, look(settings))) == [
+        "Images: from a.png (64 x 64) to b.png (64 x 64)",
+        "        they differ in 50 % of the area",
+    ]
+    with Image.open(tmp_path / "a.png") as image:
+        red, green, blue = image.getpixel((0, 0))
+        image.putpixel((0, 0), (red, green, (blue + 128) % 256))
+        image.save(tmp_path / "b.png")
+    assert notes(account_of(settings, look(settings)))[0].startswith("The two images hardly differ")
+
+
+def test_pairs_need_no_caption_and_equal_ones_are_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "c.png", "c_b.png"):
+        put(tmp_path, name, None)
+    (tmp_path / "a_b.png").write_bytes((tmp_path / "a.png").read_bytes())
+    account = told(tmp_path, mode="Multi-ADDifT", diff_target_name="_b", train_batch_size=1)
+    assert lines_of(account)[0] == f"Images:   2 pairs of images in {tmp_path}"
+    assert notes(account) == ["In 1 of 2 pairs both images have the same pixels: nothing is learned from them."]
+
+
+def test_a_look_that_took_too_long_says_so() -> None:
+    settings = replace(GOOD, lora_data_directory="/pictures")
+    (row,) = account_of(settings, Unfinished(40, 9000)).rows
+    assert str(row.text).startswith("9000 images in /pictures. They are more than can be looked at now (40 so far)")
+    (row,) = account_of(settings, Unfinished(0, 0)).rows
+    assert str(row.text).startswith("/pictures is slow to answer.")
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_every_row_has_its_texts_in_both_languages(language: str, tmp_path: Path) -> None:
+    put(tmp_path, "a/a.png", None, size=(64, 256))
+    put(tmp_path, "b/b.png", "sks")
+    (tmp_path / "c.psd").write_bytes(b"-")
+    account = told(tmp_path, Size(512, 512), lora_trigger_word="sks", train_batch_size=9, image_mirroring=True)
+    lines = lines_of(account, language)
+    assert len(lines) >= 9
+    assert not any("data." in line for line in lines)

@@ -1,0 +1,103 @@
+"""What of the data is refused before a model is loaded, and that nobody waits too long for it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.config.settings import Settings
+from trainer.data import look as looking
+from trainer.data.look import Look, Unfinished, look, look_within
+from trainer.data.pairs import Pair
+from trainer.errors import DataError
+
+PAIR = Settings(mode="ADDifT")
+
+
+def noise(seed: int, size: int = 64) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8))
+
+
+def folder_of(folder: Path, **images: Image.Image) -> Settings:
+    folder.mkdir(exist_ok=True)
+    for name, image in images.items():
+        image.save(folder / f"{name}.png")
+    return Settings(mode="Multi-ADDifT", lora_data_directory=str(folder), diff_target_name="_b")
+
+
+def pair_of(folder: Path, original: Image.Image, target: Image.Image, ending: str = "png") -> Settings:
+    original.save(folder / "a.png")
+    target.save(folder / f"b.{ending}", **({"quality": 95} if ending == "jpg" else {}))
+    return replace(PAIR, original_image=str(folder / "a.png"), target_image=str(folder / f"b.{ending}"))
+
+
+@pytest.mark.parametrize("mode", ["ADDifT", "Difference"])
+def test_a_pair_with_the_same_pixels_is_refused(mode: str, tmp_path: Path) -> None:
+    settings = replace(pair_of(tmp_path, noise(1), noise(1)), mode=mode)
+    with pytest.raises(DataError, match="target image: has the same pixels as the original image"):
+        look(settings)
+
+
+def test_the_copier_alone_needs_no_other_target(tmp_path: Path) -> None:
+    settings = replace(pair_of(tmp_path, noise(1), noise(1)), mode="Difference", diff_1st_pass_only=True)
+    assert isinstance(look(settings).images, Pair)
+
+
+def test_how_much_of_a_pair_differs(tmp_path: Path) -> None:
+    target = noise(1)
+    target.paste("white", (0, 0, 32, 32))
+    found = look(replace(pair_of(tmp_path, noise(1), target), image_size=None))
+    assert found.differing == pytest.approx(0.25, abs=0.01)
+
+
+def test_pairs_of_a_folder_that_are_equal_are_counted_and_alone_refused(tmp_path: Path) -> None:
+    settings = folder_of(tmp_path / "two", a=noise(1), a_b=noise(1), c=noise(2), c_b=noise(3))
+    found = look(settings).images
+    assert isinstance(found, looking.Scan)
+    assert (found.pairs, found.equal_pairs) == (2, 1)
+    told = [str(problem) for problem in found.problems]
+    assert told.count("a_b.png has the same pixels as a.png: used, but nothing is learned from it") == 1
+    assert not any("same pixels" in text and not text.startswith("a_b") for text in told)
+    with pytest.raises(DataError, match="in every pair of .* both images have the same pixels"):
+        look(folder_of(tmp_path / "one", a=noise(1), a_b=noise(1)))
+
+
+def test_modes_without_images_have_nothing_to_look_at() -> None:
+    assert look(Settings(mode="iLECO", lora_data_directory="/nowhere")) == Look(None)
+
+
+def test_what_is_found_in_time_is_the_same(tmp_path: Path) -> None:
+    settings = folder_of(tmp_path / "pairs", a=noise(1), a_b=noise(2))
+    assert look_within(60, settings) == look(settings)
+    with pytest.raises(DataError, match="there is no folder"):
+        look_within(60, replace(settings, lora_data_directory=str(tmp_path / "gone")))
+
+
+def test_a_look_that_takes_too_long_says_how_far_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    going, ended = threading.Event(), threading.Event()
+
+    def slow(_settings, *, check, progress) -> Look:
+        progress(3, 10_000)
+        going.set()
+        try:
+            while True:
+                check()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(looking, "look", slow)
+    assert look_within(0.05, PAIR) == Unfinished(3, 10_000)
+    assert going.is_set()
+    assert ended.wait(10)  # nothing goes on reading that nobody waits for
+
+
+def test_a_folder_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(looking, "look", lambda *_a, **_k: answer.wait(60))
+    assert look_within(0.05, PAIR) == Unfinished(0, 0)
+    answer.set()
