@@ -1,4 +1,5 @@
-/* The message below the buttons: answers disappear after a while, errors once the user has continued. */
+/* The message below the buttons: answers disappear after a while, errors once the user has continued, and what became of
+ * another program's settings with the next message. */
 (function () {
     "use strict";
 
@@ -18,7 +19,7 @@
         const now = performance.now();
         if (told !== message.dataset.at) {
             told = message.dataset.at;
-            since = isOf("wrong", message) ? null : now;
+            since = ["wrong", "account"].some((kind) => isOf(kind, message)) ? null : now;
         }
         const {status} = event.detail;
         const goesOn = status && status.running && status.run && status.run.state === "running";

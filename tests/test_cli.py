@@ -239,6 +239,46 @@ def test_an_unknown_key_in_a_file_is_told_with_what_it_may_mean(model: str, fold
     assert "train_optimzer: there is no such setting; perhaps you mean train_optimizer" in capsys.readouterr().err
 
 
+def test_settings_of_another_program_are_converted_as_a_whole(
+    model: str, folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """network_alpha, train_batch_size and save_precision are called the same, and hold with the rest or not at all."""
+    (tmp_path / "img").mkdir()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "img" / "a.png")
+    path = tmp_path / "kohya.json"
+    theirs = {"LoRA_type": "Standard", "network_dim": 64, "network_alpha": 2, "learning_rate": 0.0003,
+              "lr_scheduler": "linear", "train_batch_size": 3, "save_precision": "bf16", "max_train_steps": 5,
+              "scale_weight_norms": 1, "output_name": "zorp"}  # fmt: skip
+    path.write_text(json.dumps(theirs))
+    given = ["--model", model, "--lora-data-directory", str(tmp_path / "img"), "--network-rank", "4", *folders]
+    for command in (["train", str(path), "--dry-run"], ["queue", "add", str(path)]):
+        assert main([*command, *given]) == 0
+        told = capsys.readouterr()
+        assert "These are settings of kohya_ss." in told.err
+        assert "learning_rate → train_learning_rate 0.0003" in told.err
+        assert "so without effect: scale_weight_norms." in told.err
+        if "train" in command:
+            trained = json.loads(told.out)
+            assert (trained["network_rank"], trained["network_alpha"]) == (4, 2.0), "the flag goes first"
+            assert (trained["train_lr_scheduler"], trained["train_batch_size"]) == ("linear", 3)
+            assert trained["train_snr_gamma"] == 0.0, "off there, and 5 here"
+    path.write_text(json.dumps({**theirs, "LoRA_type": "LyCORIS/LoKr"}))
+    assert train(str(path), *given) == 2
+    assert "(kohya_ss): its network is of the kind LyCORIS/LoKr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("written", "mode"), [("ADDifT", "ADDifT"), ("multi-addift", "Multi-ADDifT")])
+def test_a_mode_without_a_preset_of_its_name_is_trained_by_it(written: str, mode: str, capsys) -> None:
+    """Its defaults are those of the page; what is missing is said of its own settings."""
+    from trainer.networks.files.settings import load_settings
+    from trainer.paths import SHIPPED_PRESETS
+    from trainer.web.services import defaults
+
+    assert load_settings(written, [SHIPPED_PRESETS]).settings == defaults.of(mode)
+    assert train(written, "--model", "x.safetensors") == 2
+    assert "there is no such preset" not in capsys.readouterr().err
+
+
 def test_a_lora_is_trained_again_from_another_folder(
     model: str, folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +339,11 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
         (["queue", "add", "iLECO", "--save-name", "x"],
          "trainer queue add: error: there is no option --save-name; perhaps you mean --save-lora-name\n"),
         (["queue", "list", "--jsn"], "trainer queue list: error: there is no option --jsn; perhaps you mean --json\n"),
+        (["train", "--train_data_dir", "img"],
+         "trainer train: error: there is no option --train_data_dir; perhaps you mean --lora-data-directory\n"),
+        (["train", "--network_dim=32"],
+         "trainer train: error: there is no option --network_dim; perhaps you mean --network-rank\n"),
+        (["train", "--xformers"], "trainer train: error: there is no option --xformers\n"),
         (["train", "iLECO", "--qqqqqq"], "trainer train: error: there is no option --qqqqqq\n"),
         (["train", "my", "file.json"], "trainer train: error: file.json is one argument too many\n"),
     ],

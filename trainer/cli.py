@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .commands.words import told
-from .config.values import closest
+from .config.foreign.suggest import meant_by
 from .errors import UserError
 from .paths import kept_traceback
 from .text.console import never_fail
@@ -54,8 +54,15 @@ class _Parser(argparse.ArgumentParser):
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             name = next((each for each in unknown if each.startswith("-")), unknown[0]).partition("=")[0]
-            near = closest(name, [*self._option_string_actions]) if name.startswith("--") else ""
+            near = self._option_near(name) if name.startswith("--") else ""
             if near:
                 self.error(told("commands.no_option_near", name=name, near=near))
             self.error(told("commands.no_option" if name.startswith("-") else "commands.argument_too_many", name=name))
         return found, unknown
+
+    def _option_near(self, name: str) -> str:
+        """The option that another one was probably meant to be, by what other programs call it, too."""
+        options = [*self._option_string_actions]
+        meant = meant_by(name, options)
+        option = meant if meant in options else f"--{meant.replace('_', '-')}"
+        return option if option in options else ""

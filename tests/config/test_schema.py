@@ -69,6 +69,8 @@ def test_nothing_set_gives_the_table() -> None:
         ("network_element", "crossattention", "CrossAttention"),
         ("mode", "multi-addift", "Multi-ADDifT"),
         ("vae", "None", "None"),
+        ("vae", "none", "None"),
+        ("vae", "Automatic", "None"),
         ("vae", "", ""),
         ("image_size", 512, Size(512, 512)),
         ("image_size", 0, None),

@@ -1,10 +1,11 @@
-"""``presets``: rewrite the shipped presets after a change of the table or of a preset."""
+"""``presets``: rewrite the shipped presets and a page of the documentation after a change of a table or a preset."""
 
 from __future__ import annotations
 
 import argparse
 
 from ..config import presets
+from ..config.foreign import page
 from .words import told
 
 
@@ -18,4 +19,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _rewrite(_options: argparse.Namespace) -> int:
     for path in presets.rewrite_shipped():
         print(told("commands.preset_rewritten", name=path.name))
+    if page.rewrite():
+        print(told("commands.preset_rewritten", name=page.PAGE.name))
     return 0

@@ -16,13 +16,17 @@ from typing import Any
 from ..errors import OutputError, UserError
 from ..paths import SHIPPED_PRESETS, path_of, reason_of, write_whole
 from ..text.messages import Message, message
-from .documents import json_object, read_text
+from .choices import MODES
 from .filenames import name_problem
-from .schema import Parsed, dump, parse, to_json
+from .foreign import files as foreign
+from .foreign.command_line import is_command
+from .schema import Parsed, dump, to_json
 from .settings import ROWS, SECOND_PASS_KEY, Settings
 from .values import closest
 
 _ENDING = ".json"
+_OWN = ("train_seed",)
+"""Settings of the training that have nothing to do with the mode."""
 
 
 def list_presets(folders: Iterable[Path]) -> list[str]:
@@ -32,8 +36,35 @@ def list_presets(folders: Iterable[Path]) -> list[str]:
 
 
 def load(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Parsed:
-    """Settings from a preset's name or a JSON file's path; see :func:`find` and :func:`load_file`."""
-    return load_file(find(name_or_path, folders))
+    """Settings from a preset's name, a file's path, a mode's name or a pasted command; see :func:`find`."""
+    wanted, folders = os.fspath(name_or_path), list(folders)
+    if not is_file_or_preset(wanted, folders):
+        return foreign.load_command(wanted) if is_command(wanted) else of_mode(_mode_of(wanted))
+    return load_file(find(wanted, folders))
+
+
+def is_file_or_preset(wanted: str, folders: Iterable[Path]) -> bool:
+    """Whether a text is to be looked for on the disk: it is no command, and no mode without a preset of its name."""
+    if _preset_path(wanted, folders) is not None or _is_file(Path(wanted)):
+        return True
+    return not is_command(wanted) and not _mode_of(wanted)
+
+
+def _mode_of(wanted: str) -> str:
+    return next((name for name in MODES if name.casefold() == wanted.strip().casefold()), "")
+
+
+def of_mode(mode: str) -> Parsed:
+    """The defaults of a mode: of its shipped preset those for the network and the training, and the table's.
+
+    Args:
+        mode: one of :data:`.choices.MODES`.
+    """
+    name = MODES[mode].preset
+    preset = load_file(SHIPPED_PRESETS / f"{name}{_ENDING}").settings if name else Settings()
+    names = [row.name for row in ROWS if row.name.startswith(("network_", "train_")) and row.name not in _OWN]
+    settings = replace(Settings(mode=mode), **{each: getattr(preset, each) for each in names})
+    return Parsed(settings, (), frozenset(("mode", *names)) if name else frozenset(("mode",)))
 
 
 def find(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Path:
@@ -84,23 +115,24 @@ def _not_found(wanted: str, names: list[str]) -> UserError:
     where = wanted or message("config.preset")
     if not names:
         return UserError("config.no_presets", where=where)
-    near = closest(wanted.removesuffix(_ENDING), names)
+    near = closest(wanted.removesuffix(_ENDING), [*names, *MODES])
     if near:
         return UserError("config.no_preset_near", where=where, near=near, names=names)
     return UserError("config.no_preset", where=where, names=names)
 
 
 def load_file(path: Path) -> Parsed:
-    """Settings from a JSON file, UTF-8 with or without byte order mark.
+    """Settings from a file: ours in JSON, or another program's in whatever it writes, UTF-8 with or without byte order
+    mark.
 
     What a shipped preset leaves out counts as given, with the table's default: a model family's own defaults do not
     replace any of it.
 
     Raises:
-        UserError: the file cannot be read, is no JSON or no object.
+        UserError: the file cannot be read, holds no settings, or those of something Trainyard does not train.
         SettingsError: it holds settings that are wrong; all of them are named.
     """
-    parsed = parse(json_object(read_text(path), str(path)))
+    parsed = foreign.load(path)
     if path.resolve().parent == SHIPPED_PRESETS:
         return replace(parsed, given=parsed.given.union(row.name for row in ROWS))
     return parsed

@@ -12,9 +12,10 @@ from ..text.messages import Message, literal, message
 from . import labels
 from .check import problem_with
 from .choices import MODES
+from .foreign.suggest import meant_by
 from .settings import NAMED_ONCE, ROWS, SECOND_PASS_KEY, Row, Settings, row_of
 from .size import DEFAULT_SIZE
-from .values import closest, read_value, shown, to_json_value
+from .values import read_value, shown, to_json_value
 
 _SIZE = row_of("image_size")
 """TrainTrain writes 512 under this key into the files of every mode, whether or not it was chosen, and a pair of images
@@ -31,15 +32,22 @@ class Parsed:
     """Keys that are not in the table. They are kept and written back; worth one warning."""
     given: frozenset[str] = frozenset()
     """Short names of the settings that were set: the others hold their default, which a model family may better."""
+    account: tuple[Message, ...] = ()
+    """Of another program's settings: what became of them, in sentences."""
 
     @property
     def warnings(self) -> list[Message]:
-        """A sentence for each unknown key, with what it may have been meant to be."""
-        known = [row.key for row in ROWS]
-        named = [(key, closest(key, known)) for key in self.unknown]
+        """What the user should hear of: the account of another program's settings, and a sentence for each unknown key,
+        with what it may have been meant to be."""
+        named = [(key, meant_by(key)) for key in self.unknown]
         return [
-            message("config.unknown_key_near", key=key, near=near) if near else message("config.unknown_key", key=key)
-            for key, near in named
+            *self.account,
+            *(
+                message("config.unknown_key_near", key=key, near=near)
+                if near
+                else message("config.unknown_key", key=key)
+                for key, near in named
+            ),
         ]
 
     def with_defaults(self, better: Mapping[str, Any]) -> Settings:
@@ -183,7 +191,7 @@ def parse_assignment(text: str) -> tuple[str, str]:
     known = _rows_by_name()
     inner = _inside_second_pass(key)
     if (inner or key) not in known:
-        near = closest(inner or key, [row.name for row in ROWS])
+        near = meant_by(inner or key)
         if near:
             near = f"{key.removesuffix(inner) if inner else ''}{near}"
             raise UserError("config.no_setting_near", where=f"--set {key}", near=near)

@@ -71,10 +71,12 @@ def _row(
     most: float | None = None,
     above: float | None = None,
     multiple: int = 1,
+    also_default: tuple[str, ...] = (),
 ) -> Any:
     metadata = {
         "kind": kind, "section": section, "group": group, "key": key, "choices": tuple(choices), "offered": offered,
         "least": least, "most": most, "above": above, "multiple": multiple,
+        "also_default": also_default,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -83,8 +85,8 @@ def _choice(default: str, choices: Iterable[str], section: str, group: Group = "
     return _row("choice", default, section, group, choices=choices)
 
 
-def _text(section: str, group: Group = "pass", *, kind: str = "text", default: str = "", key: str = "") -> Any:
-    return _row(kind, default, section, group, key=key)
+def _text(section: str, group: Group = "pass", *, kind: str = "text", default: str = "", **more: Any) -> Any:
+    return _row(kind, default, section, group, **more)
 
 
 def _switch(section: str, group: Group = "pass", *, default: bool = False) -> Any:
@@ -106,7 +108,7 @@ class Settings:
 
     mode: str = _choice("LoRA", MODES, "Required", "run")
     model: str = _text("Required", "run", kind="path")
-    vae: str = _text("Required", "run", kind="path", default="None")
+    vae: str = _text("Required", "run", kind="path", default="None", also_default=("none", "automatic"))
     original_prompt: str = _text("Required", "prompts", key="original prompt")
     target_prompt: str = _text("Required", "prompts", key="target prompt")
     original_image: str = _text("Required", "pair", kind="path", key="original image")
@@ -230,6 +232,8 @@ class Row:
     above: float | None
     """It must be more than this."""
     multiple: int
+    also_default: tuple[str, ...]
+    """Words that mean the default as well, in lower case."""
 
     @property
     def modes(self) -> tuple[str, ...]:

@@ -41,6 +41,8 @@ def read_value(value: Any, row: Row) -> Any:
     blank = isinstance(value, str) and not value.strip()
     if value is None or (blank and row.kind in _BLANK_IS_DEFAULT):
         return row.default
+    if isinstance(value, str) and value.strip().casefold() in row.also_default:
+        return row.default
     return _READERS[row.kind](value, row)
 
 
@@ -68,7 +70,7 @@ def shown(value: Any, most: int = 60) -> str:
 def closest(word: str, known: Sequence[str]) -> str:
     """What the word was probably meant to be; empty if nothing comes near."""
     by_plain = {_plain(name): name for name in known}
-    near = difflib.get_close_matches(_plain(word), by_plain, n=1)
+    near = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=0.75)
     return by_plain[near[0]] if near else ""
 
 

@@ -294,6 +294,19 @@ def test_a_body_of_another_form_is_refused_in_a_sentence(server: Server) -> None
     assert answer["error"].startswith("リクエストの形が正しくありません")
 
 
+def test_a_job_may_be_written_for_another_program(server: Server) -> None:
+    theirs = {"train_data_dir": "/x", "network_dim": 32, "pretrained_model_name_or_path": "/m", "output_name": "theirs"}
+    added = server.post("/jobs", theirs)
+    assert added["name"] == "theirs"
+    assert "These are settings of sd-scripts." in added["warnings"][0]
+    assert any("network_dim → network_rank 32" in each for each in added["warnings"])
+    settings = server.get(f"/jobs/{added['id']}")["settings"]
+    assert (settings["network_rank"], settings["network_alpha"], settings["lora_data_directory"]) == (32, 1.0, "/x")
+    status, answer = server.ask("/jobs", {**theirs, "network_module": "networks.dylora"})
+    assert status == 400
+    assert answer["error"].startswith("sd-scripts: its network is of the kind networks.dylora")
+
+
 def test_unknown_keys_are_told_and_kept_with_the_job(server: Server) -> None:
     added = server.post("/jobs", named(train_iteration=3000, zzzz=1))
     assert added["status"] == "waiting"

@@ -24,7 +24,8 @@ KEY: Final = "trainyard_settings"
 
 
 def load_settings(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Parsed:
-    """Settings from a preset's name, a JSON file's path, or a LoRA file that carries its settings.
+    """Settings from a preset's name, a settings file's path, a LoRA file that carries its settings, a mode's name, or
+    a command of sd-scripts.
 
     Args:
         name_or_path: a name is looked for in ``folders`` first, with or without ``.json``.
@@ -34,6 +35,9 @@ def load_settings(name_or_path: str | os.PathLike[str], folders: Iterable[Path])
         UserError: there is no such preset or file, or it cannot be read.
         SettingsError: it holds settings that are wrong; all of them are named.
     """
+    folders = list(folders)
+    if not presets.is_file_or_preset(os.fspath(name_or_path), folders):
+        return presets.load(name_or_path, folders)
     path = presets.find(name_or_path, folders)
     return settings_of(path) if path.name.lower().endswith(ENDING) else presets.load_file(path)
 

@@ -38,7 +38,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "To continue that one: python -m trainer train --resume {name}{folders}"
         ),
         "commands.dry_run": "check everything, say what would be done, and stop",
-        "commands.settings": "a JSON file, a preset's name, or a LoRA to train again",
+        "commands.settings": "a settings file (also another program's), a preset's name, or a LoRA to train again",
         "commands.set": "change one setting; repeatable",
         "commands.settings_of": "settings: {section}",
         "commands.would_train": "Would train {mode} on {model} with {device}, {steps:step|steps},\nand save {path}",
@@ -211,9 +211,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.cache_unusable": "cannot be used ({reason}). End the programs that use it, or delete the file.",
         "commands.cache_none": "{path}: nothing",
         # ---- presets
-        "commands.presets": "rewrite the shipped presets",
+        "commands.presets": "rewrite the shipped presets and the page about other trainers",
         "commands.presets_description": "Rewrite the presets in presets/, so that each holds its mode and what differs "
-        "from the defaults.",
+        "from the defaults, and the tables in docs/from-other-trainers.md.",
         "commands.preset_rewritten": "Rewritten: {name}",
         # ---- demo
         "commands.demo": "train on the embedded checkpoint and show what changed",

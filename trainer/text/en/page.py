@@ -58,8 +58,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- presets and saved settings
         "preset.heading": "Presets and saved settings",
         "preset.name": "preset or file",
-        "preset.help": "A preset's name, or the path of a settings file (.json) or of a LoRA trained with Trainyard. "
-        "To save, write a new name.",
+        "preset.help": "A preset's name, or the path of a settings file (also of kohya_ss, sd-scripts, OneTrainer and "
+        "others) or of a LoRA trained with Trainyard; or a command pasted from sd-scripts. To save, write a new name.",
         "preset.load": "Load",
         "preset.save": "Save",
         "preset.delete": "Delete",

@@ -39,7 +39,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "その続きから再開するには: python -m trainer train --resume {name}{folders}"
         ),
         "commands.dry_run": "すべてを確認し、何をするかを表示して終わる",
-        "commands.settings": "JSONファイル、プリセットの名前、またはもう一度学習するLoRA",
+        "commands.settings": "設定ファイル(ほかのプログラムのものも可)、プリセットの名前、またはもう一度学習するLoRA",
         "commands.set": "設定を1つ変える(何度でも指定可)",
         "commands.settings_of": "設定: {section}",
         "commands.would_train": "{mode} を {model} で学習します({device}、{steps} ステップ)。\n保存先: {path}",
@@ -213,9 +213,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "このファイルを削除してください。",
         "commands.cache_none": "{path}: 何もありません",
         # ---- presets
-        "commands.presets": "同梱のプリセットを書き直す",
+        "commands.presets": "同梱のプリセットと、ほかのプログラムについての説明を書き直す",
         "commands.presets_description": "presets/ のプリセットを、モードと既定値から変わる項目だけになるように"
-        "書き直します。",
+        "書き直し、docs/from-other-trainers.md の表も作り直します。",
         "commands.preset_rewritten": "書き直しました: {name}",
         # ---- demo
         "commands.demo": "同梱のチェックポイントで学習し、変化を見せる",

@@ -58,8 +58,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- プリセットと保存した設定
         "preset.heading": "プリセットと保存した設定",
         "preset.name": "プリセットまたはファイル",
-        "preset.help": "プリセットの名前、または設定ファイル (.json) かTrainyardで学習したLoRAのパスです。"
-        "保存するときは新しい名前を書いてください。",
+        "preset.help": "プリセットの名前、設定ファイル (kohya_ss、sd-scripts、OneTrainerなどのものも可) か"
+        "Trainyardで学習したLoRAのパス、または sd-scripts のコマンドです。保存するときは新しい名前を書いてください。",
         "preset.load": "読み込む",
         "preset.save": "保存",
         "preset.delete": "削除",

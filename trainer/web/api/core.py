@@ -20,6 +20,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
 
 from ...config import presets
+from ...config.foreign import convert
 from ...config.schema import describe, parse, to_json
 from ...errors import SettingsError, UserError
 from ...job import Account, Effect
@@ -280,11 +281,13 @@ class _Routes:
         raise NotThereError("web.no_image_of_run")
 
     def add(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Add a job at the end of the queue. The body: its settings, as in a settings file or by short names.
+        """Add a job at the end of the queue. The body: its settings, as in a settings file or by short names; or those
+        of another program, as its file has them.
 
-        In the answer, "warnings" names the keys that are not known, which have no effect.
+        In the answer, "warnings" names the keys that are not known, which have no effect, and says what became of
+        another program's settings.
         """
-        parsed = parse(body)
+        parsed = convert.read(body)
         return {**_entry(self._store.add(parsed.settings)), "warnings": parsed.warnings}
 
     def clear(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from ...errors import UserError
+from ...text.messages import Message as Text
 from ..services.context import PageContext
 from ..services.messages import in_words
 from .form import PREFIX
@@ -28,6 +30,10 @@ class Message:
     def ending(self, key: str) -> str:
         """A text that stays until the run has stopped or paused."""
         return _paragraph(self._context.say(key), "ending")
+
+    def account(self, lines: Sequence[Text]) -> str:
+        """Several texts, one a line, which stay until the user does something else."""
+        return _paragraph("\n".join(line.text(self._context.language) for line in lines), "account")
 
     def wrong(self, error: UserError) -> str:
         """An error, which stays until the user does something else."""

@@ -11,6 +11,7 @@ from ...config import presets
 from ...config.schema import Parsed
 from ...config.settings import Settings
 from ...errors import UserError
+from ...networks.files.settings import load_settings
 from ...text.messages import message
 from ..services.context import PageContext
 from .compat import offered, on
@@ -69,6 +70,8 @@ class Saved:
                 parsed = self._loaded(chosen)
             except UserError as error:
                 return [*keep(), told.wrong(error)]
+            if parsed.account:
+                return [*fill(parsed.settings), told.account(parsed.account)]
             key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
             return [*fill(parsed.settings), told.answer(key, keys=", ".join(parsed.unknown))]
 
@@ -106,7 +109,7 @@ class Saved:
         name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
         if not name:
             raise UserError("web.no_preset_chosen", where=message("preset.name"))
-        return presets.load(name, self._context.folders.presets)
+        return load_settings(name, self._context.folders.presets)
 
     def _names(self) -> list[str]:
         return offered(presets.list_presets(self._context.folders.presets), "")

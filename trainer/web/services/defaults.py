@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...config import presets
-from ...config.choices import MODES
-from ...config.settings import ROWS, Settings
-from ...paths import SHIPPED_PRESETS
-
-_OWN = ("train_seed",)
-"""Settings that have nothing to do with the mode."""
+from ...config.settings import Settings
 
 
 def of(mode: str) -> Settings:
     """The defaults of a mode, for the network and the training only."""
-    name = MODES[mode].preset
-    preset = presets.load(name, [SHIPPED_PRESETS]).settings if name else Settings()
-    names = [row.name for row in ROWS if row.name.startswith(("network_", "train_")) and row.name not in _OWN]
-    return replace(Settings(mode=mode), **{name: getattr(preset, name) for name in names})
+    return presets.of_mode(mode).settings

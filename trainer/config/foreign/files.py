@@ -1,0 +1,70 @@
+"""Any file of settings, whoever has written it: JSON, TOML, YAML, or a command in a script or a note."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
+from typing import Any, Final
+
+from ...errors import UserError
+from ..documents import json_object, read_text, toml_table, yaml_mapping
+from ..schema import Parsed
+from ..settings import ROWS
+from .command_line import is_command, options_of
+from .convert import program_of, read
+
+_SCRIPTS: Final = (".sh", ".bat", ".cmd", ".ps1", ".txt")
+
+
+def load(path: Path) -> Parsed:
+    """Settings of ours or of another program from a file.
+
+    Raises:
+        UserError: it cannot be read, holds none, or trains what Trainyard does not.
+        SettingsError: it holds settings that are wrong; all of them are named.
+    """
+    values = mapping_of(read_text(path), str(path))
+    return read(values, str(path))
+
+
+def load_command(text: str) -> Parsed:
+    """Settings from a command that was pasted.
+
+    Raises:
+        UserError: it trains what Trainyard does not.
+        SettingsError: it holds settings that are wrong; all of them are named.
+    """
+    return read(_somebodys(options_of(text), ""))
+
+
+def mapping_of(text: str, where: str) -> Mapping[str, Any]:
+    """What a text holds, by what it looks like and by the ending of its name.
+
+    Raises:
+        UserError: it can be read as none of them.
+    """
+    ending = PureWindowsPath(where).suffix.lower()
+    if ending == ".toml":
+        return _somebodys(toml_table(text, where), where)
+    if ending in (".yaml", ".yml"):
+        return _somebodys(yaml_mapping(text, where), where)
+    if is_command(text):
+        try:
+            return _somebodys(options_of(text), where)
+        except UserError as error:
+            raise error.at(where) from error
+    if ending in _SCRIPTS and not text.lstrip().startswith("{"):
+        raise UserError("foreign.no_command", where=where)
+    return json_object(text, where)
+
+
+def _somebodys(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The same, unless nobody's settings are among them: then the defaults alone would be trained."""
+    known = {name for row in ROWS for name in (row.name, row.key)}
+    try:
+        is_known = program_of(values) is not None or known & values.keys()
+    except UserError as error:
+        raise error.at(where) from error
+    if not is_known:
+        raise UserError("foreign.nobodys", where=where)
+    return values

@@ -1,0 +1,70 @@
+"""The tables of docs/from-other-trainers.md, made from the tables of synonyms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from ...paths import CHECKOUT, write_whole
+from ...text.messages import say
+from .convert import PROGRAMS
+from .sd_scripts import KOHYA_GUI, LORA_EASY, SD_SCRIPTS
+from .synonyms import Program, Synonym
+
+PAGE: Final = CHECKOUT / "docs" / "from-other-trainers.md"
+_BEGIN: Final = "<!-- made from trainer/config/foreign by: python -m trainer presets -->\n"
+
+
+def rewrite(page: Path = PAGE) -> bool:
+    """Write the tables anew, below what is written by hand; whether anything has changed."""
+    before = page.read_text("utf-8")
+    intro, _, _ = before.partition(_BEGIN)
+    after = f"{intro}{_BEGIN}{tables()}"
+    if after == before:
+        return False
+    write_whole(page, [after.encode("utf-8")], overwrite=True)
+    return True
+
+
+def tables() -> str:
+    """A section a program; those that share sd-scripts' table have only what they call otherwise."""
+    own = [program for program in PROGRAMS if program not in (SD_SCRIPTS, KOHYA_GUI, LORA_EASY)]
+    sections = [
+        _section(SD_SCRIPTS),
+        *(_section(each, SD_SCRIPTS) for each in (KOHYA_GUI, LORA_EASY)),
+        *map(_section, own),
+    ]
+    return "".join(sections)
+
+
+def _section(program: Program, like: Program | None = None) -> str:
+    """A program's table.
+
+    Args:
+        like: another program whose keys it has as well, and which has been shown.
+    """
+    shown = set() if like is None else {(row.key, row.key) for row in like.rows}
+    rows = [(program.shown(row.key), row) for row in program.rows if row.key not in program.unseen]
+    rows = [(key, row) for key, row in rows if (key, row.key) not in shown]
+    missing = [key for key, row in rows if not row.is_idle and not row.settings and not row.note]
+    idle = [key for key, row in rows if row.is_idle]
+    lines = [_line(key, row) for key, row in rows if key not in missing and not row.is_idle]
+    text = f"\n## {program.name}\n\n"
+    if like is not None:
+        text += f"The keys of {like.name}, and under names of its own:\n\n"
+    text += "\n".join([f"| {program.name} | Trainyard | |", "| --- | --- | --- |", *lines]) + "\n"
+    for title, keys in (("Without a counterpart", missing), ("Not needed here", idle)):
+        if keys:
+            text += f"\n{title}: {', '.join(f'`{key}`' for key in keys)}.\n"
+    return text
+
+
+def _line(key: str, row: Synonym) -> str:
+    settings = ", ".join(f"`{name}`" for name in row.settings) or "–"
+    default = "" if row.default is None or row.default == "" else f"{_written(row.default)} if left out"
+    note = say(row.note) if row.note else ""
+    return f"| `{key}` | {settings} | {'. '.join(part for part in (default, note) if part)} |"
+
+
+def _written(value: object) -> str:
+    return {"True": "on", "False": "off"}.get(str(value), f"`{value}`")

@@ -1,0 +1,85 @@
+"""Texts about the settings of other programs: what became of them, and what their keys mean here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        # ---- the account
+        "foreign.account": (
+            "These are settings of {program}. They are now Trainyard's own; whatever the file leaves out is set as "
+            "{program} does it."
+        ),
+        "foreign.place": "{path} ({program})",
+        "foreign.taken": "Taken: {entries}.",
+        "foreign.entry": "{key} → {setting} {value}",
+        "foreign.changed": "Changed: {key} ({value}). {note}",
+        "foreign.without": "Without a counterpart in Trainyard, so without effect: {entries}.",
+        "foreign.idle": "Not needed here: {entries}.",
+        "foreign.all_blocks": "all",
+        "foreign.all_but": "all but {block}",
+        # ---- what differs
+        "foreign.overruled": "{by} holds instead.",
+        "foreign.zero_snr": "Trainyard does this for models whose file asks for it (a ztsnr tensor), for no others.",
+        "foreign.rounded": "{size} is trained: sides are multiples of 8.",
+        "foreign.no_buckets": (
+            "Trainyard has no single size that is not square. The images go into buckets of this area instead."
+        ),
+        "foreign.other_buckets": "The buckets have the same area, in steps of 64, but not all the same sides.",
+        "foreign.one_resolution": "Several sizes are trained by a dataset file. Without one it is {size} alone.",
+        "foreign.loha_tucker": "loha uses the Tucker form for convolutions, which is off in this file.",
+        "foreign.loha_convolutions": "loha trains the convolutions as well.",
+        "foreign.lycoris_convolutions": (
+            "c3lier trains the same layers, without the first and last convolution and the timestep's layers."
+        ),
+        "foreign.one_trainer_layers": (
+            "c3lier trains the layers of all blocks, without the first and last convolution and the timestep's layers."
+        ),
+        "foreign.ai_toolkit_layers": "lierla trains the transformer blocks alone, without the residual blocks' layers.",
+        "foreign.attention_only": "lierla trains the feed-forward layers beside the attention as well.",
+        "foreign.layers": "lierla trains the layers of all transformer blocks; there is no filter like {name}.",
+        "foreign.one_encoder_rate": "There is one learning rate for all text encoders: {rate}.",
+        "foreign.both_encoders": "Both text encoders are trained; one alone is not possible.",
+        "foreign.no_optimizer": "There is no {name}; {near} is used instead. Choose another if you like.",
+        "foreign.kindred_optimizer": "There is no {name}; {near} is of the same family.",
+        "foreign.no_schedule": "There is no {name}; {near} is the nearest.",
+        "foreign.schedule_without": "{name} does not take {options}.",
+        "foreign.huber": "{name} becomes Smooth-L1, which has one threshold for all timesteps.",
+        "foreign.no_weighting": "There is no weighting of this kind ({name}); all timesteps count the same.",
+        "foreign.one_loss": "There is one kind of loss at a time: {name}.",
+        "foreign.fixed_snr": "There is Min-SNR weighting alone (min_snr_gamma).",
+        "foreign.block_rates": (
+            "The middle block is one block here. A curve that is given by its name is written for SD1's twelve blocks "
+            "where the file does not say that the model is SDXL."
+        ),
+        "foreign.fp8": "Weights are not kept in 8-bit floats. int8 as the model precision saves as much memory.",
+        "foreign.output_folder": (
+            "LoRAs are written to the WebUI's folder of LoRAs or to --output-dir, under the name alone."
+        ),
+        "foreign.safetensors": "LoRAs are always written as safetensors.",
+        "foreign.resume": "Trainyard keeps the state of every run by itself; continue one with Continue or --resume.",
+        "foreign.samples": "Write the prompt of previews into sample_prompt.",
+        "foreign.trigger": "It is put before every caption. Write it into captions in place of [trigger].",
+        "foreign.by_time": "Trainyard counts steps and epochs, not time ({unit}).",
+        # ---- errors
+        "foreign.no_network": (
+            "its network is of the kind {name}, which Trainyard does not train. Choose LoRA, LoCon or LoHa in the file."
+        ),
+        "foreign.no_family": (
+            "it is for a model of the kind {name}. Trainyard trains Stable Diffusion 1 and 2 and SDXL."
+        ),
+        "foreign.no_training": "it is for {name}. Trainyard trains LoRAs.",
+        "foreign.no_script": "{name} does not train what Trainyard trains. Commands of {scripts} can be read.",
+        "foreign.no_process": "it holds no process under config. Choose a file with a whole training job.",
+        "foreign.is_dataset": (
+            "is a dataset file: it says which images to train on, and not how. Give its path as dataset_config."
+        ),
+        "foreign.no_command": "holds no command with options such as --network_dim. Choose a settings file.",
+        "foreign.nobodys": (
+            "holds no settings of Trainyard, kohya_ss, sd-scripts, LoRA_Easy_Training_Scripts, OneTrainer or "
+            "ai-toolkit. Choose another file."
+        ),
+    }
+)

@@ -1,0 +1,102 @@
+"""ほかのプログラムの設定に関する文言: それぞれがどうなったか、ここでは何に当たるか。"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        # ---- the account
+        "foreign.account": (
+            "{program} の設定です。Trainyardの設定に置き換えました。"
+            "ファイルに書かれていないものは、{program} と同じ動作になるように設定しています。"
+        ),
+        "foreign.place": "{path} ({program})",
+        "foreign.taken": "引き継いだもの: {entries}",
+        "foreign.entry": "{key} → {setting} {value}",
+        "foreign.changed": "変更したもの: {key} ({value})。{note}",
+        "foreign.without": "Trainyardに相当するものがなく、効果のないもの: {entries}",
+        "foreign.idle": "ここでは必要のないもの: {entries}",
+        "foreign.all_blocks": "すべて",
+        "foreign.all_but": "{block} 以外のすべて",
+        # ---- what differs
+        "foreign.overruled": "{by} の値を使います。",
+        "foreign.zero_snr": "モデルのファイルに印 (ztsnr テンソル) がある場合にだけ、自動で行われます。",
+        "foreign.rounded": "辺の長さは8の倍数なので、{size} で学習します。",
+        "foreign.no_buckets": "正方形以外の1つのサイズに揃えることはできません。同じ面積のバケットに振り分けます。",
+        "foreign.other_buckets": "バケットは同じ面積で64ピクセル刻みですが、辺の長さの組み合わせは一部異なります。",
+        "foreign.one_resolution": (
+            "複数のサイズで学習するにはデータセットファイルを使ってください。ない場合は {size} だけになります。"
+        ),
+        "foreign.loha_tucker": "loha の畳み込み層はTucker分解を使います。このファイルでは使わない設定になっています。",
+        "foreign.loha_convolutions": "loha は畳み込み層も学習します。",
+        "foreign.lycoris_convolutions": (
+            "c3lier が学習する層は同じですが、最初と最後の畳み込み層と、タイムステップの層は含みません。"
+        ),
+        "foreign.one_trainer_layers": (
+            "c3lier はすべてのブロックの層を学習しますが、最初と最後の畳み込み層と、タイムステップの層は含みません。"
+        ),
+        "foreign.ai_toolkit_layers": "lierla は注意機構の層だけを学習し、残差ブロックの層は学習しません。",
+        "foreign.attention_only": "lierla は注意機構のほか、フィードフォワード層も学習します。",
+        "foreign.layers": (
+            "lierla はすべてのトランスフォーマーブロックの層を学習します。{name} のように層を選ぶことはできません。"
+        ),
+        "foreign.one_encoder_rate": "テキストエンコーダーの学習率は1つだけです: {rate}",
+        "foreign.both_encoders": "テキストエンコーダーは2つとも学習します。片方だけを学習することはできません。",
+        "foreign.no_optimizer": "{name} はないため、{near} を使います。必要に応じて選び直してください。",
+        "foreign.kindred_optimizer": "{name} はないため、同じ系統の {near} を使います。",
+        "foreign.no_schedule": "{name} はないため、最も近い {near} を使います。",
+        "foreign.schedule_without": "{name} では {options} を指定できません。",
+        "foreign.huber": "{name} の代わりに Smooth-L1 を使います。しきい値はどのタイムステップでも同じです。",
+        "foreign.no_weighting": "この重み付け ({name}) はありません。どのタイムステップも同じ重みで扱います。",
+        "foreign.one_loss": "損失関数は1種類だけです: {name}",
+        "foreign.fixed_snr": "使えるのはMin-SNRの重み付け (min_snr_gamma) だけです。",
+        "foreign.block_rates": (
+            "中央のブロックは1つとして扱います。曲線の名前で指定された場合、モデルがSDXLだとファイルから分からなければ、"
+            "SD1の12ブロックとして計算します。"
+        ),
+        "foreign.fp8": (
+            "重みを8ビット浮動小数点で保持することはできません。"
+            "モデルの精度を int8 にすると、同じだけメモリを節約できます。"
+        ),
+        "foreign.output_folder": (
+            "LoRAはWebUIのLoRAフォルダ、または --output-dir で指定したフォルダに、ファイル名だけを使って保存します。"
+        ),
+        "foreign.safetensors": "LoRAは必ず safetensors で保存します。",
+        "foreign.resume": (
+            "Trainyardは学習の状態を自動で保存します。「再開」ボタンまたは --resume で続きから学習できます。"
+        ),
+        "foreign.samples": "プレビューのプロンプトは sample_prompt に書いてください。",
+        "foreign.trigger": (
+            "すべてのキャプションの先頭に付きます。キャプションの [trigger] はこの言葉に書き換えてください。"
+        ),
+        "foreign.by_time": "時間 ({unit}) ではなく、ステップ数かエポック数で指定してください。",
+        # ---- errors
+        "foreign.no_network": (
+            "ネットワークの種類が {name} で、Trainyardでは学習できません。"
+            "ファイルで LoRA、LoCon、LoHa のいずれかを選んでください。"
+        ),
+        "foreign.no_family": (
+            "{name} というモデル用の設定です。Trainyardで学習できるのは Stable Diffusion 1・2 と SDXL です。"
+        ),
+        "foreign.no_training": "{name} 用の設定です。TrainyardはLoRAを学習します。",
+        "foreign.no_script": (
+            "{name} はTrainyardとは別の学習をするスクリプトです。読み取れるのは {scripts} のコマンドです。"
+        ),
+        "foreign.no_process": (
+            "config の下に process がありません。学習の設定全体が書かれたファイルを選んでください。"
+        ),
+        "foreign.is_dataset": (
+            "データセットファイルです。どの画像を使うかだけが書かれていて、学習方法は書かれていません。"
+            "dataset_config にパスを指定してください。"
+        ),
+        "foreign.no_command": (
+            "--network_dim のようなオプションの付いたコマンドがありません。設定ファイルを選んでください。"
+        ),
+        "foreign.nobodys": (
+            "Trainyard、kohya_ss、sd-scripts、LoRA_Easy_Training_Scripts、OneTrainer、ai-toolkit のどの設定も"
+            "含まれていません。別のファイルを選んでください。"
+        ),
+    }
+)
