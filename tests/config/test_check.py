@@ -82,6 +82,18 @@ def test_ready_settings_have_no_problem(mode: str) -> None:
         ("ADDifT", {"target image": ""}, "target image", "after the change"),
         ("ADDifT", {"target image": "a.png"}, "target image", "nothing to learn"),
         ("Multi-ADDifT", {"lora_data_directory": ""}, "lora_data_directory", "is empty"),
+        (
+            "LoRA",
+            {"image_bucketing": "sd-scripts", "image_size(height, width)": "1280,960"},
+            "image_max_bucket_reso",
+            "is less than 1280",
+        ),
+        (
+            "Multi-ADDifT",
+            {"image_bucketing": "sd-scripts", "image_min_bucket_reso": 576},
+            "image_min_bucket_reso",
+            "is more than 512",
+        ),
         ("Multi-ADDifT", {"diff_target_name": ""}, "diff_target_name", "paired with itself"),
     ],
 )

@@ -217,3 +217,18 @@ def test_every_row_has_its_texts_in_both_languages(language: str, tmp_path: Path
     lines = lines_of(account, language)
     assert len(lines) >= 9
     assert not any("data." in line for line in lines)
+
+
+def test_masks_are_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        put(tmp_path, name)
+    Image.new("L", (64, 64), 200).save(tmp_path / "a-masklabel.png")
+    assert "Masks:    used for 1 of 2 images" in lines_of(told(tmp_path))
+
+
+def test_an_image_at_its_own_size_may_lose_a_part_of_a_step_and_has_no_buckets_to_be_finer(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", size=(110, 90))
+    lines = lines_of(told(tmp_path, image_size=Size(512, 512), image_min_length=512, image_bucketing="no crop"))
+    # Of 64 x 64 and 128 x 64 the former is nearer; it is covered by 78 x 64, of which 14 columns are lost.
+    assert "Cropped:  1 image loses a tenth or more of the area, most of all a.png: 18 %, to fit 64 x 64" in lines
+    assert not [line for line in lines if "image min length" in line]

@@ -9,7 +9,16 @@ import pytest
 
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.data.buckets import Frames, by_nearness, choose_frames, frames_of, notes_on_frames, place
+from trainer.data.buckets import (
+    Frames,
+    Placement,
+    by_nearness,
+    choose_frames,
+    frames_of,
+    notes_on_frames,
+    place,
+    placements,
+)
 
 WIDE = Settings(image_size=Size(512, 768), image_buckets_step=128, image_min_length=256)
 
@@ -200,3 +209,118 @@ def test_what_is_scaled_always_covers_and_keeps_its_shape() -> None:
         assert abs(placement.scaled[0] - size[0] * exact) <= 0.500001
         assert abs(placement.scaled[1] - size[1] * exact) <= 0.500001
         assert 0 < placement.kept() <= 1
+
+
+# ---- the buckets of sd-scripts, worked out by hand from its rule ----------------------------------------------------
+
+SD_SCRIPTS = Settings(image_bucketing="sd-scripts", image_size=Size(512, 512))
+
+
+def placed(settings: Settings, width: int, height: int) -> Placement | None:
+    found = placements(Size(width, height), settings, frames_of(settings))
+    return found[0] if found else None
+
+
+def test_the_buckets_of_sd_scripts() -> None:
+    # 512 * 512 / 256 is 1024, / 320 is 819, / 384 is 682, / 448 is 585, / 704 is 372, / 832 is 315, / 960 is 273.
+    tall = [(256, 832), (256, 896), (256, 960), (256, 1024), (320, 704), (320, 768), (384, 640), (448, 576)]
+    wide = [(height, width) for width, height in tall]
+    assert frames_of(SD_SCRIPTS) == Frames(tuple(Size(*each) for each in sorted([*tall, (512, 512), *wide])), ())
+
+
+def test_their_bounds_and_steps() -> None:
+    settings = replace(
+        SD_SCRIPTS, image_bucket_reso_steps=128, image_min_bucket_reso=300, image_max_bucket_reso=600
+    )  # which sd-scripts takes for 256 and 640
+    # 256 could be 1024 high, but no more than 640.
+    assert frames_of(settings).full == ((256, 640), (384, 640), (512, 512), (640, 256), (640, 384))
+
+
+def test_a_size_that_is_no_square_and_no_multiple() -> None:
+    settings = replace(SD_SCRIPTS, image_size=Size(700, 500), image_min_bucket_reso=512, image_max_bucket_reso=704)
+    # The root of 350000 is 591, so the square is 576; 350000 / 512 is 683, / 576 is 607, / 640 is 546, / 704 is 497.
+    assert frames_of(settings).full == ((512, 640), (576, 576), (640, 512))
+
+
+@pytest.mark.parametrize(
+    ("image", "frame", "scaled", "crop"),
+    [
+        ((1024, 1024), (512, 512), (512, 512), (0, 0)),
+        ((832, 1216), (384, 640), (438, 640), (27, 0)),  # 0.684 lies 0.084 from 0.6 and 0.094 from 0.778
+        ((600, 400), (640, 384), (640, 427), (0, 21)),  # enlarged
+        ((448, 576), (448, 576), (448, 576), (0, 0)),  # a bucket itself
+        ((512, 2048), (256, 1024), (256, 1024), (0, 0)),
+        ((300, 3000), (256, 1024), (256, 2560), (0, 768)),
+    ],
+)
+def test_where_sd_scripts_puts_an_image(
+    image: tuple[int, int], frame: tuple[int, int], scaled: tuple[int, int], crop: tuple[int, int]
+) -> None:
+    assert placed(SD_SCRIPTS, *image) == Placement(Size(*frame), Size(*scaled), crop)
+
+
+@pytest.mark.parametrize(
+    ("image", "frame", "scaled", "crop"),
+    [
+        # The area allows 423.5 x 619. 384 wide would be 561 high, cut to 512: 0.75. 576 high is 394 wide, cut to 384:
+        # 0.667, nearer to 0.684.
+        ((832, 1216), (384, 576), (394, 576), (5, 0)),
+        ((400, 300), (384, 256), (400, 300), (8, 22)),  # its own size, rounded down
+        ((512, 512), (512, 512), (512, 512), (0, 0)),
+        ((100, 700), (64, 640), (100, 700), (18, 30)),
+    ],
+)
+def test_where_sd_scripts_puts_an_image_that_it_may_not_enlarge(
+    image: tuple[int, int], frame: tuple[int, int], scaled: tuple[int, int], crop: tuple[int, int]
+) -> None:
+    settings = replace(SD_SCRIPTS, image_disable_upscale=True)
+    assert placed(settings, *image) == Placement(Size(*frame), Size(*scaled), crop)
+
+
+@pytest.mark.parametrize("image", [(60, 300), (9000, 63), (40000, 20)])
+def test_what_has_no_bucket_without_being_enlarged(image: tuple[int, int]) -> None:
+    assert placed(replace(SD_SCRIPTS, image_disable_upscale=True), *image) is None
+
+
+# ---- each image at its own size -------------------------------------------------------------------------------------
+
+NO_CROP = Settings(image_bucketing="no crop", image_size=Size(1024, 1024))
+
+
+@pytest.mark.parametrize(
+    ("image", "frame", "scaled", "crop"),
+    [
+        ((832, 1216), (832, 1216), (832, 1216), (0, 0)),
+        ((64, 640), (64, 640), (64, 640), (0, 0)),
+        ((1000, 700), (960, 704), (1006, 704), (23, 0)),  # 1.364 is nearer to 1.429 than 1.5 is
+        ((2048, 1536), (1152, 896), (1195, 896), (21, 0)),  # to 1024 x 1024 pixels: 1182 x 887
+        ((10000, 10), (1536, 64), (64000, 64), (31232, 0)),
+        ((40, 40), (64, 64), (64, 64), (0, 0)),
+    ],
+)
+def test_an_image_at_its_own_size(
+    image: tuple[int, int], frame: tuple[int, int], scaled: tuple[int, int], crop: tuple[int, int]
+) -> None:
+    assert placed(NO_CROP, *image) == Placement(Size(*frame), Size(*scaled), crop)
+
+
+def test_an_image_at_its_own_size_that_may_not_be_enlarged() -> None:
+    settings = replace(NO_CROP, image_disable_upscale=True)
+    assert placed(settings, 1000, 700) == Placement(Size(960, 640), Size(960, 672), (0, 16))
+    assert placed(settings, 63, 700) is None
+
+
+def test_a_finer_step_cuts_off_less() -> None:
+    assert placed(replace(NO_CROP, image_bucket_reso_steps=8), 1000, 700) == Placement(
+        Size(1000, 696), Size(1000, 700), (0, 2)
+    )
+
+
+def test_sizes_of_their_own_have_no_smaller_copies() -> None:
+    for settings in (SD_SCRIPTS, NO_CROP):
+        assert notes_on_frames(settings) == ()
+        (note,) = notes_on_frames(replace(settings, sub_image_num=2))
+        assert (
+            str(note)
+            == f"sub image num is 2, but {settings.image_bucketing} makes no smaller copies: none are trained."
+        )

@@ -41,13 +41,14 @@ def sentence(folder: str | Path) -> str:
 # ---- pictures -------------------------------------------------------------------------------------------------------
 
 
-def test_ten_endings_in_any_case(tmp_path: Path) -> None:
+def test_endings_in_any_case(tmp_path: Path) -> None:
     endings = ["jpg", "jpeg", "png", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico", "JPG", "Png", "TIFF"]
+    endings += ["jfif", "jpe", "jif", "apng", "avif", "heic", "heif", "hif", "jxl"]
     fill(tmp_path, *(f"{number}.{ending}" for number, ending in enumerate(endings)))
-    fill(tmp_path, "foojpg", "a.jpg.part", "b.fits", "c.npz", "d.heic", "README", "e.md")
+    fill(tmp_path, "foojpg", "a.jpg.part", "b.fits", "c.npz", "d.psd", "README", "e.md")
     found = find_images(tmp_path)
     assert [picture.path.suffix[1:] for picture in found.images] == endings
-    assert dict(found.others) == {".part": 1, ".fits": 1, ".npz": 1, ".heic": 1, ".md": 1, "": 2}
+    assert dict(found.others) == {".part": 1, ".fits": 1, ".npz": 1, ".psd": 1, ".md": 1, "": 2}
 
 
 def test_natural_order_on_every_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,15 +246,16 @@ def test_empty(tmp_path: Path) -> None:
     fill(tmp_path / "a", "b/nothing").joinpath("b/nothing").unlink()
     assert sentence(tmp_path / "a") == (
         f'lora data directory: the folder "{tmp_path / "a"}" is empty, and so are its sub-folders. '
-        "Put images there (bmp, gif, ico, jpeg, jpg, pcx, png, tif, tiff, webp), or choose another folder."
+        "Put images there (apng, avif, bmp, gif, heic, heif, hif, ico, jfif, jif, jpe, jpeg, jpg, jxl, pcx, png, tif, "
+        "tiff, webp), or choose another folder."
     )
 
 
 def test_no_picture_among_the_files(tmp_path: Path) -> None:
-    fill(tmp_path / "a", "1.heic", "2.HEIC", "3.zip", "1.txt", "2.txt", "3.txt")
+    fill(tmp_path / "a", "1.psd", "2.PSD", "3.zip", "1.txt", "2.txt", "3.txt")
     assert sentence(tmp_path / "a").startswith(
         f'lora data directory: the folder "{tmp_path / "a"}" holds no image, only other files '
-        "(3 .txt, 2 .heic, 1 .zip). Put images there"
+        "(3 .txt, 2 .psd, 1 .zip). Put images there"
     )
 
 

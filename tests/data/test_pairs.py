@@ -13,8 +13,9 @@ from PIL import Image
 from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_safetensors
 from trainer.config.settings import Settings, effective
 from trainer.config.size import DEFAULT_SIZE, Size
+from trainer.data.buckets import fitted
 from trainer.data.latents import Batch, encode_samples
-from trainer.data.pairs import difference, fitted, open_pair
+from trainer.data.pairs import difference, open_pair
 from trainer.data.samples import pixels_of
 from trainer.errors import DataError
 from trainer.models.base import Bundle
@@ -57,7 +58,7 @@ def settings(original: str = "", target: str = "", **changes: object) -> Setting
 def test_a_frame_is_of_multiples_of_64_within_the_area(
     size: tuple[int, int], area: int, expected: tuple[int, int]
 ) -> None:
-    width, height = fitted(Size(*size), area)
+    width, height = fitted(Size(*size), area, 64)
     assert width % 64 == height % 64 == 0
     assert (width, height) == expected or (size == (3000, 40) and height == 64)
 

@@ -431,6 +431,7 @@ class Home:
         self.model, self.images = folder / model.name, folder / "images"
         shutil.copy(model, self.model)
         shutil.copytree(pairs, self.images)
+        Image.new("L", (64, 64), 200).save(self.images / "2-masklabel.png")
         self.host = host_in(folder / "home")
         self.job = job_of(self.model, self.images, mode="LoRA", train_iterations=4)
         self.state = self.host.folders.state(self.job.name, self.job.created)
@@ -465,7 +466,7 @@ def test_other_settings_are_refused(home: Home) -> None:
 
 
 def test_what_has_changed_is_refused(home: Home) -> None:
-    """One after the other, each put back: a model, an image, a caption, one image more and one less."""
+    """One after the other, each put back: a model, an image, its mask, a caption, one image more and one less."""
 
     def told(path: Path, content: bytes) -> str:
         before, times = path.read_bytes(), path.stat()
@@ -486,6 +487,10 @@ def test_what_has_changed_is_refused(home: Home) -> None:
     assert "black.png was not used before" in home.refusal()
     (home.images / "black.png").unlink()
     assert "1.png has been changed since" in told(image, black)
+    Image.new("L", (64, 64), 255).save(home.images / "white.png")
+    white = (home.images / "white.png").read_bytes()
+    (home.images / "white.png").unlink()
+    assert "2-masklabel.png has been changed since" in told(home.images / "2-masklabel.png", white)
     assert "the caption of 2.png has been changed since" in told(home.images / "2.txt", b"another thing")
     shutil.move(image, home.images.parent / "1.png")
     assert "1.png was used before and is no longer there" in home.refusal()

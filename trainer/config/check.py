@@ -104,6 +104,18 @@ def _is_number(text: str) -> bool:
 def lora(settings: Settings) -> _Found:
     if not settings.lora_data_directory:
         yield "lora_data_directory", message("config.no_folder")
+    yield from buckets(settings)
+
+
+def buckets(settings: Settings) -> _Found:
+    """What sd-scripts refuses, too: an image size outside the bounds of its buckets."""
+    if settings.image_bucketing != "sd-scripts" or settings.image_disable_upscale:
+        return
+    shorter, longer = sorted(settings.size)
+    if settings.image_min_bucket_reso > shorter:
+        yield "image_min_bucket_reso", message("config.bucket_above_size", side=shorter)
+    if settings.image_max_bucket_reso < longer:
+        yield "image_max_bucket_reso", message("config.bucket_below_size", side=longer)
 
 
 def ileco(settings: Settings) -> _Found:

@@ -27,6 +27,7 @@ from .size import DEFAULT_SIZE, Size
 SECOND_PASS_KEY: Final = "2nd pass"
 """Where the second pass's own settings are, in a file."""
 NETWORK_ELEMENTS: Final = ("Full", "CrossAttention", "SelfAttention")
+BUCKETINGS: Final = ("TrainTrain", "sd-scripts", "no crop")
 LOSS_FUNCTIONS: Final = ("MSE", "L1", "Smooth-L1")
 # fmt: off
 NAMED_ONCE: Final = (
@@ -143,6 +144,13 @@ class Settings:
     image_use_filename_as_tag: bool = _switch("Images", "folder")
     image_disable_upscale: bool = _switch("Images", "folder")
     data_cache: float = _float(10.0, "Images", "folder", least=0)
+    image_bucketing: str = _choice("TrainTrain", BUCKETINGS, "Images", "folder")
+    image_bucket_reso_steps: int = _int(
+        64, "Images", "folder", least=8, multiple=8, offered=(8, 16, 32, 64, 128))
+    image_min_bucket_reso: int = _int(256, "Images", "folder", least=64, most=8192)
+    image_max_bucket_reso: int = _int(1024, "Images", "folder", least=64, most=8192)
+    image_use_masks: bool = _switch("Images", "folder", default=True)
+    image_mask_directory: str = _text("Images", "folder", kind="path")
     train_iterations: int = _int(1000, "Required", least=1, most=1_000_000)
     train_batch_size: int = _int(2, "Required", least=1)
     train_learning_rate: float = _float(1e-4, "Required", above=0)

@@ -183,6 +183,11 @@ def _captions(folder: _Folder) -> Iterator[AccountRow]:
         yield _more(text) if number else _row("example", text)
 
 
+def _masks(folder: _Folder) -> Iterator[AccountRow]:
+    if folder.scan.masks:
+        yield _row("masks", message("data.account_masks", count=folder.scan.masks, images=folder.scan.images))
+
+
 def _sizes(folder: _Folder) -> Iterator[AccountRow]:
     counts = dict(folder.scan.buckets)
     if len(counts) <= _MOST_SIZES:
@@ -200,7 +205,7 @@ def _sizes(folder: _Folder) -> Iterator[AccountRow]:
 
 def _cropped(folder: _Folder) -> Iterator[AccountRow]:
     """How much of the images is cut off, where that is a tenth of one at least."""
-    lost = [(1 - sample.frame.area / sample.scaled.area, sample) for sample in folder.first_samples]
+    lost = [(sample.cut_off, sample) for sample in folder.first_samples]
     cut = [each for each in lost if each[0] >= _MUCH_CUT]
     if not cut:
         return
@@ -216,7 +221,7 @@ def _finer_buckets(folder: _Folder, cut: list[Sample]) -> Message | None:
     """What would keep more, if it would help half of those that lose much."""
     settings = folder.settings
     changes = {name: value for name, value in _FINER.items() if getattr(settings, name) > value}
-    if not changes:
+    if not changes or settings.image_bucketing != buckets.TRAIN_TRAIN:
         return None
     frames = buckets.frames_of(replace(settings, **changes))
     placements = [buckets.place(sample.size, buckets.choose_frames(sample.size, frames)[0]) for sample in cut]
@@ -259,7 +264,7 @@ def _others(folder: _Folder) -> Iterator[AccountRow]:
 
 
 _OF_FOLDER: Final[tuple[Callable[[_Folder], Iterator[AccountRow]], ...]] = (
-    _images, _subsets, _captions, _sizes, _cropped, _epoch, _others,
+    _images, _subsets, _captions, _masks, _sizes, _cropped, _epoch, _others,
 )  # fmt: skip
 
 

@@ -15,7 +15,12 @@ from ..errors import DataError
 from ..paths import path_of, reason_of
 from ..text.messages import Message, label, message
 
-IMAGE_ENDINGS = frozenset(("jpg", "jpeg", "png", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico"))
+IMAGE_ENDINGS = frozenset(
+    (
+        "jpg", "jpeg", "jpe", "jif", "jfif", "png", "apng", "gif", "tif", "tiff", "bmp", "webp", "pcx", "ico",
+        "avif", "heic", "heif", "hif", "jxl",
+    )
+)  # fmt: skip
 CAPTION_ENDINGS = ("txt", "caption")
 """The first one found counts."""
 _JUNK_FOLDERS = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information"))
@@ -32,11 +37,13 @@ class ImageFile:
         path: where it is.
         name: its path inside the folder, with / on every system: what the user is shown.
         caption: the caption file that belongs to it, if there is one.
+        mask: the image that says how much each part of it counts, if there is one; see :mod:`.companions`.
     """
 
     path: Path
     name: str
     caption: Path | None
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Found:
         others: endings of all other files, empty for none, with how many there are, the most frequent first.
         left_out: names of sub-folders that were not looked into, being hidden or another program's.
         unreadable: names of sub-folders and links that could not be opened, with what is wrong with them.
+        companions: names of files that are no images to learn from, with what they are; see :mod:`.companions`.
     """
 
     folder: Path
@@ -58,6 +66,7 @@ class Found:
     others: tuple[tuple[str, int], ...] = ()
     left_out: tuple[str, ...] = ()
     unreadable: tuple[tuple[str, Message], ...] = ()
+    companions: tuple[tuple[str, Message], ...] = ()
 
 
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:

@@ -7,24 +7,23 @@ nearly every kind of exception there is.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageChops, ImageFile
 
 from ..config.size import Size
 from ..errors import DataError
 from ..paths import NotAFile, open_file, reason_of
 from ..text.messages import Message, message
-from .buckets import Placement
+from .buckets import Placement, shapes_differ
 from .colours import as_rgb, has_broken_profile
 from .fingerprint import Fingerprint, fingerprint_of
+from .formats import LEFT_OUT, decoder, too_many_pixels
 from .memory import MOST_BYTES, DecodingMemory
 from .problems import FileError
 
@@ -33,12 +32,12 @@ MOST_PIXELS = 1_000_000_000
 other formats less is too much already; :func:`_decoding` says how much."""
 _MOST_WORK = 1_500_000_000
 """Pixels times how often a JPEG goes over them: a progressive one of some kilobytes may do so thousands of times."""
-_MOST_ICON_PIXELS = 16_000_000
 _SMALLEST_SHARE = 8
 """Of a JPEG, the eighth of its sides is the least that is decoded."""
+_FAINTEST = 8
+"""A level of a mask below this counts as black: JPEG leaves some around its edges."""
 NEUTRAL = (128, 128, 128)
 """What lies behind transparent pixels. Mid-grey is what the VAE sees least of."""
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PCX", "ICO")
 _ORIENTATION = 0x0112
 _TURNS = (
     None,
@@ -52,7 +51,7 @@ _TURNS = (
     Image.Transpose.ROTATE_90,
 )
 """What sets an image upright, by its EXIF orientation 1 … 8."""
-_ANIMATED = frozenset(("GIF", "PNG", "WEBP"))
+_ANIMATED = frozenset(("GIF", "PNG", "WEBP", "AVIF"))
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.float32]
@@ -69,6 +68,7 @@ class ImageInfo:
             An image that cannot be seen has an empty box.
         notes: what a user may not expect, each with what is done about it.
         fingerprint: by what it is known again.
+        mask: the image that says how much each part of it counts; ``visible`` is the box of what counts, then.
     """
 
     path: Path
@@ -76,6 +76,7 @@ class ImageInfo:
     visible: tuple[int, int, int, int] | None = None
     notes: tuple[tuple[Message, Message], ...] = ()
     fingerprint: Fingerprint | None = None
+    mask: Path | None = None
 
     @property
     def has_alpha(self) -> bool:
@@ -100,11 +101,12 @@ def inspect_image(path: Path, *, memory: DecodingMemory | None = None) -> ImageI
     Raises:
         FileError: it cannot be read, or is too large.
     """
-    with _image_file(path) as image, (memory or DecodingMemory()).of(_decoding(image, path)):
+    memory = memory or DecodingMemory()
+    with _image_file(path, memory) as image, memory.of(_decoding(image, path)):
         notes = _notes(image)
         width, height = image.size
         if image.format == "PNG":
-            _check_sums(path)
+            _check_sums(path, memory)
         if image.format == "JPEG":  # every byte is read all the same, but an eighth of the pixels is enough
             _decode_smaller(image, _SMALLEST_SHARE)
             image.load()
@@ -116,6 +118,50 @@ def inspect_image(path: Path, *, memory: DecodingMemory | None = None) -> ImageI
         size = _upright_size(Size(*image.size), _orientation(image))
         visible = None if alpha is None else alpha.getbbox() or (0, 0, 0, 0)
         return ImageInfo(path, size, visible, notes, _fingerprint(image, Size(width, height)))
+
+
+def inspect_mask(path: Path, *, memory: DecodingMemory | None = None) -> ImageInfo:
+    """Look at a mask, an image that says by its lightness how much each part of another counts.
+
+    Returns:
+        ``visible`` is the box of what counts at all; empty if it is black.
+
+    Raises:
+        FileError: it cannot be read, or is too large; worded for the image that it belongs to.
+    """
+    try:
+        grey, size = _grey(path, memory or DecodingMemory())
+    except FileError as error:
+        raise FileError(message("data.mask_unusable", file=path.name, problem=error.problem), path) from error
+    left, top, right, bottom = grey.point([255 * (level >= _FAINTEST) for level in range(256)]).getbbox() or (
+        0,
+        0,
+        0,
+        0,
+    )
+    across, down = size.width / grey.width, size.height / grey.height
+    box = math.floor(left * across), math.floor(top * down), math.ceil(right * across), math.ceil(bottom * down)
+    return ImageInfo(path, size, box)
+
+
+def with_mask(image: ImageInfo, mask: ImageInfo) -> ImageInfo:
+    """The image with its mask.
+
+    Raises:
+        FileError: the mask has another shape, or leaves nothing of the image.
+    """
+    name = mask.path.name
+    if shapes_differ(mask.size, image.size):
+        sizes = {"size": str(mask.size), "other_size": str(image.size)}
+        raise FileError(message("data.mask_other_shape", file=name, **sizes), image.path)
+    assert mask.visible is not None
+    across, down = image.size.width / mask.size.width, image.size.height / mask.size.height
+    left, top, right, bottom = image.visible or (0, 0, *image.size)
+    left, top = max(left, math.floor(mask.visible[0] * across)), max(top, math.floor(mask.visible[1] * down))
+    right, bottom = min(right, math.ceil(mask.visible[2] * across)), min(bottom, math.ceil(mask.visible[3] * down))
+    if left >= right or top >= bottom:
+        raise FileError(message("data.mask_empty", file=name), image.path)
+    return replace(image, visible=(left, top, right, bottom), mask=mask.path)
 
 
 def load_transparent(path: Path, *, may_be_smaller: bool = False) -> Image.Image:
@@ -137,7 +183,7 @@ def load_transparent(path: Path, *, may_be_smaller: bool = False) -> Image.Image
 
 def load_placed(
     path: Path, placement: Placement, *, mirrored: bool = False, size: Size | None = None,
-    memory: DecodingMemory | None = None,
+    mask: Path | None = None, memory: DecodingMemory | None = None,
 ) -> tuple[Pixels, Mask | None]:  # fmt: skip
     """The part of an image that is trained: scaled, cropped, then mirrored.
 
@@ -146,24 +192,32 @@ def load_placed(
         placement: made for its size.
         mirrored: left to right.
         size: what the image measured when the placement was made; another one now is refused.
+        mask: an image of its shape that says how much each part of it counts, by its lightness.
         memory: shared with others that are decoded at the same time.
 
     Returns:
-        sRGB, uint8 of shape (h, w, 3) for the frame (w, h); and the alpha, float32 of shape (h, w) from 0 to 1, or
-        None if no part of the image is transparent.
+        sRGB, uint8 of shape (h, w, 3) for the frame (w, h); and how much each pixel counts, alpha times mask, float32
+        of shape (h, w) from 0 to 1, or None if there is no mask and no part of the image is transparent.
 
     Raises:
         DataError: it cannot be read, is too large, or has another size than it had.
     """
-    rgb, alpha, now = _load(path, memory or DecodingMemory())
+    memory = memory or DecodingMemory()
+    rgb, alpha, now = _load(path, memory)
     if size is not None and now != size:
         raise DataError("data.changed", where=str(path), before=str(size), now=str(now))
     pixels = np.array(_cut(rgb, placement))
-    mask = None if alpha is None else _fractions(_cut(alpha, placement))
+    counts = None if alpha is None else _fractions(_cut(alpha, placement))
+    if mask is not None:
+        grey, mask_size = _grey(mask, memory)
+        if shapes_differ(mask_size, now):
+            raise DataError("data.changed", where=str(mask), before=str(now), now=str(mask_size))
+        shown = _fractions(_cut(grey, placement))
+        counts = shown if counts is None else counts * shown
     if mirrored:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
-        mask = None if mask is None else np.ascontiguousarray(mask[:, ::-1])
-    return pixels, mask
+        counts = None if counts is None else np.ascontiguousarray(counts[:, ::-1])
+    return pixels, counts
 
 
 @contextmanager
@@ -190,19 +244,26 @@ def _load(path: Path, memory: DecodingMemory) -> tuple[Image.Image, Image.Image 
     return Image.composite(rgb, Image.new("RGB", rgb.size, NEUTRAL), alpha), alpha, size
 
 
+def _grey(path: Path, memory: DecodingMemory) -> tuple[Image.Image, Size]:
+    """Lightness as L, black where it is transparent; upright, with the size that the file has."""
+    rgb, alpha, size = _whole(path, memory, may_be_smaller=True)
+    grey = rgb.convert("L")
+    return (grey if alpha is None else ImageChops.multiply(grey, alpha)), size
+
+
 def _whole(path: Path, memory: DecodingMemory, *, may_be_smaller: bool) -> tuple[Image.Image, Image.Image | None, Size]:
     """RGB as the file has it, also where it is transparent, and the alpha as L; upright, with the file's size.
 
     An image that would take too much memory with all that is made of it comes out scaled down, if it may.
     """
-    with _image_file(path) as image:
+    with _image_file(path, memory) as image:
         size, decoding = Size(*image.size), _decoding(image, path)
         whole = decoding + size.area * _making(image)
         if not may_be_smaller:
             whole = max(whole, size.area * _VARYING)
         shrink = 1 if whole <= MOST_BYTES else math.ceil(math.sqrt(2 * whole / MOST_BYTES))
         if shrink > 1 and not may_be_smaller:
-            raise _too_many(size, path, MOST_BYTES * size.area // whole)
+            raise too_many_pixels(size, path, MOST_BYTES * size.area // whole)
         with memory.of(min(whole, MOST_BYTES)):
             if shrink > 1 and image.format == "JPEG":
                 _decode_smaller(image, shrink)
@@ -280,25 +341,28 @@ def _notes(image: ImageFile.ImageFile) -> tuple[tuple[Message, Message], ...]:
         notes.append((message("data.animated"), message("data.first_frame_used")))
     elif several and image.format == "TIFF":
         notes.append((message("data.several_pages"), message("data.first_page_used")))
+    if LEFT_OUT in image.info:
+        size = f"{image.info[LEFT_OUT] / 2**20:.0f}"
+        notes.append((message("data.large_text", megabytes=size), message("data.text_unread")))
     if has_broken_profile(image):
         notes.append((message("data.broken_profile"), message("data.profile_unused")))
     return tuple(notes)
 
 
-def _check_sums(path: Path) -> None:
+def _check_sums(path: Path, memory: DecodingMemory) -> None:
     """PNG has a check sum for each chunk, which decoding does not look at."""
     with open_file(path) as file:
-        _decoder(file, path).verify()
+        decoder(file, path, memory).verify()
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _image_file(path: Path) -> Iterator[ImageFile.ImageFile]:
+def _image_file(path: Path, memory: DecodingMemory) -> Iterator[ImageFile.ImageFile]:
     """An image that is open, and within the limits; whatever goes wrong with it comes out as FileError."""
     try:
-        with open_file(path) as file, _decoder(file, path) as image:
+        with open_file(path) as file, decoder(file, path, memory) as image:
             _check_size(Size(*image.size), path)
             if image.format == "JPEG":
                 _check_work(image, path)
@@ -323,11 +387,7 @@ def _check_size(size: Size, path: Path) -> None:
     if size.width < 1 or size.height < 1:
         raise FileError(message("data.no_pixels", size=str(size)), path)
     if size.area > MOST_PIXELS:
-        raise _too_many(size, path, MOST_PIXELS)
-
-
-def _too_many(size: Size, path: Path, most: int) -> FileError:
-    return FileError(message("data.too_many_pixels", size=str(size), most=most // 1_000_000), path)
+        raise too_many_pixels(size, path, MOST_PIXELS)
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------
@@ -335,7 +395,7 @@ def _too_many(size: Size, path: Path, most: int) -> FileError:
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 9, "RGB": 4, "RGBA": 10, "CMYK": 4, "YCbCr": 4, "I;16": 8}
 """Of one pixel in an image of this mode as Pillow keeps it, with what is made of it to look at its alpha."""
 _OTHER_BYTES = 14
-_EXTRA_BYTES = {"WEBP": 8, "TIFF": 4, "GIF": 1}
+_EXTRA_BYTES = {"WEBP": 8, "TIFF": 4, "GIF": 1, "AVIF": 8, "HEIF": 8, "JXL": 8}
 """What the decoder of a format keeps of each pixel beside that."""
 _VARYING = 24
 """What it takes for each pixel of an image to turn the whole of it."""
@@ -353,7 +413,7 @@ def _decoding(image: ImageFile.ImageFile, path: Path) -> int:
     else:
         a_pixel = _PIXEL_BYTES.get(image.mode, _OTHER_BYTES) + _EXTRA_BYTES.get(image.format or "", 0)
     if size.area * a_pixel > MOST_BYTES:
-        raise _too_many(size, path, int(MOST_BYTES / a_pixel))
+        raise too_many_pixels(size, path, int(MOST_BYTES / a_pixel))
     return int(size.area * a_pixel)
 
 
@@ -380,71 +440,3 @@ def _check_work(image: ImageFile.ImageFile, path: Path) -> None:
     size = Size(*image.size)
     if scans * size.area > _MOST_WORK:
         raise FileError(message("data.too_many_passes", size=str(size), count=scans), path)
-
-
-def _check_icon(file: IO[bytes], path: Path) -> None:
-    """An icon holds a PNG or a BMP of any size, which Pillow decodes while it opens the file.
-
-    Raises:
-        FileError: one that is larger than any icon.
-    """
-    file.seek(4)
-    (count,) = struct.unpack("<H", file.read(2))
-    for number in range(count):
-        file.seek(6 + 16 * number + 12)
-        (place,) = struct.unpack("<I", file.read(4))
-        file.seek(place)
-        head = file.read(24)
-        layout, at = (">II", 16) if head.startswith(b"\x89PNG") else ("<ii", 4)
-        size = Size(*map(abs, struct.unpack_from(layout, head, at)))
-        if size.area > _MOST_ICON_PIXELS:
-            raise _too_many(size, path, _MOST_ICON_PIXELS)
-
-
-def _decoder(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
-    """Like ``Image.open``, but for our formats only, and with our own limit instead of the process's.
-
-    Raises:
-        FileError: none of the formats.
-    """
-    Image.init()
-    prefix = file.read(16)
-    if not prefix:
-        raise FileError(message("data.empty_file"), path)
-    failures: list[Exception] = []
-    for name in FORMATS:
-        factory, accepts = Image.OPEN.get(name, (None, None))
-        if factory is None or accepts is None or accepts(prefix) is not True:
-            continue
-        try:
-            if name == "ICO":
-                _check_icon(file, path)
-            file.seek(0)
-            # Without its name: given one, Pillow maps some files into memory, and turned TIFFs come out scrambled.
-            image = factory(file, "")
-            assert isinstance(image, ImageFile.ImageFile)
-            return image
-        except (SyntaxError, IndexError, TypeError, KeyError, struct.error) as error:  # "not a … file"
-            failures.append(error)
-    file.seek(0)
-    if failures:
-        raise failures[0]
-    raise FileError(_what_it_is(file.read(512)), path)
-
-
-def _what_it_is(head: bytes) -> Message:
-    """What to report about a file that is in none of our formats."""
-    if not head.strip(b"\0"):
-        return message("data.only_zeros")
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith((b"<!doctype", b"<html")):
-        return message("data.web_page")
-    if head[4:8] == b"ftyp":
-        kinds = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC"}
-        kind = kinds.get(head[8:12])
-        return message("data.video") if kind is None else message("data.other_format", format=kind)
-    for start, name in ((b"PK\3\4", "ZIP"), (b"8BPS", "Photoshop"), (b"%PDF", "PDF"), (b"\xff\x0a", "JPEG XL")):
-        if head.startswith(start):
-            return message("data.other_format", format=name)
-    if head.lstrip()[:5].lower() in (b"<?xml", b"<svg "):
-        return message("data.other_format", format="SVG")
-    return message("data.unknown_format")

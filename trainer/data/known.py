@@ -25,16 +25,23 @@ from .samples import Sample
 _PACKAGE = Path(__file__).parent.parent
 _ROOMS = ("data", "models")
 """Those whose code makes pixels, latents and conditionings."""
-_LIBRARIES = ("torch", "diffusers", "transformers", "tokenizers", "numpy", "pillow", "pillow-heif", "pillow-jxl-plugin")
+_LIBRARIES = (
+    "torch", "diffusers", "transformers", "tokenizers", "numpy", "pillow", "pillow-avif-plugin", "pillow-heif",
+    "pillow-jxl-plugin",
+)  # fmt: skip
 _NOT_SEEN = frozenset(("caption", "subset"))
 """Of a sample, what its pixels do not depend on."""
 
 
-def kept_info(path: Path, cache: DataCache, look: Callable[[], ImageInfo]) -> ImageInfo:
-    """What is known of an image's file, from ``look`` if it is not known yet."""
+def kept_info(path: Path, cache: DataCache, look: Callable[[], ImageInfo], kind: str = "image") -> ImageInfo:
+    """What is known of an image's file, from ``look`` if it is not known yet.
+
+    Args:
+        kind: sets apart what is found out of the same file for another purpose.
+    """
     content = cache.known_content(path)
     if content is not None:
-        kept = cache.get(_info_key(content))
+        kept = cache.get(_info_key(kind, content))
         info = None if kept is None else _revived_info(path, kept)
         if info is not None:
             return info
@@ -42,7 +49,7 @@ def kept_info(path: Path, cache: DataCache, look: Callable[[], ImageInfo]) -> Im
     info = look()
     content = cache.content(path)  # only now: whatever else is called an image need not be read to its end
     if content is not None and Mark.now(path) == before:
-        cache.put(_info_key(content), _info_as_bytes(info))
+        cache.put(_info_key(kind, content), _info_as_bytes(info))
     return info
 
 
@@ -104,8 +111,8 @@ def _versions() -> Iterator[tuple[str, str]]:
 # ---- what is known of an image --------------------------------------------------------------------------------------
 
 
-def _info_key(content: str) -> str:
-    return key_of("image", content, code_and_libraries())
+def _info_key(kind: str, content: str) -> str:
+    return key_of(kind, content, code_and_libraries())
 
 
 def _info_as_bytes(info: ImageInfo) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,10 +18,10 @@ from .files import Found, ImageFile
 from .images import ImageInfo
 from .known import kept_answer
 from .matching import PairFiles, match_pairs
-from .pairs import differs, shapes_differ
+from .pairs import differs
 from .problems import FileError, FileProblem
 from .samples import Sample, Scan, sample_of
-from .scan import Index, Read, finished, read_all, scan, shows_something, too_small
+from .scan import Index, Read, finished, read_all, scan, shows_something, sorted_out, too_small
 from .subsets import find_subsets
 
 
@@ -44,7 +44,7 @@ def scan_pairs(
         DataError: there is no folder, no image or no pair in it. Pairs that cannot be trained are problems of the
             result, and so are images without a partner.
     """
-    layout = find_subsets(settings, check=check)
+    layout = sorted_out(find_subsets(settings, check=check), check)
     found = Found(layout.folder, tuple(image for part in layout.parts for image in part.found.images))
     matched = match_pairs(found, settings.diff_target_name)
     members = {image for pair in matched.pairs for image in (pair.original, pair.target)}
@@ -100,13 +100,13 @@ class _PairIndex(Index):
         placed = self._placed(pair, original.image, target.image)
         if not placed:
             return
-        self.images += 2
         self.remember(original.image)
         if is_copy(original.image, target.image):
             self.equal += 1
             what = message("data.same_pixels", other=pair.original.path.name)
             self.report(pair.target, what, message("data.used_for_nothing"))
         for file, image in ((pair.original, original.image), (pair.target, target.image)):
+            self.count(file, image)
             for what, done in image.notes:
                 self.report(file, what, done)
         captions = self._captions(pair, original.caption, target.caption)
@@ -118,12 +118,12 @@ class _PairIndex(Index):
     def _placed(self, pair: PairFiles, original: ImageInfo, target: ImageInfo) -> list[Sample]:
         """Where the pair goes, without captions; empty if nowhere, which is then reported."""
         smaller = min(original.size, target.size, key=lambda size: size.area)
-        frames = self.frames_for(smaller)
-        if not frames:
+        placements = self.placed(smaller)
+        if not placements:
             side = pair.original if smaller == original.size else pair.target
             self._leave_out_pair(pair, side, too_small(smaller))
             return []
-        samples = list(self._samples(original, target, frames))
+        samples = list(self._samples(original, target, [placement.frame for placement in placements]))
         if not samples:
             what = message("data.pair_transparent_middle", other=pair.original.path.name)
             self._leave_out_pair(pair, pair.target, what)
@@ -136,10 +136,10 @@ class _PairIndex(Index):
                 what = message("data.no_difference", other=pair.original.path.name)
                 self._leave_out_pair(pair, pair.target, what)
                 return []
-        self.report_size(pair.original, original, buckets.place(original.size, frames[0]))
+        self.report_size(pair.original, original, buckets.place(original.size, placements[0].frame))
         return samples
 
-    def _samples(self, original: ImageInfo, target: ImageInfo, frames: tuple[Size, ...]) -> Iterator[Sample]:
+    def _samples(self, original: ImageInfo, target: ImageInfo, frames: Sequence[Size]) -> Iterator[Sample]:
         for frame in frames:
             placements = [buckets.place(image.size, frame) for image in (original, target)]
             if not all(map(shows_something, (original, target), placements)):
@@ -180,7 +180,7 @@ def _unfit(original: ImageInfo, target: ImageInfo) -> Message | None:
     name = original.path.name
     if os.path.samefile(original.path, target.path):
         return message("data.same_file", other=name)
-    if shapes_differ(original.size, target.size):
+    if buckets.shapes_differ(original.size, target.size):
         return message("data.other_shape", other=name, size=str(target.size), other_size=str(original.size))
     if original.is_invisible:
         return message("data.original_transparent", other=name)

@@ -29,8 +29,6 @@ from .subsets import Subset
 _BOTH: Final = message("data.both", one=label("original_image"), other=label("target_image"))
 FRAME_STEP = 64
 """The sides of a pair's frame are multiples of this many pixels."""
-MOST_DIFFERENT_SHAPES = 1.01
-"""How much the aspect ratios of a pair's images may differ."""
 LEAST_DIFFERENCE = 10
 """Pixels count as different where the levels of red, green and blue together differ by more than this, of 765."""
 
@@ -91,8 +89,8 @@ class Pair:
         """
         smaller = min((image.size for image in self.images), key=lambda size: size.area)
         if settings.image_size is not None:
-            return fitted(smaller, settings.image_size.area)
-        return fitted(smaller, min(own_size.area, smaller.area))
+            return buckets.fitted(smaller, settings.image_size.area, FRAME_STEP)
+        return buckets.fitted(smaller, min(own_size.area, smaller.area), FRAME_STEP)
 
     def _captioned(self, settings: Settings) -> Iterator[tuple[ImageInfo, str]]:
         trigger = settings.lora_trigger_word
@@ -100,23 +98,6 @@ class Pair:
             yield self.original, with_trigger(trigger, settings.original_prompt.strip())
         if self.target is not None:
             yield self.target, with_trigger(trigger, settings.target_prompt.strip())
-
-
-def fitted(size: Size, area: int) -> Size:
-    """The sides, multiples of 64, of a frame within ``area`` pixels for an image of ``size``.
-
-    Of the four that are next to the exact one, the nearest in aspect ratio that fits, the larger of equals; never less
-    than 64.
-    """
-    scale = (area / size.area) ** 0.5
-    widths, heights = ({_multiple(side * scale, up) for up in (0, 1)} for side in size)
-    every = [Size(width, height) for width in widths for height in heights]
-    within = [each for each in every if each.area <= area]
-    return buckets.by_nearness(size, within)[0] if within else Size(min(widths), min(heights))
-
-
-def _multiple(side: float, up: int) -> int:
-    return max(1, int(side / FRAME_STEP + 1e-6) + up) * FRAME_STEP
 
 
 def open_pair(settings: Settings) -> Pair:
@@ -132,15 +113,9 @@ def open_pair(settings: Settings) -> Pair:
         return Pair(original, target)
     if os.path.samefile(original.path, target.path):
         raise DataError("data.same_as_original", where=label("target_image"))
-    if shapes_differ(original.size, target.size):
+    if buckets.shapes_differ(original.size, target.size):
         raise DataError("data.shapes_differ", where=_BOTH, original=str(original.size), target=str(target.size))
     return Pair(original, target)
-
-
-def shapes_differ(one: Size, two: Size) -> bool:
-    """Whether the aspect ratios differ by more than 1 %."""
-    across, down = one.width * two.height, two.width * one.height
-    return max(across, down) > MOST_DIFFERENT_SHAPES * min(across, down)
 
 
 def difference(original: Pixels, target: Pixels) -> NDArray[np.bool_]:

@@ -32,10 +32,11 @@ class Sample:
         scaled: the size of the whole image at that scale.
         crop: what is cut off at the left and at the top, in pixels of the scaled image.
         mirrored: left to right, after cropping.
-        has_alpha: whether some of the image is transparent, so that there is a mask.
+        has_alpha: whether some of the image counts less than the rest: it is transparent, or there is a mask.
         size: of the image in its file, upright.
         target: of a pair, what this image, the original, is to become; of the same frame, mirrored alike.
         subset: the number of its subset in :attr:`Scan.subsets`.
+        mask: the image that says how much each part of this one counts.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Sample:
     size: Size
     target: Sample | None = None
     subset: int = 0
+    mask: Path | None = None
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int, int]:
@@ -57,6 +59,11 @@ class Sample:
         if self.mirrored:
             left = self.scaled.width - self.frame.width - left
         return self.size.height, self.size.width, top, left, self.frame.height, self.frame.width
+
+    @property
+    def cut_off(self) -> float:
+        """How much of the image's area is cropped away, 0 to 1."""
+        return 1 - self.frame.area / self.scaled.area
 
     def sides(self) -> tuple[Sample, ...]:
         """The sample itself, and its target if it has one."""
@@ -121,6 +128,7 @@ class Scan:
         equal_pairs: pairs whose images have the same pixels.
         fingerprints: files of images that are trained, in their order, with what they are known again by; of pairs,
             those of the originals.
+        masks: how many images have a mask.
     """
 
     folder: Path
@@ -137,6 +145,7 @@ class Scan:
     others: tuple[tuple[str, int], ...]
     equal_pairs: int = 0
     fingerprints: tuple[tuple[Path, Fingerprint], ...] = ()
+    masks: int = 0
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
@@ -199,7 +208,7 @@ def sample_of(
 ) -> Sample:
     """What is trained of an image in one place."""
     where = placement.frame, placement.scaled, placement.crop
-    return Sample(image.path, caption, *where, mirrored, image.has_alpha, image.size, subset=subset)
+    return Sample(image.path, caption, *where, mirrored, image.has_alpha, image.size, subset=subset, mask=image.mask)
 
 
 def pixels_of(sample: Sample, memory: DecodingMemory | None = None) -> tuple[Pixels, Mask | None]:
@@ -213,4 +222,6 @@ def pixels_of(sample: Sample, memory: DecodingMemory | None = None) -> tuple[Pix
         DataError: the file cannot be read any more, or its image has another size than when it was scanned.
     """
     placement = Placement(sample.frame, sample.scaled, sample.crop)
-    return load_placed(sample.path, placement, mirrored=sample.mirrored, size=sample.size, memory=memory)
+    return load_placed(
+        sample.path, placement, mirrored=sample.mirrored, size=sample.size, mask=sample.mask, memory=memory
+    )

@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -21,9 +21,10 @@ from . import buckets
 from .buckets import Frames, Placement
 from .cache import DataCache
 from .captions import Caption, read_caption
+from .companions import sort_out
 from .files import Found, ImageFile, caption_from_name, with_trigger
 from .fingerprint import Fingerprint
-from .images import ImageInfo, inspect_image, whole_files_only
+from .images import ImageInfo, inspect_image, inspect_mask, whole_files_only, with_mask
 from .known import kept_info
 from .memory import DecodingMemory
 from .parallel import in_order
@@ -57,7 +58,7 @@ def scan(
         DataError: there is no folder, or no image in it. Images that cannot be trained are problems of the
             result; :meth:`Scan.require_usable` raises if there are no others.
     """
-    layout = find_subsets(settings, check=check)
+    layout = sorted_out(find_subsets(settings, check=check), check)
     done, total = 0, sum(len(part.found.images) for part in layout.parts)
     indexes = []
     for part in layout.parts:
@@ -71,6 +72,12 @@ def scan(
             if progress is not None:
                 progress(done, total)
     return finished(layout, indexes)
+
+
+def sorted_out(layout: Layout, check: Callable[[], None] | None = None) -> Layout:
+    """Without the files among the images that are none to learn from."""
+    parts = (replace(part, found=sort_out(part.found, part.subset.settings, check=check)) for part in layout.parts)
+    return replace(layout, parts=tuple(parts))
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -99,17 +106,21 @@ def read_all(
     memory = DecodingMemory()
 
     def read(file: ImageFile) -> Read:
-        return Read(_image(file.path, memory, cache), _caption(file, settings))
+        return Read(_image(file, memory, cache), _caption(file, settings))
 
     with whole_files_only():
         yield from in_order(files, read, _WORKERS, check)
 
 
-def _image(path: Path, memory: DecodingMemory, cache: DataCache | None) -> ImageInfo | FileError:
-    try:
+def _image(file: ImageFile, memory: DecodingMemory, cache: DataCache | None) -> ImageInfo | FileError:
+    def known(path: Path, kind: str, look: Callable[..., ImageInfo]) -> ImageInfo:
         if cache is None:
-            return inspect_image(path, memory=memory)
-        return kept_info(path, cache, lambda: inspect_image(path, memory=memory))
+            return look(path, memory=memory)
+        return kept_info(path, cache, lambda: look(path, memory=memory), kind)
+
+    try:
+        image = known(file.path, "image", inspect_image)
+        return image if file.mask is None else with_mask(image, known(file.mask, "mask", inspect_mask))
     except FileError as error:
         return error
 
@@ -137,8 +148,10 @@ class Index:
     encodings: Counter[str] = field(default_factory=Counter)
     owners: dict[Path, list[str]] = field(default_factory=dict)
     fingerprints: list[tuple[Path, Fingerprint]] = field(default_factory=list)
-    images: int = 0
     equal: int = 0
+    unmasked: list[ImageFile] = field(default_factory=list)
+    images: int = 0
+    masks: int = 0
     left_out: int = 0
     names: int = 0
     class_words: int = 0
@@ -164,7 +177,7 @@ class Index:
         placements = self._placements(file, read.image)
         if not placements:
             return
-        self.images += 1
+        self.count(file, read.image)
         self.remember(read.image)
         for what, done in read.image.notes:
             self.report(file, what, done)
@@ -174,28 +187,37 @@ class Index:
                 number = self.subset.number
                 self.samples.append(sample_of(read.image, placement, caption, mirrored=mirrored, subset=number))
 
+    def count(self, file: ImageFile, image: ImageInfo) -> None:
+        """Count an image that is trained."""
+        self.images += 1
+        if image.mask is None:
+            self.unmasked.append(file)
+        else:
+            self.masks += 1
+
     def sides(self) -> tuple[bool, ...]:
         """Whether each way round of an image is mirrored."""
         return (False, True) if self.settings.image_mirroring else (False,)
 
-    def frames_for(self, size: Size) -> tuple[Size, ...]:
-        """The frames an image of this size goes to; see :func:`buckets.choose_frames`."""
-        upscale = not self.settings.image_disable_upscale
-        return buckets.choose_frames(size, self.frames, self.settings.sub_image_num, upscale=upscale)
+    def placed(self, size: Size) -> tuple[Placement, ...]:
+        """Where an image of this size goes; see :func:`buckets.placements`."""
+        return buckets.placements(size, self.settings, self.frames)
 
     def _placements(self, file: ImageFile, image: ImageInfo) -> list[Placement]:
         """Where the image goes; empty if nowhere, which is then reported."""
         if image.is_invisible:
             self.leave_out(file, message("data.transparent"))
             return []
-        frames = self.frames_for(image.size)
-        if not frames:
+        placements = self.placed(image.size)
+        if not placements:
             self.leave_out(file, too_small(image.size))
             return []
-        placements = [buckets.place(image.size, frame) for frame in frames]
         visible = [placement for placement in placements if shows_something(image, placement)]
         if not visible:
-            self.leave_out(file, message("data.transparent_middle"))
+            hidden = message("data.transparent_middle")
+            if image.mask is not None:
+                hidden = message("data.mask_empty_middle", file=image.mask.name)
+            self.leave_out(file, hidden)
             return []
         self.report_size(file, image, placements[0])
         return visible
@@ -273,6 +295,14 @@ class Index:
                 what = message("data.caption_shared", images=names)
                 yield FileProblem(name, what, message("data.used_for_each"))
 
+    def without_mask(self) -> Iterator[FileProblem]:
+        """The images that have none where others have one."""
+        if self.masks and self.unmasked:
+            first, *others = self.unmasked
+            what = message("data.no_mask")
+            what = message("data.and_others", what=what, count=len(others)) if others else what
+            yield FileProblem(first.name, what, message("data.used_whole"))
+
 
 def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
     """What will be trained of all subsets."""
@@ -311,13 +341,14 @@ def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
             *(
                 problem
                 for index in indexes
-                for problem in (*index.problems, *index.shared(), *_of_folder(index.part.found))
+                for problem in (*index.problems, *index.shared(), *index.without_mask(), *_of_folder(index.part.found))
             ),
         ),
         notes=tuple(dict.fromkeys(notes)),
         others=_most_frequent(others),
         equal_pairs=sum(index.equal for index in indexes),
         fingerprints=tuple(known for index in indexes for known in index.fingerprints),
+        masks=sum(index.masks for index in indexes),
     )
 
 
@@ -380,7 +411,7 @@ def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
 def _of_folder(found: Found) -> Iterator[FileProblem]:
     for name in found.lone_captions:
         yield _left_out(name, message("data.caption_alone"))
-    for name, what in found.unreadable:
+    for name, what in (*found.companions, *found.unreadable):
         yield _left_out(name, what)
 
 

@@ -145,7 +145,8 @@ def _sides(images: Scan | Pair | None) -> list[Sample]:
 def _images(images: Scan | Pair | None) -> list[Path]:
     if isinstance(images, Pair):
         return [image.path for image in images.images]
-    return [side.path for side in _sides(images)]
+    sides = _sides(images)
+    return [*(side.path for side in sides), *(side.mask for side in sides if side.mask is not None)]
 
 
 def _captions(images: Scan | Pair | None) -> dict[str, str]:
@@ -180,7 +181,7 @@ def _layout(images: Scan | Pair | None) -> str:
         for sample in images.samples:
             for side in sample.sides():
                 told = (str(side.path), tuple(side.frame), tuple(side.scaled), side.crop, side.mirrored, side.has_alpha)
-                whole.update(repr(told).encode("utf-8", "replace"))
+                whole.update(repr(told if side.mask is None else (*told, str(side.mask))).encode("utf-8", "replace"))
     return whole.hexdigest()
 
 

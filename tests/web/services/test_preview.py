@@ -121,8 +121,9 @@ def test_what_is_trained_of_a_folder_depends_on_the_fields_that_are_named(tmp_pa
     names = {field.name for field in dataclasses.fields(Settings)}
     given = {**SMALL, "sub_image_num": 1, "image_disable_upscale": True, "lora_data_directory": str(tmp_path)}
     for find, mode in ((scan, "LoRA"), (scan_pairs, "Multi-ADDifT")):
-        settings = parse({**given, "mode": mode, "diff_target_name": "_shut"}).settings
-        find(Watched(**{name: getattr(settings, name) for name in names}))
+        for bucketing in ({}, {"image_bucketing": "sd-scripts", "image_disable_upscale": False}):
+            settings = parse({**given, "mode": mode, "diff_target_name": "_shut", **bucketing}).settings
+            find(Watched(**{name: getattr(settings, name) for name in names}))
     assert {"mode", *read & names} == set(FIELDS)
 
 

@@ -98,6 +98,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{scheduler} needs rules; write factor:step and a last factor, for instance 1:200,0.1:500,0.01"
         ),
         "config.no_timesteps": "{low} must be less than {highest}, {high}; write for instance 0 and 1000",
+        "config.bucket_above_size": "is more than {side}, the shorter side of image size; write {side} or less",
+        "config.bucket_below_size": "is less than {side}, the longer side of image size; write {side} or more",
         "config.no_folder": "is empty; write the folder that holds the images",
         "config.no_concept": "is empty; write the concept to be changed (an empty target prompt erases it)",
         "config.same_prompt": ("is the same as the original prompt, so there is nothing to learn; change one of them"),

@@ -77,6 +77,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.too_large_for_memory": "is too large for the memory of this machine",
         "data.web_page": "is no image, but a web page that was saved as one",
         "data.video": "is a video by its content; choose an image instead",
+        "data.needs_plugin": (
+            "is in the {format} format, which cannot be read here; install {package}, or convert it to PNG or JPEG"
+        ),
         "data.other_format": "is in the {format} format; convert it to PNG or JPEG",
         "data.unknown_format": "is no image in a format that can be read",
         "data.transparent": "is fully transparent",
@@ -85,8 +88,21 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.small": "is small ({size})",
         "data.extreme_shape": "has an extreme shape ({size})",
         "data.animated": "is animated",
+        "data.large_text": "holds at least {megabytes} MB of text beside its pixels",
         "data.several_pages": "has several pages",
         "data.broken_profile": "has a broken colour profile",
+        "data.is_preview": "is a preview that a trainer made",
+        "data.is_control_image": "is a control image, not one to learn from",
+        "data.is_mask_alone": "is a mask without an image",
+        "data.is_mask_of_several": "is a mask of more than one image ({images})",
+        "data.is_second_mask": "is a second mask of {other}",
+        "data.is_mask_unused": "is a mask, and {setting} is off",
+        "data.and_others": "{what}, like {count:other|others} beside it",
+        "data.mask_unusable": "has a mask, {file}, that {problem}",
+        "data.mask_other_shape": "has a mask, {file}, of another shape ({size}, not {other_size})",
+        "data.mask_empty": "has a mask, {file}, that leaves nothing of it",
+        "data.mask_empty_middle": "has a mask, {file}, that leaves nothing of what would be trained",
+        "data.no_mask": "has no mask, though others have one",
         "data.folder_inside_unreadable": "is a folder that cannot be opened ({reason})",
         "data.changed": "has changed: it was {before} and is {now} now. Start again.",
         # ---- what is wrong with a caption
@@ -105,10 +121,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.is_left_out": "left out",
         "data.left_out_with": "left out with {other}",
         "data.first_frame_used": "only its first frame is used",
+        "data.text_unread": "used; its text is not read",
         "data.first_page_used": "only the first is used",
         "data.profile_unused": "used without it",
         "data.used_enlarged": "used, {factor} times enlarged",
         "data.partly_used": "used, but only {percent} % of it fit {frame}",
+        "data.used_whole": "used whole",
         "data.used_with_trigger": "used with the trigger word alone",
         "data.used_without_caption": "used without a caption",
         "data.used_with_class_words": 'used with the words of its folder, "{words}"',
@@ -159,6 +177,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.heading_images": "Images",
         "data.heading_captions": "Captions",
         "data.heading_example": "Example",
+        "data.heading_masks": "Masks",
         "data.heading_sizes": "Sizes",
         "data.heading_cropped": "Cropped",
         "data.heading_epoch": "Epoch",
@@ -191,6 +210,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_example": '{name} is "{caption}"',
         "data.account_size": "{size} ({count})",
         "data.account_sizes": ("{count} from {first} to {last}, most often {most} ({of_most:sample|samples})"),
+        "data.account_masks": "used for {count} of {images:image|images}",
         "data.account_cropped": (
             "{count:image loses|images lose} a tenth or more of the area, most of all {name}: {percent} %, to fit "
             "{frame}"
@@ -268,6 +288,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.no_smaller_frames": (
             "sub image num is {count}, but these sizes leave room for no smaller frame: no smaller copies are trained. "
             "Choose a smaller image min length or image buckets step."
+        ),
+        "data.no_smaller_frames_in": (
+            "{setting} is {count}, but {bucketing} makes no smaller copies: none are trained."
         ),
         "data.few_smaller_frames": (
             "sub image num is {count}, but there are only {frames} smaller frames: each image goes to all of them."

@@ -40,6 +40,12 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "image_use_filename_as_tag": "image use filename as tag",
         "image_disable_upscale": "image disable upscale",
         "data_cache": "data cache",
+        "image_bucketing": "image bucketing",
+        "image_bucket_reso_steps": "image bucket reso steps",
+        "image_min_bucket_reso": "image min bucket reso",
+        "image_max_bucket_reso": "image max bucket reso",
+        "image_use_masks": "image use masks",
+        "image_mask_directory": "image mask directory",
         "train_iterations": "train iterations",
         "train_batch_size": "train batch size",
         "train_learning_rate": "train learning rate",
@@ -195,6 +201,25 @@ HELP: Mapping[str, str] = MappingProxyType(
         "data_cache": (
             "Gigabytes on the disk for what runs make of images and captions, so that the next run with the same "
             "images starts at once. What has been unused for longest goes first. 0 keeps nothing."
+        ),
+        "image_bucketing": (
+            "TrainTrain makes a few sizes from the settings above, sd-scripts kohya's from the settings below. no crop "
+            "keeps each image's own, rounded to the steps; only what exceeds image size is shrunk."
+        ),
+        "image_bucket_reso_steps": (
+            "With sd-scripts and no crop: sides are multiples of this. 64 suits every model. A smaller step crops less."
+        ),
+        "image_min_bucket_reso": "With sd-scripts: the shortest side a bucket may have.",
+        "image_max_bucket_reso": (
+            "With sd-scripts: the longest side a bucket may have. It must be at least the longer side of image size."
+        ),
+        "image_use_masks": (
+            "Trains only what a mask shows: white in full, black not at all. A mask of a.png is a-masklabel.png or "
+            "a_mask.png beside it, or mask/a.png. If this is off, masks are left out."
+        ),
+        "image_mask_directory": (
+            "A folder elsewhere with the masks, each called like its image. Empty: only masks among the images are "
+            "used."
         ),
         "train_iterations": (
             "The number of training steps. Try 1000 for LoRA, 300 to 1000 for iLECO and Difference, 30 to 100 for "

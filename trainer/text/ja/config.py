@@ -103,6 +103,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "例: 1:200,0.1:500,0.01"
         ),
         "config.no_timesteps": "{low} は「{highest}」の {high} より小さくしてください。例: 0 と 1000",
+        "config.bucket_above_size": "画像サイズの短辺 {side} を超えています。{side} 以下にしてください",
+        "config.bucket_below_size": "画像サイズの長辺 {side} より小さい値です。{side} 以上にしてください",
         "config.no_folder": "空欄です。画像のあるフォルダを書いてください",
         "config.no_concept": (
             "空欄です。変えたい概念を書いてください(目標のプロンプトが空欄なら、それを消す学習になります)"

@@ -76,6 +76,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.too_large_for_memory": "大きすぎてメモリに入りません",
         "data.web_page": "画像ではなく、保存されたWebページです",
         "data.video": "中身は動画です。画像を選んでください",
+        "data.needs_plugin": (
+            "中身は {format} で、このままでは読めません。{package} をインストールするか、PNGかJPEGに変換してください"
+        ),
         "data.other_format": "中身は {format} です。PNGかJPEGに変換してください",
         "data.unknown_format": "読み込める形式の画像ではありません",
         "data.transparent": "全体が透明です",
@@ -84,8 +87,21 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.small": "小さい画像です({size})",
         "data.extreme_shape": "極端に細長い画像です({size})",
         "data.animated": "アニメーション画像です",
+        "data.large_text": "画素のほかに {megabytes} MB 以上のテキストを含んでいます",
         "data.several_pages": "複数のページがあります",
         "data.broken_profile": "カラープロファイルが壊れています",
+        "data.is_preview": "学習ツールが作ったプレビューです",
+        "data.is_control_image": "学習する画像ではなく、制御用の画像です",
+        "data.is_mask_alone": "対応する画像のないマスクです",
+        "data.is_mask_of_several": "複数の画像に当てはまるマスクです({images})",
+        "data.is_second_mask": "{other} の2枚目のマスクです",
+        "data.is_mask_unused": "マスクですが、「{setting}」がオフです",
+        "data.and_others": "{what}(ほか {count} 個も同じです)",
+        "data.mask_unusable": "マスク {file} を使えません({problem})",
+        "data.mask_other_shape": "マスク {file} と縦横比が違います(マスクは {size}、画像は {other_size})",
+        "data.mask_empty": "マスク {file} で全体が隠れています",
+        "data.mask_empty_middle": "学習に使う部分が、マスク {file} ですべて隠れています",
+        "data.no_mask": "ほかの画像にはあるマスクがありません",
         "data.folder_inside_unreadable": "開けないフォルダです({reason})",
         "data.changed": "画像が変わりました。{before} だったのが、今は {now} です。最初からやり直してください。",
         # ---- キャプションの問題
@@ -104,10 +120,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.is_left_out": "使いません",
         "data.left_out_with": "{other} とともに使いません",
         "data.first_frame_used": "最初のコマだけを使います",
+        "data.text_unread": "テキストは読まずに使います",
         "data.first_page_used": "最初のページだけを使います",
         "data.profile_unused": "プロファイルなしで使います",
         "data.used_enlarged": "{factor} 倍に拡大して使います",
         "data.partly_used": "{frame} に収まる {percent} % だけを使います",
+        "data.used_whole": "全体を使います",
         "data.used_with_trigger": "トリガーワードだけで使います",
         "data.used_without_caption": "キャプションなしで使います",
         "data.used_with_class_words": "フォルダの言葉「{words}」をキャプションにして使います",
@@ -151,6 +169,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.heading_images": "画像",
         "data.heading_captions": "キャプション",
         "data.heading_example": "例",
+        "data.heading_masks": "マスク",
         "data.heading_sizes": "サイズ",
         "data.heading_cropped": "切り落とし",
         "data.heading_epoch": "エポック",
@@ -183,6 +202,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_example": "{name} は「{caption}」",
         "data.account_size": "{size} ({count})",
         "data.account_sizes": "{first} から {last} までの {count} 種類。最も多いのは {most} (サンプル {of_most} 個)",
+        "data.account_masks": "画像 {images} 枚のうち {count} 枚に使います",
         "data.account_cropped": (
             "1割以上が切り落とされる画像が {count} 枚あります。最も多いのは {name} で、"
             "{frame} に収めるために {percent} % を失います"
@@ -257,6 +277,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.no_smaller_frames": (
             "縮小画像の枚数は {count} ですが、これより小さい枠がないため、縮小画像は学習しません。最小の辺の長さか"
             "バケットの刻み幅を小さくしてください。"
+        ),
+        "data.no_smaller_frames_in": (
+            "「{setting}」は {count} ですが、{bucketing} では縮小画像を作らないため、縮小画像は学習しません。"
         ),
         "data.few_smaller_frames": (
             "縮小画像の枚数は {count} ですが、小さい枠は {frames} 個だけなので、どの画像もそのすべてで学習します。"

@@ -52,6 +52,12 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "image_use_filename_as_tag": "ファイル名をタグとして使う",
         "image_disable_upscale": "拡大しない",
         "data_cache": "データのキャッシュ",
+        "image_bucketing": "バケットの作り方",
+        "image_bucket_reso_steps": "バケットの解像度の刻み (reso steps)",
+        "image_min_bucket_reso": "バケットの最小解像度",
+        "image_max_bucket_reso": "バケットの最大解像度",
+        "image_use_masks": "マスク画像を使う",
+        "image_mask_directory": "マスク画像のフォルダ",
         "train_iterations": "学習ステップ数",
         "train_batch_size": "バッチサイズ",
         "train_learning_rate": "学習率",
@@ -203,6 +209,23 @@ HELP: Mapping[str, str] = MappingProxyType(
         "data_cache": (
             "画像やキャプションから作ったデータを残しておくディスク容量(GB)です。"
             "同じ画像での次の学習がすぐに始まります。長く使われていないものから消えます。0にすると何も残しません。"
+        ),
+        "image_bucketing": (
+            "TrainTrainは上の設定から少数のサイズを、sd-scriptsは下の設定からkohya版と同じサイズを作ります。"
+            "no cropは画像を元のサイズのまま(刻みの倍数で)学習し、画像サイズを超えるものだけを縮小します。"
+        ),
+        "image_bucket_reso_steps": (
+            "sd-scriptsとno cropで、辺の長さをこの倍数にします。64ならどのモデルにも使えます。小さくすると、"
+            "切り取られる部分が減ります。"
+        ),
+        "image_min_bucket_reso": "sd-scriptsで、バケットの辺の長さの下限です。",
+        "image_max_bucket_reso": ("sd-scriptsで、バケットの辺の長さの上限です。画像サイズの長辺以上にしてください。"),
+        "image_use_masks": (
+            "マスクの白い部分を学習し、黒い部分は学習しません。a.pngのマスクは、同じフォルダのa-masklabel.pngか"
+            "a_mask.png、またはmask/a.pngです。オフにすると、マスク画像は使いません。"
+        ),
+        "image_mask_directory": (
+            "マスク画像が別の場所にあるときのフォルダです。ファイル名は画像と同じにします。空欄なら、画像の中から探します。"
         ),
         "train_iterations": (
             "学習するステップ数です。目安はLoRAで1000、iLECOとDifferenceで300〜1000、ADDifTで30〜100です。"

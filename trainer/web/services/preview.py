@@ -28,7 +28,9 @@ FROM_FOLDER: Final = tuple(name for name, mode in MODES.items() if mode.learns_f
 FIELDS = (
     "mode", "lora_data_directory", "reg_data_directory", "diff_target_name", "lora_trigger_word", "image_size",
     "image_buckets_step", "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply",
-    "image_mirroring", "image_use_filename_as_tag", "image_disable_upscale", "diff_use_diff_mask",
+    "image_mirroring", "image_use_filename_as_tag", "image_disable_upscale", "image_bucketing",
+    "image_bucket_reso_steps", "image_min_bucket_reso", "image_max_bucket_reso", "image_use_masks",
+    "image_mask_directory", "diff_use_diff_mask",
 )  # fmt: skip
 """The settings that say what is trained of a folder."""
 THUMBNAIL = 256
@@ -83,12 +85,11 @@ class Look:
         return {"place": place, **self._side(sample), "frame": list(sample.frame), "target": target}
 
     def _side(self, sample: Sample) -> dict[str, Any]:
-        kept = sample.frame.area / sample.scaled.area
         return {
             "name": _within(sample.path, self.scan.folder),
             "caption": sample.caption,
             "size": list(sample.size),
-            "kept": kept,
+            "kept": 1 - sample.cut_off,
             "scale": sample.scaled[0] / sample.size[0],
             "mirrored": sample.mirrored,
             "masked": sample.has_alpha,
