@@ -139,6 +139,14 @@ window.trainyard = (function () {
         return figure;
     }
 
+    /* An image made during training; one of several prompts says which on hovering. */
+    function previewFigure(image, folder, version) {
+        const caption = image.number ? say("status.image_of", image) : say("status.image", image);
+        const figure = imageFigure(image.name, caption, folder, version);
+        figure.title = image.prompt || "";
+        return figure;
+    }
+
     // ---- polling ---------------------------------------------------------------------------------------------------
 
     const panels = [];
@@ -235,7 +243,7 @@ window.trainyard = (function () {
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", refresh);
 
     return {
-        ROOT, byId, address, ask, say, make, button, write, renew, pressUnseen, number, duration, clock, imageFigure, addPanel,
-        refresh,
+        ROOT, byId, address, ask, say, make, button, write, renew, pressUnseen, number, duration, clock, imageFigure,
+        previewFigure, addPanel, refresh,
     };
 })();

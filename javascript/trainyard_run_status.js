@@ -2,7 +2,8 @@
 (function () {
     "use strict";
 
-    const {ROOT, ask, byId, say, refresh, make, write, renew, number, duration, imageFigure, addPanel} = window.trainyard;
+    const {ROOT, ask, byId, say, refresh, make, write, renew, number, duration, imageFigure, previewFigure, addPanel} =
+        window.trainyard;
 
     const NUMBERS = [
         ["status.speed", (run) => number(run.steps_per_second, 3), true],
@@ -79,7 +80,7 @@
         const effect = run.effect && {...run.effect, version};
         const images = run.pictures.map((each) => ({...each, version})).reverse();
         renew(parts.effect, effect, () => effectOf(effect));
-        renew(parts.images, images, () => images.map((each) => ofRun(each.name, say("status.image", each), each)));
+        renew(parts.images, images, () => images.map((each) => previewFigure(each, "pictures", version)));
         renew(parts.warnings, run.warnings, () => run.warnings.map((text) => make("li", "", text)));
     }
 

@@ -3,7 +3,7 @@
     "use strict";
 
     const page = window.trainyard;
-    const {ROOT, byId, ask, say, make, button, write, imageFigure, addPanel, imageJobs} = page;
+    const {ROOT, byId, ask, say, make, button, write, imageFigure, previewFigure, addPanel, imageJobs} = page;
 
     const SHORT = ["strengths", "seed", "steps", "cfg", "size", "model"];
 
@@ -132,7 +132,7 @@
             const fold = document.createElement("details");
             fold.append(make("summary", "", say("try.images", {count: kept.pictures.length})));
             const newest = kept.pictures.slice().reverse();
-            fold.append(...newest.map((each) => imageFigure(each.name, say("status.image", each), folder)));
+            fold.append(...newest.map((each) => previewFigure(each, folder)));
             parts.kept.append(fold);
         }
         onlyOnce(panel);

@@ -193,10 +193,17 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Preview:
-    """An image made while training."""
+    """An image made while training.
+
+    Attributes:
+        number: of its prompt, counted from 1, where there are several.
+        prompt: the prompt, where there are several.
+    """
 
     step: int
     path: Path
+    number: int = 0
+    prompt: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from ..errors import Problem, WrongValue
 from ..text.messages import Message, label, message
 from .choices import FAMILIES, MODES, SCHEDULERS, TEXT_ENCODERS, SchedulerInfo, load
 from .key_values import parse_literals, prompt_pairs, split_lines, split_prompts
+from .sample_prompts import prompts_of_lines
 from .settings import ROWS, SECOND_PASS_KEY, Row, Settings, effective, row_of
 
 _Found = Iterator[tuple[str, Message]]
@@ -69,6 +70,10 @@ def _common(settings: Settings) -> _Found:
     yield from _warmup(settings, SCHEDULERS[scheduler])
     if "step_rules" in SCHEDULERS[scheduler].takes and not _readable_rules(settings.train_lr_step_rules):
         yield "train_lr_step_rules", message("config.no_step_rules", scheduler=scheduler)
+    try:
+        prompts_of_lines(settings.sample_prompt)
+    except WrongValue as error:
+        yield "sample_prompt", error.message
 
 
 def _warmup(settings: Settings, schedule: SchedulerInfo) -> _Found:

@@ -39,16 +39,25 @@ def json_object(text: str, where: str) -> dict[str, Any]:
     Raises:
         UserError: it is no JSON, or no object.
     """
+    value = json_value(text, where)
+    if not isinstance(value, dict):
+        raise UserError("config.file_no_object", where=where)
+    return value
+
+
+def json_value(text: str, where: str) -> Any:
+    """What a text of JSON holds.
+
+    Raises:
+        UserError: it is no JSON.
+    """
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         at = {"line": error.lineno, "column": error.colno}
         raise UserError("config.file_not_json", where=where, reason=error.msg, **at) from error
     except (ValueError, RecursionError) as error:  # a number with thousands of digits, thousands of brackets
         raise UserError("config.file_strange_json", where=where) from error
-    if not isinstance(value, dict):
-        raise UserError("config.file_no_object", where=where)
-    return value
 
 
 def toml_table(text: str, where: str) -> dict[str, Any]:

@@ -38,7 +38,8 @@ SHARED_BY_PASSES: Final = (
     *NAMED_ONCE, "network_resume", "base_loras", "image_size", "train_model_precision", "train_lora_precision",
     "train_VAE_precision", "save_lora_name", "save_per_steps", "save_precision", "save_overwrite", "save_as_json",
     "diff_load_1st_pass", "diff_save_1st_pass", "diff_1st_pass_only", "logging_save_csv", "logging_verbose",
-    "state_every_minutes", "sample_prompt", "sample_negative", "sample_every_steps", "sample_seed",
+    "state_every_minutes", "sample_prompt", "sample_prompts_file", "sample_negative", "sample_every_steps",
+    "sample_at_start", "sample_seed",
     "sample_strengths", "effect_strip", "model_v_pred",
 )
 # fmt: on
@@ -198,8 +199,10 @@ class Settings:
     logging_save_csv: bool = _switch("Saving")
     logging_verbose: bool = _switch("Saving")
     sample_prompt: str = _text("Samples")
+    sample_prompts_file: str = _text("Samples", kind="path")
     sample_negative: str = _text("Samples")
     sample_every_steps: int = _int(0, "Samples", least=0)
+    sample_at_start: bool = _switch("Samples")
     sample_seed: int = _int(0, "Samples", least=0, most=MAX_SEED)
     sample_strengths: tuple[float, ...] = _row("floats", (0.0, 1.0), "Samples")
     effect_strip: bool = _switch("Samples", default=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..config.sample_prompts import SamplePrompt
 from ..config.settings import Settings
 from ..data.cache import DataCache
 from ..data.latents import Dataset
@@ -28,6 +29,7 @@ class RunContext:
         hashing: the checkpoint's hashes, which are computed meanwhile.
         data: the images, for modes that need them.
         keeper: what the run would be continued from, or is.
+        prompts: of the previews.
         cache: what is kept of images and captions for later runs.
     """
 
@@ -43,4 +45,5 @@ class RunContext:
     hashing: Hashing
     data: Dataset | None
     keeper: StateKeeper
+    prompts: tuple[SamplePrompt, ...]
     cache: DataCache | None = None

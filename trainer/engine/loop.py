@@ -143,6 +143,8 @@ class _Loop:
 
     def run(self) -> None:
         trained, control, keeping = self.trained, self._control, self._keeping
+        if self._settings.sample_at_start and trained.step == 0 and self._goes_on():
+            self._hooks.preview(0)
         while self._goes_on():
             with _collector_held():
                 while self._goes_on() and not control.asked_to_pause:

@@ -39,6 +39,7 @@ from ..networks.registry import builder, targets_of
 from ..optim.optimizers import is_available, state_bytes
 from ..text.messages import Message, label, message
 from .host import Host
+from .previews import makes_previews
 
 _GLIBC = platform.libc_ver()[0] == "glibc"
 _KEPT, _KEPT_CHECKPOINTED = (1.85, 4.3) if _GLIBC else (1.2, 1.2)
@@ -215,7 +216,7 @@ class _Estimate:
 
     def of_run(self) -> MemoryEstimate:
         settings, weights = self._settings, self._weights()
-        makes_images = settings.effect_strip or (settings.sample_every_steps > 0 and not self._host.makes_previews)
+        makes_images = settings.effect_strip or (makes_previews(settings) and not self._host.makes_previews)
         with ExitStack() as attached:
             for name, _ in split_loras(settings.base_loras):
                 network = network_from_file(find_lora(name, self._host.folders.loras), self._bundle)

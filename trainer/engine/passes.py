@@ -102,7 +102,8 @@ class PassRunner:
         network = self._network.make()
         start = run.keeper.start_of(self._number)
         numbers = sum(parameter.numel() for parameter in network.parameters())
-        for told in space.warnings(numbers, run.precision.saved, settings, run.host.folders, saved=self._spec.saved):
+        saved, folders = self._spec.saved, run.host.folders
+        for told in space.warnings(numbers, run.precision.saved, settings, folders, saved=saved, prompts=run.prompts):
             self._reporter.warn(told)
         self._reporter.detail(
             "engine.network_detail",

@@ -1,15 +1,16 @@
-"""Images made while training: the sample prompt at every strength, by the host's own generation or by our sampler."""
+"""Images made while training: the sample prompts at every strength, by the host's own generation or by our sampler."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
+from ..config.sample_prompts import SamplePrompt
 from ..config.settings import AUTOMATIC, Settings
 from ..errors import Stopped, UserError
 from ..job import Preview
@@ -21,6 +22,14 @@ from ..networks.files import file
 from .context import RunContext
 from .image_request import ImageRequest
 from .reporting import Reporter
+
+_Draw = Callable[[ImageRequest], Iterable[Image.Image]]
+"""Makes the images of a request, one for each of its strengths."""
+
+
+def makes_previews(settings: Settings) -> bool:
+    """Whether a run makes any."""
+    return settings.sample_every_steps > 0 or settings.sample_at_start
 
 
 def request_of(settings: Settings, prompt: str, steps: int = ImageRequest.steps) -> ImageRequest:
@@ -36,6 +45,13 @@ def request_of(settings: Settings, prompt: str, steps: int = ImageRequest.steps)
         v_pred=settings.model_v_pred,
         strengths=settings.sample_strengths,
     )
+
+
+def _request_of_line(settings: Settings, line: SamplePrompt) -> ImageRequest:
+    """The same, with what the line itself says."""
+    request = replace(request_of(settings, line.prompt), size=line.size(settings.size))
+    own = {name: getattr(line, name) for name in ("negative", "seed", "steps", "cfg")}
+    return replace(request, **{name: value for name, value in own.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -58,15 +74,13 @@ class Previews:
 
         The network's strength is left as it is: a pass sets its own before every forward pass it differentiates.
         """
-        folder = self.run.files.samples
         try:
-            for strength, image in zip(self.settings.sample_strengths, self._images(network), strict=True):
-                path = folder / f"{step:06d}_{strength:+g}{self.suffix}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                image.save(path)
-                if is_black(image):
-                    self.reporter.warn("engine.black_preview", step=step)
-                self.run.emit(Preview(step, path))
+            with self._drawing(network) as draw:
+                for number, line in enumerate(self.run.prompts, start=1):
+                    try:
+                        self._make_of(line, number, step, draw)
+                    except UserError as error:  # the next prompt may be of another size
+                        self.reporter.warn("engine.no_preview", step=step, reason=error.whole)
         except Stopped:  # the loop sees it, too, and ends as it was asked to
             return
         except UserError as error:
@@ -74,33 +88,51 @@ class Previews:
         except (RuntimeError, OSError) as error:
             self.reporter.warn("engine.no_preview", step=step, reason=error)
 
-    def _images(self, network: Network) -> Iterable[Image.Image]:
-        request = request_of(self.settings, self.settings.sample_prompt)
-        as_it_is = not self.settings.base_loras and request.v_pred == AUTOMATIC
-        can_host = self.run.host.makes_previews and as_it_is
-        return self._by_host(network, request) if can_host else self._by_sampler(network, request)
+    def _make_of(self, line: SamplePrompt, number: int, step: int, draw: _Draw) -> None:
+        """One prompt at every strength; ``number`` counts from 1."""
+        is_one_of_several = len(self.run.prompts) > 1
+        of_prompt = f"_p{number:02d}" if is_one_of_several else ""
+        request = _request_of_line(self.settings, line)
+        for strength, image in zip(request.strengths, draw(request), strict=True):
+            path = self.run.files.samples / f"{step:06d}{of_prompt}_{strength:+g}{self.suffix}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+            if is_black(image):
+                self.reporter.warn("engine.black_preview", step=step)
+            self.run.emit(Preview(step, path, number, line.prompt) if is_one_of_several else Preview(step, path))
 
-    def _by_sampler(self, network: Network, request: ImageRequest) -> Iterator[Image.Image]:
+    def _drawing(self, network: Network) -> AbstractContextManager[_Draw]:
+        as_it_is = not self.settings.base_loras and self.settings.model_v_pred == AUTOMATIC
+        can_host = self.run.host.makes_previews and as_it_is
+        return self._by_host(network) if can_host else self._by_sampler(network)
+
+    @contextmanager
+    def _by_sampler(self, network: Network) -> Iterator[_Draw]:
         """With the network as it is attached."""
         run = self.run
+
+        def draw(request: ImageRequest) -> Iterator[Image.Image]:
+            for strength in request.strengths:
+                network.strength = strength
+                yield from sample(run.bundle, [request], check=run.control.check)
+
         try:
             text_to(run.bundle, run.host.device)
             with earlier_networks_off(self.earlier):
-                for strength in request.strengths:
-                    network.strength = strength
-                    yield from sample(run.bundle, [request], check=run.control.check)
+                yield draw
         finally:
             if not network.parameters_of(TEXT_ENCODER):
                 text_to(run.bundle, "cpu")
 
-    def _by_host(self, network: Network, request: ImageRequest) -> list[Image.Image]:
+    @contextmanager
+    def _by_host(self, network: Network) -> Iterator[_Draw]:
         """The host wants a file."""
         run = self.run
         tensors = network.tensors(factor=self.settings.network_strength)
         with tempfile.TemporaryDirectory(prefix="trainyard-") as folder:
             path = Path(folder) / "sample.safetensors"
             file.save(path, {name: tensor.to("cpu", run.precision.saved) for name, tensor in tensors.items()}, {})
-            return run.host.draw(replace(request, lora=path), lambda _done, _total: run.control.check())
+            yield lambda request: run.host.draw(replace(request, lora=path), lambda _done, _total: run.control.check())
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ..claims import run_files
 from ..config.check import check_for_family, check_for_run
 from ..config.choices import MODES
 from ..config.key_values import split_loras
+from ..config.sample_prompts import SamplePrompt, sample_prompts
 from ..config.schema import dump
 from ..config.settings import Settings, effective
 from ..config.size import Size
@@ -45,6 +46,7 @@ from .host import Host
 from .keeper import StateKeeper
 from .memory_estimate import out_of_memory
 from .passes import run_passes
+from .previews import makes_previews
 from .reporting import Reporter
 from .saving import check_output, output_path
 
@@ -66,6 +68,8 @@ def check(job: Job, host: Host) -> Message:
     problems = check_for_run(settings)
     if problems:
         raise SettingsError(problems)
+    if makes_previews(settings):
+        sample_prompts(settings)
     for name, _ in split_loras(settings.base_loras):
         find_lora(name, loras)
     specs = [training.spec for training in mode_of(settings.mode).passes(settings)]
@@ -176,6 +180,7 @@ def _prepared(
         reporter.warn(advice)
     if settings.save_as_json:
         write_whole(files.settings, [dump(job.settings).encode()], overwrite=True)
+    prompts = _prompts(settings, reporter)
     cache = _cache(settings, host, stack)
     found = _look(settings, reporter, cache)
     images = found.images
@@ -204,11 +209,34 @@ def _prepared(
     )
     origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scan)
     return RunContext(
-        job, settings, host, files, control, emit, bundle, precision, origin, hashing, data, keeper, cache
+        job,
+        settings,
+        host,
+        files,
+        control,
+        emit,
+        bundle,
+        precision,
+        origin,
+        hashing,
+        data,
+        keeper,
+        prompts,
+        cache,
     )
 
 
 # ---- images ---------------------------------------------------------------------------------------------------------
+
+
+def _prompts(settings: Settings, reporter: Reporter) -> tuple[SamplePrompt, ...]:
+    """Those of the previews, once for the whole run; what of their lines is not used is reported."""
+    if not makes_previews(settings):
+        return ()
+    found = sample_prompts(settings)
+    for note in found.notes:
+        reporter.warn(note)
+    return found.prompts
 
 
 def _cache(settings: Settings, host: Host, stack: ExitStack) -> DataCache | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 
+from ..config.sample_prompts import SamplePrompt
 from ..config.settings import Settings
 from ..errors import OutputError
 from ..paths import Folders
@@ -22,33 +23,42 @@ _PREVIEW_BYTES = 1.5
 """Of a pixel of a preview, in the middle of what photographs take as PNG."""
 
 
-def room_needed(numbers: int, dtype: torch.dtype, settings: Settings, *, saved: bool) -> tuple[int, int, int]:
+def room_needed(
+    numbers: int, dtype: torch.dtype, settings: Settings, *, saved: bool, prompts: Sequence[SamplePrompt] = ()
+) -> tuple[int, int, int]:
     """Bytes for one LoRA, for all LoRAs of a pass, and for its states and previews.
 
     Args:
         numbers: that are trained.
         dtype: the precision of the LoRA's file.
         saved: whether the pass saves its network.
+        prompts: of its previews.
     """
     one = numbers * torch.empty((), dtype=dtype).element_size() + _HEADER
     on_the_way = (settings.train_iterations - 1) // settings.save_per_steps if settings.save_per_steps else 0
     loras = one * (on_the_way + 1) if saved else 0
     every = settings.sample_every_steps
-    previews = (settings.train_iterations - 1) // every * len(settings.sample_strengths) if every else 0
-    width, height = settings.size
+    previews = settings.sample_at_start + ((settings.train_iterations - 1) // every if every else 0)
+    pixels = sum(prompt.size(settings.size).area for prompt in prompts) * len(settings.sample_strengths)
     states = 2 * _STATE_BYTES * numbers if settings.state_every_minutes else 0  # the new one beside the old one
-    return one, loras, states + int(previews * width * height * _PREVIEW_BYTES)
+    return one, loras, states + int(previews * pixels * _PREVIEW_BYTES)
 
 
 def warnings(
-    numbers: int, dtype: torch.dtype, settings: Settings, folders: Folders, *, saved: bool
+    numbers: int,
+    dtype: torch.dtype,
+    settings: Settings,
+    folders: Folders,
+    *,
+    saved: bool,
+    prompts: Sequence[SamplePrompt] = (),
 ) -> Iterable[Message]:
     """What the user should know of the room on the disks before a pass begins.
 
     Raises:
         OutputError: not even the finished LoRA has room.
     """
-    one, loras, others = room_needed(numbers, dtype, settings, saved=saved)
+    one, loras, others = room_needed(numbers, dtype, settings, saved=saved, prompts=prompts)
     needs: dict[int, tuple[Path, int]] = {}
     for folder, size in ((folders.loras, loras), (folders.data, others)):
         disk = _there(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from .memory import Memory
 MOST_POINTS = 2000
 """Of the loss curve. In a longer run each point stands for several steps."""
 _MOST_WARNINGS = 50
-_MOST_IMAGES = 24
+MOST_IMAGES, WHOLE_STEPS = 24, 2
+"""Previews that are shown, the latest; and those of how many steps are shown all, however many prompts there are."""
 _WINDOW = 60.0
 """Seconds over which the speed is measured."""
 _WEIGHT = 0.95
@@ -146,7 +147,7 @@ class RunStatus:
         if isinstance(event, Warned):
             return replace(now, warnings=(*now.warnings, event.message)[-_MOST_WARNINGS:])
         if isinstance(event, Preview):
-            return replace(now, images=(*now.images, event)[-_MOST_IMAGES:])
+            return replace(now, images=latest_previews((*now.images, event)))
         if isinstance(event, Saved):
             return replace(now, saved=(*now.saved, event))
         if isinstance(event, Effect):
@@ -183,6 +184,13 @@ class RunStatus:
             return None
         (first, begin), (last, end) = self._times[0], self._times[-1]
         return (end - begin) / (last - first) if last > first else None
+
+
+def latest_previews(images: Sequence[Preview]) -> tuple[Preview, ...]:
+    """Those to be shown of all, in their order, the oldest first."""
+    steps = sorted({image.step for image in images})[-WHOLE_STEPS:]
+    whole = sum(image.step in steps for image in images)
+    return tuple(images[-max(MOST_IMAGES, whole) :])
 
 
 @dataclass

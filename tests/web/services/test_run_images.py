@@ -20,6 +20,7 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.hosts.catalogue import FolderCatalogue
 from trainer.hosts.standalone import Standalone
+from trainer.jobs import run_status
 from trainer.jobs.store import DONE, Store
 from trainer.jobs.worker import Worker
 from trainer.paths import Folders
@@ -122,7 +123,8 @@ def test_a_lora_that_was_moved_keeps_its_pictures_and_one_saved_on_the_way_has_n
 
 
 def test_no_more_than_the_latest_are_listed(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_images, "MOST_IMAGES", 1)
+    monkeypatch.setattr(run_status, "MOST_IMAGES", 1)
+    monkeypatch.setattr(run_status, "WHOLE_STEPS", 1)
     assert [each.step for each in run_images.of_lora(folders.lora("first"), folders).images] == [2]
 
 

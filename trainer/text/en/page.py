@@ -103,6 +103,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.curve": "loss, steps {first} to {last}: {low} to {high}",
         "status.curve_is": "loss over the steps",
         "status.image": "step {step}",
+        "status.image_of": "step {step}, prompt {number}",
         "status.trains_on": "It trains on {model}.",
         "status.trained_on": "It was trained on {model}.",
         "status.saved": "Saved: {path}",

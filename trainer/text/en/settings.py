@@ -93,8 +93,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "logging_save_csv": "logging save csv",
         "logging_verbose": "logging verbose",
         "sample_prompt": "sample prompt",
+        "sample_prompts_file": "sample prompts file",
         "sample_negative": "sample negative",
         "sample_every_steps": "sample every steps",
+        "sample_at_start": "sample at start",
         "sample_seed": "sample seed",
         "sample_strengths": "sample strengths",
         "effect_strip": "effect strip",
@@ -348,9 +350,14 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "logging_save_csv": "Writes the loss and learning rate of every step to a CSV file.",
         "logging_verbose": "Prints more detail to the console.",
-        "sample_prompt": "The prompt for the previews made during training.",
+        "sample_prompt": "The prompts for the previews during training, one per line; options as in a prompts file.",
+        "sample_prompts_file": (
+            "A file with a prompt a line, as sd-scripts has it: --n negative, --w and --h size, --d seed, --l "
+            "guidance, --s steps, # for comments. TOML and JSON work, too."
+        ),
         "sample_negative": "The negative prompt for the previews.",
         "sample_every_steps": "Makes previews with the current LoRA every N steps. 0 makes none.",
+        "sample_at_start": "Also makes previews before the first step, to compare with.",
         "sample_seed": "The seed for the previews. It stays the same throughout the run, so that you can compare them.",
         "sample_strengths": (
             "The LoRA strengths to show side by side, separated by commas. 0 shows the model without the LoRA."

@@ -103,6 +103,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.curve": "損失、ステップ {first}〜{last}: {low}〜{high}",
         "status.curve_is": "ステップごとの損失",
         "status.image": "ステップ {step}",
+        "status.image_of": "ステップ {step}、プロンプト{number}",
         "status.trains_on": "使っているモデル: {model}",
         "status.trained_on": "使ったモデル: {model}",
         "status.saved": "保存先: {path}",

@@ -105,8 +105,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "logging_save_csv": "ログをCSVに保存する",
         "logging_verbose": "詳しいログを表示する",
         "sample_prompt": "プレビューのプロンプト",
+        "sample_prompts_file": "サンプルのプロンプトのファイル",
         "sample_negative": "プレビューのネガティブプロンプト",
         "sample_every_steps": "プレビューの間隔 (ステップ)",
+        "sample_at_start": "最初にもプレビュー",
         "sample_seed": "プレビューのシード",
         "sample_strengths": "プレビューでのLoRAの強さ",
         "effect_strip": "学習後に効果を画像で確かめる",
@@ -343,9 +345,17 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "logging_save_csv": "各ステップの損失と学習率をCSVファイルに書き出します。",
         "logging_verbose": "コンソールに詳しいログを表示します。",
-        "sample_prompt": "学習の途中で生成するプレビューのプロンプトです。",
+        "sample_prompt": (
+            "学習の途中で生成するプレビューのプロンプトです。1行に1つずつ、複数書けます。"
+            "プロンプトのファイルと同じオプションが使えます。"
+        ),
+        "sample_prompts_file": (
+            "sd-scriptsと同じ形式で、1行に1つずつプロンプトを書いたファイルです。--n、--w、"
+            "--h、--d、--l、--s と # のコメントが使えます。TOMLとJSONも読めます。"
+        ),
         "sample_negative": "プレビューのネガティブプロンプトです。",
         "sample_every_steps": "このステップ数ごとに、その時点のLoRAでプレビューを生成します。0なら生成しません。",
+        "sample_at_start": "学習を始める前にもプレビューを作ります。あとのプレビューと比べられます。",
         "sample_seed": "プレビューのシードです。いつも同じ値を使うので、画像を見比べられます。",
         "sample_strengths": "並べて比べるLoRAの強さを、コンマ区切りで書きます。0はLoRAなしの画像です。",
         "effect_strip": (

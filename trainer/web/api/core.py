@@ -29,6 +29,7 @@ from ...jobs.store import DONE, ENDED, WAITING, Entry
 from ...jobs.worker import Worker
 from ...networks.files.find import lora_name
 from ...text.messages import Message, message
+from ..services import run_images
 from ..services.access import TOKEN_HEADER, Access, RefusedError
 from ..services.messages import in_words, problem_of
 
@@ -353,7 +354,7 @@ def _snapshot(now: Snapshot) -> dict[str, Any]:
         "account": _account(now.account),
         "rates": list(now.rates),
         "warnings": list(now.warnings),
-        "pictures": [{"step": each.step, "name": each.path.name} for each in now.images],
+        "pictures": [run_images.described(each) for each in now.images],
         "saved": [{"step": each.step, "path": _text(each.path)} for each in now.saved],
         "effect": None if now.effect is None else _effect(now.effect),
         "path": _text(now.path),

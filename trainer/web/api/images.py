@@ -147,5 +147,5 @@ def _kept(kept: RunImages) -> dict[str, Any]:
         "folder": None if kept.folder is None else [kept.folder.parent.name, kept.folder.name],
         "strip": None if kept.strip is None else kept.strip.name,
         "prompt": kept.prompt,
-        "pictures": [{"step": each.step, "name": each.path.name} for each in kept.images],
+        "pictures": [run_images.described(each) for each in kept.images],
     }

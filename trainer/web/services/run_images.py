@@ -7,17 +7,18 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ...claims import files_of
 from ...errors import UserError
 from ...job import Job, Preview
+from ...jobs.run_status import latest_previews
 from ...models.checkpoint.header import read_header
 from ...networks.files.settings import settings_of
 from ...paths import Folders, open_file, path_problem
 
-MOST_IMAGES = 24
 _STRIP = "effect.png"
-_SAMPLE = re.compile(r"(\d+)_[+-].*\.png")
+_SAMPLE = re.compile(r"(\d+)_(?:p(\d+)_)?[+-].*\.png")
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def of_lora(path: Path, folders: Folders) -> RunImages:
     if not folder.is_dir():
         return RunImages()
     found = ((_SAMPLE.fullmatch(each.name), each) for each in folder.iterdir())
-    images = sorted((int(match[1]), each) for match, each in found if match)
-    latest = tuple(Preview(step, each) for step, each in images[-MOST_IMAGES:])
+    images = sorted((int(match[1]), int(match[2] or 0), each) for match, each in found if match)
+    latest = latest_previews([Preview(step, each, number) for step, number, each in images])
     told = _told(folder / _STRIP)
     if told.get("lora") != metadata.get("ss_output_name"):  # a run may save several LoRAs
         return RunImages(folder, images=latest)
@@ -63,6 +64,12 @@ def image(day: str, run: str, name: str, folders: Folders) -> Path | None:
     path = (root / day / run / name).resolve()
     is_one = len(path.parents) > 2 and path.parents[2] == root and path.suffix == ".png"
     return path if is_one and os.path.isfile(path) else None
+
+
+def described(image: Preview) -> dict[str, Any]:
+    """For the page: where there are several prompts, with the number of its own, and the prompt if it is known."""
+    told: dict[str, Any] = {"step": image.step, "name": image.path.name}
+    return {**told, "number": image.number, "prompt": image.prompt} if image.number else told
 
 
 def _told(strip: Path) -> dict[str, str]:
