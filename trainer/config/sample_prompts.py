@@ -127,7 +127,7 @@ def _of_entries(entries: Any) -> SamplePrompts:
             options = [(name, value) for name, value in entry.items() if name not in ("prompt", "enum")]
             reader.add(where, entry["prompt"].strip(), options)
         else:
-            raise WrongValue("config.sample_problem", where=where, problem=message("config.sample_no_prompt"))
+            raise WrongValue("config.sample_problem", place=where, problem=message("config.sample_no_prompt"))
     return reader.read()
 
 
@@ -151,7 +151,7 @@ class _Reader:
             known = _OPTIONS.get(name.lower())
             if known is None:
                 key = "config.sample_sampler" if name.lower() in _SAMPLERS else "config.sample_option"
-                self._notes.append(message(key, where=where, option=name, value=str(value)))
+                self._notes.append(message(key, place=where, option=name, value=str(value)))
                 continue
             field, of_text = known
             try:
@@ -159,7 +159,7 @@ class _Reader:
             except WrongValue as error:
                 raise WrongValue(
                     "config.sample_problem",
-                    where=where,
+                    place=where,
                     problem=message("config.sample_value", option=name, problem=error.message),
                 ) from error
         self._prompts.append(read)
