@@ -24,14 +24,15 @@
         const stop = button(say("draw.stop"), stopped);
         const message = make("p", "wrong");
         message.setAttribute("role", "alert");
+        const notes = make("p", "note");
         const images = make("div", "drawn");
         images.addEventListener("click", (event) => {
             if (!event.target.closest("a") || event.ctrlKey || event.metaKey || event.shiftKey) return;
             event.preventDefault();
             enlarge(images);
         });
-        panel.append(title, bar, stop, message, images);
-        panel.parts = {title, bar, stop, message, images};
+        panel.append(title, bar, stop, message, images, notes);
+        panel.parts = {title, bar, stop, message, images, notes};
         panel.hidden = true;
         holder.append(panel);
         places.set(name, panel);
@@ -55,6 +56,7 @@
         write(parts.message, left > 0 ? sheet.message : "");
         clearTimeout(panel.forgets);
         panel.forgets = setTimeout(() => write(parts.message, ""), Math.max(0, left));
+        write(parts.notes, (sheet.notes || []).join(" "));
         const prompted = name === "prompts";
         renew(parts.images, sheet.pictures, () => sheet.pictures.map((each) => {
             const prompt = each.prompt ? say("draw.quoted", {prompt: each.prompt}) : say("draw.nothing");

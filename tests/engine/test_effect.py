@@ -262,8 +262,8 @@ def test_a_run_stopped_after_its_first_step(model: Path, host: Standalone) -> No
 
 def test_numbers_that_are_none_are_told(bundle: Bundle) -> None:
     broken = Effect(Path("x"), Change("", math.nan, math.nan), ())
-    assert "Do not use it" in str(effect_module._warnings(broken, "LoRA", is_seen=True)[0])
-    assert effect_module._warnings(Effect(Path("x"), Change("", 1.0, 0.01), ()), "LoRA", is_seen=True) == []
+    assert "Do not use it" in str(effect_module._warnings(broken, "LoRA", ())[0])
+    assert effect_module._warnings(Effect(Path("x"), Change("", 1.0, 0.01), ()), "LoRA", ()) == []
 
 
 def test_where_little_is_seen_it_is_told_what_to_raise(host: Standalone) -> None:
@@ -284,7 +284,7 @@ def test_where_little_is_seen_it_is_told_what_to_raise(host: Standalone) -> None
 @pytest.mark.parametrize("mode", ["ADDifT", "Multi-ADDifT"])
 def test_what_to_raise_is_of_the_mode(mode: str) -> None:
     weak = Effect(Path("x"), Change("", 1.0, 0.01), (), Path("s.png"), "red", ((-1.0, 3.0), (1.0, 0.2)))
-    (told,) = effect_module._warnings(weak, mode, is_seen=True)
+    (told,) = effect_module._warnings(weak, mode, ())
     remedy = "raise train iterations, train learning rate or network strength."
     assert str(told).endswith(f"differs by 0.2 of 255 on average. If that is too little, {remedy}")
 

@@ -26,6 +26,7 @@ from trainer.engine.run import check, run
 from trainer.errors import NetworkError
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Done, Job, Warned
+from trainer.models.checkpoint.identify import identify
 from trainer.models.registry import load_bundle
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file, read_lora
@@ -294,11 +295,47 @@ def test_not_a_lora(job, host: Standalone, models, tmp_path: Path) -> None:
     assert sentence.startswith("network resume: page.safetensors is a web page")
 
 
-def test_a_pickle(job, host: Standalone, models, tmp_path: Path) -> None:
+def test_alpha_zero(job, host: Standalone, models, tmp_path: Path) -> None:
+    """Nothing could ever be learned: the update and its gradient are zero."""
     tensors = written(models["SD1"], tmp_path / "x.safetensors", "lierla")
-    torch.save(tensors, tmp_path / "old.ckpt")
-    sentence = refused(job(network_resume=str(tmp_path / "old.ckpt")), host)
-    assert sentence == ("network resume: old.ckpt is a pickle, no safetensors file. Convert it to .safetensors first.")
+    nothing = {key: tensor * 0 if key.endswith("alpha") else tensor for key, tensor in tensors.items()}
+    path = file.save(tmp_path / "zero.safetensors", nothing, {})
+    assert refused(job(network_resume=str(path)), host) == (
+        "network resume: zero.safetensors has alpha 0 in all of its modules, so it changes nothing and would learn "
+        "nothing. Choose another LoRA, or leave it empty."
+    )
+
+
+@pytest.mark.parametrize("setting", ["network_resume", "base_loras"])
+def test_nan_is_found_before_the_model_is_loaded(job, host: Standalone, models, tmp_path: Path, setting: str) -> None:
+    tensors = written(models["SD1"], tmp_path / "x.safetensors", "lierla")
+    key = next(key for key in tensors if key.endswith("lora_up.weight"))
+    tensors[key][0, 0] = float("nan")
+    path = file.save(tmp_path / "broken.safetensors", tensors, {})
+    sentence = refused(job(**{setting: str(path)}), host)
+    assert f"broken.safetensors: has NaN or infinite numbers in {key}" in sentence
+
+
+FOREIGN = {
+    "Flux": "lora_unet_double_blocks_{}_img_attn_proj",
+    "Z-Image / Lumina 2": "diffusion_model.layers.{}.attention.to_q",
+    "Wan": "diffusion_model.blocks.{}.cross_attn.k_img",
+    "Qwen-Image": "transformer_blocks.{}.img_mlp.net.2",
+    "SD3": "lora_unet_joint_blocks_{}_x_block_attn_qkv",
+}
+
+
+@pytest.mark.parametrize("setting", ["network_resume", "base_loras"])
+@pytest.mark.parametrize("family", FOREIGN)
+def test_a_family_that_is_not_trained_here(job, host: Standalone, tmp_path: Path, family: str, setting: str) -> None:
+    tensors = {
+        f"{FOREIGN[family].format(number)}.lora_{way}.weight": torch.ones(4, 4)
+        for number in range(3)
+        for way in ("down", "up")
+    }
+    path = file.save(tmp_path / "it.safetensors", tensors, {})
+    sentence = refused(job(**{setting: str(path)}), host)
+    assert f"was trained for {family}, but the model is SD1. Choose a LoRA for SD1, or another model." in sentence
 
 
 @pytest.mark.parametrize(
@@ -341,13 +378,25 @@ def test_another_family_by_its_widths(job, host: Standalone, tmp_path: Path) -> 
     assert "two.safetensors was trained for SD2, but the model is SD1" in refused(job(network_resume=str(path)), host)
 
 
-@pytest.mark.parametrize("part", ["lokr_w1", "lora_mid.weight", "dora_scale", "oft_blocks"])
-def test_another_kind_of_network(job, host: Standalone, models, tmp_path: Path, part: str) -> None:
-    tensors = written(models["SD1"], tmp_path / "x.safetensors", "lierla")
-    name = next(iter(tensors)).partition(".")[0]
-    path = file.save(tmp_path / "odd.safetensors", {**tensors, f"{name}.{part}": torch.zeros(2, 2)}, {})
+KINDS = {
+    "LoKr": ("a LoKr (2 modules)", ("lokr_w1", "lokr_w2", "alpha")),
+    "OFT": ("an OFT network (2 modules)", ("oft_blocks", "alpha")),
+    "IA3": ("an IA³ network (2 modules)", ("weight", "on_input")),
+    "GLoRA": ("a GLoRA (2 modules)", ("a1.weight", "a2.weight", "b1.weight", "b2.weight", "alpha")),
+    "full": ("a network of full differences (2 modules)", ("diff", "diff_b")),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_another_kind_of_network_is_called_what_it_is(job, host: Standalone, tmp_path: Path, name: str) -> None:
+    label, parts = KINDS[name]
+    modules = [f"lora_unet_mid_block_attentions_0_{module}" for module in ("proj_in", "proj_out")]
+    path = file.save(
+        tmp_path / "odd.safetensors", {f"{module}.{part}": torch.ones(2, 2) for module in modules for part in parts}, {}
+    )
+    assert str(identify(path).label) == label
     assert refused(job(network_resume=str(path)), host) == (
-        f"network resume: odd.safetensors: is no LoRA of a kind that Trainyard knows ({name}.{part} …). "
+        f"network resume: odd.safetensors: is {label}, which Trainyard cannot use. "
         "Choose a file of one of these kinds: LoRA, LoHa."
     )
 

@@ -25,6 +25,7 @@ _FACTS: Mapping[str, str] = MappingProxyType(
         "is": "commands.info_is",
         "tensors": "commands.info_tensors",
         "about": "commands.info_found_out",
+        "unused": "commands.info_unused",
         "problem": "commands.info_problem",
         "norm": "commands.info_norm",
         "norms by block": "commands.info_norms",
@@ -67,7 +68,7 @@ def _info(options: argparse.Namespace) -> int:
     kind = identify(options.file)
     found: dict[str, Any] = {"file": str(options.file), "is": _label(kind.label), "tensors": len(kind.tensors)}
     if kind.kind is Kind.LORA:
-        found.update(_norms(options.file))
+        found.update({**_unused(options.file), **_norms(options.file)})
     else:
         found.update(_of_model(kind))
     if options.json:
@@ -104,9 +105,20 @@ def _norms(path: Path) -> dict[str, Any]:
         blocks = block_norms(path)
     except NetworkError as error:
         # Of another kind: what its header says can still be told.
-        is_other = error.message.key in ("networks.other_kind", "networks.no_lora")
+        is_other = error.message.key in ("networks.other_type", "networks.other_kind", "networks.no_lora")
         return {} if is_other else {"problem": told(error.message)}
     return {"norm": math.hypot(*blocks.values()), "norms by block": blocks} if blocks else {}
+
+
+def _unused(path: Path) -> dict[str, Any]:
+    """What of a LoRA is not used, whatever the model is."""
+    from ..networks.files.read import unused_in
+
+    try:
+        unused = unused_in(path)
+    except UserError:  # nothing of it is: what it is says so
+        return {}
+    return {"unused": told(unused)} if unused else {}
 
 
 def _shown(value: Any) -> str:

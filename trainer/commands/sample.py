@@ -12,6 +12,7 @@ from pathlib import Path
 from ..config.size import DEFAULT_SIZE, Size
 from ..errors import NetworkError, UserError
 from ..networks.files.find import find_lora
+from ..text.messages import Message
 from .image_file import check_ending, save_image
 from .options import add_device, add_folders, folders_of, output_argument
 from .words import told
@@ -61,7 +62,7 @@ def _sample(options: argparse.Namespace) -> int:
     most = max((strengths for _, strengths in loras), key=len, default=(1.0,))
     images = []
     with ExitStack() as stack:
-        networks = [stack.enter_context(network_from_file(path, bundle).attached()) for path, _ in loras]
+        networks = [stack.enter_context(network_from_file(path, bundle, _tell).attached()) for path, _ in loras]
         advance = stack.enter_context(_progress(len(most) * (request.steps + 1)))
         for number in range(len(most)):
             for network, (_, strengths) in zip(networks, loras, strict=True):
@@ -73,6 +74,10 @@ def _sample(options: argparse.Namespace) -> int:
     save_image(side_by_side(images, labels) if len(images) > 1 else images[0], options.out)
     print(told("commands.saved", path=options.out))
     return 0
+
+
+def _tell(what: Message) -> None:
+    print(told(what), file=sys.stderr)
 
 
 @contextmanager

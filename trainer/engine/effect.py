@@ -130,16 +130,17 @@ def report(
     except Exception as error:  # noqa: BLE001 - the LoRA is saved; whatever this was, it cannot take that back
         emit(Warned("engine.effect_unknown", reason=_reason(error)))
         return
-    effect, is_seen = Effect(lora, whole, blocks), True
+    black: tuple[float, ...] = ()
+    effect = Effect(lora, whole, blocks)
     if request is not None and not control.asked_to_stop:
         try:
-            effect, is_seen = _with_strip(effect, network, bundle, request, strip, control, emit)
+            effect, black = _with_strip(effect, network, bundle, request, strip, control, emit)
         except Stopped:
             pass  # the images are what was stopped: the LoRA is whole, and its numbers are known
         except Exception as error:  # noqa: BLE001 - as above
             emit(Warned("engine.no_strip", reason=_reason(error)))
     emit(effect)
-    for warning in _warnings(effect, mode, is_seen=is_seen):
+    for warning in _warnings(effect, mode, black):
         emit(Warned(warning))
 
 
@@ -151,8 +152,8 @@ def _with_strip(
     path: Path,
     control: Control,
     emit: Listener,
-) -> tuple[Effect, bool]:
-    """The effect with its images, and whether anything is to be seen in one of them."""
+) -> tuple[Effect, tuple[float, ...]]:
+    """The effect with its images, and the strengths at which nothing is to be seen."""
     done, total = 0, len(STRENGTHS) * (request.steps + 1)
 
     def check() -> None:
@@ -179,14 +180,14 @@ def _with_strip(
         prompt=request.prompt,
         differences=tuple((strength, mean_difference(each, off)) for strength, each in pairs if strength),
     )
-    return found, not all(map(is_black, images))
+    return found, tuple(strength for strength, image in zip(STRENGTHS, images, strict=True) if is_black(image))
 
 
 def _reason(error: Exception) -> Message | str:
     return error.whole if isinstance(error, UserError) else str(error)
 
 
-def _warnings(effect: Effect, mode: str, *, is_seen: bool) -> list[Message]:
+def _warnings(effect: Effect, mode: str, black: Sequence[float]) -> list[Message]:
     norm, relative = effect.whole.norm, effect.whole.relative
     found = []
     if not (math.isfinite(norm) and math.isfinite(relative)):
@@ -197,8 +198,11 @@ def _warnings(effect: Effect, mode: str, *, is_seen: bool) -> list[Message]:
         found.append(message("engine.effect_tiny", share=f"{relative:.1e}"))
     elif relative > TOO_LARGE:
         found.append(message("engine.effect_huge", percent=round(100 * relative)))
-    if not is_seen:
+    if len(black) == len(STRENGTHS):
         found.append(message("engine.effect_black", strip=effect.strip))
+    elif black:
+        strengths = [f"{strength:+g}" if strength else "0" for strength in black]
+        found.append(message("engine.effect_black_at", strengths=strengths, strip=effect.strip))
     elif effect.strip is not None and norm > 0 and all(difference <= SAME for _, difference in effect.differences):
         found.append(message("engine.effect_unseen", prompt=effect.prompt, strip=effect.strip))
     elif found == [] and (difference := dict(effect.differences).get(1.0, LITTLE)) < LITTLE:

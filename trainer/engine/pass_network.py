@@ -54,7 +54,8 @@ class PassNetwork:
         Raises:
             NetworkError: there is no such file, or it does not fit the model.
         """
-        return network_from_file(find_lora(self._spec.loaded, self._run.host.folders.loras), self._run.bundle)
+        path = find_lora(self._spec.loaded, self._run.host.folders.loras)
+        return network_from_file(path, self._run.bundle, self._reporter.warn)
 
     def make(self) -> Network:
         """The network to train.
@@ -69,9 +70,10 @@ class PassNetwork:
         if self._stored is None:
             return self._told(build(targets, new, generator))
         of_seed = partial(new, generator=generator)
-        network, note = resume.resumed_network(self._stored, run.bundle, targets, of_seed, settings, dtype)
+        network, notes = resume.resumed_network(self._stored, run.bundle, targets, of_seed, settings, dtype)
         self._stored = None  # the file's tensors, which the network has taken over
-        self._reporter.warn(note)
+        for note in notes:
+            self._reporter.warn(note)
         return self._told(network)
 
     def _told(self, network: Network) -> Network:

@@ -34,7 +34,7 @@ from ..modes.registry import mode_of
 from ..networks import resume as networks_resume
 from ..networks.files.find import find_lora
 from ..networks.files.metadata import Origin
-from ..networks.files.read import network_from_file
+from ..networks.files.read import network_from_file, refuse_unusable
 from ..optim import optimizers, schedules, trial
 from ..paths import RunFiles, write_whole
 from ..reports.account import text_of
@@ -76,6 +76,11 @@ def check(job: Job, host: Host) -> Message:
     for spec in specs:
         _check_pass(spec, settings, host)
     model = host.check_model(settings)
+    for name in [
+        *(name for name, _ in split_loras(settings.base_loras)),
+        *(spec.loaded for spec in specs if spec.loaded),
+    ]:
+        refuse_unusable(find_lora(name, loras), model.family)
     unsuitable = check_for_family(settings, model.family)
     if unsuitable:
         raise SettingsError(unsuitable)
@@ -191,7 +196,7 @@ def _prepared(
     keeper.begin(Basis(settings, [each.spec for each in mode_of(settings.mode).passes(settings)], images, host))
     bundle, precision = _model(settings, host, reporter)
     emit(TrainsOn(bundle.name))
-    _attach_base_loras(settings, host, bundle, stack)
+    _attach_base_loras(settings, host, bundle, reporter, stack)
     scan, settings = _scan(images, settings, bundle, reporter)
     data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress, cache)
     _report_cache(cache, settings, reporter)
@@ -348,10 +353,11 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
     return bundle, precision
 
 
-def _attach_base_loras(settings: Settings, host: Host, bundle: Bundle, stack: ExitStack) -> None:
+def _attach_base_loras(settings: Settings, host: Host, bundle: Bundle, reporter: Reporter, stack: ExitStack) -> None:
     """LoRAs that are part of the model for this run: frozen, and on whatever the trained network's strength is."""
     for name, strength in split_loras(settings.base_loras):
-        network = network_from_file(find_lora(name, host.folders.loras), bundle).requires_grad_(False)
+        path = find_lora(name, host.folders.loras)
+        network = network_from_file(path, bundle, reporter.warn).requires_grad_(False)
         network.strength = strength
         stack.enter_context(network.attached())
 

@@ -103,7 +103,7 @@ def family_of(kind: FileKind) -> Family:
         raise ModelError("models.no_base_model", **choice)
     if kind.kind is Kind.SDXL_EDM:
         raise ModelError("models.cannot_train", **choice)
-    if kind.family is not None:
+    if kind.family is not None and kind.kind is not Kind.LORA:
         raise NotBuiltError("models.cannot_train", **choice)
     raise ModelError("models.unknown" if kind.kind is Kind.UNKNOWN else "models.no_checkpoint", **choice)
 

@@ -187,10 +187,14 @@ class Network(nn.Module):
     adapters once more, so the strength a loss was made with must still be set when ``backward`` runs.
     """
 
-    def __init__(self, adapters: list[Adapter], strength: Strength) -> None:
+    def __init__(self, adapters: list[Adapter], strength: Strength, kept: Mapping[str, Tensor] | None = None) -> None:
+        """Args:
+        kept: what else goes into its file, by its keys there; it takes part in nothing.
+        """
         super().__init__()
         self.adapters = nn.ModuleList(adapters)
         self._strength = strength
+        self._kept = dict(kept or {})
 
     @property
     def strength(self) -> float | Tensor:
@@ -251,7 +255,7 @@ class Network(nn.Module):
             parts = adapter.tensors() if factor == 1.0 else adapter.scaled(factor)
             for key, tensor in parts.items():
                 named[f"{adapter.name}.{key}"] = tensor.detach()
-        return named
+        return named | self._kept
 
 
 def build(targets: list[Target], make: Builder, generator: torch.Generator) -> Network:

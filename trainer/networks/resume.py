@@ -4,6 +4,10 @@ Modules of the file keep their rank and alpha. Modules that the settings train a
 file's rank and alpha. Modules of the file that the settings do not train are frozen; they take part in every prediction
 and are saved with the others.
 
+What else is in the file is saved again if it cannot contradict what is trained: embeddings, and modules that the model
+does not have. What acts on the model but does not take part in the training (changes of norms, biases, the DoRA scale,
+modules of other network types) is not, or the new file would act otherwise than it was trained. Both are told.
+
 A file holds the update multiplied by ``network_strength``. It is divided by that of this run, so that a run that learns
 nothing saves what it was given.
 """
@@ -11,29 +15,28 @@ nothing saves what it was given.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from ..config.choices import NETWORK_TYPES
 from ..config.settings import Settings
 from ..errors import NetworkError, UserError
 from ..models.base import Bundle
-from ..models.checkpoint.header import Header, read_header
-from ..models.checkpoint.identify import Kind, classify
-from ..models.checkpoint.unpickle import is_pickle
+from ..models.checkpoint.identify import FileKind, Kind, identify
+from ..models.checkpoint.lora_kinds import EMBEDDING
 from ..models.lora_target import Target
 from ..models.registry import family_of_lora
-from ..paths import open_file
 from ..text.messages import Message, label, message
 from .base import Adapter, Network, Strength, refuse_none
 from .files.find import find_lora
-from .files.keys import Key, by_module
-from .files.read import Stored, adapters_of, read_lora, type_of
-from .registry import adapter_type, adapter_type_of, adapter_types
+from .files.keys import Key, sorted_keys, type_of_parts
+from .files.read import Stored, adapters_of, beside, modules_without_place, placeless, read_lora, type_of
+from .registry import adapter_type, adapter_types
 
 _LABEL: Final = label("network_resume")
 
@@ -59,26 +62,29 @@ def check(settings: Settings, family: str, folder: Path) -> None:
         return
     try:
         path = find_lora(name, folder)
-        header = read_header(path)
-        kind = classify(path.name, header)
+        kind = identify(path)
         if kind.kind is not Kind.LORA:
             raise NetworkError("networks.resume_no_lora", file=path.name, kind=kind.label)
-        if _is_pickled(path):
-            raise NetworkError("networks.resume_pickle", file=path.name)
-        modules = by_module(header.tensors, path.name)
+        modules = sorted_keys(kind.tensors, path.name).modules
     except UserError as error:
         raise NetworkError(error.whole, where=_LABEL) from error
+    _check_family(kind, modules, family)
     _check_type(path.name, modules, settings.network_type)
-    _check_family(path.name, header, modules, family)
+    _check_numbers(path)
 
 
-def _is_pickled(path: Path) -> bool:
-    with open_file(path) as file:
-        return is_pickle(file.read(512))
+def _check_numbers(path: Path) -> None:
+    """Refuse what no training can go on from; the tensors are read for it, which takes less than loading a model."""
+    try:
+        alphas = [float(parts["alpha"]) for parts in read_lora(path).modules.values()]
+    except UserError as error:
+        raise NetworkError(error.whole, where=_LABEL) from error
+    if not any(alphas):
+        raise NetworkError("networks.resume_alpha_zero", where=_LABEL, file=path.name)
 
 
 def _check_type(name: str, modules: Mapping[str, Mapping[str, Key]], network_type: str) -> None:
-    found = {adapter_type_of(key.part for key in keys.values()) for keys in modules.values()}
+    found = {type_of_parts(key.part for key in keys.values()) for keys in modules.values()}
     if found == {adapter_type(network_type)}:
         return
     kinds = sorted(each.label for each in found if each is not None)
@@ -89,22 +95,24 @@ def _check_type(name: str, modules: Mapping[str, Mapping[str, Key]], network_typ
     raise NetworkError("networks.resume_mixed_types", where=_LABEL, **values)
 
 
-def _check_family(name: str, header: Header, modules: Mapping[str, Mapping[str, Key]], family: str) -> None:
-    made_for = _family_of(header, modules)
+def _check_family(kind: FileKind, modules: Mapping[str, Mapping[str, Key]], family: str) -> None:
+    made_for = _family_of(kind, modules) or kind.family
     if made_for not in (None, family):
-        raise NetworkError("networks.resume_other_family", where=_LABEL, file=name, trained_for=made_for, family=family)
+        raise NetworkError(
+            "networks.resume_other_family", where=_LABEL, file=kind.name, trained_for=made_for, family=family
+        )
 
 
-def _family_of(header: Header, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
-    """The family a LoRA was trained for; None if the file does not say."""
+def _family_of(kind: FileKind, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
+    """The family of ours that a LoRA was trained for; None if the file does not say."""
     input_parts = {each.input_part for each in adapter_types()}
     inputs = {
-        name: header.tensors[whole].shape
+        name: kind.tensors[whole].shape
         for name, keys in modules.items()
         for whole, key in keys.items()
         if key.part in input_parts
     }
-    found = family_of_lora(header.metadata, inputs)
+    found = family_of_lora(kind.metadata, inputs)
     return None if found is None else found.name
 
 
@@ -137,7 +145,7 @@ def resumed_network(
     make: Callable[[Target, Strength], Adapter],
     settings: Settings,
     dtype: torch.dtype,
-) -> tuple[Network, Message]:
+) -> tuple[Network, list[Message]]:
     """The network of a file on the model, with new adapters for the targets it lacks.
 
     Args:
@@ -146,7 +154,7 @@ def resumed_network(
         dtype: of the trained numbers.
 
     Returns:
-        The network, and what of the file is continued.
+        The network, and what of the file is continued, kept and left out.
 
     Raises:
         NetworkError: the file is for another kind of model, or nothing is left to train.
@@ -167,4 +175,25 @@ def resumed_network(
     counts = {"count": count - len(carried), "new": len(trained) - count + len(carried), "frozen": len(carried)}
     key = f"networks.continues{'_new' if counts['new'] else ''}{'_frozen' if carried else ''}"
     note = message(key, file=given.path.name, rank=settings.network_rank, alpha=f"{settings.network_alpha:g}", **counts)
-    return Network([*trained, *carried], strength), note
+    return Network([*trained, *carried], strength, _kept(given, bundle)), [note, *_told(given, bundle)]
+
+
+def _kept(given: Stored, bundle: Bundle) -> dict[str, Tensor]:
+    """What of the file goes into the new one as it is, by its keys there."""
+    modules = {
+        f"{name}.{part}": tensor
+        for name in modules_without_place(given, bundle)
+        for part, tensor in given.modules[name].items()
+    }
+    return {**modules, **given.embeddings}
+
+
+def _told(given: Stored, bundle: Bundle) -> Iterator[Message]:
+    kept = {kind: keys for kind, keys in given.others.items() if kind == EMBEDDING}
+    dropped = {kind: keys for kind, keys in given.others.items() if kind != EMBEDDING}
+    for key, parts in (
+        ("networks.carried", [*beside(kept), *placeless(given, bundle)]),
+        ("networks.dropped", beside(dropped)),
+    ):
+        if parts:
+            yield message(key, file=given.path.name, parts=parts)

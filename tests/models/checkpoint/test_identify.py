@@ -231,7 +231,7 @@ def test_identify_needs_no_torch(tmp_path: Path) -> None:
 CHOOSE = "Choose a checkpoint of one of these families: SD1, SD2, SDXL."
 REFUSED = {
     "kohya lora": (ModelError, f"it.safetensors is a LoRA (3 modules), not a checkpoint. {CHOOSE}"),
-    "loha": (ModelError, f"it.safetensors is a LoRA (3 modules), not a checkpoint. {CHOOSE}"),
+    "loha": (ModelError, f"it.safetensors is a LoHa (3 modules), not a checkpoint. {CHOOSE}"),
     "peft lora": (ModelError, f"it.safetensors is a LoRA (3 modules), not a checkpoint. {CHOOSE}"),
     "vae": (ModelError, f"it.safetensors is a VAE, not a checkpoint. {CHOOSE}"),
     "clip": (ModelError, f"it.safetensors is a CLIP text encoder, not a checkpoint. {CHOOSE}"),

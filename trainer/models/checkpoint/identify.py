@@ -15,6 +15,7 @@ from ...diffusion.parameterisation import EPSILON, VELOCITY
 from ...errors import ModelError
 from ...paths import open_file
 from ...text.messages import Message, message
+from . import lora_kinds
 from .folders import COMPONENTS, WeightSet, config_in, is_model_folder, model_folder, name_of, weights_in
 from .header import Header, TensorInfo, read_header
 from .names import with_own_names
@@ -87,7 +88,8 @@ class FileKind:
         name: the file's (or folder's) name, as sentences call it.
         kind: what it is.
         label: what a sentence calls it: "a LoRA (192 modules)", "an SD1 checkpoint".
-        family: ``"SD1"``, ``"SD2"``, ``"SDXL"`` … or None where that cannot be said.
+        family: ``"SD1"``, ``"SD2"``, ``"SDXL"`` … or None where that cannot be said; of a LoRA only one of those that
+            Trainyard does not train.
         parts: which of ``"denoiser"``, ``"vae"``, ``"text_encoder"`` it holds.
         prediction_type: ``"epsilon"`` or ``"v_prediction"`` where the file says so, else None.
         prediction_reason: what of it says so: ``"mark"``, ``"scheduler"``, ``"beside"`` or ``"metadata"``; ``"chosen"``
@@ -149,7 +151,7 @@ def classify(
 ) -> FileKind:
     """Say what tensors of these names and shapes make up; ``beside`` is what a file beside them says of the
     prediction type."""
-    kind, label, family = _identified(header.tensors)
+    kind, label, family = _identified(header)
     parts = _parts_of(header.tensors) | ({DENOISER} if kind is Kind.CHECKPOINT else set())
     if kind in _FAMILIES and parts == {DENOISER}:
         label = message("models.kind_unet_of", kind=label)
@@ -208,21 +210,16 @@ _QUANTISED = {
     ".qweight": "gptq",
 }
 """Endings of the names of what is kept beside quantised weights -> the format they are quantised to, by its key."""
-_LORA_ENDINGS = re.compile(
-    r"\.(lora_(down|up|A|B)(\.[\w-]+)?(\.weight)?|lora_linear_layer\.(down|up)\.weight|lora\.(down|up)\.weight"
-    r"|hada_w[12]_[ab]|lokr_w[12](_[ab])?|oft_blocks|oft_diag|a1\.weight|b1\.weight|ia3\.weight|dora_scale)$"
-    r"|_lora\.(down|up)\.weight$"
-)
-
-_LORA_STARTS = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_te3_", "lora_transformer_", "lycoris_")
 
 
-def _identified(tensors: Tensors) -> tuple[Kind, Message, str | None]:
-    """The kind, what a sentence calls it, and the family."""
-    modules = {_LORA_ENDINGS.sub("", name) for name in tensors if _LORA_ENDINGS.search(name)}
-    modules |= {name.partition(".")[0] for name in tensors if name.startswith(_LORA_STARTS)}
-    if modules:
-        return Kind.LORA, message("models.kind_lora", count=len(modules)), None
+def _identified(header: Header) -> tuple[Kind, Message, str | None]:
+    """The kind, what a sentence calls it, and the family: of a LoRA only one that is not trained here."""
+    tensors = header.tensors
+    lora = lora_kinds.described(tensors)
+    if lora is not None:
+        family = lora_kinds.foreign_family(tensors, header.metadata)
+        label = lora if family is None else message("models.kind_for_family", kind=lora, family=family)
+        return Kind.LORA, label, family
     addition = next((trait.kind for trait in _ADDITIONS if _shows(trait, tensors)), None)
     family = None if addition else _family_by_signature(tensors)
     if family is not None:

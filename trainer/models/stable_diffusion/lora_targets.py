@@ -92,6 +92,15 @@ def all_text_targets(text_encoders: Sequence[nn.Module]) -> list[Target]:
     return found
 
 
+def _projections(text_encoders: Sequence[nn.Module]) -> list[Target]:
+    """What projects a pooled prompt, which others train as well."""
+    return [
+        Target(f"lora_te{number + 1}_text_projection", projection, text_encoder_part(number))
+        for number, text_encoder in enumerate(text_encoders)
+        if isinstance(projection := getattr(text_encoder, "text_projection", None), nn.Linear)
+    ]
+
+
 # ---- what a file calls it -------------------------------------------------------------------------------------------
 
 
@@ -112,7 +121,7 @@ def known_names(unet: nn.Module, text_encoders: Sequence[nn.Module], *, sgm: boo
             known.update(dict.fromkeys(names, target))
             if path.endswith(".to_out.0"):  # as older diffusers calls what it attaches there
                 known[unet_name(path.removesuffix(".0"))] = target
-    text = all_text_targets(text_encoders)
+    text = [*all_text_targets(text_encoders), *_projections(text_encoders)]
     known.update({target.name: target for target in text})
     known.update({target.name.replace("lora_te1_", "lora_te_"): target for target in text})
     known.update(

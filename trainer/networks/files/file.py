@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...errors import ModelError, NetworkError
 from ...models.checkpoint.header import read_header
-from ...paths import write_whole
+from ...models.checkpoint.names import with_own_names
+from ...models.checkpoint.weights import map_file
+from ...paths import reason_of, write_whole
 
 _DTYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
@@ -85,21 +86,22 @@ def _legacy_hash(
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a safetensors file, on the CPU, and its metadata.
+    """All tensors of a LoRA file, on the CPU and in memory of their own, and its metadata.
+
+    It is read as a checkpoint is, within the same limits: safetensors, or a pickle that nothing is run of.
 
     Raises:
         NetworkError: the file is not there, or broken.
     """
     try:
-        read_header(path)  # with its limits; the library has none
-        with safe_open(str(path), framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            return tensors, dict(opened.metadata() or {})
+        header = read_header(path)
+        tensors = {name: tensor.clone() for name, tensor in map_file(path).items()}
     except FileNotFoundError:
         raise NetworkError("networks.no_file", where=str(path)) from None
     except ModelError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             raise NetworkError("networks.no_file", where=str(path)) from None
         raise NetworkError(error.whole) from error
-    except (SafetensorError, OSError) as error:
-        raise NetworkError("networks.broken_file", where=str(path), reason=error) from error
+    except OSError as error:
+        raise NetworkError("networks.unreadable", where=str(path), reason=reason_of(error)) from error
+    return dict(with_own_names(tensors)), dict(header.metadata)

@@ -8,6 +8,8 @@ from ...errors import NetworkError
 from ...paths import path_of
 
 ENDING = ".safetensors"
+_PICKLES = (".pt", ".ckpt", ".bin")
+"""Endings of LoRAs that other tools have saved with torch."""
 
 
 def find_lora(name: str, folder: Path) -> Path:
@@ -18,7 +20,7 @@ def find_lora(name: str, folder: Path) -> Path:
         UserError: the name can be no path.
     """
     given = path_of(name)
-    for candidate in (given, folder / name, folder / f"{name}{ENDING}"):
+    for candidate in (given, folder / name, *(folder / f"{name}{ending}" for ending in (ENDING, *_PICKLES))):
         if _is_file(candidate):
             return candidate
     raise NetworkError("networks.no_such_lora", where=name, folder=folder)

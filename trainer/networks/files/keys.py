@@ -13,17 +13,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ...errors import NetworkError
+from ...models.checkpoint.lora_kinds import BESIDE, EMBEDDING, UNKNOWN, described, kind_of
 from ...models.checkpoint.parts import DENOISER, TEXT_ENCODER, text_encoder_part
+from ..base import Adapter
 from ..registry import adapter_type_of, adapter_types
 
 _PRODUCT = re.compile(
-    r"(?P<path>.+?)(?:\.lora|\.lora_linear_layer|_lora)?\.(?:lora_)?(?P<which>A|B|down|up)"
+    r"(?P<path>.+?)(?:\.lora|\.lora_linear_layer|_lora)?\.(?:lora_)?(?P<which>A|B|down|up|mid)"
     r"(?:\.(?!weight$)[\w-]+)?\.weight"
 )
-_PARTS = {"A": "lora_down.weight", "down": "lora_down.weight", "B": "lora_up.weight", "up": "lora_up.weight"}
+MIDDLE: Final = "lora_mid.weight"
+"""The core of a convolution's update that is a product of three (Tucker), which is read as one of two."""
+_PARTS = {
+    "A": "lora_down.weight", "down": "lora_down.weight", "B": "lora_up.weight", "up": "lora_up.weight", "mid": MIDDLE,
+}  # fmt: skip
 _PEFT = "base_model.model."
 COMPONENTS: Mapping[str, str] = MappingProxyType(
     {
@@ -79,25 +85,51 @@ def _name(component: str, path: str) -> str:
     return f"{prefix}_{path.replace('.', '_')}"
 
 
-def by_module(keys: Iterable[str], where: str) -> dict[str, dict[str, Key]]:
-    """A file's keys taken apart and sorted: ``{module: {file's key: Key}}``.
+class Keys(NamedTuple):
+    """A file's keys, taken apart and sorted.
+
+    Attributes:
+        modules: ``{module: {file's key: Key}}``, of those whose tensors are of a network type.
+        others: keys that nothing is made of, by their kind; see :mod:`.lora_kinds`.
+    """
+
+    modules: dict[str, dict[str, Key]]
+    others: dict[str, list[str]]
+
+
+def sorted_keys(keys: Iterable[str], where: str) -> Keys:
+    """A file's keys by what is done with them.
 
     Raises:
-        NetworkError: one of them is of another kind of network, or of none.
+        NetworkError: all of them are of another kind of network, or of none.
     """
+    given = list(keys)
+    known = {"alpha", MIDDLE}.union(*(parts for each in adapter_types() for parts in each.part_sets))
     modules: dict[str, dict[str, Key]] = {}
-    unknown = []
-    parts = {"alpha"}.union(*(parts for each in adapter_types() for parts in each.part_sets))
-    for key in keys:
-        parsed = parse(key)
-        if parsed is None or parsed.part not in parts:
-            unknown.append(key)
+    others: dict[str, list[str]] = {}
+    for key in given:
+        kind = kind_of(key)
+        parsed = None if kind == EMBEDDING else parse(key)
+        if parsed is None or parsed.part not in known:
+            others.setdefault(kind, []).append(key)
         else:
             modules.setdefault(parsed.name, {})[key] = parsed
-    unknown += [name for name, found in modules.items() if adapter_type_of(key.part for key in found.values()) is None]
-    if unknown or not modules:
+    for name, found in list(modules.items()):
+        if type_of_parts(key.part for key in found.values()) is None:
+            for key, parsed in modules.pop(name).items():
+                if parsed.part != "alpha":  # which says nothing without the others
+                    others.setdefault(kind_of(key), []).append(key)
+    if not modules:
         kinds = [each.label for each in adapter_types()]
-        if unknown:
-            raise NetworkError("networks.other_kind", where=where, example=unknown[0], kinds=kinds)
+        label = described(given)
+        if label is not None and others.keys() - {UNKNOWN, *BESIDE}:
+            raise NetworkError("networks.other_type", where=where, kind=label, kinds=kinds)
+        if given:
+            raise NetworkError("networks.other_kind", where=where, example=given[0], kinds=kinds)
         raise NetworkError("networks.no_lora", where=where, kinds=kinds)
-    return modules
+    return Keys(modules, others)
+
+
+def type_of_parts(parts: Iterable[str]) -> type[Adapter] | None:
+    """The class whose tensors these are in a file; None if they are no whole set of any."""
+    return adapter_type_of(set(parts) - {MIDDLE})

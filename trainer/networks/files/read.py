@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...config.choices import BLOCKS
 from ...errors import NetworkError
 from ...models.base import Bundle
+from ...models.checkpoint.identify import Kind, identify
+from ...models.checkpoint.lora_kinds import EMBEDDING, UNKNOWN, foreign_family, module_of
 from ...models.lora_target import Target
 from ...models.placement import device_of
-from ...models.registry import block_of
+from ...models.registry import block_of, family_of_lora
 from ...paths import open_file
+from ...text.messages import Message, message
 from ..base import Adapter, Network, Parts, Strength
-from ..registry import adapter_type_of
 from .file import read
-from .keys import COMPONENTS, Key, by_module
+from .keys import COMPONENTS, MIDDLE, Key, sorted_keys, type_of_parts
 
 _LONGEST_CONFIG = 1_000_000
 
@@ -34,11 +37,22 @@ class Stored:
         path: the file.
         modules: the tensors of each module, by the name kohya gives it; every one has its ``alpha``.
         metadata: the header's.
+        others: keys that nothing is made of, by their kind; see :mod:`.lora_kinds`.
+        embeddings: those that are bundled with it, by their keys.
     """
 
     path: Path
     modules: dict[str, Parts]
     metadata: dict[str, str]
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    embeddings: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+Tell = Callable[[Message], object]
+
+
+def _nobody(_told: Message) -> None:
+    """For readers to whom what is left out is no news."""
 
 
 def read_lora(path: Path) -> Stored:
@@ -50,13 +64,26 @@ def read_lora(path: Path) -> Stored:
     tensors, metadata = read(path)
     modules: dict[str, Parts] = {}
     configs = _peft_configs(path, metadata)
-    for name, keys in by_module(tensors, path.name).items():
+    found = sorted_keys(tensors, path.name)
+    for name, keys in found.modules.items():
         parts = {key.part: tensors[stored] for stored, key in keys.items()}
         rank = _rank_of(parts, name, path)
         if "alpha" not in parts:
             parts["alpha"] = torch.tensor(_alpha(next(iter(keys.values())), rank, configs))
-        modules[name] = parts
-    return Stored(path, modules, metadata)
+        modules[name] = _of_two_factors(parts, name, path)
+    embeddings = {key: tensors[key] for key in found.others.get(EMBEDDING, ())}
+    return Stored(path, modules, metadata, found.others, embeddings)
+
+
+def _of_two_factors(parts: dict[str, Tensor], name: str, path: Path) -> Parts:
+    """An update of three factors as one of two, which is the same: the core goes into the first."""
+    if MIDDLE not in parts:
+        return parts
+    try:
+        down = torch.einsum("pqhw,qi->pihw", parts[MIDDLE].float(), parts["lora_down.weight"].float().flatten(1))
+    except RuntimeError as error:
+        raise NetworkError("networks.misshapen", where=str(path), module=name) from error
+    return {part: tensor for part, tensor in parts.items() if part != MIDDLE} | {"lora_down.weight": down}
 
 
 def _rank_of(parts: Parts, name: str, path: Path) -> int:
@@ -74,8 +101,8 @@ def _rank_of(parts: Parts, name: str, path: Path) -> int:
 
 
 def type_of(parts: Parts) -> type[Adapter]:
-    """The class of a module's adapter; :func:`by_module` has refused those that have none."""
-    found = adapter_type_of(parts)
+    """The class of a module's adapter; :func:`sorted_keys` has left out those that have none."""
+    found = type_of_parts(parts)
     assert found is not None
     return found
 
@@ -134,40 +161,131 @@ def block_norms(path: Path) -> dict[str, float]:
     return {block: math.sqrt(squares[block]) for block in (*BLOCKS, "other") if block in squares}
 
 
-def network_from_file(path: Path, bundle: Bundle) -> Network:
-    """The network in the file at ``path``, ready to be attached to ``bundle``; every key is used.
+def network_from_file(path: Path, bundle: Bundle, tell: Tell = _nobody) -> Network:
+    """The network in the file at ``path``, ready to be attached to ``bundle``.
+
+    Args:
+        tell: called with what of the file is not used, if there is anything.
 
     Raises:
         NetworkError: no such file, no LoRA, or one for another kind of model.
     """
     stored = read_lora(path)
     strength = Strength()
-    return Network(list(adapters_of(stored, bundle, strength, torch.float32).values()), strength)
+    adapters = adapters_of(stored, bundle, strength, torch.float32)
+    unused = [*beside(stored.others), *placeless(stored, bundle)]
+    if unused:
+        tell(message("networks.unused", file=path.name, parts=unused))
+    return Network(list(adapters.values()), strength)
 
 
 def adapters_of(stored: Stored, bundle: Bundle, strength: Strength, dtype: torch.dtype) -> dict[str, Adapter]:
     """The adapters a file holds, on the denoiser's device and by the names that the family of ``bundle`` writes.
 
+    Modules that the model does not have are left out as long as they are the smaller part of it.
+
     Raises:
         NetworkError: the file is for another kind of model.
     """
     known = bundle.family.known_names(bundle)
-    foreign = [name for name in stored.modules if name not in known]
-    if foreign:
-        raise NetworkError(
-            "networks.other_model",
-            where=stored.path.name,
-            count=len(foreign),
-            total=len(stored.modules),
-            example=foreign[0],
-            family=bundle.family.label,
-        )
+    foreign = modules_without_place(stored, bundle)
+    if 2 * len(foreign) > len(stored.modules):
+        raise _other_model(stored, bundle, foreign)
     found: dict[str, Adapter] = {}
     device = device_of(bundle.denoiser)  # the text encoders may be elsewhere just now
     for name, parts in stored.modules.items():
-        adapter = _adapter(known[name], strength, parts, dtype, stored.path.name).to(device)
-        found[adapter.name] = adapter
+        if name in known:
+            adapter = _adapter(known[name], strength, parts, dtype, stored.path.name).to(device)
+            found[adapter.name] = adapter
     return found
+
+
+def modules_without_place(stored: Stored, bundle: Bundle) -> list[str]:
+    """The names of a file's modules that the model does not have."""
+    known = bundle.family.known_names(bundle)
+    return [name for name in stored.modules if name not in known]
+
+
+def _other_model(stored: Stored, bundle: Bundle, foreign: Sequence[str]) -> NetworkError:
+    family = foreign_family(stored.modules, stored.metadata)
+    if family is None:
+        inputs = {name: tuple(parts[part].shape) for name, parts in stored.modules.items() for part in _inputs(parts)}
+        made_for = family_of_lora(stored.metadata, inputs)
+        family = None if made_for is None or made_for is bundle.family else made_for.label
+    own = bundle.family.label
+    if family is not None:
+        return NetworkError("networks.other_family", where=stored.path.name, trained_for=family, family=own)
+    return NetworkError(
+        "networks.other_model",
+        where=stored.path.name,
+        count=len(foreign),
+        total=len(stored.modules),
+        example=foreign[0],
+        family=own,
+    )
+
+
+def _inputs(parts: Parts) -> list[str]:
+    part = type_of(parts).input_part
+    return [part] if part in parts else []
+
+
+# ---- what is not used -----------------------------------------------------------------------------------------------
+
+
+def beside(others: Mapping[str, Sequence[str]]) -> list[Message]:
+    """What of a file is not used whatever the model is, one part of a sentence for each kind.
+
+    Args:
+        others: see :attr:`Stored.others`.
+    """
+    return [
+        message(f"networks.part_{kind}", count=len(set(map(_owner_of(kind), keys))), example=keys[0])
+        for kind, keys in others.items()
+    ]
+
+
+def unused_in(path: Path) -> Message | None:
+    """What of a file is not used whatever the model is, by its header alone; None if all of it is.
+
+    Raises:
+        UserError: the file cannot be read, or nothing of it can be used.
+    """
+    parts = beside(sorted_keys(identify(path).tensors, path.name).others)
+    return message("networks.unused", file=path.name, parts=parts) if parts else None
+
+
+def refuse_unusable(path: Path, family: str) -> None:
+    """Refuse a file that cannot be used on a model, before the model is loaded. All its tensors are read.
+
+    Args:
+        family: the model's.
+
+    Raises:
+        UserError: it is no LoRA, for a family that is not trained here, broken, or has NaN in it.
+    """
+    kind = identify(path)
+    if kind.kind is not Kind.LORA:
+        raise NetworkError("networks.resume_no_lora", file=path.name, kind=kind.label)
+    if kind.family is not None:
+        raise NetworkError("networks.other_family", where=path.name, trained_for=kind.family, family=family)
+    read_lora(path)
+
+
+def _owner_of(kind: str) -> Callable[[str], str]:
+    """What a key of a kind is counted by: the module, or the embedding's name."""
+    if kind == EMBEDDING:
+        return lambda key: ".".join(key.split(".")[:2])
+    return str if kind == UNKNOWN else module_of
+
+
+def placeless(stored: Stored, bundle: Bundle) -> list[Message]:
+    """The same for modules that the model does not have; nothing if it has all of them."""
+    names = modules_without_place(stored, bundle)
+    return [message("networks.part_placeless", count=len(names), example=names[0])] if names else []
+
+
+# ---- adapters -------------------------------------------------------------------------------------------------------
 
 
 def _adapter(target: Target, strength: Strength, parts: Parts, dtype: torch.dtype, where: str) -> Adapter:

@@ -178,6 +178,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.info_is": "is",
         "commands.info_tensors": "tensors",
         "commands.info_found_out": "found out",
+        "commands.info_unused": "not used",
         "commands.info_problem": "problem",
         "commands.info_norm": "norm",
         "commands.info_norms": "norms by block",

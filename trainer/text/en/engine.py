@@ -135,6 +135,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.effect_black": (
             "The images with and without the LoRA are black: see {strip}. Choose another VAE, or fp32 as VAE precision."
         ),
+        "engine.effect_black_at": (
+            "The image at LoRA strength {strengths} is black: see {strip}. The LoRA may have destroyed what the model "
+            "knows; lower the learning rate, or train for fewer steps."
+        ),
         "engine.black_preview": "The image after step {step} is black.",
         "engine.loss_grew": (
             "The loss grew from {first} to {last}: the model gets worse with training. Lower the learning rate."

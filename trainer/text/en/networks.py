@@ -10,9 +10,23 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- LoRA files
         "networks.no_file": "there is no such file.",
         "networks.no_such_lora": "there is no such LoRA file. Give its full path, or put it into {folder}.",
-        "networks.broken_file": (
-            "cannot be read as safetensors ({reason}). The file may be incomplete: fetch it again."
-        ),
+        "networks.unreadable": "cannot be read ({reason}). Choose another copy of it.",
+        "networks.unused": "Not used of {file}: {parts}.",
+        "networks.carried": "Kept in the new file as it is in {file}: {parts}.",
+        "networks.dropped": "Not used of {file}, and not in the new file: {parts}.",
+        "networks.part_embedding": "{count:bundled embedding|bundled embeddings}",
+        "networks.part_norm": "changes of {count:norm|norms} (LyCORIS)",
+        "networks.part_bias": "biases of {count:module|modules}",
+        "networks.part_dora": "the DoRA scale of {count:module|modules}",
+        "networks.part_lora": "{count:module|modules} of which a part is missing ({example} …)",
+        "networks.part_loha": "{count:module|modules} of which a part is missing ({example} …)",
+        "networks.part_lokr": "LoKr of {count:module|modules}",
+        "networks.part_oft": "OFT of {count:module|modules}",
+        "networks.part_ia3": "IA³ of {count:module|modules}",
+        "networks.part_glora": "GLoRA of {count:module|modules}",
+        "networks.part_full": "full differences of {count:module|modules}",
+        "networks.part_unknown": "{count:tensor|tensors} of an unknown kind ({example} …)",
+        "networks.part_placeless": "{count:module|modules} that the model does not have ({example} …)",
         "networks.nan": (
             "has NaN or infinite numbers in {tensor}: the run that made it broke down, or the file is damaged. Choose "
             "another LoRA."
@@ -24,6 +38,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "networks.other_kind": (
             "is no LoRA of a kind that Trainyard knows ({example} …). Choose a file of one of these kinds: {kinds}."
+        ),
+        "networks.other_type": ("is {kind}, which Trainyard cannot use. Choose a file of one of these kinds: {kinds}."),
+        "networks.other_family": (
+            "was trained for {trained_for}, but the model is {family}. Choose a LoRA for {family}, or another model."
         ),
         "networks.other_model": (
             "{count} of its {total} modules have no place in this model ({example} …). Choose a LoRA for {family}."
@@ -41,7 +59,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- continuing from a LoRA
         "networks.resume_no_lora": "{file} is {kind}, not a LoRA. Choose a LoRA file, or leave it empty.",
-        "networks.resume_pickle": "{file} is a pickle, no safetensors file. Convert it to .safetensors first.",
+        "networks.resume_alpha_zero": (
+            "{file} has alpha 0 in all of its modules, so it changes nothing and would learn nothing. Choose another "
+            "LoRA, or leave it empty."
+        ),
         "networks.resume_other_type": (
             "{file} is a {kinds}, but the network type is {type}. Choose as network type: {fitting}."
         ),

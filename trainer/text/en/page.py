@@ -110,6 +110,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.effect": "The LoRA changes the weights by {share}, most in {blocks}.",
         "status.strip": "“{prompt}” at strength −1, 0 and +1",
         # ---- images made for the page
+        "draw.black": (
+            "{count:image is|images are} black: the VAE or the LoRA does not fit the model, or fp16 is too narrow for "
+            "the VAE."
+        ),
         "draw.original": "Generate Original",
         "draw.target": "Generate Target",
         "draw.both": "Generate Both",

@@ -179,6 +179,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.info_is": "種類",
         "commands.info_tensors": "テンソルの数",
         "commands.info_found_out": "判明したこと",
+        "commands.info_unused": "使わないもの",
         "commands.info_problem": "問題",
         "commands.info_norm": "ノルム",
         "commands.info_norms": "ブロックごとのノルム",

@@ -134,6 +134,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.effect_black": (
             "LoRAの有無にかかわらず画像が真っ黒です({strip} 参照)。別のVAEを選ぶか、VAEの精度をfp32にしてください。"
         ),
+        "engine.effect_black_at": (
+            "LoRAの強さ {strengths} の画像が真っ黒です ({strip})。モデルが壊れるほど強く学習した可能性があります。"
+            "学習率かステップ数を下げてください。"
+        ),
         "engine.black_preview": "ステップ {step} の画像は真っ黒です。",
         "engine.loss_grew": (
             "損失が {first} から {last} に増えました。学習するほど悪くなっています。学習率を下げてください。"

@@ -10,9 +10,23 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- LoRA files
         "networks.no_file": "そのようなファイルはありません。",
         "networks.no_such_lora": ("そのようなLoRAファイルはありません。フルパスを書くか、{folder} に置いてください。"),
-        "networks.broken_file": (
-            "safetensorsとして読めません ({reason})。ファイルが途中までかもしれません。入手し直してください。"
-        ),
+        "networks.unreadable": "読み込めません ({reason})。別のコピーを選んでください。",
+        "networks.unused": "{file} のうち、使わないもの: {parts}",
+        "networks.carried": "{file} から新しいファイルにそのまま残すもの: {parts}",
+        "networks.dropped": "{file} のうち、使わず、新しいファイルにも残さないもの: {parts}",
+        "networks.part_embedding": "同梱の埋め込み {count} 個",
+        "networks.part_norm": "正規化層 {count} 個の差分 (LyCORIS)",
+        "networks.part_bias": "{count} モジュールのバイアス",
+        "networks.part_dora": "{count} モジュールのDoRAスケール",
+        "networks.part_lora": "一部が欠けている {count} モジュール ({example} など)",
+        "networks.part_loha": "一部が欠けている {count} モジュール ({example} など)",
+        "networks.part_lokr": "{count} モジュールのLoKr",
+        "networks.part_oft": "{count} モジュールのOFT",
+        "networks.part_ia3": "{count} モジュールのIA³",
+        "networks.part_glora": "{count} モジュールのGLoRA",
+        "networks.part_full": "{count} モジュールの全差分",
+        "networks.part_unknown": "種類の分からないテンソル {count} 個 ({example} など)",
+        "networks.part_placeless": "このモデルにない {count} モジュール ({example} など)",
         "networks.nan": (
             "{tensor} にNaNまたは無限大の値があります。学習が破綻したか、ファイルが壊れています。"
             "ほかのLoRAを選んでください。"
@@ -24,6 +38,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "networks.no_lora": "Trainyardで扱える種類のLoRAではありません。次の種類のファイルを選んでください: {kinds}",
         "networks.other_kind": (
             "Trainyardで扱える種類のLoRAではありません ({example} など)。次の種類のファイルを選んでください: {kinds}"
+        ),
+        "networks.other_type": (
+            "この種類 ({kind}) はTrainyardでは使えません。次の種類のファイルを選んでください: {kinds}"
+        ),
+        "networks.other_family": (
+            "{trained_for} 用に学習したものですが、モデルは {family} です。"
+            "{family} 用のLoRAか、別のモデルを選んでください。"
         ),
         "networks.other_model": (
             "{total} 個のモジュールのうち {count} 個は、このモデルに当てはまりません ({example} など)。"
@@ -42,8 +63,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- continuing from a LoRA
         "networks.resume_no_lora": ("{file} はLoRAではありません ({kind})。LoRAファイルを選ぶか、空欄にしてください。"),
-        "networks.resume_pickle": (
-            "{file} はsafetensorsではなくpickle形式です。先に .safetensors に変換してください。"
+        "networks.resume_alpha_zero": (
+            "{file} はすべてのモジュールのアルファが0で、何も変えず、何も学習できません。"
+            "ほかのLoRAを選ぶか、空欄にしてください。"
         ),
         "networks.resume_other_type": (
             "{file} は {kinds} ですが、ネットワークの種類は {type} です。次の種類を選んでください: {fitting}"

@@ -110,6 +110,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.effect": "このLoRAは重みを {share} 変えます。変化が大きいのは {blocks} です。",
         "status.strip": "「{prompt}」を強さ −1、0、+1 で描いたもの",
         # ---- ページで作る画像
+        "draw.black": (
+            "{count} 枚の画像が真っ黒です。VAEかLoRAがモデルに合わないか、VAEに fp16 では範囲が足りません。"
+        ),
         "draw.original": "元を生成",
         "draw.target": "目標を生成",
         "draw.both": "元と目標を生成",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ...engine.image_request import ImageRequest
 from ...errors import Stopped, UserError
 from ...paths import kept_traceback
-from ...text.messages import Message
+from ...text.messages import Message, message
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,6 +59,7 @@ class Sheet:
         state: ``drawing``, ``done``, ``stopped`` or ``failed``.
         done, total: steps; a total of 0 while the model is loading.
         message: why it failed, or why it was not begun, in which case the images are those of before; else None.
+        notes: what is to be said of the images: what of the LoRA is not used, and that some are black.
         ended: when, by the monotonic clock.
     """
 
@@ -68,6 +69,7 @@ class Sheet:
     total: int = 0
     message: Message | None = None
     images: tuple[SheetImage, ...] = ()
+    notes: tuple[Message, ...] = ()
     ended: float = field(default=0.0, compare=False)
 
 
@@ -133,8 +135,10 @@ class ImageJobs:
         try:
             host = self._host()
             for number, labelled in enumerate(requests):
+                self._note(place, _unused(labelled.request))
                 drawn = host.draw(labelled.request, self._advancing(place, number, len(requests), stop))
                 self._add(place, labelled, drawn)
+                self._note(place, _black(drawn))
         except Stopped:
             state = STOPPED
         except UserError as error:
@@ -157,6 +161,12 @@ class ImageJobs:
 
         return advance
 
+    def _note(self, place: str, note: Message | None) -> None:
+        with self._lock:
+            sheet = self._sheets[place]
+            if note is not None and note not in sheet.notes:
+                self._sheets[place] = replace(sheet, notes=(*sheet.notes, note))
+
     def _add(self, place: str, labelled: LabelledRequest, drawn: Sequence[Image.Image]) -> None:
         images = tuple(
             SheetImage(f"{secrets.token_hex(8)}.png", label, labelled.request.prompt, _png(image))
@@ -165,6 +175,23 @@ class ImageJobs:
         with self._lock:
             sheet = self._sheets[place]
             self._sheets[place] = replace(sheet, images=(*sheet.images, *images))
+
+
+def _unused(request: ImageRequest) -> Message | None:
+    """What of the LoRA's file is not used, as far as its header tells; what is wrong with it, drawing says."""
+    from ...networks.files.read import unused_in
+
+    try:
+        return None if request.lora is None else unused_in(request.lora)
+    except UserError:
+        return None
+
+
+def _black(drawn: Sequence[Image.Image]) -> Message | None:
+    from ...models.sample import is_black
+
+    count = sum(map(is_black, drawn))
+    return message("draw.black", count=count) if count else None
 
 
 def _png(image: Image.Image) -> bytes:
