@@ -98,6 +98,12 @@ NO_TEXT = ",".join(["M00", *(f"IN{n:02}" for n in range(12)), *(f"OUT{n:02}" for
 ONE = Case(
     "one thing, U-Net only", (ZORP,), tuple({**COMMON, "network_blocks": NO_TEXT, "train_iterations": "300"}.items())
 )
+VARIED = Case(
+    "one thing, its tags shuffled and left out",
+    (ZORP,),
+    tuple({**dict(ONE.changes), "caption_shuffle": "true", "caption_tag_dropout_rate": "0.3",
+           "caption_separator": " ", "lora_trigger_word": "zorp"}.items()),
+)  # fmt: skip
 TWO = Case("two things, with the text encoder", (ZORP, QUAX), tuple({**COMMON, "train_iterations": "600"}.items()))
 
 

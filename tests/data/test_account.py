@@ -112,7 +112,7 @@ def test_a_little_cropping_is_not_told(tmp_path: Path) -> None:
         (["", None], "", "No image has a caption, and there is no trigger word"),
         (["a cat", None], "", "1 of 2 images have no caption, and there is no trigger word"),
         ([None, None], "sks", ""),
-        (["sks, a cat", "SKS"], "sks", "The trigger word is put before 2 captions that begin with it already"),
+        (["sks, a cat", "SKS"], "sks", ""),
         (["sks1, a cat", "a sks"], "sks", ""),
     ],
 )

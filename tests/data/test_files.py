@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.data.files import caption_from_name, find_images, natural_key, with_trigger
+from trainer.data.files import caption_from_name, find_images, natural_key
 from trainer.errors import DataError, UserError
 from trainer.text.messages import message
 
@@ -182,13 +182,6 @@ def test_accents_written_in_two_ways_are_one_name(tmp_path: Path) -> None:
 )
 def test_caption_from_the_file_name(name: str, caption: str) -> None:
     assert caption_from_name(Path("somewhere_id_", name)) == caption
-
-
-def test_the_trigger_word_goes_first() -> None:
-    assert with_trigger("sks", "a cat") == "sks, a cat"
-    assert with_trigger(" Loïc ", "") == "Loïc"
-    assert with_trigger("", "a cat") == "a cat"
-    assert with_trigger("", "") == ""
 
 
 # ---- folders that do not do -----------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_every_sample_has_the_latents_of_its_own_pixels(folder: Path, bundle: Bu
         batch = data.of_step(step)
         assert batch.latents.shape[0] == len(batch.captions) == len(batch.names)
         for latents, caption, name in zip(batch.latents, batch.captions, batch.names, strict=True):
-            assert data.captions[caption] == f"caption {int(name[0]) // 2}"
+            assert caption == f"caption {int(name[0]) // 2}"
             candidates = [sample for sample in data.samples if sample.path.name == name]
             differences = []
             for sample in candidates:

@@ -210,12 +210,12 @@ def test_latents_are_each_pictures_own_and_one_picture_will_do(tmp_path: Path, b
     assert other.targets is None
     torch.testing.assert_close(both.latents, alone.latents)
     torch.testing.assert_close(both.targets, other.latents)
-    assert (both.captions, both.target_captions) == ((0,), (1,))
+    assert (both.captions, both.target_captions) == (("one",), ("two",))
     assert both.mask is None
     assert both.outside is None
     thrice = both.repeated(3)
     assert thrice.latents.shape == (3, 4, 8, 8)
-    assert thrice.target_captions == (1, 1, 1)
+    assert thrice.target_captions == ("two", "two", "two")
 
 
 def test_thin_differences_survive_and_alpha_counts(tmp_path: Path, bundle: Bundle) -> None:

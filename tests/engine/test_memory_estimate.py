@@ -61,6 +61,15 @@ def test_what_a_step_takes_grows_and_shrinks_with_what_it_does(host: Standalone)
     assert more == pytest.approx(2 * saved, rel=0.01)
 
 
+def test_captions_that_change_are_counted(host: Standalone) -> None:
+    """Of each step each: 77 tokens, 64 wide, in float32; too many for the memory are not kept."""
+    plain = steps(host, mode="LoRA")
+    changing = {"caption_shuffle": True, "train_batch_size": 2}
+    assert steps(host, mode="LoRA", **changing, train_iterations=1000) - plain == 2000 * 77 * 64 * 4
+    assert steps(host, mode="LoRA", **changing, train_iterations=1_000_000) == plain
+    assert steps(host, **changing) == steps(host)  # a mode that does not show them
+
+
 @pytest.mark.more
 def test_every_mode_is_told_its_memory(host: Standalone, tmp_path: Path) -> None:
     for name, colour in (("one", "red"), ("one_b", "blue")):

@@ -274,7 +274,7 @@ def test_loss_and_gradient_are_those_of_rectified_flow(scene: PassContext, model
     s = ((t + 1) / 1000).float().double().view(-1, 1, 1, 1)  # the schedule's table is float32
     weights, losses = merged(scene.network, scene.bundle), []
     for row, caption in enumerate(batch.captions):
-        conditioning = plain.family.encode(plain, [scene.data.captions[caption]])
+        conditioning = plain.family.encode(plain, [caption])
         noisy, sigma = ((1 - s) * z + s * n)[row : row + 1], (t[row : row + 1] + 1) / 1000
         inputs = noisy, sigma, conditioning.states, conditioning.mask
         predicted = torch.func.functional_call(plain.denoiser, weights, inputs)

@@ -184,6 +184,22 @@ def test_clip_skip_is_the_hosts(double: Double, host: WebUI) -> None:
     torch.testing.assert_close(second_last, ours, atol=1e-3, rtol=0)
 
 
+def test_clip_skip_is_what_the_run_says(double: Double, host: WebUI) -> None:
+    """For the while; the host's user has chosen another one, or none."""
+    bundle = host.take_model(Settings())
+    bundle.clip_skip = 2
+    with torch.no_grad():
+        found = bundle.encode(["a red circle"]).sequence
+        assert double.options["CLIP_stop_at_last_layers"] == 1
+        del double.options["CLIP_stop_at_last_layers"]
+        bundle.encode(["a red circle"])
+        assert "CLIP_stop_at_last_layers" not in double.options
+        double.options["CLIP_stop_at_last_layers"] = 1
+        ours = bundle.family.encode(bundle, ["a red circle"], clip_skip=2).sequence
+    host.give_back()
+    torch.testing.assert_close(found, ours, atol=1e-3, rtol=0)
+
+
 # ---- LoRAs of the host's own images -------------------------------------------------------------------------------
 
 

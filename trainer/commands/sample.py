@@ -32,6 +32,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seed", type=int, default=0, help=told("commands.sample_seed"))
     parser.add_argument("--steps", type=_at_least_one, default=20, help=told("commands.sample_steps"))
     parser.add_argument("--cfg", type=float, default=7.0, help=told("commands.sample_cfg"))
+    parser.add_argument("--clip-skip", type=int, default=0, help=told("commands.sample_clip_skip"))
     parser.add_argument("--size", type=_size, default=DEFAULT_SIZE, metavar="WxH", help=told("commands.sample_size"))
     parser.add_argument("--out", type=output_argument, required=True, metavar="F.png")
     add_device(parser)
@@ -58,6 +59,7 @@ def _sample(options: argparse.Namespace) -> int:
     vae = find_model(options.vae, models, "vae") if options.vae else None
     bundle = load_bundle(find_model(options.model, models, "model"), vae=vae)
     place_for_images(bundle, device)
+    bundle.clip_skip = options.clip_skip
     request = ImageSpec(options.prompt, options.negative, options.seed, options.steps, options.cfg, options.size)
     most = max((strengths for _, strengths in loras), key=len, default=(1.0,))
     images = []

@@ -40,20 +40,21 @@ SHARED_BY_PASSES: Final = (
     "diff_load_1st_pass", "diff_save_1st_pass", "diff_1st_pass_only", "logging_save_csv", "logging_verbose",
     "state_every_minutes", "sample_prompt", "sample_prompts_file", "sample_negative", "sample_every_steps",
     "sample_at_start", "sample_seed",
-    "sample_strengths", "effect_strip", "model_v_pred",
+    "sample_strengths", "effect_strip", "model_v_pred", "clip_skip",
 )
 # fmt: on
 """What the second pass takes from the first, even if it has its own settings."""
 MODEL_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16", "int8")
 SAVE_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16")
 PRECISIONS: Final = ("fp32", "bf16", "fp16")
+CAPTION_LINES: Final = ("first", "random", "joined")
 MAX_SEED: Final = 2**32 - 1
 AUTOMATIC: Final = "automatic"
 YES: Final = "yes"
 NO: Final = "no"
 
 _OF_A_PASS: Final[tuple[Group, ...]] = ("pass",)
-SECTIONS: Final = ("Required", "Network", "Images", "Training", "Difference", "Saving", "Samples")
+SECTIONS: Final = ("Required", "Network", "Images", "Captions", "Training", "Difference", "Saving", "Samples")
 """Groups of the form, in the order shown."""
 
 _RANKS: Final = tuple(2**power for power in range(2, 11))
@@ -152,6 +153,21 @@ class Settings:
     image_max_bucket_reso: int = _int(1024, "Images", "folder", least=64, most=8192)
     image_use_masks: bool = _switch("Images", "folder", default=True)
     image_mask_directory: str = _text("Images", "folder", kind="path")
+    caption_extension: str = _text("Captions", "folder")
+    caption_lines: str = _choice("first", CAPTION_LINES, "Captions", "folder")
+    caption_shuffle: bool = _switch("Captions", "folder")
+    caption_keep_tokens: int = _int(0, "Captions", "folder", least=0)
+    caption_keep_tokens_separator: str = _text("Captions", "folder")
+    caption_separator: str = _text("Captions", "folder", default=",")
+    caption_secondary_separator: str = _text("Captions", "folder")
+    caption_prefix: str = _text("Captions", "folder")
+    caption_suffix: str = _text("Captions", "folder")
+    caption_dropout_rate: float = _float(0.0, "Captions", "folder", least=0, most=1)
+    caption_dropout_every_n_epochs: int = _int(0, "Captions", "folder", least=0)
+    caption_tag_dropout_rate: float = _float(0.0, "Captions", "folder", least=0, most=1)
+    caption_wildcards: bool = _switch("Captions", "folder")
+    caption_weights: bool = _switch("Captions", "folder")
+    caption_max_tokens: int = _int(0, "Captions", "folder", least=0, offered=(0, 75, 150, 225))
     train_iterations: int = _int(1000, "Required", least=1, most=1_000_000)
     train_batch_size: int = _int(2, "Required", least=1)
     train_learning_rate: float = _float(1e-4, "Required", above=0)
@@ -207,6 +223,7 @@ class Settings:
     sample_strengths: tuple[float, ...] = _row("floats", (0.0, 1.0), "Samples")
     effect_strip: bool = _switch("Samples", default=True)
     model_v_pred: str = _row("three states", AUTOMATIC, "Training", choices=(AUTOMATIC, YES, NO))
+    clip_skip: int = _int(0, "Training", "run", least=0, most=12)
 
     second_pass: Settings | None = dataclasses.field(
         default=None, metadata={"kind": "second pass", "key": SECOND_PASS_KEY})

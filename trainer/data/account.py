@@ -282,20 +282,6 @@ def _no_caption(folder: _Folder) -> Iterator[Message]:
         yield message("data.without_any_caption" if without == len(learned) else "data.without_caption", **values)
 
 
-def _trigger_twice(folder: _Folder) -> Iterator[Message]:
-    trigger = folder.settings.lora_trigger_word.strip().casefold()
-    if not trigger:
-        return
-    twice = [
-        sample
-        for sample in folder.first_samples
-        if [part.strip() for part in sample.caption.casefold().split(",")[:2]] == [trigger, trigger]
-    ]
-    if twice:
-        values = {"setting": label("lora_trigger_word"), "caption": twice[0].caption}
-        yield message("data.trigger_twice", count=len(twice), **values)
-
-
 def _copies(folder: _Folder) -> Iterator[Message]:
     files = [path for path, _ in folder.scan.fingerprints]
     for kind, found in (("same", folder.look.copies.same), ("alike", folder.look.copies.alike)):
@@ -333,7 +319,7 @@ def _notes(folder: _Folder) -> Iterator[Message]:
 
 
 _ODD: Final[tuple[Callable[[_Folder], Iterator[Message]], ...]] = (
-    _no_caption, _trigger_twice, _copies, _equal_pairs, _counts, _notes,
+    _no_caption, _copies, _equal_pairs, _counts, _notes,
 )  # fmt: skip
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..paths import open_file, reason_of
 from ..text.messages import Message, message
+from .caption_json import caption_in, captions_in_list
 from .problems import FileError
 
 MOST_BYTES = 1_000_000
 """More is no caption: the longest prompts have a few thousand letters."""
+MOST_BYTES_OF_LIST = 100_000_000
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8", "UTF-8 with BOM"),
     (codecs.BOM_UTF32_LE, "utf-32-le", "UTF-32"),  # begins like UTF-16's, so it goes first
@@ -48,7 +50,7 @@ class Caption:
     """What a caption file says.
 
     Attributes:
-        text: one line, without spaces at its ends; may be empty.
+        text: its lines, without empty ones and with single spaces; may be empty.
         encoding: the file's, as users know it.
         certain: False if the encoding is no more than the least bad guess.
     """
@@ -58,17 +60,45 @@ class Caption:
     certain: bool = True
 
 
-def read_caption(path: Path) -> Caption:
-    """Raises:
-    FileError: the file cannot be opened, or holds no text.
+def read_caption(path: Path) -> Caption | None:
+    """The caption in a file; None for a JSON file that holds none.
+
+    Raises:
+        FileError: the file cannot be opened, or holds no text.
     """
+    read = _read(path, MOST_BYTES)
+    if path.suffix.lower() != ".json":
+        return read
+    try:
+        found = caption_in(read.text)
+    except ValueError as error:
+        raise FileError(message("data.caption_no_json"), path) from error
+    return None if found is None else replace(read, text=found)
+
+
+def read_list(path: Path) -> dict[str, Caption]:
+    """The captions in a list of images, by the name that it gives each of them.
+
+    Raises:
+        FileError: the file cannot be opened, or is no such list.
+    """
+    read = _read(path, MOST_BYTES_OF_LIST)
+    try:
+        found = captions_in_list(read.text)
+    except ValueError as error:
+        raise FileError(message("data.caption_no_json"), path) from error
+    return {name: replace(read, text=text) for name, text in found.items()}
+
+
+def _read(path: Path, most: int) -> Caption:
+    """The text of a file."""
     try:
         with open_file(path) as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most + 1)
     except OSError as error:
         raise FileError(message("data.cannot_open", reason=reason_of(error)), path) from error
-    if len(content) > MOST_BYTES:
-        raise FileError(message("data.caption_too_long", most=MOST_BYTES // 1000), path)
+    if len(content) > most:
+        raise FileError(message("data.caption_too_long", most=most // 1000), path)
     caption = decode(content)
     if caption is None:
         raise FileError(_no_text(content), path)
@@ -92,7 +122,8 @@ def decode(content: bytes) -> Caption | None:
 def _caption(text: str, encoding: str, *, certain: bool = True) -> Caption | None:
     if _CONTROLS.search(text):
         return None
-    return Caption(" ".join(text.replace("\ufeff", "").split()), encoding, certain)
+    lines = (" ".join(line.split()) for line in text.replace("\ufeff", "").splitlines())
+    return Caption("\n".join(filter(None, lines)), encoding, certain)
 
 
 def _no_text(content: bytes) -> Message:

@@ -7,13 +7,14 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import DataError
 from ..paths import path_of, reason_of
 from ..text.messages import Message, label, message
+from .caption_json import LIST
 
 IMAGE_ENDINGS = frozenset(
     (
@@ -21,7 +22,8 @@ IMAGE_ENDINGS = frozenset(
         "avif", "heic", "heif", "hif", "jxl",
     )
 )  # fmt: skip
-CAPTION_ENDINGS = ("txt", "caption")
+JSON_ENDING = ".json"
+CAPTION_ENDINGS = (".txt", ".caption", ".cap", ".captions", ".tags", JSON_ENDING)
 """The first one found counts."""
 _JUNK_FOLDERS = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information"))
 _ID = "_id_"
@@ -38,12 +40,14 @@ class ImageFile:
         name: its path inside the folder, with / on every system: what the user is shown.
         caption: the caption file that belongs to it, if there is one.
         mask: the image that says how much each part of it counts, if there is one; see :mod:`.companions`.
+        listed: the list of captions that is in its folder or in one above it, if there is one.
     """
 
     path: Path
     name: str
     caption: Path | None
     mask: Path | None = None
+    listed: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,15 @@ def caption_from_name(path: Path) -> str:
     return path.stem.partition(_ID)[0].replace("_", ",").strip(", ")
 
 
-def with_trigger(trigger: str, caption: str) -> str:
-    """The trigger word, then the caption; either alone where the other is empty."""
-    return ", ".join(part for part in (trigger.strip(), caption) if part)
-
-
 # ---- the folder -----------------------------------------------------------------------------------------------------
+
+
+def caption_endings(extension: str) -> tuple[str, ...]:
+    """What the names of caption files end with: as the user says (``txt``, ``.txt``, ``_tags.txt``), or any usual."""
+    written = extension.strip().lower()
+    if not written:
+        return CAPTION_ENDINGS
+    return (written if "." in written else f".{written}",)
 
 
 def find_images(
@@ -121,6 +128,7 @@ def look_into(
     named_from: Path | None = None,
     without: Collection[Path] = (),
     deep: bool = True,
+    extension: str = "",
     check: Callable[[], None] | None = None,
 ) -> Found:
     """What a folder holds, images or not.
@@ -129,12 +137,14 @@ def look_into(
         named_from: a folder above it, which the names of its files begin at; its own if left out.
         without: folders inside it that are not looked into.
         deep: whether its sub-folders are.
+        extension: what the names of caption files end with; empty: as usual.
         check: as for :func:`find_images`.
 
     Raises:
         OSError: it cannot be read.
     """
-    walk = _Walk(named_from or folder, check, frozenset(map(os.path.realpath, without)), deep=deep)
+    apart = frozenset(map(os.path.realpath, without))
+    walk = _Walk(named_from or folder, caption_endings(extension), check, apart, deep=deep)
     walk.look_into(folder)
     return replace(walk.found(), folder=folder)
 
@@ -252,12 +262,23 @@ class _Walk:
 
     Args:
         root: where the names of the files begin.
+        endings: what the names of caption files end with.
         without: folders that are not looked into, as their real paths.
         deep: whether sub-folders are.
     """
 
-    def __init__(self, root: Path, check: Callable[[], None] | None, without: frozenset[str], *, deep: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        endings: Sequence[str],
+        check: Callable[[], None] | None,
+        without: frozenset[str],
+        *,
+        deep: bool,
+    ) -> None:
         self._root = root
+        self._endings = endings
+        self._lists: dict[Path, Path] = {}
         self._check = check
         self._deep = deep
         self._seen: set[str] = set(without)
@@ -308,13 +329,20 @@ class _Walk:
                     self._left_out.append(self._name(folder / entry.name))
                 else:
                     inner.append(folder / entry.name)
-        captions = _Captions(name for name in files if not name.startswith(".") and _ending(name) in CAPTION_ENDINGS)
-        for name in files:
+        captions = _Captions((name for name in files if not (name.startswith(".") or _is_image(name))), self._endings)
+        if LIST in files and (self._endings is CAPTION_ENDINGS or LIST.endswith(tuple(self._endings))):
+            self._lists[folder] = folder / LIST
+        listed = next((self._lists[each] for each in (folder, *folder.parents) if each in self._lists), None)
+        used = set()
+        for name in filter(_is_image, files):
+            caption = captions.of(name)
+            used.add(caption)
             path = folder / name
-            if _is_image(name):
-                caption = captions.of(path.stem)
-                self._images.append(ImageFile(path, self._name(path), folder / caption if caption else None))
-            elif not name.startswith(".") and _ending(name) not in CAPTION_ENDINGS:
+            of_its_own = folder / caption if caption else None
+            self._images.append(ImageFile(path, self._name(path), of_its_own, listed=listed))
+        for name in files:
+            is_other = name not in captions or (name.endswith(JSON_ENDING) and name not in used)
+            if is_other and not (name.startswith(".") or _is_image(name) or folder / name == listed):
                 self._others[f".{_ending(name)}" if _ending(name) else ""] += 1
         self._lone += [self._name(folder / name) for name in captions.unasked()]
         return inner
@@ -334,28 +362,48 @@ class _Walk:
 
 
 class _Captions:
-    """The caption files of one folder, found by the name of the image they belong to."""
+    """The caption files of one folder, found by the name of the image they belong to.
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = sorted(names)  # of a.TXT and a.txt, the latter counts: capitals come first and are replaced
-        self._exact = {(self._stem(name), _ending(name)): name for name in self._names}
+    Args:
+        names: of the files.
+        endings: what their names end with, the first found counts.
+    """
+
+    def __init__(self, names: Iterable[str], endings: Sequence[str]) -> None:
+        self._endings = endings
+        self._names = {name: self._split(name) for name in sorted(names)}
+        # Of a.TXT and a.txt, the latter counts: capitals come first and are replaced.
+        self._exact = {split: name for name, split in self._names.items() if split is not None}
         self._folded = {(stem.casefold(), ending): name for (stem, ending), name in self._exact.items()}
         self._stems: set[str] = set()
 
-    @staticmethod
-    def _stem(name: str) -> str:
-        return unicodedata.normalize("NFC", os.path.splitext(name)[0])
+    def _split(self, name: str) -> tuple[str, str] | None:
+        """What is before the ending, and the ending; None if it has none of them."""
+        for ending in self._endings:
+            if name.lower().endswith(ending) and len(name) > len(ending):
+                return unicodedata.normalize("NFC", name[: -len(ending)]), ending
+        return None
 
-    def of(self, stem: str) -> str | None:
-        """``<stem>.txt`` before ``<stem>.caption``; if there is neither, the same in other letter case."""
-        stem = unicodedata.normalize("NFC", stem)
-        self._stems.add(stem.casefold())
-        for table, key in ((self._exact, stem), (self._folded, stem.casefold())):
-            for ending in CAPTION_ENDINGS:
-                if (key, ending) in table:
-                    return table[key, ending]
+    def __contains__(self, name: str) -> bool:
+        return self._names.get(name) is not None
+
+    def of(self, image: str) -> str | None:
+        """For ``a.png`` ``a.txt`` before ``a.png.txt``, of each ending in turn; if there is none, the same in other
+        letter case."""
+        name = unicodedata.normalize("NFC", image)
+        stems = os.path.splitext(name)[0], name
+        self._stems.update(stem.casefold() for stem in stems)
+        for table, keys in ((self._exact, stems), (self._folded, tuple(stem.casefold() for stem in stems))):
+            for ending in self._endings:
+                for key in keys:
+                    if (key, ending) in table:
+                        return table[key, ending]
         return None
 
     def unasked(self) -> list[str]:
-        """The names that belong to no image of the folder."""
-        return [name for name in self._names if self._stem(name).casefold() not in self._stems]
+        """The names that belong to no image of the folder. A JSON file may be anything, so it is none of them."""
+        return [
+            name
+            for name, split in self._names.items()
+            if split is not None and split[1] != JSON_ENDING and split[0].casefold() not in self._stems
+        ]

@@ -1,7 +1,8 @@
-"""Samples as the loop takes them: latents and masks made once, in batches, and captions by number."""
+"""Samples as the loop takes them: latents and masks made once, in batches, with the captions of the step."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ..config.settings import Settings
 from ..config.size import Size
+from ..diffusion.random import mixed_seed
 from ..errors import DataError
 from ..models.base import Bundle
 from ..models.latents import encode_images
@@ -20,6 +22,7 @@ from ..models.placement import device_of, dtype_of, vae_to
 from ..text.messages import Message, label, message
 from .batches import Batches
 from .cache import DataCache
+from .caption_variants import CaptionRules
 from .images import Mask, Pixels
 from .kept import KeptTensors
 from .pairs import difference
@@ -29,6 +32,7 @@ PIXELS_AT_ONCE = 4 * 512 * 512
 """What the VAE takes of several images together."""
 _MOST_RESIDENT = 512 * 2**20
 """Bytes of latents that stay on the device; more than that wait in the machine's memory."""
+_CAPTION_STREAM = 4 << 32  # no step has this number
 
 Progress = Callable[[Message, int, int], None]
 
@@ -41,7 +45,7 @@ class Batch:
         latents: ``(B, C, h, w)`` on the device, in the model's precision; of pairs, those of the originals.
         mask: ``(B, 1, h, w)`` from 0 to 1, or None where everything counts; a pair has one for both.
         sizes: ``(B, 6)`` int64 on the device, see :attr:`Sample.sizes`; of pairs, those of the originals.
-        captions: the number of each sample's caption in :attr:`Dataset.captions`.
+        captions: each sample's, as it is in this step.
         names: each sample's file name.
         targets: of pairs, the targets' latents, like ``latents``.
         target_captions: of pairs, the targets' captions, like ``captions``.
@@ -52,10 +56,10 @@ class Batch:
     latents: Tensor
     mask: Tensor | None
     sizes: Tensor
-    captions: tuple[int, ...]
+    captions: tuple[str, ...]
     names: tuple[str, ...]
     targets: Tensor | None = None
-    target_captions: tuple[int, ...] = ()
+    target_captions: tuple[str, ...] = ()
     outside: Tensor | None = None
     weights: Tensor | None = None
 
@@ -100,9 +104,10 @@ class Dataset:
     samples: tuple[Sample, ...]
     epoch: tuple[int, ...]
     captions: tuple[str, ...]
-    """Every caption once."""
+    """Every caption once, as it is where nothing is drawn."""
     batches: Batches
-    _caption_numbers: dict[str, int]
+    _rules: tuple[CaptionRules, ...]
+    _seed: int
     _encoded: tuple[_Encoded, ...]
     _sizes: tuple[Tensor, ...]
     _weights: tuple[Tensor, ...] | None
@@ -110,7 +115,7 @@ class Dataset:
 
     def of_step(self, step: int) -> Batch:
         """The batch of a step, counted from 1."""
-        numbers = [self.epoch[place] for place in self.batches.of_step(step)]
+        numbers = self._numbers(step)
         samples = [self.samples[number] for number in numbers]
         encoded = [self._encoded[number] for number in numbers]
         latents = self._stacked([each.latents for each in encoded])
@@ -119,13 +124,35 @@ class Dataset:
             latents=latents,
             mask=self._mask([each.mask for each in encoded], latents),
             sizes=torch.stack([self._sizes[number] for number in numbers]),
-            captions=tuple(self._caption_numbers[sample.caption] for sample in samples),
+            captions=tuple(self._caption(each, step, place) for place, each in enumerate(samples)),
             names=tuple(sample.path.name for sample in samples),
             targets=self._stacked([each.target for each in encoded if each.target is not None]) if targets else None,
-            target_captions=tuple(self._caption_numbers[target.caption] for target in targets),
+            target_captions=tuple(self._caption(each, step, place) for place, each in enumerate(targets)),
             outside=self._mask([each.outside for each in encoded], latents),
             weights=None if self._weights is None else torch.stack([self._weights[number] for number in numbers]),
         )
+
+    @property
+    def captions_vary(self) -> bool:
+        """Whether a caption may be another one at another step."""
+        return any(side.written is not None for sample in self.samples for side in sample.sides())
+
+    def captions_of(self, step: int) -> list[str]:
+        """The captions of a step, of pairs the originals' and the targets'."""
+        samples = [self.samples[number] for number in self._numbers(step)]
+        return [self._caption(side, step, place) for place, sample in enumerate(samples) for side in sample.sides()]
+
+    def _numbers(self, step: int) -> list[int]:
+        return [self.epoch[place] for place in self.batches.of_step(step)]
+
+    def _caption(self, side: Sample, step: int, place: int) -> str:
+        """What a sample's caption is in a step, from the seed, the step and the place in the batch alone; the sides of
+        a pair draw the same."""
+        if side.written is None:
+            return side.caption
+        generator = random.Random(mixed_seed(self._seed, _CAPTION_STREAM, step, place))
+        epoch = (step - 1) // self.batches.per_epoch + 1
+        return self._rules[side.subset].drawn(side.written, generator, epoch)
 
     def _stacked(self, tensors: list[Tensor]) -> Tensor:
         return torch.stack(tensors).to(self._device, non_blocking=True)
@@ -172,7 +199,8 @@ def encode_samples(
     progress(message("phase.encoding_images"), len(distinct), len(distinct))
     batches = Batches([scan.bucket_of(sample) for sample in scan.samples], scan.batch_sizes, settings.train_seed)
     whole = [encoded[number] for number in range(len(distinct))]
-    return _dataset(distinct, scan.epoch, whole, batches, _weights(scan), device)
+    rules = [CaptionRules.of(subset.settings) for subset in scan.subsets]
+    return _dataset(distinct, scan.epoch, whole, batches, rules, settings.train_seed, _weights(scan), device)
 
 
 def empty_dataset(samples: Sequence[Sample], bundle: Bundle, settings: Settings) -> Dataset:
@@ -184,7 +212,7 @@ def empty_dataset(samples: Sequence[Sample], bundle: Bundle, settings: Settings)
 
     encoded = [_Encoded(latents(each), None, latents(each) if each.target else None) for each in samples]
     batches = Batches([sample.frame for sample in samples], settings.train_batch_size, settings.train_seed)
-    return _dataset(samples, range(len(samples)), encoded, batches, None, device)
+    return _dataset(samples, range(len(samples)), encoded, batches, (), settings.train_seed, None, device)
 
 
 def _weights(scan: Scan) -> Tensor | None:
@@ -200,19 +228,18 @@ def _dataset(
     epoch: Sequence[int],
     encoded: Sequence[_Encoded],
     batches: Batches,
+    rules: Sequence[CaptionRules],
+    seed: int,
     weights: Tensor | None,
     device: torch.device,
 ) -> Dataset:
-    caption_numbers: dict[str, int] = {}
-    for sample in samples:
-        for side in sample.sides():
-            caption_numbers.setdefault(side.caption, len(caption_numbers))
     return Dataset(
         samples=tuple(samples),
         epoch=tuple(epoch),
-        captions=tuple(caption_numbers),
+        captions=tuple(dict.fromkeys(side.caption for sample in samples for side in sample.sides())),
         batches=batches,
-        _caption_numbers=caption_numbers,
+        _rules=tuple(rules),
+        _seed=seed,
         _encoded=tuple(encoded),
         _sizes=tuple(torch.tensor([sample.sizes for sample in samples]).to(device)),
         _weights=None if weights is None else tuple(weights.to(device)),

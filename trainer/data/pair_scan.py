@@ -112,8 +112,9 @@ class _PairIndex(Index):
         captions = self._captions(pair, original.caption, target.caption)
         for sample in placed:
             assert sample.target is not None
-            both = replace(sample, caption=captions[0], target=replace(sample.target, caption=captions[1]))
-            self.samples.append(both)
+            (caption, written), (target_caption, target_written) = captions
+            theirs = replace(sample.target, caption=target_caption, written=target_written)
+            self.samples.append(replace(sample, caption=caption, written=written, target=theirs))
 
     def _placed(self, pair: PairFiles, original: ImageInfo, target: ImageInfo) -> list[Sample]:
         """Where the pair goes, without captions; empty if nowhere, which is then reported."""
@@ -153,14 +154,14 @@ class _PairIndex(Index):
 
     def _captions(
         self, pair: PairFiles, original: Caption | FileError | None, target: Caption | FileError | None
-    ) -> tuple[str, str]:
+    ) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
         """Each side's own, else the original's; file names are tags without the suffix, so the original's for both."""
         own = self.caption(pair.original, original)
         if isinstance(target, FileError) and pair.target.caption is not None:
             what = message("data.caption_unusable", file=pair.target.caption.name, problem=target.problem)
             self.report(pair.target, what, message("data.used_with_original_caption"))
         theirs = self.caption(pair.target, target) if isinstance(target, Caption) else own
-        return self.with_trigger(own), self.with_trigger(theirs)
+        return self.made(own), self.made(theirs)
 
     def _leave_out_pair(self, pair: PairFiles, file: ImageFile, what: Message) -> None:
         other = pair.target if file is pair.original else pair.original

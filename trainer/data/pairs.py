@@ -20,7 +20,7 @@ from ..errors import DataError
 from ..paths import path_of
 from ..text.messages import Message, label, message
 from . import buckets
-from .files import with_trigger
+from .caption_variants import with_trigger
 from .images import ImageInfo, Pixels, inspect_image, whole_files_only
 from .problems import FileError, FileProblem
 from .samples import CaptionCounts, Sample, Scan, SubsetCounts, pixels_of, sample_of

@@ -37,6 +37,8 @@ class Sample:
         target: of a pair, what this image, the original, is to become; of the same frame, mirrored alike.
         subset: the number of its subset in :attr:`Scan.subsets`.
         mask: the image that says how much each part of this one counts.
+        written: of a caption that changes from step to step what its file says, without the trigger word; ``caption``
+            is then what it is where nothing is drawn. None: it stays as it is.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Sample:
     target: Sample | None = None
     subset: int = 0
     mask: Path | None = None
+    written: str | None = None
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int, int]:
@@ -204,11 +207,27 @@ class Scan:
 
 
 def sample_of(
-    image: ImageInfo, placement: Placement, caption: str, *, mirrored: bool = False, subset: int = 0
+    image: ImageInfo,
+    placement: Placement,
+    caption: str,
+    *,
+    mirrored: bool = False,
+    subset: int = 0,
+    written: str | None = None,
 ) -> Sample:
     """What is trained of an image in one place."""
     where = placement.frame, placement.scaled, placement.crop
-    return Sample(image.path, caption, *where, mirrored, image.has_alpha, image.size, subset=subset, mask=image.mask)
+    return Sample(
+        image.path,
+        caption,
+        *where,
+        mirrored,
+        image.has_alpha,
+        image.size,
+        subset=subset,
+        mask=image.mask,
+        written=written,
+    )
 
 
 def pixels_of(sample: Sample, memory: DecodingMemory | None = None) -> tuple[Pixels, Mask | None]:

@@ -6,7 +6,6 @@ The pixels come later, a sample at a time, from :func:`~trainer.data.samples.pix
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,9 +19,11 @@ from ..text.messages import Message, label, message
 from . import buckets
 from .buckets import Frames, Placement
 from .cache import DataCache
-from .captions import Caption, read_caption
+from .caption_syntax import setting_of_syntax, syntax_in
+from .caption_variants import CaptionRules
+from .captions import Caption, read_caption, read_list
 from .companions import sort_out
-from .files import Found, ImageFile, caption_from_name, with_trigger
+from .files import Found, ImageFile, caption_from_name
 from .fingerprint import Fingerprint
 from .images import ImageInfo, inspect_image, inspect_mask, whole_files_only, with_mask
 from .known import kept_info
@@ -104,9 +105,11 @@ def read_all(
         cache: what is known of images from earlier.
     """
     memory = DecodingMemory()
+    files = list(files)
+    lists = {} if settings.image_use_filename_as_tag else _lists(files)
 
     def read(file: ImageFile) -> Read:
-        return Read(_image(file, memory, cache), _caption(file, settings))
+        return Read(_image(file, memory, cache), _caption(file, lists, settings))
 
     with whole_files_only():
         yield from in_order(files, read, _WORKERS, check)
@@ -125,13 +128,34 @@ def _image(file: ImageFile, memory: DecodingMemory, cache: DataCache | None) -> 
         return error
 
 
-def _caption(file: ImageFile, settings: Settings) -> Caption | FileError | None:
-    if settings.image_use_filename_as_tag or file.caption is None:
+_Lists = dict[Path, dict[str, Caption] | FileError]
+
+
+def _lists(files: Iterable[ImageFile]) -> _Lists:
+    """Every list of captions, read once."""
+    found: _Lists = {}
+    for path in dict.fromkeys(file.listed for file in files if file.listed is not None):
+        try:
+            found[path] = read_list(path)
+        except FileError as error:
+            found[path] = error
+    return found
+
+
+def _caption(file: ImageFile, lists: _Lists, settings: Settings) -> Caption | FileError | None:
+    """From the file beside the image, else from the list."""
+    if settings.image_use_filename_as_tag:
         return None
     try:
-        return read_caption(file.caption)
+        found = None if file.caption is None else read_caption(file.caption)
     except FileError as error:
         return error
+    if found is not None or file.listed is None:
+        return found
+    of_list = lists[file.listed]
+    return (
+        of_list if isinstance(of_list, FileError) else of_list.get(file.path.relative_to(file.listed.parent).as_posix())
+    )
 
 
 # ---- the index ------------------------------------------------------------------------------------------------------
@@ -143,6 +167,7 @@ class Index:
 
     part: Part
     frames: Frames = field(init=False)
+    rules: CaptionRules = field(init=False)
     samples: list[Sample] = field(default_factory=list)
     problems: list[FileProblem] = field(default_factory=list)
     encodings: Counter[str] = field(default_factory=Counter)
@@ -157,9 +182,17 @@ class Index:
     class_words: int = 0
     empty: int = 0
     missing: int = 0
+    without_caption: int = 0
+    """JSON files beside images that hold none."""
+    several_lines: int = 0
+    """Captions of which only the first line is used."""
+    syntax: Counter[str] = field(default_factory=Counter)
+    """What stands in captions that other programs would read as more than text."""
+    broken_lists: dict[Path, Message] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.frames = buckets.frames_of(self.settings)
+        self.rules = CaptionRules.of(self.settings)
 
     @property
     def subset(self) -> Subset:
@@ -181,11 +214,17 @@ class Index:
         self.remember(read.image)
         for what, done in read.image.notes:
             self.report(file, what, done)
-        caption = self.with_trigger(self.caption(file, read.caption))
+        caption, written = self.made(self.caption(file, read.caption))
         for placement in placements:
             for mirrored in self.sides():
                 number = self.subset.number
-                self.samples.append(sample_of(read.image, placement, caption, mirrored=mirrored, subset=number))
+                self.samples.append(
+                    sample_of(read.image, placement, caption, mirrored=mirrored, subset=number, written=written)
+                )
+
+    def made(self, written: str) -> tuple[str, str | None]:
+        """The caption where nothing is drawn, and if it changes from step to step what it is made from."""
+        return self.rules.plain(written), written if self.rules.varies(written) else None
 
     def count(self, file: ImageFile, image: ImageInfo) -> None:
         """Count an image that is trained."""
@@ -232,16 +271,8 @@ class Index:
             done = message("data.partly_used", percent=kept, frame=str(placement.frame))
             self.report(file, message("data.extreme_shape", size=str(image.size)), done)
 
-    def with_trigger(self, caption: str) -> str:
-        """A caption with the trigger word, which the words of a folder's name mostly begin with already."""
-        trigger = self.settings.lora_trigger_word
-        words = self.subset.class_words
-        if caption == words and re.match(rf"{re.escape(trigger.strip())}\b", words):
-            return caption
-        return with_trigger(trigger, caption)
-
     def caption(self, file: ImageFile, read: Caption | FileError | None) -> str:
-        """The caption without the trigger word; what is odd about it is reported."""
+        """What the caption file says, a line of it a line, without the trigger word; what is odd is reported."""
         has_trigger = bool(self.settings.lora_trigger_word.strip())
         alone = message("data.used_with_trigger" if has_trigger else "data.used_without_caption")
         if self.settings.image_use_filename_as_tag:
@@ -249,16 +280,24 @@ class Index:
             self.names += 1
             self.empty += not text
             return text
-        if read is None or file.caption is None:
+        source = file.caption or file.listed
+        if read is None or source is None:
+            self.without_caption += file.caption is not None
             return self._class_words()
-        name = file.caption.relative_to(file.path.parent).as_posix()
+        name = os.path.relpath(source, file.path.parent).replace(os.sep, "/")
         if isinstance(read, FileError):
+            if source is file.listed:
+                self.broken_lists[source] = read.problem
+                return self._class_words()
             if self.subset.class_words:
                 alone = message("data.used_with_class_words", words=self.subset.class_words)
             self.report(file, message("data.caption_unusable", file=name, problem=read.problem), alone)
             return self._class_words()
-        self.owners.setdefault(file.caption, []).append(file.name)
+        if source is file.caption:
+            self.owners.setdefault(source, []).append(file.name)
         self.encodings[read.encoding] += 1
+        self.several_lines += self.settings.caption_lines == "first" and "\n" in read.text
+        self.syntax.update(syntax_in(read.text, self.settings))
         if not read.text:
             self.empty += 1
             self.report(file, message("data.caption_empty", file=name), alone)
@@ -287,8 +326,20 @@ class Index:
     def report(self, file: ImageFile, what: Message, done: Message) -> None:
         self.problems.append(FileProblem(file.name, what, done))
 
+    def caption_notes(self) -> Iterator[Message]:
+        """What to know about the captions as a whole."""
+        if self.several_lines:
+            setting = label("caption_lines")
+            yield message("data.first_lines", count=self.several_lines, setting=setting)
+        if self.without_caption:
+            yield message("data.json_without_caption", count=self.without_caption)
+        for name, count in self.syntax.items():
+            yield message(f"data.syntax_{name}", count=count, **setting_of_syntax(name))
+
     def shared(self) -> Iterator[FileProblem]:
-        """Caption files of several images."""
+        """Caption files of several images, and lists of captions that cannot be read."""
+        for path, what in self.broken_lists.items():
+            yield _left_out(path.relative_to(self.part.found.folder).as_posix(), what)
         for caption, names in self.owners.items():
             if len(names) > 1:
                 name = PurePosixPath(names[0]).with_name(caption.name).as_posix()
@@ -323,6 +374,7 @@ def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
     counts = [_counts(index, images) for index, images in zip(indexes, taken, strict=True)]
     unused = sum(count.unused for count in counts)
     notes = [*layout.notes, *(note for index in indexes for note in buckets.notes_on_frames(index.settings))]
+    notes += [note for index in indexes for note in index.caption_notes()]
     if unused:
         used = sum(count.images for index, count in zip(indexes, counts, strict=True) if index.subset.is_reg)
         notes.append(message("data.reg_unused", count=unused, used=used))

@@ -313,7 +313,14 @@ class _Finder:
 
     def _look_into(self, place: _Place, base: Path) -> Found:
         try:
-            return look_into(place.folder, named_from=base, without=place.without, deep=place.deep, check=self.check)
+            return look_into(
+                place.folder,
+                named_from=base,
+                without=place.without,
+                deep=place.deep,
+                extension=self.settings.caption_extension,
+                check=self.check,
+            )
         except OSError as error:
             raise _unreadable(place.folder, error) from error
 

@@ -153,7 +153,7 @@ def _captions(images: Scan | Pair | None) -> dict[str, str]:
     """The captions' hashes by image, which may be in several subsets; those of a pair are in the settings."""
     found: dict[str, dict[str, None]] = {}
     for side in _sides(images):
-        found.setdefault(str(side.path), {})[side.caption] = None
+        found.setdefault(str(side.path), {})[side.written or side.caption] = None
     return {
         path: hashlib.sha256("\n".join(captions).encode("utf-8", "replace")).hexdigest()
         for path, captions in found.items()

@@ -14,7 +14,7 @@ class ImageRequest(ImageSpec):
     """Images from the same noise: one for each strength of a LoRA, or one without a LoRA.
 
     Attributes:
-        model, vae, v_pred: as in :class:`Settings`; an empty model means what is loaded.
+        model, vae, v_pred, clip_skip: as in :class:`Settings`; an empty model means what is loaded.
         lora: a LoRA file.
         strengths: how strongly the LoRA is put on in each image.
     """
@@ -22,5 +22,6 @@ class ImageRequest(ImageSpec):
     model: str = ""
     vae: str = ""
     v_pred: str = AUTOMATIC
+    clip_skip: int = 0
     lora: Path | None = None
     strengths: tuple[float, ...] = (1.0,)

@@ -31,6 +31,7 @@ from ..models.placement import place, stored_types
 from ..models.precision import Precision, choose_precision
 from ..models.registry import load_bundle
 from ..modes.base import Pass, PassContext
+from ..modes.captions import bytes_of, most_bytes
 from ..modes.registry import mode_of
 from ..networks.base import Network, build
 from ..networks.files.find import find_lora
@@ -307,8 +308,15 @@ class _Estimate:
             training.prepare(PassContext(settings, bundle, network, bundle.diffusion.to(META), images))
             trace.restart()
             trace.backward(training.loss(random_of_nothing()).samples.mean())
+            captions = self._changing_captions(settings)
         network.zero_grad(set_to_none=True)
-        return self._taken(trace) + state_bytes(settings, list(network.parameters()), self._device)
+        return self._taken(trace) + captions + state_bytes(settings, list(network.parameters()), self._device)
+
+    @torch.no_grad()
+    def _changing_captions(self, settings: Settings) -> int:
+        """What is kept of captions that change from step to step, beside those that the trace has seen."""
+        each = bytes_of(self._bundle.encode(["a"], literal=True))
+        return most_bytes(settings, each, on_cpu=self._is_cpu)
 
     def _network(self, settings: Settings) -> Network:
         captions = [each for each in self._captions if each]

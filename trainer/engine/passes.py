@@ -176,7 +176,7 @@ class PassRunner:
         if run.cache is not None:
             run.cache.flush()
         run.control.check()
-        if not run.origin.trains_text_encoder:
+        if not (run.origin.trains_text_encoder or training.needs_text_encoder):
             text_to(bundle, "cpu")
 
     @contextmanager

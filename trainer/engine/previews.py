@@ -14,8 +14,7 @@ from ..config.sample_prompts import SamplePrompt
 from ..config.settings import AUTOMATIC, Settings
 from ..errors import Stopped, UserError
 from ..job import Preview
-from ..models.checkpoint.parts import TEXT_ENCODER
-from ..models.placement import text_to
+from ..models.placement import text_device, text_to
 from ..models.sample import is_black, sample
 from ..networks.base import Network
 from ..networks.files import file
@@ -43,6 +42,7 @@ def request_of(settings: Settings, prompt: str, steps: int = ImageRequest.steps)
         model=settings.model,
         vae=settings.vae,
         v_pred=settings.model_v_pred,
+        clip_skip=settings.clip_skip,
         strengths=settings.sample_strengths,
     )
 
@@ -116,13 +116,13 @@ class Previews:
                 network.strength = strength
                 yield from sample(run.bundle, [request], check=run.control.check)
 
+        home = text_device(run.bundle)
         try:
             text_to(run.bundle, run.host.device)
             with earlier_networks_off(self.earlier):
                 yield draw
         finally:
-            if not network.parameters_of(TEXT_ENCODER):
-                text_to(run.bundle, "cpu")
+            text_to(run.bundle, home)
 
     @contextmanager
     def _by_host(self, network: Network) -> Iterator[_Draw]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +25,7 @@ from ..data.pairs import Pair
 from ..data.samples import Scan
 from ..errors import DivergedError, SettingsError, StateError, Stopped, UserError
 from ..job import Control, Done, Failed, Job, Listener, TrainsOn
-from ..models.base import Bundle
+from ..models.base import Bundle, CaptionReading
 from ..models.checkpoint.hashes import Hashing
 from ..models.placement import broken_model, place, stored_types
 from ..models.precision import Precision, choose_precision
@@ -204,6 +204,7 @@ def _prepared(
     stack.callback(hashing.cancel)
     keeper.hash_files(bundle.path, hashing)
     mode, captions = mode_of(settings.mode), [] if scan is None else scan.all_captions()
+    _report_cut_captions(captions, bundle, settings, reporter)
     trains_text = mode.trains_text_encoder(settings, captions)
     reporter.detail(
         "engine.model_detail",
@@ -306,6 +307,15 @@ def _report_problems(scan: Scan, reporter: Reporter) -> None:
         reporter.warn(problem.message)
 
 
+def _report_cut_captions(captions: Iterable[str], bundle: Bundle, settings: Settings, reporter: Reporter) -> None:
+    most = settings.caption_max_tokens
+    if most:
+        long = [each for each in set(captions) if bundle.family.count_tokens(bundle, each, bundle.reading) > most]
+        if long:
+            setting = label("caption_max_tokens")
+            reporter.warn("engine.captions_cut", count=len(long), most=most, setting=setting)
+
+
 # ---- the model ------------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +346,8 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
         reporter.warn(doubt)
     bundle = host.take_model(settings, wait)
     wait.has_model = True
+    bundle.clip_skip = settings.clip_skip
+    bundle.reading = CaptionReading(settings.caption_weights, settings.caption_max_tokens)
     reporter.control.check()
     survives = bundle.family.vae_survives_half(bundle.vae_name)
     precision = choose_precision(

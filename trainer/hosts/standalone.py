@@ -130,6 +130,7 @@ class Standalone:
             bundle = load_bundle(files[0], vae=files[1], v_pred=request.v_pred)
             place_for_images(bundle, self.device)
             self._kept = key, bundle
+        self._kept[1].clip_skip = request.clip_skip
         return self._kept[1]
 
     def _refuse_beside_run(self) -> None:

@@ -114,6 +114,19 @@ class Sampler(Protocol):
         """The latents of the next timestep, from those of ``timestep`` and what was predicted of them."""
 
 
+@dataclass(frozen=True)
+class CaptionReading:
+    """How captions are read.
+
+    Attributes:
+        weights: brackets stress words, as in the prompts of a WebUI; if not, nothing in a caption has a meaning.
+        most_tokens: a caption is cut after so many; 0: it is not.
+    """
+
+    weights: bool = False
+    most_tokens: int = 0
+
+
 @dataclass
 class Bundle:
     """A model, ready for training and sampling. Its modules are frozen and in eval mode.
@@ -133,8 +146,11 @@ class Bundle:
         notes: what its user should know.
         host_parts: the parts, by their names in ``modules``, whose weights are a host's memory where it computes: to
             move them off the device would free nothing.
-        encode_prompt: encodes a prompt for an image of this size as the host does, emphasis and embeddings
-            and all; returns None where it cannot. None without a host.
+        encode_prompt: encodes a prompt for an image of this size, from this layer (``clip_skip``), as the host does,
+            emphasis and embeddings and all; returns None where it cannot. None without a host.
+        clip_skip: the layer of the text encoders that prompts come from, 1 = the last; 0: as the family is made, or
+            as the host's user chose.
+        reading: how captions are read.
     """
 
     family: Family
@@ -150,7 +166,9 @@ class Bundle:
     vae_name: str = ""
     notes: tuple[Message, ...] = ()
     host_parts: frozenset[str] = frozenset()
-    encode_prompt: Callable[[str, Size | None], Conditioning | None] | None = None
+    encode_prompt: Callable[[str, Size | None, int], Conditioning | None] | None = None
+    clip_skip: int = 0
+    reading: CaptionReading = CaptionReading()
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -189,14 +207,16 @@ class Bundle:
         Within a host they are encoded as it would encode them, unless something is attached to the text encoders.
 
         Args:
-            literal: nothing in the prompts has a special meaning: captions.
+            literal: they are captions, which are read as ``reading`` says.
         """
         if self.encode_prompt is not None and not literal and not self.text_is_changed():
-            found = [self.encode_prompt(prompt, size) for prompt in prompts]
+            found = [self.encode_prompt(prompt, size, self.clip_skip) for prompt in prompts]
             as_host = [each for each in found if each is not None]
             if len(as_host) == len(prompts):
                 home = self.text_encoders[0] if self.text_encoders else self.denoiser
                 return Conditioning.cat(as_host).to(next(home.parameters()).device)
+        if literal and self.reading != CaptionReading():
+            return self.family.encode_captions(self, prompts, self.reading, size=size)
         return self.family.encode(self, prompts, size=size)
 
     def text_is_changed(self) -> bool:
@@ -244,6 +264,8 @@ class Family(ABC):
         architecture: what a LoRA's ``modelspec.architecture`` says before ``/lora``; see :meth:`architecture_of`.
         implementation: what a LoRA's ``modelspec.implementation`` says.
         denoiser_label: what a sentence calls its denoiser.
+        last_layer: the layer of its text encoders that prompts come from, counted from the end, which is also the last
+            that ``clip_skip`` may choose.
         lora_versions: what ``ss_base_model_version`` or ``modelspec.architecture`` of its LoRAs begin with, from any
             trainer.
     """
@@ -254,6 +276,7 @@ class Family(ABC):
     architecture: str
     implementation: str
     lora_versions: tuple[str, ...]
+    last_layer: int = 1
     denoiser_label: Message = part_label(DENOISER)
 
     def __init__(self, info: FamilyInfo) -> None:
@@ -350,6 +373,16 @@ class Family(ABC):
             size: of the image, for families that use it; None is their default size. For images that were cropped
                 see :meth:`Conditioning.sized`.
         """
+
+    def encode_captions(
+        self, bundle: Bundle, captions: Sequence[str], _reading: CaptionReading, *, size: Size | None = None
+    ) -> Conditioning:
+        """The same for captions, read as the settings say, where the family can."""
+        return self.encode(bundle, captions, size=size)
+
+    def count_tokens(self, _bundle: Bundle, _caption: str, _reading: CaptionReading) -> int:
+        """How many tokens a caption has before it is cut; 0 for families that do not cut."""
+        return 0
 
     @abstractmethod
     def conditioning_of_host(self, encoded: Any, size: Size | None) -> Conditioning:

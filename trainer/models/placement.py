@@ -56,6 +56,11 @@ def text_to(bundle: Bundle, device: torch.device | str) -> None:
             module.to(device)
 
 
+def text_device(bundle: Bundle) -> torch.device:
+    """Where the text encoders are; the CPU for a family without one."""
+    return device_of(bundle.text_encoders[0]) if bundle.text_encoders else torch.device("cpu")
+
+
 def vae_to(bundle: Bundle, device: torch.device | str) -> None:
     """Move the VAE; a host's stays where it is, which is where the denoiser is."""
     if VAE not in bundle.host_parts:

@@ -27,8 +27,8 @@ from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..models.checkpoint.parts import TEXT_ENCODER
 from ..networks.files.metadata import Usage
-from ..text.messages import message
-from .base import Pass, PassContext, StepLoss, encode_each
+from .base import Pass, PassContext, StepLoss
+from .captions import CaptionConditionings
 from .keep import Keep
 
 STRENGTH = 0.25
@@ -71,9 +71,9 @@ class Direction:
 
     strength: float
     noisy: Tensor
-    captions: tuple[int, ...]
+    captions: tuple[str, ...]
     base_noisy: Tensor
-    base_captions: tuple[int, ...]
+    base_captions: tuple[str, ...]
 
 
 class PairPass(Pass):
@@ -92,8 +92,8 @@ class PairPass(Pass):
         self._context = context
         self._data: Dataset = context.data
         self._trains_text_encoder = bool(context.network.parameters_of(TEXT_ENCODER))
-        with context.network.off():
-            self._base = encode_each(context, self._data.captions, message("phase.encoding_captions"), literal=True)
+        self._base = CaptionConditionings(context, self._data)
+        self.needs_text_encoder = self._base.encodes_each_step
         self._keep = Keep(context)
 
     def loss(self, rng: StepRandom) -> StepLoss:
@@ -150,9 +150,9 @@ class PairPass(Pass):
             losses = losses + settings.diff_keep_outside * outside
         return losses
 
-    def _of_base(self, captions: Sequence[tuple[int, ...]], batch: Batch) -> Conditioning:
+    def _of_base(self, captions: Sequence[tuple[str, ...]], batch: Batch) -> Conditioning:
         """The captions of directions as the base makes them; both sides of a pair with the sizes of the original."""
-        found = Conditioning.cat([self._base[number] for numbers in captions for number in numbers])
+        found = self._base.of([caption for each in captions for caption in each])
         return found.sized(batch.sizes.repeat(len(captions), 1))
 
     def _with_network(self, direction: Direction, batch: Batch) -> Conditioning:
@@ -160,8 +160,7 @@ class PairPass(Pass):
         if not self._trains_text_encoder:
             return self._of_base([direction.captions], batch)
         self._context.network.strength = direction.strength
-        captions = [self._data.captions[number] for number in direction.captions]
-        return self._context.bundle.encode(captions, literal=True).sized(batch.sizes)
+        return self._context.bundle.encode(direction.captions, literal=True).sized(batch.sizes)
 
 
 def _directions_of(step: int, settings: Settings) -> tuple[int, bool, bool]:

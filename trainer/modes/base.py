@@ -92,7 +92,8 @@ class _KeptConditionings:
     """
 
     def __init__(self, cache: DataCache, bundle: Bundle, device: torch.device) -> None:
-        self._kept = KeptTensors(cache, bundle.text_encoders, device, bundle.family.name)
+        how = (bundle.family.name, bundle.clip_skip, bundle.reading)
+        self._kept = KeptTensors(cache, bundle.text_encoders, device, how)
         self._device = device
         self._first: Conditioning | None = None
         self._is_same = True
@@ -172,6 +173,8 @@ class Pass(ABC):
     """
 
     spec: PassSpec = PassSpec()
+    needs_text_encoder: bool = False
+    """Whether :meth:`loss` encodes prompts although the text encoder is not trained; known after :meth:`prepare`."""
 
     @abstractmethod
     def prepare(self, context: PassContext) -> None:

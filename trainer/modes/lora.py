@@ -10,8 +10,8 @@ from ..data.latents import Dataset
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..networks.files.metadata import Usage
-from ..text.messages import message
-from .base import Pass, PassContext, StepLoss, encode_each
+from .base import Pass, PassContext, StepLoss
+from .captions import CaptionConditionings
 from .denoising import denoising_loss
 from .keep import Keep
 
@@ -41,11 +41,8 @@ class CaptionPass(Pass):
         assert context.data is not None
         self._context = context
         self._data: Dataset = context.data
-        self._conditionings: list[Conditioning] = []
-        if not self._trains_text_encoder:
-            self._conditionings = encode_each(
-                context, self._data.captions, message("phase.encoding_captions"), literal=True
-            )
+        self._captions = None if self._trains_text_encoder else CaptionConditionings(context, self._data)
+        self.needs_text_encoder = self._captions is not None and self._captions.encodes_each_step
         self._keep = Keep(context)
 
     def loss(self, rng: StepRandom) -> StepLoss:
@@ -56,7 +53,7 @@ class CaptionPass(Pass):
             self._context, self._keep, rng, batch.latents, conditioning, batch.mask, batch.names, batch.weights
         )
 
-    def _conditioning(self, captions: tuple[int, ...]) -> Conditioning:
-        if self._trains_text_encoder:
-            return self._context.bundle.encode([self._data.captions[number] for number in captions], literal=True)
-        return Conditioning.cat([self._conditionings[number] for number in captions])
+    def _conditioning(self, captions: tuple[str, ...]) -> Conditioning:
+        if self._captions is None:
+            return self._context.bundle.encode(captions, literal=True)
+        return self._captions.of(captions)

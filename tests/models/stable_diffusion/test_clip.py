@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from tests.helpers.checkpoints import sd1_tensors
 from trainer.errors import ModelError
-from trainer.models.base import Bundle, Conditioning
+from trainer.models.base import Bundle, CaptionReading, Conditioning
 from trainer.models.checkpoint.weights import Source
 from trainer.models.registry import FAMILIES
-from trainer.models.stable_diffusion.clip import clip_tokenizer, hidden_states, tokenize
+from trainer.models.stable_diffusion.clip import WINDOW, clip_tokenizer, hidden_states, tokenize
 from trainer.models.stable_diffusion.conditioning import CLIPConditioning
 
 START, END = 49406, 49407
@@ -80,6 +84,61 @@ def test_clip_skip(bundle: Bundle) -> None:
         bundle.family.encode(bundle, ["a cat"], clip_skip=3)
     layers = inner.encoder.layers
     assert not any(layer._forward_hooks for layer in layers)
+
+
+def test_clip_skip_of_the_bundle_counts_from_the_last_layer(bundle: Bundle) -> None:
+    """SD1's own layer is the last, so 0 and 1 are the same."""
+    own, before = (bundle.family.encode(bundle, ["a cat"], clip_skip=skip).sequence for skip in (1, 2))
+    for skip, expected in ((0, own), (1, own), (2, before)):
+        bundle.clip_skip = skip
+        try:
+            assert torch.equal(bundle.encode(["a cat"]).sequence, expected)
+            assert torch.equal(bundle.encode(["a cat"], literal=True).sequence, expected)
+        finally:
+            bundle.clip_skip = 0
+
+
+@pytest.fixture
+def read(bundle: Bundle) -> Iterator[Callable[..., Tensor]]:
+    """The states of a caption, read in a way."""
+
+    def encode(caption: str, **reading: Any) -> Tensor:
+        bundle.reading = CaptionReading(**reading)
+        return bundle.encode([caption], literal=True).sequence
+
+    yield encode
+    bundle.reading = CaptionReading()
+
+
+def test_a_caption_is_cut(bundle: Bundle, read: Callable[..., Tensor]) -> None:
+    """Each window with marks of its own; a cut one is the shorter caption."""
+    hundred = "cat " * 100
+    assert read(hundred).shape[1] == 2 * WINDOW
+    assert torch.equal(read(hundred, most_tokens=75), read("cat " * 75))
+    assert torch.equal(read(hundred, most_tokens=150), read(hundred))
+    assert torch.equal(read("cat " * 300, most_tokens=225), read("cat " * 225))
+    reading = CaptionReading(most_tokens=75)
+    assert bundle.family.count_tokens(bundle, hundred, reading) == 100
+    assert bundle.encode([hundred]).sequence.shape[1] == 2 * WINDOW  # prompts are not
+
+
+def test_weights_stress_tokens(bundle: Bundle, read: Callable[..., Tensor]) -> None:
+    """By hand: each token's state times its factor, then the whole window as bright as it was."""
+    plain = read("a red cat", weights=True)
+    assert torch.equal(plain, read("a red cat"))
+    heavy = plain.clone()
+    heavy[:, 2] *= 1.5  # start mark, a, red, cat
+    heavy *= plain.mean() / heavy.mean()
+    torch.testing.assert_close(read("a (red:1.5) cat", weights=True), heavy)
+    assert not torch.allclose(read("a (red:1.5) cat"), heavy)
+    assert torch.equal(read(r"cat \(series\)", weights=True), read("cat (series)"))
+
+
+def test_a_window_without_weights_stays(read: Callable[..., Tensor]) -> None:
+    long = "cat " * 75
+    both = read(f"{long} (dog:1.3)", weights=True)
+    assert torch.equal(both[:, :WINDOW], read(f"{long} dog")[:, :WINDOW])
+    assert not torch.allclose(both[:, WINDOW:], read(f"{long} dog")[:, WINDOW:])
 
 
 @pytest.mark.parametrize("clip_skip", [1, 2])

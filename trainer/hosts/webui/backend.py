@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...config.size import Size
 from ...models.base import HostTensors
 from ...text.messages import message
+
+_CLIP_SKIP = "CLIP_stop_at_last_layers"
 
 
 class Loaded(NamedTuple):
@@ -74,6 +78,9 @@ class Backend(ABC):
     def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
         """Whether the host's noise schedule for it leaves no signal at the last timestep."""
 
+    skips_in_every_family: bool = False
+    """Whether clip skip also acts in families that do not use the last layer."""
+
     @abstractmethod
     def encode(self, loaded: Loaded, prompt: str, size: Size | None) -> Any:
         """A prompt as the host encodes it for an image of this size; called with the lock, without gradients.
@@ -93,6 +100,24 @@ class Backend(ABC):
     def saved(self, path: Path) -> None:
         """A LoRA file was written: the host lists it, and uses this one under its name, whatever it has in memory."""
         del path
+
+
+@contextmanager
+def clip_skip(layer: int) -> Iterator[None]:
+    """Have the host take prompts from this layer of the text encoder while the block lasts; 0: as its user chose."""
+    from modules import shared
+
+    options: dict[str, Any] = shared.opts.data  # not by its attributes, which may be frozen
+    before = dict(options)
+    if layer:
+        options[_CLIP_SKIP] = layer
+    try:
+        yield
+    finally:
+        if layer and _CLIP_SKIP in before:
+            options[_CLIP_SKIP] = before[_CLIP_SKIP]
+        elif layer:
+            del options[_CLIP_SKIP]
 
 
 def encoded(model: Any, prompt: str, size: Size | None) -> Any:

@@ -151,6 +151,7 @@ class Forge(ForgeFamily):
     """Forge 2, and Neo as far as its modules are the same."""
 
     has_idle_layer = False
+    skips_in_every_family = True
 
     def loaded(self) -> Loaded | None:
         from modules import sd_models

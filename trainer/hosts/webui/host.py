@@ -36,10 +36,13 @@ from ...text.messages import Message, message, say
 from ..catalogue import described
 from . import api as webui_api
 from . import images
-from .backend import Backend, Loaded, NotPlainError
+from .backend import Backend, Loaded, NotPlainError, clip_skip
 from .lists import NO_VAE, find_checkpoint, find_vae
 from .lock import Lock, never
 from .reload import Reload
+
+_SKIPPED_BY_ALL = 2
+"""The clip skip that means the same in every family and WebUI, as 1 does."""
 
 
 class Files(NamedTuple):
@@ -172,13 +175,15 @@ class WebUI(Backend):
         files, loaded = self._wanted(Settings(model=request.model, vae=request.vae)), self.loaded()
         it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
         it_is = it_is and (request.lora is None or images.takes_loras())
+        it_is = it_is and (request.clip_skip <= _SKIPPED_BY_ALL or self.skips_in_every_family)
         if loaded is not None and it_is and self._predicts_as(request.v_pred, loaded):
 
             def begin(done: int, total: int) -> None:
                 advance(done, total)
                 self.reload.wait(lambda: advance(done, total))
 
-            return images.draw(request, self.saved, begin)
+            with clip_skip(request.clip_skip):
+                return images.draw(request, self.saved, begin)
         from ..standalone import Standalone  # with diffusers
 
         own = Standalone(self.device, self.folders)
@@ -258,13 +263,16 @@ class WebUI(Backend):
         now, files = self.loaded(), self._files
         return now is not None and files is not None and _same(now.path, files.model)
 
-    def _encode(self, family: Family, prompt: str, size: Size | None) -> Conditioning | None:
-        """A prompt as the host encodes it; None if it has loaded another model since."""
+    def _encode(self, family: Family, prompt: str, size: Size | None, layer: int) -> Conditioning | None:
+        """A prompt as the host encodes it; None if it has loaded another model since, or cannot skip layers of this
+        one."""
         now = self.loaded()
         if not self.lock.is_mine or now is None or not self._loaded_is_ours():
             return None
+        if layer > family.last_layer > 1 and not self.skips_in_every_family:
+            return None
         self.reload.wait(self._check)
-        with torch.no_grad():
+        with torch.no_grad(), clip_skip(max(layer, family.last_layer) if layer else 0):
             found = family.conditioning_of_host(self.encode(now, prompt, size), size)
         return found.copied()  # outside inference mode, which the host may have computed it in
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ VOCABULARY = Path(__file__).parent / "configs" / "clip"
 WINDOW = 77
 """Tokens CLIP sees at a time: a start mark, 75 of the prompt, an end mark."""
 _CHUNK = WINDOW - 2
+_Each = TypeVar("_Each")
 _END = 49407
 """CLIP's end mark."""
 
@@ -35,11 +36,30 @@ def tokenize(tokenizer: Any, prompt: str, padding: int | None = None) -> Tensor:
     Returns:
         ``(k, 77)`` int64; ``k`` is 1 unless the prompt is longer than 75 tokens.
     """
+    return in_windows(tokenizer, tokens_of(tokenizer, prompt), padding)
+
+
+def tokens_of(tokenizer: Any, text: str) -> list[int]:
+    """The tokens of a text, without marks."""
     # verbose: a prompt longer than a window is nothing to warn of here.
-    tokens = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    found: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    return found
+
+
+def in_windows(tokenizer: Any, tokens: list[int], padding: int | None = None) -> Tensor:
+    """Tokens as :func:`tokenize` returns them."""
     filler = tokenizer.pad_token_id if padding is None else padding
-    starts = range(0, max(len(tokens), 1), _CHUNK)
-    return torch.tensor([_window(tokenizer, tokens[start : start + _CHUNK], filler) for start in starts])
+    return torch.tensor([_window(tokenizer, part, filler) for part in _chunks(tokens)])
+
+
+def weights_in_windows(weights: list[float]) -> Tensor:
+    """A factor for each token in the places they have in windows, ``(k, 77)``; 1 for marks and padding."""
+    rows = [[1.0, *part, *[1.0] * (WINDOW - 1 - len(part))] for part in _chunks(weights)]
+    return torch.tensor(rows)
+
+
+def _chunks(each: list[_Each]) -> list[list[_Each]]:
+    return [each[start : start + _CHUNK] for start in range(0, max(len(each), 1), _CHUNK)]
 
 
 def _window(tokenizer: Any, tokens: list[int], filler: int) -> list[int]:

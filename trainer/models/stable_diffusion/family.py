@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,15 +25,16 @@ from ...diffusion.schedule import NoiseSchedule, scaled_linear_betas
 from ...diffusion.timesteps import Uniform
 from ...errors import ModelError
 from ...text.messages import Message, message
-from ..base import Bundle, Family, HostTensors, Predicts, Sampler
+from ..base import Bundle, CaptionReading, Family, HostTensors, Predicts, Sampler
 from ..checkpoint.identify import FileKind, Kind, unet_prefix
 from ..checkpoint.parts import DENOISER, VAE
 from ..checkpoint.weights import Source, build_empty, fill, refuse_not_finite, stored_dtype
 from ..lora_target import Target, TargetChoice
 from . import ldm, shapes
 from .blocks import block_of
-from .clip import Encoded, clip_tokenizer, hidden_states, tokenize
+from .clip import Encoded, clip_tokenizer, hidden_states, in_windows, tokenize, tokens_of, weights_in_windows
 from .conditioning import CLIPConditioning
+from .emphasis import emphasised, weighted
 from .lora_targets import all_text_targets, known_names, unet_targets
 
 Result = TypeVar("Result")
@@ -200,24 +201,63 @@ class StableDiffusion(Family):
     # ---- computing --------------------------------------------------------------------------------------------------
 
     def encode(
-        self, bundle: Bundle, prompts: Sequence[str], *, size: Size | None = None, clip_skip: int = 1
+        self, bundle: Bundle, prompts: Sequence[str], *, size: Size | None = None, clip_skip: int | None = None
     ) -> CLIPConditioning:
         """See :meth:`Family.encode`.
 
         Args:
             clip_skip: 1 = the hidden layer the family was trained with (SD1: the last; SD2, SDXL: the second last of
-                the file), 2 = the one before …
+                the file), 2 = the one before … None: as the bundle says.
         """
         ids = [
             torch.stack([tokenize(tokenizer, prompt, part.padding) for tokenizer, part in self._tokens(bundle)])
             for prompt in prompts
         ]  # (encoders, k, 77) each
+        return self._encoded(bundle, ids, [], size, clip_skip)
+
+    def encode_captions(
+        self, bundle: Bundle, captions: Sequence[str], reading: CaptionReading, *, size: Size | None = None
+    ) -> CLIPConditioning:
+        read = [self._tokens_of_caption(bundle, caption, reading) for caption in captions]
+        ids = [
+            torch.stack([in_windows(tokenizer, tokens, part.padding) for tokenizer, part in self._tokens(bundle)])
+            for tokens, _ in read
+        ]
+        weights = [weights_in_windows(each) for _, each in read] if reading.weights else []
+        return self._encoded(bundle, ids, weights, size, None)
+
+    def count_tokens(self, bundle: Bundle, caption: str, reading: CaptionReading) -> int:
+        return len(self._tokens_of_caption(bundle, caption, replace(reading, most_tokens=0))[0])
+
+    def _tokens_of_caption(
+        self, bundle: Bundle, caption: str, reading: CaptionReading
+    ) -> tuple[list[int], list[float]]:
+        """The tokens, and the factor of each. The tokenizers of a family are alike."""
+        pieces = emphasised(caption) if reading.weights else [(caption, 1.0)]
+        tokens, weights = [], []
+        for text, weight in pieces:
+            found = tokens_of(bundle.tokenizers[0], text)
+            tokens += found
+            weights += [weight] * len(found)
+        most = reading.most_tokens or len(tokens)
+        return tokens[:most], weights[:most]
+
+    def _encoded(
+        self, bundle: Bundle, ids: list[Tensor], weights: list[Tensor], size: Size | None, clip_skip: int | None
+    ) -> CLIPConditioning:
+        """Prompts ``(encoders, k, 77)`` each, and the factors of their tokens ``(k, 77)`` each, or no factors."""
+        skip = self._layer(bundle.clip_skip) if clip_skip is None else clip_skip
         encoded: dict[int, CLIPConditioning] = {}
         for windows in {one.shape[1] for one in ids}:  # a prompt is encoded alike whatever its neighbours are
             rows = [row for row, one in enumerate(ids) if one.shape[1] == windows]
-            together = self._encode_alike(bundle, torch.stack([ids[row] for row in rows], dim=1), clip_skip)
+            factors = torch.stack([weights[row] for row in rows]) if weights else None
+            together = self._encode_alike(bundle, torch.stack([ids[row] for row in rows], dim=1), factors, skip)
             encoded.update({row: together[place] for place, row in enumerate(rows)})
         return self._with_sizes(CLIPConditioning.join([encoded[row] for row in range(len(ids))]), size)
+
+    def _layer(self, clip_skip: int) -> int:
+        """A layer counted from the text encoder's last as one counted from the family's own; 0 is that itself."""
+        return max(1, clip_skip - self.last_layer + 1)
 
     def conditioning_of_host(self, encoded: Any, size: Size | None) -> CLIPConditioning:
         """From the hidden states alone, or from them and SDXL's vector: the pooled prompt, and the sizes behind it."""
@@ -229,7 +269,7 @@ class StableDiffusion(Family):
     def _tokens(self, bundle: Bundle) -> list[tuple[Any, TextPart]]:
         return list(zip(bundle.tokenizers, self.text_parts, strict=True))
 
-    def _encode_alike(self, bundle: Bundle, ids: Tensor, clip_skip: int) -> CLIPConditioning:
+    def _encode_alike(self, bundle: Bundle, ids: Tensor, weights: Tensor | None, clip_skip: int) -> CLIPConditioning:
         """Prompts ``(encoders, B, k, 77)`` of as many windows each; the encoders' states stand side by side."""
         parts: list[Encoded] = []
         for encoder, part, tokens in zip(bundle.text_encoders, self.text_parts, ids, strict=True):
@@ -237,7 +277,7 @@ class StableDiffusion(Family):
                 hidden_states(encoder, tokens, clip_skip=clip_skip, skipped=part.skipped, final_norm=part.final_norm)
             )
         pooled = [part.pooled for part in parts if part.pooled is not None]
-        states = [part.states for part in parts]
+        states = [part.states if weights is None else weighted(part.states, weights) for part in parts]
         return CLIPConditioning(
             torch.cat(states, dim=-1) if len(states) > 1 else states[0], pooled[0] if pooled else None
         )

@@ -25,6 +25,7 @@ class SD2(StableDiffusion):
     base_model_version = "sd_v2"
     architecture = "stable-diffusion-v2-512"
     lora_versions = ("sd_v2", "stable-diffusion-v2")
+    last_layer = 2
     context = 1024
 
     def architecture_of(self, bundle: Bundle) -> str:

@@ -29,6 +29,7 @@ class SDXL(StableDiffusion):
     architecture = "stable-diffusion-xl-v1-base"
     implementation = "https://github.com/Stability-AI/generative-models"
     lora_versions = ("sdxl_", "stable-diffusion-xl")
+    last_layer = 2
     context = 2048
     sgm_names = True
 

@@ -20,7 +20,7 @@ import torch
 from ...config.choices import NETWORK_TYPES
 from ...config.redact import publishable
 from ...config.schema import to_json
-from ...config.settings import Settings
+from ...config.settings import Settings, row_of
 from ...data.samples import Sample, Scan
 from ...job import Job
 from ...models.base import Bundle
@@ -124,13 +124,40 @@ def _training(origin: Origin, steps: int) -> dict[str, str]:
         "ss_steps": str(steps),
         "ss_batch_size_per_device": str(settings.train_batch_size),
         "ss_seed": str(settings.train_seed),
-        "ss_clip_skip": "1",
+        "ss_clip_skip": str(settings.clip_skip or 1),
         "ss_loss_type": {"MSE": "l2", "L1": "l1", "Smooth-L1": "smooth_l1"}[settings.train_loss_function],
         "ss_min_snr_gamma": str(settings.train_snr_gamma or None),
         "ss_gradient_checkpointing": str(settings.use_gradient_checkpointing),
         "ss_resolution": str(tuple(settings.size)),
         "ss_training_comment": f"Trainyard, {settings.mode}",
+        **_captions(settings),
         **_epochs(settings, origin.scan, steps),
+    }
+
+
+_CAPTION_KEYS = {
+    "caption_shuffle": "ss_shuffle_caption",
+    "caption_keep_tokens": "ss_keep_tokens",
+    "caption_keep_tokens_separator": "ss_keep_tokens_separator",
+    "caption_separator": "ss_caption_separator",
+    "caption_secondary_separator": "ss_secondary_separator",
+    "caption_prefix": "ss_caption_prefix",
+    "caption_suffix": "ss_caption_suffix",
+    "caption_dropout_rate": "ss_caption_dropout_rate",
+    "caption_dropout_every_n_epochs": "ss_caption_dropout_every_n_epochs",
+    "caption_tag_dropout_rate": "ss_caption_tag_dropout_rate",
+    "caption_wildcards": "ss_enable_wildcard",
+    "caption_weights": "ss_weighted_captions",
+    "caption_max_tokens": "ss_max_token_length",
+}
+"""What sd-scripts writes, or calls in its options, of the settings for captions; written where they are set."""
+
+
+def _captions(settings: Settings) -> dict[str, str]:
+    return {
+        key: str(getattr(settings, name))
+        for name, key in _CAPTION_KEYS.items()
+        if getattr(settings, name) != row_of(name).default
     }
 
 

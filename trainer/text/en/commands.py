@@ -155,6 +155,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.sample_seed": "the same seed gives the same image (default: 0)",
         "commands.sample_steps": "denoising steps (default: 20)",
         "commands.sample_cfg": "guidance scale (default: 7)",
+        "commands.sample_clip_skip": "the layer of the text encoder to use, 1 = the last (default: the model's own)",
         "commands.sample_size": "default: 512x512",
         "commands.drawing": "Drawing",
         "commands.no_such_lora": "there is no such LoRA file. Write FILE or FILE:STRENGTH; names are looked for in "

@@ -111,6 +111,39 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.caption_is_file": "is a {format} file by its content",
         "data.caption_is_riff": "is a WebP image or a sound by its content",
         "data.caption_is_archive": "is a ZIP or Office file by its content",
+        "data.first_lines": (
+            "{count:caption file has|caption files have} several lines, of which only the first is used. To use the "
+            "others, set {setting} to random or joined."
+        ),
+        "data.json_without_caption": (
+            "{count:JSON file beside an image holds|JSON files beside images hold} no caption: none of caption, text, "
+            "prompt, description and tags is in it."
+        ),
+        "data.syntax_weights": (
+            "{count:caption has|captions have} weights, such as (tag:1.2) or [tag], which are learned letter by "
+            "letter. To have them read as in prompts, turn on {setting}."
+        ),
+        "data.syntax_escapes": (
+            "{count:caption has|captions have} brackets with a backslash, such as \\(series\\), and the backslash is "
+            "learned as well. To have it left out, turn on {setting}."
+        ),
+        "data.syntax_wildcards": (
+            "{count:caption has|captions have} wildcards, such as {{ red | blue }}, which are learned letter by "
+            "letter. To have one of the texts drawn, turn on {setting}."
+        ),
+        "data.syntax_networks": (
+            "{count:caption names|captions name} a LoRA as prompts do (<lora:name:1>). Captions load none: it is "
+            "learned letter by letter. Remove it."
+        ),
+        "data.syntax_files": (
+            "{count:caption has|captions have} a wildcard file, such as __colors__, which is learned letter by letter. "
+            "Write what is meant."
+        ),
+        "data.syntax_separator": (
+            "{count:caption has|captions have} the mark |||, which is learned as text. If it divides the tags to keep "
+            "from the others, write it into {setting}."
+        ),
+        "data.caption_no_json": "is no valid JSON",
         "data.no_text": "holds no text, but binary data",
         "data.caption_unusable": "has a caption file, {file}, that {problem}",
         "data.caption_empty": "has an empty caption file, {file}",
@@ -237,10 +270,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.without_caption": (
             "{without} of {count:image|images} have no caption, and there is no trigger word: they teach what an empty "
             "prompt shows. Set {setting}, or write their captions."
-        ),
-        "data.trigger_twice": (
-            "The trigger word is put before {count:caption that begins|captions that begin} with it already: "
-            '"{caption}". Leave {setting} empty, or take it out of the captions.'
         ),
         "data.copies_same": "{count:image is|images are} there twice, with the same pixels: {copies}.",
         "data.copies_same_more": (

@@ -18,6 +18,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "phase.loading_lora": "loading the LoRA",
         "phase.encoding_images": "encoding the images",
         "phase.encoding_captions": "encoding the captions",
+        "phase.listing_captions": "listing the captions of all steps",
         "phase.encoding_prompts": "encoding the prompts",
         "phase.encoding_keep_prompts": "encoding the keep prompts",
         "phase.training": "training",
@@ -147,6 +148,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "The network rank {rank} is more than {count} of {total} layers can use, the smallest {least}. A lower "
             "rank learns as much there."
         ),
+        "engine.captions_cut": ("{count:caption is|captions are} longer than {most} tokens and cut there ({setting})."),
         "engine.effect_unseen": (
             'With and without the LoRA, the image of "{prompt}" is the same. Look at {strip}, and try other prompts '
             "before you use it."

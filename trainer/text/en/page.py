@@ -15,6 +15,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "section.required": "Network and training",
         "section.network": "Network",
         "section.images": "Images",
+        "section.captions": "Captions",
         "section.training": "Training",
         "section.difference": "Difference",
         "section.saving": "Saving",

@@ -46,6 +46,21 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "image_max_bucket_reso": "image max bucket reso",
         "image_use_masks": "image use masks",
         "image_mask_directory": "image mask directory",
+        "caption_extension": "caption extension",
+        "caption_lines": "caption lines",
+        "caption_shuffle": "caption shuffle",
+        "caption_keep_tokens": "caption keep tokens",
+        "caption_keep_tokens_separator": "caption keep tokens separator",
+        "caption_separator": "caption separator",
+        "caption_secondary_separator": "caption secondary separator",
+        "caption_prefix": "caption prefix",
+        "caption_suffix": "caption suffix",
+        "caption_dropout_rate": "caption dropout rate",
+        "caption_dropout_every_n_epochs": "caption dropout every n epochs",
+        "caption_tag_dropout_rate": "caption tag dropout rate",
+        "caption_wildcards": "caption wildcards",
+        "caption_weights": "caption weights",
+        "caption_max_tokens": "caption max tokens",
         "train_iterations": "train iterations",
         "train_batch_size": "train batch size",
         "train_learning_rate": "train learning rate",
@@ -101,6 +116,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "sample_strengths": "sample strengths",
         "effect_strip": "effect strip",
         "model_v_pred": "model v pred",
+        "clip_skip": "clip skip",
     }
 )
 
@@ -222,6 +238,49 @@ HELP: Mapping[str, str] = MappingProxyType(
         "image_mask_directory": (
             "A folder elsewhere with the masks, each called like its image. Empty: only masks among the images are "
             "used."
+        ),
+        "caption_extension": (
+            "The ending of the caption files, such as .txt. Left empty, every usual one is found: .txt, .caption, "
+            ".cap, .captions, .tags, .json, and the list metadata.jsonl."
+        ),
+        "caption_lines": (
+            "What a caption file of several lines means. first: its first line is the caption. random: each line is a "
+            "caption, and a step takes one of them. joined: the lines are one caption."
+        ),
+        "caption_shuffle": (
+            "Puts the tags of each caption in a new random order every time. The trigger word stays in front."
+        ),
+        "caption_keep_tokens": "How many tags at the beginning of a caption are neither shuffled nor left out.",
+        "caption_keep_tokens_separator": (
+            "A mark in captions, such as |||. Tags before it, and after a second one, are neither shuffled nor left "
+            "out."
+        ),
+        "caption_separator": "What is between the tags of a caption.",
+        "caption_secondary_separator": (
+            "A mark within a tag, such as ;;;. Tags that it joins are shuffled and left out together, then it becomes "
+            "the separator."
+        ),
+        "caption_prefix": "Written in front of every caption, after the trigger word.",
+        "caption_suffix": "Written behind every caption.",
+        "caption_dropout_rate": (
+            "How often a step trains an image without its caption, from 0 to 1. Around 0.05 the LoRA also learns what "
+            "shows without its words."
+        ),
+        "caption_dropout_every_n_epochs": "In every n-th epoch, all images are trained without captions. 0 = never.",
+        "caption_tag_dropout_rate": (
+            "How often each tag is left out, from 0 to 1. Around 0.1 keeps the LoRA from needing all tags at once. The "
+            "trigger word and the tags to keep are always there."
+        ),
+        "caption_wildcards": (
+            "Draws one of several texts every time anew: those in curly braces with | between them. 2$$ at their "
+            "beginning draws two of them."
+        ),
+        "caption_weights": (
+            "Reads (tag:1.2), (tag) and [tag] in captions as the WebUI does in prompts, and \\( as a plain bracket. "
+            "Off, they are read letter by letter."
+        ),
+        "caption_max_tokens": (
+            "Captions are cut after this many tokens, about as many words. 0 = they are not. CLIP reads 75 at a time."
         ),
         "train_iterations": (
             "The number of training steps. Try 1000 for LoRA, 300 to 1000 for iLECO and Difference, 30 to 100 for "
@@ -368,6 +427,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "model_v_pred": (
             "Whether the model uses v-prediction. automatic: as its file says. yes: it does, although the file does "
             "not say so; try it if images come out as noise. no: it does not, whatever the file says."
+        ),
+        "clip_skip": (
+            "The layer of the text encoder that prompts and captions come from: 1 = the last, 2 = the one before. 0 = "
+            "the family's own (SD1: 1, SD2 and SDXL: 2). Many anime models of SD1 want 2."
         ),
     }
 )

@@ -156,6 +156,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.sample_seed": "同じシードなら同じ画像になる(省略時: 0)",
         "commands.sample_steps": "ステップ数(省略時: 20)",
         "commands.sample_cfg": "ガイダンス(省略時: 7)",
+        "commands.sample_clip_skip": "プロンプトに使うテキストエンコーダーの層。1は最後の層(省略時はモデルに合わせる)",
         "commands.sample_size": "大きさ(省略時: 512x512)",
         "commands.drawing": "生成中",
         "commands.no_such_lora": "そのLoRAファイルはありません。ファイル または ファイル:強さ と書いてください。名前は "

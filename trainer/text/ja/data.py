@@ -110,6 +110,39 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.caption_is_file": "中身は {format} のファイルです",
         "data.caption_is_riff": "中身はWebPの画像か音声です",
         "data.caption_is_archive": "中身はZIPかOfficeのファイルです",
+        "data.first_lines": (
+            "複数行のキャプションファイルが {count} 個あり、1行目だけを使います。ほかの行も使うには、{setting} を "
+            "random か joined にしてください。"
+        ),
+        "data.json_without_caption": (
+            "画像と同じ名前のJSONファイルのうち {count} 個には、キャプションがありません"
+            "(caption、text、prompt、description、tagsのどれもありません)。"
+        ),
+        "data.syntax_weights": (
+            "(tag:1.2) や [tag] のような強調の書き方があるキャプションが {count} 個あり、文字のまま学習します。"
+            "プロンプトと同じように読ませるには、{setting} をオンにしてください。"
+        ),
+        "data.syntax_escapes": (
+            "\\(series\\) のように括弧の前に \\ があるキャプションが {count} 個あり、\\ も文字として学習します。"
+            "取り除くには、{setting} をオンにしてください。"
+        ),
+        "data.syntax_wildcards": (
+            "{{ red | blue }} のようなワイルドカードがあるキャプションが {count} 個あり、文字のまま学習します。"
+            "どれか1つを選ばせるには、{setting} をオンにしてください。"
+        ),
+        "data.syntax_networks": (
+            "<lora:名前:1> のような書き方があるキャプションが {count} 個あります。キャプションではLoRAは読み込まれず、"
+            "文字のまま学習します。取り除いてください。"
+        ),
+        "data.syntax_files": (
+            "__colors__ のようなワイルドカードファイルの書き方があるキャプションが {count} 個あり、"
+            "文字のまま学習します。意味する言葉を書いてください。"
+        ),
+        "data.syntax_separator": (
+            "記号 ||| があるキャプションが {count} 個あり、文字のまま学習します。固定するタグを分ける記号なら、"
+            "{setting} に入れてください。"
+        ),
+        "data.caption_no_json": "JSONとして正しくありません",
         "data.no_text": "テキストではなくバイナリデータです",
         "data.caption_unusable": "キャプションのファイル {file} を使えません({problem})",
         "data.caption_empty": "キャプションのファイル {file} が空です",
@@ -229,11 +262,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "画像 {count} 枚のうち {without} 枚にキャプションがなく、トリガーワードもありません。"
             "これらは空のプロンプトの絵"
             "として学習されます。「{setting}」を設定するか、キャプションを書いてください。"
-        ),
-        "data.trigger_twice": (
-            "トリガーワードで始まるキャプション {count} 件の前に、さらにトリガーワードが付きます:「{caption}」。"
-            "「{setting}」を"
-            "空欄にするか、キャプションから取り除いてください。"
         ),
         "data.copies_same": "同じ画素の画像が重複しています({count} 枚): {copies}",
         "data.copies_same_more": "同じ画素の画像が重複しています({count} 枚): {copies}、ほか {more} 枚",

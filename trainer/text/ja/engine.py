@@ -18,6 +18,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "phase.loading_lora": "LoRAを読み込んでいます",
         "phase.encoding_images": "画像をエンコードしています",
         "phase.encoding_captions": "キャプションをエンコードしています",
+        "phase.listing_captions": "全ステップのキャプションを調べています",
         "phase.encoding_prompts": "プロンプトをエンコードしています",
         "phase.encoding_keep_prompts": "維持するプロンプトをエンコードしています",
         "phase.training": "学習しています",
@@ -145,6 +146,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.rank_above_layers": (
             "ネットワークのランク {rank} は、{total} 層のうち {count} 層では大きすぎます(最小の層は {least})。"
             "ランクを下げても学習できる量は同じです。"
+        ),
+        "engine.captions_cut": (
+            "{most} トークンより長いキャプションが {count} 個あります。そこで切って使います({setting})。"
         ),
         "engine.effect_unseen": (
             "「{prompt}」の画像は、LoRAがあってもなくても同じです。{strip} を見て、使う前にほかのプロンプトでも"

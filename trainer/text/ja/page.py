@@ -15,6 +15,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "section.required": "ネットワークと学習",
         "section.network": "ネットワーク",
         "section.images": "画像",
+        "section.captions": "キャプション",
         "section.training": "学習",
         "section.difference": "差分",
         "section.saving": "保存",

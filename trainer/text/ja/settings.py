@@ -10,6 +10,7 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "Required": "必須",
         "Network": "ネットワーク",
         "Images": "画像",
+        "Captions": "キャプション",
         "Training": "学習",
         "Difference": "差分",
         "Saving": "保存",
@@ -58,6 +59,21 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "image_max_bucket_reso": "バケットの最大解像度",
         "image_use_masks": "マスク画像を使う",
         "image_mask_directory": "マスク画像のフォルダ",
+        "caption_extension": "キャプションの拡張子",
+        "caption_lines": "複数行のキャプション",
+        "caption_shuffle": "タグをシャッフル",
+        "caption_keep_tokens": "固定するタグの数",
+        "caption_keep_tokens_separator": "固定タグの区切り記号",
+        "caption_separator": "タグの区切り",
+        "caption_secondary_separator": "タグ内の区切り記号",
+        "caption_prefix": "キャプションの前置き",
+        "caption_suffix": "キャプションの後置き",
+        "caption_dropout_rate": "キャプションのドロップアウト率",
+        "caption_dropout_every_n_epochs": "キャプションなしのエポック間隔",
+        "caption_tag_dropout_rate": "タグのドロップアウト率",
+        "caption_wildcards": "ワイルドカード",
+        "caption_weights": "キャプションの強調",
+        "caption_max_tokens": "キャプションの最大トークン数",
         "train_iterations": "学習ステップ数",
         "train_batch_size": "バッチサイズ",
         "train_learning_rate": "学習率",
@@ -113,6 +129,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "sample_strengths": "プレビューでのLoRAの強さ",
         "effect_strip": "学習後に効果を画像で確かめる",
         "model_v_pred": "v-predictionモデル",
+        "clip_skip": "CLIPスキップ",
     }
 )
 
@@ -228,6 +245,47 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "image_mask_directory": (
             "マスク画像が別の場所にあるときのフォルダです。ファイル名は画像と同じにします。空欄なら、画像の中から探します。"
+        ),
+        "caption_extension": (
+            "キャプションファイルの拡張子です(.txtなど)。空欄なら、.txt、.caption、.cap、.captions、.tags、.jsonと"
+            "metadata.jsonlを自動で探します。"
+        ),
+        "caption_lines": (
+            "複数行のキャプションファイルの扱いです。first: 1行目だけを使います。"
+            "random: 1行が1つのキャプションで、毎回どれかを使います。joined: 全部の行をつなげて1つにします。"
+        ),
+        "caption_shuffle": "毎回、タグの順番をランダムに入れ替えます。トリガーワードは先頭のままです。",
+        "caption_keep_tokens": "キャプションの先頭から、シャッフルもドロップアウトもしないタグの数です。",
+        "caption_keep_tokens_separator": (
+            "この記号(|||など)より前のタグは、シャッフルもドロップアウトもしません。同じキャプションに2つ目があれば、"
+            "それより後ろのタグも固定します。記号があるキャプションでは、固定するタグの数より優先します。"
+        ),
+        "caption_separator": "キャプションのタグを区切る文字です。",
+        "caption_secondary_separator": (
+            "タグの中で使う記号です(;;;など)。この記号でつないだタグは一緒にシャッフル・ドロップアウトされ、"
+            "最後に通常の区切りに置き換わります。"
+        ),
+        "caption_prefix": "すべてのキャプションの前(トリガーワードの後)に付ける文です。",
+        "caption_suffix": "すべてのキャプションの後ろに付ける文です。",
+        "caption_dropout_rate": (
+            "キャプションなしで学習する割合です(0〜1)。0.05くらいにすると、言葉がなくても表れる特徴も学習します。"
+        ),
+        "caption_dropout_every_n_epochs": (
+            "nエポックごとに、すべての画像をキャプションなしで学習します。0なら行いません。"
+        ),
+        "caption_tag_dropout_rate": (
+            "各タグを省く割合です(0〜1)。0.1くらいにすると、全部のタグがそろわなくても効くLoRAになります。"
+            "トリガーワードと固定したタグは省かれません。"
+        ),
+        "caption_wildcards": (
+            "波括弧の中に|で区切って書いた文から、毎回どれか1つを選びます。先頭に2$$と書けば2つ選びます。"
+        ),
+        "caption_weights": (
+            "キャプションの(tag:1.2)、(tag)、[tag]を、WebUIのプロンプトと同じように強調として読み、\\(は普通の括弧として"
+            "読みます。オフなら文字のまま読みます。"
+        ),
+        "caption_max_tokens": (
+            "キャプションをこのトークン数(およそ単語の数)で切ります。0なら切りません。CLIPは一度に75トークンを読みます。"
         ),
         "train_iterations": (
             "学習するステップ数です。目安はLoRAで1000、iLECOとDifferenceで300〜1000、ADDifTで30〜100です。"
@@ -364,6 +422,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "model_v_pred": (
             "v-predictionのモデルかどうかです。automaticはファイルから判別します。画像がノイズになるときはyes、"
             "印の残ったノイズ予測のマージモデルではnoにします。"
+        ),
+        "clip_skip": (
+            "プロンプトとキャプションに、テキストエンコーダーのどの層を使うかです。1は最後の層、2はその1つ前です。"
+            "0ならモデルの系統に合わせます(SD1は1、最後の層を使わないSD2とSDXLは2)。SD1のアニメ系モデルの多くは2が合います。"
         ),
     }
 )

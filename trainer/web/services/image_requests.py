@@ -27,9 +27,9 @@ MOST_STEPS = 150
 MOST_CFG = 30.0
 _ROWS = {"prompt": "sample_prompt", "negative": "sample_negative", "seed": "sample_seed",
          "strengths": "sample_strengths", "size": "image_size", "model": "model", "vae": "vae",
-         "v_pred": "model_v_pred"}  # fmt: skip
+         "v_pred": "model_v_pred", "clip_skip": "clip_skip"}  # fmt: skip
 """Fields that are checked like the setting of that name."""
-_ONLY_LABELS = ("vae", "model_v_pred")
+_ONLY_LABELS = ("vae", "model_v_pred", "clip_skip")
 """Settings without a field beside the images: errors name them by their label."""
 
 
@@ -65,6 +65,7 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list
         "model": settings.model,
         "vae": settings.vae,
         "v_pred": settings.model_v_pred,
+        "clip_skip": settings.clip_skip,
     }
     first = _request(asked, **common)
     return [LabelledRequest(replace(first, prompt=prompt), (called,)) for called, prompt in labelled]
@@ -153,5 +154,6 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
         "model": settings.model if known else proposed,
         "vae": settings.vae,
         "v_pred": settings.model_v_pred,
+        "clip_skip": settings.clip_skip,
         "size": [settings.size.height, settings.size.width],
     }

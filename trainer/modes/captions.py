@@ -1,0 +1,91 @@
+"""The conditionings of a pass's captions, where the text encoder is not trained or is asked without what is trained.
+
+Captions that change from step to step are known before the first one, since they depend on seed and step alone. If all
+of them fit, they are encoded once and the text encoder is no longer needed; if not, each step encodes its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..config.settings import Settings
+from ..data.caption_variants import CaptionRules
+from ..data.latents import Dataset
+from ..models.base import Conditioning
+from ..models.placement import device_of
+from ..text.messages import message
+from .base import PassContext, encode_each
+
+MOST_ON_DEVICE = 512 * 2**20
+"""Bytes of conditionings that stay on the device."""
+MOST_IN_MEMORY = 2 * 2**30
+"""The same for the machine's memory; more are encoded at each step."""
+_FEW = 16
+_STEPS_A_REPORT = 500
+_PHASE = message("phase.encoding_captions")
+
+
+class CaptionConditionings:
+    """What the model without the network makes of captions, without gradients.
+
+    Attributes:
+        encodes_each_step: whether the text encoder is needed at every step.
+    """
+
+    def __init__(self, context: PassContext, data: Dataset) -> None:
+        self._context = context
+        self._device = device_of(context.bundle.denoiser)
+        self._known: dict[str, Conditioning] = {}
+        self.encodes_each_step = False
+        if not data.captions_vary:
+            self._encode(data.captions)
+            return
+        few = data.captions[:_FEW]
+        with self._context.network.off():
+            sizes = [bytes_of(each) for each in encode_each(context, few, _PHASE, literal=True)]
+        each = sum(sizes) / len(sizes)
+        captions = self._of_run(data, int(MOST_IN_MEMORY / each))
+        self.encodes_each_step = captions is None
+        if captions is not None:
+            self._encode(captions, "cpu" if len(captions) * each > MOST_ON_DEVICE else None)
+
+    def of(self, captions: Sequence[str]) -> Conditioning:
+        """Those of a step's captions, on the device."""
+        if not self.encodes_each_step:
+            return Conditioning.cat([self._known[caption] for caption in captions]).to(self._device)
+        with torch.no_grad(), self._context.network.off():
+            return self._context.bundle.encode(captions, literal=True)
+
+    def _encode(self, captions: Sequence[str], home: str | None = None) -> None:
+        with self._context.network.off():
+            found = encode_each(self._context, captions, _PHASE, literal=True)
+        self._known = {
+            caption: each if home is None else each.to(home) for caption, each in zip(captions, found, strict=True)
+        }
+
+    def _of_run(self, data: Dataset, most: int) -> tuple[str, ...] | None:
+        """Every caption of the run once, in the order in which they come; None if there are more than ``most``."""
+        found: dict[str, None] = {}
+        steps = self._context.settings.train_iterations
+        for step in range(1, steps + 1):
+            if step % _STEPS_A_REPORT == 1:
+                self._context.progress(message("phase.listing_captions"), step - 1, steps)
+            found.update(dict.fromkeys(data.captions_of(step)))
+            if len(found) > most:
+                return None
+        return tuple(found)
+
+
+def bytes_of(conditioning: Conditioning) -> int:
+    """What its tensors take."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in conditioning.tensors().values())
+
+
+def most_bytes(settings: Settings, each: int, *, on_cpu: bool) -> int:
+    """The most that captions that change from step to step take on the device, where one takes ``each`` bytes."""
+    if not CaptionRules.of(settings).varies("a {b|c}\nd"):
+        return 0
+    needed = settings.train_iterations * settings.train_batch_size * each
+    return needed if needed <= (MOST_IN_MEMORY if on_cpu else MOST_ON_DEVICE) else 0
