@@ -518,7 +518,9 @@ def compare_jobs(old: Run, new: Run, name: str, ignored: Sequence[str]) -> tuple
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    """But for the cache, which no run is made from: its entries come in the order of threads."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "cache")
+    return {path.relative_to(folder).as_posix(): path for path in files}
 
 
 def _only_in_one(old: Iterable[str], new: Iterable[str], what: str) -> list[str]:

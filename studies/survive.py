@@ -38,6 +38,7 @@ from PIL import Image
 import trainer.engine.run  # noqa: F401 - so that forks need not
 from trainer.config.schema import parse
 from trainer.config.settings import Settings
+from trainer.data.cache import cache_path
 from trainer.hosts.standalone import Standalone
 from trainer.job import Event, Job, Phase
 from trainer.jobs.store import DONE, INTERRUPTED, Entry, Store
@@ -229,8 +230,10 @@ def folders_in(home: Path) -> Folders:
 
 
 def left_in(home: Path) -> dict[str, bytes]:
-    """Every file of a home by its path, but for the queue's own database."""
-    found = {path.relative_to(home).as_posix(): path for path in home.rglob("*") if path.is_file()}
+    """Every file of a home by its path, but for the queue's own database, and the cache, which no run is made from."""
+    cache = cache_path(folders_in(home)).parent
+    files = (path for path in home.rglob("*") if path.is_file() and path.parent != cache)
+    found = {path.relative_to(home).as_posix(): path for path in files}
     database = {f"data/queue/queue.db{ending}" for ending in ("", "-wal", "-shm")}
     return {name: path.read_bytes() for name, path in sorted(found.items()) if name not in database}
 

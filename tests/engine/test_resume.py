@@ -24,6 +24,7 @@ from tests.helpers.home import host_in
 from trainer.config.choices import MODES, NETWORK_TYPES
 from trainer.config.settings import Settings
 from trainer.config.size import Size
+from trainer.data.cache import cache_path
 from trainer.engine import keeper, loop, state
 from trainer.engine.run import run
 from trainer.errors import DivergedError, StateError, UserError
@@ -65,9 +66,10 @@ def job_of(model: Path, pairs: Path, **changes: Any) -> Job:
 
 
 def files_of(host: Standalone) -> dict[str, bytes]:
-    """Every file below the host's folders, with what is in it."""
-    home = host.folders.data.parent
-    return {str(path.relative_to(home)): path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
+    """Every file below the host's folders, with what is in it; but for the cache, which no run is made from."""
+    home, cache = host.folders.data.parent, cache_path(host.folders).parent
+    found = (path for path in sorted(home.rglob("*")) if path.is_file() and path.parent != cache)
+    return {str(path.relative_to(home)): path.read_bytes() for path in found}
 
 
 def start(job: Job, host: Standalone, react: Break | None = None, *, resume: bool = False) -> tuple[Done, list[Event]]:
