@@ -146,8 +146,8 @@
 
     function stateOf({jobs, waiting}, status) {
         if (!waiting) return say(jobs.length ? "queue.none_waits" : "queue.empty");
-        const going = status.queue_started ? "started" : "held";
-        return say(`queue.waiting_${going}`, {count: waiting});
+        const going = status.queue_started ? "started" : status.queue_held ? "held" : "next";
+        return say(`queue.waiting_${going}`, {count: waiting, button: say("queue.start")});
     }
 
     function newRow() {

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from trainer.config.settings import Settings
-from trainer.data import look as looking
-from trainer.data.look import Look, Unfinished, look, look_within
+from trainer.data.look import Check, Look, Progress, Unfinished, look, within
 from trainer.data.pairs import Pair
+from trainer.data.samples import Scan
 from trainer.errors import DataError
 
 PAIR = Settings(mode="ADDifT")
@@ -58,7 +58,7 @@ def test_how_much_of_a_pair_differs(tmp_path: Path) -> None:
 def test_pairs_of_a_folder_that_are_equal_are_counted_and_alone_refused(tmp_path: Path) -> None:
     settings = folder_of(tmp_path / "two", a=noise(1), a_b=noise(1), c=noise(2), c_b=noise(3))
     found = look(settings).images
-    assert isinstance(found, looking.Scan)
+    assert isinstance(found, Scan)
     assert (found.pairs, found.equal_pairs) == (2, 1)
     told = [str(problem) for problem in found.problems]
     assert told.count("a_b.png has the same pixels as a.png: used, but nothing is learned from it") == 1
@@ -73,31 +73,32 @@ def test_modes_without_images_have_nothing_to_look_at() -> None:
 
 def test_what_is_found_in_time_is_the_same(tmp_path: Path) -> None:
     settings = folder_of(tmp_path / "pairs", a=noise(1), a_b=noise(2))
-    assert look_within(60, settings) == look(settings)
+    assert within(60, lambda check, progress: look(settings, check=check, progress=progress)) == look(settings)
     with pytest.raises(DataError, match="there is no folder"):
-        look_within(60, replace(settings, lora_data_directory=str(tmp_path / "gone")))
+        within(60, lambda _check, _progress: look(replace(settings, lora_data_directory=str(tmp_path / "gone"))))
 
 
-def test_a_look_that_takes_too_long_says_how_far_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    going, ended = threading.Event(), threading.Event()
+def test_a_look_that_takes_too_long_says_how_far_it_was_and_ends() -> None:
+    ended = threading.Event()
 
-    def slow(_settings, *, check, progress) -> Look:
+    def slow(check: Check, progress: Progress) -> Look:
         progress(3, 10_000)
-        going.set()
         try:
             while True:
                 check()
         finally:
             ended.set()
 
-    monkeypatch.setattr(looking, "look", slow)
-    assert look_within(0.05, PAIR) == Unfinished(3, 10_000)
-    assert going.is_set()
+    assert within(0.2, slow) == Unfinished(3, 10_000)
     assert ended.wait(10)  # nothing goes on reading that nobody waits for
 
 
-def test_a_folder_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_does_not_answer_is_not_waited_for() -> None:
     answer = threading.Event()
-    monkeypatch.setattr(looking, "look", lambda *_a, **_k: answer.wait(60))
-    assert look_within(0.05, PAIR) == Unfinished(0, 0)
+
+    def stuck(_check: Check, _progress: Progress) -> Look:
+        answer.wait(60)
+        return Look(None)
+
+    assert within(0.05, stuck) == Unfinished(0, 0)
     answer.set()

@@ -275,6 +275,46 @@ def test_run_this_one_now(store: Store, settings, watched: Watched) -> None:
         watched.worker.run_now(3)
 
 
+def test_what_was_added_before_a_run_follows_it(store: Store, settings, watched: Watched) -> None:
+    for name in "abc":
+        store.add(settings(name, train_iterations=1))
+    assert not watched.worker.follow(), "nothing runs, so it waits"
+    assert watched.worker.join(0.1)
+    assert watched.worker.run_now(2, and_queue=True)
+    assert watched.worker.join(WAIT)
+    assert watched.began() == ["b", "a", "c"]
+
+
+def test_what_is_added_during_a_run_follows_it(store: Store, settings, watched: Watched) -> None:
+    store.add(settings("a"))
+    follows: list[bool] = []
+
+    def add() -> None:
+        store.add(settings("b", train_iterations=1))
+        follows.append(watched.worker.follow())
+
+    watched.at_step(2, add, of="a")
+    assert watched.worker.run_now(1)
+    assert watched.worker.join(WAIT)
+    assert follows == [True]
+    assert watched.began() == ["a", "b"]
+    assert not watched.worker.is_started
+
+
+def test_a_queue_that_is_held_stays_so_until_it_is_started(store: Store, settings, watched: Watched) -> None:
+    for name in "ab":
+        store.add(settings(name, train_iterations=1))
+    watched.worker.hold()
+    assert watched.worker.run_now(1, and_queue=True)
+    assert watched.worker.join(WAIT)
+    assert statuses(store) == {"a": DONE, "b": WAITING}
+    assert watched.worker.is_held
+    watched.worker.start()
+    assert watched.worker.join(WAIT)
+    assert statuses(store) == {"a": DONE, "b": DONE}
+    assert not watched.worker.is_held
+
+
 def test_a_job_deleted_before_its_turn_does_not_keep_the_next_from_running(
     store: Store, settings, watched: Watched
 ) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..config.schema import parse, parse_assignment
 from ..config.settings import Settings, effective
+from .options import reading
 from .words import account_lines, told
 
 if TYPE_CHECKING:
@@ -45,22 +43,6 @@ def _check(options: argparse.Namespace) -> int:
         _print(found, account)
     found.require_usable()
     return 0
-
-
-@contextmanager
-def reading() -> Iterator[Callable[[int, int], None]]:
-    """A bar of the images that are read, while the block lasts: call it with how many are done of how many."""
-    from tqdm import tqdm
-
-    with tqdm(
-        desc=told("commands.reading"), unit=told("commands.image"), file=sys.stderr, leave=False, disable=None
-    ) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show
 
 
 def _print(found: Scan, account: Account) -> None:

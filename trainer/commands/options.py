@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..paths import CHECKOUT, Folders, path_of
@@ -43,3 +46,19 @@ def folders_of(options: argparse.Namespace) -> Folders:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="", metavar="DEVICE", help=told("commands.device"))
+
+
+@contextmanager
+def reading() -> Iterator[Callable[[int, int], None]]:
+    """A bar of the images that are read, while the block lasts: call it with how many are done of how many."""
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=told("commands.reading"), unit=told("commands.image"), file=sys.stderr, leave=False, disable=None
+    ) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show

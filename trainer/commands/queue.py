@@ -14,9 +14,9 @@ from ..config.schema import to_json
 from ..errors import UserError
 from ..jobs.store import ENDED, INTERRUPTED, RUNNING, WAITING, Entry, Store
 from ..text.columns import columns, padded
-from .options import add_device, add_folders, folders_of
+from .options import add_device, add_folders, folders_of, reading
 from .train import Interrupt, Progress, add_settings, read_settings, say_last
-from .words import told
+from .words import account_lines, told
 
 if TYPE_CHECKING:
     from ..job import Done, Event, Failed
@@ -86,11 +86,16 @@ def _add(options: argparse.Namespace) -> int:
     from ..engine.run import check
     from ..hosts.standalone import Standalone
     from ..job import Job
+    from ..jobs.admission import admitted
     from ..models.precision import choose_device
 
     host = Standalone(choose_device(options.device), folders_of(options))
     job = Job.create(parsed.with_defaults(host.defaults(parsed.settings)))
     check(job, host)  # now, and not at night when its run begins
+    with reading() as show:
+        account = admitted(job.settings, host.folders, host, progress=show)
+    for line in account_lines(account):
+        print(line, file=sys.stderr)
     _tell_place(_opened(options).add_job(job))
     return 0
 

@@ -21,12 +21,12 @@ from ..jobs.ending import WITHIN, heard, on_console_close
 from ..networks.files.settings import load_settings
 from ..text.language import language_of_machine
 from ..text.messages import Message, message
-from .options import add_device, add_folders, folders_of
+from .options import add_device, add_folders, folders_of, reading
 from .words import account_lines, told
 
 if TYPE_CHECKING:
     from ..engine.host import Host
-    from ..job import Effect, Event, Job
+    from ..job import Account, Effect, Event, Job
     from ..paths import Folders
 
 
@@ -117,6 +117,8 @@ def _train(options: argparse.Namespace) -> int:
     job = Job.create(settings)
     if options.dry_run:
         model = check(job, host)
+        for line in account_lines(_account(job, host)):
+            print(line, file=sys.stderr)
         print(dump(job.settings))  # alone on the standard output: a settings file as it stands
         values = {"mode": settings.mode, "model": model, "device": host.device, "steps": settings.train_iterations}
         print(told("commands.would_train", **values, path=output_path(job, host.folders)), file=sys.stderr)
@@ -133,6 +135,19 @@ def _train(options: argparse.Namespace) -> int:
         steps = {"step": where.step, "steps": where.steps}
         print(told("commands.was_broken_off", **steps, **again), file=sys.stderr)
     return _run(job, host, options, resume=False)
+
+
+def _account(job: Job, host: Host) -> Account:
+    """What the run would say of its data; raises what it would raise."""
+    from ..config.settings import effective
+    from ..data.cache import open_cache
+    from ..data.look import look
+    from ..engine.account import account_before
+
+    settings = effective(job.settings)
+    with reading() as show, open_cache(host.folders, settings.data_cache) as cache:
+        found = look(settings, progress=show, cache=cache)
+    return account_before(settings, found, host)
 
 
 def _resuming(name: str, options: argparse.Namespace) -> dict[str, str]:

@@ -19,6 +19,9 @@ from .pair_scan import scan_for_mode
 from .pairs import Pair, difference, open_pair
 from .samples import Sample, Scan, pixels_of
 
+Check = Callable[[], None]
+Progress = Callable[[int, int], None]
+
 
 @dataclass(frozen=True)
 class Look:
@@ -78,11 +81,16 @@ def look_over(found: Scan, check: Callable[[], None] | None = None) -> Look:
     return Look(found, copies_among([fingerprint for _, fingerprint in found.fingerprints], check))
 
 
-def look_within(seconds: float, settings: Settings) -> Look | Unfinished:
-    """The same, for as long as somebody waits; a folder on a drive that does not answer is not waited for either.
+def within(seconds: float, work: Callable[[Check, Progress], Look]) -> Look | Unfinished:
+    """What ``work`` finds, if that takes no longer than somebody waits; a drive that does not answer is not waited for
+    either.
+
+    Args:
+        work: is given what to call again and again, which raises ``Stopped`` once nobody waits any more, and what to
+            call with how many images are done of how many.
 
     Raises:
-        DataError: as :func:`look`, if that is found in time.
+        DataError: as ``work`` does, if that is in time.
     """
     found: list[Look | BaseException] = []
     ended = threading.Event()
@@ -95,13 +103,13 @@ def look_within(seconds: float, settings: Settings) -> Look | Unfinished:
     def progress(done: int, total: int) -> None:
         counts[:] = done, total
 
-    def work() -> None:
+    def run() -> None:
         try:
-            found.append(look(settings, check=check, progress=progress))
+            found.append(work(check, progress))
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             found.append(error)
 
-    thread = threading.Thread(target=work, name="trainyard-look", daemon=True)
+    thread = threading.Thread(target=run, name="trainyard-look", daemon=True)
     thread.start()
     thread.join(seconds)
     ended.set()

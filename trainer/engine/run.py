@@ -16,8 +16,6 @@ from ..config.key_values import split_loras
 from ..config.sample_prompts import SamplePrompt, sample_prompts
 from ..config.schema import dump
 from ..config.settings import Settings, effective
-from ..config.size import Size
-from ..data.account import account_of
 from ..data.cache import GB, DataCache, key_of, open_cache
 from ..data.latents import encode_samples
 from ..data.look import Look, look
@@ -40,6 +38,7 @@ from ..paths import RunFiles, write_whole
 from ..reports.account import text_of
 from ..text.messages import Message, label, message
 from . import state
+from .account import account_before
 from .basis import Basis
 from .context import RunContext
 from .host import Host
@@ -53,7 +52,6 @@ from .saving import check_output, output_path
 _MUCH_CACHED = 500_000_000
 """Bytes on the disk from which on a user should know of them."""
 _TOLD = key_of("told")
-_WITH_FOLDER = next(name for name, mode in MODES.items() if mode.learns_from_folder)
 
 # ---- before the run -------------------------------------------------------------------------------------------------
 
@@ -189,7 +187,7 @@ def _prepared(
     cache = _cache(settings, host, stack)
     found = _look(settings, reporter, cache)
     images = found.images
-    account = account_of(settings, found, own_size=own_size(settings, host))
+    account = account_before(settings, found, host)
     if account.rows:
         write_whole(files.account, [text_of(account).encode()], overwrite=True)
         emit(account)
@@ -282,13 +280,6 @@ def _look(settings: Settings, reporter: Reporter, cache: DataCache | None) -> Lo
     return found
 
 
-def own_size(settings: Settings, host: Host) -> Size | None:
-    """What the host's model is made for, as far as its file tells."""
-    # Modes without a folder of images have other defaults than the model's own size.
-    size = host.defaults(replace(settings, mode=_WITH_FOLDER)).get("image_size")
-    return size if isinstance(size, Size) else None
-
-
 def _scan(
     images: Scan | Pair | None, settings: Settings, bundle: Bundle, reporter: Reporter
 ) -> tuple[Scan | None, Settings]:
@@ -342,8 +333,6 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
     """The model on the device, in the precision it is computed in."""
     reporter.phase(message("phase.loading_model"))
     wait = _Wait(reporter)
-    for doubt in host.check_model(settings).about.doubts:
-        reporter.warn(doubt)
     bundle = host.take_model(settings, wait)
     wait.has_model = True
     bundle.clip_skip = settings.clip_skip

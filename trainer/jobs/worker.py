@@ -68,6 +68,7 @@ class Worker:
         self._memory = MemoryReader(lambda: self._host)
         self._takes = False
         self._watches = False
+        self._is_held = False
         self._closing = threading.Event()
         self._wanted: list[int] = []
         self._pressed = 0
@@ -80,18 +81,37 @@ class Worker:
     def start(self, *, watch: bool = False) -> None:
         """Run the waiting jobs in their order, until none waits; with ``watch`` also those that come later."""
         with self._changed:
-            self._takes, self._watches = True, watch
+            self._takes, self._watches, self._is_held = True, watch, False
             self._wake()
 
     def hold(self) -> None:
-        """Take no more jobs; the running one continues."""
+        """Take no more jobs until :meth:`start`; the running one continues."""
         with self._changed:
-            self._takes = False
-            self._wanted.clear()
-            self._changed.notify_all()
+            self._is_held = True
+            self._take_no_more()
 
-    def run_now(self, number: int) -> bool:
+    def _take_no_more(self) -> None:
+        self._takes = False
+        self._wanted.clear()
+        self._changed.notify_all()
+
+    def follow(self) -> bool:
+        """Have the waiting jobs begin by themselves after the running one, unless the queue is held.
+
+        Returns:
+            Whether they will. Without a run, they wait for one, or for :meth:`start`.
+        """
+        with self._changed:
+            if self._thread is not None and not self._is_held and not self._closing.is_set():
+                self._takes = True
+                self._pressed += 1  # or a thread that is just about to end would not look again
+            return self._takes
+
+    def run_now(self, number: int, *, and_queue: bool = False) -> bool:
         """Run this job next, whether or not the queue is started; one that failed or was stopped is run again.
+
+        Args:
+            and_queue: the waiting jobs begin after it, as :meth:`follow` says.
 
         Returns:
             Whether it begins at once. Otherwise it waits until the running job ends.
@@ -101,7 +121,11 @@ class Worker:
         """
         self.store.again(number)
         self.store.move(number, 1)
-        return self._want(number)
+        with self._changed:
+            begins = self._want(number)
+            if and_queue:
+                self.follow()
+            return begins
 
     def _want(self, number: int) -> bool:
         with self._changed:
@@ -139,6 +163,11 @@ class Worker:
     def is_started(self) -> bool:
         """Whether waiting jobs are started automatically."""
         return self._takes
+
+    @property
+    def is_held(self) -> bool:
+        """Whether waiting jobs are not to begin by themselves, as somebody has said so."""
+        return self._is_held
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until there is nothing left to do. Returns False if the timeout passes first."""
@@ -214,7 +243,7 @@ class Worker:
     def interrupt(self) -> bool:
         """The program ends: save the running job after its current step, as interrupted, and take no more for now."""
         with self._changed:
-            self.hold()
+            self._take_no_more()
             if self._ends is None:
                 self._ends = time.monotonic() + WITHIN
             return self._press(Control.interrupt)

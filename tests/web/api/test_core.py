@@ -187,7 +187,7 @@ def test_unknown_actions_do_nothing(server: Server, action: str) -> None:
 
 def test_without_a_run_the_status_says_so(server: Server) -> None:
     assert server.get("/status") == {
-        "running": False, "pausing": False, "queue_started": False, "problem": "", "run": None,
+        "running": False, "pausing": False, "queue_started": False, "queue_held": False, "problem": "", "run": None,
         "broken_off": None,
     }  # fmt: skip
 

@@ -22,8 +22,10 @@ from fastapi.routing import APIRoute
 from ...config import presets
 from ...config.foreign import convert
 from ...config.schema import describe, parse, to_json
+from ...config.settings import Settings
 from ...errors import SettingsError, UserError
 from ...job import Account, Effect
+from ...jobs.admission import admitted
 from ...jobs.run_status import Point, Snapshot
 from ...jobs.store import DONE, ENDED, WAITING, Entry
 from ...jobs.worker import Worker
@@ -217,6 +219,7 @@ class _Routes:
             "running": worker.is_running,
             "pausing": worker.is_pausing,
             "queue_started": worker.is_started,
+            "queue_held": worker.is_held,
             "problem": worker.problem or self._store.notice or "",
             "run": run,
             "broken_off": None if worker.is_running else self._broken_off(),
@@ -285,11 +288,18 @@ class _Routes:
         """Add a job at the end of the queue. The body: its settings, as in a settings file or by short names; or those
         of another program, as its file has them.
 
-        In the answer, "warnings" names the keys that are not known, which have no effect, and says what became of
-        another program's settings.
+        While a job runs, it begins by itself after that, unless the queue is held; otherwise it waits for a start.
+        A job whose data could not be trained is refused. In the answer, "warnings" names the keys that are not known,
+        which have no effect, and says what became of another program's settings; "account" says what its data is.
         """
         parsed = convert.read(body)
-        return {**_entry(self._store.add(parsed.settings)), "warnings": parsed.warnings}
+        account = self._account_of(parsed.settings)
+        entry = self._store.add(parsed.settings)
+        self._worker.follow()
+        return {**_entry(entry), "warnings": parsed.warnings, "account": account_rows(account)}
+
+    def _account_of(self, settings: Settings) -> Account:
+        return admitted(settings, self._store.folders, self._worker.made_host)
 
     def clear(self, body: dict[str, Any]) -> dict[str, Any]:
         """Remove jobs that have ended: those that are done, or those with one of the body's "statuses"."""
@@ -338,7 +348,17 @@ class _Routes:
         return {"prepares": True}
 
     def check(self, body: dict[str, Any]) -> dict[str, Any]:
-        """What is wrong with one setting's value; empty if nothing is."""
+        """What is wrong with one setting's value, by "name" and "value"; empty if nothing is.
+
+        With "settings" instead, as for a job, what its data is, as "account"; it is refused as the job would be.
+        """
+        if "settings" in body:
+            refuse_unknown(body, "settings")
+            if not isinstance(body["settings"], dict):
+                raise UserError("web.no_settings", where="settings")
+            parsed = convert.read(body["settings"])
+            account = account_rows(self._account_of(parsed.settings))
+            return {"problem": "", "warnings": parsed.warnings, "account": account}
         refuse_unknown(body, "name", "value")
         return {"problem": problem_of(str(body.get("name", "")), body.get("value")) or ""}
 
@@ -351,7 +371,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 def _snapshot(now: Snapshot) -> dict[str, Any]:
     return {
         **{name: value for name, value in vars(now).items() if name != "images"},
-        "account": _account(now.account),
+        "account": account_rows(now.account),
         "rates": list(now.rates),
         "warnings": list(now.warnings),
         "pictures": [run_images.described(each) for each in now.images],
@@ -363,7 +383,8 @@ def _snapshot(now: Snapshot) -> dict[str, Any]:
     }
 
 
-def _account(account: Account) -> list[dict[str, Any]]:
+def account_rows(account: Account) -> list[dict[str, Any]]:
+    """As JSON has it."""
     return [{"heading": row.heading, "text": row.text, "odd": row.is_odd} for row in account.rows]
 
 

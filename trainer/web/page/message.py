@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ...errors import UserError
+from ...job import Account
 from ...text.messages import Message as Text
 from ..services.context import PageContext
 from ..services.messages import in_words
@@ -27,6 +28,18 @@ class Message:
         """A text that disappears after a while."""
         return _paragraph(self._context.say(key, **values), "answer")
 
+    def told(self, key: str, account: Account, **values: Any) -> str:
+        """A text with the account of a job's data; it stays for a while, or where something is odd, until the user does
+        something else."""
+        language = self._context.language
+        rows = [f"<span>{html.escape(self._context.say(key, **values))}</span>"]
+        for row in account.rows:
+            heading, text = (html.escape(each.text(language)) for each in (row.heading, row.text))
+            kind = "odd" if row.is_odd else "row"
+            rows.append(f'<span class="{PREFIX}-{kind}"><b>{heading}</b> <span>{text}</span></span>')
+        stays = any(row.is_odd for row in account.rows)
+        return _shown("".join(rows), "told" if stays else "answer")
+
     def ending(self, key: str) -> str:
         """A text that stays until the run has stopped or paused."""
         return _paragraph(self._context.say(key), "ending")
@@ -41,4 +54,8 @@ class Message:
 
 
 def _paragraph(words: str, kind: str, role: str = "status") -> str:
-    return f'<p class="{PREFIX}-{kind}" role="{role}" data-at="{time.time_ns()}">{html.escape(words)}</p>'
+    return _shown(html.escape(words), kind, role)
+
+
+def _shown(content: str, kind: str, role: str = "status") -> str:
+    return f'<p class="{PREFIX}-{kind}" role="{role}" data-at="{time.time_ns()}">{content}</p>'

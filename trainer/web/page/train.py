@@ -11,6 +11,7 @@ import gradio as gr
 from ...config import presets
 from ...config.settings import Settings
 from ...errors import UserError
+from ...job import Account
 from ..services.context import PageContext
 from ..services.messages import require_folder
 from . import data, modes, pair
@@ -245,20 +246,29 @@ class _Train:
 
     def _start(self, edited: int, *values: Any) -> list[Any]:
         def begin(settings: Settings) -> str:
+            worker, account = self.context.worker, Account()
+            if worker.is_running:
+                account = self.context.account_of(settings)
+            else:  # the run looks at its data at once, and says the same
+                require_folder(settings)
             entry = self.context.put(settings, edited)
-            if self.context.worker.run_now(entry.id):
-                return self.message.answer("run.started", name=entry.name)
-            return self.message.answer("run.is_next", name=entry.name)
+            begins = worker.run_now(entry.id, and_queue=True)
+            return self.message.told("run.started" if begins else "run.is_next", account, name=entry.name)
 
         return self._with_settings(values, begin)
 
     def _add(self, edited: int, *values: Any) -> list[Any]:
         def add(settings: Settings) -> str:
+            account = self.context.account_of(settings)
             entry = self.context.put(settings, edited)
+            follows = self.context.worker.follow()
             if edited:
-                return self.message.answer("run.changed", name=entry.name, place=entry.position)
-            words = "run.added" if self.context.worker.is_started else "run.start_the_queue"
-            return self.message.answer(words, name=entry.name, place=entry.position)
+                words = "run.changed"
+            elif follows:
+                words = "run.added"
+            else:
+                words = "run.added_held" if self.context.worker.is_held else "run.start_the_queue"
+            return self.message.told(words, account, name=entry.name, place=entry.position)
 
         return self._with_settings(values, add)
 
@@ -266,7 +276,6 @@ class _Train:
         """A button's answer; afterwards the next free name is proposed and no job is being edited."""
         try:
             settings = self.form.settings(values)
-            require_folder(settings)
             message = act(settings)
         except UserError as error:
             return [self.message.wrong(error), *(gr.update() for _ in range(4))]

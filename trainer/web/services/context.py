@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.settings import Settings
 from ...hosts.catalogue import Catalogue
+from ...job import Account
+from ...jobs.admission import admitted
 from ...jobs.store import DONE, RUNNING, Entry
 from ...jobs.worker import Worker
 from ...paths import Folders
@@ -73,6 +75,14 @@ class PageContext:
     @property
     def own_presets(self) -> Path:
         return self.folders.presets[0]
+
+    def account_of(self, settings: Settings) -> Account:
+        """What a job with these settings would be made from.
+
+        Raises:
+            UserError: the settings or the data cannot be trained.
+        """
+        return admitted(settings, self.folders, self.worker.made_host)
 
     def add(self, settings: Settings) -> Entry:
         """Add a job to the queue. Without a name it gets the mode's, with a number appended if that is taken.

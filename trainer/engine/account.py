@@ -1,0 +1,37 @@
+"""The account of a run's data together with what its model says about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..config.choices import MODES
+from ..config.settings import Settings
+from ..config.size import Size
+from ..data.account import account_of
+from ..data.look import Look, Unfinished
+from ..errors import UserError
+from ..job import Account
+
+if TYPE_CHECKING:
+    from .host import Host
+
+_WITH_FOLDER = next(name for name, mode in MODES.items() if mode.learns_from_folder)
+
+
+def account_before(settings: Settings, found: Look | Unfinished, host: Host | None) -> Account:
+    """What a run says before its first step.
+
+    Args:
+        settings: those in effect.
+        host: whose model it is; None where that is not known yet.
+    """
+    if host is None:
+        return account_of(settings, found)
+    # Modes without a folder of images have other defaults than the size the model is made for.
+    size = host.defaults(replace(settings, mode=_WITH_FOLDER)).get("image_size")
+    try:
+        doubts = host.check_model(settings).about.doubts
+    except UserError:  # whoever checks the model says so
+        doubts = ()
+    return account_of(settings, found, own_size=size if isinstance(size, Size) else None, notes=doubts)
