@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -90,3 +91,31 @@ def test_min_snr(parameterisation: Parameterisation, formula: Callable[[float], 
     expected = [loss * formula(snr) for loss, snr in zip(losses.tolist(), snrs, strict=True)]
     np.testing.assert_allclose(diffusion.weighted(losses, t, 5.0).numpy(), expected, rtol=1e-12)
     assert torch.equal(diffusion.weighted(losses, t, 0.0), losses)
+
+
+@pytest.mark.parametrize(
+    ("kind", "debiased", "noise_like"),
+    [
+        (EPSILON, lambda snr: min(snr, 1000) ** -0.5, lambda snr: 1.0),
+        (VELOCITY, lambda snr: 1 / (min(snr, 1000) + 1), lambda snr: min(snr, 1000) / (min(snr, 1000) + 1)),
+        (FLOW, lambda snr: 1.0, lambda snr: 1.0),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_other_weights_are_the_formulas_and_multiply(
+    kind: Parameterisation, debiased: Callable[[float], float], noise_like: Callable[[float], float]
+) -> None:
+    """At the first timestep of Stable Diffusion the SNR is 1175, more than what is reckoned with."""
+    schedule = beta_tables()
+    kept = [1.0]
+    for beta in (np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2).tolist():
+        kept.append(kept[-1] * (1 - beta))
+    snr = [kept[time + 1] / (1 - kept[time + 1]) for time in TIMES]
+    assert snr[0] > 1000 > snr[1]
+    diffusion, times = Diffusion(schedule, kind, Uniform()), torch.from_numpy(TIMES)
+    losses = torch.tensor([2.0, 3.0, 5.0], dtype=torch.float64)
+    plain = diffusion.weighted(losses, times, 5.0)
+    for options in ({"debiased": True}, {"noise_like": True}, {"debiased": True, "noise_like": True}):
+        chosen = [formula for name, formula in (("debiased", debiased), ("noise_like", noise_like)) if name in options]
+        wanted = plain.numpy() * [math.prod(formula(each) for formula in chosen) for each in snr]
+        np.testing.assert_allclose(diffusion.weighted(losses, times, 5.0, **options).numpy(), wanted, rtol=1e-9)

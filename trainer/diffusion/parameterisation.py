@@ -6,6 +6,10 @@
 | ``v_prediction`` | ``a n - s z`` (Salimans & Ho 2022), where ``a^2 + s^2 = 1`` | ``min(gamma, SNR) / (SNR + 1)`` |
 | ``flow`` | ``n - z`` (Liu et al. 2022), where ``a + s = 1`` | none: its target weighs all timesteps alike |
 
+Beside it, sd-scripts' weights, with the SNR taken as :data:`_MOST_SNR` at most: debiased estimation (Yu et al. 2023),
+``1 / sqrt(SNR)`` for the noise and ``1 / (SNR + 1)`` for the velocity; and the velocity's loss made like the noise's,
+``SNR / (SNR + 1)``.
+
 Pure functions of tensors; ``a`` and ``s`` come broadcast to the latents. Min-SNR: Hang et al. 2023. No torch is
 imported here: a file's header is enough to say how its model predicts.
 """
@@ -13,10 +17,13 @@ imported here: a file's header is enough to say how its model predicts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_MOST_SNR: Final = 1000.0
+"""The first timesteps of some models have hardly any noise, and weights that depend on it have no bounds."""
 
 
 class Parameterisation(ABC):
@@ -44,6 +51,14 @@ class Parameterisation(ABC):
     def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor | None:
         """Min-SNR weight of each sample, ``(B,)``, for ``gamma`` above 0, or None."""
 
+    def debiased_weight(self, _snr: Tensor, /) -> Tensor | None:
+        """Weight of each sample, ``(B,)``, for debiased estimation, or None."""
+        return None
+
+    def noise_like_weight(self, _snr: Tensor, /) -> Tensor | None:
+        """Weight of each sample, ``(B,)``, that makes the loss that of predicting the noise, or None."""
+        return None
+
 
 class Epsilon(Parameterisation):
     """The noise."""
@@ -61,6 +76,9 @@ class Epsilon(Parameterisation):
     def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor:
         return (gamma / snr).clamp(max=1.0)
 
+    def debiased_weight(self, snr: Tensor, /) -> Tensor:
+        return _bounded(snr).rsqrt()
+
 
 class Velocity(Parameterisation):
     """The velocity of a variance-preserving process."""
@@ -77,6 +95,13 @@ class Velocity(Parameterisation):
     def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor:
         return snr.clamp(max=gamma) / (snr + 1.0)
 
+    def debiased_weight(self, snr: Tensor, /) -> Tensor:
+        return 1.0 / (_bounded(snr) + 1.0)
+
+    def noise_like_weight(self, snr: Tensor, /) -> Tensor:
+        bounded = _bounded(snr)
+        return bounded / (bounded + 1.0)
+
 
 class Flow(Parameterisation):
     """The direction of a straight way from the latents to the noise."""
@@ -92,6 +117,10 @@ class Flow(Parameterisation):
 
     def snr_weight(self, _snr: Tensor, _gamma: float, /) -> None:
         return None
+
+
+def _bounded(snr: Tensor) -> Tensor:
+    return snr.clamp(max=_MOST_SNR)
 
 
 EPSILON = Epsilon()

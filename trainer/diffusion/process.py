@@ -52,14 +52,25 @@ class Diffusion:
         a, s = self.schedule.signal_at(timesteps, noisy), self.schedule.noise_at(timesteps, noisy)
         return self.parameterisation.split(noisy, predicted, a, s)
 
-    def weighted(self, losses: Tensor, timesteps: Tensor, gamma: float) -> Tensor:
-        """Losses ``(B,)`` with their Min-SNR weights, where the model's parameterisation has any.
+    def weighted(
+        self, losses: Tensor, timesteps: Tensor, gamma: float, *, debiased: bool = False, noise_like: bool = False
+    ) -> Tensor:
+        """Losses ``(B,)`` with the weights of their timesteps, where the model's parameterisation has any.
 
         Args:
-            gamma: 0 switches them off.
+            gamma: Min-SNR's; 0 switches it off.
+            debiased: with the weights of debiased estimation.
+            noise_like: with those that make a velocity's loss like a noise's.
         """
-        weights = self.parameterisation.snr_weight(self.schedule.snr(timesteps), gamma) if gamma > 0 else None
-        return losses if weights is None else losses * weights
+        kind, snr = self.parameterisation, self.schedule.snr(timesteps)
+        weights = [
+            kind.snr_weight(snr, gamma) if gamma > 0 else None,
+            kind.noise_like_weight(snr) if noise_like else None,
+            kind.debiased_weight(snr) if debiased else None,
+        ]
+        for each in weights:
+            losses = losses if each is None else losses * each
+        return losses
 
     def timesteps(
         self, random: StepRandom, count: int, window: tuple[int, int], *, same: bool = False, swept: bool = False

@@ -42,6 +42,19 @@ class Uniform(Density):
         return starts + (drawn * widths).long()
 
 
+class Swept(Density):
+    """Those of another density that are swept, wherever they are drawn: for losses that are compared."""
+
+    def __init__(self, density: Density) -> None:
+        self._density = density
+
+    def draw(self, random: StepRandom, count: int, low: int, high: int) -> Tensor:
+        return self._density.sweep(random, count, low, high)
+
+    def sweep(self, random: StepRandom, count: int, low: int, high: int) -> Tensor:
+        return self._density.sweep(random, count, low, high)
+
+
 def tenths_of(random: StepRandom, count: int) -> Tensor:
     """The tenth ``0 … 9`` that each of a step's ``count`` samples takes in a sweep, ``(count,)`` int64."""
     return (torch.arange(count, device=random.generator.device) + (random.step - 1) * count) % _TENTHS
