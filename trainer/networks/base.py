@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ..diffusion.random import StepRandom
 from ..errors import NetworkError
 from ..models.checkpoint.parts import TEXT_ENCODER, is_text_encoder
 from ..models.lora_target import Target
 from ..text.messages import label
+from .dropout import Dropout
 
 
 class Strength:
@@ -54,6 +56,11 @@ class Adapter(nn.Module, ABC):
     """The names of a module's tensors in a file, beside ``alpha``; one set for each form they may have."""
     input_part: ClassVar[str]
     """The one of them that is ``(rank, in, …)``; empty if none is, and then :meth:`rank_of` says the rank."""
+
+    dropout: Dropout | None = None
+    """What it leaves out in training, shared by a network's adapters; None: nothing."""
+    number = 0
+    """Its place in the network, which tells its masks from the others'."""
 
     def __init__(self, target: Target, strength: Strength) -> None:
         super().__init__()
@@ -103,6 +110,10 @@ class Adapter(nn.Module, ABC):
     def update(self, x: Tensor) -> Tensor:
         """The update's output for the input ``x``, before strength and scale."""
 
+    def zero_at_first(self) -> Sequence[nn.Parameter]:
+        """Those of its parameters that are zero in a new adapter: LoRA+ trains them at a higher rate."""
+        return ()
+
     @property
     @abstractmethod
     def scale(self) -> float:
@@ -147,7 +158,7 @@ class Adapter(nn.Module, ABC):
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # diffusers of the older hosts passes a ``scale`` to its projections; the original module does not take it.
         original = self._inner(x)
-        if self.strength.is_off():
+        if self.strength.is_off() or (self.dropout is not None and self.dropout.leaves_out(self.number)):
             return original
         return original + self.update(x) * self.strength.times(self.scale, original)
 
@@ -195,6 +206,7 @@ class Network(nn.Module):
         self.adapters = nn.ModuleList(adapters)
         self._strength = strength
         self._kept = dict(kept or {})
+        self._dropout: Dropout | None = None
 
     @property
     def strength(self) -> float | Tensor:
@@ -239,14 +251,25 @@ class Network(nn.Module):
     def __len__(self) -> int:
         return len(self.adapters)
 
-    def parameters_of(self, part: str) -> list[nn.Parameter]:
-        """The trainable parameters of the ``denoiser``, or of all text encoders (``text_encoder``).
+    def adapters_of(self, part: str) -> Iterator[Adapter]:
+        """The adapters of the ``denoiser``, or of all text encoders (``text_encoder``)."""
+        return (each for each in self if (TEXT_ENCODER if is_text_encoder(each.part) else each.part) == part)
 
-        Adapters that are only carried along have none.
-        """
-        adapters = (each for each in self if (TEXT_ENCODER if is_text_encoder(each.part) else each.part) == part)
-        found = (parameter for adapter in adapters for parameter in adapter.parameters())
+    def parameters_of(self, part: str) -> list[nn.Parameter]:
+        """Their trainable parameters; adapters that are only carried along have none."""
+        found = (parameter for adapter in self.adapters_of(part) for parameter in adapter.parameters())
         return [parameter for parameter in found if parameter.requires_grad]
+
+    def drop_out(self, dropout: Dropout) -> None:
+        """Leave something out of what is trained in each batch; see :meth:`in_batch`."""
+        self._dropout = dropout
+        for number, adapter in enumerate(self):
+            if any(parameter.requires_grad for parameter in adapter.parameters()):
+                adapter.dropout, adapter.number = dropout, number
+
+    def in_batch(self, rng: StepRandom) -> AbstractContextManager[None]:
+        """A batch is trained while the block lasts, its backward pass included; dropout acts nowhere else."""
+        return nullcontext() if self._dropout is None else self._dropout.during(rng)
 
     def tensors(self, *, factor: float = 1.0) -> dict[str, Tensor]:
         """Every tensor of the file by its key, the update multiplied by ``factor``; detached, not copied."""

@@ -86,7 +86,14 @@ class LoHa(Adapter):
 
     def update(self, x: Tensor) -> Tensor:
         applied: Tensor = _Apply.apply(x, self._layer, *_in_order(self.factors))
-        return applied
+        outputs = self.weight.shape[0]
+        rows = None if self.dropout is None else self.dropout.rows(outputs, self.number, applied)
+        if rows is None:
+            return applied
+        return applied * (rows.view(-1, 1, 1) if self.weight.ndim == 4 else rows)
+
+    def zero_at_first(self) -> list[nn.Parameter]:
+        return [self.factors["w2_a"]]
 
     def tensors(self) -> dict[str, Tensor]:
         factors: dict[str, Tensor] = {f"hada_{name}": factor for name, factor in self.factors.items()}

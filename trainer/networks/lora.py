@@ -73,9 +73,15 @@ class LoRA(Adapter):
     def update(self, x: Tensor) -> Tensor:
         down, up = self.down.to(x.dtype), self.up.to(x.dtype)
         if self._conv is None:
-            return F.linear(F.linear(x, down), up)
+            return F.linear(self._thinned(F.linear(x, down), -1), up)
         stride, padding, dilation = self._conv
-        return F.conv2d(F.conv2d(x, down, None, stride, padding, dilation), up)
+        return F.conv2d(self._thinned(F.conv2d(x, down, None, stride, padding, dilation), 1), up)
+
+    def _thinned(self, hidden: Tensor, ranks: int) -> Tensor:
+        return hidden if self.dropout is None else self.dropout.thinned(hidden, self.number, ranks)
+
+    def zero_at_first(self) -> list[nn.Parameter]:
+        return [self.up]
 
     def tensors(self) -> dict[str, Tensor]:
         alpha = torch.tensor(self.alpha, dtype=self.down.dtype)
