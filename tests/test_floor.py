@@ -28,11 +28,14 @@ IN_THE_OLDEST = {
         full_like get_num_threads inference_mode int64 int8 isfinite linalg.vector_norm linspace mul nn.Conv2d
         nn.Linear nn.Module nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList
         nn.functional.adaptive_avg_pool2d nn.functional.adaptive_max_pool2d nn.functional.conv2d
-        nn.functional.group_norm nn.functional.l1_loss nn.functional.layer_norm nn.functional.linear
+        nn.functional.group_norm nn.functional.interpolate nn.functional.l1_loss nn.functional.layer_norm
+        nn.functional.linear
         nn.functional.mse_loss nn.functional.scaled_dot_product_attention nn.functional.smooth_l1_loss
         nn.grad.conv2d_input nn.grad.conv2d_weight nn.modules.conv.Conv2d nn.modules.linear.Linear
-        nn.modules.normalization.GroupNorm nn.modules.normalization.LayerNorm no_grad ones ones_like
-        optim.Optimizer optim.lr_scheduler.ReduceLROnPlateau overrides.TorchFunctionMode rand randint randn
+        nn.modules.normalization.GroupNorm nn.modules.normalization.LayerNorm nn.utils.clip_grad_norm_ no_grad
+        ones ones_like
+        optim.Optimizer optim.lr_scheduler.ReduceLROnPlateau overrides.TorchFunctionMode promote_types rand
+        randint randn
         stack tensor uint8 utils._python_dispatch.TorchDispatchMode utils._pytree.tree_flatten where zeros
         zeros_like
     """,

@@ -174,7 +174,9 @@ class Step:
     total: int
     loss: float
     rates: tuple[float, ...]
-    """The learning rate of each parameter group."""
+    """The learning rate of each part of the model that is trained."""
+    validation: float | None = None
+    """The loss of the validation images after it, where that was measured."""
 
 
 @dataclass(frozen=True)

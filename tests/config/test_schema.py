@@ -342,6 +342,10 @@ def drawn(random_numbers: random.Random, row: Row) -> Any:
         return tuple(random_numbers.uniform(-2, 2) for _ in range(random_numbers.randint(1, 5)))
     if row.kind == "literals":
         return random_numbers.choice(["", "eta_min=1e-5", "a=1;\nb=(1,2),"])
+    if row.kind == "block rates":
+        return random_numbers.choice(["", "IN04=0.5, OUT=0", "base=2;\nM=0.1"])
+    if row.kind == "file name pattern":
+        return random_numbers.choice(["", "{name}-{step:06}", "é {epoch}/{step}"])
     return "".join(random_numbers.choices("aZ9 -_,'é青\u00a0🙂", k=random_numbers.randint(0, 12))).strip()
 
 

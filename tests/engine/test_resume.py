@@ -366,16 +366,16 @@ def test_states_are_written_as_often_as_asked(model: Path, pairs: Path, tmp_path
 
 
 def breaks_in_step(monkeypatch: pytest.MonkeyPatch, step: int, error: Exception) -> None:
-    backward = loop._backward
+    take_gradients = loop.take_gradients
     count = []
 
-    def broken(*arguments: Any) -> None:
+    def broken(*arguments: Any, **named: Any) -> None:
         count.append(1)
         if len(count) == step:
             raise error
-        backward(*arguments)
+        take_gradients(*arguments, **named)
 
-    monkeypatch.setattr(loop, "_backward", broken)
+    monkeypatch.setattr(loop, "take_gradients", broken)
 
 
 @pytest.mark.parametrize("error", [Bug("odd"), torch.cuda.OutOfMemoryError("out of memory"), RuntimeError("a kernel")])

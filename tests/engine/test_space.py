@@ -16,6 +16,7 @@ import torch
 
 from trainer.config.settings import Settings
 from trainer.config.size import Size
+from trainer.engine.plan import Plan
 from trainer.engine.run import run
 from trainer.engine.space import room_needed
 from trainer.errors import OutputError
@@ -89,11 +90,12 @@ def test_the_estimate_is_what_is_written(model: Path, folders: Folders) -> None:
     done = run(given, host(folders), Control(), lambda _event: None)
     written = done.path.stat().st_size
     numbers = (written - 100_000) // 2
-    one, loras, others = room_needed(numbers, torch.float16, given.settings, saved=True)
+    plan = Plan(given.settings)
+    one, loras, others = room_needed(numbers, torch.float16, given.settings, plan, saved=True)
     assert written <= one <= written + 250_000
     assert loras == 2 * one
     assert others >= 2 * 3 * 4 * numbers
-    assert room_needed(numbers, torch.float16, given.settings, saved=False)[1] == 0
+    assert room_needed(numbers, torch.float16, given.settings, plan, saved=False)[1] == 0
 
 
 def test_the_disk_of_a_folder_that_is_not_there_yet_is_the_one_above(folders: Folders, tmp_path: Path) -> None:
@@ -104,5 +106,5 @@ def test_the_disk_of_a_folder_that_is_not_there_yet_is_the_one_above(folders: Fo
     numbers = free // 2 - 500_000
     if os.stat(tmp_path).st_dev != os.stat(tmp_path.parent).st_dev:
         pytest.skip("two disks")
-    told = list(warnings(numbers, torch.float16, Settings(save_per_steps=0), far, saved=True))
+    told = list(warnings(numbers, torch.float16, Settings(save_per_steps=0), Plan(Settings()), far, saved=True))
     assert len(told) == 1, "LoRAs and states are on one disk, and are added up"

@@ -14,12 +14,12 @@ from PIL import Image
 from trainer.config.settings import Settings
 from trainer.errors import OutputError, UserError
 from trainer.job import Step
-from trainer.reports.log import CSVLog, read_log, smoothed
+from trainer.reports.log import CSVLog, LogColumns, read_log, smoothed
 from trainer.reports.plot import MOST_POINTS, loss_figure, strength_sheet, thinned
 
 
 def write(path: Path, steps: int = 30, groups: int = 1) -> Path:
-    log = CSVLog(path, replace(Settings(), save_lora_name='a, "b"'), "SD1", groups)
+    log = CSVLog(path, replace(Settings(), save_lora_name='a, "b"'), "SD1", LogColumns(groups))
     for number in range(1, steps + 1):
         log(Step(number, steps, 1 / number, (1e-4 * number, 5e-5)))
     log.close()

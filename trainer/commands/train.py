@@ -26,6 +26,7 @@ from .words import account_lines, told
 
 if TYPE_CHECKING:
     from ..engine.host import Host
+    from ..engine.state import Summary
     from ..job import Account, Effect, Event, Job
     from ..paths import Folders
 
@@ -104,6 +105,8 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume is not None:
         return _resume(options)
     parsed = read_settings(options)
+    from ..config.settings import effective
+    from ..data.epochs import counted
     from ..engine.memory_estimate import memory_advice
     from ..engine.run import check
     from ..engine.saving import output_path
@@ -120,7 +123,8 @@ def _train(options: argparse.Namespace) -> int:
         for line in account_lines(_account(job, host)):
             print(line, file=sys.stderr)
         print(dump(job.settings))  # alone on the standard output: a settings file as it stands
-        values = {"mode": settings.mode, "model": model, "device": host.device, "steps": settings.train_iterations}
+        count = counted(effective(settings)).train_iterations
+        values = {"mode": settings.mode, "model": model, "device": host.device, "steps": count}
         print(told("commands.would_train", **values, path=output_path(job, host.folders)), file=sys.stderr)
         for advice in optimizers.advice(job.settings):
             print(told(advice), file=sys.stderr)
@@ -166,14 +170,14 @@ def _resume(options: argparse.Namespace) -> int:
     from ..models.precision import choose_device
 
     folders = folders_of(options)
-    job, step = _broken_off(options.resume, folders)
-    steps = job.settings.train_iterations
-    print(told("commands.continues_after", name=job.name, step=step, steps=steps), file=sys.stderr)
+    job, where = _broken_off(options.resume, folders)
+    steps = {"step": where.step, "steps": where.steps}
+    print(told("commands.continues_after", name=job.name, **steps), file=sys.stderr)
     return _run(job, Standalone(choose_device(options.device), folders), options, resume=True)
 
 
-def _broken_off(name: str, folders: Folders) -> tuple[Job, int]:
-    """The job of the latest run of that name that was broken off, and after which step.
+def _broken_off(name: str, folders: Folders) -> tuple[Job, Summary]:
+    """The job of the latest run of that name that was broken off, and where it was.
 
     Raises:
         UserError: there is none, it is the queue's, or it cannot be read.
@@ -190,7 +194,7 @@ def _broken_off(name: str, folders: Folders) -> tuple[Job, int]:
     entry = Store(folders).named(name) if folders.queue.is_dir() else None
     if entry is not None and entry.created == state.summary.created:
         raise UserError("commands.resume_in_queue", where=name, number=entry.id)
-    return Job(parse(json.loads(state.settings)).settings, state.summary.created), state.summary.step
+    return Job(parse(json.loads(state.settings)).settings, state.summary.created), state.summary
 
 
 def _run(job: Job, host: Host, options: argparse.Namespace, *, resume: bool) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from ..errors import Problem, WrongValue
 from ..text.messages import Message, label, message
-from .choices import FAMILIES, MODES, SCHEDULERS, TEXT_ENCODERS, SchedulerInfo, load
-from .key_values import parse_literals, prompt_pairs, split_lines, split_prompts
+from .choices import FAMILIES, MODES, OPTIMIZERS, SCHEDULERS, TEXT_ENCODERS, SchedulerInfo, load
+from .filenames import EXAMPLE, counts_steps, name_problem, named_by
+from .key_values import parse_literals, prompt_pairs, split_block_rates, split_lines, split_prompts
 from .sample_prompts import prompts_of_lines
 from .settings import ROWS, SECOND_PASS_KEY, Row, Settings, effective, row_of
 
@@ -62,6 +63,10 @@ def _found(settings: Settings, check: str) -> list[tuple[str, Message]]:
 def _common(settings: Settings) -> _Found:
     if settings.network_strength == 0:
         yield "network_strength", message("config.no_strength")
+    if settings.network_dropout and settings.network_type == "loha":
+        yield "network_dropout", message("config.no_dropout_in_loha", setting=label("network_rank_dropout"))
+    yield from _factors(settings)
+    yield from _file_name(settings)
     low, high = settings.train_min_timesteps, settings.train_max_timesteps
     if low >= high:
         highest = label("train_max_timesteps")
@@ -76,10 +81,35 @@ def _common(settings: Settings) -> _Found:
         yield "sample_prompt", error.message
 
 
+def _factors(settings: Settings) -> _Found:
+    """Factors of learning rates, where the optimizer has but one rate for all."""
+    if not OPTIMIZERS[settings.train_optimizer].finds_its_rate:
+        return
+    factors = set(split_block_rates(settings.network_block_rates).values())
+    if factors - {0.0, 1.0}:
+        yield "network_block_rates", message("config.one_rate_for_all", optimizer=settings.train_optimizer)
+    if settings.train_loraplus_ratio not in (0.0, 1.0):
+        yield "train_loraplus_ratio", message("config.one_rate_for_all", optimizer=settings.train_optimizer)
+
+
+def _file_name(settings: Settings) -> _Found:
+    """A pattern that names two files of the run alike, or one as no system can."""
+    pattern = settings.save_file_name
+    if not pattern:
+        return
+    by_epochs_alone = MODES[settings.mode].learns_from_folder and not settings.save_per_steps
+    if not counts_steps(pattern) and not by_epochs_alone:
+        yield "save_file_name", message("config.pattern_needs_step", field="{step}", example=EXAMPLE)
+    name = settings.save_lora_name or "untitled"
+    problem = name_problem(named_by(pattern, name=name, step=settings.train_iterations, epoch=settings.train_epochs))
+    if problem is not None:
+        yield "save_file_name", problem
+
+
 def _warmup(settings: Settings, schedule: SchedulerInfo) -> _Found:
     """A warm-up that is never over: the learning rate would not be reached, or be divided by what is left, nothing."""
     steps = settings.train_iterations
-    if "num_warmup_steps" not in schedule.takes:
+    if "num_warmup_steps" not in schedule.takes or settings.train_epochs:  # or once the images are known
         return
     try:
         own = parse_literals(settings.train_lr_scheduler_settings).get("num_warmup_steps")

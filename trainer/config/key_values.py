@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from ..errors import WrongValue
+from .choices import BLOCKS
 
 _WORD = re.compile(r"[^\W\d][\w.\-]*")
+_MOST_FACTOR: Final = 100
 _BARE: tuple[tuple[str, Any], ...] = (("true", True), ("false", False), ("none", None))
 
 
@@ -64,6 +66,44 @@ def split_loras(text: str) -> tuple[tuple[str, float], ...]:
         except ValueError:  # the colon is part of the path
             found.append((entry, 1.0))
     return tuple(found)
+
+
+def split_block_rates(text: str) -> dict[str, float]:
+    """``"IN04=0.5, OUT=0"`` as ``{"IN04": 0.5, "OUT": 0.0}``: factors of single blocks and of all of a kind.
+
+    Raises:
+        WrongValue: a part cannot be read, or names no block.
+    """
+    kinds = list(dict.fromkeys(_kind_of(block) for block in BLOCKS))
+    found: dict[str, float] = {}
+    for part in filter(None, (piece.strip() for piece in re.split(r"[,，、;\r\n]", text))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        name = name.upper()
+        if not equals:
+            raise WrongValue("config.no_block_rate", part=part)
+        if name not in (*BLOCKS, *kinds):
+            raise WrongValue("config.no_block_of_rate", name=name, kinds=kinds)
+        if name in found:
+            raise WrongValue("config.key_twice", key=name)
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = math.nan
+        if not 0 <= found[name] <= _MOST_FACTOR:
+            raise WrongValue("config.wrong_block_rate", name=name, value=value, most=_MOST_FACTOR)
+    return found
+
+
+def rate_of_block(rates: Mapping[str, float], block: str | None) -> float:
+    """The factor of a block's learning rate, as :func:`split_block_rates` found it; 1 where none is given."""
+    if block is None:
+        return 1.0
+    return rates.get(block, rates.get(_kind_of(block), 1.0))
+
+
+def _kind_of(block: str) -> str:
+    """``IN`` of ``IN04``."""
+    return block.rstrip("0123456789")
 
 
 def _parts(text: str) -> Iterator[str]:

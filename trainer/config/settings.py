@@ -39,8 +39,10 @@ SHARED_BY_PASSES: Final = (
     "train_VAE_precision", "save_lora_name", "save_per_steps", "save_precision", "save_overwrite", "save_as_json",
     "diff_load_1st_pass", "diff_save_1st_pass", "diff_1st_pass_only", "logging_save_csv", "logging_verbose",
     "state_every_minutes", "sample_prompt", "sample_prompts_file", "sample_negative", "sample_every_steps",
-    "sample_at_start", "sample_seed",
-    "sample_strengths", "effect_strip", "model_v_pred", "clip_skip",
+    "sample_at_start", "sample_seed", "sample_strengths", "effect_strip", "model_v_pred", "train_noise_offset",
+    "train_noise_offset_random", "train_adaptive_noise_scale", "train_multires_noise_iterations",
+    "train_multires_noise_discount", "save_comment", "save_file_name", "logging_tensorboard", "logging_wandb",
+    "clip_skip",
 )
 # fmt: on
 """What the second pass takes from the first, even if it has its own settings."""
@@ -52,6 +54,7 @@ MAX_SEED: Final = 2**32 - 1
 AUTOMATIC: Final = "automatic"
 YES: Final = "yes"
 NO: Final = "no"
+MAX_STEPS: Final = 1_000_000
 
 _OF_A_PASS: Final[tuple[Group, ...]] = ("pass",)
 SECTIONS: Final = ("Required", "Network", "Images", "Captions", "Training", "Difference", "Saving", "Samples")
@@ -129,6 +132,10 @@ class Settings:
     base_loras: str = _text("Network", "run")
     network_strength: float = _float(1.0, "Network")
     network_train_text_encoder: bool = _switch("Network", "concept")
+    network_block_rates: str = _text("Network", kind="block rates")
+    network_dropout: float = _float(0.0, "Network", least=0, most=0.95)
+    network_rank_dropout: float = _float(0.0, "Network", least=0, most=0.95)
+    network_module_dropout: float = _float(0.0, "Network", least=0, most=0.95)
     lora_data_directory: str = _text("Required", "folder", kind="path")
     lora_trigger_word: str = _text("Required", "trigger word")
     diff_target_name: str = _text("Required", "named pairs")
@@ -168,10 +175,15 @@ class Settings:
     caption_wildcards: bool = _switch("Captions", "folder")
     caption_weights: bool = _switch("Captions", "folder")
     caption_max_tokens: int = _int(0, "Captions", "folder", least=0, offered=(0, 75, 150, 225))
-    train_iterations: int = _int(1000, "Required", least=1, most=1_000_000)
+    train_iterations: int = _int(1000, "Required", least=1, most=MAX_STEPS)
+    train_epochs: int = _int(0, "Required", "folder", least=0, most=MAX_STEPS)
     train_batch_size: int = _int(2, "Required", least=1)
+    train_gradient_accumulation: int = _int(1, "Training", least=1, most=1024)
     train_learning_rate: float = _float(1e-4, "Required", above=0)
     train_textencoder_learning_rate: float | None = _row("float or none", None, "Training", "text rate", least=0)
+    train_loraplus_ratio: float = _float(0.0, "Training", least=0, most=1000, offered=(0.0, 4.0, 16.0))
+    train_max_grad_norm: float = _float(0.0, "Training", least=0, offered=(0.0, 1.0))
+    train_ema_decay: float = _float(0.0, "Training", least=0, most=0.99999, offered=(0.0, 0.99, 0.999, 0.9999))
     train_optimizer: str = _choice("AdamW", OPTIMIZERS, "Required")
     train_optimizer_settings: str = _text("Required", kind="literals")
     train_lr_scheduler: str = _choice("cosine", SCHEDULERS, "Required")
@@ -186,6 +198,13 @@ class Settings:
     train_fixed_timsteps_in_batch: bool = _switch("Training")
     train_loss_function: str = _choice("MSE", LOSS_FUNCTIONS, "Training")
     train_snr_gamma: float = _float(5.0, "Training", least=0)
+    train_debiased_estimation: bool = _switch("Training")
+    train_scale_v_pred_loss: bool = _switch("Training")
+    train_noise_offset: float = _float(0.0, "Training", "noise", least=0, most=1, offered=(0.0, 0.05, 0.1))
+    train_noise_offset_random: bool = _switch("Training", "noise")
+    train_adaptive_noise_scale: float = _float(0.0, "Training", "noise", least=-10, most=10)
+    train_multires_noise_iterations: int = _int(0, "Training", "noise", least=0, most=16, offered=(0, 6, 8, 10))
+    train_multires_noise_discount: float = _float(0.3, "Training", "noise", least=0, most=1)
     train_model_precision: str = _choice("fp16", MODEL_PRECISIONS, "Training")
     train_lora_precision: str = _choice("fp32", PRECISIONS, "Training")
     train_VAE_precision: str = _choice("fp32", PRECISIONS, "Training")  # noqa: N815 - the key is spelt so
@@ -196,9 +215,15 @@ class Settings:
     keep_prompts: str = _text("Training")
     keep_weight: float = _float(1.0, "Training", least=0)
     prior_loss_weight: float = _float(1.0, "Training", "subsets", least=0)
+    validation_split: float = _float(0.0, "Training", "folder", least=0, most=0.5)
+    validation_every_steps: int = _int(0, "Training", "folder", least=0)
+    early_stop_patience: int = _int(0, "Training", least=0)
     use_gradient_checkpointing: bool = _switch("Required")
     save_lora_name: str = _text("Required", "run", kind="file name")
     save_per_steps: int = _int(0, "Saving", least=0)
+    save_every_epochs: int = _int(0, "Saving", "folder", least=0)
+    save_file_name: str = _text("Saving", "run", kind="file name pattern")
+    save_comment: str = _text("Saving", "run")
     save_precision: str = _choice("fp16", SAVE_PRECISIONS, "Saving")
     save_overwrite: bool = _switch("Saving")
     save_as_json: bool = _switch("Saving")
@@ -214,10 +239,13 @@ class Settings:
     diff_keep_outside: float = _float(0.0, "Difference", "turns", least=0)
     logging_save_csv: bool = _switch("Saving")
     logging_verbose: bool = _switch("Saving")
+    logging_tensorboard: bool = _switch("Saving", "run")
+    logging_wandb: bool = _switch("Saving", "run")
     sample_prompt: str = _text("Samples")
     sample_prompts_file: str = _text("Samples", kind="path")
     sample_negative: str = _text("Samples")
     sample_every_steps: int = _int(0, "Samples", least=0)
+    sample_every_epochs: int = _int(0, "Samples", "folder", least=0)
     sample_at_start: bool = _switch("Samples")
     sample_seed: int = _int(0, "Samples", least=0, most=MAX_SEED)
     sample_strengths: tuple[float, ...] = _row("floats", (0.0, 1.0), "Samples")
@@ -246,8 +274,8 @@ class Row:
     key: str
     """The key in JSON files."""
     kind: str
-    """choice, text, path, file name, literals, bool, three states, int, float, float or none, size, blocks or
-    floats."""
+    """choice, text, path, file name, file name pattern, literals, block rates, bool, three states, int, float, float
+    or none, size, blocks or floats."""
     default: Any
     section: str
     group: Group

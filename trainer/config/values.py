@@ -17,8 +17,8 @@ from typing import Any
 from ..errors import WrongValue
 from ..paths import path_problem
 from .choices import BLOCKS, FAMILIES, TEXT_ENCODERS
-from .filenames import name_problem
-from .key_values import parse_literals
+from .filenames import name_problem, pattern_problem
+from .key_values import parse_literals, split_block_rates
 from .settings import AUTOMATIC, NO, YES, Row
 from .size import DEFAULT_SIZE, Size
 
@@ -106,9 +106,25 @@ def _file_name(value: Any, row: Row) -> str:
     return text
 
 
+def _file_name_pattern(value: Any, row: Row) -> str:
+    text = _text(value, row)
+    if text.lower().endswith(_LORA_ENDING):
+        text = text[: -len(_LORA_ENDING)]
+    problem = pattern_problem(text) if text else None
+    if problem is not None:
+        raise WrongValue(problem)
+    return text
+
+
 def _literals(value: Any, row: Row) -> str:
     text = _text(value, row)
     parse_literals(text)
+    return text
+
+
+def _block_rates(value: Any, row: Row) -> str:
+    text = _text(value, row)
+    split_block_rates(text)
     return text
 
 
@@ -282,7 +298,9 @@ _READERS: Mapping[str, Callable[[Any, Row], Any]] = MappingProxyType(
         "text": _text,
         "path": _path,
         "file name": _file_name,
+        "file name pattern": _file_name_pattern,
         "literals": _literals,
+        "block rates": _block_rates,
         "bool": _bool,
         "three states": _three_states,
         "int": _int,

@@ -19,10 +19,12 @@ from ..config.size import Size
 from ..job import Account, AccountRow
 from ..text.messages import Message, label, message
 from . import buckets
+from .epochs import with_steps
 from .files import described_files
 from .look import Look, Unfinished
 from .pairs import Pair
 from .samples import Sample, Scan
+from .validation import split_off
 
 _MOST_NAMED = 3
 _MOST_SIZES = 6
@@ -57,7 +59,8 @@ def account_of(
     elif isinstance(found.images, Pair):
         rows += _of_pair(found.images, found.differing)
     elif found.images is not None:
-        folder = _Folder(settings, found, found.images)
+        trained, validated = split_off(found.images, settings)
+        folder = _Folder(with_steps(settings, trained), found, trained, validated)
         rows += [row for of_folder in _OF_FOLDER for row in of_folder(folder)]
         rows += [_odd(note) for odd in _ODD for note in odd(folder)]
     rows += [_odd(note) for note in _size_and_model(settings, found, own_size)]
@@ -112,6 +115,7 @@ class _Folder:
     settings: Settings
     look: Look
     scan: Scan
+    validated: Scan | None
 
     @cached_property
     def first_samples(self) -> list[Sample]:
@@ -142,6 +146,12 @@ def _images(folder: _Folder) -> Iterator[AccountRow]:
     if scan.left_out:
         what = message("data.account_left_out", what=what, count=scan.left_out)
     yield _row("images", what, is_odd=scan.left_out > 0)
+
+
+def _validation(folder: _Folder) -> Iterator[AccountRow]:
+    if folder.validated is not None:
+        count = folder.validated.images
+        yield _more(message("data.account_validation", validated=count, total=count + folder.scan.images))
 
 
 def _subsets(folder: _Folder) -> Iterator[AccountRow]:
@@ -264,7 +274,7 @@ def _others(folder: _Folder) -> Iterator[AccountRow]:
 
 
 _OF_FOLDER: Final[tuple[Callable[[_Folder], Iterator[AccountRow]], ...]] = (
-    _images, _subsets, _captions, _masks, _sizes, _cropped, _epoch, _others,
+    _images, _validation, _subsets, _captions, _masks, _sizes, _cropped, _epoch, _others,
 )  # fmt: skip
 
 
@@ -303,7 +313,7 @@ def _counts(folder: _Folder) -> Iterator[Message]:
         named = {"setting": label("train_batch_size"), "batch": batch}
         kind = "epoch" if batch > len(scan.samples) else "samples"
         yield message(f"data.batch_above_{kind}", count=len(scan.distinct), **named)
-    taken = settings.train_iterations * batch
+    taken = settings.train_iterations * batch * settings.train_gradient_accumulation
     if repeats > 1 and len(scan.samples) > taken:
         named = {"setting": label("image_num_multiply"), "repeats": repeats}
         yield message("data.more_samples_than_steps", count=len(scan.samples), taken=taken, **named)

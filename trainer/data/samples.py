@@ -167,6 +167,11 @@ class Scan:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Steps of an epoch, of ``train_gradient_accumulation`` of its batches each; the last takes the rest."""
+        return -(-self.batches_per_epoch // self.subsets[0].settings.train_gradient_accumulation)
+
+    @property
+    def batches_per_epoch(self) -> int:
         """Batches of an epoch: the last of a bucket may have fewer samples than the others."""
         sizes, counts = self.batch_sizes, Counter(map(self.bucket_of, self.samples))
         return sum(-(-count // sizes[bucket]) for bucket, count in counts.items())

@@ -28,6 +28,7 @@ class RunContext:
         origin: what goes into the files; each pass puts in its own settings and usage.
         hashing: the checkpoint's hashes, which are computed meanwhile.
         data: the images, for modes that need them.
+        validation: the images that are not trained, if there are any.
         keeper: what the run would be continued from, or is.
         prompts: of the previews.
         cache: what is kept of images and captions for later runs.
@@ -44,6 +45,7 @@ class RunContext:
     origin: Origin
     hashing: Hashing
     data: Dataset | None
+    validation: Dataset | None
     keeper: StateKeeper
     prompts: tuple[SamplePrompt, ...]
     cache: DataCache | None = None

@@ -65,6 +65,11 @@ class PassStart:
     loop: Mapping[str, Any]
     log: bytes
 
+    @property
+    def step(self) -> int:
+        """The last step that was done."""
+        return int(self.loop["step"])
+
 
 @dataclass(frozen=True)
 class _Snapshot:

@@ -10,7 +10,7 @@ import gc
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -22,14 +22,18 @@ from ..config.settings import Settings
 from ..diffusion.random import StepRandom
 from ..errors import DivergedError
 from ..job import Control, Listener, Step, Warned
-from ..models.checkpoint.parts import DENOISER, TEXT_ENCODER
 from ..modes.base import Pass, StepLoss
 from ..networks.base import Network
 from ..optim import optimizers, schedules
+from ..optim.average import WeightAverage
+from ..optim.early_stop import EarlyStop
+from ..optim.gradients import take_gradients
+from ..optim.groups import RateGroup, ShownRates, rate_groups
 from ..optim.optimizers import averaged_weights, effective_rates, finalise, make_optimizer
 from ..optim.scaling import LossScaler
 from ..optim.schedules import READ_EVERY, Plateau, Schedule, make_schedule
 from ..text.messages import message
+from .plan import Plan
 
 _READ_SECONDS = 0.5
 
@@ -44,6 +48,7 @@ class LoopHooks:
         pause: waits after a step's number; receives the tensors the loop keeps on the device, which come back as
             they were.
         step_done: called after each step with its number, once its work is complete.
+        validate: measures the loss of the validation images, with the network as it would be saved.
         failed: called where an error ends the loop, with the number of steps taken; the network is as it is to be
             saved.
     """
@@ -52,6 +57,7 @@ class LoopHooks:
     preview: Callable[[int], None]
     pause: Callable[[int, Sequence[Tensor]], None]
     step_done: Callable[[int], None]
+    validate: Callable[[], float | None] = lambda: None
     failed: Callable[[int], None] = lambda _step: None
 
 
@@ -79,12 +85,18 @@ def train(
     control: Control,
     emit: Listener,
     hooks: LoopHooks,
+    plan: Plan | None = None,
+    groups: list[RateGroup] | None = None,
+    early_stop: EarlyStop | None = None,
     keeping: Keeping | None = None,
     start: Mapping[str, Any] | None = None,
 ) -> int:
-    """Take ``train_iterations`` steps, or fewer if the user stops.
+    """Take ``train_iterations`` steps, or fewer if the user stops, or the loss no longer falls.
 
     Args:
+        plan: what happens at which step; None: as the settings say, without epochs.
+        groups: of the parameters, by their learning rates; None: as the settings say, without those of blocks.
+        early_stop: when to end before the last step; None: never.
         start: what was put into ``keeping``; the loop continues there as if it had not ended.
 
     Returns:
@@ -93,7 +105,11 @@ def train(
     Raises:
         DivergedError: a loss was not finite; nothing has been saved since.
     """
-    loop = _Loop(training, network, settings, device, control, hooks, keeping, emit, scale_loss=scale_loss)
+    plan, groups = plan or Plan(settings), groups or rate_groups(network, settings)
+    loop = _Loop(
+        training, network, settings, device, control, hooks, plan, groups, early_stop, keeping, emit,
+        scale_loss=scale_loss,
+    )  # fmt: skip
     if start is not None:
         loop.trained.continue_from(start)
     try:
@@ -123,21 +139,28 @@ class _Loop:
         device: torch.device,
         control: Control,
         hooks: LoopHooks,
+        plan: Plan,
+        groups: list[RateGroup],
+        early_stop: EarlyStop | None,
         keeping: Keeping | None,
         emit: Listener,
         *,
         scale_loss: bool,
     ) -> None:
-        optimizer = make_optimizer(settings, _parameter_groups(network, settings))
+        optimizer = make_optimizer(settings, [group.for_optimizer() for group in groups])
         schedule = make_schedule(optimizer, settings)
         scaler = LossScaler(list(network.parameters())) if scale_loss else None
         means = _Means(emit)
-        self.trained = _Trained(network, optimizer, schedule, scaler, means)
+        decay = settings.train_ema_decay
+        average = WeightAverage(trained_of(network), decay) if decay else None
+        self.trained = _Trained(network, optimizer, schedule, scaler, means, average, early_stop)
         self._training = training
         self._settings = settings
         self._device = device
         self._control = control
         self._hooks = hooks
+        self._plan = plan
+        self._shown_rates = ShownRates(optimizer, groups)
         self._keeping = keeping
         self._reader = LossReader(settings.train_iterations, device, means)
 
@@ -156,38 +179,63 @@ class _Loop:
             if self._goes_on() and control.asked_to_pause:
                 if keeping is not None:
                     keeping.keep(trained.position())
-                self._hooks.pause(trained.step, _kept(trained.network, trained.optimizer))
+                self._hooks.pause(trained.step, trained.on_device())
 
     def _goes_on(self) -> bool:
-        return self.trained.step < self._settings.train_iterations and not self._control.asked_to_stop
+        return self.trained.step < self._plan.steps and not self._control.asked_to_stop and not self.trained.is_over
 
     def _take_step(self, number: int) -> None:
-        trained, settings, hooks = self.trained, self._settings, self._hooks
-        losses = self._training.loss(StepRandom.of_step(settings.train_seed, number, self._device))
-        rates = effective_rates(trained.optimizer)
-        _backward(losses.samples.mean(), trained.optimizer, trained.scaler)
+        trained, hooks, plan = self.trained, self._hooks, self._plan
+        losses = self._learn(plan.batches_of(number))
+        rates = self._shown_rates.of(effective_rates(trained.optimizer))
         with trained.next_step():
             trained.optimizer.step()
             trained.schedule.step()
-            trained.step = number
-            self._reader.note(number, losses, rates)
-            if isinstance(trained.schedule, Plateau) and number % READ_EVERY == 0:
+            trained.count(number)
+            self._reader.note(number, losses, rates, self._validated(number))
+            if trained.hears_means and number % READ_EVERY == 0:
                 self._reader.read_all()  # all, so that it sees the same losses on every machine
-                trained.schedule.hear(trained.means.take())
-            if _is_due(number, settings.save_per_steps, settings):
+                trained.hear_mean()
+            if number in plan.saves:
                 self._reader.read_all()
-                with averaged_weights(trained.optimizer):
+                with trained.as_saved():
                     hooks.save(number)
-            if _is_due(number, settings.sample_every_steps, settings):
-                with averaged_weights(trained.optimizer):
+            if number in plan.previews:
+                with trained.as_saved():
                     hooks.preview(number)
         hooks.step_done(number)
+
+    def _learn(self, batches: Iterable[int]) -> StepLoss:
+        """The gradients of a step's batches, and their losses."""
+        trained, seed, found = self.trained, self._settings.train_seed, list[StepLoss]()
+
+        def losses() -> Iterator[Tensor]:
+            for batch in batches:
+                rng = StepRandom.of_step(seed, batch, self._device)
+                with trained.network.in_batch(rng):
+                    loss = self._training.loss(rng)
+                    yield loss.samples
+                found.append(replace(loss, samples=loss.samples.detach()))
+
+        take_gradients(
+            trained.optimizer, losses(), scaler=trained.scaler, max_norm=self._settings.train_max_grad_norm
+        )  # fmt: skip
+        return StepLoss.joined(found)
+
+    def _validated(self, number: int) -> float | None:
+        """The validation loss after a step, where the plan has one."""
+        if number not in self._plan.validations:
+            return None
+        with self.trained.as_saved():
+            loss = self._hooks.validate()
+            self.trained.hear_validation(loss)
+        return loss
 
     def end(self) -> None:
         """Leave the network as it is to be saved."""
         if self._keeping is not None and (self._control.asked_to_save or not self._control.asked_to_stop):
             self._keeping.hold(self.trained.position())
-        finalise(self.trained.optimizer)
+        self.trained.finalise()
 
     def end_after_error(self) -> None:
         """The same, and have it saved.
@@ -198,7 +246,7 @@ class _Loop:
         self._reader.read_all()
         if self._keeping is not None and self.trained.is_between_steps:
             self._keeping.hold(self.trained.position())
-        finalise(self.trained.optimizer)
+        self.trained.finalise()
         self._hooks.failed(self.trained.step)
 
 
@@ -216,6 +264,8 @@ class _Trained:
     schedule: Schedule
     scaler: LossScaler | None
     means: _Means
+    average: WeightAverage | None = None
+    early_stop: EarlyStop | None = None
     step: int = 0
     is_between_steps: bool = True
 
@@ -226,6 +276,58 @@ class _Trained:
         yield
         self.is_between_steps = True
 
+    def count(self, step: int) -> None:
+        """The optimizer has taken a step."""
+        self.step = step
+        if self.average is not None:
+            self.average.add(step)
+
+    @contextmanager
+    def as_saved(self) -> Iterator[None]:
+        """The network as it would be saved, while the block lasts."""
+        with averaged_weights(self.optimizer) if self.average is None else self.average.in_place():
+            yield
+
+    def finalise(self) -> None:
+        """Leave the network as it is to be saved."""
+        if self.average is None:
+            finalise(self.optimizer)
+        else:
+            self.average.put()
+        if self.is_over and self.early_stop is not None:
+            self.early_stop.put_best(trained_of(self.network))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time to end before the last step."""
+        return self.early_stop is not None and self.early_stop.is_over
+
+    @property
+    def hears_means(self) -> bool:
+        """Whether anything depends on the means of the losses."""
+        stops_by_means = self.early_stop is not None and not self.early_stop.validates
+        return isinstance(self.schedule, Plateau) or stops_by_means
+
+    def hear_mean(self) -> None:
+        mean = self.means.take()
+        if isinstance(self.schedule, Plateau):
+            self.schedule.hear(mean)
+        if self.early_stop is not None and not self.early_stop.validates:
+            self.early_stop.hear_mean(self.step, mean)
+
+    def hear_validation(self, loss: float | None) -> None:
+        if self.early_stop is not None and loss is not None:
+            self.early_stop.hear_validation(self.step, loss, trained_of(self.network))
+
+    def on_device(self) -> list[Tensor]:
+        """The tensors that go from one step to the next: parameters and what is remembered of them."""
+        self.network.zero_grad(set_to_none=True)  # gradients do not: the next step drops them anyway
+        states = [state for state in self.optimizer.state.values() if isinstance(state, dict)]
+        remembered = [value for state in states for value in state.values() if isinstance(value, Tensor)]
+        means = [] if self.average is None else self.average.means
+        best = [] if self.early_stop is None else self.early_stop.weights
+        return [*self.network.parameters(), *self.network.buffers(), *remembered, *means, *best]
+
     def position(self) -> dict[str, Any]:
         """What :meth:`continue_from` takes; nothing is copied."""
         return {
@@ -235,6 +337,8 @@ class _Trained:
             "schedule": schedules.kept(self.schedule),
             "scaler": None if self.scaler is None else self.scaler.kept(),
             "losses": list(self.means.losses),
+            "average": None if self.average is None else self.average.means,
+            "early_stop": None if self.early_stop is None else self.early_stop.kept(),
         }
 
     def continue_from(self, start: Mapping[str, Any]) -> None:
@@ -244,6 +348,10 @@ class _Trained:
         if self.scaler is not None:
             self.scaler.continue_from(start["scaler"])
         self.means.losses.extend(start["losses"])
+        if self.average is not None:
+            self.average.continue_from(start["average"])
+        if self.early_stop is not None:
+            self.early_stop.continue_from(start["early_stop"])
         self.step = start["step"]
 
 
@@ -259,35 +367,9 @@ def put_into(network: Network, tensors: Mapping[str, Tensor]) -> None:
         tensor.copy_(tensors[name])
 
 
-def _backward(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: LossScaler | None) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    if scaler is None:
-        loss.backward()
-    else:
-        scaler.scaled(loss).backward()
-        scaler.unscale()
-
-
-def _kept(network: Network, optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """The tensors that go from one step to the next: parameters and what the optimizer remembers of them."""
-    network.zero_grad(set_to_none=True)  # gradients do not: the next step drops them anyway
-    states = [state for state in optimizer.state.values() if isinstance(state, dict)]
-    remembered = [value for state in states for value in state.values() if isinstance(value, Tensor)]
-    return [*network.parameters(), *network.buffers(), *remembered]
-
-
-def _is_due(step: int, every: int, settings: Settings) -> bool:
-    return every > 0 and step % every == 0 and step < settings.train_iterations
-
-
-def _parameter_groups(network: Network, settings: Settings) -> list[dict[str, Any]]:
-    rates = {DENOISER: settings.train_learning_rate, TEXT_ENCODER: settings.train_textencoder_learning_rate}
-    groups = []
-    for part, rate in rates.items():
-        parameters = network.parameters_of(part)
-        if parameters:
-            groups.append({"params": parameters, "lr": settings.train_learning_rate if rate is None else rate})
-    return groups
+def trained_of(network: Network) -> list[Tensor]:
+    """The parameters that are trained; those of adapters that are only carried along are not."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 @dataclass(frozen=True)
@@ -297,6 +379,7 @@ class _Noted:
     step: int
     losses: StepLoss
     rates: tuple[float, ...]
+    validation: float | None
 
 
 class _Means:
@@ -331,8 +414,9 @@ class LossReader:
         self._sent: tuple[list[_Noted], Tensor, torch.cuda.Event | None] = ([], torch.empty(0), None)
         self._last_sent = time.monotonic()
 
-    def note(self, step: int, losses: StepLoss, rates: list[float]) -> None:
-        self._noted.append(_Noted(step, replace(losses, samples=losses.samples.detach()), tuple(rates)))
+    def note(self, step: int, losses: StepLoss, rates: list[float], validation: float | None = None) -> None:
+        noted = _Noted(step, replace(losses, samples=losses.samples.detach()), tuple(rates), validation)
+        self._noted.append(noted)
         long_ago = time.monotonic() - self._last_sent > _READ_SECONDS
         if self._device.type == "cpu":
             self.read_all()
@@ -378,7 +462,7 @@ class LossReader:
             for index, loss in enumerate(losses):
                 if not math.isfinite(loss):
                     raise self._diverged(entry, index)
-            self._emit(Step(entry.step, self._total, sum(losses) / count, entry.rates))
+            self._emit(Step(entry.step, self._total, sum(losses) / count, entry.rates, entry.validation))
 
     def _diverged(self, entry: _Noted, sample: int) -> DivergedError:
         losses = entry.losses

@@ -310,7 +310,9 @@ class _Estimate:
             trace.backward(training.loss(random_of_nothing()).samples.mean())
             captions = self._changing_captions(settings)
         network.zero_grad(set_to_none=True)
-        return self._taken(trace) + captions + state_bytes(settings, list(network.parameters()), self._device)
+        average = 2 * _bytes(network.parameters()) if settings.train_ema_decay else 0  # and what it stands in for
+        remembered = state_bytes(settings, list(network.parameters()), self._device) + average
+        return self._taken(trace) + captions + remembered
 
     @torch.no_grad()
     def _changing_captions(self, settings: Settings) -> int:

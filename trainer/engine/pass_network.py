@@ -13,6 +13,7 @@ from ..job import Event, Saved
 from ..modes.base import PassSpec
 from ..networks import resume
 from ..networks.base import Network, build
+from ..networks.dropout import Dropout
 from ..networks.files.find import find_lora
 from ..networks.files.read import network_from_file
 from ..networks.registry import builder, targets_of
@@ -77,8 +78,13 @@ class PassNetwork:
         return self._told(network)
 
     def _told(self, network: Network) -> Network:
-        """The network; of a higher rank than layers can have, nothing more is learned, which is reported."""
+        """The network, with its dropout; of a higher rank than layers can have, nothing more is learned, which is
+        reported."""
+        settings = self.settings
         sizes = [min(each.weight.shape[0], each.weight.flatten(1).shape[1]) for each in network]
+        if settings.network_dropout or settings.network_rank_dropout or settings.network_module_dropout:
+            shares = settings.network_dropout, settings.network_rank_dropout, settings.network_module_dropout
+            network.drop_out(Dropout(*shares))
         small = [size for size in sizes if size < self.settings.network_rank]
         if small:
             self._reporter.warn(
@@ -90,13 +96,13 @@ class PassNetwork:
             )
         return network
 
-    def save_while_training(self, network: Network, step: int) -> None:
+    def save_while_training(self, network: Network, step: int, epoch: int) -> None:
         if self._spec.saved:
-            self._saver.while_training(network, step)
+            self._saver.while_training(network, step, epoch)
 
-    def save_finished(self, network: Network, steps: int) -> Path:
+    def save_finished(self, network: Network, steps: int, *, is_early: bool = False) -> Path:
         """See :meth:`Saver.finished`."""
-        return self._saver.finished(network, steps)
+        return self._saver.finished(network, steps, is_early=is_early)
 
     def discard(self) -> None:
         """Of a pass that is not saved: see :meth:`Saver.discard`."""

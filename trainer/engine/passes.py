@@ -9,23 +9,32 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import replace
 
 from torch import Tensor
 
+from ..config.choices import MODES
 from ..errors import Stopped
 from ..job import Done, Event, Phase, Step, Trained
 from ..models.placement import text_to
 from ..modes.base import Pass, PassContext, PassSpec
+from ..modes.registry import mode_of
 from ..networks.base import Network
+from ..optim.early_stop import EarlyStop
+from ..optim.groups import rate_groups
+from ..reports.log import LogColumns
+from ..reports.trackers import TensorBoard, Tracker, WeightsAndBiases
 from ..text.messages import message
 from . import effect, space
 from .context import RunContext
-from .keeper import PassPosition
+from .keeper import PassPosition, PassStart
 from .loop import LoopHooks, put_into, tensors_of, train
 from .pass_network import PassNetwork
 from .pause import pause
+from .plan import Plan
 from .previews import Previews, request_of
 from .reporting import Reporter, StepLogs, growth_of, step_logs
+from .validation import Validation
 
 
 def run_passes(run: RunContext, passes: list[Pass]) -> Done:
@@ -76,6 +85,10 @@ class PassRunner:
         self._network = PassNetwork(run, spec, self._reporter)
         self._settings = self._network.settings
         self._previews = Previews(run, self._settings, self._reporter, earlier, spec.suffix)
+        has_epochs = run.data is not None and MODES[run.settings.mode].learns_from_folder
+        self._plan = Plan(self._settings, run.data.batches.per_epoch if has_epochs and run.data else 0)
+        patience = self._settings.early_stop_patience
+        self._early_stop = EarlyStop(patience, validates=run.validation is not None) if patience else None
 
     def load(self) -> Network:
         """The network of a file in place of one that is trained; see :meth:`PassNetwork.load`."""
@@ -102,8 +115,10 @@ class PassRunner:
         network = self._network.make()
         start = run.keeper.start_of(self._number)
         numbers = sum(parameter.numel() for parameter in network.parameters())
-        saved, folders = self._spec.saved, run.host.folders
-        for told in space.warnings(numbers, run.precision.saved, settings, folders, saved=saved, prompts=run.prompts):
+        for told in space.warnings(
+            numbers, run.precision.saved, settings, self._plan, run.host.folders, saved=self._spec.saved,
+            prompts=run.prompts,
+        ):  # fmt: skip
             self._reporter.warn(told)
         self._reporter.detail(
             "engine.network_detail",
@@ -114,11 +129,11 @@ class PassRunner:
         )
         with (
             network.attached(),
-            self._logs(2 if trains_text else 1, b"" if start is None else start.log) as log,
+            self._logs(2 if trains_text else 1, start) as log,
             run.bundle.family.checkpointing(run.bundle) if settings.use_gradient_checkpointing else nullcontext(),
         ):
-            self._prepare(training, network)
-            done = 0 if start is None else int(start.loop["step"])
+            validation = self._prepare(training, network)
+            done = 0 if start is None else start.step
             self._reporter.phase(message("phase.training"), done, settings.train_iterations)
 
             losses = array("d")
@@ -131,16 +146,19 @@ class PassRunner:
                 run.emit(event)
 
             hooks = LoopHooks(
-                save=lambda step: self._network.save_while_training(network, step),
+                save=lambda step: self._network.save_while_training(network, step, self._plan.epoch_of(step)),
                 preview=lambda step: self._previews.make(network, step),
                 pause=self._pause,
                 step_done=self._after_step,
+                validate=lambda: None if validation is None else validation.loss(),
                 failed=lambda step: self._save_after_error(network, step),
             )
             keeping = run.keeper.of_pass(self._position(log))
             steps = train(
                 training, network, settings, device=device, scale_loss=run.precision.scales_loss, control=run.control,
-                emit=emit, hooks=hooks, keeping=keeping, start=None if start is None else start.loop,
+                emit=emit, hooks=hooks, plan=self._plan,
+                groups=rate_groups(network, settings, run.bundle.family.block_of), early_stop=self._early_stop,
+                keeping=keeping, start=None if start is None else start.loop,
             )  # fmt: skip
         growth = growth_of(losses)
         if growth is not None:
@@ -166,28 +184,47 @@ class PassRunner:
 
     # ---- parts of a pass --------------------------------------------------------------------------------------------
 
-    def _prepare(self, training: Pass, network: Network) -> None:
+    def _prepare(self, training: Pass, network: Network) -> Validation | None:
+        """Prepare a pass, and what measures its loss on the validation images."""
         run, bundle, device = self._run, self._run.bundle, self._run.host.device
         self._reporter.phase(message("phase.encoding_prompts"))
         if self._earlier:  # whose text encoder has left the device
             text_to(bundle, device)
         diffusion, progress = bundle.diffusion.to(device), self._reporter.progress
-        training.prepare(PassContext(self._settings, bundle, network, diffusion, run.data, progress, run.cache))
+        context = PassContext(self._settings, bundle, network, diffusion, run.data, progress, run.cache)
+        training.prepare(context)
+        validation = None
+        if run.validation is not None:
+            another = mode_of(run.settings.mode).passes(run.settings)[self._number - 1]
+            validation = Validation(another, replace(context, data=run.validation), device)
         if run.cache is not None:
             run.cache.flush()
         run.control.check()
         if not (run.origin.trains_text_encoder or training.needs_text_encoder):
             text_to(bundle, "cpu")
+        return validation
 
     @contextmanager
-    def _logs(self, groups: int, start: bytes) -> Iterator[StepLogs]:
-        files, suffix = self._run.files, self._spec.suffix
-        paths = [files.run_log(suffix)]
-        if self._settings.logging_save_csv:
-            paths.append(files.log(suffix))
-        family = self._run.bundle.family.name
-        with step_logs(paths, self._settings, family, groups, self._reporter, start) as log:
+    def _logs(self, groups: int, start: PassStart | None) -> Iterator[StepLogs]:
+        run, settings, suffix = self._run, self._settings, self._spec.suffix
+        paths = [run.files.run_log(suffix)]
+        if settings.logging_save_csv:
+            paths.append(run.files.log(suffix))
+        columns = LogColumns(groups, validates=run.validation is not None)
+        written = b"" if start is None else start.log
+        with step_logs(paths, settings, run.bundle.family.name, columns, self._reporter, written) as log:
+            for tracker in self._trackers(1 if start is None else start.step + 1):
+                log.track(tracker)
             yield log
+
+    def _trackers(self, first: int) -> Iterator[Tracker]:
+        """The programs that are to record the steps beside the log, from the step ``first`` on."""
+        run, settings, path = self._run, self._settings, self._run.files.run_log(self._spec.suffix)
+        if settings.logging_tensorboard:
+            yield TensorBoard(run.host.folders.data / "tensorboard" / path.parent.name / path.stem, first)
+        if settings.logging_wandb:
+            key = f"{run.job.id}{self._spec.suffix}"
+            yield WeightsAndBiases(run.host.folders.data / "wandb", path.stem, key, settings)
 
     def _position(self, logs: StepLogs) -> PassPosition:
         """Which pass it is; the networks of those before it do not change any more, and are given as they are."""
@@ -204,7 +241,8 @@ class PassRunner:
             self._reporter.let_others(message("phase.training"), step, self._settings.train_iterations)
 
     def _finish(self, network: Network, steps: int) -> Done:
-        stopped = steps < self._settings.train_iterations
+        early = self._early_stop if self._early_stop is not None and self._early_stop.is_over else None
+        stopped = steps < self._settings.train_iterations and early is None
         if stopped and (steps == 0 or not self._run.control.asked_to_save):
             return Done(None, steps, stopped=True)
         if not stopped and not self._spec.saved:
@@ -213,12 +251,21 @@ class PassRunner:
         self._reporter.phase(message("phase.saving"))
         if self._run.control.is_interrupted:
             self._run.hashing.cancel()  # what is not there by now would be waited for, and a program that ends cannot
-        path = self._network.save_finished(network, steps)
+        saved_step = steps
+        if early is not None:
+            self._tell_early_stop(early, steps)
+            saved_step = early.best_step if early.weights else steps
+        path = self._network.save_finished(network, saved_step, is_early=early is not None)
         if stopped or self._number == self._count:  # its LoRA is the job's
             self._run.emit(Trained(path, steps, stopped))
         if stopped and self._spec.name is not None:
             self._reporter.warn("engine.stopped_in_pass", pass_name=self._spec.name)
         return Done(path, steps, stopped=stopped)
+
+    def _tell_early_stop(self, early: EarlyStop, step: int) -> None:
+        key = "engine.stopped_early_at_best" if early.weights else "engine.stopped_early"
+        patience = self._settings.early_stop_patience
+        self._reporter.warn(key, step=step, patience=patience, best_step=early.best_step, loss=f"{early.best:.3g}")
 
     def _save_after_error(self, network: Network, steps: int) -> None:
         """Save what an error left of a pass, for it may be all that the user gets of it."""

@@ -28,7 +28,7 @@ _Draw = Callable[[ImageRequest], Iterable[Image.Image]]
 
 def makes_previews(settings: Settings) -> bool:
     """Whether a run makes any."""
-    return settings.sample_every_steps > 0 or settings.sample_at_start
+    return settings.sample_every_steps > 0 or settings.sample_every_epochs > 0 or settings.sample_at_start
 
 
 def request_of(settings: Settings, prompt: str, steps: int = ImageRequest.steps) -> ImageRequest:

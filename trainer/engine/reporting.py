@@ -10,7 +10,8 @@ from typing import Any
 
 from ..config.settings import Settings
 from ..job import Control, Detail, Event, Listener, Phase, Step, Warned
-from ..reports.log import CSVLog
+from ..reports.log import CSVLog, LogColumns
+from ..reports.trackers import Tracker
 from ..text.messages import Message, message
 from .host import Host
 
@@ -82,12 +83,21 @@ class StepLogs:
 
     def __init__(self, warn: Callable[..., None]) -> None:
         self._logs: list[CSVLog] = []
+        self._trackers: list[Tracker] = []
         self._warn = warn
 
     def add(self, log: CSVLog) -> None:
         self._logs.append(log)
 
+    def track(self, tracker: Tracker) -> None:
+        """Have another program record the steps as well."""
+        self._trackers.append(tracker)
+
     def __call__(self, event: Event) -> None:
+        if isinstance(event, Step):
+            for tracker in list(self._trackers):
+                with self._without(tracker):
+                    tracker.add(event)
         for log in list(self._logs):
             try:
                 log(event)
@@ -104,9 +114,21 @@ class StepLogs:
                 continue
         return None
 
+    @contextmanager
+    def _without(self, tracker: Tracker) -> Iterator[None]:
+        """Go on without a tracker that fails: the run is worth more."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - programs of others, over a network perhaps
+            self._trackers.remove(tracker)
+            self._warn("engine.tracker_ends", tracker=tracker.name, reason=f"{type(error).__name__}: {error}")
+
     def close(self) -> None:
         for log in self._logs:
             log.close()
+        for tracker in list(self._trackers):
+            with self._without(tracker):
+                tracker.close()
 
 
 def growth_of(losses: Sequence[float]) -> dict[str, str] | None:
@@ -126,13 +148,13 @@ def growth_of(losses: Sequence[float]) -> dict[str, str] | None:
 
 @contextmanager
 def step_logs(
-    paths: Sequence[Path], settings: Settings, family: str, groups: int, reporter: Reporter, start: bytes
+    paths: Sequence[Path], settings: Settings, family: str, columns: LogColumns, reporter: Reporter, start: bytes
 ) -> Iterator[StepLogs]:
     """Logs of a pass's steps, open while the block lasts.
 
     Args:
         family: the model's.
-        groups: of parameters, whose learning rates are logged.
+        columns: what is logged.
         start: what the logs of a pass that is continued hold already.
 
     Raises:
@@ -141,7 +163,7 @@ def step_logs(
     logs = StepLogs(reporter.warn)
     try:
         for path in paths:
-            logs.add(CSVLog(path, settings, family, groups, start=start))
+            logs.add(CSVLog(path, settings, family, columns, start=start))
         yield logs
     finally:
         logs.close()

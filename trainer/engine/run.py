@@ -17,11 +17,14 @@ from ..config.sample_prompts import SamplePrompt, sample_prompts
 from ..config.schema import dump
 from ..config.settings import Settings, effective
 from ..data.cache import GB, DataCache, key_of, open_cache
+from ..data.epochs import counted, with_steps
 from ..data.latents import encode_samples
 from ..data.look import Look, look
 from ..data.pairs import Pair
 from ..data.samples import Scan
-from ..errors import DivergedError, SettingsError, StateError, Stopped, UserError
+from ..data.validation import split_off
+from ..diffusion.parameterisation import VELOCITY
+from ..errors import DivergedError, Problem, SettingsError, StateError, Stopped, UserError
 from ..job import Control, Done, Failed, Job, Listener, TrainsOn
 from ..models.base import Bundle, CaptionReading
 from ..models.checkpoint.hashes import Hashing
@@ -35,6 +38,7 @@ from ..networks.files.metadata import Origin
 from ..networks.files.read import network_from_file, refuse_unusable
 from ..optim import optimizers, schedules, trial
 from ..paths import RunFiles, write_whole
+from ..reports import trackers
 from ..reports.account import text_of
 from ..text.messages import Message, label, message
 from . import state
@@ -63,9 +67,11 @@ def check(job: Job, host: Host) -> Message:
         UserError: settings (all problems at once), a choice that is not built, the model, the output.
     """
     settings, loras = effective(job.settings), host.folders.loras
-    problems = check_for_run(settings)
-    if problems:
-        raise SettingsError(problems)
+    _refuse(check_for_run(settings))
+    if settings.train_epochs:
+        settings = counted(settings)
+        _refuse(check_for_run(replace(settings, train_epochs=0)))  # what depends on the number of steps
+    trackers.require(settings)
     if makes_previews(settings):
         sample_prompts(settings)
     for name, _ in split_loras(settings.base_loras):
@@ -79,14 +85,17 @@ def check(job: Job, host: Host) -> Message:
         *(spec.loaded for spec in specs if spec.loaded),
     ]:
         refuse_unusable(find_lora(name, loras), model.family)
-    unsuitable = check_for_family(settings, model.family)
-    if unsuitable:
-        raise SettingsError(unsuitable)
+    _refuse(check_for_family(settings, model.family))
     for spec in specs:
         networks_resume.check(spec.settings or settings, model.family, loras)
         if spec is specs[-1] or (spec.saved and not spec.loaded):
             check_output(output_path(job, host.folders, suffix=spec.suffix), job)
     return model.label
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise SettingsError(problems)
 
 
 def _check_pass(spec: PassSpec, settings: Settings, host: Host) -> None:
@@ -187,6 +196,8 @@ def _prepared(
     cache = _cache(settings, host, stack)
     found = _look(settings, reporter, cache)
     images = found.images
+    trained, validated = split_off(images, settings) if isinstance(images, Scan) else (images, None)
+    settings = with_steps(settings, trained if isinstance(trained, Scan) else None)
     account = account_before(settings, found, host)
     if account.rows:
         write_whole(files.account, [text_of(account).encode()], overwrite=True)
@@ -195,13 +206,15 @@ def _prepared(
     bundle, precision = _model(settings, host, reporter)
     emit(TrainsOn(bundle.name))
     _attach_base_loras(settings, host, bundle, reporter, stack)
-    scan, settings = _scan(images, settings, bundle, reporter)
+    scan, settings = _scan(trained, settings, bundle, reporter)
     data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress, cache)
+    validation = None if validated is None else encode_samples(validated, bundle, settings, reporter.progress, cache)
     _report_cache(cache, settings, reporter)
     hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
     stack.callback(hashing.cancel)
     keeper.hash_files(bundle.path, hashing)
-    mode, captions = mode_of(settings.mode), [] if scan is None else scan.all_captions()
+    mode = mode_of(settings.mode)
+    captions = [each for part in (scan, validated) if part is not None for each in part.all_captions()]
     _report_cut_captions(captions, bundle, settings, reporter)
     trains_text = mode.trains_text_encoder(settings, captions)
     reporter.detail(
@@ -211,23 +224,13 @@ def _prepared(
         predicts=bundle.diffusion.parameterisation.name,
         precision=precision.base,
     )
-    origin = Origin(settings, bundle, precision.base, mode.usage(settings, captions), trains_text, scan)
+    validation_images = 0 if validated is None else validated.images
+    usage = mode.usage(settings, captions)
+    origin = Origin(settings, bundle, precision.base, usage, trains_text, scan, validation_images)
     return RunContext(
-        job,
-        settings,
-        host,
-        files,
-        control,
-        emit,
-        bundle,
-        precision,
-        origin,
-        hashing,
-        data,
-        keeper,
-        prompts,
-        cache,
-    )
+        job, settings, host, files, control, emit, bundle, precision, origin,
+        hashing, data, validation, keeper, prompts, cache,
+    )  # fmt: skip
 
 
 # ---- images ---------------------------------------------------------------------------------------------------------
@@ -344,6 +347,8 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
     )
     for note in bundle.notes:
         reporter.warn(note)
+    if settings.train_scale_v_pred_loss and bundle.diffusion.parameterisation is not VELOCITY:
+        reporter.warn("engine.no_velocity_to_scale", file=bundle.name, setting=label("train_scale_v_pred_loss"))
     for note in precision.notes:
         reporter.warn(note)
     passes = [each.spec for each in mode_of(settings.mode).passes(settings) if not each.spec.loaded]

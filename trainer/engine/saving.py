@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..claims import free_name
+from ..config.filenames import named_by
 from ..config.settings import Settings
 from ..errors import DivergedError, OutputError
 from ..job import Job, Listener, Saved, Warned
@@ -21,15 +22,22 @@ from ..networks.base import Network
 from ..networks.files import file
 from ..networks.files.card import write_card
 from ..networks.files.metadata import Origin, metadata
-from ..networks.files.settings import job_of
+from ..networks.files.settings import ENDED_EARLY, job_of
 from ..paths import Folders
 from ..text.messages import label, message
 
 
-def output_path(job: Job, folders: Folders, steps: int | None = None, suffix: str = "") -> Path:
-    """Where the LoRA goes; ``steps`` for one saved while training, ``suffix`` for one of several passes."""
-    counted = "" if steps is None else f"_{steps}steps"
-    return folders.lora(job.name, f"{suffix}{counted}")
+def output_path(job: Job, folders: Folders, suffix: str = "") -> Path:
+    """Where the LoRA goes; ``suffix`` for one of several passes."""
+    return folders.lora(job.name, suffix)
+
+
+def path_while_training(job: Job, folders: Folders, step: int, epoch: int, suffix: str = "") -> Path:
+    """Where one goes that is saved while training, after a step of an epoch."""
+    pattern = job.settings.save_file_name
+    if not pattern:
+        return folders.lora(job.name, f"{suffix}_{step}steps")
+    return folders.lora(named_by(pattern, name=job.name, step=step, epoch=epoch), suffix)
 
 
 def check_output(target: Path, job: Job) -> None:
@@ -67,10 +75,10 @@ class Saver:
     suffix: str = ""
     resumed: bool = False
 
-    def while_training(self, network: Network, step: int) -> None:
+    def while_training(self, network: Network, step: int, epoch: int) -> None:
         """Save after a step; where that fails it is reported, for the run is worth more than this file."""
         tensors = self._tensors(network, step)
-        with self._free(output_path(self.job, self.folders, step, self.suffix)) as path:
+        with self._free(path_while_training(self.job, self.folders, step, epoch, self.suffix)) as path:
             try:
                 written = self._save(path, tensors, self._described(path, step))
             except OutputError as error:
@@ -78,8 +86,11 @@ class Saver:
             else:
                 self.emit(Saved(written, step))
 
-    def finished(self, network: Network, step: int) -> Path:
+    def finished(self, network: Network, step: int, *, is_early: bool = False) -> Path:
         """Save the LoRA and its card; one that cannot go where it should is put somewhere else rather than lost.
+
+        Args:
+            is_early: it is done, though it has not taken all of its steps.
 
         Raises:
             DivergedError: what was trained cannot be saved in the file's precision.
@@ -87,7 +98,7 @@ class Saver:
         """
         tensors = self._tensors(network, step)
         with self._free(output_path(self.job, self.folders, suffix=self.suffix)) as path:
-            described = self._described(path, step)
+            described = self._described(path, step) | ({ENDED_EARLY: "True"} if is_early else {})
             if self.hashing.problem is not None:
                 self.emit(Warned(self.hashing.problem))
             try:

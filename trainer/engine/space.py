@@ -14,33 +14,42 @@ from ..config.settings import Settings
 from ..errors import OutputError
 from ..paths import Folders
 from ..text.messages import Message, message
+from .plan import Plan
 
 _HEADER = 200_000
 """Bytes a LoRA file has beside its tensors: their names, the settings, counts of tags."""
 _STATE_BYTES = 12
 """Of a trained number in a state: itself and two more that most optimizers remember of it, in single precision."""
+_AVERAGE_BYTES = 4
+"""The same, of its average."""
 _PREVIEW_BYTES = 1.5
 """Of a pixel of a preview, in the middle of what photographs take as PNG."""
 
 
 def room_needed(
-    numbers: int, dtype: torch.dtype, settings: Settings, *, saved: bool, prompts: Sequence[SamplePrompt] = ()
+    numbers: int,
+    dtype: torch.dtype,
+    settings: Settings,
+    plan: Plan,
+    *,
+    saved: bool,
+    prompts: Sequence[SamplePrompt] = (),
 ) -> tuple[int, int, int]:
     """Bytes for one LoRA, for all LoRAs of a pass, and for its states and previews.
 
     Args:
         numbers: that are trained.
         dtype: the precision of the LoRA's file.
+        plan: the pass's.
         saved: whether the pass saves its network.
         prompts: of its previews.
     """
     one = numbers * torch.empty((), dtype=dtype).element_size() + _HEADER
-    on_the_way = (settings.train_iterations - 1) // settings.save_per_steps if settings.save_per_steps else 0
-    loras = one * (on_the_way + 1) if saved else 0
-    every = settings.sample_every_steps
-    previews = settings.sample_at_start + ((settings.train_iterations - 1) // every if every else 0)
+    loras = one * (len(plan.saves) + 1) if saved else 0
+    previews = settings.sample_at_start + len(plan.previews)
     pixels = sum(prompt.size(settings.size).area for prompt in prompts) * len(settings.sample_strengths)
-    states = 2 * _STATE_BYTES * numbers if settings.state_every_minutes else 0  # the new one beside the old one
+    remembered = _STATE_BYTES + _AVERAGE_BYTES * bool(settings.train_ema_decay)
+    states = 2 * remembered * numbers if settings.state_every_minutes else 0  # the new one beside the old one
     return one, loras, states + int(previews * pixels * _PREVIEW_BYTES)
 
 
@@ -48,6 +57,7 @@ def warnings(
     numbers: int,
     dtype: torch.dtype,
     settings: Settings,
+    plan: Plan,
     folders: Folders,
     *,
     saved: bool,
@@ -58,7 +68,7 @@ def warnings(
     Raises:
         OutputError: not even the finished LoRA has room.
     """
-    one, loras, others = room_needed(numbers, dtype, settings, saved=saved, prompts=prompts)
+    one, loras, others = room_needed(numbers, dtype, settings, plan, saved=saved, prompts=prompts)
     needs: dict[int, tuple[Path, int]] = {}
     for folder, size in ((folders.loras, loras), (folders.data, others)):
         disk = _there(folder)

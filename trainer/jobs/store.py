@@ -16,7 +16,7 @@ from pathlib import Path
 from ..config.check import check_for_run
 from ..config.filenames import name_problem
 from ..config.schema import parse, to_json
-from ..config.settings import Settings
+from ..config.settings import Settings, effective
 from ..engine.state import Summary
 from ..errors import SettingsError, UserError
 from ..job import Job
@@ -196,11 +196,12 @@ class Store:
         UserError: the settings would not train, or the name is taken by a job or a file.
         """
         _require_runnable(job.settings)
+        steps = _steps_of(job.settings)
         self.recover()
         with self._database.transaction() as connection:
             self._require_free(connection, job)
             place = connection.execute("SELECT coalesce(max(place), 0) + 1 FROM job").fetchone()[0]
-            values = {**_written(job), "place": place, "status": WAITING, "created": job.created.isoformat()}
+            values = {**_written(job, steps), "place": place, "status": WAITING, "created": job.created.isoformat()}
             names, marks = ", ".join(values), ", ".join("?" * len(values))
             number = connection.execute(f"INSERT INTO job ({names}) VALUES ({marks})", list(values.values())).lastrowid
         assert number is not None
@@ -213,6 +214,7 @@ class Store:
             UserError: it is running or done, or as for :meth:`add`.
         """
         _require_runnable(settings)
+        steps = _steps_of(settings)
         self.recover()
         with self._database.transaction() as connection:
             row = self._row(connection, number)
@@ -220,7 +222,7 @@ class Store:
                 raise UserError("jobs.cannot_edit", where=row["name"], status=_status(row))
             job = Job.create(settings, datetime.fromisoformat(row["created"]))
             self._require_free(connection, job, but=number)
-            self._update(connection, number, **_written(job), **_fresh())
+            self._update(connection, number, **_written(job, steps), **_fresh())
         self._states.remove(row["name"], job.created)  # of other settings
         return self._one(number)
 
@@ -325,11 +327,16 @@ class Store:
             self._update(connection, row["id"], **begun)
         return self._one(row["id"])
 
-    def note_step(self, number: int, lease: Lease, step: int) -> None:
-        """Record how far a job is, unless someone else is writing: it is not worth waiting for."""
+    def note_step(self, number: int, lease: Lease, step: int, steps: int | None = None) -> None:
+        """Record how far a job is, unless someone else is writing: it is not worth waiting for.
+
+        Args:
+            steps: of how many, where that is known by now.
+        """
+        change = "UPDATE job SET step = ?, steps = coalesce(?, steps) WHERE id = ? AND owner = ?"
         try:
             with self._database.transaction(wait=False) as connection:
-                connection.execute("UPDATE job SET step = ? WHERE id = ? AND owner = ?", (step, number, lease.token))
+                connection.execute(change, (step, steps, number, lease.token))
         except BusyError:
             return
 
@@ -522,14 +529,26 @@ def _fresh(status: str = WAITING, **values: object) -> dict[str, object]:
     return {"status": status, **blank, **values}
 
 
-def _written(job: Job) -> dict[str, object]:
+def _steps_of(settings: Settings) -> int:
+    """The steps a job will take, as far as its images are there by now; its run says what is wrong with them."""
+    if not settings.train_epochs:
+        return settings.train_iterations
+    from ..data.epochs import counted  # which looks at images, and brings what reads them
+
+    try:
+        return counted(effective(settings)).train_iterations
+    except UserError:
+        return settings.train_iterations
+
+
+def _written(job: Job, steps: int) -> dict[str, object]:
     settings = job.settings
     return {
         "name": job.name,
         "mode": settings.mode,
         "model": settings.model,
         "settings": json.dumps(to_json(settings), ensure_ascii=False),
-        "steps": settings.train_iterations,
+        "steps": steps,
     }
 
 

@@ -403,9 +403,9 @@ class Worker:
             return DONE
         return INTERRUPTED if control.is_interrupted else STOPPED
 
-    def _note(self, entry: Entry, step: int) -> None:
+    def _note(self, entry: Entry, step: Step) -> None:
         assert self._lease is not None
-        self.store.note_step(entry.id, self._lease, step)
+        self.store.note_step(entry.id, self._lease, step.number, step.total)
 
     def _note_model(self, entry: Entry, model: str) -> None:
         assert self._lease is not None
@@ -453,7 +453,7 @@ class _Report:
         entry: Entry,
         run_status: RunStatus,
         listener: Listener | None,
-        note: Callable[[Entry, int], None],
+        note: Callable[[Entry, Step], None],
         note_result: Callable[[Entry, Trained], None],
         note_model: Callable[[Entry, str], None],
     ) -> None:
@@ -486,7 +486,7 @@ class _Report:
             self.step = event.number
             if time.monotonic() - self._noted > _NOTE_EVERY:
                 self._noted = time.monotonic()
-                self._write(lambda: self._note(self._entry, self.step))
+                self._write(lambda: self._note(self._entry, event))
 
     def fail(self, error: UserError) -> None:
         """Report a failure, unless the run has reported it."""

@@ -14,6 +14,7 @@ from ..config.settings import Settings
 from ..data.cache import DataCache
 from ..data.kept import KeptTensors
 from ..data.latents import Dataset
+from ..diffusion.noise import offset_noise, pyramid_noise
 from ..diffusion.process import Diffusion
 from ..diffusion.random import StepRandom
 from ..models.base import Bundle, Conditioning
@@ -57,8 +58,33 @@ class PassContext:
         return self.diffusion.timesteps(rng, count, window, same=same, swept=swept)
 
     def weighted(self, losses: Tensor, timesteps: Tensor) -> Tensor:
-        """Losses ``(B,)`` with their Min-SNR weights, unless these are switched off."""
-        return self.diffusion.weighted(losses, timesteps, self.settings.train_snr_gamma)
+        """Losses ``(B,)`` with the weights of their timesteps that are not switched off."""
+        settings = self.settings
+        return self.diffusion.weighted(
+            losses,
+            timesteps,
+            settings.train_snr_gamma,
+            debiased=settings.train_debiased_estimation,
+            noise_like=settings.train_scale_v_pred_loss,
+        )
+
+    def noise(self, rng: StepRandom, latents: Tensor) -> Tensor:
+        """The noise that hides ``latents`` ``(B, C, h, w)``, in their type: white unless the settings say otherwise."""
+        settings, wide = self.settings, torch.promote_types(latents.dtype, torch.float32)
+        noise = rng.noise(tuple(latents.shape), wide)
+        if settings.train_noise_offset or settings.train_adaptive_noise_scale:
+            noise = offset_noise(
+                noise,
+                latents.to(wide),
+                rng,
+                settings.train_noise_offset,
+                adaptive=settings.train_adaptive_noise_scale,
+                is_random=settings.train_noise_offset_random,
+            )
+        if settings.train_multires_noise_iterations:
+            iterations, discount = settings.train_multires_noise_iterations, settings.train_multires_noise_discount
+            noise = pyramid_noise(noise, rng, iterations, discount)
+        return noise.to(latents.dtype)
 
 
 @torch.no_grad()
@@ -141,6 +167,15 @@ class StepLoss:
     samples: Tensor
     timesteps: Tensor
     names: tuple[str, ...] = ()
+
+    @staticmethod
+    def joined(parts: Sequence[StepLoss]) -> StepLoss:
+        """Those of several batches, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        samples, timesteps = ([getattr(each, name) for each in parts] for name in ("samples", "timesteps"))
+        names = tuple(name for each in parts for name in each.names)
+        return StepLoss(torch.cat(samples), torch.cat(timesteps), names)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ MOST_ON_DEVICE = 512 * 2**20
 MOST_IN_MEMORY = 2 * 2**30
 """The same for the machine's memory; more are encoded at each step."""
 _FEW = 16
-_STEPS_A_REPORT = 500
+_BATCHES_A_REPORT = 500
 _PHASE = message("phase.encoding_captions")
 
 
@@ -68,11 +68,11 @@ class CaptionConditionings:
     def _of_run(self, data: Dataset, most: int) -> tuple[str, ...] | None:
         """Every caption of the run once, in the order in which they come; None if there are more than ``most``."""
         found: dict[str, None] = {}
-        steps = self._context.settings.train_iterations
-        for step in range(1, steps + 1):
-            if step % _STEPS_A_REPORT == 1:
-                self._context.progress(message("phase.listing_captions"), step - 1, steps)
-            found.update(dict.fromkeys(data.captions_of(step)))
+        batches = _most_batches(self._context.settings)
+        for batch in range(1, batches + 1):
+            if batch % _BATCHES_A_REPORT == 1:
+                self._context.progress(message("phase.listing_captions"), batch - 1, batches)
+            found.update(dict.fromkeys(data.captions_of(batch)))
             if len(found) > most:
                 return None
         return tuple(found)
@@ -87,5 +87,10 @@ def most_bytes(settings: Settings, each: int, *, on_cpu: bool) -> int:
     """The most that captions that change from step to step take on the device, where one takes ``each`` bytes."""
     if not CaptionRules.of(settings).varies("a {b|c}\nd"):
         return 0
-    needed = settings.train_iterations * settings.train_batch_size * each
+    needed = _most_batches(settings) * settings.train_batch_size * each
     return needed if needed <= (MOST_IN_MEMORY if on_cpu else MOST_ON_DEVICE) else 0
+
+
+def _most_batches(settings: Settings) -> int:
+    """The number of a run's last batch, or a few more: the last step of an epoch may take fewer than the others."""
+    return settings.train_iterations * settings.train_gradient_accumulation

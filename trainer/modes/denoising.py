@@ -31,7 +31,7 @@ def denoising_loss(
         weights: ``(B,)``, how much each sample counts; None: all alike.
     """
     diffusion = context.diffusion
-    noise = rng.noise(tuple(latents.shape), latents.dtype)
+    noise = context.noise(rng, latents)
     timesteps = context.timesteps(rng, len(latents))
     noisy = diffusion.noised(latents, noise, timesteps)
     context.network.strength = 1.0

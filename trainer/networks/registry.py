@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import torch
 
-from ..config.choices import NETWORK_TYPES, load
+from ..config.choices import NETWORK_TYPES, TEXT_ENCODERS, load
+from ..config.key_values import rate_of_block, split_block_rates
 from ..config.settings import Settings
 from ..models.base import Bundle
 from ..models.lora_target import Target, TargetChoice
@@ -40,5 +41,8 @@ def builder(settings: Settings, dtype: torch.dtype, device: torch.device) -> Bui
 def targets_of(bundle: Bundle, settings: Settings, *, trains_text: bool) -> list[Target]:
     """The modules that the settings train: those of the text encoders first, then the denoiser's in its own order."""
     include_resnets = NETWORK_TYPES[settings.network_type].include_resnets
-    choice = TargetChoice(settings.network_blocks, settings.network_element, include_resnets, trains_text)
+    rates = split_block_rates(settings.network_block_rates)
+    blocks = [block for block in settings.network_blocks if rate_of_block(rates, block)]
+    trains_text = trains_text and bool(rate_of_block(rates, TEXT_ENCODERS))
+    choice = TargetChoice(blocks, settings.network_element, include_resnets, trains_text)
     return bundle.family.lora_targets(bundle, choice)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # a run that only writes its log need not wait for pandas
 
 _RATE = "Learning Rate"
 _COLUMNS = ("Step", "Loss", f"{_RATE} 1", f"{_RATE} 2")
+VALIDATION = "Validation Loss"
+"""The column of the loss of the images that are not trained."""
 _LARGEST = 64 * 2**20
 """Bytes of a log that is read: a million steps take 40 MB."""
 _MOST_ROWS = 2_000_000
@@ -33,14 +35,33 @@ _LARGEST_LOSS = 3.5e38
 _LARGEST_STEP = 2**53
 
 
+@dataclass(frozen=True)
+class LogColumns:
+    """What a log has beside step and loss.
+
+    Attributes:
+        rates: how many learning rates.
+        validates: whether there is a validation loss, in the rows of the steps after which it was measured.
+    """
+
+    rates: int = 1
+    validates: bool = False
+
+
 class CSVLog:
     """Listens to a run and writes its steps; flushed every step, so a crash loses none.
 
-    Rows are ``Step,Loss,Learning Rate 1[,Learning Rate 2]`` below eight head rows ``key,value``.
+    Rows are ``Step,Loss,Learning Rate 1[,Learning Rate 2][,Validation Loss]`` below eight head rows ``key,value``.
     """
 
     def __init__(
-        self, path: Path, settings: Settings, model_version: str, groups: int = 1, *, start: bytes = b""
+        self,
+        path: Path,
+        settings: Settings,
+        model_version: str,
+        columns: LogColumns = LogColumns(),
+        *,
+        start: bytes = b"",
     ) -> None:
         """Args:
             start: what the log of a run that is continued holds already.
@@ -55,15 +76,16 @@ class CSVLog:
         except OSError as error:
             raise OutputError("reports.log_not_written", where=str(path), reason=error.strerror) from error
         self.path = path
-        self._groups = groups
+        self._columns = columns
         self._writer = csv.writer(self._file)
         if not start:
             self._writer.writerows(_head(settings, model_version))
-            self._writer.writerow(_COLUMNS[: 2 + groups])
+            self._writer.writerow([*_COLUMNS[: 2 + columns.rates], *([VALIDATION] if columns.validates else [])])
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Step):
-            self._writer.writerow([event.number, event.loss, *event.rates[: self._groups]])
+            validation = [event.validation] if self._columns.validates else []
+            self._writer.writerow([event.number, event.loss, *event.rates[: self._columns.rates], *validation])
             self._file.flush()
 
     @property
@@ -96,7 +118,7 @@ class LossLog:
     Attributes:
         name: the file's stem.
         head: the head rows.
-        rows: columns ``Step``, ``Loss`` and the learning rates.
+        rows: columns ``Step``, ``Loss``, the learning rates and, if the run had it, ``Validation Loss``.
     """
 
     name: str
@@ -153,7 +175,8 @@ def _rows(titles: str, lines: Iterable[str], path: Path) -> pd.DataFrame:
     import pandas as pd
 
     named = {name.strip(): place for place, name in enumerate(titles.split(",", _MOST_COLUMNS))}
-    places = {name: place for name, place in named.items() if name in ("Step", "Loss") or name.startswith(_RATE)}
+    known = ("Step", "Loss", VALIDATION)
+    places = {name: place for name, place in named.items() if name in known or name.startswith(_RATE)}
     columns = {name: array("d") for name in places}
     last = max(places.values()) + 1
     for count, line in enumerate(lines):

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from ..errors import UserError
-from .log import LossLog, smoothed
+from .log import VALIDATION, LossLog, smoothed
 
 MOST_POINTS = 2000
 """Of one drawn curve: more than any screen is wide."""
@@ -42,6 +42,8 @@ def loss_figure(
     dark: bool = False, width: float = 9.0,
 ) -> Figure:  # fmt: skip
     """Loss, raw and smoothed, and below it the learning rate, of one or several runs over one another.
+
+    A validation loss is drawn with the loss, with a dot wherever it was measured.
 
     Args:
         logarithmic: of the loss.
@@ -143,6 +145,9 @@ def _draw_loss(axes: Axes, log: LossLog, *, raw: bool = True, smooth: bool = Tru
         axes.plot(*thinned(steps, losses), linewidth=0.8, **faint)
     if smooth:
         axes.plot(*thinned(steps, smoothed(losses)), linewidth=1.6, **look)
+    if VALIDATION in log.rows:
+        measured = log.rows[["Step", VALIDATION]].dropna()
+        axes.plot(*thinned(measured["Step"], measured[VALIDATION]), linewidth=1.2, marker="o", markersize=4, **look)
 
 
 def _legend(axes: Axes, logs: Sequence[LossLog], width: float) -> None:

@@ -33,8 +33,8 @@ class Words:
 
     def help(self, name: str) -> str:
         """What a setting does; where the page does more than the table says, that."""
-        texts = texts_of(self.language)
-        return texts.get(f"page_help.{name}") or texts[f"help.{name}"]
+        own = texts_of(self.language).get(f"page_help.{name}")
+        return own or self.say(f"help.{name}")
 
     def data(self) -> str:
         """The page's own texts as the value of an HTML attribute."""

@@ -55,6 +55,7 @@ class Origin:
         base_dtype: the precision the model was computed in.
         trains_text_encoder: whether the text encoder has adapters.
         scan: the images, for modes that need them.
+        validation_images: how many others are not trained.
     """
 
     settings: Settings
@@ -63,6 +64,7 @@ class Origin:
     usage: Usage
     trains_text_encoder: bool = False
     scan: Scan | None = None
+    validation_images: int = 0
 
 
 def metadata(job: Job, origin: Origin, hashes: Hashes | None, path: Path, steps: int) -> dict[str, str]:
@@ -129,9 +131,26 @@ def _training(origin: Origin, steps: int) -> dict[str, str]:
         "ss_min_snr_gamma": str(settings.train_snr_gamma or None),
         "ss_gradient_checkpointing": str(settings.use_gradient_checkpointing),
         "ss_resolution": str(tuple(settings.size)),
-        "ss_training_comment": f"Trainyard, {settings.mode}",
+        "ss_training_comment": settings.save_comment.strip() or f"Trainyard, {settings.mode}",
+        "ss_gradient_accumulation_steps": str(settings.train_gradient_accumulation),
+        "ss_max_grad_norm": str(settings.train_max_grad_norm),
+        "ss_network_dropout": str(settings.network_dropout or None),
+        "ss_debiased_estimation": str(settings.train_debiased_estimation),
+        **_noise(settings),
         **_captions(settings),
-        **_epochs(settings, origin.scan, steps),
+        **_epochs(settings, origin, steps),
+    }
+
+
+def _noise(settings: Settings) -> dict[str, str]:
+    """Of noise that is not white."""
+    offset, iterations = settings.train_noise_offset, settings.train_multires_noise_iterations
+    return {
+        "ss_noise_offset": str(offset or None),
+        "ss_noise_offset_random_strength": str(settings.train_noise_offset_random),
+        "ss_adaptive_noise_scale": str(settings.train_adaptive_noise_scale or None),
+        "ss_multires_noise_iterations": str(iterations or None),
+        "ss_multires_noise_discount": str(settings.train_multires_noise_discount),
     }
 
 
@@ -161,23 +180,29 @@ def _captions(settings: Settings) -> dict[str, str]:
     }
 
 
-def _epochs(settings: Settings, scan: Scan | None, steps: int) -> dict[str, str]:
+def _epochs(settings: Settings, origin: Origin, steps: int) -> dict[str, str]:
     """Modes without images have none."""
+    scan = origin.scan
     if scan is None:
         return {}
-    batches = scan.steps_per_epoch
     every = list(zip(scan.subsets, scan.counts, strict=True))
     of_reg = [(subset, count) for subset, count in every if subset.is_reg]
     reg = {
         "ss_num_reg_images": str(sum((count.images + count.unused) * subset.repeats for subset, count in of_reg)),
         "ss_prior_loss_weight": str(settings.prior_loss_weight),
     }
+    validation = {
+        "ss_num_validation_images": str(origin.validation_images),
+        "ss_validation_split": str(settings.validation_split),
+        "ss_validate_every_n_steps": str(settings.validation_every_steps or None),
+    }
     return {
         **(reg if of_reg else {}),
+        **(validation if origin.validation_images else {}),
         "ss_num_train_images": str(sum(count.taken for subset, count in every if not subset.is_reg)),
-        "ss_num_batches_per_epoch": str(batches),
-        "ss_num_epochs": str(_rounded_up(settings.train_iterations, batches)),
-        "ss_epoch": str(_rounded_up(steps, batches)),
+        "ss_num_batches_per_epoch": str(scan.batches_per_epoch),
+        "ss_num_epochs": str(_rounded_up(settings.train_iterations, scan.steps_per_epoch)),
+        "ss_epoch": str(_rounded_up(steps, scan.steps_per_epoch)),
     }
 
 
@@ -206,13 +231,21 @@ def _model(origin: Origin, hashes: Hashes | None) -> dict[str, str]:
 def _network_arguments(settings: Settings) -> dict[str, str]:
     """What sd-scripts would have to be given beside rank and alpha to train the same modules; text, as it has them."""
     info = NETWORK_TYPES[settings.network_type]
+    options = {
+        "rank_dropout": settings.network_rank_dropout,
+        "module_dropout": settings.network_module_dropout,
+        "loraplus_lr_ratio": settings.train_loraplus_ratio,
+    }
+    chosen = {name: str(value) for name, value in options.items() if value}
+    if settings.network_block_rates.strip():
+        chosen["block_lr_weights"] = one_line(settings.network_block_rates)
     if not info.include_resnets:
-        return dict(info.arguments)
+        return {**info.arguments, **chosen}
     conv = {
         "conv_dim": str(settings.network_conv_rank or settings.network_rank),
         "conv_alpha": str(settings.network_conv_alpha or settings.network_alpha),
     }
-    return {**conv, **info.arguments}
+    return {**conv, **info.arguments, **chosen}
 
 
 def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, object]]:

@@ -21,6 +21,8 @@ from .find import ENDING
 
 KEY: Final = "trainyard_settings"
 """Of the header's metadata."""
+ENDED_EARLY: Final = "trainyard_ended_early"
+"""The same: there only if the run was done before its last step."""
 
 
 def load_settings(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Parsed:
@@ -68,7 +70,8 @@ def is_finished(path: Path, created: datetime) -> bool:
 
 
 def _is_whole(header: Header) -> bool:
-    return header.metadata.get("ss_steps") == header.metadata.get("ss_max_train_steps")
+    told = header.metadata
+    return told.get("ss_steps") == told.get("ss_max_train_steps") or ENDED_EARLY in told
 
 
 def settings_of(lora: Path) -> Parsed:

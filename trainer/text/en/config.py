@@ -55,6 +55,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             'the value of {key}, "{text}", cannot be read; put each key=value on a line of its own, or ; between them'
         ),
         "config.infinite_value": "the value of {key} must be a finite number; write a smaller one",
+        "config.no_block_rate": ('"{part}" has no = in it; write a block and a factor, for instance IN04=0.5, OUT=0'),
+        "config.no_block_of_rate": (
+            '"{name}" is not a block; write one such as IN04, or for all of a kind one of {kinds}'
+        ),
+        "config.wrong_block_rate": ('the factor of {name} must be a number from 0 to {most}, not "{value}"'),
         # ---- file names
         "config.name_starts_with_slash": "must not start with /; write a name, or sub-folder/name",
         "config.name_starts_with_drive": (
@@ -73,6 +78,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "must not be {name}: Windows keeps that name for a device; choose another, such as {name}_1"
         ),
         "config.name_too_long": "is too long; keep it within {latin} Latin or {japanese} Japanese letters",
+        "config.pattern_unreadable": "may have only {fields} in braces; write for instance {example}",
+        "config.pattern_tells_nothing_apart": "gives all files the same name; write {field} into it, as in {example}",
+        "config.pattern_needs_step": "gives several files the same name; write {field} into it, as in {example}",
         "config.name_empty": "is empty; write a name",
         "config.name_with_slash": "must not contain /; presets have no sub-folders",
         # ---- prompts of previews
@@ -110,6 +118,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.no_strength": "0 would save a LoRA that does nothing; write for instance 1",
         "config.endless_warmup": (
             "the warm-up takes {warmup} steps and the run only {steps} ({iterations}), so it never ends. Set it lower"
+        ),
+        "config.no_dropout_in_loha": (
+            "has no effect on loha, which has no numbers in between to leave out; write 0, or use {setting}"
+        ),
+        "config.one_rate_for_all": (
+            "has no effect with {optimizer}, which finds one learning rate for everything; write 0 or 1 as factors, "
+            "or use another optimizer"
         ),
         "config.no_step_rules": (
             "{scheduler} needs rules; write factor:step and a last factor, for instance 1:200,0.1:500,0.01"

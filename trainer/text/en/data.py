@@ -336,5 +336,17 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.target_is_file": '"{path}" is a file. Write a folder.',
         "data.only_variations": 'the folder "{folder}" holds variations only. Choose the folder they are of.',
         "data.no_folder_beside": '"{path}" has no folder beside it. Write one.',
+        # ---- epochs and validation
+        "data.too_many_epochs": (
+            "{epochs} epochs of {per_epoch:step|steps} are {steps} steps, and a run has at most {most}. Write fewer."
+        ),
+        "data.too_few_to_validate": (
+            "There must be at least two images to leave one out of training, and there is {count}. Write 0, or add "
+            "images."
+        ),
+        "data.account_validation": (
+            "{validated:image|images} of {total} are not trained, but show in the validation loss what the LoRA "
+            "makes of images it does not know."
+        ),
     }
 )

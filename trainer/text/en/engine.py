@@ -144,6 +144,22 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.loss_grew": (
             "The loss grew from {first} to {last}: the model gets worse with training. Lower the learning rate."
         ),
+        "engine.no_velocity_to_scale": (
+            "{setting} is on, but {file} does not predict the velocity, so it changes nothing."
+        ),
+        "engine.stopped_early_at_best": (
+            "Stopped after step {step}, since the validation loss has had no new low for {patience:step|steps}. The "
+            "LoRA of step {best_step} is saved, whose validation loss was the lowest ({loss})."
+        ),
+        "engine.stopped_early": (
+            "Stopped after step {step}, since the loss has had no new low for {patience:step|steps}. The lowest was "
+            "{loss}, at step {best_step}; the LoRA as it is now is saved."
+        ),
+        "engine.tracker_missing": (
+            "The package {package} cannot be used here ({reason}). Install it with: pip install {package}. Or turn "
+            "this off."
+        ),
+        "engine.tracker_ends": ("{tracker} has failed and records nothing more ({reason})."),
         "engine.rank_above_layers": (
             "The network rank {rank} is more than {count} of {total} layers can use, the smallest {least}. A lower "
             "rank learns as much there."

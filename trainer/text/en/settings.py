@@ -26,6 +26,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "base_loras": "base loras",
         "network_strength": "network strength",
         "network_train_text_encoder": "network train text encoder",
+        "network_block_rates": "network block rates",
+        "network_dropout": "network dropout",
+        "network_rank_dropout": "network rank dropout",
+        "network_module_dropout": "network module dropout",
         "lora_data_directory": "lora data directory",
         "lora_trigger_word": "lora trigger word",
         "diff_target_name": "diff target name",
@@ -62,9 +66,14 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "caption_weights": "caption weights",
         "caption_max_tokens": "caption max tokens",
         "train_iterations": "train iterations",
+        "train_epochs": "train epochs",
         "train_batch_size": "train batch size",
+        "train_gradient_accumulation": "train gradient accumulation",
         "train_learning_rate": "train learning rate",
         "train_textencoder_learning_rate": "train textencoder learning rate",
+        "train_loraplus_ratio": "train loraplus ratio",
+        "train_max_grad_norm": "train max grad norm",
+        "train_ema_decay": "train ema decay",
         "train_optimizer": "train optimizer",
         "train_optimizer_settings": "train optimizer settings",
         "train_lr_scheduler": "train lr scheduler",
@@ -79,6 +88,13 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_fixed_timsteps_in_batch": "train fixed timsteps in batch",
         "train_loss_function": "train loss function",
         "train_snr_gamma": "train snr gamma",
+        "train_debiased_estimation": "train debiased estimation",
+        "train_scale_v_pred_loss": "train scale v pred loss",
+        "train_noise_offset": "train noise offset",
+        "train_noise_offset_random": "train noise offset random",
+        "train_adaptive_noise_scale": "train adaptive noise scale",
+        "train_multires_noise_iterations": "train multires noise iterations",
+        "train_multires_noise_discount": "train multires noise discount",
         "train_model_precision": "train model precision",
         "train_lora_precision": "train lora precision",
         "train_VAE_precision": "train VAE precision",
@@ -88,10 +104,16 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "ileco_denoise_steps": "ileco denoise steps",
         "keep_prompts": "keep prompts",
         "keep_weight": "keep weight",
+        "validation_split": "validation split",
+        "validation_every_steps": "validation every steps",
+        "early_stop_patience": "early stop patience",
         "prior_loss_weight": "prior loss weight",
         "use_gradient_checkpointing": "use gradient checkpointing",
         "save_lora_name": "save lora name",
         "save_per_steps": "save per steps",
+        "save_every_epochs": "save every epochs",
+        "save_file_name": "save file name",
+        "save_comment": "save comment",
         "save_precision": "save precision",
         "save_overwrite": "save overwrite",
         "save_as_json": "save as json",
@@ -107,10 +129,13 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "diff_keep_outside": "diff keep outside",
         "logging_save_csv": "logging save csv",
         "logging_verbose": "logging verbose",
+        "logging_tensorboard": "logging tensorboard",
+        "logging_wandb": "logging wandb",
         "sample_prompt": "sample prompt",
         "sample_prompts_file": "sample prompts file",
         "sample_negative": "sample negative",
         "sample_every_steps": "sample every steps",
+        "sample_every_epochs": "sample every epochs",
         "sample_at_start": "sample at start",
         "sample_seed": "sample seed",
         "sample_strengths": "sample strengths",
@@ -177,6 +202,22 @@ HELP: Mapping[str, str] = MappingProxyType(
         "network_train_text_encoder": (
             "Also trains the text encoder, if BASE is among the blocks. This changes what words mean, so use it with "
             "care."
+        ),
+        "network_block_rates": (
+            "Multiplies the learning rate of some blocks: block=factor, separated by commas, as in IN04=0.5, M00=2, "
+            "OUT=0. IN, OUT and M stand for all blocks of that kind; 0 leaves a block untrained."
+        ),
+        "network_dropout": (
+            "The share of the numbers inside the LoRA that are left out at random in each step, against learning "
+            "images by heart. 0.1 to 0.3 is usual; 0 turns it off. Not for loha."
+        ),
+        "network_rank_dropout": (
+            "The share of the ranks that are left out at random in each step. 0.1 to 0.3 is usual; 0 turns it off. "
+            "With loha, whole rows of the update are left out."
+        ),
+        "network_module_dropout": (
+            "The share of the layers whose LoRA is left out at random in each step. 0.1 to 0.3 is usual; 0 turns it "
+            "off."
         ),
         "lora_data_directory": (
             "The folder with the training images and their captions. Subfolders are included. In one called 10_zorp "
@@ -286,8 +327,16 @@ HELP: Mapping[str, str] = MappingProxyType(
             "The number of training steps. Try 1000 for LoRA, 300 to 1000 for iLECO and Difference, 30 to 100 for "
             "ADDifT."
         ),
+        "train_epochs": (
+            "How often every image is used. If it is not 0, it decides the number of steps in place of train "
+            "iterations."
+        ),
         "train_batch_size": (
             "The number of samples per step. A larger batch makes training steadier but uses more memory."
+        ),
+        "train_gradient_accumulation": (
+            "The number of batches per step. With 4, a step learns from four times as many images, and takes four "
+            "times as long, without more memory."
         ),
         "train_learning_rate": (
             "How far each step goes. Lower it if images break down, raise it if nothing is learned. Prodigy and the "
@@ -295,6 +344,17 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "train_textencoder_learning_rate": (
             "A separate learning rate for the text encoder. If empty or 0, the train learning rate is used."
+        ),
+        "train_loraplus_ratio": (
+            "LoRA+: the factor that starts at zero is trained at this many times the learning rate, so the LoRA "
+            "learns faster. 4 to 16 is usual; 0 turns it off."
+        ),
+        "train_max_grad_norm": (
+            "Clips the gradients to this norm, so that no single step changes too much. 1 is usual; 0 turns it off."
+        ),
+        "train_ema_decay": (
+            "Saves an average over the last steps (EMA) instead of the weights of the last one, which evens out "
+            "chance. 0.99 averages about 100 steps, 0.999 about 1000; 0 turns it off."
         ),
         "train_optimizer": (
             "The algorithm that updates the weights. AdamW is a safe choice; the 8bit optimizers save memory. The "
@@ -342,6 +402,33 @@ HELP: Mapping[str, str] = MappingProxyType(
             "Min-SNR weighting, which keeps easy timesteps from dominating the training. 5 is a good value; 0 turns it "
             "off."
         ),
+        "train_debiased_estimation": (
+            "Weights timesteps so that noisy ones, which decide composition and colour, count for more. Set train "
+            "snr gamma to 0 with it, or both apply."
+        ),
+        "train_scale_v_pred_loss": (
+            "With a v-prediction model, weights the loss as if the model predicted the noise, so that less noisy "
+            "timesteps count for more. It changes nothing with other models."
+        ),
+        "train_noise_offset": (
+            "Shifts the noise of each channel a little, so that very dark and very bright images can be learned. "
+            "0.03 to 0.1 is usual; 0 turns it off."
+        ),
+        "train_noise_offset_random": (
+            "Draws the strength of the noise offset anew for each batch, between 0 and train noise offset."
+        ),
+        "train_adaptive_noise_scale": (
+            "Adds to the noise offset this many times how far the image's mean is from grey. Usually 0, or about as "
+            "much as the noise offset."
+        ),
+        "train_multires_noise_iterations": (
+            "Adds up to this many layers of coarser noise to the noise, which helps with light, shade and large "
+            "shapes. 6 to 10 is usual; 0 turns it off. Use it or the noise offset."
+        ),
+        "train_multires_noise_discount": (
+            "How much weaker each coarser layer of noise is than the one before. 0.1 to 0.4 is usual; higher values "
+            "change more."
+        ),
         "slider_positive": (
             "Makes a slider: strength 1 moves the original prompt towards this prompt, -1 towards the negative one. "
             "One line for all original prompts, or one line each."
@@ -360,6 +447,17 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "prior_loss_weight": "How much regularisation images count compared with the others. 0 turns them off.",
         "keep_weight": "How much the keep prompts count compared with the training itself. 0 turns them off.",
+        "validation_split": (
+            "The share of the images that is not trained. Their loss shows whether the LoRA still learns or only "
+            "learns the other images by heart. 0.1 suits 50 images or more; 0 turns it off."
+        ),
+        "validation_every_steps": (
+            "After how many steps the loss of the validation images is measured. 0 measures it after each epoch."
+        ),
+        "early_stop_patience": (
+            "Ends the run when the loss has had no new low for this many steps. With validation images their loss "
+            "counts, and the best LoRA is saved; else the last one. 0 turns it off."
+        ),
         "train_model_precision": "The precision of the model's weights. int8 saves memory; model keeps them as stored.",
         "train_lora_precision": "The precision of the LoRA during training. fp32 is the safe choice.",
         "train_VAE_precision": "The precision of the VAE. SDXL's VAE may fail in fp16; fp32 is the safe choice.",
@@ -373,6 +471,12 @@ HELP: Mapping[str, str] = MappingProxyType(
         "save_per_steps": (
             "Also saves the LoRA every N steps, so that you can pick the best one later. 0 saves only the final one."
         ),
+        "save_every_epochs": "Also saves the LoRA every this many epochs. 0 saves it only at the end.",
+        "save_file_name": (
+            "A pattern for the names of files saved during training, with name, step or epoch in braces; step:06 "
+            "makes six digits. If empty, they are called name_100steps."
+        ),
+        "save_comment": "A comment that is stored in the LoRA file, where WebUIs show it.",
         "save_precision": "The precision of the saved file. fp16 is half the size of fp32, with hardly any difference.",
         "save_overwrite": (
             "Replaces an existing LoRA of the same name. If off, training does not start when the name is taken."
@@ -409,6 +513,14 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "logging_save_csv": "Writes the loss and learning rate of every step to a CSV file.",
         "logging_verbose": "Prints more detail to the console.",
+        "logging_tensorboard": (
+            "Also writes loss and learning rates for TensorBoard, into the folder tensorboard of the data folder. It "
+            "needs the package tensorboard."
+        ),
+        "logging_wandb": (
+            "Also writes loss and learning rates for Weights & Biases. Nothing is sent unless the environment "
+            "variable WANDB_MODE is set to online. It needs the package wandb."
+        ),
         "sample_prompt": "The prompts for the previews during training, one per line; options as in a prompts file.",
         "sample_prompts_file": (
             "A file with a prompt a line, as sd-scripts has it: --n negative, --w and --h size, --d seed, --l "
@@ -416,6 +528,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "sample_negative": "The negative prompt for the previews.",
         "sample_every_steps": "Makes previews with the current LoRA every N steps. 0 makes none.",
+        "sample_every_epochs": "Makes previews every this many epochs. 0 makes none.",
         "sample_at_start": "Also makes previews before the first step, to compare with.",
         "sample_seed": "The seed for the previews. It stays the same throughout the run, so that you can compare them.",
         "sample_strengths": (

@@ -57,6 +57,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{key} の値「{text}」を読めません。key=value は1行に1つずつ書くか、; で区切ってください"
         ),
         "config.infinite_value": "{key} の値は有限の数にしてください。もっと小さい数を書いてください",
+        "config.no_block_rate": ("「{part}」に = がありません。例: IN04=0.5, OUT=0"),
+        "config.no_block_of_rate": (
+            "「{name}」というブロックはありません。IN04のようなブロックか、種類を表す {kinds} のいずれかを書いてくだ"
+            "さい"
+        ),
+        "config.wrong_block_rate": ("{name} の倍率は0から {most} までの数にしてください。「{value}」は使えません"),
         # ---- file names
         "config.name_starts_with_slash": "/ で始めることはできません。名前、または サブフォルダ/名前 と書いてください",
         "config.name_starts_with_drive": (
@@ -73,6 +79,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.name_ends_with_space": "「{part}」の末尾に空白は使えません(Windowsで消えてしまいます)",
         "config.name_of_device": ("{name} はWindowsが装置名に使うため、名前にできません。{name}_1 などにしてください"),
         "config.name_too_long": "長すぎます。英数字で {latin} 字、日本語で {japanese} 字までにしてください",
+        "config.pattern_unreadable": "波かっこで書けるのは {fields} だけです。例: {example}",
+        "config.pattern_tells_nothing_apart": "ファイル名が全部同じになります。{field} を入れてください。例: {example}",
+        "config.pattern_needs_step": "同じ名前のファイルが複数できます。{field} を入れてください。例: {example}",
         "config.name_empty": "空欄です。名前を書いてください",
         "config.name_with_slash": "/ は使えません(プリセットにサブフォルダはありません)",
         # ---- プレビューのプロンプト
@@ -114,6 +123,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.no_strength": "0 では何の効果もないLoRAになります。例: 1",
         "config.endless_warmup": (
             "ウォームアップ ({warmup} ステップ) が終わりません。{iterations}は {steps} です。それより小さくしてください"
+        ),
+        "config.no_dropout_in_loha": (
+            "lohaでは効きません(間引ける中間の数値がありません)。0にするか、{setting}を使ってください"
+        ),
+        "config.one_rate_for_all": (
+            "{optimizer} では効きません(全体で1つの学習率を自分で決めます)。倍率を0か1にするか、ほかのオプティマイザ"
+            "ーを使ってください"
         ),
         "config.no_step_rules": (
             "{scheduler} には段階ルールが必要です。「倍率:ステップ」をコンマで並べ、最後に倍率だけを書いてください。"

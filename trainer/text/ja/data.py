@@ -326,5 +326,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "フォルダ「{folder}」にはバリエーションしかありません。元の画像のあるフォルダを選んでください。"
         ),
         "data.no_folder_beside": "「{path}」の隣にフォルダを作れません。保存先を指定してください。",
+        # ---- epochs and validation
+        "data.too_many_epochs": (
+            "{epochs} エポック(1エポック {per_epoch} ステップ)は {steps} ステップになり、上限の {most} を超えます。"
+            "減らしてください。"
+        ),
+        "data.too_few_to_validate": (
+            "画像を検証に回すには2枚以上必要ですが、{count} 枚しかありません。0にするか、画像を増やしてください。"
+        ),
+        "data.account_validation": (
+            "{total} 枚のうち {validated} 枚は学習に使わず、知らない画像をLoRAがどう扱うかを検証の損失として測ります。"
+        ),
     }
 )

@@ -143,6 +143,22 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.loss_grew": (
             "損失が {first} から {last} に増えました。学習するほど悪くなっています。学習率を下げてください。"
         ),
+        "engine.no_velocity_to_scale": (
+            "{setting}がオンですが、{file} はvを予測するモデルではないため、何も変わりません。"
+        ),
+        "engine.stopped_early_at_best": (
+            "検証の損失の最小値が {patience} ステップのあいだ更新されなかったため、ステップ {step} で終了しました。"
+            "検証の損失が最も小さかった({loss})ステップ {best_step} のLoRAを保存します。"
+        ),
+        "engine.stopped_early": (
+            "損失の最小値が {patience} ステップのあいだ更新されなかったため、ステップ {step} で終了しました。最小値"
+            "はステップ {best_step} の {loss} です。現在のLoRAを保存します。"
+        ),
+        "engine.tracker_missing": (
+            "パッケージ {package} が、ここでは使えません ({reason})。次のコマンドでインストールするか、この設定をオ"
+            "フにしてください: pip install {package}"
+        ),
+        "engine.tracker_ends": ("{tracker} でエラーが起きたため、以後は記録されません ({reason})。"),
         "engine.rank_above_layers": (
             "ネットワークのランク {rank} は、{total} 層のうち {count} 層では大きすぎます(最小の層は {least})。"
             "ランクを下げても学習できる量は同じです。"

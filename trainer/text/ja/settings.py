@@ -39,6 +39,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "base_loras": "適用しておくLoRA",
         "network_strength": "保存時の強さ",
         "network_train_text_encoder": "テキストエンコーダーも学習する",
+        "network_block_rates": "ブロックごとの学習率の倍率",
+        "network_dropout": "ネットワークのドロップアウト",
+        "network_rank_dropout": "ランクのドロップアウト",
+        "network_module_dropout": "モジュールのドロップアウト",
         "lora_data_directory": "学習画像のフォルダ",
         "lora_trigger_word": "トリガーワード",
         "diff_target_name": "目標画像のファイル名の末尾",
@@ -75,9 +79,14 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "caption_weights": "キャプションの強調",
         "caption_max_tokens": "キャプションの最大トークン数",
         "train_iterations": "学習ステップ数",
+        "train_epochs": "学習エポック数",
         "train_batch_size": "バッチサイズ",
+        "train_gradient_accumulation": "勾配の累積数",
         "train_learning_rate": "学習率",
         "train_textencoder_learning_rate": "テキストエンコーダーの学習率",
+        "train_loraplus_ratio": "LoRA+の倍率",
+        "train_max_grad_norm": "勾配ノルムの上限",
+        "train_ema_decay": "EMAの減衰率",
         "train_optimizer": "オプティマイザー",
         "train_optimizer_settings": "オプティマイザーの追加設定",
         "train_lr_scheduler": "学習率スケジューラー",
@@ -92,12 +101,22 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_fixed_timsteps_in_batch": "バッチ内でタイムステップを揃える",
         "train_loss_function": "損失関数",
         "train_snr_gamma": "Min-SNRのガンマ",
+        "train_debiased_estimation": "Debiased Estimationを使う",
+        "train_scale_v_pred_loss": "v-predictionの損失を調整する",
+        "train_noise_offset": "ノイズオフセット",
+        "train_noise_offset_random": "ノイズオフセットの強さをランダムにする",
+        "train_adaptive_noise_scale": "ノイズオフセットの自動調整の倍率",
+        "train_multires_noise_iterations": "多重解像度ノイズの回数",
+        "train_multires_noise_discount": "多重解像度ノイズの減衰率",
         "slider_positive": "スライダーのプラス側プロンプト",
         "slider_negative": "スライダーのマイナス側プロンプト",
         "slider_scale": "スライダーの幅",
         "ileco_denoise_steps": "学習前のノイズ除去ステップ数",
         "keep_prompts": "変えたくないプロンプト",
         "keep_weight": "変えたくないプロンプトの重み",
+        "validation_split": "検証に回す画像の割合",
+        "validation_every_steps": "検証の間隔 (ステップ)",
+        "early_stop_patience": "早期終了までのステップ数",
         "prior_loss_weight": "正則化画像の重み",
         "train_model_precision": "モデルの精度",
         "train_lora_precision": "LoRAの精度",
@@ -105,6 +124,9 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "use_gradient_checkpointing": "勾配チェックポイントを使う",
         "save_lora_name": "LoRAのファイル名",
         "save_per_steps": "途中保存の間隔 (ステップ)",
+        "save_every_epochs": "途中保存の間隔 (エポック)",
+        "save_file_name": "途中保存のファイル名",
+        "save_comment": "学習のコメント",
         "save_precision": "保存時の精度",
         "save_overwrite": "上書きする",
         "save_as_json": "設定をJSONに残す",
@@ -120,10 +142,13 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "diff_keep_outside": "マスクの外を保つ強さ",
         "logging_save_csv": "ログをCSVに保存する",
         "logging_verbose": "詳しいログを表示する",
+        "logging_tensorboard": "TensorBoardに記録する",
+        "logging_wandb": "Weights & Biasesに記録する",
         "sample_prompt": "プレビューのプロンプト",
         "sample_prompts_file": "サンプルのプロンプトのファイル",
         "sample_negative": "プレビューのネガティブプロンプト",
         "sample_every_steps": "プレビューの間隔 (ステップ)",
+        "sample_every_epochs": "プレビューの間隔 (エポック)",
         "sample_at_start": "最初にもプレビュー",
         "sample_seed": "プレビューのシード",
         "sample_strengths": "プレビューでのLoRAの強さ",
@@ -189,6 +214,21 @@ HELP: Mapping[str, str] = MappingProxyType(
         "network_train_text_encoder": (
             "ブロックでBASEを選んでいれば、テキストエンコーダーも学習します。言葉の意味そのものが変わるので、"
             "注意して使ってください。"
+        ),
+        "network_block_rates": (
+            "一部のブロックの学習率に倍率を掛けます。「IN04=0.5, M00=2, OUT=0」のように、ブロック=倍率をカンマで区切"
+            "って書きます。IN、OUT、Mはその種類のブロックすべてを指し、0にしたブロックは学習しません。"
+        ),
+        "network_dropout": (
+            "ステップごとに、LoRA内部の数値のうちこの割合をランダムに無効にし、画像の丸暗記を防ぎます。目安は0.1〜0.3"
+            "で、0なら使いません。lohaでは使えません。"
+        ),
+        "network_rank_dropout": (
+            "ステップごとに、ランクのうちこの割合をランダムに無効にします。目安は0.1〜0.3で、0なら使いません。lohaで"
+            "は更新の行を丸ごと無効にします。"
+        ),
+        "network_module_dropout": (
+            "ステップごとに、この割合の層でLoRAをランダムに無効にします。目安は0.1〜0.3で、0なら使いません。"
         ),
         "lora_data_directory": (
             "学習用の画像とキャプションを入れたフォルダです。サブフォルダも含みます。"
@@ -290,8 +330,15 @@ HELP: Mapping[str, str] = MappingProxyType(
         "train_iterations": (
             "学習するステップ数です。目安はLoRAで1000、iLECOとDifferenceで300〜1000、ADDifTで30〜100です。"
         ),
+        "train_epochs": (
+            "すべての画像を何回ずつ使うかです。0以外なら、学習ステップ数の代わりにこちらでステップ数が決まります。"
+        ),
         "train_batch_size": (
             "1ステップでまとめて学習するサンプルの数です。増やすと学習が安定しますが、メモリも多く使います。"
+        ),
+        "train_gradient_accumulation": (
+            "1ステップで使うバッチの数です。4にすると、メモリを増やさずに1ステップで4倍の画像から学習できますが、時間"
+            "も4倍かかります。"
         ),
         "train_learning_rate": (
             "1ステップで変化させる大きさです。画像が崩れるなら下げ、学習されないなら上げてください。"
@@ -299,6 +346,17 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "train_textencoder_learning_rate": (
             "テキストエンコーダー専用の学習率です。空欄か0なら、全体の学習率を使います。"
+        ),
+        "train_loraplus_ratio": (
+            "LoRA+です。0から始まる側の行列を、学習率のこの倍率で学習し、習得を速めます。目安は4〜16で、0なら使いませ"
+            "ん。"
+        ),
+        "train_max_grad_norm": (
+            "勾配のノルムをこの値までに抑え、1ステップで変わりすぎるのを防ぎます。1が一般的で、0なら使いません。"
+        ),
+        "train_ema_decay": (
+            "最後のステップの重みではなく、直近のステップの平均 (EMA) を保存し、偶然のばらつきをならします。0.99で約"
+            "100ステップ、0.999で約1000ステップの平均になります。0なら使いません。"
         ),
         "train_optimizer": (
             "重みを更新する方法です。迷ったらAdamWを選んでください。名前に8bitの付くものはメモリを節約できます。"
@@ -343,6 +401,32 @@ HELP: Mapping[str, str] = MappingProxyType(
         "train_snr_gamma": (
             "Min-SNRの値です。易しいタイムステップに学習が偏るのを防ぎます。5がおすすめで、0なら使いません。"
         ),
+        "train_debiased_estimation": (
+            "構図や色が決まる、ノイズの多いタイムステップを重視します。「Min-SNRのガンマ」を0にしないと、両方が適用さ"
+            "れます。"
+        ),
+        "train_scale_v_pred_loss": (
+            "v-predictionモデルで、ノイズを予測するモデルと同じ重み付けにし、ノイズの少ないタイムステップを重視します"
+            "。ほかのモデルでは何も変わりません。"
+        ),
+        "train_noise_offset": (
+            "チャンネルごとにノイズを少しずらし、とても暗い画像や明るい画像を学習できるようにします。目安は0.03〜0.1"
+            "で、0なら使いません。"
+        ),
+        "train_noise_offset_random": (
+            "ノイズオフセットの強さを、バッチごとに0から設定値までの間でランダムに決めます。"
+        ),
+        "train_adaptive_noise_scale": (
+            "画像の平均が灰色から離れているほど、この倍率でノイズオフセットに加えます。通常は0か、ノイズオフセットと"
+            "同じくらいにします。"
+        ),
+        "train_multires_noise_iterations": (
+            "粗いノイズを最大でこの回数重ね、明暗や大きな形を学習しやすくします。目安は6〜10で、0なら使いません。ノイ"
+            "ズオフセットとはどちらか一方を使ってください。"
+        ),
+        "train_multires_noise_discount": (
+            "重ねるノイズを1段粗くなるごとにどれだけ弱めるかです。目安は0.1〜0.4で、大きいほど変化も大きくなります。"
+        ),
         "slider_positive": (
             "スライダーLoRAを作ります。元のプロンプトの絵が、強さ1でこの内容に、-1でマイナス側の内容に近づきます。"
             "1行なら元のプロンプトすべてに使い、複数行なら行ごとに使います。"
@@ -359,6 +443,15 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "prior_loss_weight": "正則化画像を、ほかの画像に対してどれだけ重視するかです。0なら学習に影響しません。",
         "keep_weight": "変えたくないプロンプトを、学習に対してどれだけ重視するかです。0なら使いません。",
+        "validation_split": (
+            "学習に使わず、検証に回す画像の割合です。その損失から、学習が進んでいるのか、丸暗記なのかがわかります。"
+            "画像が50枚以上なら0.1が目安で、0なら使いません。"
+        ),
+        "validation_every_steps": "検証用の画像の損失を何ステップごとに測るかです。0ならエポックごとに測ります。",
+        "early_stop_patience": (
+            "損失の最小値がこのステップ数のあいだ更新されなければ、学習を終えます。検証用の画像があればその損失で"
+            "判断し、最良のLoRAを、なければ最後のLoRAを保存します。0なら使いません。"
+        ),
         "train_model_precision": (
             "モデルの重みの精度です。int8はメモリを節約でき、modelは保存されている精度のまま使います。"
         ),
@@ -374,6 +467,12 @@ HELP: Mapping[str, str] = MappingProxyType(
         "save_per_steps": (
             "このステップ数ごとにもLoRAを保存し、後でいちばん良いものを選べます。0なら最後だけ保存します。"
         ),
+        "save_every_epochs": "このエポック数ごとに、途中のLoRAも保存します。0なら最後だけ保存します。",
+        "save_file_name": (
+            "途中で保存するファイルの名前です。name、step、epochを波かっこに入れて書きます。step:06なら6桁になります。"
+            "空欄なら「名前_100steps」になります。"
+        ),
+        "save_comment": "LoRAファイルに残すコメントです。WebUIで見られます。",
         "save_precision": "保存するファイルの精度です。fp16はfp32の半分の大きさで、違いはほとんどありません。",
         "save_overwrite": "同じ名前のLoRAを上書きします。オフの場合、同じ名前のファイルがあると学習を始めません。",
         "save_as_json": "学習のたびに、設定をJSONファイルとして日付ごとに残します。",
@@ -403,6 +502,14 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "logging_save_csv": "各ステップの損失と学習率をCSVファイルに書き出します。",
         "logging_verbose": "コンソールに詳しいログを表示します。",
+        "logging_tensorboard": (
+            "損失と学習率を、データフォルダのtensorboardフォルダにTensorBoard用にも記録します。tensorboardパッケージ"
+            "が必要です。"
+        ),
+        "logging_wandb": (
+            "損失と学習率をWeights & Biases用にも記録します。環境変数WANDB_MODEをonlineにしない限り、何も送信しません"
+            "。wandbパッケージが必要です。"
+        ),
         "sample_prompt": (
             "学習の途中で生成するプレビューのプロンプトです。1行に1つずつ、複数書けます。"
             "プロンプトのファイルと同じオプションが使えます。"
@@ -413,6 +520,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "sample_negative": "プレビューのネガティブプロンプトです。",
         "sample_every_steps": "このステップ数ごとに、その時点のLoRAでプレビューを生成します。0なら生成しません。",
+        "sample_every_epochs": "このエポック数ごとにプレビューを作ります。0なら作りません。",
         "sample_at_start": "学習を始める前にもプレビューを作ります。あとのプレビューと比べられます。",
         "sample_seed": "プレビューのシードです。いつも同じ値を使うので、画像を見比べられます。",
         "sample_strengths": "並べて比べるLoRAの強さを、コンマ区切りで書きます。0はLoRAなしの画像です。",

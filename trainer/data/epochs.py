@@ -1,0 +1,43 @@
+"""How many steps epochs are, once the images are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..config.settings import MAX_STEPS, Settings
+from ..errors import UserError
+from ..text.messages import label
+from .pair_scan import scan_for_mode
+from .samples import Scan
+from .validation import split_off
+
+
+def with_steps(settings: Settings, scan: Scan | None) -> Settings:
+    """The settings with the number of steps that ``train_epochs`` stands for; as they are where it is 0.
+
+    Args:
+        scan: the images; None for modes without epochs.
+
+    Raises:
+        UserError: these are more steps than a run may have.
+    """
+    if not settings.train_epochs or scan is None:
+        return settings
+    steps = settings.train_epochs * scan.steps_per_epoch
+    if steps > MAX_STEPS:
+        numbers = {"epochs": settings.train_epochs, "per_epoch": scan.steps_per_epoch, "steps": steps}
+        raise UserError("data.too_many_epochs", where=label("train_epochs"), most=MAX_STEPS, **numbers)
+    return replace(settings, train_iterations=steps)
+
+
+def counted(settings: Settings) -> Settings:
+    """Settings in effect, with the number of steps that ``train_epochs`` stands for: the images are looked at.
+
+    Raises:
+        UserError: there are none that can be used, or too many steps.
+    """
+    if not settings.train_epochs:
+        return settings
+    scan = scan_for_mode(settings)
+    scan.require_usable()
+    return with_steps(settings, split_off(scan, settings)[0])
