@@ -31,6 +31,7 @@ OTHER: dict[str, Any] = {
     "save_file_name": "{name}-{step:06}",
     "train_seed": 2**32 - 1,
     "sample_seed": 5,
+    "train_lr_warmup_ratio": 0.25,
     "train_min_timesteps": 10,
     "train_max_timesteps": 20,
     "caption_dropout_rate": 0.25,

@@ -41,6 +41,14 @@ def rates(*, steps: int = STEPS, **changes: object) -> list[float]:
             lambda t: RATE * (t / 10 if t < 10 else 0.5 * (1 + math.cos(math.pi * (t - 10) / (STEPS - 10)))),
         ),
         (
+            {"train_lr_scheduler": "constant_with_warmup", "train_lr_warmup_ratio": 0.2},
+            lambda t: RATE * min(1, t / 10),
+        ),
+        (
+            {"train_lr_scheduler": "linear", "train_lr_warmup_steps": 10, "train_lr_warmup_ratio": 0.5},
+            lambda t: RATE * (t / 10 if t < 10 else 1 - (t - 10) / (STEPS - 10)),
+        ),
+        (
             {"train_lr_scheduler": "linear", "train_lr_warmup_steps": 10},
             lambda t: RATE * (t / 10 if t < 10 else 1 - (t - 10) / (STEPS - 10)),
         ),

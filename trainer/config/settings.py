@@ -190,6 +190,7 @@ class Settings:
     train_lr_scheduler_settings: str = _text("Required", kind="literals")
     train_lr_step_rules: str = _text("Training")
     train_lr_warmup_steps: int = _int(0, "Training", least=0)
+    train_lr_warmup_ratio: float = _float(0.0, "Training", least=0, most=0.99, offered=(0.0, 0.05, 0.1))
     train_lr_scheduler_num_cycles: int = _int(1, "Training", least=1)
     train_lr_scheduler_power: float = _float(1.0, "Training", least=0)
     train_seed: int = _int(-1, "Training", least=-1, most=MAX_SEED)
@@ -263,6 +264,11 @@ class Settings:
     def size(self) -> Size:
         """The image size, where images are not trained at their own sizes."""
         return self.image_size or DEFAULT_SIZE
+
+    @property
+    def warmup(self) -> int:
+        """The steps of the warm-up: those given, or a share of the run's."""
+        return self.train_lr_warmup_steps or int(self.train_lr_warmup_ratio * self.train_iterations)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def make_schedule(optimizer: Optimizer, settings: Settings) -> Schedule:
 def _course(optimizer: Optimizer, settings: Settings) -> Course:
     return Course(
         steps=settings.train_iterations,
-        warmup=settings.train_lr_warmup_steps,
+        warmup=settings.warmup,
         cycles=settings.train_lr_scheduler_num_cycles,
         power=settings.train_lr_scheduler_power,
         rules=settings.train_lr_step_rules,

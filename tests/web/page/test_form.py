@@ -59,7 +59,7 @@ def another(row: Row, rng: random.Random) -> Any:
         least, most = int(row.least or 0), int(row.most or 10**6)
         return row.multiple * rng.randrange(-(-least // row.multiple) + 1, most // row.multiple)
     if row.kind in ("float", "float or none"):
-        return rng.uniform(row.least or row.above or 0.0, 10.0) + 1e-9
+        return rng.uniform(row.least or row.above or 0.0, min(10.0, row.most or 10.0) - 1e-9) + 1e-9
     if row.kind == "literals":
         return "weight_decay=0.01;betas=(0.9, 0.99)"
     return f"ein wort, 言葉 & <b>{rng.randrange(1000)}</b>" if row.kind == "text" else f"/tmp/ä b{rng.randrange(1000)}"

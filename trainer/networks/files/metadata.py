@@ -121,7 +121,7 @@ def _training(origin: Origin, steps: int) -> dict[str, str]:
         "ss_text_encoder_lr": str((rate if text_rate is None else text_rate) if origin.trains_text_encoder else None),
         "ss_optimizer": f"{settings.train_optimizer}({settings.train_optimizer_settings})",
         "ss_lr_scheduler": settings.train_lr_scheduler,
-        "ss_lr_warmup_steps": str(settings.train_lr_warmup_steps),
+        "ss_lr_warmup_steps": str(settings.warmup),
         "ss_max_train_steps": str(settings.train_iterations),
         "ss_steps": str(steps),
         "ss_batch_size_per_device": str(settings.train_batch_size),

@@ -80,6 +80,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_lr_scheduler_settings": "train lr scheduler settings",
         "train_lr_step_rules": "train lr step rules",
         "train_lr_warmup_steps": "train lr warmup steps",
+        "train_lr_warmup_ratio": "train lr warmup ratio",
         "train_lr_scheduler_num_cycles": "train lr scheduler num cycles",
         "train_lr_scheduler_power": "train lr scheduler power",
         "train_seed": "train seed",
@@ -378,6 +379,9 @@ HELP: Mapping[str, str] = MappingProxyType(
         "train_lr_warmup_steps": (
             "The learning rate rises from zero over this many steps, if the scheduler has a warm-up. Try it if "
             "training breaks down at the start."
+        ),
+        "train_lr_warmup_ratio": (
+            "The same as a share of all steps: 0.1 is a tenth of the run. It holds where train lr warmup steps is 0."
         ),
         "train_lr_scheduler_num_cycles": (
             "How many cycles the cyclic scheduler and those with restarts go through in a run."

@@ -93,6 +93,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_lr_scheduler_settings": "スケジューラーの追加設定",
         "train_lr_step_rules": "学習率の段階ルール",
         "train_lr_warmup_steps": "ウォームアップのステップ数",
+        "train_lr_warmup_ratio": "ウォームアップの割合",
         "train_lr_scheduler_num_cycles": "スケジューラーの周期数",
         "train_lr_scheduler_power": "スケジューラーの指数",
         "train_seed": "シード",
@@ -380,6 +381,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "train_lr_warmup_steps": (
             "このステップ数をかけて、学習率を0から上げていきます(対応するスケジューラーのみ)。"
             "学習の初めに崩れるときに試してください。"
+        ),
+        "train_lr_warmup_ratio": (
+            "ウォームアップを全ステップに対する割合で指定します。0.1 なら全体の10%です。"
+            "「ウォームアップのステップ数」が 0 のときに有効です。"
         ),
         "train_lr_scheduler_num_cycles": (
             "cyclicと、名前にrestartsの付くスケジューラーが、1回の学習で繰り返す周期の数です。"
