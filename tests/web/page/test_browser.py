@@ -351,3 +351,39 @@ def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visit
         button.click()
         someone.until(lambda: prompt.input_value() == "a cat mycat <lora:my cat:1>")
     assert someone.page.evaluate("window.heard") >= 1
+
+
+@pytest.mark.more
+def test_what_became_of_another_programs_settings_is_told_and_stays(
+    visit: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    path = tmp_path / "kohya.json"
+    theirs = {"LoRA_type": "Standard", "network_dim": 24, "network_alpha": 3, "scale_weight_norms": 1,
+              "train_data_dir": "/data/<b>img</b>", "lr_scheduler": "linear"}  # fmt: skip
+    path.write_text(json.dumps(theirs), "utf-8")
+    someone = visit()
+    someone.choose("iLECO")
+    someone.page.set_input_files("#trainyard_preset_file input[type=file]", str(path))
+    someone.message("These are settings of kohya_ss")
+    someone.until(lambda: someone.box("network_rank").input_value() == "24")
+    assert someone.box("lora_data_directory").input_value() == "/data/<b>img</b>"
+    assert someone.box("train_batch_size").input_value() == "1", "as there, and 2 here"
+    told = someone.told()
+    assert "network_dim → network_rank 24" in told
+    assert "Without a counterpart in Trainyard, so without effect: scale_weight_norms." in told
+    assert told.count("\n") >= 2, "a line for each kind"
+    someone.page.evaluate(
+        "(() => {const now = performance.now.bind(performance); performance.now = () => now() + 60000;})()"
+    )
+    someone.write("train_iterations", "7")
+    someone.page.wait_for_timeout(3500)
+    assert someone.told() == told
+    someone.write("preset", "accelerate launch train_network.py --network_dim=48 --network_train_unet_only")
+    someone.press("preset_load")
+    someone.message("These are settings of sd-scripts")
+    someone.until(lambda: someone.box("network_rank").input_value() == "48")
+    path.write_text(json.dumps({**theirs, "LoRA_type": "LyCORIS/LoKr"}), "utf-8")
+    someone.write("preset", str(path))
+    someone.press("preset_load")
+    someone.message(r"\(kohya_ss\): its network is of the kind LyCORIS/LoKr")
+    assert someone.box("network_rank").input_value() == "48"

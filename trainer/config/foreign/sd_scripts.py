@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PureWindowsPath
 from types import MappingProxyType
 from typing import Any, Final
@@ -141,6 +142,12 @@ def _steps(value: Any, given: Given) -> Turned:
     if "max_train_epochs" in given:
         return _overruled({}, "max_train_epochs")
     return Turned({"train_iterations": value, "train_epochs": 0})
+
+
+def _epochs(value: Any, given: Given) -> Mapping[str, Any]:
+    """Those a program counts by itself give way to steps."""
+    by_steps = "max_train_steps" in given and "max_train_epochs" not in given
+    return {} if by_steps else {"train_epochs": value}
 
 
 def _optimizer(_value: Any, given: Given) -> Turned:
@@ -302,7 +309,7 @@ ROWS: Final[tuple[Synonym, ...]] = (
     *missing("scale_weight_norms"),
     # how it is trained
     turns("max_train_steps", "train_iterations", _steps, 1600),
-    same("max_train_epochs", "train_epochs", 0),
+    turns("max_train_epochs", "train_epochs", _epochs, 0),
     same("train_batch_size", default=1),
     same("gradient_accumulation_steps", "train_gradient_accumulation", 1),
     switch("gradient_checkpointing", "use_gradient_checkpointing"),
@@ -448,7 +455,7 @@ _GUI_ONLY: Final = idle(
 
 KOHYA_GUI: Final = Program(
     "kohya_ss",
-    (*ROWS, *_GUI_ONLY),
+    (*(replace(row, default=1) if row.key == "max_train_epochs" else row for row in ROWS), *_GUI_ONLY),
     FIXED,
     _GUI_NAMES,
     MappingProxyType(dict.fromkeys(_ZERO_IS_NONE, (0,))),
@@ -514,13 +521,9 @@ def _set_gui_rates(flat: dict[str, Any]) -> None:
 def _set_gui_steps(flat: dict[str, Any]) -> None:
     """Epochs are what the form counts steps from, unless steps are given; a number of epochs of its own goes first."""
     epochs, steps = (as_number(flat.pop(key, 0)) or 0 for key in ("max_train_epochs", "max_train_steps"))
-    of_form = flat.pop("epoch", 1)
-    if epochs:
-        flat["max_train_epochs"] = int(epochs)
-    elif steps:
-        flat["max_train_steps"] = int(steps)
-    else:
-        flat["epoch"] = of_form
+    if epochs or steps:
+        flat.pop("epoch", None)
+        flat["max_train_epochs" if epochs else "max_train_steps"] = int(epochs or steps)
     warmup, of_steps = (as_number(flat.pop(key, 0)) or 0 for key in ("lr_warmup", "lr_warmup_steps"))
     if of_steps:
         flat["lr_warmup_steps"] = int(of_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -162,13 +163,14 @@ def is_off(value: Any) -> bool:
 
 
 def as_number(value: Any) -> float | None:
-    """A number, also one written as text; None for anything else."""
+    """A finite number, also one written as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return float(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def as_list(value: Any) -> list[Any]:
