@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.other_values import OTHER
 from trainer.config import presets
 from trainer.config.choices import MODES, SECOND_PASS
 from trainer.config.schema import dump, parse
@@ -60,6 +61,8 @@ def another(row: Row, rng: random.Random) -> Any:
         return row.multiple * rng.randrange(-(-least // row.multiple) + 1, most // row.multiple)
     if row.kind in ("float", "float or none"):
         return rng.uniform(row.least or row.above or 0.0, min(10.0, row.most or 10.0) - 1e-9) + 1e-9
+    if row.kind in ("block rates", "file name pattern"):
+        return OTHER[row.name]
     if row.kind == "literals":
         return "weight_decay=0.01;betas=(0.9, 0.99)"
     return f"ein wort, 言葉 & <b>{rng.randrange(1000)}</b>" if row.kind == "text" else f"/tmp/ä b{rng.randrange(1000)}"
