@@ -24,7 +24,7 @@ from trainer.data.pairs import open_pair
 from trainer.data.scan import scan
 from trainer.diffusion.random import StepRandom
 from trainer.engine.run import run
-from trainer.job import Control, Event, Job, Preview, Step, Warned
+from trainer.job import Account, Control, Event, Job, Preview, Step, Warned
 from trainer.models.base import Bundle, Conditioning
 from trainer.models.registry import load_bundle
 from trainer.modes.base import PassContext
@@ -233,5 +233,7 @@ def test_v_prediction_asked_for_is_told(models: dict[str, Path], pictures: Path,
         path, events = trained(given, tmp_path)
         with safe_open(str(path), "pt") as file:
             assert file.metadata()["modelspec.prediction_type"] == predicts
-        told = [str(event.message) for event in events if isinstance(event, Warned)]
-        assert [each.startswith(sentence) for each in told if "model v pred" in each] == ([True] if sentence else [])
+        (account,) = (event for event in events if isinstance(event, Account))
+        odd = [str(row.text) for row in account.rows if row.is_odd and "model v pred" in str(row.text)]
+        assert [each.startswith(sentence) for each in odd] == ([True] if sentence else [])
+        assert any(f"model v pred is {choice}." in str(row.text) for row in account.rows if not row.is_odd)

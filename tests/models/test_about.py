@@ -152,3 +152,16 @@ def test_what_files_have_for_the_three_states(value: object, state: str) -> None
     stored = to_json(settings)["model_v_pred"]
     assert stored == {"automatic": False, "yes": True, "no": "no"}[state]
     assert parse({"model_v_pred": stored}).settings == settings
+
+
+def test_the_account_before_a_run_and_the_dry_run_say_it(marked: Path, host, capsys) -> None:
+    from trainer.cli import main
+
+    settings = ["--model", str(marked), "--original-prompt", "red", "--target-prompt", "blue", "--model-v-pred", "no"]
+    folders = ["--data-dir", str(host.folders.data), "--output-dir", str(host.folders.loras)]
+    assert main(["train", "iLECO", *settings, *folders, "--save-lora-name", "x", "--dry-run"]) == 0
+    told = capsys.readouterr().err
+    assert f"{NOISE}model v pred is no." in told
+    assert "is a v-prediction model by its own account" in told
+    assert main(["info", str(marked)]) == 0
+    assert f"{VELOCITY}it is marked so (v_pred)." in capsys.readouterr().out

@@ -79,7 +79,8 @@ def _info(options: argparse.Namespace) -> int:
     others = {key: value for key, value in kind.metadata.items() if key not in _IMPORTANT}
     rows.update({**important, **others} if options.all else important)
     for name, value in rows.items():
-        print(f"{name}: {_shortened(_shown(value))}")
+        for part in value if isinstance(value, list) else [value]:
+            print(f"{name}: {_shortened(_shown(part))}")
     if others and not options.all:
         print(told("commands.info_more", count=len(others)))
     return 0
@@ -122,8 +123,6 @@ def _unused(path: Path) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(map(_shown, value))
     if isinstance(value, dict):
         return ", ".join(f"{key} {_shown(part)}" for key, part in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)

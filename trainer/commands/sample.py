@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from ..config.settings import AUTOMATIC, NO, YES
 from ..config.size import DEFAULT_SIZE, Size
 from ..errors import NetworkError, UserError
 from ..networks.files.find import find_lora
@@ -26,6 +27,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--model", required=True, metavar="F", help=told("commands.sample_model"))
     parser.add_argument("--vae", default="", metavar="F", help=told("commands.sample_vae"))
+    parser.add_argument("--v-pred", choices=(AUTOMATIC, YES, NO), default=AUTOMATIC, help=told("help.model_v_pred"))
     parser.add_argument("--lora", action="append", default=[], metavar="F:STRENGTH", help=told("commands.sample_lora"))
     parser.add_argument("--prompt", required=True, help=told("commands.sample_prompt"))
     parser.add_argument("--negative", default="", help=told("commands.sample_negative"))
@@ -57,7 +59,10 @@ def _sample(options: argparse.Namespace) -> int:
     device = choose_device(options.device)
     models = folders.models
     vae = find_model(options.vae, models, "vae") if options.vae else None
-    bundle = load_bundle(find_model(options.model, models, "model"), vae=vae)
+    model = find_model(options.model, models, "model")
+    for doubt in _doubts(model, options.v_pred):
+        _tell(doubt)
+    bundle = load_bundle(model, vae=vae, v_pred=options.v_pred)
     place_for_images(bundle, device)
     bundle.clip_skip = options.clip_skip
     request = ImageSpec(options.prompt, options.negative, options.seed, options.steps, options.cfg, options.size)
@@ -76,6 +81,14 @@ def _sample(options: argparse.Namespace) -> int:
     save_image(side_by_side(images, labels) if len(images) > 1 else images[0], options.out)
     print(told("commands.saved", path=options.out))
     return 0
+
+
+def _doubts(model: Path, v_pred: str) -> tuple[Message, ...]:
+    from ..models.about import about_model
+    from ..models.registry import family_of, refuse_unless_checkpoint
+
+    kind = refuse_unless_checkpoint(model)
+    return about_model(kind, family_of(kind), v_pred).doubts
 
 
 def _tell(what: Message) -> None:

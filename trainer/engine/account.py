@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from ..config.size import Size
 from ..data.account import account_of
 from ..data.look import Look, Unfinished
 from ..errors import UserError
-from ..job import Account
+from ..job import Account, AccountRow
+from ..models.about import About
+from ..text.messages import message
 
 if TYPE_CHECKING:
     from .host import Host
@@ -31,7 +34,16 @@ def account_before(settings: Settings, found: Look | Unfinished, host: Host | No
     # Modes without a folder of images have other defaults than the size the model is made for.
     size = host.defaults(replace(settings, mode=_WITH_FOLDER)).get("image_size")
     try:
-        doubts = host.check_model(settings).about.doubts
+        about = host.check_model(settings).about
     except UserError:  # whoever checks the model says so
-        doubts = ()
-    return account_of(settings, found, own_size=size if isinstance(size, Size) else None, notes=doubts)
+        about = About()
+    account = account_of(settings, found, own_size=size if isinstance(size, Size) else None, notes=about.doubts)
+    notes = [row for row in account.rows if row.heading == message("data.heading_note")]
+    data = account.rows[: len(account.rows) - len(notes)]
+    return Account((*data, *_of_model(about), *notes))
+
+
+def _of_model(about: About) -> Iterator[AccountRow]:
+    """What the model is taken for; what is odd about it is said with what is odd about the data."""
+    for number, fact in enumerate(about.facts):
+        yield AccountRow(message("data.heading_none") if number else message("models.heading"), fact)

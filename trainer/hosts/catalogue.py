@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from ..models.checkpoint.folders import is_model_folder
 from ..models.checkpoint.identify import MODEL_ENDINGS, FileKind
 from ..text.messages import Message, message
 
@@ -36,7 +38,8 @@ class Catalogue(Protocol):
 
 @dataclass(frozen=True)
 class FolderCatalogue:
-    """The lists of a folder and its sub-folders. A file with ``vae`` in its path is a VAE."""
+    """The lists of a folder and its sub-folders. A file with ``vae`` in its path is a VAE; a folder in diffusers'
+    layout is one model."""
 
     folder: Path
 
@@ -62,10 +65,18 @@ class FolderCatalogue:
         return [path.as_posix() for path in found]
 
     def _files(self) -> Iterator[Path]:
-        for path in islice(self.folder.rglob("*"), _MOST_LOOKED_AT):
-            name = path.relative_to(self.folder)
-            if path.suffix.lower() in MODEL_ENDINGS and not any(part.startswith(".") for part in name.parts):
-                yield name
+        """Files of models, and folders in diffusers' layout in place of the files in them."""
+        for path in islice(self._entries(), _MOST_LOOKED_AT):
+            if path.suffix.lower() in MODEL_ENDINGS or is_model_folder(path):
+                yield path.relative_to(self.folder)
+
+    def _entries(self) -> Iterator[Path]:
+        for parent, folders, files in os.walk(self.folder):
+            here = Path(parent)
+            hidden = [name for name in folders if name.startswith(".")]
+            models = [name for name in folders if name not in hidden and is_model_folder(here / name)]
+            yield from (here / name for name in (*models, *files) if not name.startswith("."))
+            folders[:] = [name for name in folders if name not in (*hidden, *models)]
 
 
 def described(model: FileKind, vae: FileKind | None) -> Message:

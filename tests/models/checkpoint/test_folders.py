@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -169,3 +170,22 @@ def test_a_vae_in_a_folder_of_its_own(written: Path, folder: Path) -> None:
     own = load_bundle(written)
     assert same(bundle.vae.state_dict(), own.vae.state_dict())
     assert bundle.vae_name == "sdxl-vae"
+
+
+def test_a_folder_is_read_within_limits(folder: Path) -> None:
+    """An index of megabytes, a model of a thousand files and a pipe in place of weights are refused or passed over."""
+    index = folder / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    for content in (
+        b'{"weight_map": {"x": "' + b"a" * (5 * 2**20) + b'"}}',
+        json.dumps({"weight_map": {str(number): f"{number}.safetensors" for number in range(1000)}}).encode(),
+        b"[" * 10_000,
+    ):
+        index.write_bytes(content)
+        with pytest.raises(ModelError, match="cannot be read"):
+            identify(folder)
+    index.unlink()
+    (folder / "unet" / "diffusion_pytorch_model-00001-of-99999.safetensors").touch()
+    assert identify(folder).kind is Kind.SDXL  # the whole copy beside it
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "unet" / "model.safetensors")
+        assert identify(folder).kind is Kind.SDXL

@@ -162,6 +162,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "the sides of images for {family} are multiples of {multiple}, and {size} are not. Choose another size."
         ),
         # ---- what a run tells of its model
+        "models.heading": "Model",
         "models.predicts": "It is trained as a model that predicts the {what}: {reason}.",
         "models.predicts_epsilon": "noise (eps)",
         "models.predicts_v_prediction": "velocity (v-prediction)",

@@ -179,6 +179,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{family} の画像の縦横は {multiple} の倍数ですが、{size} はそうではありません。別の大きさにしてください。"
         ),
         # ---- what a run tells of its model
+        "models.heading": "モデル",
         "models.predicts": "{what}を予測するモデルとして学習します ({reason})。",
         "models.predicts_epsilon": "ノイズ (eps)",
         "models.predicts_v_prediction": "速度 (v-prediction)",
