@@ -64,7 +64,7 @@ SDS_DEFAULTS: dict[str, Any] = {
 
 def there(wanted: dict[str, Any]) -> dict[str, Any]:
     known = {row.name for row in ROWS}
-    return {name: value for name, value in wanted.items() if name in known and name != "model_v_pred"}
+    return {name: value for name, value in wanted.items() if name in known}
 
 
 def check(parsed: Parsed, **wanted: Any) -> None:
@@ -331,6 +331,8 @@ def test_a_command_that_has_lost_its_lines(gap: str) -> None:
         ("--resolution=512 --seed=1",
          {"image_bucketing": "sd-scripts", "image_min_bucket_reso": 512, "image_max_bucket_reso": 512}),
         ("--resolution=512 --enable_bucket", {"image_min_bucket_reso": 256, "image_max_bucket_reso": 1024}),
+        ("--clip_skip=1 --seed=1", {"clip_skip": 0}),
+        ("--clip_skip=2 --seed=1", {"clip_skip": 2}),
         ("--v2 --v_parameterization", {"model_v_pred": "yes"}),
         ("--enable_wildcard --shuffle_caption", {"caption_wildcards": True, "caption_lines": "random"}),
         ("--masked_loss --conditioning_data_dir=/masks",
@@ -364,6 +366,12 @@ def test_what_single_options_mean(options: str, wanted: dict[str, Any]) -> None:
 def test_another_network_is_not_trained_as_one_of_ours(options: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         load_command(f"accelerate launch train_network.py {options} --network_dim=8")
+
+
+def test_sdxl_has_a_layer_of_its_own() -> None:
+    parsed = load_command("accelerate launch sdxl_train_network.py --clip_skip=3 --network_dim=8")
+    check(parsed, clip_skip=0)
+    assert "clip_skip (" in account(parsed)
 
 
 def test_another_script_is_named() -> None:
@@ -440,7 +448,7 @@ def test_a_file_of_kohyas_gui(tmp_path: Path) -> None:
         train_snr_gamma=0.0,
         train_noise_offset=0.05,
         train_max_grad_norm=1.0,
-        clip_skip=1,
+        clip_skip=0,  # SD1's own, and in SDXL without effect there
         caption_extension=".txt",
         caption_shuffle=True,
         save_every_epochs=1,

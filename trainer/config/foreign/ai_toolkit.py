@@ -236,7 +236,9 @@ def _refuse(given: Given) -> None:
 AI_TOOLKIT: Final = Program(
     "ai-toolkit",
     ROWS,
-    MappingProxyType({"mode": "LoRA", "network_element": "Full"}),
+    MappingProxyType(
+        {"mode": "LoRA", "network_element": "Full", "caption_max_tokens": 75, "image_bucketing": "sd-scripts"}
+    ),
     refuse=_refuse,
 )
 

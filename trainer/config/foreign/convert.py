@@ -209,4 +209,6 @@ class _Conversion:
             return message("foreign.all_blocks")
         if row.kind == "blocks" and set(value) == set(BLOCKS) - {TEXT_ENCODERS}:
             return message("foreign.all_but", block=TEXT_ENCODERS)
+        if value is None:
+            return message("foreign.same_rate")
         return shown(to_json_value(value, row)).replace("\n", "; ")

@@ -182,9 +182,11 @@ def _most(value: Any, _given: Given) -> Mapping[str, Any]:
     return {"train_max_timesteps": round(1000 * (as_number(value) or 1.0))}
 
 
-def _skip(value: Any, _given: Given) -> Mapping[str, Any]:
+def _skip(value: Any, given: Given) -> Mapping[str, Any]:
+    """How many layers are left out beside those the family leaves out anyway: SDXL one, SD1 none."""
     layers = int(as_number(value) or 0)
-    return {"clip_skip": layers + 1 if layers else 0}
+    own = 2 if given.text("model_type").startswith("STABLE_DIFFUSION_XL") else 1
+    return {"clip_skip": layers + own if layers else 0}
 
 
 def _prediction(_value: Any, given: Given) -> Mapping[str, Any]:
@@ -275,7 +277,7 @@ ROWS: Final = (
     turns("sample_after", "sample_every_steps sample_every_epochs", _samples),
     turns("sample_after_unit", "sample_every_steps sample_every_epochs", _samples, "NEVER"),
     *missing("samples", "sample_definition_file_name", default="training_samples/samples.json", note="foreign.samples"),
-    *idle("sample_skip_first", "sample_image_format", "sample_video_format", "sample_audio_format",
+    *idle("tensorboard", "sample_skip_first", "sample_image_format", "sample_video_format", "sample_audio_format",
           "samples_to_tensorboard", "non_ema_sampling", "backup_after", "backup_after_unit", "rolling_backup",
           "rolling_backup_count", "backup_before_save", "continue_last_backup", "prevent_overwrites",
           "include_train_config", "output_model_format", "workspace_dir", "cache_dir", "latent_caching",
@@ -286,7 +288,6 @@ ROWS: Final = (
           "huggingface_cache_dir", "gradient_checkpointing", "save_filename_prefix", "multi_gpu", "device_indexes",
           "text_encoder.gradient_checkpointing", "text_encoder_2.gradient_checkpointing",
           *(f"{part}.{key}" for part in ("unet", "text_encoder", "text_encoder_2") for key in _PART)),
-    switch("tensorboard", "logging_tensorboard", True),
     same("concept_file_name", "dataset_config"),
     same("concepts", "dataset_config"),
 )  # fmt: skip
@@ -314,7 +315,7 @@ def _refuse(given: Given) -> None:
 ONE_TRAINER: Final = Program(
     "OneTrainer",
     ROWS,
-    MappingProxyType({"mode": "LoRA", "network_element": "Full", "lora_trigger_word": ""}),
+    MappingProxyType({"mode": "LoRA", "network_element": "Full", "lora_trigger_word": "", "caption_max_tokens": 75}),
     refuse=_refuse,
 )
 

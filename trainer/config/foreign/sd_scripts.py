@@ -214,6 +214,13 @@ def _lines(value: Any, _given: Given) -> Mapping[str, Any]:
     return {"caption_wildcards": is_on(value), "caption_lines": "random" if is_on(value) else "first"}
 
 
+def _layer(value: Any, given: Given) -> Turned:
+    """The last layer is SD1's own, and sd-scripts gives SDXL its own, whatever is set."""
+    if given.flag("sdxl"):
+        return Turned({"clip_skip": 0}, message("foreign.own_layer") if (as_number(value) or 0) > 2 else None)
+    return Turned({"clip_skip": 0 if as_number(value) == 1 else value})
+
+
 def _prediction(value: Any, _given: Given) -> Mapping[str, Any]:
     return {"model_v_pred": "yes" if is_on(value) else "no"}
 
@@ -275,7 +282,7 @@ ROWS: Final[tuple[Synonym, ...]] = (
     same("caption_tag_dropout_rate", default=0.0),
     switch("weighted_captions", "caption_weights"),
     same("max_token_length", "caption_max_tokens", 75),
-    same("clip_skip", default=0),
+    turns("clip_skip", "clip_skip", _layer, 0),
     *missing("token_warmup_min", default=1),
     *missing("token_warmup_step"),
     # the network

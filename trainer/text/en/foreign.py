@@ -20,6 +20,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.idle": "Not needed here: {entries}.",
         "foreign.all_blocks": "all",
         "foreign.all_but": "all but {block}",
+        "foreign.same_rate": "the same",
         # ---- what differs
         "foreign.overruled": "{by} holds instead.",
         "foreign.zero_snr": "Trainyard does this for models whose file asks for it (a ztsnr tensor), for no others.",
@@ -62,6 +63,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.resume": "Trainyard keeps the state of every run by itself; continue one with Continue or --resume.",
         "foreign.samples": "Write the prompt of previews into sample_prompt.",
         "foreign.trigger": "It is put before every caption. Write it into captions in place of [trigger].",
+        "foreign.own_layer": "SDXL takes its prompts from its own layer, there as here.",
         "foreign.by_time": "Trainyard counts steps and epochs, not time ({unit}).",
         # ---- errors
         "foreign.no_network": (

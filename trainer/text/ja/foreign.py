@@ -20,6 +20,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.idle": "ここでは必要のないもの: {entries}",
         "foreign.all_blocks": "すべて",
         "foreign.all_but": "{block} 以外のすべて",
+        "foreign.same_rate": "同じ",
         # ---- what differs
         "foreign.overruled": "{by} の値を使います。",
         "foreign.zero_snr": "モデルのファイルに印 (ztsnr テンソル) がある場合にだけ、自動で行われます。",
@@ -71,6 +72,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.trigger": (
             "すべてのキャプションの先頭に付きます。キャプションの [trigger] はこの言葉に書き換えてください。"
         ),
+        "foreign.own_layer": "SDXLでは、どちらのプログラムでも決まった層を使います。",
         "foreign.by_time": "時間 ({unit}) ではなく、ステップ数かエポック数で指定してください。",
         # ---- errors
         "foreign.no_network": (
