@@ -32,6 +32,21 @@ def problem_of(values: dict[str, Any]) -> str:
 # Reading
 
 
+def test_newer_keys_of_traintrains() -> None:
+    parsed = parse({"image_shuffle_tags": True, "te": "None"})
+    assert parsed.settings.caption_shuffle
+    assert parsed.given == {"caption_shuffle"}
+    assert parsed.warnings == []
+    assert to_json(parsed.settings)["te"] == "None"
+    told = parse({"te": "qwen.safetensors"}).warnings
+    assert list(map(str, told)) == [
+        "The text encoder qwen.safetensors is not used: the models that can be trained here have their own."
+    ]
+    assert problem_of({"image_shuffle_tags": True, "caption_shuffle": False}).endswith(
+        'given twice, as "image_shuffle_tags" and as "caption_shuffle"; keep one of them'
+    )
+
+
 def test_nothing_set_gives_the_table() -> None:
     parsed = parse({})
     assert parsed.settings == Settings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import Problem, SettingsError, UserError, WrongValue
@@ -21,6 +22,12 @@ _SIZE = row_of("image_size")
 """TrainTrain writes 512 under this key into the files of every mode, whether or not it was chosen, and a pair of images
 has its own size. So 512 under its key stands for nothing chosen; under the short name it is what it says."""
 _SECOND_PASS_NAMES = (SECOND_PASS_KEY, "2nd_pass", "second_pass")
+_ALIASES = MappingProxyType({"image_shuffle_tags": "caption_shuffle"})
+"""What newer versions of TrainTrain call settings that have another name here."""
+_TEXT_ENCODER = "te"
+"""The file that newer versions of TrainTrain take the text encoder of some families from; none of them is here, and
+those that are have their own."""
+_NO_FILE = ("", "none")
 
 
 @dataclass(frozen=True)
@@ -39,9 +46,12 @@ class Parsed:
     def warnings(self) -> list[Message]:
         """What the user should hear of: the account of another program's settings, and a sentence for each unknown key,
         with what it may have been meant to be."""
-        named = [(key, meant_by(key)) for key in self.unknown]
+        kept = dict(self.settings.unknown)
+        named = [(key, meant_by(key)) for key in self.unknown if key != _TEXT_ENCODER]
+        text_encoder = str(kept.get(_TEXT_ENCODER) or "")
         return [
             *self.account,
+            *([] if text_encoder.lower() in _NO_FILE else [message("config.text_encoder_unused", file=text_encoder)]),
             *(
                 message("config.unknown_key_near", key=key, near=near)
                 if near
@@ -89,6 +99,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.unknown: list[str] = []
         self.given: set[str] = set()
+        self._written: dict[str, str] = {}
         self._second = second
         self._prefix = f"{SECOND_PASS_KEY}." if second else ""
 
@@ -120,8 +131,9 @@ class _Reader:
         if key == _SIZE.key and read == DEFAULT_SIZE:
             read = None
         if row.name in self.given and changes.get(row.name) != read:
-            self._add(row, message("config.given_twice", key=row.key, name=row.name))
+            self._add(row, message("config.given_twice", key=self._written[row.name], name=key))
         self.given.add(row.name)
+        self._written[row.name] = key
         changes[row.name] = read
 
     def _keep(self, key: str, value: Any, unknown: dict[str, Any]) -> None:
@@ -164,7 +176,8 @@ class _Reader:
 
 def _rows_by_name() -> dict[str, Row]:
     table = ROWS
-    return {row.key: row for row in table} | {row.name: row for row in table}
+    by_name = {row.key: row for row in table} | {row.name: row for row in table}
+    return by_name | {alias: by_name[name] for alias, name in _ALIASES.items()}
 
 
 def _inside_second_pass(key: str) -> str:

@@ -333,7 +333,7 @@ class Index:
             yield message("data.first_lines", count=self.several_lines, setting=setting)
         if self.without_caption:
             yield message("data.json_without_caption", count=self.without_caption)
-        for name, count in self.syntax.items():
+        for name, count in sorted(self.syntax.items()):
             yield message(f"data.syntax_{name}", count=count, **setting_of_syntax(name))
 
     def shared(self) -> Iterator[FileProblem]:

@@ -112,6 +112,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.sets_second_pass": "sets the whole 2nd pass. Set one of it, as in 2nd_pass.network_rank=4.",
         "config.unknown_key": "{key}: there is no such setting. It has no effect.",
         "config.unknown_key_near": "{key}: there is no such setting; perhaps you mean {near}. It has no effect.",
+        "config.text_encoder_unused": (
+            "The text encoder {file} is not used: the models that can be trained here have their own."
+        ),
         "config.no_setting": "there is no such setting. See: list settings.",
         "config.no_setting_near": "there is no such setting. Perhaps you mean {near}.",
         # ---- before a run

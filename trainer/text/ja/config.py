@@ -117,6 +117,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "config.unknown_key": "{key}: そのような設定はありません。無視します。",
         "config.unknown_key_near": "{key}: そのような設定はありません({near} のことですか)。無視します。",
+        "config.text_encoder_unused": (
+            "テキストエンコーダー {file} は使いません。"
+            "ここで学習できるモデルは、自分のテキストエンコーダーを持っています。"
+        ),
         "config.no_setting": "そのような設定はありません。list settings で一覧を見られます。",
         "config.no_setting_near": "そのような設定はありません。{near} のことですか。",
         # ---- before a run
