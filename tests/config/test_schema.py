@@ -33,15 +33,18 @@ def problem_of(values: dict[str, Any]) -> str:
 
 
 def test_newer_keys_of_traintrains() -> None:
-    parsed = parse({"image_shuffle_tags": True, "te": "None"})
+    self_reg = {"train_self_reg": 0, "train_self_reg_filler": "", "train_self_reg_noise": 0}
+    parsed = parse({"image_shuffle_tags": True, "te": "None", **self_reg, "train_self_reg_batched": True})
     assert parsed.settings.caption_shuffle
-    assert parsed.given == {"caption_shuffle"}
+    assert parsed.given == {"caption_shuffle", "train_self_reg", "train_self_reg_filler"}
     assert parsed.warnings == []
     assert to_json(parsed.settings)["te"] == "None"
     told = parse({"te": "qwen.safetensors"}).warnings
     assert list(map(str, told)) == [
         "The text encoder qwen.safetensors is not used: the models that can be trained here have their own."
     ]
+    (told,) = parse({"train_self_reg_noise": 0.1}).warnings
+    assert str(told).startswith("train_self_reg_noise: there is no such setting")
     assert problem_of({"image_shuffle_tags": True, "caption_shuffle": False}).endswith(
         'given twice, as "image_shuffle_tags" and as "caption_shuffle"; keep one of them'
     )

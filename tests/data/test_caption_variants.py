@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from trainer.config.settings import Settings
-from trainer.data.caption_variants import CaptionRules, with_trigger, with_wildcards
+from trainer.data.caption_variants import CaptionRules, with_trigger, with_wildcards, without_trigger
 
 SEEDS = range(200)
 
@@ -57,6 +57,23 @@ def test_a_trigger_word_that_is_there_is_not_doubled(caption: str) -> None:
 @pytest.mark.parametrize("caption", ["zorpy cat", "1girl, zorp", "zor"])
 def test_a_trigger_word_that_is_another_word_is_added(caption: str) -> None:
     assert with_trigger("zorp", caption) == f"zorp, {caption}"
+
+
+@pytest.mark.parametrize(
+    ("caption", "filler", "expected"),
+    [
+        ("zorp, 1girl", "", "1girl"),
+        ("a Zorp, sitting", "", "a, sitting"),
+        ("1girl, zorp, zorp", "", "1girl"),
+        ("zorp", "", ""),
+        ("zorpy,  x", "", "zorpy,  x"),
+        ("zorp, 1girl", "person", "person, 1girl"),
+        ("a zorp on a mat", r"\\1", r"a \\1 on a mat"),
+    ],
+)
+def test_a_caption_without_its_trigger_word(caption: str, filler: str, expected: str) -> None:
+    assert without_trigger(caption, "zorp", filler) == expected
+    assert without_trigger(caption, " ", filler) == caption
 
 
 def test_nothing_changes_where_nothing_is_set() -> None:

@@ -190,6 +190,15 @@ def test_a_run_that_is_continued_has_the_same_captions(
     assert same(file.read(path), plain)
 
 
+def test_images_that_are_not_trained_have_the_same_captions_each_time(
+    models: dict[str, Path], folder: Path, tmp_path: Path, asked: list[str]
+) -> None:
+    """However many batches they make, and however few are trained."""
+    varied = {**VARIED, "caption_dropout_rate": 1.0, "validation_split": 0.5, "validation_every_steps": 1}
+    trained(settings(models["SD1"], folder, **varied, train_iterations=1), tmp_path)
+    assert set(asked[2:]) <= {"", "zorp, a, b, c", "zorp, e, f"}
+
+
 def test_a_changed_caption_file_is_another_run(models: dict[str, Path], folder: Path, tmp_path: Path) -> None:
     """Also where the part that changed is not in the caption of every step."""
     for each in folder.glob("*"):

@@ -129,6 +129,43 @@ def test_each_sample_counts_by_its_weight(setting: Setting) -> None:
     torch.testing.assert_close(losses_of(replace(setting.scene, data=weighted), 1), wanted)
 
 
+@pytest.mark.parametrize(
+    "keep", [{}, {"keep_prompts": "a dog", "keep_weight": 0.7}], ids=["alone", "beside kept prompts"]
+)
+def test_captions_without_their_trigger_word_are_held_to_the_base(
+    setting: Setting, kind: Parameterisation, keep: dict[str, object]
+) -> None:
+    """``0.25 * |e(x, t, "a green dog"; 1) - e(x, t, "a green dog"; 0)|^2`` for "a red dog", whose word is "red"; the
+    captions without it are not held."""
+    changes = {"train_self_reg": 0.25, "train_self_reg_filler": "green", "lora_trigger_word": "Red", **keep}
+    without = replace(setting.scene, settings=replace(setting.scene.settings, **{**changes, "train_self_reg": 0.0}))
+    held = replace(setting.scene, settings=replace(setting.scene.settings, **changes))
+    added = losses_of(held, 1) - losses_of(without, 1)
+
+    plain, batch = setting.plain, setting.data.of_step(1)
+    row = [name[0] for name in batch.names].index("0")
+    rng = StepRandom.of_step(1, 1, CPU)
+    n, t = rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 300)
+    a, s = (root[t].sqrt().view(3, 1, 1, 1) for root in (KEPT, 1 - KEPT))
+    x = (a * batch.latents + s * n)[row : row + 1]
+    words = plain.tokenizers[0]("a green dog", add_special_tokens=False).input_ids
+    ids = torch.tensor([[49406, *words, *[49407] * (76 - len(words))]])
+    found = []
+    for weights in ("merged", "the base's"):
+        text, unet = (
+            merged_weights(setting.network, module, prefix, 6.0 / 3) if weights == "merged" else {}
+            for module, prefix in ((plain.text_encoders[0], "lora_te"), (plain.denoiser, "lora_unet"))
+        )
+        states = functional_call(plain.text_encoders[0], text, (ids,)).last_hidden_state
+        found.append(functional_call(plain.denoiser, unet, (x, t[row : row + 1], states)).sample)
+    snr = (KEPT / (1 - KEPT))[t[row]]
+    weight = torch.clamp(5 / snr, max=1) if kind is EPSILON else torch.clamp(snr, max=5) / (snr + 1)
+    wanted = torch.zeros(3, dtype=torch.float64)
+    wanted[row] = 0.25 * ((found[0] - found[1]) ** 2).mean() * weight
+    assert wanted[row] > 0
+    torch.testing.assert_close(added.double(), wanted, rtol=1e-3, atol=1e-6)
+
+
 @pytest.mark.parametrize("strength", [0.0, -1.0])
 def test_a_strength_left_over_from_sample_images_is_not_trained_at(setting: Setting, strength: float) -> None:
     wanted = product_loss(setting, 1)

@@ -46,7 +46,7 @@ Images = Literal["none", "folder", "pair", "folder of pairs"]
 data directory."""
 Group = Literal[
     "pass", "run", "prompts", "pair", "second pass", "resume", "concept", "folder", "trigger word", "named pairs",
-    "text rate", "copier", "turns", "subsets", "noise",
+    "text rate", "copier", "turns", "subsets", "noise", "self reg",
 ]  # fmt: skip
 """Settings that are shown together; each row of the table belongs to one group, and a mode names those it shows."""
 EVERY_MODE: Final[tuple[Group, ...]] = ("pass", "run")
@@ -92,7 +92,7 @@ MODES: Final = _by_name(
             "LoRA",
             ".modes.lora:LoRAMode",
             images="folder",
-            shows=("folder", "trigger word", "resume", "text rate", "subsets", "noise"),
+            shows=("folder", "trigger word", "resume", "text rate", "subsets", "noise", "self reg"),
             check=".config.check:lora",
             preset="LoRA",
         ),

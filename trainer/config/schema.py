@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +27,14 @@ _ALIASES = MappingProxyType({"image_shuffle_tags": "caption_shuffle"})
 _TEXT_ENCODER = "te"
 """The file that newer versions of TrainTrain take the text encoder of some families from; none of them is here, and
 those that are have their own."""
-_NO_FILE = ("", "none")
+_OFF: Mapping[str, Collection[str]] = MappingProxyType(
+    {
+        _TEXT_ENCODER: ("", "none"),
+        "train_self_reg_noise": ("", "0", "0.0"),
+        "train_self_reg_batched": ("", "false", "true"),  # one call of the denoiser does both here in any case
+    }
+)
+"""Values of newer TrainTrain's keys that mean nothing, so that nothing is said of them; its files hold every key."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +53,9 @@ class Parsed:
     def warnings(self) -> list[Message]:
         """What the user should hear of: the account of another program's settings, and a sentence for each unknown key,
         with what it may have been meant to be."""
-        kept = dict(self.settings.unknown)
-        named = [(key, meant_by(key)) for key in self.unknown if key != _TEXT_ENCODER]
-        text_encoder = str(kept.get(_TEXT_ENCODER) or "")
-        return [
-            *self.account,
-            *([] if text_encoder.lower() in _NO_FILE else [message("config.text_encoder_unused", file=text_encoder)]),
-            *(
-                message("config.unknown_key_near", key=key, near=near)
-                if near
-                else message("config.unknown_key", key=key)
-                for key, near in named
-            ),
-        ]
+        kept = {key: str(value or "") for key, value in self.settings.unknown}
+        named = [key for key in self.unknown if kept.get(key, "").lower() not in _OFF.get(key, ())]
+        return [*self.account, *(_of_unknown(key, kept.get(key, "")) for key in named)]
 
     def with_defaults(self, better: Mapping[str, Any]) -> Settings:
         """The settings, with other defaults for those that were not set.
@@ -68,6 +65,13 @@ class Parsed:
         """
         changes = {name: value for name, value in better.items() if name not in self.given}
         return replace(self.settings, **changes)
+
+
+def _of_unknown(key: str, value: str) -> Message:
+    if key == _TEXT_ENCODER:
+        return message("config.text_encoder_unused", file=value)
+    near = meant_by(key)
+    return message("config.unknown_key_near", key=key, near=near) if near else message("config.unknown_key", key=key)
 
 
 def parse(values: Mapping[str, Any], *, base: Settings | None = None) -> Parsed:

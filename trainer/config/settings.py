@@ -219,6 +219,8 @@ class Settings:
     validation_split: float = _float(0.0, "Training", "folder", least=0, most=0.5)
     validation_every_steps: int = _int(0, "Training", "folder", least=0)
     early_stop_patience: int = _int(0, "Training", least=0)
+    train_self_reg: float = _float(0.0, "Training", "self reg", least=0)
+    train_self_reg_filler: str = _text("Training", "self reg")
     use_gradient_checkpointing: bool = _switch("Required")
     save_lora_name: str = _text("Required", "run", kind="file name")
     save_per_steps: int = _int(0, "Saving", least=0)

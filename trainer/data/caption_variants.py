@@ -38,6 +38,17 @@ def begins_with(caption: str, trigger: str) -> bool:
     return begins and not caption[len(trigger) : len(trigger) + 1].isalnum()
 
 
+def without_trigger(caption: str, trigger: str, filler: str = "") -> str:
+    """A caption with something else, or nothing, wherever it has the trigger word, in whatever case."""
+    trigger = trigger.strip()
+    if not trigger:
+        return caption
+    found = re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _match: filler, caption, flags=re.IGNORECASE)
+    if filler or found == caption:
+        return found
+    return _JOINED.join(filter(None, (" ".join(tag.split()) for tag in found.split(","))))
+
+
 @dataclass(frozen=True)
 class CaptionRules:
     """What the settings make of captions."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -136,6 +136,14 @@ class Dataset:
     def captions_vary(self) -> bool:
         """Whether a caption may be another one at another step."""
         return any(side.written is not None for sample in self.samples for side in sample.sides())
+
+    def with_plain_captions(self) -> Dataset:
+        """The same with captions that stay as they are where nothing is drawn."""
+        plain = [
+            replace(each, written=None, target=None if each.target is None else replace(each.target, written=None))
+            for each in self.samples
+        ]
+        return replace(self, samples=tuple(plain))
 
     def captions_of(self, step: int) -> list[str]:
         """The captions of a step, of pairs the originals' and the targets'."""

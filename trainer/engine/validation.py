@@ -21,16 +21,20 @@ class Validation:
     Args:
         training: a pass like the one that is trained, for itself alone.
         context: as that one has it, the network attached, with the validation images.
+
+    Captions are as they are where nothing is drawn.
     """
 
     def __init__(self, training: Pass, context: PassContext, device: torch.device) -> None:
+        assert context.data is not None
+        context = replace(context, data=context.data.with_plain_captions())
         assert context.data is not None
         settings, diffusion = context.settings, context.diffusion
         self._pass = training
         self._pass.prepare(
             replace(
                 context,
-                settings=replace(settings, keep_prompts=""),
+                settings=replace(settings, keep_prompts="", train_self_reg=0.0),
                 diffusion=replace(diffusion, density=Swept(diffusion.density)),
             )
         )

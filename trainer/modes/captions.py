@@ -6,7 +6,7 @@ of them fit, they are encoded once and the text encoder is no longer needed; if 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -30,19 +30,23 @@ _PHASE = message("phase.encoding_captions")
 class CaptionConditionings:
     """What the model without the network makes of captions, without gradients.
 
+    Args:
+        change: what is encoded in the place of a caption.
+
     Attributes:
         encodes_each_step: whether the text encoder is needed at every step.
     """
 
-    def __init__(self, context: PassContext, data: Dataset) -> None:
+    def __init__(self, context: PassContext, data: Dataset, change: Callable[[str], str] = str) -> None:
         self._context = context
+        self._change = change
         self._device = device_of(context.bundle.denoiser)
         self._known: dict[str, Conditioning] = {}
         self.encodes_each_step = False
         if not data.captions_vary:
-            self._encode(data.captions)
+            self._encode(self._changed(data.captions))
             return
-        few = data.captions[:_FEW]
+        few = self._changed(data.captions)[:_FEW]
         with self._context.network.off():
             sizes = [bytes_of(each) for each in encode_each(context, few, _PHASE, literal=True)]
         each = sum(sizes) / len(sizes)
@@ -53,10 +57,15 @@ class CaptionConditionings:
 
     def of(self, captions: Sequence[str]) -> Conditioning:
         """Those of a step's captions, on the device."""
+        changed = [self._change(caption) for caption in captions]
         if not self.encodes_each_step:
-            return Conditioning.cat([self._known[caption] for caption in captions]).to(self._device)
+            return Conditioning.cat([self._known[caption] for caption in changed]).to(self._device)
         with torch.no_grad(), self._context.network.off():
-            return self._context.bundle.encode(captions, literal=True)
+            return self._context.bundle.encode(changed, literal=True)
+
+    def _changed(self, captions: Iterable[str]) -> list[str]:
+        """Each as it is to be encoded, once."""
+        return list(dict.fromkeys(map(self._change, captions)))
 
     def _encode(self, captions: Sequence[str], home: str | None = None) -> None:
         with self._context.network.off():
@@ -72,7 +81,7 @@ class CaptionConditionings:
         for batch in range(1, batches + 1):
             if batch % _BATCHES_A_REPORT == 1:
                 self._context.progress(message("phase.listing_captions"), batch - 1, batches)
-            found.update(dict.fromkeys(data.captions_of(batch)))
+            found.update(dict.fromkeys(self._changed(data.captions_of(batch))))
             if len(found) > most:
                 return None
         return tuple(found)
@@ -87,7 +96,7 @@ def most_bytes(settings: Settings, each: int, *, on_cpu: bool) -> int:
     """The most that captions that change from step to step take on the device, where one takes ``each`` bytes."""
     if not CaptionRules.of(settings).varies("a {b|c}\nd"):
         return 0
-    needed = _most_batches(settings) * settings.train_batch_size * each
+    needed = _most_batches(settings) * settings.train_batch_size * each * (2 if settings.train_self_reg > 0 else 1)
     return needed if needed <= (MOST_IN_MEMORY if on_cpu else MOST_ON_DEVICE) else 0
 
 

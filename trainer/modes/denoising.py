@@ -8,7 +8,7 @@ from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from .base import PassContext, StepLoss
-from .keep import Keep
+from .keep import Keep, Kept
 
 
 def denoising_loss(
@@ -20,6 +20,7 @@ def denoising_loss(
     mask: Tensor | None,
     names: tuple[str, ...],
     weights: Tensor | None = None,
+    kept: Kept | None = None,
 ) -> StepLoss:
     """``loss(e(x_t(z), t, c; 1), n)``, or against what else the model predicts, and what ``keep`` adds.
 
@@ -29,16 +30,17 @@ def denoising_loss(
         mask: ``(B, 1, h, w)``, where the error counts; None: everywhere.
         names: what the user calls each sample.
         weights: ``(B,)``, how much each sample counts; None: all alike.
+        kept: what the network is held to beside the prompts of ``keep``.
     """
     diffusion = context.diffusion
     noise = context.noise(rng, latents)
     timesteps = context.timesteps(rng, len(latents))
     noisy = diffusion.noised(latents, noise, timesteps)
     context.network.strength = 1.0
-    predicted, kept = keep.predict(noisy, timesteps, conditioning, rng)
+    predicted, of_kept = keep.predict(noisy, timesteps, conditioning, rng, kept)
     target = diffusion.target(latents, noise, timesteps)
     losses = sample_losses(predicted, target, context.settings.train_loss_function, mask)
     if weights is not None:
         losses = losses * weights
-    losses = losses + kept
+    losses = losses + of_kept
     return StepLoss(context.weighted(losses, timesteps), timesteps, names)

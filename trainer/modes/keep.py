@@ -19,6 +19,7 @@ kept prompts ``predict`` is the bundle's own.
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,6 +33,21 @@ from ..text.messages import message
 from .base import PassContext, encode_each
 
 _STREAM = 3 << 32  # no step has this number
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Prompts, one a sample, of which the network shall make what the base makes of them.
+
+    Attributes:
+        base: what they become without the network.
+        now: the same with it.
+        weight: how much that counts, a number or one a sample ``(B,)``.
+    """
+
+    base: Conditioning
+    now: Conditioning
+    weight: float | Tensor
 
 
 class Keep:
@@ -50,7 +66,12 @@ class Keep:
             self._base = encode_each(context, self._prompts, message("phase.encoding_keep_prompts"))
 
     def predict(
-        self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning, rng: StepRandom
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        conditioning: Conditioning,
+        rng: StepRandom,
+        also: Kept | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What the network predicts for a step's samples, and what each of them adds to the loss to keep the rest.
 
@@ -61,25 +82,42 @@ class Keep:
             noisy: ``(B, C, h, w)``, in the denoiser's type.
             timesteps: ``(B,)``.
             conditioning: of ``B`` prompts, or of one for the whole batch.
+            also: what else is kept in this step.
 
         Returns:
-            The prediction ``(B, C, h, w)`` and the kept prompts' losses times ``keep_weight``, ``(B,)``.
+            The prediction ``(B, C, h, w)`` and the kept prompts' losses times their weights, ``(B,)``.
         """
         context, settings, count = self._context, self._context.settings, len(noisy)
         conditioning = conditioning.expand(count)
-        if not self._prompts:
-            return context.bundle.predict(noisy, timesteps, conditioning), torch.zeros(count, device=noisy.device)
-        numbers = self._drawn(rng, count)
-        base = Conditioning.cat([self._base[number] for number in numbers]).sized_like(conditioning)
+        parts = [each for each in (self._of_prompts(rng, conditioning), also) if each is not None]
+        losses = torch.zeros(count, device=noisy.device)
+        if not parts:
+            return context.bundle.predict(noisy, timesteps, conditioning), losses
+        times = len(parts)
+        base = Conditioning.cat([each.base for each in parts])
         with torch.no_grad(), context.network.off():
-            wanted = context.bundle.predict(noisy, timesteps, base)
+            wanted = context.bundle.predict(noisy.repeat(times, 1, 1, 1), timesteps.repeat(times), base).chunk(times)
 
-        both = Conditioning.cat([conditioning, self._now(numbers, base).sized_like(conditioning)])
+        whole, times = Conditioning.cat([conditioning, *(each.now for each in parts)]), times + 1
         strength = context.network.strength
         if isinstance(strength, Tensor):
-            context.network.strength = strength.repeat(2)
-        predicted, kept = context.bundle.predict(noisy.repeat(2, 1, 1, 1), timesteps.repeat(2), both).chunk(2)
-        return predicted, settings.keep_weight * sample_losses(kept, wanted, settings.train_loss_function)
+            context.network.strength = strength.repeat(times)
+        found = context.bundle.predict(noisy.repeat(times, 1, 1, 1), timesteps.repeat(times), whole)
+        predicted, *kept = found.chunk(times)
+        of_parts = [
+            part.weight * sample_losses(one, other, settings.train_loss_function)
+            for part, one, other in zip(parts, kept, wanted, strict=True)
+        ]
+        return predicted, of_parts[0] if len(of_parts) == 1 else torch.stack(of_parts).sum(0)
+
+    def _of_prompts(self, rng: StepRandom, conditioning: Conditioning) -> Kept | None:
+        """A kept prompt for each sample, for images of the same sizes; None where none is kept."""
+        if not self._prompts:
+            return None
+        numbers = self._drawn(rng, len(conditioning))
+        base = Conditioning.cat([self._base[number] for number in numbers]).sized_like(conditioning)
+        now = self._now(numbers, base).sized_like(conditioning)
+        return Kept(base, now, self._context.settings.keep_weight)
 
     def _drawn(self, rng: StepRandom, count: int) -> list[int]:
         """The number of a kept prompt for each sample; on the host, where the text encoder needs them."""

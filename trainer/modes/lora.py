@@ -1,19 +1,28 @@
-"""LoRA from captioned images: the model learns to find the images behind the noise (Ho et al. 2020)."""
+"""LoRA from captioned images: the model learns to find the images behind the noise (Ho et al. 2020).
+
+With ``train_self_reg``, the captions without their trigger word are held to what the base makes of them, at the same
+noisy latents (the comparison is TrainTrain's), so that the words beside the trigger word do not learn its thing::
+
+    train_self_reg * loss(e(x_t, t, c without trigger; 1), e(x_t, t, c without trigger; 0))
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from ..config.choices import TEXT_ENCODERS
 from ..config.settings import Settings
-from ..data.latents import Dataset
+from ..data.caption_variants import without_trigger
+from ..data.latents import Batch, Dataset
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..networks.files.metadata import Usage
 from .base import Pass, PassContext, StepLoss
 from .captions import CaptionConditionings
 from .denoising import denoising_loss
-from .keep import Keep
+from .keep import Keep, Kept
 
 
 class LoRAMode:
@@ -42,7 +51,11 @@ class CaptionPass(Pass):
         self._context = context
         self._data: Dataset = context.data
         self._captions = None if self._trains_text_encoder else CaptionConditionings(context, self._data)
-        self.needs_text_encoder = self._captions is not None and self._captions.encodes_each_step
+        self._without_trigger = None
+        if context.settings.train_self_reg > 0:
+            self._without_trigger = CaptionConditionings(context, self._data, self._stripped)
+        made = (self._captions, self._without_trigger)
+        self.needs_text_encoder = any(each.encodes_each_step for each in made if each is not None)
         self._keep = Keep(context)
 
     def loss(self, rng: StepRandom) -> StepLoss:
@@ -50,10 +63,29 @@ class CaptionPass(Pass):
         self._context.network.strength = 1.0  # of the text encoder, too
         conditioning = self._conditioning(batch.captions).sized(batch.sizes)
         return denoising_loss(
-            self._context, self._keep, rng, batch.latents, conditioning, batch.mask, batch.names, batch.weights
-        )
+            self._context, self._keep, rng, batch.latents, conditioning, batch.mask, batch.names, batch.weights,
+            self._self_reg(batch),
+        )  # fmt: skip
 
     def _conditioning(self, captions: tuple[str, ...]) -> Conditioning:
         if self._captions is None:
             return self._context.bundle.encode(captions, literal=True)
         return self._captions.of(captions)
+
+    def _self_reg(self, batch: Batch) -> Kept | None:
+        """The captions without their trigger word, of which the network shall make what the base makes of them; those
+        that have none are what is to be learned, and are not held."""
+        if self._without_trigger is None:
+            return None
+        base = self._without_trigger.of(batch.captions).sized(batch.sizes)
+        stripped = [self._stripped(caption) for caption in batch.captions]
+        now = base
+        if self._trains_text_encoder:
+            now = self._context.bundle.encode(stripped, literal=True).sized(batch.sizes)
+        held = [float(one != other) for one, other in zip(stripped, batch.captions, strict=True)]
+        weight = torch.tensor(held, device=batch.latents.device) * self._context.settings.train_self_reg
+        return Kept(base, now, weight)
+
+    def _stripped(self, caption: str) -> str:
+        settings = self._context.settings
+        return without_trigger(caption, settings.lora_trigger_word, settings.train_self_reg_filler.strip())

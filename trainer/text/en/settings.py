@@ -109,6 +109,8 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "validation_every_steps": "validation every steps",
         "early_stop_patience": "early stop patience",
         "prior_loss_weight": "prior loss weight",
+        "train_self_reg": "train self reg",
+        "train_self_reg_filler": "train self reg filler",
         "use_gradient_checkpointing": "use gradient checkpointing",
         "save_lora_name": "save lora name",
         "save_per_steps": "save per steps",
@@ -465,6 +467,14 @@ HELP: Mapping[str, str] = MappingProxyType(
         "train_model_precision": "The precision of the model's weights. int8 saves memory; model keeps them as stored.",
         "train_lora_precision": "The precision of the LoRA during training. fp32 is the safe choice.",
         "train_VAE_precision": "The precision of the VAE. SDXL's VAE may fail in fp16; fp32 is the safe choice.",
+        "train_self_reg": (
+            "How strongly captions without their trigger word keep giving what the model gives, so that the LoRA needs "
+            "the word. 1 = as much as the images count; 0 = off. Steps take longer."
+        ),
+        "train_self_reg_filler": (
+            "What stands in the place of the trigger word where train self reg takes it out, such as 1girl. It may be "
+            "empty."
+        ),
         "use_gradient_checkpointing": (
             "Saves a lot of memory and makes each step slightly slower. Try this first if you run out of memory."
         ),

@@ -121,6 +121,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "テキストエンコーダー {file} は使いません。"
             "ここで学習できるモデルは、自分のテキストエンコーダーを持っています。"
         ),
+        "config.self_reg_needs_trigger": (
+            "キャプションからトリガーワードを取り除いて使う設定ですが、{setting} が空欄です"
+        ),
         "config.no_setting": "そのような設定はありません。list settings で一覧を見られます。",
         "config.no_setting_near": "そのような設定はありません。{near} のことですか。",
         # ---- before a run

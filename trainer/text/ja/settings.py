@@ -122,6 +122,8 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_model_precision": "モデルの精度",
         "train_lora_precision": "LoRAの精度",
         "train_VAE_precision": "VAEの精度",
+        "train_self_reg": "トリガーなしの保持",
+        "train_self_reg_filler": "トリガーの代わりの言葉",
         "use_gradient_checkpointing": "勾配チェックポイントを使う",
         "save_lora_name": "LoRAのファイル名",
         "save_per_steps": "途中保存の間隔 (ステップ)",
@@ -462,6 +464,11 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "train_lora_precision": "学習中のLoRAの精度です。fp32なら安全です。",
         "train_VAE_precision": "VAEの精度です。SDXLのVAEはfp16だと失敗することがあるため、fp32が安全です。",
+        "train_self_reg": (
+            "トリガーワードを抜いたキャプションで、元のモデルと同じ結果を保つ強さです。トリガーワードがないとLoRAが効かなくなります。"
+            "1なら画像と同じ重さ、0ならオフです。"
+        ),
+        "train_self_reg_filler": ("抜いたトリガーワードの代わりに入れる言葉です(1girlなど)。空欄でもかまいません。"),
         "use_gradient_checkpointing": (
             "メモリを大きく節約できますが、少し遅くなります。メモリが足りないときは、まずこれを試してください。"
         ),
