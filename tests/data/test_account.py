@@ -232,3 +232,9 @@ def test_an_image_at_its_own_size_may_lose_a_part_of_a_step_and_has_no_buckets_t
     # Of 64 x 64 and 128 x 64 the former is nearer; it is covered by 78 x 64, of which 14 columns are lost.
     assert "Cropped:  1 image loses a tenth or more of the area, most of all a.png: 18 %, to fit 64 x 64" in lines
     assert not [line for line in lines if "image min length" in line]
+
+
+def test_what_is_drawn_at_random_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    lines = lines_of(told(tmp_path, image_random_flip=True, image_color_augmentation=True))
+    assert "Random:   image random flip, image color augmentation" in lines

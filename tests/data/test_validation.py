@@ -11,6 +11,7 @@ from PIL import Image
 
 from trainer.config.settings import Settings
 from trainer.config.size import Size
+from trainer.data.augmentation import Augmentation
 from trainer.data.scan import scan
 from trainer.data.validation import split_off
 from trainer.errors import DataError
@@ -50,6 +51,15 @@ def test_nothing_of_an_image_is_on_both_sides(tmp_path: Path) -> None:
     assert {*trained.distinct, *validated.distinct} == set(whole.distinct)
     assert (trained.buckets, validated.buckets) == (((Size(64, 64), 36),), ((Size(64, 64), 4),))
     assert trained.samples == tuple(each for each in whole.samples if each in set(trained.distinct))
+
+
+def test_what_is_validated_is_not_changed_at_random(tmp_path: Path) -> None:
+    augmented = {"image_random_flip": True, "image_random_crop": True, "image_color_augmentation": True}
+    given = settings(images(tmp_path / "a", 8), **augmented)
+    trained, validated = split_off(scan(given), given)
+    assert validated is not None
+    assert Augmentation.of(trained.subsets[0].settings) == Augmentation(flip=True, crop=True, colour=True)
+    assert Augmentation.of(validated.subsets[0].settings) == Augmentation()
 
 
 def test_the_choice_is_the_seeds_and_stays_when_the_folder_moves_or_grows(tmp_path: Path) -> None:

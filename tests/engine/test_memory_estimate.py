@@ -47,6 +47,17 @@ def test_the_weights_are_those_of_the_file(host: Standalone) -> None:
 
 
 @pytest.mark.more
+def test_the_vae_is_counted_where_images_are_encoded_in_each_step(
+    host: Standalone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "device", torch.device("meta"))  # where the VAE is not there otherwise
+    vae = sum(math.prod(tensor.shape) for name, tensor in identify(TOY).tensors.items() if "first_stage" in name)
+    changes = {"mode": "LoRA", "lora_data_directory": str(tmp_path), "train_model_precision": "fp16"}
+    kept = steps(host, **changes, image_random_flip=True)
+    assert steps(host, **changes, image_random_crop=True) >= kept + 4 * vae
+
+
+@pytest.mark.more
 def test_what_a_step_takes_grows_and_shrinks_with_what_it_does(host: Standalone) -> None:
     base = steps(host)
     assert steps(host, train_batch_size=4) > 1.3 * base

@@ -169,10 +169,12 @@ def test_every_network_continues(network: str, model: Path, pairs: Path, tmp_pat
         {"use_gradient_checkpointing": True, "train_model_precision": "int8"},
         {"train_model_precision": "bf16", "save_precision": "bf16"},
         {"save_overwrite": True, "network_strength": 0.5},
+        {"image_random_flip": True, "image_color_augmentation": True, "train_batch_size": 2},
+        {"mode": "Multi-ADDifT", "image_random_flip": True, "image_random_crop": True},
     ],
 )
 def test_other_ways_continue(changes: dict[str, Any], model: Path, pairs: Path, tmp_path: Path) -> None:
-    assert_continues(job_of(model, pairs, mode="LoRA", **changes), tmp_path, at(3, Control.interrupt))
+    assert_continues(job_of(model, pairs, **{"mode": "LoRA", **changes}), tmp_path, at(3, Control.interrupt))
 
 
 def test_averaged_weights_previews_and_a_lora_that_is_trained_on(model: Path, pairs: Path, tmp_path: Path) -> None:

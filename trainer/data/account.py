@@ -198,6 +198,14 @@ def _masks(folder: _Folder) -> Iterator[AccountRow]:
         yield _row("masks", message("data.account_masks", count=folder.scan.masks, images=folder.scan.images))
 
 
+def _augmented(folder: _Folder) -> Iterator[AccountRow]:
+    """What is drawn at random each time an image is used, in one subset or another."""
+    names = ("image_random_flip", "image_random_crop", "image_color_augmentation")
+    found = [name for name in names if any(getattr(subset.settings, name) for subset in folder.scan.subsets)]
+    if found:
+        yield _row("augmented", message("data.account_list", parts=[label(name) for name in found]))
+
+
 def _sizes(folder: _Folder) -> Iterator[AccountRow]:
     counts = dict(folder.scan.buckets)
     if len(counts) <= _MOST_SIZES:
@@ -274,7 +282,7 @@ def _others(folder: _Folder) -> Iterator[AccountRow]:
 
 
 _OF_FOLDER: Final[tuple[Callable[[_Folder], Iterator[AccountRow]], ...]] = (
-    _images, _validation, _subsets, _captions, _masks, _sizes, _cropped, _epoch, _others,
+    _images, _validation, _subsets, _captions, _masks, _sizes, _cropped, _augmented, _epoch, _others,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -34,6 +35,33 @@ def has_broken_profile(image: Image.Image) -> bool:
     """Whether there is a colour profile that says nothing."""
     profile = image.info.get("icc_profile")
     return bool(profile) and _read_profile(profile) is None and _cms() is not None
+
+
+@dataclass(frozen=True)
+class Tint:
+    """A small change of an image's colours.
+
+    Attributes:
+        hue: by how much the hue is turned, of a whole turn.
+        gamma: the power that is taken of levels from 0 to 1: above 1 darkens.
+    """
+
+    hue: float = 0.0
+    gamma: float = 1.0
+
+    def applied(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Pixels ``(h, w, 3)`` of sRGB with their colours changed."""
+        if self == Tint():
+            return pixels
+        image = Image.fromarray(pixels)
+        if self.hue:
+            turn = round(256 * self.hue)
+            hue, saturation, value = image.convert("HSV").split()
+            hue = hue.point([(level + turn) % 256 for level in range(256)])
+            image = Image.merge("HSV", (hue, saturation, value)).convert("RGB")
+        if self.gamma != 1:
+            image = image.point([round(255 * (level / 255) ** self.gamma) for level in range(256)] * 3)
+        return np.array(image)
 
 
 # ---- transparency ---------------------------------------------------------------------------------------------------

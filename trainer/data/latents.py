@@ -20,9 +20,11 @@ from ..models.base import Bundle
 from ..models.latents import encode_images
 from ..models.placement import device_of, dtype_of, vae_to
 from ..text.messages import Message, label, message
+from .augmentation import Augmentation, Draw, flipped
 from .batches import Batches
 from .cache import DataCache
 from .caption_variants import CaptionRules
+from .colours import Tint
 from .images import Mask, Pixels
 from .kept import KeptTensors
 from .pairs import difference
@@ -93,6 +95,41 @@ class _Encoded:
 
 
 @dataclass(frozen=True)
+class _Augmented:
+    """What of the samples is drawn at random in each step.
+
+    Attributes:
+        augmentations: of each sample, by its number.
+        flipped: those that were encoded the other way round as well, by their number.
+        encode: makes samples that are drawn anew; the VAE stays on the device for it.
+    """
+
+    augmentations: tuple[Augmentation, ...]
+    flipped: dict[int, _Encoded]
+    encode: Callable[[list[Sample], list[Tint]], list[_Encoded]]
+    seed: int
+
+    def of_step(
+        self, step: int, numbers: list[int], samples: list[Sample], encoded: list[_Encoded | None]
+    ) -> tuple[list[Sample], list[_Encoded | None]]:
+        """The samples of a step as they were drawn, from the seed, the step and the place in the batch alone."""
+        samples, encoded = list(samples), list(encoded)
+        anew: list[int] = []
+        tints: list[Tint] = []
+        for place, number in enumerate(numbers):
+            augmentation, draw = self.augmentations[number], Draw.of(self.seed, step, place)
+            if augmentation.needs_pixels:
+                anew.append(place)
+                tints.append(draw.tint_of(augmentation))
+            elif augmentation.flip and draw.flip:
+                encoded[place] = self.flipped[number]
+            samples[place] = draw.applied(samples[place], augmentation)
+        for place, made in zip(anew, self.encode([samples[place] for place in anew], tints), strict=True):
+            encoded[place] = made
+        return samples, encoded
+
+
+@dataclass(frozen=True)
 class Dataset:
     """All samples of a run; which of them make a step depends on the step's number alone.
 
@@ -108,22 +145,29 @@ class Dataset:
     batches: Batches
     _rules: tuple[CaptionRules, ...]
     _seed: int
-    _encoded: tuple[_Encoded, ...]
+    _encoded: tuple[_Encoded | None, ...]
+    """None for those that are encoded in each step."""
     _sizes: tuple[Tensor, ...]
     _weights: tuple[Tensor, ...] | None
     _device: torch.device
+    _augmented: _Augmented | None = None
 
     def of_step(self, step: int) -> Batch:
         """The batch of a step, counted from 1."""
         numbers = self._numbers(step)
         samples = [self.samples[number] for number in numbers]
-        encoded = [self._encoded[number] for number in numbers]
+        made = [self._encoded[number] for number in numbers]
+        sizes = torch.stack([self._sizes[number] for number in numbers])
+        if self._augmented is not None:
+            samples, made = self._augmented.of_step(step, numbers, samples, made)
+            sizes = torch.tensor([sample.sizes for sample in samples]).to(self._device)
+        encoded = [each for each in made if each is not None]
         latents = self._stacked([each.latents for each in encoded])
         targets = [sample.target for sample in samples if sample.target is not None]
         return Batch(
             latents=latents,
             mask=self._mask([each.mask for each in encoded], latents),
-            sizes=torch.stack([self._sizes[number] for number in numbers]),
+            sizes=sizes,
             captions=tuple(self._caption(each, step, place) for place, each in enumerate(samples)),
             names=tuple(sample.path.name for sample in samples),
             targets=self._stacked([each.target for each in encoded if each.target is not None]) if targets else None,
@@ -176,7 +220,9 @@ class Dataset:
 def encode_samples(
     scan: Scan, bundle: Bundle, settings: Settings, progress: Progress, cache: DataCache | None = None
 ) -> Dataset:
-    """Latents of every distinct sample, through the VAE on the denoiser's device; then the VAE is back on the CPU.
+    """Latents of every distinct sample, through the VAE on the denoiser's device; then the VAE is back where it was.
+
+    Samples that are cropped or coloured at random have none: they are encoded in each step, and the VAE stays.
 
     Args:
         progress: called with the phase, how many are done and of how many; raises to stop.
@@ -186,29 +232,56 @@ def encode_samples(
         DataError: an image was there when it was scanned, but cannot be read now.
     """
     device, dtype = device_of(bundle.denoiser), dtype_of(bundle.denoiser)
-    distinct = scan.distinct
+    of_subsets = [Augmentation.of(subset.settings) for subset in scan.subsets]
+    augmentations = tuple(of_subsets[sample.subset] for sample in scan.distinct)
+    fixed = [number for number, each in enumerate(augmentations) if not each.needs_pixels]
+    turned = [number for number in fixed if augmentations[number].flip]
+    samples = (*(scan.distinct[number] for number in fixed), *(flipped(scan.distinct[number]) for number in turned))
+    masked, needs_vae = settings.diff_use_diff_mask, len(fixed) < len(augmentations)
     encoded: dict[int, _Encoded] = {}
-    resident = _bytes(distinct, bundle, dtype) <= _MOST_RESIDENT
+    resident = _bytes(samples, bundle, dtype) <= _MOST_RESIDENT
     home = device if resident else torch.device("cpu")
     kept = None
-    if cache is not None:
-        kept = KeptTensors(cache, [bundle.vae], device, bundle.family.name, dtype, settings.diff_use_diff_mask)
+    if cache is not None and samples:
+        kept = KeptTensors(cache, [bundle.vae], device, bundle.family.name, dtype, masked)
+    vae_home = device_of(bundle.vae)
     vae_to(bundle, device)
     try:
-        for numbers in _together(distinct):
-            progress(message("phase.encoding_images"), len(encoded), len(distinct))
-            chosen = [distinct[number] for number in numbers]
-            found = _kept_or(
-                partial(_encode, chosen, bundle, dtype, home, masked=settings.diff_use_diff_mask), chosen, kept, home
-            )
+        for numbers in _together(samples):
+            progress(message("phase.encoding_images"), len(encoded), len(samples))
+            chosen = [samples[number] for number in numbers]
+            found = _kept_or(partial(_encode, chosen, bundle, dtype, home, masked=masked), chosen, kept, home)
             encoded.update(zip(numbers, found, strict=True))
-    finally:
-        vae_to(bundle, "cpu")
-    progress(message("phase.encoding_images"), len(distinct), len(distinct))
+    except BaseException:
+        vae_to(bundle, vae_home)
+        raise
+    if not needs_vae:
+        vae_to(bundle, vae_home)
+    progress(message("phase.encoding_images"), len(samples), len(samples))
     batches = Batches([scan.bucket_of(sample) for sample in scan.samples], scan.batch_sizes, settings.train_seed)
-    whole = [encoded[number] for number in range(len(distinct))]
+    whole: list[_Encoded | None] = [None] * len(augmentations)
+    for place, number in enumerate(fixed):
+        whole[number] = encoded[place]
     rules = [CaptionRules.of(subset.settings) for subset in scan.subsets]
-    return _dataset(distinct, scan.epoch, whole, batches, rules, settings.train_seed, _weights(scan), device)
+    dataset = _dataset(scan.distinct, scan.epoch, whole, batches, rules, settings.train_seed, _weights(scan), device)
+    if not any(augmentations):
+        return dataset
+    other_way = {number: encoded[len(fixed) + place] for place, number in enumerate(turned)}
+    encode = partial(_encode_anew, bundle=bundle, dtype=dtype, masked=masked)
+    return replace(dataset, _augmented=_Augmented(augmentations, other_way, encode, settings.train_seed))
+
+
+@torch.no_grad()
+def _encode_anew(
+    samples: list[Sample], tints: list[Tint], bundle: Bundle, dtype: torch.dtype, *, masked: bool
+) -> list[_Encoded]:
+    """Samples of one frame, as they are in a step; where a pair shows no difference there, nothing of it counts."""
+    most = max(1, PIXELS_AT_ONCE // samples[0].frame.area) if samples else 1
+    found: list[_Encoded] = []
+    for at in range(0, len(samples), most):
+        here = samples[at : at + most]
+        found += _encode(here, bundle, dtype, device_of(bundle.denoiser), masked=masked, tints=tints[at : at + most])
+    return found
 
 
 def empty_dataset(samples: Sequence[Sample], bundle: Bundle, settings: Settings) -> Dataset:
@@ -234,7 +307,7 @@ def _weights(scan: Scan) -> Tensor | None:
 def _dataset(
     samples: Sequence[Sample],
     epoch: Sequence[int],
-    encoded: Sequence[_Encoded],
+    encoded: Sequence[_Encoded | None],
     batches: Batches,
     rules: Sequence[CaptionRules],
     seed: int,
@@ -256,13 +329,27 @@ def _dataset(
 
 
 def _encode(
-    samples: list[Sample], bundle: Bundle, dtype: torch.dtype, home: torch.device, *, masked: bool
+    samples: list[Sample],
+    bundle: Bundle,
+    dtype: torch.dtype,
+    home: torch.device,
+    *,
+    masked: bool,
+    tints: list[Tint] | None = None,
 ) -> list[_Encoded]:
-    """Samples of one frame, with or without targets."""
+    """Samples of one frame, with or without targets.
+
+    Args:
+        tints: of samples that are drawn for a step, how their colours change; None: they are as they were scanned.
+
+    Raises:
+        DataError: ``masked``, and a pair that was scanned differs nowhere any more.
+    """
     shape = bundle.latent_shape(samples[0].frame)[1:]
     targets = [sample.target for sample in samples if sample.target is not None]
-    pixels = [pixels_of(sample) for sample in samples]
-    target_pixels = [pixels_of(target) for target in targets]
+    pixels, target_pixels = (
+        [_tinted(sides, number, tints) for number in range(len(sides))] for sides in (samples, targets)
+    )
     latents = _latents(pixels, bundle).to(home, dtype)
     if not targets:
         return [_Encoded(one, _shrunk(alpha, shape)) for one, (_, alpha) in zip(latents, pixels, strict=True)]
@@ -270,10 +357,15 @@ def _encode(
     found = []
     for number, sample in enumerate(samples):
         mask, outside = _pair_masks(pixels[number], target_pixels[number], shape, masked=masked)
-        if masked and mask is not None and not mask.any():
+        if masked and tints is None and mask is not None and not mask.any():
             raise DataError("data.sample_alike", where=str(sample.path), setting=label("diff_use_diff_mask"))
         found.append(_Encoded(latents[number], mask, target_latents[number], outside))
     return found
+
+
+def _tinted(samples: Sequence[Sample], number: int, tints: Sequence[Tint] | None) -> tuple[Pixels, Mask | None]:
+    pixels, mask = pixels_of(samples[number])
+    return (pixels if tints is None else tints[number].applied(pixels)), mask
 
 
 def _kept_or(
@@ -320,7 +412,7 @@ def _pair_masks(
     return (mask, 1 - mask) if seen is None else (mask * seen, (1 - mask) * seen)
 
 
-def _together(samples: tuple[Sample, ...]) -> list[list[int]]:
+def _together(samples: Sequence[Sample]) -> list[list[int]]:
     """Numbers of samples that go through the VAE at once: of one frame, and not too many pixels."""
     by_frame: dict[Size, list[int]] = {}
     for number, sample in enumerate(samples):
@@ -332,7 +424,7 @@ def _together(samples: tuple[Sample, ...]) -> list[list[int]]:
     return groups
 
 
-def _bytes(samples: tuple[Sample, ...], bundle: Bundle, dtype: torch.dtype) -> int:
+def _bytes(samples: Sequence[Sample], bundle: Bundle, dtype: torch.dtype) -> int:
     shapes = (bundle.latent_shape(sample.frame) for sample in samples)
     numbers = sum(channels * height * width for channels, height, width in shapes)
     return numbers * dtype.itemsize * (2 if any(sample.target for sample in samples) else 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..config.settings import Settings
 from ..errors import DataError
 from ..text.messages import label
+from .augmentation import not_augmented
 from .samples import Sample, Scan, SubsetCounts
 
 
@@ -61,9 +62,10 @@ def _part(scan: Scan, paths: Collection[Path]) -> Scan:
 
 
 def _once(scan: Scan) -> Scan:
-    """The same without repeats, and with captions that do not change."""
+    """The same without repeats, and with images and captions that do not change."""
     distinct = tuple(map(_settled, scan.distinct))
-    return _with_epoch(replace(scan, distinct=distinct), tuple(range(len(distinct))))
+    subsets = tuple(replace(subset, settings=not_augmented(subset.settings)) for subset in scan.subsets)
+    return _with_epoch(replace(scan, distinct=distinct, subsets=subsets), tuple(range(len(distinct))))
 
 
 def _settled(sample: Sample) -> Sample:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..config.key_values import split_loras
 from ..config.settings import ROWS, Settings
+from ..data.augmentation import Augmentation
 from ..data.pairs import Pair
 from ..data.samples import Sample, Scan
 from ..models.checkpoint.folders import model_folder
@@ -178,6 +179,9 @@ def _layout(images: Scan | Pair | None) -> str:
     """A hash of what is trained of each image, and in which order."""
     whole = hashlib.sha256()
     if isinstance(images, Scan):
+        augmentations = [Augmentation.of(subset.settings) for subset in images.subsets]
+        if any(augmentations):
+            whole.update(repr(augmentations).encode())
         for sample in images.samples:
             for side in sample.sides():
                 told = (str(side.path), tuple(side.frame), tuple(side.scaled), side.crop, side.mirrored, side.has_alpha)

@@ -20,6 +20,7 @@ from ..config.choices import MODES
 from ..config.key_values import split_loras
 from ..config.settings import ROWS, Settings, effective
 from ..config.size import Size
+from ..data.augmentation import Augmentation
 from ..data.latents import PIXELS_AT_ONCE, empty_dataset
 from ..data.pairs import open_pair
 from ..data.samples import Sample
@@ -312,7 +313,11 @@ class _Estimate:
         network.zero_grad(set_to_none=True)
         average = 2 * _bytes(network.parameters()) if settings.train_ema_decay else 0  # and what it stands in for
         remembered = state_bytes(settings, list(network.parameters()), self._device) + average
-        return self._taken(trace) + captions + remembered
+        taken = self._taken(trace)
+        if MODES[settings.mode].learns_from_folder and Augmentation.of(settings).needs_pixels:
+            # The VAE stays; what it takes to encode is free again when the step itself begins.
+            taken = max(self._with_vae(trace), self._encoding())
+        return taken + captions + remembered
 
     @torch.no_grad()
     def _changing_captions(self, settings: Settings) -> int:

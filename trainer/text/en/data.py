@@ -213,6 +213,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.heading_masks": "Masks",
         "data.heading_sizes": "Sizes",
         "data.heading_cropped": "Cropped",
+        "data.heading_augmented": "Random",
         "data.heading_epoch": "Epoch",
         "data.heading_ignored": "Ignored",
         "data.heading_note": "Note",

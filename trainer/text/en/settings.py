@@ -48,6 +48,9 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "image_bucket_reso_steps": "image bucket reso steps",
         "image_min_bucket_reso": "image min bucket reso",
         "image_max_bucket_reso": "image max bucket reso",
+        "image_random_flip": "image random flip",
+        "image_random_crop": "image random crop",
+        "image_color_augmentation": "image color augmentation",
         "image_use_masks": "image use masks",
         "image_mask_directory": "image mask directory",
         "caption_extension": "caption extension",
@@ -274,6 +277,18 @@ HELP: Mapping[str, str] = MappingProxyType(
         "image_min_bucket_reso": "With sd-scripts: the shortest side a bucket may have.",
         "image_max_bucket_reso": (
             "With sd-scripts: the longest side a bucket may have. It must be at least the longer side of image size."
+        ),
+        "image_random_flip": (
+            "Flips each image left to right in about every other step. Unlike image mirroring, this makes an epoch no "
+            "longer. Leave it off where left and right matter, as in writing."
+        ),
+        "image_random_crop": (
+            "Crops images to their bucket at a random place, a new one each time, not in the middle. Images are "
+            "encoded in every step, which takes longer and keeps the VAE in memory."
+        ),
+        "image_color_augmentation": (
+            "Shifts the hue or the brightness of a third of all images a little, as sd-scripts does. Images are "
+            "encoded in every step, which takes longer and keeps the VAE in memory."
         ),
         "image_use_masks": (
             "Trains only what a mask shows: white in full, black not at all. A mask of a.png is a-masklabel.png or "

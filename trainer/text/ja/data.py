@@ -205,6 +205,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.heading_masks": "マスク",
         "data.heading_sizes": "サイズ",
         "data.heading_cropped": "切り落とし",
+        "data.heading_augmented": "ランダム",
         "data.heading_epoch": "エポック",
         "data.heading_ignored": "対象外",
         "data.heading_note": "注意",

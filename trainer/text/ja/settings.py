@@ -61,6 +61,9 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "image_bucket_reso_steps": "バケットの解像度の刻み (reso steps)",
         "image_min_bucket_reso": "バケットの最小解像度",
         "image_max_bucket_reso": "バケットの最大解像度",
+        "image_random_flip": "ランダムに左右反転する",
+        "image_random_crop": "ランダムな位置で切り取る",
+        "image_color_augmentation": "ランダムに色を変える",
         "image_use_masks": "マスク画像を使う",
         "image_mask_directory": "マスク画像のフォルダ",
         "caption_extension": "キャプションの拡張子",
@@ -282,6 +285,18 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "image_min_bucket_reso": "sd-scriptsで、バケットの辺の長さの下限です。",
         "image_max_bucket_reso": ("sd-scriptsで、バケットの辺の長さの上限です。画像サイズの長辺以上にしてください。"),
+        "image_random_flip": (
+            "ほぼ2回に1回、画像を左右反転して学習します。「左右反転も学習する」と違い、1エポックの長さは変わりません。"
+            "文字など、左右に意味があるときはオフにしてください。"
+        ),
+        "image_random_crop": (
+            "画像を中央ではなく、毎回ランダムな位置で切り取ります。ステップごとに画像をエンコードするため、時間がかかり、"
+            "VAEがメモリに残ります。"
+        ),
+        "image_color_augmentation": (
+            "sd-scriptsと同じように、およそ3枚に1枚の割合で、色相か明るさを毎回少しだけ変えます。ステップごとに画像を"
+            "エンコードするため、時間がかかり、VAEがメモリに残ります。"
+        ),
         "image_use_masks": (
             "マスクの白い部分を学習し、黒い部分は学習しません。a.pngのマスクは、同じフォルダのa-masklabel.pngか"
             "a_mask.png、またはmask/a.pngです。オフにすると、マスク画像は使いません。"
