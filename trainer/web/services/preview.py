@@ -30,7 +30,10 @@ FIELDS = (
     "image_buckets_step", "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply",
     "image_mirroring", "image_use_filename_as_tag", "image_disable_upscale", "image_bucketing",
     "image_bucket_reso_steps", "image_min_bucket_reso", "image_max_bucket_reso", "image_use_masks",
-    "image_mask_directory", "diff_use_diff_mask",
+    "image_mask_directory", "caption_extension", "caption_lines", "caption_shuffle", "caption_keep_tokens",
+    "caption_keep_tokens_separator", "caption_separator", "caption_secondary_separator", "caption_prefix",
+    "caption_suffix", "caption_dropout_rate", "caption_dropout_every_n_epochs", "caption_tag_dropout_rate",
+    "caption_wildcards", "diff_use_diff_mask",
 )  # fmt: skip
 """The settings that say what is trained of a folder."""
 THUMBNAIL = 256
