@@ -33,7 +33,9 @@ def test_presets_and_files_of_traintrain_are_ours(path: Path) -> None:
 
 
 def test_a_file_of_ours_that_has_kept_keys_of_another_program_is_ours() -> None:
-    kept = to_json(read({**to_json(Settings()), "network_dim": 8, "train_data_dir": "/x"}).settings)
+    theirs = {"network_dim": 8, "train_data_dir": "/x", "LoRA_type": "Standard", "training_method": "LORA"}
+    kept = to_json(read({**to_json(Settings()), **theirs}).settings)
+    assert kept["LoRA_type"] == "Standard"
     assert program_of(kept) is None
 
 

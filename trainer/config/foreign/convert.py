@@ -39,7 +39,7 @@ def program_of(values: Mapping[str, Any]) -> Program | None:
     if any(_is_section(key, value) for key, value in values.items()):
         return LORA_EASY
     keys = {inner for key, value in values.items() for inner in (value if isinstance(value, Mapping) else [key])}
-    if keys & (_OURS - SD_SCRIPTS.by_key.keys()) and not any(mark in values for mark in _GUI_MARKS):
+    if keys & (_OURS - SD_SCRIPTS.by_key.keys()):
         return None
     if any(mark in values for mark in _ONE_TRAINER_MARKS):
         return ONE_TRAINER

@@ -48,22 +48,31 @@ def _section(program: Program, like: Program | None = None) -> str:
     rows = [(key, row) for key, row in rows if (key, row.key) not in shown]
     missing = [key for key, row in rows if not row.is_idle and not row.settings and not row.note]
     idle = [key for key, row in rows if row.is_idle]
-    lines = [_line(key, row) for key, row in rows if key not in missing and not row.is_idle]
+    told: dict[str, list[str]] = {}
+    for key, row in rows:
+        if not row.settings and row.note:
+            told.setdefault(row.note, []).append(key)
     text = f"\n## {program.name}\n\n"
     if like is not None:
         text += f"The keys of {like.name}, and under names of its own:\n\n"
-    text += "\n".join([f"| {program.name} | Trainyard | |", "| --- | --- | --- |", *lines]) + "\n"
+    lines = [_line(key, row) for key, row in rows if row.settings]
+    text += "\n".join([f"| {program.name} | Trainyard | left out | |", "| --- | --- | --- | --- |", *lines]) + "\n"
+    if told:
+        text += "\n" + "\n".join(f"- {_listed(keys)}: {say(note)}" for note, keys in told.items()) + "\n"
     for title, keys in (("Without a counterpart", missing), ("Not needed here", idle)):
         if keys:
-            text += f"\n{title}: {', '.join(f'`{key}`' for key in keys)}.\n"
+            text += f"\n{title}: {_listed(keys)}.\n"
     return text
 
 
+def _listed(keys: list[str]) -> str:
+    return ", ".join(f"`{key}`" for key in keys)
+
+
 def _line(key: str, row: Synonym) -> str:
-    settings = ", ".join(f"`{name}`" for name in row.settings) or "–"
-    default = "" if row.default is None or row.default == "" else f"{_written(row.default)} if left out"
-    note = say(row.note) if row.note else ""
-    return f"| `{key}` | {settings} | {'. '.join(part for part in (default, note) if part)} |"
+    left_out = "" if row.default is None or row.default == "" else _written(row.default)
+    about = " ".join(say(each) for each in (row.about, row.note) if each)
+    return f"| `{key}` | {_listed(list(row.settings))} | {left_out} | {about} |"
 
 
 def _written(value: object) -> str:

@@ -66,6 +66,8 @@ class Synonym:
     """What the program takes where nothing is given, if that has to be set here."""
     note: str = ""
     """The key of a text: what differs, or why there is nothing to set."""
+    about: str = ""
+    """The key of a text for the documentation: how the value is turned, where that is not plain."""
     is_idle: bool = False
     """Nothing of what is trained depends on it, or Trainyard sees to it by itself."""
 
@@ -83,12 +85,12 @@ def same(key: str, setting: str = "", default: Any = None, note: str = "") -> Sy
 
 def switch(key: str, setting: str = "", default: bool = False, note: str = "") -> Synonym:
     """The same switch under our name, off where it isn't given."""
-    return turns(key, setting or key, lambda value, _given: {setting or key: is_on(value)}, default, note)
+    return Synonym(key, (setting or key,), lambda value, _given: {setting or key: is_on(value)}, default, note)
 
 
-def turns(key: str, settings: str, turn: Turn, default: Any = None, note: str = "") -> Synonym:
+def turns(key: str, settings: str, turn: Turn, default: Any = None, about: str = "") -> Synonym:
     """A value that is turned into one or several of our settings, named with spaces between."""
-    return Synonym(key, tuple(settings.split()), turn, default, note)
+    return Synonym(key, tuple(settings.split()), turn, default, about=about)
 
 
 def missing(*keys: str, default: Any = None, note: str = "") -> tuple[Synonym, ...]:

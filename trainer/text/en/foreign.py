@@ -83,5 +83,27 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "holds no settings of Trainyard, kohya_ss, sd-scripts, LoRA_Easy_Training_Scripts, OneTrainer or "
             "ai-toolkit. Choose another file."
         ),
+        # ---- docs/from-other-trainers.md
+        "foreign.about_size": "Width before height there, height before width here.",
+        "foreign.about_buckets": "Off: every image is cropped to the resolution.",
+        "foreign.about_prediction": "Off means no, whatever the model says of itself.",
+        "foreign.about_wildcards": "On: a line of the caption is drawn each time; off: the first is taken.",
+        "foreign.about_layer": "In SDXL it has no effect there.",
+        "foreign.about_network": "networks.lora is lierla, and c3lier with conv_dim; lycoris.kohya is c3lier or loha.",
+        "foreign.about_convolutions": "networks.lora takes an alpha of 1 where no conv_alpha is given.",
+        "foreign.about_rate": "It holds for the parts that have no rate of their own.",
+        "foreign.about_encoder_rate": "0 leaves the text encoders out.",
+        "foreign.about_unet_only": "All blocks but BASE.",
+        "foreign.about_encoder_only": "BASE alone.",
+        "foreign.about_epochs": "Epochs go before steps.",
+        "foreign.about_warmup": "Below 1 it is a share of the run.",
+        "foreign.about_precision": "no is fp32.",
+        "foreign.about_vae": "Off: the VAE has the precision of the model.",
+        "foreign.about_save_precision": "float is fp32.",
+        "foreign.about_masks": "Masks are used with this or alpha_mask alone.",
+        "foreign.about_options": "Options that are called otherwise here are renamed.",
+        "foreign.about_base": "One file a line, with its base_weights_multiplier.",
+        "foreign.about_prompts": "A file, or the prompts themselves in kohya_ss.",
+        "foreign.about_rates": "Numbers, or a curve by its name, one a block.",
     }
 )

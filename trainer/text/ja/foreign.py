@@ -100,5 +100,29 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "Trainyard、kohya_ss、sd-scripts、LoRA_Easy_Training_Scripts、OneTrainer、ai-toolkit のどの設定も"
             "含まれていません。別のファイルを選んでください。"
         ),
+        # ---- docs/from-other-trainers.md
+        "foreign.about_size": "あちらは 幅,高さ、こちらは 高さ,幅 の順です。",
+        "foreign.about_buckets": "無効なら、どの画像も指定のサイズに切り抜きます。",
+        "foreign.about_prediction": "無効なら、モデルの情報にかかわらず no になります。",
+        "foreign.about_wildcards": "有効ならキャプションの行を毎回選び、無効なら最初の行を使います。",
+        "foreign.about_layer": "あちらではSDXLに効果がありません。",
+        "foreign.about_network": (
+            "networks.lora は lierla (conv_dim があれば c3lier)、lycoris.kohya は c3lier か loha です。"
+        ),
+        "foreign.about_convolutions": "networks.lora で conv_alpha がなければ、アルファは 1 です。",
+        "foreign.about_rate": "個別の学習率がない部分に使います。",
+        "foreign.about_encoder_rate": "0 ならテキストエンコーダーを学習しません。",
+        "foreign.about_unet_only": "BASE 以外のすべてのブロックです。",
+        "foreign.about_encoder_only": "BASE だけです。",
+        "foreign.about_epochs": "ステップ数より優先します。",
+        "foreign.about_warmup": "1 未満なら全体に対する割合です。",
+        "foreign.about_precision": "no は fp32 です。",
+        "foreign.about_vae": "無効なら、VAEの精度はモデルと同じです。",
+        "foreign.about_save_precision": "float は fp32 です。",
+        "foreign.about_masks": "これか alpha_mask が有効なときだけマスクを使います。",
+        "foreign.about_options": "名前の違うオプションは置き換えます。",
+        "foreign.about_base": "1行に1ファイル、base_weights_multiplier の強さで使います。",
+        "foreign.about_prompts": "ファイル、または (kohya_ssでは) プロンプトそのものです。",
+        "foreign.about_rates": "ブロックごとの数、または曲線の名前です。",
     }
 )
