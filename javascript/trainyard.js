@@ -105,6 +105,15 @@ window.trainyard = (function () {
         place.replaceChildren(...(place.hidden ? [] : makeElements()));
     }
 
+    /* The rows of an account of a run's data; what is odd is marked. */
+    function accountRows(rows) {
+        return rows.map(({heading, text, odd}) => {
+            const row = make("p", odd ? "account-odd" : "account-row");
+            row.append(make("b", "", heading), " ", make("span", "", text));
+            return row;
+        });
+    }
+
     function number(value, digits = 4) {
         return value === null || value === undefined ? "–" : Number(value.toPrecision(digits)).toString();
     }
@@ -244,6 +253,6 @@ window.trainyard = (function () {
 
     return {
         ROOT, byId, address, ask, say, make, button, write, renew, pressUnseen, number, duration, clock, imageFigure,
-        previewFigure, addPanel, refresh,
+        previewFigure, accountRows, addPanel, refresh,
     };
 })();

@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ROOT, byId, address, ask, say, make, button, write, number, addPanel} = window.trainyard;
+    const {ROOT, byId, address, ask, say, make, button, write, number, accountRows, addPanel} = window.trainyard;
 
     const LOOK_EVERY = 400;
     const LOOK_AFTER_CLICK = 8000;
@@ -104,7 +104,7 @@
         }
         shown = state.name;
         until = 0;
-        parts.summary.replaceChildren(...summaryOf(found).map(([kind, words]) => make("p", kind, words)));
+        parts.summary.replaceChildren(...summaryOf(found));
         showProblems(parts.problems, found);
         showBuckets(panel, found, state.name);
         turn(panel, state.name, null, 0);
@@ -144,16 +144,8 @@
     }
 
     function summaryOf(found) {
-        const counts = {images: found.pictures, pairs: found.pairs, samples: found.samples, count: found.left_out};
-        const lines = [];
-        if (!found.samples) lines.push(["wrong", say("data.nothing")]);
-        else lines.push(["", found.pairs ? say("data.pairs", counts) : say("data.images", counts)]);
-        if (found.left_out) lines.push(["wrong", say("data.left_out", counts)]);
-        if (found.repeats > 1) lines.push(["", say("data.repeats", {count: found.repeats})]);
-        if (found.samples) lines.push(["", say("data.captions", found.captions)]);
-        if (found.trigger_word) lines.push(["", say("data.trigger", {word: found.trigger_word})]);
-        for (const note of found.notes) lines.push(["note", note]);
-        return lines;
+        const nothing = found.samples ? [] : [make("p", "wrong", say("data.nothing"))];
+        return [...nothing, ...accountRows(found.account)];
     }
 
     function showProblems(holder, found) {

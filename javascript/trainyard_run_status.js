@@ -2,8 +2,10 @@
 (function () {
     "use strict";
 
-    const {ROOT, ask, byId, say, refresh, make, write, renew, number, duration, imageFigure, previewFigure, addPanel} =
-        window.trainyard;
+    const {
+        ROOT, ask, byId, say, refresh, make, write, renew, number, duration, imageFigure, previewFigure, accountRows,
+        addPanel,
+    } = window.trainyard;
 
     const NUMBERS = [
         ["status.speed", (run) => number(run.steps_per_second, 3), true],
@@ -18,6 +20,7 @@
     function buildStatus(panel) {
         const title = make("p", "title");
         title.setAttribute("role", "status");
+        const account = make("details", "run-account");
         const model = make("p", "note");
         const phase = make("p", "phase");
         const bar = document.createElement("progress");
@@ -37,18 +40,21 @@
         const effect = make("div", "effect");
         const images = make("div", "images");
         const warnings = make("ul", "warnings");
-        const shown = [model, phase, bar, numbers, curve, message, broken.whole, result, effect, images, warnings];
+        const shown = [
+            model, account, phase, bar, numbers, curve, message, broken.whole, result, effect, images, warnings,
+        ];
         for (const part of shown) part.hidden = true; // until there is a run
         panel.append(title, ...shown);
         panel.parts = {
-            title, model, phase, bar, numbers, values, curve, message, broken, result, effect, images, warnings,
+            title, model, account, phase, bar, numbers, values, curve, message, broken, result, effect, images,
+            warnings,
         };
     }
 
     function showRun(panel, status) {
         const parts = panel.parts;
         const run = status.run;
-        for (const name of ["model", "phase", "bar", "numbers", "curve", "result", "effect", "images", "warnings"]) {
+        for (const name of ["model", "account", "phase", "bar", "numbers", "curve", "result", "effect", "images", "warnings"]) {
             parts[name].hidden = !run;
         }
         write(parts.message, (run && run.state === "failed" && run.message) || status.problem || "");
@@ -62,6 +68,7 @@
         const pausing = going && status.pausing && run.state === "running" && run.step < run.steps;
         write(parts.title, say(`status.${pausing ? "pausing" : run.state}`, {name: run.job.name, mode: run.job.mode}));
         write(parts.model, run.model ? say(going ? "status.trains_on" : "status.trained_on", run) : "");
+        showAccount(parts.account, run.account, `${run.job.id} ${run.job.started}`);
         write(parts.phase, going ? phaseOf(run) : endOf(run));
         parts.bar.hidden = !going && run.state !== "stopped";
         const [done, total] = going ? [run.done, run.total] : [run.step, run.steps];
@@ -82,6 +89,17 @@
         renew(parts.effect, effect, () => effectOf(effect));
         renew(parts.images, images, () => images.map((each) => previewFigure(each, "pictures", version)));
         renew(parts.warnings, run.warnings, () => run.warnings.map((text) => make("li", "", text)));
+    }
+
+    /* What the run is made from: its first line, and the others below; open at first where something is odd. */
+    function showAccount(place, rows, version) {
+        renew(place, rows.length ? [rows, version] : null, () => {
+            const [first, ...others] = accountRows(rows);
+            const summary = make("summary");
+            summary.append(...first.childNodes);
+            place.open = rows.some((row) => row.odd);
+            return [summary, ...others];
+        });
     }
 
     /* The job that was broken off last: what is known of its end, and the button that continues it. */

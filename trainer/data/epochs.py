@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..config.settings import MAX_STEPS, Settings
@@ -30,14 +31,17 @@ def with_steps(settings: Settings, scan: Scan | None) -> Settings:
     return replace(settings, train_iterations=steps)
 
 
-def counted(settings: Settings) -> Settings:
+def counted(settings: Settings, check: Callable[[], None] | None = None) -> Settings:
     """Settings in effect, with the number of steps that ``train_epochs`` stands for: the images are looked at.
+
+    Args:
+        check: called between images and while one is waited for; may raise to stop.
 
     Raises:
         UserError: there are none that can be used, or too many steps.
     """
     if not settings.train_epochs:
         return settings
-    scan = scan_for_mode(settings)
+    scan = scan_for_mode(settings, check=check)
     scan.require_usable()
     return with_steps(settings, split_off(scan, settings)[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from .validation import split_off
 
 Check = Callable[[], None]
 Progress = Callable[[int, int], None]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def look_over(found: Scan, check: Callable[[], None] | None = None) -> Look:
     return Look(found, copies_among([fingerprint for _, fingerprint in found.fingerprints], check))
 
 
-def within(seconds: float, work: Callable[[Check, Progress], Look]) -> Look | Unfinished:
+def within(seconds: float, work: Callable[[Check, Progress], Result]) -> Result | Unfinished:
     """What ``work`` finds, if that takes no longer than somebody waits; a drive that does not answer is not waited for
     either.
 
@@ -95,7 +97,7 @@ def within(seconds: float, work: Callable[[Check, Progress], Look]) -> Look | Un
     Raises:
         DataError: as ``work`` does, if that is in time.
     """
-    found: list[Look | BaseException] = []
+    found: list[Result | BaseException] = []
     ended = threading.Event()
     counts = [0, 0]
 

@@ -2,25 +2,24 @@
 
 It refuses what the run would refuse, with the same error, so that nobody finds it out the next morning. It may not
 take long, though, and it may not refuse by mistake: a folder with more images than can be looked at in
-:data:`LOOK_SECONDS` is taken as it is, and so is one on a drive that does not answer.
+:data:`~.store.LOOK_SECONDS` is taken as it is, and so is one on a drive that does not answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ..config.check import check_for_run
 from ..config.settings import Settings, effective
 from ..errors import SettingsError
 from ..job import Account
 from ..paths import Folders
+from .store import LOOK_SECONDS
 
 if TYPE_CHECKING:
     from ..data.look import Check, Look, Progress
     from ..engine.host import Host
-
-LOOK_SECONDS: Final = 10.0
 
 
 def admitted(

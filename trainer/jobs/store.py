@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from ..config.check import check_for_run
 from ..config.filenames import name_problem
@@ -33,6 +34,8 @@ STATUSES = (WAITING, RUNNING, DONE, FAILED, STOPPED, INTERRUPTED)
 ENDED = (DONE, FAILED, STOPPED, INTERRUPTED)
 _AGAIN = (FAILED, STOPPED, INTERRUPTED)
 
+LOOK_SECONDS: Final = 10.0
+"""As long as somebody who adds a job waits while its images are looked at."""
 MIGRATIONS = (
     (
         """CREATE TABLE job (
@@ -534,11 +537,13 @@ def _steps_of(settings: Settings) -> int:
     if not settings.train_epochs:
         return settings.train_iterations
     from ..data.epochs import counted  # which looks at images, and brings what reads them
+    from ..data.look import Unfinished, within
 
     try:
-        return counted(effective(settings)).train_iterations
+        found = within(LOOK_SECONDS, lambda check, _progress: counted(effective(settings), check=check))
     except UserError:
         return settings.train_iterations
+    return settings.train_iterations if isinstance(found, Unfinished) else found.train_iterations
 
 
 def _written(job: Job, steps: int) -> dict[str, object]:

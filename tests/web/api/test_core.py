@@ -294,14 +294,16 @@ def test_a_body_of_another_form_is_refused_in_a_sentence(server: Server) -> None
     assert answer["error"].startswith("リクエストの形が正しくありません")
 
 
-def test_a_job_may_be_written_for_another_program(server: Server) -> None:
-    theirs = {"train_data_dir": "/x", "network_dim": 32, "pretrained_model_name_or_path": "/m", "output_name": "theirs"}
+def test_a_job_may_be_written_for_another_program(server: Server, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    data = str(tmp_path)
+    theirs = {"train_data_dir": data, "network_dim": 32, "pretrained_model_name_or_path": "/m", "output_name": "theirs"}
     added = server.post("/jobs", theirs)
     assert added["name"] == "theirs"
     assert "These are settings of sd-scripts." in added["warnings"][0]
     assert any("network_dim → network_rank 32" in each for each in added["warnings"])
     settings = server.get(f"/jobs/{added['id']}")["settings"]
-    assert (settings["network_rank"], settings["network_alpha"], settings["lora_data_directory"]) == (32, 1.0, "/x")
+    assert (settings["network_rank"], settings["network_alpha"], settings["lora_data_directory"]) == (32, 1.0, data)
     status, answer = server.ask("/jobs", {**theirs, "network_module": "networks.dylora"})
     assert status == 400
     assert answer["error"].startswith("sd-scripts: its network is of the kind networks.dylora")

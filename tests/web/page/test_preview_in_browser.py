@@ -81,8 +81,8 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     someone.write("lora_trigger_word", "sks")
     press_by_key(someone, "data_look")
     words(someone, "data", f"LoRA: what would be trained from {tmp_path}")
-    words(someone, "data", "Images: 30. Samples trained from them: 30.")
-    words(someone, "data", "Images left out: 1.")
+    words(someone, "data", f"30 images in {tmp_path}; 1 left out")
+    words(someone, "data", "30 samples in 15 steps")
     words(someone, "data", f"{HOSTILE}.png is no image")
     figures = someone.page.locator("#trainyard_data figure")
     someone.until(lambda: figures.count() == 24)
@@ -95,7 +95,7 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     someone.page.get_by_role("button", name="512 × 320: 30").click()
     someone.until(lambda: figures.count() == 24)
     someone.open()  # what was found belongs to the server
-    words(someone, "data", "Images: 30.")
+    words(someone, "data", "30 images in")
     someone.write("lora_data_directory", str(tmp_path / "nowhere"))
     press_by_key(someone, "data_look")
     words(someone, "data", "there is no folder")
@@ -114,7 +114,7 @@ def test_what_was_looked_at_before_the_form_changed_says_so(visit: Callable[...,
     someone.write("image_size", "512")
     someone.write("train_learning_rate", "as much as you can")  # the data does not depend on it
     someone.press("data_look")
-    words(someone, "data", "Images: 2.")
+    words(someone, "data", "2 images in")
     someone.page.wait_for_timeout(1500)
     assert not outdated.is_visible()
     assert grid.evaluate("each => getComputedStyle(each).opacity") == "1"
@@ -130,7 +130,7 @@ def test_what_was_looked_at_before_the_form_changed_says_so(visit: Callable[...,
     mirroring.click()
     someone.until(outdated.is_visible)
     someone.press("data_look")
-    words(someone, "data", "Samples trained from them: 4.")
+    words(someone, "data", "4 samples (also mirrored)")
     someone.until(lambda: not outdated.is_visible())
     someone.write("image_size", "huge")
     someone.press("data_look")

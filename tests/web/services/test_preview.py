@@ -24,6 +24,8 @@ from tests.helpers.server import Server, served
 from trainer.config.schema import parse
 from trainer.config.settings import Settings
 from trainer.data import scan as scan_room
+from trainer.data.account import account_of
+from trainer.data.look import look_over
 from trainer.data.pair_scan import scan_pairs
 from trainer.data.samples import pixels_of
 from trainer.data.scan import scan
@@ -92,6 +94,7 @@ def test_every_picture_is_shown_as_a_run_crops_it(server: Server, tmp_path: Path
     assert (found["pictures"], found["left_out"], found["samples"]) == (4, 1, 8)
     assert {(each["width"], each["height"]): each["count"] for each in found["buckets"]} == dict(run.buckets)
     assert [(each["file"], each["done"]) for each in found["problems"]] == [("broken.jpg", "left out")]
+    assert found["account"][0] == {"heading": "Images", "text": f"4 images in {data}; 1 left out", "odd": True}
     samples = server.get("/preview/samples")["samples"]
     assert [each["caption"] for each in samples] == run.all_captions()
     assert samples[2]["caption"] == f"sks, {HOSTILE}"
@@ -123,7 +126,8 @@ def test_what_is_trained_of_a_folder_depends_on_the_fields_that_are_named(tmp_pa
     for find, mode in ((scan, "LoRA"), (scan_pairs, "Multi-ADDifT")):
         for bucketing in ({}, {"image_bucketing": "sd-scripts", "image_disable_upscale": False}):
             settings = parse({**given, "mode": mode, "diff_target_name": "_shut", **bucketing}).settings
-            find(Watched(**{name: getattr(settings, name) for name in names}))
+            watched = Watched(**{name: getattr(settings, name) for name in names})
+            account_of(watched, look_over(find(watched)))
     assert {"mode", *read & names} == set(FIELDS)
 
 

@@ -33,7 +33,7 @@ from ...networks.files.find import lora_name
 from ...text.messages import Message, message
 from ..services import run_images
 from ..services.access import TOKEN_HEADER, Access, RefusedError
-from ..services.messages import in_words, problem_of
+from ..services.messages import account_rows, in_words, problem_of
 
 PREFIX = "/trainyard/v1"
 MOST_POINTS = 240
@@ -381,11 +381,6 @@ def _snapshot(now: Snapshot) -> dict[str, Any]:
         "message": now.message or "",
         "memory": None if now.memory is None else dataclasses.asdict(now.memory),
     }
-
-
-def account_rows(account: Account) -> list[dict[str, Any]]:
-    """As JSON has it."""
-    return [{"heading": row.heading, "text": row.text, "odd": row.is_odd} for row in account.rows]
 
 
 def _effect(effect: Effect) -> dict[str, Any]:

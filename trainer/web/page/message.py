@@ -36,9 +36,9 @@ class Message:
         for row in account.rows:
             heading, text = (html.escape(each.text(language)) for each in (row.heading, row.text))
             kind = "odd" if row.is_odd else "row"
-            rows.append(f'<span class="{PREFIX}-{kind}"><b>{heading}</b> <span>{text}</span></span>')
+            rows.append(f'<span class="{PREFIX}-account-{kind}"><b>{heading}</b> <span>{text}</span></span>')
         stays = any(row.is_odd for row in account.rows)
-        return _shown("".join(rows), "told" if stays else "answer")
+        return _shown("".join(rows), "account" if stays else "answer")
 
     def ending(self, key: str) -> str:
         """A text that stays until the run has stopped or paused."""

@@ -7,6 +7,7 @@ from typing import Any
 from ...config.settings import ROWS, Settings
 from ...config.values import read_value
 from ...errors import SettingsError, UserError, WrongValue
+from ...job import Account
 from ...text.messages import Message, label, message
 
 _FOLDER = "lora_data_directory"
@@ -17,6 +18,11 @@ def in_words(told: Message | UserError, language: str = "en") -> str:
     if isinstance(told, SettingsError):
         return "\n".join(message("error.problem", problem=each.whole).text(language) for each in told.problems)
     return told.text(language)
+
+
+def account_rows(account: Account) -> list[dict[str, Any]]:
+    """As JSON has it."""
+    return [{"heading": row.heading, "text": row.text, "odd": row.is_odd} for row in account.rows]
 
 
 def value_problem(name: str, value: Any) -> Message | None:

@@ -16,8 +16,10 @@ from ...config.settings import Settings, effective
 from ...config.size import Size
 from ...data.memory import DecodingMemory
 from ...errors import UserError
+from ...job import Account
 from ...paths import Folders
 from ...text.messages import message
+from .messages import account_rows
 from .tasks import DONE, Check, Progress, Task
 
 if TYPE_CHECKING:
@@ -33,9 +35,10 @@ FIELDS = (
     "image_mask_directory", "caption_extension", "caption_lines", "caption_shuffle", "caption_keep_tokens",
     "caption_keep_tokens_separator", "caption_separator", "caption_secondary_separator", "caption_prefix",
     "caption_suffix", "caption_dropout_rate", "caption_dropout_every_n_epochs", "caption_tag_dropout_rate",
-    "caption_wildcards", "diff_use_diff_mask",
+    "caption_wildcards", "diff_use_diff_mask", "validation_split", "train_iterations", "train_epochs",
+    "train_batch_size", "train_gradient_accumulation",
 )  # fmt: skip
-"""The settings that say what is trained of a folder."""
+"""The settings that say what is trained of a folder, and how often."""
 THUMBNAIL = 256
 """Longest side, in pixels."""
 MOST_IN_A_PAGE = 200
@@ -48,6 +51,7 @@ class Look:
 
     settings: Settings
     scan: Scan
+    account: Account
 
     @cached_property
     def by_frame(self) -> dict[Size, list[int]]:
@@ -80,6 +84,7 @@ class Look:
                          for each in scan.problems[:MOST_PROBLEMS]],
             "problems_in_all": len(scan.problems),
             "notes": list(scan.notes),
+            "account": account_rows(self.account),
         }  # fmt: skip
 
     def described(self, place: int) -> dict[str, Any]:
@@ -127,13 +132,16 @@ class Preview:
             raise UserError("web.no_folder_in_mode", where=settings.mode, modes=list(FROM_FOLDER))
 
         def work(check: Check, progress: Progress) -> Look:
+            from ...data.account import account_of
             from ...data.cache import open_cache
+            from ...data.look import look_over
             from ...data.pair_scan import scan_for_mode
 
             used = effective(settings)
             kept = nullcontext() if self._folders is None else open_cache(self._folders, used.data_cache)
             with kept as cache:
-                return Look(used, scan_for_mode(used, check=check, progress=progress, cache=cache))
+                scan = scan_for_mode(used, check=check, progress=progress, cache=cache)
+            return Look(used, scan, account_of(used, look_over(scan, check)))
 
         self._begin(Task(work), None, asked)
 
