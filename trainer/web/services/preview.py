@@ -31,12 +31,12 @@ FIELDS = (
     "mode", "lora_data_directory", "reg_data_directory", "diff_target_name", "lora_trigger_word", "image_size",
     "image_buckets_step", "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply",
     "image_mirroring", "image_use_filename_as_tag", "image_disable_upscale", "image_bucketing",
-    "image_bucket_reso_steps", "image_min_bucket_reso", "image_max_bucket_reso", "image_use_masks",
-    "image_mask_directory", "caption_extension", "caption_lines", "caption_shuffle", "caption_keep_tokens",
-    "caption_keep_tokens_separator", "caption_separator", "caption_secondary_separator", "caption_prefix",
-    "caption_suffix", "caption_dropout_rate", "caption_dropout_every_n_epochs", "caption_tag_dropout_rate",
-    "caption_wildcards", "diff_use_diff_mask", "validation_split", "train_iterations", "train_epochs",
-    "train_batch_size", "train_gradient_accumulation",
+    "image_bucket_reso_steps", "image_min_bucket_reso", "image_max_bucket_reso", "image_random_flip",
+    "image_color_augmentation", "image_random_crop", "image_use_masks", "image_mask_directory", "caption_extension",
+    "caption_lines", "caption_shuffle", "caption_keep_tokens", "caption_keep_tokens_separator", "caption_separator",
+    "caption_secondary_separator", "caption_prefix", "caption_suffix", "caption_dropout_rate",
+    "caption_dropout_every_n_epochs", "caption_tag_dropout_rate", "caption_wildcards", "diff_use_diff_mask",
+    "validation_split", "train_iterations", "train_epochs", "train_batch_size", "train_gradient_accumulation",
 )  # fmt: skip
 """The settings that say what is trained of a folder, and how often."""
 THUMBNAIL = 256
