@@ -73,6 +73,19 @@ def test_a_preset_may_be_another_programs_file_and_a_command_stands_for_one(tmp_
     assert presets.load(pasted, [tmp_path]).settings.network_rank == 9
 
 
+def test_paths_beside_the_file_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file names its neighbours, from wherever it is given; what is there from here goes first."""
+    (tmp_path / "project" / "img").mkdir(parents=True)
+    (tmp_path / "project" / "reg").mkdir()
+    (tmp_path / "reg").mkdir()
+    theirs = {"train_data_dir": "img", "reg_data_dir": "reg", "pretrained_model_name_or_path": "nowhere", "seed": 1}
+    path = written(tmp_path / "project", "a.json", theirs)
+    monkeypatch.chdir(tmp_path)
+    found = load(Path("project/a.json")).settings
+    assert Path(found.lora_data_directory) == path.parent / "img"
+    assert (found.reg_data_directory, found.model) == ("reg", "nowhere")
+
+
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 
@@ -116,7 +129,10 @@ def test_the_page_is_rewritten_below_what_is_written_by_hand(tmp_path: Path) -> 
         ("train_iteration", "train_iterations"),
         ("netwrok_rank", "network_rank"),
         ("gradient_accumulation_steps", "train_gradient_accumulation"),
+        ("train_steps", "train_iterations"),
+        ("lr", "train_learning_rate"),
         ("xformers", ""),
+        ("gradient_steps", ""),
         ("something_else_entirely", ""),
     ],
 )

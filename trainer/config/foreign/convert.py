@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 from ...errors import Problem, SettingsError, UserError, WrongValue
 from ...text.messages import Message, literal, message
 from ..choices import BLOCKS, TEXT_ENCODERS
 from ..schema import Parsed, parse
-from ..settings import ROWS, SECOND_PASS_KEY, Row
+from ..settings import ROWS, SECOND_PASS_KEY, Row, Settings
 from ..values import read_value, shown, to_json_value
 from .ai_toolkit import AI_TOOLKIT, flat_ai_toolkit
 from .one_trainer import ONE_TRAINER, flat_one_trainer
@@ -91,7 +93,7 @@ def convert(values: Mapping[str, Any], program: Program, path: str = "") -> Pars
     except UserError as error:
         raise error.at(_place(program, path)) from error
     conversion = _Conversion(program, given)
-    settings = parse(conversion.settings).settings
+    settings = _with_paths_from(path, parse(conversion.settings).settings)
     left = [
         key
         for key, value in flat.items()
@@ -116,6 +118,17 @@ def _flat(values: Mapping[str, Any], program: Program) -> dict[str, Any]:
         AI_TOOLKIT.name: flat_ai_toolkit,
     }.get(program.name, flat_sds)
     return flatten(values)
+
+
+def _with_paths_from(file: str, settings: Settings) -> Settings:
+    """Paths that are not where the program runs, but beside the file, made whole: that is where they were meant."""
+    beside = Path(file).absolute().parent
+    changes: dict[str, Any] = {}
+    for row in ROWS:
+        written = getattr(settings, row.name) if file and row.kind == "path" else ""
+        if written and not os.path.exists(written) and os.path.exists(beside / written):
+            changes[row.name] = str(beside / written)
+    return replace(settings, **changes)
 
 
 def _place(program: Program, path: str) -> Message | str:

@@ -34,4 +34,4 @@ def meant_by(word: str, known: Iterable[str] = ()) -> str:
 def _keys_of(program: Program) -> Iterator[tuple[set[str], tuple[str, ...]]]:
     for row in program.rows:
         own = program.shown(row.key)
-        yield {each.casefold() for each in (row.key, own, own.rpartition(".")[2])}, row.settings
+        yield {each.casefold() for each in (row.key, own, own.replace(".", "_"), own.rpartition(".")[2])}, row.settings
