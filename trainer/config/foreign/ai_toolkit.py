@@ -73,7 +73,8 @@ def _optimizer(_value: Any, given: Given) -> Turned:
     with_epsilon = name.startswith(("adam", "prodigy", "dadapt"))
     if name == "adafactor":
         options = {"relative_step": False, "scale_parameter": False, "warmup_init": False, **options}
-    return training.optimizer(name, options, {"eps": 1e-6} if with_epsilon and "lion" not in name else None)
+    also = {"eps": 1e-6} if with_epsilon and "lion" not in name else None
+    return training.optimizer(name, options, given.value("train.lr"), also)
 
 
 def _schedule(_value: Any, given: Given) -> Turned:

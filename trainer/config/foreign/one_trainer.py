@@ -112,15 +112,14 @@ def _optimizer(_value: Any, given: Given) -> Turned:
     if given.value("optimizer.eps") is not None and name not in ("ADAFACTOR", "LION", "LION_8BIT", "CAME", "SGD"):
         options["eps"] = given.value("optimizer.eps")
     kept = {key: value for key, value in options.items() if value is not None and str(value) != "inf"}
-    return training.optimizer(name, kept, {"weight_decay": 0.01} if "SCHEDULE_FREE_ADAMW" in name else None)
+    also = {"weight_decay": 0.01} if "SCHEDULE_FREE_ADAMW" in name else None
+    return training.optimizer(name, kept, given.value("learning_rate"), also)
 
 
-def _schedule(value: Any, _given: Given) -> Turned:
+def _schedule(value: Any, given: Given) -> Turned:
     names = {"COSINE_WITH_RESTARTS": "cosine_with_restarts", "COSINE_WITH_HARD_RESTARTS": "cosine_with_restarts"}
-    if str(value) in ("CONSTANT", "LINEAR", "COSINE"):
-        with_warmup = {"CONSTANT": "constant_with_warmup"}
-        return training.schedule(with_warmup.get(str(value), str(value).lower()), {})
-    return training.schedule(names.get(str(value), str(value)), {})
+    name = {"CONSTANT": "constant_with_warmup", **names}.get(str(value), str(value).lower())
+    return training.schedule(name, {}, given.text("optimizer.optimizer"))
 
 
 def _weighting(_value: Any, given: Given) -> Turned:

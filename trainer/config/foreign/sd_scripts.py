@@ -156,7 +156,8 @@ def _optimizer(_value: Any, given: Given) -> Turned:
         name = "AdamW8bit"
     elif given.flag("use_lion_optimizer"):
         name = "Lion"
-    return training.optimizer(name or "AdamW", pairs_of(given.value("optimizer_args")))
+    rate = given.value("learning_rate") if given.value("unet_lr") is None else given.value("unet_lr")
+    return training.optimizer(name or "AdamW", pairs_of(given.value("optimizer_args")), rate)
 
 
 def _schedule(_value: Any, given: Given) -> Turned:
@@ -164,7 +165,7 @@ def _schedule(_value: Any, given: Given) -> Turned:
     name = given.text("lr_scheduler_type") or given.text("lr_scheduler")
     if name == "adafactor" and given.text("optimizer_type").lower() == "adafactor":
         name = "constant"
-    return training.schedule(name, pairs_of(given.value("lr_scheduler_args")))
+    return training.schedule(name, pairs_of(given.value("lr_scheduler_args")), given.text("optimizer_type"))
 
 
 def _no_half_vae(_value: Any, given: Given) -> Mapping[str, Any]:

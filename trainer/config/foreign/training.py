@@ -12,23 +12,37 @@ from .synonyms import Turned, as_number, is_on
 
 _OTHER_NAMES: Final = MappingProxyType(
     {
-        "adafactor": "AdaFactor",
-        "dadaptation": "DAdaptAdam",
-        "dadaptadampreprint": "DAdaptAdam",
         "dadaptationadam": "DAdaptAdam",
         "dadaptationlion": "DAdaptLion",
-        "dadaptadanip": "DAdaptAdan",
         "schedulefreeadamw": "AdamWScheduleFree",
         "schedulefreesgd": "SGDScheduleFree",
         "schedulefreeradam": "RAdamScheduleFree",
         "adamw8": "AdamW8bit",
         "adam8": "Adam8bit",
-        "prodigy8bit": "Prodigy",
         "pagedadamw8": "PagedAdamW8bit",
     }
 )
-_SAME_BUT: Final = frozenset(("dadaptadanip", "dadaptadampreprint", "dadaptation", "prodigy8bit"))
-"""Names whose counterpart is of the same family, and not the very same."""
+_KINDRED: Final = MappingProxyType(
+    {
+        "dadaptation": "DAdaptAdam",
+        "dadaptadampreprint": "DAdaptAdam",
+        "dadaptadanip": "DAdaptAdan",
+        "prodigy8bit": "Prodigy",
+        "prodigyadv": "Prodigy",
+        "prodigyplusschedulefree": "Prodigy",
+        "ademamix": "AdamW",
+        "ademamix8bit": "AdamW8bit",
+        "pagedademamix8bit": "PagedAdamW8bit",
+        "adamwadv": "AdamW",
+        "lionadv": "Lion",
+        "came8bit": "CAME",
+    }
+)
+"""Optimizers that have a relative here, and what may be set of it."""
+_COMMON: Final = ("weight_decay", "betas", "eps", "weight_decouple", "bias_correction", "d0", "d_coef")
+"""Options that mean the same in relatives."""
+_FACTOR: Final = 0.1
+"""A learning rate from here on is a factor, for optimizers that find their step size themselves."""
 _OPTIONS: Final = MappingProxyType(
     {"decouple": "weight_decouple", "use_bias_correction": "bias_correction", "safeguard_warmup": "safeguard_warmup"}
 )
@@ -53,29 +67,33 @@ _CLASSES: Final = MappingProxyType(
 """torch's schedules by their classes."""
 
 
-def optimizer(name: str, options: Mapping[str, Any], also: Mapping[str, Any] | None = None) -> Turned:
+def optimizer(name: str, options: Mapping[str, Any], rate: Any, also: Mapping[str, Any] | None = None) -> Turned:
     """An optimizer with its options.
 
     Args:
         name: as the program writes it, also with the module it is in.
         options: as given, values as text or as what they are.
+        rate: the learning rate it is given, which says of what kind one is that is not known here.
         also: options the program adds where they are not given.
     """
     plain = name.rsplit(".", 1)[-1].replace("_", "").replace("-", "").lower()
     chosen = _OTHER_NAMES.get(plain) or next((each for each in OPTIMIZERS if each.lower() == plain), "")
-    if not chosen:
-        instead = {"train_optimizer": "AdamW", "train_optimizer_settings": ""}
-        return Turned(instead, message("foreign.no_optimizer", name=name, near="AdamW"))
     written = {**(also or {}), **options}
+    note = None
+    if not chosen and plain in _KINDRED:
+        chosen = _KINDRED[plain]
+        note = message("foreign.kindred_optimizer", name=name, near=chosen)
+    elif not chosen:
+        chosen = "Prodigy" if (as_number(rate) or 0.0) >= _FACTOR else "AdamW"
+        note = message("foreign.no_optimizer", name=name, near=chosen)
     if chosen == "AdaFactor":
         written = {**_ADAFACTOR, **written}
         if is_on(written["warmup_init"]):
             written["relative_step"] = True
     if chosen in _RENAMED_FOR:
         written = {_OPTIONS.get(key, key): value for key, value in written.items()}
-    kept = {key: value for key, value in written.items() if key not in _WITHOUT_EFFECT}
-    settings = "; ".join(f"{key}={_literal(value)}" for key, value in kept.items())
-    note = message("foreign.kindred_optimizer", name=name, near=chosen) if plain in _SAME_BUT else None
+    taken = _COMMON if note is not None else tuple(key for key in written if key not in _WITHOUT_EFFECT)
+    settings = "; ".join(f"{key}={_literal(value)}" for key, value in written.items() if key in taken)
     return Turned({"train_optimizer": chosen, "train_optimizer_settings": settings}, note)
 
 
@@ -92,8 +110,14 @@ def _literal(value: Any) -> str:
     return repr(value)
 
 
-def schedule(name: str, options: Mapping[str, Any]) -> Turned:
-    """A learning-rate schedule by its name or its class, with its options."""
+def schedule(name: str, options: Mapping[str, Any], of: str = "") -> Turned:
+    """A learning-rate schedule by its name or its class, with its options.
+
+    Args:
+        of: the optimizer. Those that are free of schedules are given none, whichever is chosen.
+    """
+    if "schedulefree" in of.replace("_", "").lower():
+        name, options = "constant", {}
     plain = name.rsplit(".", 1)[-1].lower()
     chosen = _CLASSES.get(plain) or (plain if plain in SCHEDULERS else "")
     note = None
