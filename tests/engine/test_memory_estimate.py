@@ -82,6 +82,23 @@ def test_captions_that_change_are_counted(host: Standalone) -> None:
 
 
 @pytest.mark.more
+def test_a_dataset_file_is_counted_at_its_largest_dataset(host: Standalone, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "a" / "0.png")
+    path = tmp_path / "data.toml"
+    path.write_text(
+        "".join(
+            f"[[datasets]]\nresolution = {side}\nbatch_size = {batch}\n[[datasets.subsets]]\n"
+            f"image_dir = '{(tmp_path / 'a').as_posix()}'\n"
+            for side, batch in ((256, 1), (192, 3), (64, 4))
+        )
+    )
+    asked = replace(BASE, mode="LoRA", lora_data_directory=str(tmp_path / "a"))
+    wanted = estimate_memory(replace(asked, image_size=Size(192, 192), train_batch_size=3), host)
+    assert estimate_memory(replace(asked, dataset_config=str(path)), host) == wanted
+
+
+@pytest.mark.more
 def test_every_mode_is_told_its_memory(host: Standalone, tmp_path: Path) -> None:
     for name, colour in (("one", "red"), ("one_b", "blue")):
         Image.new("RGB", (192, 128), colour).save(tmp_path / f"{name}.png")

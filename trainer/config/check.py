@@ -137,7 +137,7 @@ def _is_number(text: str) -> bool:
 
 
 def lora(settings: Settings) -> _Found:
-    if not settings.lora_data_directory:
+    if not (settings.lora_data_directory or settings.dataset_config):
         yield "lora_data_directory", message("config.no_folder")
     if settings.train_self_reg > 0 and not settings.lora_trigger_word.strip():
         yield "train_self_reg", message("config.self_reg_needs_trigger", setting=label("lora_trigger_word"))

@@ -27,7 +27,7 @@ from .size import DEFAULT_SIZE, Size
 SECOND_PASS_KEY: Final = "2nd pass"
 """Where the second pass's own settings are, in a file."""
 NETWORK_ELEMENTS: Final = ("Full", "CrossAttention", "SelfAttention")
-BUCKETINGS: Final = ("TrainTrain", "sd-scripts", "no crop")
+BUCKETINGS: Final = ("TrainTrain", "sd-scripts", "no crop", "one size")
 LOSS_FUNCTIONS: Final = ("MSE", "L1", "Smooth-L1")
 # fmt: off
 NAMED_ONCE: Final = (
@@ -142,6 +142,7 @@ class Settings:
     image_size: Size | None = _row(  # noqa: RUF009 - a field, as the others
         "size", None, "Required", "run",
         key="image_size(height, width)", least=64, most=8192, multiple=8)
+    dataset_config: str = _text("Images", "subsets", kind="path")
     reg_data_directory: str = _text("Images", "subsets", kind="path")
     image_buckets_step: int = _int(
         256, "Images", "folder", least=8, multiple=8, offered=tuple(range(64, 577, 64)))

@@ -176,6 +176,8 @@ def _captions(folder: _Folder) -> Iterator[AccountRow]:
         parts.append(message("data.account_caption_files", count=counts.files, encodings=encodings))
     if counts.class_words:
         parts.append(message("data.account_caption_folders", count=counts.class_words))
+    if counts.written:
+        parts.append(message("data.account_caption_lists", count=counts.written))
     if counts.names:
         parts.append(message("data.account_caption_names", count=counts.names))
     if counts.empty:

@@ -18,6 +18,7 @@ from ..text.messages import Message, label, message
 TRAIN_TRAIN: Final = "TrainTrain"
 SD_SCRIPTS: Final = "sd-scripts"
 NO_CROP: Final = "no crop"
+ONE_SIZE: Final = "one size"
 UNIT = 8
 """A latent stands for this many pixels a side, so a frame's sides are multiples of it."""
 
@@ -58,13 +59,15 @@ class Placement:
 
 
 def frames_of(settings: Settings) -> Frames:
-    """The frames that the settings allow; there is always at least the square.
+    """The frames that the settings allow; of TrainTrain's there is always at least the square.
 
     Where each image has a size of its own (``no crop``, and sd-scripts' buckets without enlarging), there are none to
     choose from.
     """
     if settings.image_bucketing == NO_CROP:
         return Frames((), ())
+    if settings.image_bucketing == ONE_SIZE:
+        return Frames((settings.size,), ())
     if settings.image_bucketing == SD_SCRIPTS:
         return Frames((), ()) if settings.image_disable_upscale else Frames(_frames_of_sd_scripts(settings), ())
     longest, shorter = max(settings.size), min(settings.size)
@@ -152,6 +155,8 @@ def placements(size: Size, settings: Settings, frames: Frames) -> tuple[Placemen
     if settings.image_bucketing == NO_CROP:
         frame = own_frame(size, settings)
         return (place(size, frame),) if frame is not None else ()
+    if settings.image_bucketing == ONE_SIZE:
+        return (place(size, settings.size),)
     if settings.image_bucketing == SD_SCRIPTS:
         placement = _placed_by_sd_scripts(size, settings, frames.full)
         return (placement,) if placement is not None else ()

@@ -41,6 +41,7 @@ class ImageFile:
         caption: the caption file that belongs to it, if there is one.
         mask: the image that says how much each part of it counts, if there is one; see :mod:`.companions`.
         listed: the list of captions that is in its folder or in one above it, if there is one.
+        written: its caption, where a file has those of many images.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class ImageFile:
     caption: Path | None
     mask: Path | None = None
     listed: Path | None = None
+    written: str | None = None
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,7 @@ def has_image(folder: Path) -> bool:
     """Whether there is one in it, leaving out its sub-folders."""
     try:
         with os.scandir(folder) as entries:
-            return any(_is_image(entry.name) and entry.is_file() for entry in entries)
+            return any(is_image(entry.name) and entry.is_file() for entry in entries)
     except OSError:
         return False
 
@@ -253,7 +255,7 @@ def _is_left_out(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _JUNK_FOLDERS
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
     return not name.startswith(".") and _ending(name) in IMAGE_ENDINGS
 
 
@@ -329,12 +331,12 @@ class _Walk:
                     self._left_out.append(self._name(folder / entry.name))
                 else:
                     inner.append(folder / entry.name)
-        captions = _Captions((name for name in files if not (name.startswith(".") or _is_image(name))), self._endings)
+        captions = _Captions((name for name in files if not (name.startswith(".") or is_image(name))), self._endings)
         if LIST in files and (self._endings is CAPTION_ENDINGS or LIST.endswith(tuple(self._endings))):
             self._lists[folder] = folder / LIST
         listed = next((self._lists[each] for each in (folder, *folder.parents) if each in self._lists), None)
         used = set()
-        for name in filter(_is_image, files):
+        for name in filter(is_image, files):
             caption = captions.of(name)
             used.add(caption)
             path = folder / name
@@ -342,7 +344,7 @@ class _Walk:
             self._images.append(ImageFile(path, self._name(path), of_its_own, listed=listed))
         for name in files:
             is_other = name not in captions or (name.endswith(JSON_ENDING) and name not in used)
-            if is_other and not (name.startswith(".") or _is_image(name) or folder / name == listed):
+            if is_other and not (name.startswith(".") or is_image(name) or folder / name == listed):
                 self._others[f".{_ending(name)}" if _ending(name) else ""] += 1
         self._lone += [self._name(folder / name) for name in captions.unasked()]
         return inner

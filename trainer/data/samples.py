@@ -82,6 +82,8 @@ class CaptionCounts:
     """Taken from file names."""
     class_words: int = 0
     """Taken from the names of folders, where an image has none of its own."""
+    written: int = 0
+    """From files with the captions of many images."""
     empty: int = 0
     """Files and names that say nothing."""
     missing: int = 0
@@ -116,7 +118,7 @@ class Scan:
     """What will be trained.
 
     Attributes:
-        folder: where the images are.
+        folder: where the images are, or the dataset file.
         subsets: the folders it is made up of; a sample names its own by number.
         counts: what is trained of each subset, in the same order.
         distinct: every sample once, in the order of the subsets, and in each in the order of the files.
@@ -132,6 +134,7 @@ class Scan:
         fingerprints: files of images that are trained, in their order, with what they are known again by; of pairs,
             those of the originals.
         masks: how many images have a mask.
+        file: the dataset file that describes the subsets, if there is one.
     """
 
     folder: Path
@@ -149,6 +152,7 @@ class Scan:
     equal_pairs: int = 0
     fingerprints: tuple[tuple[Path, Fingerprint], ...] = ()
     masks: int = 0
+    file: Path | None = None
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:

@@ -144,7 +144,7 @@ def _lists(files: Iterable[ImageFile]) -> _Lists:
 
 def _caption(file: ImageFile, lists: _Lists, settings: Settings) -> Caption | FileError | None:
     """From the file beside the image, else from the list."""
-    if settings.image_use_filename_as_tag:
+    if settings.image_use_filename_as_tag or file.written is not None:
         return None
     try:
         found = None if file.caption is None else read_caption(file.caption)
@@ -180,6 +180,7 @@ class Index:
     left_out: int = 0
     names: int = 0
     class_words: int = 0
+    written: int = 0
     empty: int = 0
     missing: int = 0
     without_caption: int = 0
@@ -247,6 +248,9 @@ class Index:
         if image.is_invisible:
             self.leave_out(file, message("data.transparent"))
             return []
+        if image.size.area <= self.subset.skipped_area:
+            self.leave_out(file, message("data.skipped_size", size=str(image.size)))
+            return []
         placements = self.placed(image.size)
         if not placements:
             self.leave_out(file, too_small(image.size))
@@ -275,6 +279,11 @@ class Index:
         """What the caption file says, a line of it a line, without the trigger word; what is odd is reported."""
         has_trigger = bool(self.settings.lora_trigger_word.strip())
         alone = message("data.used_with_trigger" if has_trigger else "data.used_without_caption")
+        if file.written is not None:
+            self.written += 1
+            self.empty += not file.written
+            self._look_at(file.written)
+            return file.written
         if self.settings.image_use_filename_as_tag:
             text = caption_from_name(file.path)
             self.names += 1
@@ -296,8 +305,7 @@ class Index:
         if source is file.caption:
             self.owners.setdefault(source, []).append(file.name)
         self.encodings[read.encoding] += 1
-        self.several_lines += self.settings.caption_lines == "first" and "\n" in read.text
-        self.syntax.update(syntax_in(read.text, self.settings))
+        self._look_at(read.text)
         if not read.text:
             self.empty += 1
             self.report(file, message("data.caption_empty", file=name), alone)
@@ -305,6 +313,11 @@ class Index:
             done = message("data.read_as", encoding=read.encoding)
             self.report(file, message("data.caption_unclear", file=name), done)
         return read.text
+
+    def _look_at(self, caption: str) -> None:
+        """Note what of a caption is not used, or not as other programs use it."""
+        self.several_lines += self.settings.caption_lines == "first" and "\n" in caption
+        self.syntax.update(syntax_in(caption, self.settings))
 
     def _class_words(self) -> str:
         """The caption of an image that has none."""
@@ -367,6 +380,7 @@ def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
         files=encodings.total(),
         names=sum(index.names for index in indexes),
         class_words=sum(index.class_words for index in indexes),
+        written=sum(index.written for index in indexes),
         empty=sum(index.empty for index in indexes),
         missing=sum(index.missing for index in indexes),
         encodings=_most_frequent(encodings),
@@ -401,6 +415,7 @@ def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
         equal_pairs=sum(index.equal for index in indexes),
         fingerprints=tuple(known for index in indexes for known in index.fingerprints),
         masks=sum(index.masks for index in indexes),
+        file=layout.file,
     )
 
 

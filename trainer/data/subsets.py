@@ -20,7 +20,9 @@ from ..config.settings import Settings
 from ..errors import DataError, UserError
 from ..paths import reason_of
 from ..text.messages import Message, label, message
+from .dataset_file import DatasetFile, Described, dataset_file, read_dataset_file
 from .files import Found, existing_folder, folders_in, has_image, look_into, nothing_in
+from .metadata_file import images_in
 from .problems import FileProblem
 
 MOST_REPEATS: Final = 999
@@ -45,6 +47,8 @@ class Subset:
         class_words: the caption of an image that has none.
         is_reg: whether its images regularise: they show the class, and are not what is to be learned.
         dataset: a batch is of one dataset, and the subsets of one agree about image size, buckets and batch size.
+        skipped_area: pixels; images that are not larger are left out.
+        metadata: the file with the captions of its images, where they are all in one.
     """
 
     number: int
@@ -55,6 +59,8 @@ class Subset:
     class_words: str = ""
     is_reg: bool = False
     dataset: int = 0
+    skipped_area: int = 0
+    metadata: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,14 @@ class Layout:
         parts: the subsets; those with regularisation images come last.
         problems: what to know about single folders.
         notes: what to know about several.
+        file: the dataset file that describes them, if there is one.
     """
 
     folder: Path
     parts: tuple[Part, ...]
     problems: tuple[FileProblem, ...] = ()
     notes: tuple[Message, ...] = ()
+    file: Path | None = None
 
 
 class NamedRepeats(NamedTuple):
@@ -115,14 +123,18 @@ def _has_repeats(name: str) -> bool:
 
 
 def find_subsets(settings: Settings, *, check: Callable[[], None] | None = None) -> Layout:
-    """The subsets of ``lora_data_directory`` and ``reg_data_directory`` with their images: one for an ordinary folder.
+    """The subsets of a run with their images: those of a dataset file, or those of ``lora_data_directory`` and
+    ``reg_data_directory``, of which an ordinary folder is one.
 
     Args:
         check: called again and again; may raise to stop.
 
     Raises:
-        DataError: there is no folder, or no image in it.
+        UserError: there is no folder, or no image in it; or the dataset file cannot be used.
     """
+    path = dataset_file(settings)
+    if path is not None:
+        return _described(read_dataset_file(path, settings), check)
     root = existing_folder(settings.lora_data_directory)
     return _Finder(settings, root, check).layout()
 
@@ -148,6 +160,73 @@ def balanced(repeats: Sequence[int], wanted: int) -> list[int]:
         more, rest = divmod(wanted - taken, len(found))
         found = [own + more + (number < rest) for number, own in enumerate(found)]
     return found
+
+
+# ---- those of a dataset file ----------------------------------------------------------------------------------------
+
+
+def _described(file: DatasetFile, check: Callable[[], None] | None) -> Layout:
+    """The subsets that a file describes, without those that have no image or are there twice.
+
+    Raises:
+        UserError: a folder or a file with captions cannot be read, or nothing is left to learn from.
+    """
+    parts: list[Part] = []
+    notes = list(file.notes)
+    known: set[tuple[int, str]] = set()
+    for each in file.subsets:
+        source = each.metadata or each.folder
+        assert source is not None
+        key = each.dataset, os.path.realpath(source)
+        if each.repeats < 1:
+            notes.append(message("data.subset_without_repeats", place=each.place))
+        elif key in known:
+            notes.append(message("data.subset_twice", place=each.place, name=source.name))
+        else:
+            known.add(key)
+            found, inner = _images_of(each, check)
+            if inner:
+                told = "data.subset_inner" if found.images else "data.subset_inner_only"
+                notes.append(message(told, place=each.place, folder=source, count=inner))
+            elif not found.images:
+                notes.append(message("data.subset_empty", place=each.place, name=source.name))
+            parts.append(Part(_subset_of(each, len(parts), source), found))
+    if not any(part.found.images for part in parts if not part.subset.is_reg):
+        raise DataError("data.no_image_described", where=str(file.path), problems=notes)
+    return Layout(file.path.parent, tuple(parts), notes=tuple(notes), file=file.path)
+
+
+def _images_of(described: Described, check: Callable[[], None] | None) -> tuple[Found, int]:
+    """Its images, and how many more there are in sub-folders, which sd-scripts does not look into either."""
+    if described.metadata is not None:
+        separator = described.settings.caption_separator
+        return images_in(described.metadata, described.folder, separator, described.place, check), 0
+    folder, extension = described.folder, described.settings.caption_extension
+    assert folder is not None
+    try:
+        found = look_into(folder, named_from=folder.parent, deep=False, extension=extension, check=check)
+        inner = sum(len(look_into(each, extension=extension, check=check).images) for each in folders_in(folder))
+    except OSError as error:
+        raise DataError(
+            "data.folder_unreadable", where=described.place, folder=folder, reason=reason_of(error)
+        ) from error
+    return found, inner
+
+
+def _subset_of(described: Described, number: int, source: Path) -> Subset:
+    settings = described.settings
+    return Subset(
+        number,
+        source.name or str(source),
+        described.folder or source.parent,
+        replace(settings, lora_trigger_word="") if described.is_reg else settings,
+        repeats=described.repeats,
+        class_words=described.class_words,
+        is_reg=described.is_reg,
+        dataset=described.dataset,
+        skipped_area=described.skipped_area,
+        metadata=described.metadata,
+    )
 
 
 # ---- finding them ---------------------------------------------------------------------------------------------------

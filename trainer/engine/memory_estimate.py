@@ -21,6 +21,7 @@ from ..config.key_values import split_loras
 from ..config.settings import ROWS, Settings, effective
 from ..config.size import Size
 from ..data.augmentation import Augmentation
+from ..data.dataset_file import dataset_file, read_dataset_file, with_largest
 from ..data.latents import PIXELS_AT_ONCE, empty_dataset
 from ..data.pairs import open_pair
 from ..data.samples import Sample
@@ -95,7 +96,11 @@ def estimate_memory(settings: Settings, host: Host) -> MemoryEstimate:
         UserError: the settings, the model or a LoRA cannot be used.
     """
     model, *vae = host.files(settings)
-    return _Estimate(effective(settings), model, vae[0] if vae else None, host).of_run()
+    settings = effective(settings)
+    file = dataset_file(settings)
+    if file is not None:
+        settings = with_largest(settings, [each.settings for each in read_dataset_file(file, settings).subsets])
+    return _Estimate(settings, model, vae[0] if vae else None, host).of_run()
 
 
 def memory_advice(settings: Settings, host: Host) -> MemoryAdvice:
@@ -185,13 +190,14 @@ def _cheaper(settings: Settings, device: torch.device) -> Iterator[dict[str, Any
     if not settings.use_gradient_checkpointing:
         yield {"use_gradient_checkpointing": True}
     on_card = device.type == "cuda"
+    has_file = dataset_file(effective(settings)) is not None  # which says the sizes
     if on_card and settings.train_model_precision == "fp32":
         yield {"train_model_precision": "fp16"}
     if on_card and settings.train_optimizer == "AdamW" and is_available("AdamW8bit"):
         yield {"train_optimizer": "AdamW8bit"}
-    if settings.train_batch_size > 1:
+    if settings.train_batch_size > 1 and not has_file:
         yield {"train_batch_size": 1}
-    size = settings.image_size
+    size = None if has_file else settings.image_size
     for side in (1024, 768, _LEAST_SIDE):
         if size is not None and size.area > side * side:
             scale = (side * side / size.area) ** 0.5

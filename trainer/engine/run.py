@@ -17,6 +17,7 @@ from ..config.sample_prompts import SamplePrompt, sample_prompts
 from ..config.schema import dump
 from ..config.settings import Settings, effective
 from ..data.cache import GB, DataCache, key_of, open_cache
+from ..data.dataset_file import with_largest
 from ..data.epochs import counted, with_steps
 from ..data.latents import encode_samples
 from ..data.look import Look, look
@@ -286,7 +287,10 @@ def _look(settings: Settings, reporter: Reporter, cache: DataCache | None) -> Lo
 def _scan(
     images: Scan | Pair | None, settings: Settings, bundle: Bundle, reporter: Reporter
 ) -> tuple[Scan | None, Settings]:
-    """What is trained, and at which size: that of a pair may be the model's own, so it waits for the model."""
+    """What is trained, and at which size: that of a pair may be the model's own, so it waits for the model, and a
+    dataset file says its own."""
+    if isinstance(images, Scan) and images.file is not None:
+        return images, with_largest(settings, [subset.settings for subset in images.subsets])
     if not isinstance(images, Pair):
         return images, settings
     scan = images.placed(settings, bundle.family.default_size)

@@ -274,6 +274,73 @@ def test_repeats_and_regularisation_images_are_told_as_sd_scripts_does(world: Wo
     assert [metadata[f"ss_{key}"] for key in keys] == ["10", "6", "10", "0.5"]
 
 
+DATASETS = """
+[general]
+enable_bucket = false
+[[datasets]]
+resolution = 64
+batch_size = 4
+  [[datasets.subsets]]
+  image_dir = 'ROOT/zorp'
+  class_tokens = 'zorp cat'
+  num_repeats = 2
+  shuffle_caption = true
+  keep_tokens = 1
+  [[datasets.subsets]]
+  image_dir = 'ROOT/cats'
+  class_tokens = 'cat'
+  is_reg = true
+[[datasets]]
+resolution = [64, 128]
+batch_size = 1
+  [[datasets.subsets]]
+  image_dir = 'ROOT/zorp'
+  metadata_file = 'ROOT/meta.json'
+"""
+
+
+def test_datasets_are_told_as_sd_scripts_does(world: World) -> None:
+    names = ("zorp/a", "zorp/b", "cats/c", "cats/d", "cats/e", "cats/f", "cats/g")
+    folder = Path(world.pictures("described", dict.fromkeys(names)))
+    (folder / "meta.json").write_text(json.dumps({"a": {"tags": "zorp, red"}}))
+    (folder / "data.toml").write_text(DATASETS.replace("ROOT", folder.as_posix()))
+    path = world.train("described", dataset_config=str(folder / "data.toml"))
+    metadata = read_metadata(path)
+    assert metadata["ss_dataset_dirs"] == {
+        "zorp": {"n_repeats": 2, "img_count": 2},
+        "meta.json": {"n_repeats": 1, "img_count": 1},
+    }
+    tags = {"zorp": {"zorp cat": 2}, "cats": {"cat": 4}, "meta.json": {"zorp": 1, "red": 1}}
+    assert metadata["ss_tag_frequency"] == tags
+    # four to learn from, so four of the five others; in batches of four, and one image alone
+    keys = ("num_train_images", "num_reg_images", "num_batches_per_epoch")
+    assert [metadata[f"ss_{key}"] for key in keys] == ["5", "5", "3"]
+    assert {"ss_batch_size_per_device", "ss_resolution"} & set(metadata) == set()  # several, so each has its own
+    first, second = json.loads(metadata["ss_datasets"])
+    assert first | {"subsets": [], "tag_frequency": {}} == {
+        "is_dreambooth": True,
+        "batch_size_per_device": 4,
+        "num_train_images": 4,
+        "num_reg_images": 5,
+        "resolution": [64, 64],
+        "enable_bucket": False,
+        "min_bucket_reso": 256,
+        "max_bucket_reso": 1024,
+        "tag_frequency": {},
+        "bucket_info": {"buckets": {"0": {"resolution": [64, 64], "count": 8}}},
+        "subsets": [],
+    }
+    assert first["tag_frequency"] == {name: tags[name] for name in ("zorp", "cats")}
+    own, reg = first["subsets"]
+    wanted = {"img_count": 2, "num_repeats": 2, "shuffle_caption": True, "keep_tokens": 1, "image_dir": "zorp"}
+    assert wanted.items() <= own.items()
+    assert (own["class_tokens"], own["is_reg"]) == ("zorp cat", False)
+    assert (reg["img_count"], reg["num_repeats"], reg["class_tokens"], reg["is_reg"]) == (5, 1, "cat", True)
+    assert (second["is_dreambooth"], second["resolution"], second["batch_size_per_device"]) == (False, [64, 128], 1)
+    assert second["subsets"][0]["metadata_file"] == "meta.json"
+    assert str(folder) not in metadata["ss_datasets"], "people publish these files"
+
+
 def test_without_captions_there_are_no_tags(bare: Path, ileco: Path) -> None:
     for path in (bare, ileco):
         metadata = read_metadata(path)

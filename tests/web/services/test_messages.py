@@ -115,3 +115,15 @@ def test_a_job_that_would_not_find_its_folder_is_refused(tmp_path: Path) -> None
         with pytest.raises(DataError, match="lora data directory: there is no folder"):
             require_folder(Settings(mode=mode, lora_data_directory=gone))
     require_folder(Settings(mode="iLECO", lora_data_directory=gone))
+
+
+def test_a_dataset_file_may_stand_for_the_folder(tmp_path: Path) -> None:
+    path = tmp_path / "data.toml"
+    path.write_text("")
+    assert value_problem("lora_data_directory", str(path)) is None
+    require_folder(Settings(mode="LoRA", lora_data_directory=str(path)))
+    require_folder(Settings(mode="LoRA", dataset_config=str(path)))
+    with pytest.raises(DataError, match="is a file"):  # pairs are in a folder
+        require_folder(Settings(mode="Multi-ADDifT", lora_data_directory=str(path)))
+    with pytest.raises(DataError, match="dataset config: there is no file"):
+        require_folder(Settings(mode="LoRA", dataset_config=str(tmp_path / "gone.toml")))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timezone
 from pathlib import Path
@@ -21,7 +21,10 @@ from ...config.choices import NETWORK_TYPES
 from ...config.redact import publishable
 from ...config.schema import to_json
 from ...config.settings import Settings, row_of
-from ...data.samples import Sample, Scan
+from ...config.size import Size
+from ...data.buckets import ONE_SIZE
+from ...data.samples import Sample, Scan, SubsetCounts
+from ...data.subsets import Subset
 from ...job import Job
 from ...models.base import Bundle
 from ...models.checkpoint.hashes import Hashes
@@ -124,13 +127,12 @@ def _training(origin: Origin, steps: int) -> dict[str, str]:
         "ss_lr_warmup_steps": str(settings.warmup),
         "ss_max_train_steps": str(settings.train_iterations),
         "ss_steps": str(steps),
-        "ss_batch_size_per_device": str(settings.train_batch_size),
         "ss_seed": str(settings.train_seed),
         "ss_clip_skip": str(settings.clip_skip or 1),
         "ss_loss_type": {"MSE": "l2", "L1": "l1", "Smooth-L1": "smooth_l1"}[settings.train_loss_function],
         "ss_min_snr_gamma": str(settings.train_snr_gamma or None),
         "ss_gradient_checkpointing": str(settings.use_gradient_checkpointing),
-        "ss_resolution": str(tuple(settings.size)),
+        **_sizes(settings, origin.scan),
         "ss_training_comment": settings.save_comment.strip() or f"Trainyard, {settings.mode}",
         "ss_gradient_accumulation_steps": str(settings.train_gradient_accumulation),
         "ss_max_grad_norm": str(settings.train_max_grad_norm),
@@ -180,15 +182,24 @@ def _captions(settings: Settings) -> dict[str, str]:
     }
 
 
+def _sizes(settings: Settings, scan: Scan | None) -> dict[str, str]:
+    """Several datasets have several, so sd-scripts says them with the datasets alone."""
+    if scan is not None and len({subset.dataset for subset in scan.subsets}) > 1:
+        return {}
+    return {
+        "ss_batch_size_per_device": str(settings.train_batch_size),
+        "ss_resolution": str(tuple(settings.size)),
+    }
+
+
 def _epochs(settings: Settings, origin: Origin, steps: int) -> dict[str, str]:
     """Modes without images have none."""
     scan = origin.scan
     if scan is None:
         return {}
     every = list(zip(scan.subsets, scan.counts, strict=True))
-    of_reg = [(subset, count) for subset, count in every if subset.is_reg]
     reg = {
-        "ss_num_reg_images": str(sum((count.images + count.unused) * subset.repeats for subset, count in of_reg)),
+        "ss_num_reg_images": str(_reg_images(every)),
         "ss_prior_loss_weight": str(settings.prior_loss_weight),
     }
     validation = {
@@ -197,7 +208,7 @@ def _epochs(settings: Settings, origin: Origin, steps: int) -> dict[str, str]:
         "ss_validate_every_n_steps": str(settings.validation_every_steps or None),
     }
     return {
-        **(reg if of_reg else {}),
+        **(reg if any(subset.is_reg for subset in scan.subsets) else {}),
         **(validation if origin.validation_images else {}),
         "ss_num_train_images": str(sum(count.taken for subset, count in every if not subset.is_reg)),
         "ss_num_batches_per_epoch": str(scan.batches_per_epoch),
@@ -248,27 +259,25 @@ def _network_arguments(settings: Settings) -> dict[str, str]:
     return {**conv, **info.arguments, **chosen}
 
 
-def _objects(settings: Settings, scan: Scan | None) -> dict[str, Mapping[str, object]]:
-    found: dict[str, Mapping[str, object]] = {"ss_network_args": _network_arguments(settings)}
+def _objects(settings: Settings, scan: Scan | None) -> dict[str, object]:
+    found: dict[str, object] = {"ss_network_args": _network_arguments(settings)}
     if scan is None:
         return found
     found["ss_dataset_dirs"] = _folders(scan, is_reg=False)
     if any(subset.is_reg for subset in scan.subsets):
         found["ss_reg_dataset_dirs"] = _folders(scan, is_reg=True)
-    found["ss_bucket_info"] = {
-        "buckets": {
-            str(number): {"resolution": list(frame), "count": count}
-            for number, (frame, count) in enumerate(scan.buckets)
-        }
-    }
-    tags = tag_frequency(_images(scan))
+    found["ss_bucket_info"] = _buckets(scan.buckets)
+    if scan.file is not None:
+        found["ss_datasets"] = _datasets(scan)
+    tags = tag_frequency(_images(scan), scan.subsets)
     return {**found, "ss_tag_frequency": tags} if tags else found
 
 
 def _folders(scan: Scan, *, is_reg: bool) -> dict[str, object]:
     """The folders of the images with their repeats, as sd-scripts names them: without their paths."""
     subsets = [subset.number for subset in scan.subsets if subset.is_reg == is_reg]
-    counts = Counter((folder_of(image), image.subset) for image in _images(scan) if image.subset in subsets)
+    images = [image for image in _images(scan) if image.subset in subsets]
+    counts = Counter((folder_of(image, scan.subsets), image.subset) for image in images)
     found: dict[str, object] = {}
     for (folder, subset), count in counts.items():
         alike = sum(name == folder or name.startswith(f"{folder} (") for name in found)
@@ -277,24 +286,91 @@ def _folders(scan: Scan, *, is_reg: bool) -> dict[str, object]:
     return found
 
 
+def _buckets(frames: Iterable[tuple[Size, int]]) -> dict[str, object]:
+    return {
+        "buckets": {
+            str(number): {"resolution": list(frame), "count": count} for number, (frame, count) in enumerate(frames)
+        }
+    }
+
+
 def _images(scan: Scan) -> list[Sample]:
     """One sample of each image of a subset: sub-images and mirrored ones have the same caption."""
     return list({(side.path, side.subset): side for sample in scan.distinct for side in sample.sides()}.values())
 
 
-def folder_of(sample: Sample) -> str:
-    """The name of the folder an image is in, without its path."""
+def _datasets(scan: Scan) -> list[object]:
+    """What sd-scripts says of the datasets of a dataset file: names of folders and files are without their paths."""
+    found: list[object] = []
+    for dataset in dict.fromkeys(subset.dataset for subset in scan.subsets):
+        members = [subset for subset in scan.subsets if subset.dataset == dataset]
+        settings, counts = members[0].settings, [scan.counts[subset.number] for subset in members]
+        images = [image for image in _images(scan) if scan.subsets[image.subset].dataset == dataset]
+        frames = Counter(bucket.frame for bucket in map(scan.bucket_of, scan.samples) if bucket.dataset == dataset)
+        every = list(zip(members, counts, strict=True))
+        found.append(
+            {
+                "is_dreambooth": all(subset.metadata is None for subset in members),
+                "batch_size_per_device": settings.train_batch_size,
+                "num_train_images": sum(count.taken for subset, count in every if not subset.is_reg),
+                "num_reg_images": _reg_images(every),
+                "resolution": list(settings.size),
+                "enable_bucket": settings.image_bucketing != ONE_SIZE,
+                "min_bucket_reso": settings.image_min_bucket_reso,
+                "max_bucket_reso": settings.image_max_bucket_reso,
+                "tag_frequency": tag_frequency(images, scan.subsets),
+                "bucket_info": _buckets(sorted(frames.items())),
+                "subsets": [_subset(subset, count) for subset, count in every],
+            }
+        )
+    return found
+
+
+def _subset(subset: Subset, count: SubsetCounts) -> dict[str, object]:
+    settings = subset.settings
+    if subset.metadata is None:
+        source = {"class_tokens": one_line(subset.class_words), "is_reg": subset.is_reg}
+    else:
+        source = {"metadata_file": one_line(subset.metadata.name)}
+    return {
+        "img_count": count.images + count.unused,
+        "num_repeats": subset.repeats,
+        "color_aug": settings.image_color_augmentation,
+        "flip_aug": settings.image_random_flip,
+        "random_crop": settings.image_random_crop,
+        "shuffle_caption": settings.caption_shuffle,
+        "keep_tokens": settings.caption_keep_tokens,
+        "keep_tokens_separator": settings.caption_keep_tokens_separator,
+        "secondary_separator": settings.caption_secondary_separator,
+        "enable_wildcard": settings.caption_wildcards,
+        "caption_prefix": settings.caption_prefix,
+        "caption_suffix": settings.caption_suffix,
+        "image_dir": one_line(subset.folder.name),
+        **source,
+    }
+
+
+def _reg_images(every: Iterable[tuple[Subset, SubsetCounts]]) -> int:
+    """Regularisation images with their own repeats, as sd-scripts counts them: before they are balanced."""
+    return sum((count.images + count.unused) * subset.repeats for subset, count in every if subset.is_reg)
+
+
+def folder_of(sample: Sample, subsets: Sequence[Subset] = ()) -> str:
+    """The name of the folder an image is in, or of the metadata file it is in, without its path."""
+    subset = subsets[sample.subset] if subsets else None
+    if subset is not None and subset.metadata is not None:
+        return one_line(subset.metadata.name) or "images"
     return one_line(Path(os.path.abspath(sample.path)).parent.name) or "images"
 
 
-def tag_frequency(images: Iterable[Sample]) -> dict[str, dict[str, int]]:
+def tag_frequency(images: Iterable[Sample], subsets: Sequence[Subset] = ()) -> dict[str, dict[str, int]]:
     """How many images of a folder have a tag: lower case, as sd-scripts counts them and as CLIP reads them.
 
     The most frequent ones only, and of each only the beginning: captions may be novels.
     """
     counts: Counter[tuple[str, str]] = Counter()
     for image in images:
-        folder = folder_of(image)
+        folder = folder_of(image, subsets)
         counts.update((folder, tag) for tag in map(one_line, image.caption.lower().split(",")) if tag)
     found: dict[str, dict[str, int]] = {}
     for (folder, tag), count in counts.most_common(_MOST_TAGS):

@@ -32,6 +32,65 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "data.advice_above": "There are images in the folder above it, {folder}. Perhaps you mean that.",
         "data.advice_put_images": "Put images there ({endings}), or choose another folder.",
+        # ---- dataset files
+        "data.at_file": "{file}",
+        "data.at_general": "{file}, general",
+        "data.at_dataset": "{file}, dataset {dataset}",
+        "data.at_subset": "{file}, dataset {dataset}, subset {subset}",
+        "data.at_key": "{place}, {key}",
+        "data.of_dataset": "a dataset, as all subsets of one share it",
+        "data.of_subset": "a single subset",
+        "data.no_dataset_file": 'there is no file "{path}". Write the path of a dataset file (TOML or JSON).',
+        "data.no_dataset": "describes no dataset. Write [[datasets]] with [[datasets.subsets]] in it.",
+        "data.no_table": '"{key}" must be a table, not {value}. Write [{key}] with its keys below.',
+        "data.no_tables": '"{key}" must be a list of tables, not {value}. Write [[{key}]] with its keys below.',
+        "data.no_image_dir": "has no image_dir. Write the folder that holds its images.",
+        "data.no_resolution": "must be a size such as 512 or [512, 768] (width, height), not {value}",
+        "data.wrong_value": "{problem}. Change it in the file.",
+        "data.buckets_without_resolution": (
+            "the resolution {size} is outside the sizes of the buckets, {least} to {most}. Change min_bucket_reso or "
+            "max_bucket_reso."
+        ),
+        "data.is_no_file": '"{path}" is a folder. Write a file.',
+        "data.is_no_folder": '"{path}" is a file. Write a folder.',
+        "data.folder_missing": (
+            'there is no folder "{path}", neither in {here}, where the program runs, nor beside the file in {beside}. '
+            "Write its full path."
+        ),
+        "data.file_missing": (
+            'there is no file "{path}", neither in {here}, where the program runs, nor beside the file in {beside}. '
+            "Write its full path."
+        ),
+        "data.path_from_file": '{place}: {key} "{path}" is taken from the folder of the file.',
+        "data.key_unknown": "{place}: dataset files know no {key}; it is not used.",
+        "data.key_unknown_near": "{place}: dataset files know no {key}, perhaps {near} is meant; it is not used.",
+        "data.key_unsupported": "{place}: {key} is not supported; it is not used.",
+        "data.key_elsewhere": "{place}: {key} belongs to {where}; it is not used here.",
+        "data.alpha_is_mask": "{place}: alpha_mask is off, but what is transparent is not learned all the same.",
+        "data.no_enable_bucket": (
+            "{place}: without enable_bucket, all images are cropped to one size, as in sd-scripts. Set "
+            "enable_bucket = true to keep their shapes."
+        ),
+        "data.dataset_without_subsets": "{place} has no subsets; it is not used.",
+        "data.beside_dataset_file": "{setting} is not used, as {file} describes the training data.",
+        "data.subset_without_repeats": "{place}: num_repeats is less than 1, so the subset is not used.",
+        "data.subset_twice": "{place}: {name} is in the same dataset already, so the subset is not used.",
+        "data.subset_empty": "{place}: there is no image in {name}, so the subset is not used.",
+        "data.subset_inner": (
+            "{place}: {count:image|images} in the sub-folders of {folder} are not used, as in sd-scripts. Give each "
+            "sub-folder a subset of its own."
+        ),
+        "data.subset_inner_only": (
+            "{place}: {folder} holds no image itself, and {count} in its sub-folders are not used, as in sd-scripts. "
+            "Give each sub-folder a subset of its own."
+        ),
+        "data.no_image_described": "none of its subsets has an image to learn from. {problems}",
+        "data.skipped_size": "is not larger ({size}) than skip_image_resolution",
+        "data.metadata_without_image": "is in {file}, but there is no such image",
+        "data.metadata_bad_line": "line {line} of {file} is no object with an image_path. Mend or remove it.",
+        "data.metadata_no_object": 'the entry "{key}" must be an object with a caption or tags, not {value}. Mend it.',
+        "data.metadata_no_text": 'the {name} of "{key}" must be text, not {value}. Mend it.',
+        # ---- folders of sd-scripts
         "data.reg_is_data": "is the same folder as {setting}. Choose one with other images of the same class.",
         "data.only_reg": (
             'the folder "{folder}" holds no image to learn from, only regularisation images in {name}. Put the images '
@@ -236,6 +295,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_pair": "from {original} to {target}",
         "data.account_differing": "they differ in {percent} % of the area",
         "data.account_caption_files": "{count} from files ({encodings})",
+        "data.account_caption_lists": "{count} from a metadata file",
         "data.account_caption_folders": "{count} from the names of folders",
         "data.account_caption_names": "{count} from file names",
         "data.account_caption_empty": "{count} of them empty",

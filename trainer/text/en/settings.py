@@ -34,6 +34,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "lora_trigger_word": "lora trigger word",
         "diff_target_name": "diff target name",
         "image_size": "image size(height, width)",
+        "dataset_config": "dataset config",
         "reg_data_directory": "reg data directory",
         "image_buckets_step": "image buckets step",
         "image_min_length": "image min length",
@@ -240,6 +241,10 @@ HELP: Mapping[str, str] = MappingProxyType(
             "The size to train at, 512 or height,width such as 768,512. Use what the model was made for: usually 512, "
             "SDXL 1024. Of a pair of images, empty or 0 keeps their own size."
         ),
+        "dataset_config": (
+            "A dataset file of sd-scripts (TOML or JSON) that describes the training data, used in place of the lora "
+            "data directory. What it does not say is taken from the settings here."
+        ),
         "reg_data_directory": (
             "A folder with regularisation images: other things of the same class, such as any cats. They keep the "
             "class as it is. A folder called reg beside the images is used without being set here."
@@ -268,8 +273,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "images starts at once. What has been unused for longest goes first. 0 keeps nothing."
         ),
         "image_bucketing": (
-            "TrainTrain makes a few sizes from the settings above, sd-scripts kohya's from the settings below. no crop "
-            "keeps each image's own, rounded to the steps; only what exceeds image size is shrunk."
+            "TrainTrain makes a few sizes from the settings above, sd-scripts kohya's from those below. no crop keeps "
+            "each image's own, up to image size, in steps; one size crops all to image size."
         ),
         "image_bucket_reso_steps": (
             "With sd-scripts and no crop: sides are multiples of this. 64 suits every model. A smaller step crops less."

@@ -28,6 +28,71 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "data.advice_above": "一つ上のフォルダ {folder} に画像があります。そちらのことではありませんか。",
         "data.advice_put_images": "画像({endings})を入れるか、別のフォルダを選んでください。",
+        # ---- データセット設定ファイル
+        "data.at_file": "{file}",
+        "data.at_general": "{file}のgeneral",
+        "data.at_dataset": "{file}のデータセット {dataset}",
+        "data.at_subset": "{file}のデータセット {dataset}、サブセット {subset}",
+        "data.at_key": "{place}の {key}",
+        "data.of_dataset": "サブセットごとではなく、データセット",
+        "data.of_subset": "個々のサブセット",
+        "data.no_dataset_file": "ファイル「{path}」がありません。データセット設定ファイルのパスを書いてください。",
+        "data.no_dataset": "データセットがありません。[[datasets]] とその中の [[datasets.subsets]] を書いてください。",
+        "data.no_table": "{key} はテーブルではなく {value} です。[{key}] の下に項目を書いてください。",
+        "data.no_tables": "{key} はテーブルのリストではなく {value} です。[[{key}]] の下に項目を書いてください。",
+        "data.no_image_dir": "image_dirがありません。画像のあるフォルダを書いてください。",
+        "data.no_resolution": "512や[512, 768](幅、高さ)のようなサイズを書いてください({value} は使えません)",
+        "data.wrong_value": "{problem}。ファイルの中を直してください。",
+        "data.buckets_without_resolution": (
+            "解像度 {size} がバケットのサイズの範囲({least} から {most})に収まりません。"
+            "min_bucket_resoかmax_bucket_resoを変えてください。"
+        ),
+        "data.is_no_file": "「{path}」はフォルダです。ファイルを指定してください。",
+        "data.is_no_folder": "「{path}」はファイルです。フォルダを指定してください。",
+        "data.folder_missing": (
+            "フォルダ「{path}」が、プログラムを実行している {here} にも、ファイルのある {beside} にもありません。"
+            "完全なパスを書いてください。"
+        ),
+        "data.file_missing": (
+            "ファイル「{path}」が、プログラムを実行している {here} にも、設定ファイルのある {beside} にもありません。"
+            "完全なパスを書いてください。"
+        ),
+        "data.path_from_file": "{place}: {key}の「{path}」は、設定ファイルのあるフォルダから探しました。",
+        "data.key_unknown": "{place}: {key} はデータセット設定ファイルの項目ではないので、使いません。",
+        "data.key_unknown_near": (
+            "{place}: {key} はデータセット設定ファイルの項目ではないので、使いません。{near} の間違いかもしれません。"
+        ),
+        "data.key_unsupported": "{place}: {key} には対応していないので、使いません。",
+        "data.key_elsewhere": "{place}: {key} は{where}に書く項目なので、ここでは使いません。",
+        "data.alpha_is_mask": "{place}: alpha_maskはオフですが、透明な部分は学習しません。",
+        "data.no_enable_bucket": (
+            "{place}: enable_bucketがないので、sd-scriptsと同じく、すべての画像を1つのサイズに切り抜きます。"
+            "画像の形を保つには、enable_bucket = trueと書いてください。"
+        ),
+        "data.dataset_without_subsets": "{place}: サブセットがないので、使いません。",
+        "data.beside_dataset_file": "学習データは {file} に書かれているので、{setting}は使いません。",
+        "data.subset_without_repeats": "{place}: num_repeatsが1より小さいので、このサブセットは使いません。",
+        "data.subset_twice": "{place}: {name} は同じデータセットにすでにあるので、このサブセットは使いません。",
+        "data.subset_empty": "{place}: {name} に画像がないので、このサブセットは使いません。",
+        "data.subset_inner": (
+            "{place}: sd-scriptsと同じく、{folder} のサブフォルダの画像 {count} 枚は使いません。"
+            "サブフォルダごとにサブセットを書いてください。"
+        ),
+        "data.subset_inner_only": (
+            "{place}: {folder} には画像がなく、sd-scriptsと同じく、サブフォルダの画像 {count} 枚は使いません。"
+            "サブフォルダごとにサブセットを書いてください。"
+        ),
+        "data.no_image_described": "学習する画像のあるサブセットがありません。{problems}",
+        "data.skipped_size": "skip_image_resolutionより大きくありません({size})",
+        "data.metadata_without_image": "{file} に書かれていますが、画像がありません",
+        "data.metadata_bad_line": (
+            "{file} の {line} 行目は、image_pathのあるオブジェクトではありません。直すか、削除してください。"
+        ),
+        "data.metadata_no_object": (
+            "「{key}」はcaptionやtagsのあるオブジェクトでなければなりませんが、{value} です。直してください。"
+        ),
+        "data.metadata_no_text": "「{key}」の {name} は文字列でなければなりませんが、{value} です。直してください。",
+        # ---- sd-scriptsのフォルダ
         "data.reg_is_data": "{setting}と同じフォルダです。同じ種類の別の画像があるフォルダを選んでください。",
         "data.only_reg": (
             "フォルダ「{folder}」には学習する画像がなく、{name} に正則化画像があるだけです。"
@@ -228,6 +293,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_pair": "{original} から {target} へ",
         "data.account_differing": "面積の {percent} % が異なります",
         "data.account_caption_files": "ファイルから {count} 件({encodings})",
+        "data.account_caption_lists": "メタデータファイルから {count} 件",
         "data.account_caption_folders": "フォルダ名から {count} 件",
         "data.account_caption_names": "ファイル名から {count} 件",
         "data.account_caption_empty": "うち空のもの {count} 件",

@@ -47,6 +47,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "lora_trigger_word": "トリガーワード",
         "diff_target_name": "目標画像のファイル名の末尾",
         "image_size": "画像サイズ (高さ,幅)",
+        "dataset_config": "データセット設定ファイル",
         "reg_data_directory": "正則化画像のフォルダ",
         "image_buckets_step": "バケットの刻み幅",
         "image_min_length": "バケットの最小の辺",
@@ -252,6 +253,10 @@ HELP: Mapping[str, str] = MappingProxyType(
             "学習するサイズです。正方形なら512、ほかは768,512のように高さ,幅で書きます。モデルに合わせ、普通は512、SDXLは"
             "1024にします。画像の組では、空欄か0で画像そのもののサイズになります。"
         ),
+        "dataset_config": (
+            "学習データを記述したsd-scriptsのデータセット設定ファイル(TOMLかJSON)です。"
+            "画像のフォルダの代わりに使います。書かれていない項目には、ここの設定を使います。"
+        ),
         "reg_data_directory": (
             "正則化画像(学習対象と同じ種類の、別のものの画像)のフォルダです。"
             "種類全体が学習対象に似るのを防ぎます。画像のそばに「reg」というフォルダがあれば自動で使います。"
@@ -276,8 +281,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "同じ画像での次の学習がすぐに始まります。長く使われていないものから消えます。0にすると何も残しません。"
         ),
         "image_bucketing": (
-            "TrainTrainは上の設定から少数のサイズを、sd-scriptsは下の設定からkohya版と同じサイズを作ります。"
-            "no cropは画像を元のサイズのまま(刻みの倍数で)学習し、画像サイズを超えるものだけを縮小します。"
+            "TrainTrainは上の設定、sd-scriptsは下の設定からサイズを作ります。no cropは元のサイズのまま(刻みの倍数で)"
+            "学習し、画像サイズを超えるものだけを縮小します。one sizeはすべてを画像サイズに切り抜きます。"
         ),
         "image_bucket_reso_steps": (
             "sd-scriptsとno cropで、辺の長さをこの倍数にします。64ならどのモデルにも使えます。小さくすると、"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...config.settings import ROWS, Settings
+from ...config.settings import ROWS, Settings, effective
 from ...config.values import read_value
 from ...errors import SettingsError, UserError, WrongValue
 from ...job import Account
@@ -32,7 +32,9 @@ def value_problem(name: str, value: Any) -> Message | None:
         UserError: there is no such setting.
     """
     problem = problem_of(name, value)
-    error = None if problem is not None or name != _FOLDER else _folder_error(value)
+    error = None
+    if problem is None and name == _FOLDER and not _is_dataset_file(value):
+        error = _folder_error(value)
     return problem if error is None else error.message
 
 
@@ -56,12 +58,26 @@ def require_folder(settings: Settings) -> None:
     """Reported before the job waits in the queue, and not only when it begins.
 
     Raises:
-        UserError: the mode learns from a folder, and it is not there.
+        UserError: the mode learns from a folder or a dataset file, and it is not there.
     """
+    from ...data.dataset_file import dataset_file
+
     row = next(each for each in ROWS if each.name == _FOLDER)
-    error = _folder_error(settings.lora_data_directory) if settings.mode in row.modes else None
+    if settings.mode not in row.modes or dataset_file(effective(settings)) is not None:
+        return
+    error = _folder_error(settings.lora_data_directory)
     if error is not None:
         raise error.at(label(_FOLDER))
+
+
+def _is_dataset_file(value: Any) -> bool:
+    """Whether a file is given in place of a folder."""
+    from ...data.dataset_file import dataset_file
+
+    try:
+        return dataset_file(Settings(lora_data_directory=str(value or ""))) is not None
+    except UserError:
+        return False
 
 
 def _folder_error(value: Any) -> UserError | None:

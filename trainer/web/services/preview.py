@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 FROM_FOLDER: Final = tuple(name for name, mode in MODES.items() if mode.learns_from_folder)
 """The modes whose data can be looked at."""
 FIELDS = (
-    "mode", "lora_data_directory", "reg_data_directory", "diff_target_name", "lora_trigger_word", "image_size",
-    "image_buckets_step", "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply",
+    "mode", "lora_data_directory", "dataset_config", "reg_data_directory", "diff_target_name", "lora_trigger_word",
+    "image_size", "image_buckets_step", "image_min_length", "image_max_ratio", "sub_image_num", "image_num_multiply",
     "image_mirroring", "image_use_filename_as_tag", "image_disable_upscale", "image_bucketing",
     "image_bucket_reso_steps", "image_min_bucket_reso", "image_max_bucket_reso", "image_random_flip",
     "image_color_augmentation", "image_random_crop", "image_use_masks", "image_mask_directory", "caption_extension",
