@@ -19,6 +19,7 @@ from trainer.data.batches import Batches
 from trainer.data.caption_variants import CaptionRules
 from trainer.data.latents import Dataset
 from trainer.data.scan import scan
+from trainer.engine import passes as engine_passes
 from trainer.engine.run import run
 from trainer.errors import StateError
 from trainer.job import Control, Event, Job, Saved, Step
@@ -103,7 +104,10 @@ def test_what_does_not_fit_is_encoded_at_each_step_to_the_same_end(
     assert same(trained(given, tmp_path / "in memory"), kept)
     monkeypatch.setattr(mode_captions, "MOST_IN_MEMORY", 0)
     del asked[:]
+    homes: list[str] = []
+    monkeypatch.setattr(engine_passes, "text_to", lambda _bundle, device: homes.append(str(device)))
     each_step = trained(given, tmp_path / "each step")
+    assert homes == []  # the text encoder stays
     assert len(asked) == 2 + 4 * 2
     for name, tensor in kept[0].items():
         torch.testing.assert_close(each_step[0][name], tensor, rtol=1e-3, atol=1e-6)

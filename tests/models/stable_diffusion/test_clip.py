@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.helpers.checkpoints import sd1_tensors
+from tests.helpers.checkpoints import sd1_tensors, sd2_tensors, sdxl_tensors
 from trainer.errors import ModelError
 from trainer.models.base import Bundle, CaptionReading, Conditioning
 from trainer.models.checkpoint.weights import Source
@@ -96,6 +96,19 @@ def test_clip_skip_of_the_bundle_counts_from_the_last_layer(bundle: Bundle) -> N
             assert torch.equal(bundle.encode(["a cat"], literal=True).sequence, expected)
         finally:
             bundle.clip_skip = 0
+
+
+@pytest.mark.parametrize(("family", "tensors"), [("SD2", sd2_tensors), ("SDXL", sdxl_tensors)])
+def test_clip_skip_of_families_that_do_not_use_the_last_layer(
+    family: str, tensors: Callable[[], dict[str, Tensor]]
+) -> None:
+    """2 is their own layer, 1 is not there for them, and 3 is the one before it."""
+    bundle = FAMILIES[family].take(Source.of_tensors(tensors(), "small"))
+    own, before = (bundle.family.encode(bundle, ["a cat"], clip_skip=skip).sequence for skip in (1, 2))
+    assert not torch.equal(own, before)
+    for skip, expected in ((0, own), (1, own), (2, own), (3, before)):
+        bundle.clip_skip = skip
+        assert torch.equal(bundle.encode(["a cat"]).sequence, expected)
 
 
 @pytest.fixture

@@ -245,6 +245,23 @@ def test_tag_cloud(captioned: Path) -> None:
     assert dict(tag_cloud(metadata))["round"] == 2
 
 
+def test_what_becomes_of_captions(world: World, captioned: Path) -> None:
+    """sd-scripts' keys; those of settings that are not set are not there, and so for clip skip the file's own."""
+    settings = {
+        "caption_shuffle": True, "caption_keep_tokens": 2, "caption_dropout_rate": 0.5, "caption_max_tokens": 150,
+        "caption_tag_dropout_rate": 0.25, "caption_dropout_every_n_epochs": 3, "clip_skip": 2,
+    }  # fmt: skip
+    folder = world.pictures("drawn", {"a": "red, round", "b": "blue"})
+    metadata = read_metadata(world.train("drawn", lora_data_directory=folder, lora_trigger_word="sks", **settings))
+    keys = "shuffle_caption keep_tokens caption_dropout_rate max_token_length caption_tag_dropout_rate"
+    keys += " caption_dropout_every_n_epochs clip_skip"
+    assert [metadata[f"ss_{key}"] for key in keys.split()] == ["True", "2", "0.5", "150", "0.25", "3", "2"]
+    assert metadata["ss_tag_frequency"] == {"drawn": {"sks": 2, "red": 1, "round": 1, "blue": 1}}
+    plain = read_metadata(captioned)
+    assert plain["ss_clip_skip"] == "1"
+    assert "ss_shuffle_caption" not in plain
+
+
 def test_dataset_and_buckets(captioned: Path, bare: Path) -> None:
     metadata = read_metadata(captioned)
     assert dataset_size(metadata) == 4
