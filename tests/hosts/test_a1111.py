@@ -179,3 +179,27 @@ def test_our_layers_are_not_the_ones_a_host_changes(double: A1111Double, host: W
     host.give_back()
     assert sum(isinstance(layer, nn.Linear) for layer in layers) > 20
     assert not {type(layer).forward for layer in layers} & double.changed
+
+
+def test_it_skips_layers_of_sd1_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of SDXL it takes the second last layer whatever the option says, so a layer before that is encoded here."""
+    double = A1111Double(tmp_path / "host", "SDXL")
+    with double.around():
+        host = adapter_of(double)
+        bundle = host.take_model(Settings())
+        asked: list[str] = []
+        encode = host.encode
+
+        def noted(loaded: Any, prompt: str, size: Any) -> Any:
+            asked.append(prompt)
+            return encode(loaded, prompt, size)
+
+        monkeypatch.setattr(host, "encode", noted)
+        with torch.no_grad():
+            for skip in (0, 1, 2, 3):
+                bundle.clip_skip = skip
+                found = bundle.encode([f"skip {skip}"])
+            ours = bundle.family.encode(bundle, ["skip 3"], clip_skip=2)
+        assert torch.equal(found.sequence, ours.sequence)
+        assert asked == ["skip 0", "skip 1", "skip 2"]
+        host.give_back()
