@@ -52,6 +52,27 @@ def test_ready_settings_have_no_problem(mode: str) -> None:
             "2nd pass.train_min_timesteps",
             "700 must be less than",
         ),
+        ("LoRA", {"network_type": "loha", "network_dropout": 0.1}, "network_dropout", "has no effect on loha"),
+        (
+            "LoRA",
+            {"train_optimizer": "Prodigy", "network_block_rates": "IN=0.5"},
+            "network_block_rates",
+            "no effect with",
+        ),
+        (
+            "LoRA",
+            {"train_optimizer": "Prodigy", "train_loraplus_ratio": 4},
+            "train_loraplus_ratio",
+            "one learning rate",
+        ),
+        ("LoRA", {"save_file_name": "{epoch}", "save_per_steps": 5}, "save_file_name", "several files the same name"),
+        ("iLECO", {"save_file_name": "{epoch}"}, "save_file_name", "several files the same name"),
+        (
+            "LoRA",
+            {"save_file_name": "{name} {step}" + 100 * "x", "save_lora_name": 99 * "y"},
+            "save_file_name",
+            "too long",
+        ),
         ("iLECO", {"original prompt": ""}, "original prompt", "is empty; write the concept"),
         ("iLECO", {"target prompt": "red "}, "target prompt", "nothing to learn"),
         ("iLECO", {"keep_prompts": "green;\n red "}, "keep_prompts", "take it out"),
@@ -128,3 +149,17 @@ def test_all_run_problems_come_at_once() -> None:
         "original image",
         "target image",
     }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_optimizer": "Prodigy", "network_block_rates": "IN=0, OUT=1", "train_loraplus_ratio": 1},
+        {"save_file_name": "{name}-{epoch:02}", "save_every_epochs": 1},
+        {"save_file_name": "{step}", "save_per_steps": 5},
+        {"train_epochs": 5, "train_iterations": 10, "train_lr_warmup_steps": 20, "train_lr_scheduler": "linear"},
+    ],
+)
+def test_options_that_go_together_have_no_problem(changes: dict[str, Any]) -> None:
+    """Of a warm-up and epochs it is known once the images are."""
+    assert run_problems(READY["LoRA"] | changes) == {}

@@ -67,6 +67,7 @@ def plain(model: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     return trained(job_of(model, folder), tmp_path_factory.mktemp("plain"))[0]
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -140,6 +141,7 @@ ALL = {
 }  # fmt: skip
 
 
+@pytest.mark.more
 def test_a_run_with_all_of_them_continues_to_the_same_bytes(model: Path, folder: Path, tmp_path: Path) -> None:
     """Five images are trained, in three batches an epoch and so in two steps: six of them in all."""
     given = job_of(model, folder, network_blocks=("BASE", "M00", "IN04"), **ALL)
@@ -200,6 +202,19 @@ def test_a_warmup_is_held_against_the_steps_of_the_epochs(model: Path, folder: P
     trained(job_of(model, folder, train_lr_warmup_steps=8, **given), tmp_path / "a")
     with pytest.raises(SettingsError, match="the warm-up takes 9 steps and the run only 9"):
         start(job_of(model, folder, train_lr_warmup_steps=9, **given), host_in(tmp_path / "b"))
+
+
+def test_the_queue_knows_the_steps_of_the_epochs(model: Path, folder: Path, tmp_path: Path) -> None:
+    from trainer.jobs.admission import admitted
+    from trainer.jobs.store import Store
+
+    home = host_in(tmp_path)
+    store = Store(home.folders)
+    given = job_of(model, folder, train_epochs=3, validation_split=0.2, train_lr_scheduler="linear").settings
+    assert store.add(given).steps == 3 * 3
+    assert store.edit(1, replace(given, train_epochs=5)).steps == 5 * 3
+    with pytest.raises(SettingsError, match="the warm-up takes 9 steps and the run only 9"):
+        admitted(replace(given, train_lr_warmup_steps=9), home.folders)
 
 
 def test_epochs_mean_nothing_to_modes_without_images(model: Path, folder: Path, tmp_path: Path) -> None:
@@ -284,6 +299,7 @@ def test_the_validation_loss_has_a_column_of_its_own(model: Path, folder: Path, 
     assert any("2 images of 6 are not trained" in str(row.text) for row in account.rows)
 
 
+@pytest.mark.more
 def test_measuring_changes_nothing_of_what_is_trained(model: Path, folder: Path, tmp_path: Path) -> None:
     once = validated(model, folder, validation_every_steps=4, network_dropout=0.2, network_blocks=("BASE", "M00"))
     often = replace(once.settings, validation_every_steps=1)

@@ -209,3 +209,17 @@ def test_the_dark_figure_is_light_on_dark(tmp_path: Path) -> None:
         assert (ground < 60) is dark
         ink = figure.axes[0].yaxis.label.get_color()
         assert (int(ink[1:3], 16) > 180) is dark
+
+
+def test_a_validation_loss_is_read_and_drawn_where_it_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    log = CSVLog(path, Settings(), "SD1", LogColumns(1, validates=True))
+    for number in range(1, 9):
+        log(Step(number, 8, 1 / number, (1e-4,), 2 / number if number % 4 == 0 else None))
+    log.close()
+    read = read_log(path)
+    assert read.rows["Validation Loss"].dropna().tolist() == [0.5, 0.25]
+    (axes, _) = loss_figure([read]).axes
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [(line.get_xdata().tolist(), line.get_ydata().tolist()) for line in dots] == [([4, 8], [0.5, 0.25])]
+    assert not [line for line in loss_figure([read_log(write(path))]).axes[0].lines if line.get_marker() == "o"]

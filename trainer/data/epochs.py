@@ -9,6 +9,7 @@ from ..config.settings import MAX_STEPS, Settings
 from ..errors import UserError
 from ..text.messages import label
 from .pair_scan import scan_for_mode
+from .pairs import Pair
 from .samples import Scan
 from .validation import split_off
 
@@ -31,6 +32,15 @@ def with_steps(settings: Settings, scan: Scan | None) -> Settings:
     return replace(settings, train_iterations=steps)
 
 
+def counted_by(settings: Settings, images: Scan | Pair | None) -> Settings:
+    """The same for all images that were found, of which some may be left for validation.
+
+    Raises:
+        UserError: too many steps, or no image to spare.
+    """
+    return with_steps(settings, split_off(images, settings)[0]) if isinstance(images, Scan) else settings
+
+
 def counted(settings: Settings, check: Callable[[], None] | None = None) -> Settings:
     """Settings in effect, with the number of steps that ``train_epochs`` stands for: the images are looked at.
 
@@ -44,4 +54,4 @@ def counted(settings: Settings, check: Callable[[], None] | None = None) -> Sett
         return settings
     scan = scan_for_mode(settings, check=check)
     scan.require_usable()
-    return with_steps(settings, split_off(scan, settings)[0])
+    return counted_by(settings, scan)

@@ -15,12 +15,11 @@ from ..errors import DataError, Stopped
 from ..text.messages import label
 from .cache import DataCache
 from .comparison import COMPARED_AT
-from .epochs import with_steps
+from .epochs import counted_by
 from .fingerprint import Copies, copies_among
 from .pair_scan import scan_for_mode
 from .pairs import Pair, difference, open_pair
 from .samples import Sample, Scan, pixels_of
-from .validation import split_off
 
 Check = Callable[[], None]
 Progress = Callable[[int, int], None]
@@ -75,7 +74,7 @@ def look(
         return _look_at_pair(open_pair(settings), settings)
     found = scan_for_mode(settings, check=check, progress=progress, cache=cache)
     found.require_usable()
-    with_steps(settings, split_off(found, settings)[0])
+    counted_by(settings, found)
     if found.pairs and found.equal_pairs == found.pairs and not any(map(_differ_at_all, found.distinct)):
         raise DataError("data.all_pairs_equal", where=label("lora_data_directory"), folder=found.folder)
     return look_over(found, check)

@@ -8,6 +8,7 @@ take long, though, and it may not refuse by mistake: a folder with more images t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..config.check import check_for_run
@@ -18,7 +19,7 @@ from ..paths import Folders
 from .store import LOOK_SECONDS
 
 if TYPE_CHECKING:
-    from ..data.look import Check, Look, Progress
+    from ..data.look import Check, Progress
     from ..engine.host import Host
 
 
@@ -45,7 +46,8 @@ def admitted(
         raise SettingsError(problems)
     used = effective(settings)
     from ..data.cache import open_cache
-    from ..data.look import look, within
+    from ..data.epochs import counted_by
+    from ..data.look import Look, look, within
     from ..engine.account import account_before
 
     def work(check: Check, advance: Progress) -> Look:
@@ -57,4 +59,10 @@ def admitted(
         with open_cache(folders, used.data_cache) as cache:
             return look(used, check=check, progress=both, cache=cache)
 
-    return account_before(used, within(seconds, work), host)
+    found = within(seconds, work)
+    if used.train_epochs and isinstance(found, Look):
+        counted = counted_by(used, found.images)
+        problems = check_for_run(replace(counted, train_epochs=0))  # what depends on the number of steps
+        if problems:
+            raise SettingsError(problems)
+    return account_before(used, found, host)
