@@ -181,6 +181,14 @@ def path_of(written: str, where: str | Message = "", *, to_write: bool = False) 
     return path
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file at a path, whatever the path is."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for the system, or with a null character in it
+        return False
+
+
 class NotAFile(OSError):
     """Something that has a path but no content of its own: a pipe, a socket, a device."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, UserError
-from ..paths import SHIPPED_PRESETS, path_of, reason_of, write_whole
+from ..paths import SHIPPED_PRESETS, is_file, path_of, reason_of, write_whole
 from ..text.messages import Message, message
 from .choices import MODES
 from .filenames import name_problem
@@ -45,7 +45,7 @@ def load(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Parse
 
 def is_file_or_preset(wanted: str, folders: Iterable[Path]) -> bool:
     """Whether a text is to be looked for on the disk: it is no command, and no mode without a preset of its name."""
-    if _preset_path(wanted, folders) is not None or _is_file(Path(wanted)):
+    if _preset_path(wanted, folders) is not None or is_file(Path(wanted)):
         return True
     return not is_command(wanted) and not _mode_of(wanted)
 
@@ -82,7 +82,7 @@ def find(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Path:
     path = _preset_path(wanted, folders)
     if path is None:
         path = path_of(wanted, message("config.preset"))
-        if not _is_file(path):
+        if not is_file(path):
             raise _not_found(wanted, list_presets(folders))
     return path
 
@@ -91,16 +91,9 @@ def _preset_path(wanted: str, folders: Iterable[Path]) -> Path | None:
     name = wanted.removesuffix(_ENDING)
     if _preset_name_problem(name) is not None:
         return None
-    if wanted != name and _is_file(Path(wanted)):  # a file named in full is meant, even if a preset has its name
+    if wanted != name and is_file(Path(wanted)):  # a file named in full is meant, even if a preset has its name
         return None
-    return next((path for folder in folders if _is_file(path := folder / f"{name}{_ENDING}")), None)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long for the system, or with a null character in it
-        return False
+    return next((path for folder in folders if is_file(path := folder / f"{name}{_ENDING}")), None)
 
 
 def _preset_name_problem(name: str) -> Message | None:
@@ -199,7 +192,7 @@ def delete(name: str, folder: Path, shipped: Iterable[Path] = ()) -> Path:
     """
     name = name.removesuffix(_ENDING)
     path = folder / f"{name}{_ENDING}"
-    if _preset_name_problem(name) is not None or not _is_file(path):
+    if _preset_name_problem(name) is not None or not is_file(path):
         if name in list_presets(shipped):
             raise UserError("config.preset_shipped", where=name)
         raise UserError("config.no_own_preset", where=name or message("config.preset_name"))

@@ -376,6 +376,17 @@ def test_another_network_is_not_trained_as_one_of_ours(options: str, said: str) 
         load_command(f"accelerate launch train_network.py {options} --network_dim=8")
 
 
+def test_a_command_that_takes_its_settings_from_a_file(tmp_path: Path) -> None:
+    """As kohya_ss prints them; what the command says itself goes first."""
+    written(tmp_path, "config_lora.toml", "network_dim = 12\nmax_train_steps = 70\n[a]\nnetwork_alpha = 3\n")
+    command = "accelerate launch sdxl_train_network.py --config_file={} --max_train_steps=80"
+    path = written(tmp_path, "train.sh", command.format("config_lora"))
+    check(load(path), network_rank=12, network_alpha=3.0, train_iterations=80)
+    written(tmp_path, "train.sh", command.format("gone.toml"))
+    with pytest.raises(UserError, match=r"takes its settings from gone\.toml, which is not there"):
+        load(path)
+
+
 def test_sdxl_has_a_layer_of_its_own() -> None:
     parsed = load_command("accelerate launch sdxl_train_network.py --clip_skip=3 --network_dim=8")
     check(parsed, clip_skip=0)

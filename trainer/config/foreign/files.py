@@ -7,6 +7,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 from ...errors import UserError
+from ...paths import is_file
 from ..documents import json_object, read_text, toml_table, yaml_mapping
 from ..schema import Parsed
 from ..settings import ROWS
@@ -34,7 +35,7 @@ def load_command(text: str) -> Parsed:
         UserError: it trains what Trainyard does not.
         SettingsError: it holds settings that are wrong; all of them are named.
     """
-    return read(_somebodys(options_of(text), ""))
+    return read(_somebodys(_of_command(text, ""), ""))
 
 
 def mapping_of(text: str, where: str) -> Mapping[str, Any]:
@@ -50,12 +51,25 @@ def mapping_of(text: str, where: str) -> Mapping[str, Any]:
         return _somebodys(yaml_mapping(text, where), where)
     if is_command(text):
         try:
-            return _somebodys(options_of(text), where)
+            return _somebodys(_of_command(text, where), where)
         except UserError as error:
             raise error.at(where) from error
     if ending in _SCRIPTS and not text.lstrip().startswith("{"):
         raise UserError("foreign.no_command", where=where)
     return json_object(text, where)
+
+
+def _of_command(text: str, where: str) -> Mapping[str, Any]:
+    """A command's options; where it takes its settings from a file, what that says and they do not."""
+    options = options_of(text)
+    name = str(options.pop("config_file", ""))
+    if not name:
+        return options
+    name = name if name.lower().endswith(".toml") else f"{name}.toml"  # as sd-scripts takes it
+    path = next((each for each in (Path(name), Path(where).parent / name) if is_file(each)), None)
+    if path is None:
+        raise UserError("foreign.no_config_file", path=name)
+    return {**toml_table(read_text(path), str(path)), **options}
 
 
 def _somebodys(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:

@@ -615,6 +615,8 @@ def flat_sds(values: Mapping[str, Any]) -> dict[str, Any]:
     kind = str(flat.pop("model_train_type", "sd-lora"))  # lora-scripts
     if kind not in ("sd-lora", "sdxl-lora"):
         raise UserError("foreign.no_family", name=kind)
+    if kind == "sdxl-lora":
+        flat["sdxl"] = True
     for key, value in pairs_of(flat.pop("network_args", None)).items():
         flat[f"network_args.{key}"] = value
     return flat

@@ -78,6 +78,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.is_dataset": (
             "is a dataset file: it says which images to train on, and not how. Give its path as dataset_config."
         ),
+        "foreign.no_config_file": (
+            "the command takes its settings from {path}, which is not there. Give that file itself."
+        ),
         "foreign.no_command": "holds no command with options such as --network_dim. Choose a settings file.",
         "foreign.nobodys": (
             "holds no settings of Trainyard, kohya_ss, sd-scripts, LoRA_Easy_Training_Scripts, OneTrainer or "

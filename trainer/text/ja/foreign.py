@@ -93,6 +93,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "データセットファイルです。どの画像を使うかだけが書かれていて、学習方法は書かれていません。"
             "dataset_config にパスを指定してください。"
         ),
+        "foreign.no_config_file": (
+            "このコマンドは設定を {path} から読み込みますが、そのファイルがありません。"
+            "設定ファイルそのものを指定してください。"
+        ),
         "foreign.no_command": (
             "--network_dim のようなオプションの付いたコマンドがありません。設定ファイルを選んでください。"
         ),
