@@ -56,12 +56,12 @@ def _resolution(value: Any, _given: Given) -> Turned:
 
 def _buckets(_value: Any, given: Given) -> Turned:
     """With buckets, frames of the resolution's area and of multiples of 64; without, its square."""
+    if not given.flag("aspect_ratio_bucketing"):
+        return Turned({"image_bucketing": "one size", "image_disable_upscale": False})
     side = int(as_number(str(given.value("resolution")).split(",")[0]) or 512)
-    found: dict[str, Any] = {"image_bucketing": "sd-scripts", "image_disable_upscale": False}
-    if given.flag("aspect_ratio_bucketing"):
-        bounds = {"image_min_bucket_reso": max(64, side // 2), "image_max_bucket_reso": side * 2}
-        return Turned({**found, **bounds, "image_bucket_reso_steps": 64}, message("foreign.other_buckets"))
-    return Turned({**found, "image_min_bucket_reso": side, "image_max_bucket_reso": side, "image_bucket_reso_steps": 8})
+    bounds = {"image_min_bucket_reso": max(64, side // 2), "image_max_bucket_reso": side * 2}
+    found = {"image_bucketing": "sd-scripts", **bounds, "image_bucket_reso_steps": 64, "image_disable_upscale": False}
+    return Turned(found, message("foreign.other_buckets"))
 
 
 def _network(_value: Any, given: Given) -> Turned:

@@ -56,19 +56,14 @@ def _size(value: Any, _given: Given) -> Turned:
     return Turned({"image_size": ",".join(reversed(rounded))}, note)
 
 
-def _buckets(_value: Any, given: Given) -> Turned:
-    """Without buckets every image is cropped to the resolution: the only bucket there is between its own sides."""
-    found: dict[str, Any] = {"image_bucketing": "sd-scripts"}
-    sides = {as_number(side) for side in _sides(given.text("resolution"))}
-    if not given.flag("enable_bucket") and len(sides) == 1:
-        side = max(64, int(sides.pop() or 512) // 8 * 8)
-        bounds = {"image_min_bucket_reso": side, "image_max_bucket_reso": side, "image_bucket_reso_steps": 8}
-        return Turned({**found, **bounds, "image_disable_upscale": False})
-    names = ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps")
-    found |= {f"image_{name}": given.value(name) for name in names}
-    found["image_disable_upscale"] = given.flag("enable_bucket") and given.flag("bucket_no_upscale")
-    is_one_size = not given.flag("enable_bucket") and "resolution" in given
-    return Turned(found, message("foreign.no_buckets") if is_one_size else None)
+def _buckets(_value: Any, given: Given) -> Mapping[str, Any]:
+    """Without buckets every image is cropped to the resolution."""
+    on = given.flag("enable_bucket")
+    bounds = {
+        f"image_{name}": given.value(name) for name in ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps")
+    }
+    not_enlarged = on and given.flag("bucket_no_upscale")
+    return {**bounds, "image_bucketing": "sd-scripts" if on else "one size", "image_disable_upscale": not_enlarged}
 
 
 def _network(_value: Any, given: Given) -> Turned:
@@ -252,8 +247,7 @@ ROWS: Final[tuple[Synonym, ...]] = (
     same("dataset_repeats", "image_num_multiply", 1),
     *missing("dataset_class"),
     turns("resolution", "image_size", _size, about="foreign.about_size"),
-    turns("enable_bucket", "image_bucketing image_min_bucket_reso image_max_bucket_reso image_bucket_reso_steps",
-          _buckets, False, about="foreign.about_buckets"),
+    turns("enable_bucket", "image_bucketing", _buckets, False, about="foreign.about_buckets"),
     turns("min_bucket_reso", "image_min_bucket_reso", _buckets, 256),
     turns("max_bucket_reso", "image_max_bucket_reso", _buckets, 1024),
     turns("bucket_reso_steps", "image_bucket_reso_steps", _buckets, 64),
@@ -577,7 +571,7 @@ def flat_easy(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: it trains what Trainyard does not.
     """
-    flat: dict[str, Any] = {}
+    flat: dict[str, Any] = {"subsets": values.get("subsets")}
     if _inner(values, "train_mode").get("train_mode") == "ti":
         raise UserError("foreign.no_training", name="textual inversion")
     for section in values.values():

@@ -25,9 +25,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.overruled": "{by} holds instead.",
         "foreign.zero_snr": "Trainyard does this for models whose file asks for it (a ztsnr tensor), for no others.",
         "foreign.rounded": "{size} is trained: sides are multiples of 8.",
-        "foreign.no_buckets": (
-            "Trainyard has no single size that is not square. The images go into buckets of this area instead."
-        ),
         "foreign.other_buckets": "The buckets have the same area, in steps of 64, but not all the same sides.",
         "foreign.one_resolution": "Several sizes are trained by a dataset file. Without one it is {size} alone.",
         "foreign.loha_tucker": "loha uses the Tucker form for convolutions, which is off in this file.",

@@ -25,7 +25,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.overruled": "{by} の値を使います。",
         "foreign.zero_snr": "モデルのファイルに印 (ztsnr テンソル) がある場合にだけ、自動で行われます。",
         "foreign.rounded": "辺の長さは8の倍数なので、{size} で学習します。",
-        "foreign.no_buckets": "正方形以外の1つのサイズに揃えることはできません。同じ面積のバケットに振り分けます。",
         "foreign.other_buckets": "バケットは同じ面積で64ピクセル刻みですが、辺の長さの組み合わせは一部異なります。",
         "foreign.one_resolution": (
             "複数のサイズで学習するにはデータセットファイルを使ってください。ない場合は {size} だけになります。"
