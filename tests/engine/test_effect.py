@@ -281,6 +281,20 @@ def test_where_little_is_seen_it_is_told_what_to_raise(host: Standalone) -> None
         assert [each for each in warnings if "strength" in each] == [expected + remedy] * told
 
 
+@pytest.mark.parametrize(
+    ("black", "told"),
+    [
+        ((-1.0, 0.0, 1.0), "The images with and without the LoRA are black: see s.png."),
+        ((1.0,), "The image at LoRA strength +1 is black: see s.png."),
+        ((-1.0, 1.0), "The image at LoRA strength -1, +1 is black: see s.png."),
+    ],
+)
+def test_black_images_are_not_called_the_same(black: tuple[float, ...], told: str) -> None:
+    drawn = Effect(Path("x"), Change("", 1.0, 0.01), (), Path("s.png"), "red", ((-1.0, 0.0), (1.0, 0.0)))
+    (warning,) = effect_module._warnings(drawn, "LoRA", black)
+    assert str(warning).startswith(told)
+
+
 @pytest.mark.parametrize("mode", ["ADDifT", "Multi-ADDifT"])
 def test_what_to_raise_is_of_the_mode(mode: str) -> None:
     weak = Effect(Path("x"), Change("", 1.0, 0.01), (), Path("s.png"), "red", ((-1.0, 3.0), (1.0, 0.2)))

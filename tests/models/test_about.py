@@ -13,8 +13,8 @@ from trainer.models.about import About, about_model
 from trainer.models.checkpoint.identify import identify
 from trainer.models.registry import family_of, load_bundle
 
-NOISE = "It is trained as a model that predicts the noise (eps): "
-VELOCITY = "It is trained as a model that predicts the velocity (v-prediction): "
+NOISE = "It is taken for a model that predicts the noise (eps): "
+VELOCITY = "It is taken for a model that predicts the velocity (v-prediction): "
 ZERO_SNR = "Its noise leaves no signal at the last timestep (zero terminal SNR), as the file says."
 
 

@@ -98,6 +98,27 @@ def test_a_sheet_comes_into_being() -> None:
         assert image.size == (8, 8)
 
 
+def test_black_images_and_what_of_a_lora_is_not_used_are_told(tmp_path: Path) -> None:
+    lora = file.save(
+        tmp_path / "x.safetensors",
+        {
+            "lora_unet_a.lora_down.weight": torch.zeros(1, 2),
+            "lora_unet_a.lora_up.weight": torch.zeros(2, 1),
+            "bundle_emb.zorp.string_to_param.*": torch.zeros(1, 2),
+        },
+        {},
+    )
+    painter = Painter()
+    painter.may_go_on.set()
+    image_jobs = ImageJobs(lambda: painter)  # type: ignore[arg-type, return-value]
+    request = ImageRequest("one", strengths=(0.0, 1.0, 2.0), lora=lora)  # the painter's first image is black
+    image_jobs.begin("x", "", [LabelledRequest(request, ("0", "1", "2")), LabelledRequest(request, ("0", "1", "2"))])
+    assert [str(note) for note in ended(image_jobs).notes] == [
+        "Not used of x.safetensors: 1 bundled embedding.",
+        "2 images are black: the VAE or the LoRA does not fit the model, or fp16 is too narrow for the VAE.",
+    ]
+
+
 def test_one_at_a_time_and_the_last_sheet_is_replaced() -> None:
     painter = Painter()
     image_jobs = ImageJobs(lambda: painter)  # type: ignore[arg-type, return-value]

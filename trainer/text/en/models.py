@@ -163,7 +163,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- what a run tells of its model
         "models.heading": "Model",
-        "models.predicts": "It is trained as a model that predicts the {what}: {reason}.",
+        "models.predicts": "It is taken for a model that predicts the {what}: {reason}.",
         "models.predicts_epsilon": "noise (eps)",
         "models.predicts_v_prediction": "velocity (v-prediction)",
         "models.because_mark": "it is marked so (v_pred)",

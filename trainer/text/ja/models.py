@@ -180,7 +180,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- what a run tells of its model
         "models.heading": "モデル",
-        "models.predicts": "{what}を予測するモデルとして学習します ({reason})。",
+        "models.predicts": "{what}を予測するモデルとして扱います ({reason})。",
         "models.predicts_epsilon": "ノイズ (eps)",
         "models.predicts_v_prediction": "速度 (v-prediction)",
         "models.because_mark": "ファイルにv_predの印があります",

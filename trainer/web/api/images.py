@@ -74,7 +74,7 @@ class _Routes:
             "done": sheet.done,
             "total": sheet.total,
             "message": sheet.message or "",
-            "notes": list(sheet.notes),
+            "notes": sheet.notes,
             "age": time.monotonic() - sheet.ended,
             "pictures": images,
         }

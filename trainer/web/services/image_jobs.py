@@ -42,12 +42,14 @@ class SheetImage:
     Attributes:
         name: unique, also after a restart.
         png: the file's bytes.
+        is_black: whether nothing is to be seen in it.
     """
 
     name: str
     label: Message | str
     prompt: str
     png: bytes
+    is_black: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Sheet:
         state: ``drawing``, ``done``, ``stopped`` or ``failed``.
         done, total: steps; a total of 0 while the model is loading.
         message: why it failed, or why it was not begun, in which case the images are those of before; else None.
-        notes: what is to be said of the images: what of the LoRA is not used, and that some are black.
+        unused: what of the LoRA is not used.
         ended: when, by the monotonic clock.
     """
 
@@ -69,8 +71,14 @@ class Sheet:
     total: int = 0
     message: Message | None = None
     images: tuple[SheetImage, ...] = ()
-    notes: tuple[Message, ...] = ()
+    unused: tuple[Message, ...] = ()
     ended: float = field(default=0.0, compare=False)
+
+    @property
+    def notes(self) -> list[Message]:
+        """What is to be said of the images."""
+        black = sum(image.is_black for image in self.images)
+        return [*self.unused, *([message("draw.black", count=black)] if black else [])]
 
 
 class ImageJobs:
@@ -138,7 +146,6 @@ class ImageJobs:
                 self._note(place, _unused(labelled.request))
                 drawn = host.draw(labelled.request, self._advancing(place, number, len(requests), stop))
                 self._add(place, labelled, drawn)
-                self._note(place, _black(drawn))
         except Stopped:
             state = STOPPED
         except UserError as error:
@@ -161,15 +168,17 @@ class ImageJobs:
 
         return advance
 
-    def _note(self, place: str, note: Message | None) -> None:
+    def _note(self, place: str, unused: Message | None) -> None:
         with self._lock:
             sheet = self._sheets[place]
-            if note is not None and note not in sheet.notes:
-                self._sheets[place] = replace(sheet, notes=(*sheet.notes, note))
+            if unused is not None and unused not in sheet.unused:
+                self._sheets[place] = replace(sheet, unused=(*sheet.unused, unused))
 
     def _add(self, place: str, labelled: LabelledRequest, drawn: Sequence[Image.Image]) -> None:
+        from ...models.sample import is_black
+
         images = tuple(
-            SheetImage(f"{secrets.token_hex(8)}.png", label, labelled.request.prompt, _png(image))
+            SheetImage(f"{secrets.token_hex(8)}.png", label, labelled.request.prompt, _png(image), is_black(image))
             for label, image in zip(labelled.labels, drawn, strict=True)
         )
         with self._lock:
@@ -185,13 +194,6 @@ def _unused(request: ImageRequest) -> Message | None:
         return None if request.lora is None else unused_in(request.lora)
     except UserError:
         return None
-
-
-def _black(drawn: Sequence[Image.Image]) -> Message | None:
-    from ...models.sample import is_black
-
-    count = sum(map(is_black, drawn))
-    return message("draw.black", count=count) if count else None
 
 
 def _png(image: Image.Image) -> bytes:
