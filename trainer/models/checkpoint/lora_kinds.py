@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -19,24 +20,25 @@ UNKNOWN: Final = "unknown"
 BESIDE: Final = ("dora", "norm", "bias", EMBEDDING)
 """What a network has beside its modules' own tensors; the other kinds are networks in themselves."""
 
-_KINDS: Mapping[str, re.Pattern[str]] = MappingProxyType(
+_ENDINGS: Mapping[str, str] = MappingProxyType(
     {
-        "dora": re.compile(r"\.(dora_scale|lora_magnitude_vector(\.[\w-]+)?(\.weight)?)$"),
-        "norm": re.compile(r"\.[wb]_norm$"),
-        "bias": re.compile(r"\.(bias_(indices|values|size)|lora_(up|down|A|B)(\.[\w-]+)?\.bias|diff_b)$"),
-        LORA: re.compile(
-            r"\.(lora_(down|up|mid|A|B)(\.[\w-]+)?(\.weight)?|lora_linear_layer\.(down|up)\.weight"
-            r"|lora\.(down|up)\.weight)$|_lora\.(down|up)\.weight$"
+        "dora": r"\.(dora_scale|lora_magnitude_vector(\.[\w-]+)?(\.weight)?)",
+        "norm": r"\.[wb]_norm",
+        "bias": r"\.(bias_(indices|values|size)|lora_(up|down|A|B)(\.[\w-]+)?\.bias|diff_b)",
+        LORA: (
+            r"\.(lora_(down|up|mid|A|B)(\.[\w-]+)?(\.weight)?|(lora_linear_layer|lora)\.(down|up)\.weight)"
+            r"|_lora\.(down|up)\.weight"
         ),
-        "loha": re.compile(r"\.hada_(w[12]_[ab]|t[12])$"),
-        "lokr": re.compile(r"\.lokr_(w[12](_[ab])?|t2)$"),
-        "oft": re.compile(r"\.(oft_blocks|oft_diag|oft_[rR](\.[\w-]+)?(\.weight)?)$"),
-        "ia3": re.compile(r"\.(on_input|ia3_l(\.[\w-]+)?(\.weight)?|ia3\.weight)$"),
-        "glora": re.compile(r"\.[ab][12m]\.weight$"),
-        "full": re.compile(r"\.(diff|set_weight)$"),
+        "loha": r"\.hada_(w[12]_[ab]|t[12])",
+        "lokr": r"\.lokr_(w[12](_[ab])?|t2)",
+        "oft": r"\.(oft_blocks|oft_diag|oft_[rR](\.[\w-]+)?(\.weight)?)",
+        "ia3": r"\.(on_input|ia3_l(\.[\w-]+)?(\.weight)?|ia3\.weight)",
+        "glora": r"\.[ab][12m]\.weight",
+        "full": r"\.(diff|set_weight)",
     }
 )
 """Kind -> how its keys end."""
+_KIND = re.compile(f"(?:{'|'.join(f'(?P<{kind}>{ending})' for kind, ending in _ENDINGS.items())})$")
 _EMBEDDED = "bundle_emb."
 _WITHOUT_KIND = re.compile(r"\.(alpha|scale|rescale|network_alpha)$")
 """Keys of which every kind may have some."""
@@ -47,26 +49,26 @@ def kind_of(key: str) -> str:
     """The kind of network, or of what is beside one, that a key is of; :data:`UNKNOWN` if it is of none."""
     if key.startswith(_EMBEDDED):
         return EMBEDDING
-    end = key[_end_of(key) :]
-    return next((kind for kind, pattern in _KINDS.items() if pattern.search(end)), UNKNOWN)
+    found = _KIND.search(key, _end_of(key))
+    return found.lastgroup or UNKNOWN if found else UNKNOWN
 
 
 def module_of(key: str) -> str:
     """The part of a key that names the module; all of it where that cannot be told."""
     start = _end_of(key)
-    found = _KINDS.get(kind_of(key), _WITHOUT_KIND).search(key, start)
+    found = _KIND.search(key, start) or _WITHOUT_KIND.search(key, start)
     return key[: found.start()] if found else key
 
 
 def _end_of(key: str) -> int:
-    """Where the last three parts of a key begin: no kind is told by more of it, and names may be long."""
+    """Where the last three parts of a key begin, or what a kind may have before them: names may be long."""
     at = len(key)
     for _ in range(3):
         dot = key.rfind(".", 0, at)
         if dot < 0:
-            return 0
+            break
         at = dot
-    return at
+    return max(0, at - len("_lora"))
 
 
 def described(keys: Iterable[str]) -> Message | None:
@@ -122,7 +124,8 @@ _LOOKS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     }
 )
 """Family -> how its modules' names look, with ``_`` for ``.``."""
-_LONGEST_LOOK = 200
+_LONGEST_LOOK, _MOST_LOOKED_AT = 200, 10_000
+"""Letters of a name, and keys of a file: enough for any LoRA."""
 
 
 def foreign_family(keys: Iterable[str], metadata: Mapping[str, str]) -> str | None:
@@ -132,5 +135,5 @@ def foreign_family(keys: Iterable[str], metadata: Mapping[str, str]) -> str | No
         for family, starts in _SAID.items():
             if said.startswith(starts):
                 return family
-    modules = {module_of(key)[:_LONGEST_LOOK].replace(".", "_") for key in keys}
+    modules = {module_of(key)[:_LONGEST_LOOK].replace(".", "_") for key in islice(keys, _MOST_LOOKED_AT)}
     return next((name for name, look in _LOOKS.items() if any(map(look.search, modules))), None)
