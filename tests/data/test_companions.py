@@ -301,3 +301,58 @@ def test_the_sides_of_a_pair_have_their_own_masks(tmp_path: Path) -> None:
     assert pair.target is not None
     np.testing.assert_array_equal(counts_of(pair), halves(1, 0))
     np.testing.assert_array_equal(counts_of(pair.target), halves(0, 1))
+
+
+# ---- folders with repeats -------------------------------------------------------------------------------------------
+
+
+def masked_in(folder: Path, **changes: object) -> dict[str, str | None]:
+    """The images of folders with repeats, with their masks."""
+    found = scanned(folder, **changes)
+    return {
+        sample.path.relative_to(folder).as_posix(): sample.mask and sample.mask.relative_to(folder).as_posix()
+        for sample in found.distinct
+    }
+
+
+@pytest.mark.parametrize("tree", ["", "img/"])
+def test_a_folder_of_masks_beside_those_with_repeats(tmp_path: Path, tree: str) -> None:
+    picture(tmp_path / f"{tree}10_cat/a.png")
+    picture(tmp_path / f"{tree}5_dog/b.png")
+    mask(tmp_path / "mask/a.png", halves(255, 0))
+    mask(tmp_path / "mask/5_dog/b_mask.png", halves(255, 0))
+    assert masked_in(tmp_path) == {
+        f"{tree}10_cat/a.png": "mask/a.png",
+        f"{tree}5_dog/b.png": "mask/5_dog/b_mask.png",
+    }
+    assert scanned(tmp_path).problems == ()
+
+
+def test_masks_in_a_folder_for_each(tmp_path: Path) -> None:
+    for name in ("10_cat", "5_dog"):
+        picture(tmp_path / f"img/{name}/1.png")
+        mask(tmp_path / f"mask/{name}/1.png", halves(255, 0))
+    assert masked_in(tmp_path) == {f"img/{name}/1.png": f"mask/{name}/1.png" for name in ("10_cat", "5_dog")}
+
+
+def test_masks_that_fit_images_of_two_folders_are_left_out(tmp_path: Path) -> None:
+    for name in ("10_cat", "5_dog"):
+        picture(tmp_path / f"{name}/1.png")
+    mask(tmp_path / "mask/1.png", halves(255, 0))
+    assert set(masked_in(tmp_path).values()) == {None}
+    assert problems(scanned(tmp_path)) == [
+        "mask holds 1 mask, but images of several folders have the same names (make a folder in it for each): left out"
+    ]
+
+
+def test_a_folder_beside_those_with_repeats_that_is_only_called_mask(tmp_path: Path) -> None:
+    picture(tmp_path / "10_hat/1.png")
+    mask(tmp_path / "mask/2.png", halves(255, 0))
+    expected = (
+        "mask holds 1 image, but its name says no repeats, as those of the folders beside it do (1_ would): left out"
+    )
+    assert problems(scanned(tmp_path)) == [expected]
+    mask(tmp_path / "mask/1.png", halves(255, 0))
+    (tmp_path / "mask/1.txt").write_text("somebody with a mask")
+    assert problems(scanned(tmp_path)) == [expected.replace("1 image", "2 images")]
+    assert masked_in(tmp_path) == {"10_hat/1.png": None}

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..config.settings import Settings
@@ -20,7 +20,7 @@ _MASK: Final = "-masklabel"  # OneTrainer's
 _MASKS: Final = (_MASK, "_mask", "-mask", ".mask")
 """What a mask's name has behind its image's; the first that is there counts."""
 _CONTROL: Final = "-condlabel"  # OneTrainer's
-_MASK_FOLDERS: Final = frozenset(("mask", "masks"))
+MASK_FOLDERS: Final = frozenset(("mask", "masks"))
 _CONTROL_FOLDERS: Final = frozenset(
     ("conditioning", "conditioning_images", "control", "controls", "control_images", "controlnet")
 )
@@ -111,7 +111,7 @@ class _Sorting:
             folder
             for image in self.found.images
             for folder in self._inner_folders(image)
-            if _folded(folder.name) in _MASK_FOLDERS | _CONTROL_FOLDERS | {_MADE_CONTROLS}
+            if _folded(folder.name) in MASK_FOLDERS | _CONTROL_FOLDERS | {_MADE_CONTROLS}
         }
         named -= {
             folder for image in self.found.images if image.caption is not None for folder in self._inner_folders(image)
@@ -134,7 +134,7 @@ class _Sorting:
         inner = image.path.parent.relative_to(folder)
         siblings = sorted(each for each in self._folders if each.parent == folder.parent)
         beside = [each for each in siblings if _folded(each.name) in _IMAGE_FOLDERS]
-        for stem in _stems(image):
+        for stem in image_stems(image):
             found = [
                 each
                 for place in (folder.parent, *beside)
@@ -146,7 +146,7 @@ class _Sorting:
         return []
 
     def _of_folder(self, image: ImageFile, folder: Path, folders: frozenset[Path]) -> None:
-        if _folded(folder.name) not in _MASK_FOLDERS:
+        if _folded(folder.name) not in MASK_FOLDERS:
             self._left_out[image] = message("data.is_control_image")
             return
         partners = self._partners(image, folder, folders)
@@ -198,10 +198,11 @@ class _Sorting:
                 self._taken.add(image)
                 self._masks.pop(image, None)
                 continue
-            place = image.path.parent.relative_to(self.found.folder)
+            parts = PurePosixPath(image.name).parent.parts
+            places = [Path(*parts[start:]) for start in range(len(parts) + 1)]
             stem = _folded(image.path.stem)
             names = [stem, *(stem + ending for ending in _MASKS)]
-            own = [by_place[place, name] for name in names if (place, name) in by_place]
+            own = [by_place[place, name] for place in places for name in names if (place, name) in by_place]
             own += [by_stem[name][0] for name in names if len(by_stem.get(name, [])) == 1]
             if own:
                 self._masks.setdefault(image, []).append((-1, own[0]))
@@ -236,7 +237,7 @@ class _Sorting:
             yield first.name, what
 
 
-def _stems(image: ImageFile) -> Iterator[str]:
+def image_stems(image: ImageFile) -> Iterator[str]:
     """What the image that belongs to a mask or a control image may be called."""
     stem = _folded(image.path.stem)
     yield stem

@@ -20,8 +20,9 @@ from ..config.settings import Settings
 from ..errors import DataError, UserError
 from ..paths import reason_of
 from ..text.messages import Message, label, message
+from .companions import MASK_FOLDERS, image_stems
 from .dataset_file import DatasetFile, Described, dataset_file, read_dataset_file
-from .files import Found, existing_folder, folders_in, has_image, look_into, nothing_in
+from .files import Found, ImageFile, existing_folder, folders_in, has_image, look_into, nothing_in
 from .metadata_file import images_in
 from .problems import FileProblem
 
@@ -229,6 +230,15 @@ def _subset_of(described: Described, number: int, source: Path) -> Subset:
     )
 
 
+def _with_masks(part: Part, folder: Path) -> Part:
+    settings = replace(part.subset.settings, image_mask_directory=str(folder))
+    return replace(part, subset=replace(part.subset, settings=settings))
+
+
+def _stem(image: ImageFile) -> str:
+    return next(image_stems(image))
+
+
 # ---- finding them ---------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +272,9 @@ class _Finder:
     problems: list[FileProblem] = field(default_factory=list)
     numbered: list[str] = field(default_factory=list)
     """Folders whose names begin with a number that is not taken for repeats."""
+    masks: list[tuple[Path, Path, str]] = field(default_factory=list)
+    """Folders beside those of the images that are called as one of masks, with where their names begin and why they
+    are left out if they are none."""
 
     def layout(self) -> Layout:
         given = beside = None
@@ -269,14 +282,14 @@ class _Finder:
             given, beside = self._given_reg(), self._reg_beside()
         apart = tuple(each for each in (given, beside) if each is not None)
         found = [(place, self._look_into(place, self.root)) for place in self._places(self.root, apart, self.root)]
-        parts = self._parts(found, is_reg=False)
+        parts = self._masked(self._parts(found, is_reg=False))
         if not parts:
             raise self._nothing_in(self.root, found, apart).at(label("lora_data_directory"))
         reg = given or beside
         if reg is not None:
             base = self.root if self.root in reg.parents else reg.parent
             found = [(place, self._look_into(place, base)) for place in self._places(reg, (), base)]
-            of_reg = self._parts(found, is_reg=True, first=len(parts))
+            of_reg = self._masked(self._parts(found, is_reg=True, first=len(parts)))
             if not of_reg and reg is given:
                 raise self._nothing_in(reg, found, ()).at(label("reg_data_directory"))
             parts += of_reg
@@ -352,13 +365,14 @@ class _Finder:
             return [_Place(root, *own, without=tuple(without))]
         if not has_image(root):
             above = [each for each in inner if any(_has_repeats(name.name) for name in self._folders_in(each))]
+            above = [each for each in above if each.name.casefold() not in MASK_FOLDERS] or above
             names = {each.name.casefold() for each in inner} | {each.name.casefold() for each in without}
             if not above and _PROJECT in names and names & _BESIDE_PROJECT:
                 above = [each for each in inner if each.name.casefold() == _PROJECT]
             if above:
                 for each in inner:
                     if each not in above:
-                        self._leave_out(each, base, "data.folder_beside_images")
+                        self._leave_out_or_mask(each, base, "data.folder_beside_images")
                 return [place for each in above for place in self._places(each, (), base)]
         self.numbered += [_name(each, base) for each in inner if repeats_in(each.name) is not None]
         return [_Place(root, without=tuple(without))]
@@ -370,7 +384,7 @@ class _Finder:
         for each in inner:
             named = repeats_in(each.name)
             if named is None:
-                self._leave_out(each, base, "data.folder_without_repeats")
+                self._leave_out_or_mask(each, base, "data.folder_without_repeats")
             elif named.repeats == 0:
                 self._leave_out(each, base, "data.folder_zero_repeats")
             else:
@@ -389,6 +403,30 @@ class _Finder:
             subset = Subset(first + len(parts), name, place.folder, settings, repeats, place.words, is_reg)
             parts.append(Part(subset, each))
         return parts
+
+    def _masked(self, parts: list[Part]) -> list[Part]:
+        """With the masks of a folder beside those of the images, unless it is unclear whose they are."""
+        for folder, base, reason in self.masks:
+            masks = self._look_into(_Place(folder), folder).images
+            stems = {stem for mask in masks for stem in image_stems(mask)}
+            owners = Counter(stem for part in parts for stem in {*map(_stem, part.found.images)} & stems)
+            flat = {stem for mask in masks if mask.path.parent == folder for stem in image_stems(mask)}
+            if not owners or any(mask.caption for mask in masks):
+                self._leave_out(folder, base, reason)
+            elif any(owners[stem] > 1 for stem in flat):
+                self._leave_out(folder, base, "data.masks_of_several_folders")
+            else:
+                parts = [_with_masks(part, folder) for part in parts]
+        self.masks.clear()
+        return parts
+
+    def _leave_out_or_mask(self, folder: Path, base: Path, reason: str) -> None:
+        """Say that a folder with images is not used, unless it may be one of masks."""
+        wanted = self.settings.image_use_masks and not self.settings.image_mask_directory
+        if wanted and folder.name.casefold() in MASK_FOLDERS:
+            self.masks.append((folder, base, reason))
+        else:
+            self._leave_out(folder, base, reason)
 
     def _look_into(self, place: _Place, base: Path) -> Found:
         try:

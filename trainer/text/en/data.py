@@ -114,6 +114,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "data.folder_zero_repeats": "holds {count:image|images}, but its name says 0 repeats",
         "data.folder_beside_images": "holds {count:image|images}, but none of the folders of the images",
+        "data.masks_of_several_folders": (
+            "holds {count:mask|masks}, but images of several folders have the same names (make a folder in it for each)"
+        ),
         "data.other_reg": "holds {count:regularisation image|regularisation images}, but another folder is given",
         "data.files_of": "{count} {ending}",
         "data.files_without_ending": "{count} without an ending",

@@ -117,6 +117,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "data.folder_zero_repeats": "画像が {count} 枚ありますが、名前の繰り返し回数が 0 です",
         "data.folder_beside_images": "画像が {count} 枚ありますが、学習画像のフォルダではありません",
+        "data.masks_of_several_folders": (
+            "マスクが {count} 枚ありますが、同じ名前の画像が複数のフォルダにあります(この中に同じ名前のフォルダを作って"
+            "分けてください)"
+        ),
         "data.other_reg": "正則化画像が {count} 枚ありますが、別のフォルダが指定されています",
         "data.files_of": "{ending} が {count} 個",
         "data.files_without_ending": "拡張子なしが {count} 個",
