@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,6 @@ def test_a_file_of_ours_that_has_kept_keys_of_another_program_is_ours() -> None:
         ("a.yaml", "services:\n  web:\n    image: x\n", "holds no settings of Trainyard, kohya_ss"),
         ("a.txt", "buy milk\n", "holds no command with options"),
         ("a.txt", "tool --some-option --another\n", "holds no settings of Trainyard, kohya_ss"),
-        ("a.toml", "[general]\n[[datasets]]\nresolution = 512\n", "is a dataset file"),
-        ("a.json", '{"datasets": [{"subsets": []}]}', "is a dataset file"),
         ("a.json", "{network_dim: 8}", "is not JSON"),
     ],
 )
@@ -56,6 +55,22 @@ def test_what_is_nobodys_is_not_trained(name: str, text: str, said: str, tmp_pat
     with pytest.raises(UserError, match=said) as caught:
         load(path)
     assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.toml", "[general]\nenable_bucket = true\n[[datasets]]\nresolution = 512\n"),
+        ("a.json", '{"datasets": [{"subsets": []}]}'),
+    ],
+)
+def test_a_dataset_file_is_the_data_of_a_run(name: str, text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, name, text)
+    parsed = load(path)
+    assert parsed.settings == replace(Settings(), dataset_config=str(path))
+    assert "This is a dataset file" in str(parsed.warnings[0])
+    with pytest.raises(UserError, match="Give the path of the file as dataset_config"):
+        read({"datasets": [{"subsets": []}]})
 
 
 def test_our_own_settings_may_be_toml_or_a_command_as_well(tmp_path: Path) -> None:

@@ -29,15 +29,10 @@ def program_of(values: Mapping[str, Any]) -> Program | None:
     """The program that has written these settings; None if they are ours, or nobody's.
 
     What holds any setting that only Trainyard has is ours.
-
-    Raises:
-        UserError: it is a file of data.
     """
     config = values.get("config")
     if isinstance(config, Mapping) and ("job" in values or "process" in config):
         return AI_TOOLKIT
-    if isinstance(values.get("datasets"), list):
-        raise UserError("foreign.is_dataset")
     if any(_is_section(key, value) for key, value in values.items()):
         return LORA_EASY
     keys = {inner for key, value in values.items() for inner in (value if isinstance(value, Mapping) else [key])}
@@ -69,13 +64,18 @@ def read(values: Mapping[str, Any], path: str = "") -> Parsed:
         UserError: they train what Trainyard does not.
         SettingsError: some are wrong; all of them are named.
     """
-    try:
-        program = program_of(values)
-        return parse(values) if program is None else convert(values, program, path)
-    except SettingsError:
-        raise
-    except UserError as error:
-        raise error.at(error.where or path) from error
+    if holds_data(values):
+        if not path:
+            raise UserError("foreign.is_dataset")
+        found = parse({"mode": "LoRA", "dataset_config": path})
+        return replace(found, account=(message("foreign.data_alone"),))
+    program = program_of(values)
+    return parse(values) if program is None else convert(values, program, path)
+
+
+def holds_data(values: Mapping[str, Any]) -> bool:
+    """Whether it is a dataset file of sd-scripts, which says which images are trained, and not how."""
+    return isinstance(values.get("datasets"), list) and not any(key in _OURS for key in values)
 
 
 def convert(values: Mapping[str, Any], program: Program, path: str = "") -> Parsed:

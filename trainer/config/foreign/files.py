@@ -12,7 +12,7 @@ from ..documents import json_object, read_text, toml_table, yaml_mapping
 from ..schema import Parsed
 from ..settings import ROWS
 from .command_line import is_command, options_of
-from .convert import program_of, read
+from .convert import holds_data, program_of, read
 
 _SCRIPTS: Final = (".sh", ".bat", ".cmd", ".ps1", ".txt")
 
@@ -75,10 +75,6 @@ def _of_command(text: str, where: str) -> Mapping[str, Any]:
 def _somebodys(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """The same, unless nobody's settings are among them: then the defaults alone would be trained."""
     known = {name for row in ROWS for name in (row.name, row.key)}
-    try:
-        is_known = program_of(values) is not None or known & values.keys()
-    except UserError as error:
-        raise error.at(where) from error
-    if not is_known:
+    if program_of(values) is None and not holds_data(values) and not known & values.keys():
         raise UserError("foreign.nobodys", where=where)
     return values

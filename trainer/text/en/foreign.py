@@ -73,7 +73,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.no_script": "{name} does not train what Trainyard trains. Commands of {scripts} can be read.",
         "foreign.no_process": "it holds no process under config. Choose a file with a whole training job.",
         "foreign.is_dataset": (
-            "is a dataset file: it says which images to train on, and not how. Give its path as dataset_config."
+            "This is the content of a dataset file: it says which images to train on, and not how. Give the path of "
+            "the file as dataset_config."
+        ),
+        "foreign.data_alone": (
+            "This is a dataset file: it says which images to train on. How they are trained is left to Trainyard's "
+            "defaults and to what you set besides."
         ),
         "foreign.no_config_file": (
             "the command takes its settings from {path}, which is not there. Give that file itself."
