@@ -109,6 +109,9 @@ def test_clip_skip_of_families_that_do_not_use_the_last_layer(
     for skip, expected in ((0, own), (1, own), (2, own), (3, before)):
         bundle.clip_skip = skip
         assert torch.equal(bundle.encode(["a cat"]).sequence, expected)
+    bundle.clip_skip = 9
+    with pytest.raises(ModelError, match="clip skip 9 is not possible with a text encoder of 3 layers. Choose 1 to 3"):
+        bundle.encode(["a cat"])
 
 
 @pytest.fixture

@@ -99,8 +99,8 @@ def hidden_states(
     """
     batch, windows, length = ids.shape
     ids = ids.reshape(batch * windows, length).to(next(text_encoder.parameters()).device)
-    model: Any = getattr(text_encoder, "text_model", text_encoder)  # transformers 5 has no such level without one
-    usable = len(model.encoder.layers) - skipped
+    model = _inner(text_encoder)
+    usable = count_layers(text_encoder) - skipped
     if not 1 <= clip_skip <= usable:
         raise ModelError("models.clip_skip", value=clip_skip, layers=usable)
     states, last = _run(model, ids, clip_skip + skipped)
@@ -113,6 +113,14 @@ def hidden_states(
     ends = (ids == _END).int().argmax(dim=1)  # the first end mark of each window
     pooled = projection(last[torch.arange(len(ids), device=ids.device), ends])
     return Encoded(states, pooled.reshape(batch, windows, -1)[:, 0])
+
+
+def count_layers(text_encoder: nn.Module) -> int:
+    return len(_inner(text_encoder).encoder.layers)
+
+
+def _inner(text_encoder: nn.Module) -> Any:
+    return getattr(text_encoder, "text_model", text_encoder)  # transformers 5 has no such level without a projection
 
 
 def _run(model: Any, ids: Tensor, from_end: int) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,16 @@ from ..checkpoint.weights import Source, build_empty, fill, refuse_not_finite, s
 from ..lora_target import Target, TargetChoice
 from . import ldm, shapes
 from .blocks import block_of
-from .clip import Encoded, clip_tokenizer, hidden_states, in_windows, tokenize, tokens_of, weights_in_windows
+from .clip import (
+    Encoded,
+    clip_tokenizer,
+    count_layers,
+    hidden_states,
+    in_windows,
+    tokenize,
+    tokens_of,
+    weights_in_windows,
+)
 from .conditioning import CLIPConditioning
 from .emphasis import emphasised, weighted
 from .lora_targets import all_text_targets, known_names, unet_targets
@@ -246,7 +255,7 @@ class StableDiffusion(Family):
         self, bundle: Bundle, ids: list[Tensor], weights: list[Tensor], size: Size | None, clip_skip: int | None
     ) -> CLIPConditioning:
         """Prompts ``(encoders, k, 77)`` each, and the factors of their tokens ``(k, 77)`` each, or no factors."""
-        skip = self._layer(bundle.clip_skip) if clip_skip is None else clip_skip
+        skip = self._layer(bundle) if clip_skip is None else clip_skip
         encoded: dict[int, CLIPConditioning] = {}
         for windows in {one.shape[1] for one in ids}:  # a prompt is encoded alike whatever its neighbours are
             rows = [row for row, one in enumerate(ids) if one.shape[1] == windows]
@@ -255,9 +264,18 @@ class StableDiffusion(Family):
             encoded.update({row: together[place] for place, row in enumerate(rows)})
         return self._with_sizes(CLIPConditioning.join([encoded[row] for row in range(len(ids))]), size)
 
-    def _layer(self, clip_skip: int) -> int:
-        """A layer counted from the text encoder's last as one counted from the family's own; 0 is that itself."""
-        return max(1, clip_skip - self.last_layer + 1)
+    def _layer(self, bundle: Bundle) -> int:
+        """The bundle's ``clip_skip``, which is counted from the text encoder's last layer, counted from the family's
+        own; 0 is that itself.
+
+        Raises:
+            ModelError: there are not so many layers.
+        """
+        parts = zip(bundle.text_encoders, self.text_parts, strict=True)
+        layers = min(count_layers(encoder) - part.skipped for encoder, part in parts) + self.last_layer - 1
+        if bundle.clip_skip > layers:
+            raise ModelError("models.clip_skip", value=bundle.clip_skip, layers=layers)
+        return max(1, bundle.clip_skip - self.last_layer + 1)
 
     def conditioning_of_host(self, encoded: Any, size: Size | None) -> CLIPConditioning:
         """From the hidden states alone, or from them and SDXL's vector: the pooled prompt, and the sizes behind it."""
