@@ -109,7 +109,9 @@
     }
 
     async function begin(panel) {
-        const asked = {vae: panel.suited.vae || "", v_pred: panel.suited.v_pred || ""};
+        const asked = {
+            vae: panel.suited.vae || "", v_pred: panel.suited.v_pred || "", clip_skip: panel.suited.clip_skip || 0,
+        };
         for (const [name, element] of Object.entries(panel.fields)) asked[name] = element.value;
         panel.parts.draw.disabled = true;
         try {

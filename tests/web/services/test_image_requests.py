@@ -135,7 +135,8 @@ def test_the_newest_lora_comes_first(folders: Folders) -> None:
 def test_a_lora_says_what_it_is_best_tried_with(folders: Folders) -> None:
     found = image_requests.suited(lora(folders, "ileco", FORM), ["m", "n"], "n")
     assert found == {
-        "prompt": "a cat", "negative": "blur", "model": "m", "vae": "v", "v_pred": "yes", "size": [64, 96],
+        "prompt": "a cat", "negative": "blur", "model": "m", "vae": "v", "v_pred": "yes", "clip_skip": 0,
+        "size": [64, 96],
     }  # fmt: skip
     trigger = Settings(mode="LoRA", lora_trigger_word="sks", sample_prompt="something", model="gone")
     assert image_requests.suited(lora(folders, "word", trigger), ["a", "b"], "")["prompt"] == "sks"
