@@ -37,7 +37,7 @@ def test_what_will_be_trained(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert captured.out.splitlines() == [
         f"Images:   3 images from 2 folders in {folder}; 1 left out",
         (
-            "Captions: 2 from files (1 UTF-8, 1 cp1252 (Western)), 1 image without a caption, each after the trigger "
+            "Captions: 2 from files (1 UTF-8, 1 cp1252 (Western)), 1 image without a caption, with the trigger "
             "word sks"
         ),
         'Example:  a.png is "sks, l’été"',

@@ -45,7 +45,7 @@ def test_a_good_folder_takes_five_lines(tmp_path: Path) -> None:
     account = told(tmp_path, Size(64, 64), lora_trigger_word="sks", train_iterations=60, train_batch_size=2)
     assert lines_of(account) == [
         f"Images:   6 images in {tmp_path}",
-        "Captions: 6 from files (UTF-8), each after the trigger word sks",
+        "Captions: 6 from files (UTF-8), with the trigger word sks",
         'Example:  0.png is "sks, a cat"',
         "Sizes:    64 x 64 (6)",
         "Epoch:    6 samples in 3 steps; 60 steps are 20 epochs, so each image is seen 20 times",

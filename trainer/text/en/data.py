@@ -303,7 +303,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_caption_names": "{count} from file names",
         "data.account_caption_empty": "{count} of them empty",
         "data.account_caption_missing": "{count:image|images} without a caption",
-        "data.account_trigger": "each after the trigger word {word}",
+        "data.account_trigger": "with the trigger word {word}",
         "data.account_example": '{name} is "{caption}"',
         "data.account_size": "{size} ({count})",
         "data.account_sizes": ("{count} from {first} to {last}, most often {most} ({of_most:sample|samples})"),

@@ -302,7 +302,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_caption_names": "ファイル名から {count} 件",
         "data.account_caption_empty": "うち空のもの {count} 件",
         "data.account_caption_missing": "キャプションのない画像 {count} 枚",
-        "data.account_trigger": "それぞれトリガーワード {word} の後に続けます",
+        "data.account_trigger": "トリガーワード {word} を付けます",
         "data.account_example": "{name} は「{caption}」",
         "data.account_size": "{size} ({count})",
         "data.account_sizes": "{first} から {last} までの {count} 種類。最も多いのは {most} (サンプル {of_most} 個)",
