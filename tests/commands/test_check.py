@@ -36,10 +36,7 @@ def test_what_will_be_trained(folder: Path, capsys: pytest.CaptureFixture[str]) 
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
         f"Images:   3 images from 2 folders in {folder}; 1 left out",
-        (
-            "Captions: 2 from files (1 UTF-8, 1 cp1252 (Western)), 1 image without a caption, with the trigger "
-            "word sks"
-        ),
+        ("Captions: 2 from files (1 UTF-8, 1 cp1252 (Western)), 1 image without a caption, with the trigger word sks"),
         'Example:  a.png is "sks, l’été"',
         "Sizes:    512 x 512 (2), 512 x 640 (2), 768 x 384 (2)",
         "Epoch:    6 samples (also mirrored) in 3 steps; 1000 steps are 333 epochs, so each image is seen 667 times",

@@ -43,6 +43,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "run.continue": "Continue",
         "run.stopping": "Stopping after the current step; nothing will be saved.",
         "run.stopping_and_saving": "Stopping after the current step, and saving what has been trained.",
+        "run.stopping_then_next": "Stopping after the current step; nothing will be saved. Then the next job of the "
+        "queue begins.",
+        "run.stopping_and_saving_then_next": "Stopping after the current step, and saving what has been trained. Then "
+        "the next job of the queue begins.",
         "run.pausing": "Pausing after the current step; the device's memory will be freed.",
         "run.pausing_late": "The last step is done. Only another pass could still be paused.",
         "run.going_on": "Resumed.",

@@ -43,6 +43,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "run.continue": "再開",
         "run.stopping": "いまのステップが終わったら、保存せずに中止します。",
         "run.stopping_and_saving": "いまのステップが終わったら、学習した分を保存して中止します。",
+        "run.stopping_then_next": "いまのステップが終わったら、保存せずに中止し、キューの次の学習を始めます。",
+        "run.stopping_and_saving_then_next": "いまのステップが終わったら、学習した分を保存して中止し、キューの次の"
+        "学習を始めます。",
         "run.pausing": "いまのステップが終わったら一時停止し、デバイスのメモリを空けます。",
         "run.pausing_late": "最後のステップは終わりました。次の段階がなければ一時停止しません。",
         "run.going_on": "再開します。",

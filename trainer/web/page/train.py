@@ -12,6 +12,7 @@ from ...config import presets
 from ...config.settings import Settings
 from ...errors import UserError
 from ...job import Account
+from ...jobs.store import WAITING
 from ..services.context import PageContext
 from ..services.messages import require_folder
 from . import data, modes, pair
@@ -24,6 +25,8 @@ from .saved import Saved
 
 TAB = "train"
 MEASURE = "trainyard-measure"
+_STOPPING = ("run.stopping", "run.stopping_then_next")
+_STOPPING_AND_SAVING = ("run.stopping_and_saving", "run.stopping_and_saving_then_next")
 
 
 def build(context: PageContext, tabs: Any) -> None:
@@ -97,10 +100,16 @@ class _Train:
             on(button.click, press, [], [self.message.component])
 
     def _stop(self) -> str:
-        return self._ending("run.stopping" if self.context.worker.stop() else "")
+        return self._ending(self._first_or(*_STOPPING) if self.context.worker.stop() else "")
 
     def _stop_and_save(self) -> str:
-        return self._ending("run.stopping_and_saving" if self.context.worker.stop_and_save() else "")
+        return self._ending(self._first_or(*_STOPPING_AND_SAVING) if self.context.worker.stop_and_save() else "")
+
+    def _first_or(self, alone: str, followed: str) -> str:
+        """The answer to a button that ends the run: another one where the next job of the queue begins then."""
+        worker = self.context.worker
+        waits = worker.is_started and any(entry.status == WAITING for entry in worker.store.entries())
+        return followed if waits else alone
 
     def _pause(self) -> str:
         run_status = self.context.worker.run_status
