@@ -7,7 +7,8 @@ import itertools
 import pytest
 import torch
 
-from trainer.diffusion.random import StepRandom, mixed_seed
+from trainer.diffusion.random import StepRandom
+from trainer.diffusion.seeds import mixed_seed
 from trainer.diffusion.timesteps import Uniform
 
 CPU = torch.device("cpu")

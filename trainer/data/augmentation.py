@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, replace
 
 from ..config.settings import Settings
-from ..diffusion.random import mixed_seed
+from ..diffusion.seeds import mixed_seed
 from .colours import Tint
 from .samples import Sample
 

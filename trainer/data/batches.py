@@ -9,7 +9,7 @@ import random
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
-from ..diffusion.random import mixed_seed
+from ..diffusion.seeds import mixed_seed
 
 _Bucket = TypeVar("_Bucket", bound=Hashable)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..config.settings import Settings
 from ..config.size import Size
-from ..diffusion.random import mixed_seed
+from ..diffusion.seeds import mixed_seed
 from ..errors import DataError
 from ..models.base import Bundle
 from ..models.latents import encode_images

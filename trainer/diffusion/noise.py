@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .random import StepRandom, mixed_seed
+from .random import StepRandom
+from .seeds import mixed_seed
 
 _PYRAMID_STREAM = 4 << 32  # no step has this number
 

@@ -7,17 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
-def mixed_seed(seed: int, *numbers: int) -> int:
-    """A well-mixed 63-bit seed from ``seed`` and ``numbers`` (SplitMix64's finaliser, once a number)."""
-    mask = (1 << 64) - 1
-    state = seed & mask
-    for number in (0, *numbers):
-        state = (state + 0x9E3779B97F4A7C15 * (number + 1)) & mask
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & mask
-        state ^= state >> 31
-    return state >> 1
+from .seeds import mixed_seed
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..diffusion.random import mixed_seed
+from ..diffusion.seeds import mixed_seed
 from ..job import Event, Saved
 from ..modes.base import PassSpec
 from ..networks import resume

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from ..diffusion.random import StepRandom, mixed_seed
+from ..diffusion.random import StepRandom
+from ..diffusion.seeds import mixed_seed
 from ..diffusion.timesteps import Swept
 from ..modes.base import Pass, PassContext
 

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from ..config.key_values import split_prompts
 from ..diffusion.losses import sample_losses
-from ..diffusion.random import StepRandom, mixed_seed
+from ..diffusion.random import StepRandom
+from ..diffusion.seeds import mixed_seed
 from ..models.base import Conditioning
 from ..models.checkpoint.parts import TEXT_ENCODER
 from ..text.messages import message

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..diffusion.random import StepRandom, mixed_seed
+from ..diffusion.random import StepRandom
+from ..diffusion.seeds import mixed_seed
 
 _STREAM = 5 << 32  # no step has this number
 
