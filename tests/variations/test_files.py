@@ -79,6 +79,13 @@ def test_a_folder_gets_a_new_one_beside_it(tmp_path: Path) -> None:
     assert ticks == [(number, 8) for number in range(1, 9)]
 
 
+def test_masks_and_control_images_are_not_varied(tmp_path: Path) -> None:
+    for name in ("a.png", "a_mask.png", "masks/a.png", "b-condlabel.png"):
+        picture(tmp_path / "data" / name)
+    write(Plan.of(Recipe(str(tmp_path / "data"), number=1)))
+    assert sorted(hashes(tmp_path / "data_rot")) == ["a_rot_001.png"]
+
+
 def test_variations_are_not_varied_again(tmp_path: Path) -> None:
     data = tmp_path / "data"
     picture(data / "a.png")

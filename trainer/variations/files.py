@@ -13,7 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..config.settings import Settings
 from ..data.captions import MOST_BYTES
+from ..data.companions import sort_out
 from ..data.files import ImageFile, find_images
 from ..data.images import load_transparent, whole_files_only
 from ..data.problems import FileError, FileProblem
@@ -126,7 +128,7 @@ def _existing(text: str) -> Path:
 
 def _images(folder: Path, text: str) -> tuple[tuple[ImageFile, ...], Path]:
     try:
-        found = find_images(folder)
+        found = sort_out(find_images(folder), Settings())  # masks and control images are not varied
     except DataError as error:
         raise error.at(field_label("source")) from error
     if not folder.name:
