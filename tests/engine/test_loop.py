@@ -16,6 +16,7 @@ from trainer.config.settings import Settings
 from trainer.diffusion.random import StepRandom
 from trainer.engine import loop
 from trainer.engine.loop import LoopHooks, train
+from trainer.engine.plan import Plan
 from trainer.errors import DivergedError
 from trainer.job import Control, Event, Step
 from trainer.models.lora_target import Target
@@ -289,3 +290,35 @@ def test_a_pause_asked_for_at_the_last_step_is_none() -> None:
         Regression(), settings(), control=control, listen=listen, hooks=hooks_of(pause=lambda *_: seen.append(1))
     )
     assert (taken, seen) == (60, [])
+
+
+def test_a_step_of_several_batches_is_one_of_a_batch_as_large() -> None:
+    """Three batches of three: the mean of nine losses, its gradient and one plain step, worked out in double."""
+    problem = Regression()
+    down, up = (each.detach().double().requires_grad_() for each in problem.network.parameters())
+    x = torch.cat([StepRandom.of_step(1, batch, CPU).noise((3, 6), torch.float32) for batch in (4, 5, 6)]).double()
+    weight = problem.layer.weight.double() + up @ down
+    loss = ((x @ weight.T - x @ problem.wanted.double().T) ** 2).mean(dim=1).mean()
+    wanted = up - 0.05 * torch.autograd.grad(loss, [up, down])[0]
+    given = settings(
+        train_gradient_accumulation=3, train_optimizer="SGDNesterov", train_lr_scheduler="constant",
+        train_optimizer_settings="momentum=0; nesterov=False",
+    )  # fmt: skip
+    plan = Plan(given)
+    plan.steps = 1
+    plan.batches_of = lambda step: range(4, 7)  # type: ignore[method-assign]
+    steps: list[Step] = []
+    with problem.network.attached():
+        train(
+            problem, problem.network, given, device=CPU, scale_loss=False, control=Control(), emit=steps.append,
+            hooks=hooks_of(), plan=plan,
+        )  # fmt: skip
+    _, found = problem.network.parameters()
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-7)
+    assert [step.loss for step in steps] == [pytest.approx(loss.item(), rel=1e-5)]
+
+
+def test_a_broken_loss_of_several_batches_is_counted_over_all_of_them() -> None:
+    """Step 3 has the batches 5 and 6; the second sample of the sixth is the fifth of six."""
+    with pytest.raises(DivergedError, match=r"step 3 of 60: the loss of sample 5 of 6 at timestep 20"):
+        run(Regression(6, 1), settings(train_gradient_accumulation=2))

@@ -18,8 +18,9 @@ from tests.engine.test_loop import CPU, RUNNABLE, Regression, rate_for, settings
 from trainer.config.choices import SCHEDULERS
 from trainer.config.settings import Settings
 from trainer.engine import loop, state
-from trainer.engine.loop import LoopHooks, tensors_of, train
+from trainer.engine.loop import LoopHooks, train
 from trainer.engine.state import Summary
+from trainer.engine.trained import tensors_of
 from trainer.job import Control, Step
 from trainer.optim import optimizers
 from trainer.optim.optimizers import make_optimizer

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..errors import Problem, WrongValue
 from ..text.messages import Message, label, message
-from .choices import FAMILIES, MODES, OPTIMIZERS, SCHEDULERS, TEXT_ENCODERS, SchedulerInfo, load
+from .choices import FAMILIES, MODES, NETWORK_TYPES, OPTIMIZERS, SCHEDULERS, TEXT_ENCODERS, SchedulerInfo, load
 from .filenames import EXAMPLE, counts_steps, name_problem, named_by
 from .key_values import parse_literals, prompt_pairs, split_block_rates, split_lines, split_prompts
 from .sample_prompts import prompts_of_lines
@@ -63,8 +63,9 @@ def _found(settings: Settings, check: str) -> list[tuple[str, Message]]:
 def _common(settings: Settings) -> _Found:
     if settings.network_strength == 0:
         yield "network_strength", message("config.no_strength")
-    if settings.network_dropout and settings.network_type == "loha":
-        yield "network_dropout", message("config.no_dropout_in_loha", setting=label("network_rank_dropout"))
+    if settings.network_dropout and not NETWORK_TYPES[settings.network_type].drops_hidden:
+        values = {"type": settings.network_type, "setting": label("network_rank_dropout")}
+        yield "network_dropout", message("config.no_hidden_dropout", **values)
     yield from _factors(settings)
     yield from _file_name(settings)
     low, high = settings.train_min_timesteps, settings.train_max_timesteps

@@ -160,12 +160,14 @@ class NetworkInfo:
     """What sd-scripts would train it with: ``ss_network_module``."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """Of that module, beside rank and alpha: ``ss_network_args``."""
+    drops_hidden: bool = False
+    """Whether it has numbers between its factors, of which ``network_dropout`` leaves some out."""
 
 
 NETWORK_TYPES: Final = _by_name(
     (
-        NetworkInfo("lierla", ".networks.lora:LoRA", include_resnets=False, module="networks.lora"),
-        NetworkInfo("c3lier", ".networks.lora:LoRA", include_resnets=True, module="networks.lora"),
+        NetworkInfo("lierla", ".networks.lora:LoRA", include_resnets=False, module="networks.lora", drops_hidden=True),
+        NetworkInfo("c3lier", ".networks.lora:LoRA", include_resnets=True, module="networks.lora", drops_hidden=True),
         NetworkInfo(
             "loha",
             ".networks.loha:LoHa",

@@ -7,9 +7,6 @@ twice ``READ_EVERY`` steps late (on the CPU at once), and the garbage collector 
 from __future__ import annotations
 
 import gc
-import math
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,21 +18,19 @@ from torch import Tensor
 from ..config.settings import Settings
 from ..diffusion.random import StepRandom
 from ..errors import DivergedError
-from ..job import Control, Listener, Step, Warned
+from ..job import Control, Listener, Warned
 from ..modes.base import Pass, StepLoss
 from ..networks.base import Network
-from ..optim import optimizers, schedules
 from ..optim.average import WeightAverage
 from ..optim.early_stop import EarlyStop
 from ..optim.gradients import take_gradients
 from ..optim.groups import RateGroup, ShownRates, rate_groups
-from ..optim.optimizers import averaged_weights, effective_rates, finalise, make_optimizer
+from ..optim.optimizers import effective_rates, make_optimizer
 from ..optim.scaling import LossScaler
-from ..optim.schedules import READ_EVERY, Plateau, Schedule, make_schedule
-from ..text.messages import message
+from ..optim.schedules import READ_EVERY, make_schedule
+from .loss_reader import LossReader, Means
 from .plan import Plan
-
-_READ_SECONDS = 0.5
+from .trained import Trained, trained_of
 
 
 @dataclass(frozen=True)
@@ -150,10 +145,10 @@ class _Loop:
         optimizer = make_optimizer(settings, [group.for_optimizer() for group in groups])
         schedule = make_schedule(optimizer, settings)
         scaler = LossScaler(list(network.parameters())) if scale_loss else None
-        means = _Means(emit)
+        means = Means(emit)
         decay = settings.train_ema_decay
         average = WeightAverage(trained_of(network), decay) if decay else None
-        self.trained = _Trained(network, optimizer, schedule, scaler, means, average, early_stop)
+        self.trained = Trained(network, optimizer, schedule, scaler, means, average, early_stop)
         self._training = training
         self._settings = settings
         self._device = device
@@ -248,233 +243,6 @@ class _Loop:
             self._keeping.hold(self.trained.position())
         self.trained.finalise()
         self._hooks.failed(self.trained.step)
-
-
-@dataclass
-class _Trained:
-    """All that changes from step to step.
-
-    Attributes:
-        step: the steps that are in the network.
-        is_between_steps: whether the last one is complete, with all that comes after it.
-    """
-
-    network: Network
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    scaler: LossScaler | None
-    means: _Means
-    average: WeightAverage | None = None
-    early_stop: EarlyStop | None = None
-    step: int = 0
-    is_between_steps: bool = True
-
-    @contextmanager
-    def next_step(self) -> Iterator[None]:
-        """Within the block one step is in part the last one, in part the next."""
-        self.is_between_steps = False
-        yield
-        self.is_between_steps = True
-
-    def count(self, step: int) -> None:
-        """The optimizer has taken a step."""
-        self.step = step
-        if self.average is not None:
-            self.average.add(step)
-
-    @contextmanager
-    def as_saved(self) -> Iterator[None]:
-        """The network as it would be saved, while the block lasts."""
-        with averaged_weights(self.optimizer) if self.average is None else self.average.in_place():
-            yield
-
-    def finalise(self) -> None:
-        """Leave the network as it is to be saved."""
-        if self.average is None:
-            finalise(self.optimizer)
-        else:
-            self.average.put()
-        if self.is_over and self.early_stop is not None:
-            self.early_stop.put_best(trained_of(self.network))
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it is time to end before the last step."""
-        return self.early_stop is not None and self.early_stop.is_over
-
-    @property
-    def hears_means(self) -> bool:
-        """Whether anything depends on the means of the losses."""
-        stops_by_means = self.early_stop is not None and not self.early_stop.validates
-        return isinstance(self.schedule, Plateau) or stops_by_means
-
-    def hear_mean(self) -> None:
-        mean = self.means.take()
-        if isinstance(self.schedule, Plateau):
-            self.schedule.hear(mean)
-        if self.early_stop is not None and not self.early_stop.validates:
-            self.early_stop.hear_mean(self.step, mean)
-
-    def hear_validation(self, loss: float | None) -> None:
-        if self.early_stop is not None and loss is not None:
-            self.early_stop.hear_validation(self.step, loss, trained_of(self.network))
-
-    def on_device(self) -> list[Tensor]:
-        """The tensors that go from one step to the next: parameters and what is remembered of them."""
-        self.network.zero_grad(set_to_none=True)  # gradients do not: the next step drops them anyway
-        states = [state for state in self.optimizer.state.values() if isinstance(state, dict)]
-        remembered = [value for state in states for value in state.values() if isinstance(value, Tensor)]
-        means = [] if self.average is None else self.average.means
-        best = [] if self.early_stop is None else self.early_stop.weights
-        return [*self.network.parameters(), *self.network.buffers(), *remembered, *means, *best]
-
-    def position(self) -> dict[str, Any]:
-        """What :meth:`continue_from` takes; nothing is copied."""
-        return {
-            "step": self.step,
-            "network": tensors_of(self.network),
-            "optimizer": optimizers.kept(self.optimizer),
-            "schedule": schedules.kept(self.schedule),
-            "scaler": None if self.scaler is None else self.scaler.kept(),
-            "losses": list(self.means.losses),
-            "average": None if self.average is None else self.average.means,
-            "early_stop": None if self.early_stop is None else self.early_stop.kept(),
-        }
-
-    def continue_from(self, start: Mapping[str, Any]) -> None:
-        put_into(self.network, start["network"])
-        optimizers.continue_from(self.optimizer, start["optimizer"])
-        schedules.continue_from(self.schedule, start["schedule"])
-        if self.scaler is not None:
-            self.scaler.continue_from(start["scaler"])
-        self.means.losses.extend(start["losses"])
-        if self.average is not None:
-            self.average.continue_from(start["average"])
-        if self.early_stop is not None:
-            self.early_stop.continue_from(start["early_stop"])
-        self.step = start["step"]
-
-
-def tensors_of(network: Network) -> dict[str, Tensor]:
-    """Every parameter and buffer of a network by its name in the module, as it is."""
-    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
-
-
-@torch.no_grad()
-def put_into(network: Network, tensors: Mapping[str, Tensor]) -> None:
-    """Give a network the numbers that :func:`tensors_of` found in one of the same make."""
-    for name, tensor in tensors_of(network).items():
-        tensor.copy_(tensors[name])
-
-
-def trained_of(network: Network) -> list[Tensor]:
-    """The parameters that are trained; those of adapters that are only carried along are not."""
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]
-
-
-@dataclass(frozen=True)
-class _Noted:
-    """One step whose loss has not been read yet."""
-
-    step: int
-    losses: StepLoss
-    rates: tuple[float, ...]
-    validation: float | None
-
-
-class _Means:
-    """Passes steps on and keeps their losses until their mean is taken."""
-
-    def __init__(self, emit: Listener) -> None:
-        self._emit = emit
-        self.losses: deque[float] = deque(maxlen=READ_EVERY)
-
-    def __call__(self, step: Step) -> None:
-        self.losses.append(step.loss)
-        self._emit(step)
-
-    def take(self) -> float:
-        mean = sum(self.losses) / len(self.losses)
-        self.losses.clear()
-        return mean
-
-
-class LossReader:
-    """Carries losses from the device to the listeners, in order and late, and notices those that are NaN or infinite.
-
-    On CUDA a batch of losses is copied while the device works on, and looked at when the next batch is sent: the CPU
-    never waits for the step in flight.
-    """
-
-    def __init__(self, total: int, device: torch.device, emit: Callable[[Step], None]) -> None:
-        self._total = total
-        self._emit = emit
-        self._device = device
-        self._noted: list[_Noted] = []
-        self._sent: tuple[list[_Noted], Tensor, torch.cuda.Event | None] = ([], torch.empty(0), None)
-        self._last_sent = time.monotonic()
-
-    def note(self, step: int, losses: StepLoss, rates: list[float], validation: float | None = None) -> None:
-        noted = _Noted(step, replace(losses, samples=losses.samples.detach()), tuple(rates), validation)
-        self._noted.append(noted)
-        long_ago = time.monotonic() - self._last_sent > _READ_SECONDS
-        if self._device.type == "cpu":
-            self.read_all()
-        elif len(self._noted) >= READ_EVERY or long_ago:
-            self._receive()
-            self._send()
-
-    def read_all(self) -> None:
-        """Report every step noted so far.
-
-        Raises:
-            DivergedError: one of its losses is not finite.
-        """
-        self._receive()
-        self._send()
-        self._receive()
-
-    def _send(self) -> None:
-        noted, self._noted = self._noted, []
-        self._last_sent = time.monotonic()
-        if not noted:
-            return
-        together = torch.cat([entry.losses.samples.float() for entry in noted])
-        if self._device.type != "cuda":
-            self._sent = (noted, together.cpu(), None)
-            return
-        arriving = torch.empty(together.shape, pin_memory=True)
-        arriving.copy_(together, non_blocking=True)
-        arrived = torch.cuda.Event()
-        arrived.record()
-        self._sent = (noted, arriving, arrived)
-
-    def _receive(self) -> None:
-        noted, together, arrived = self._sent
-        self._sent = ([], torch.empty(0), None)
-        if arrived is not None:
-            arrived.synchronize()
-        at = 0
-        for entry in noted:
-            count = len(entry.losses.samples)
-            losses = together[at : at + count].tolist()
-            at += count
-            for index, loss in enumerate(losses):
-                if not math.isfinite(loss):
-                    raise self._diverged(entry, index)
-            self._emit(Step(entry.step, self._total, sum(losses) / count, entry.rates, entry.validation))
-
-    def _diverged(self, entry: _Noted, sample: int) -> DivergedError:
-        losses = entry.losses
-        named = {"name": losses.names[sample]} if losses.names else {}
-        return DivergedError(
-            "engine.named_loss_diverged" if named else "engine.loss_diverged",
-            where=message("engine.step_of", step=entry.step, steps=self._total),
-            sample=sample + 1,
-            count=len(losses.samples),
-            timestep=int(losses.timesteps[sample]),
-            **named,
-        )
 
 
 @contextmanager

@@ -28,12 +28,13 @@ from ..text.messages import message
 from . import effect, space
 from .context import RunContext
 from .keeper import PassPosition, PassStart
-from .loop import LoopHooks, put_into, tensors_of, train
+from .loop import LoopHooks, train
 from .pass_network import PassNetwork
 from .pause import pause
 from .plan import Plan
 from .previews import Previews, request_of
 from .reporting import Reporter, StepLogs, growth_of, step_logs
+from .trained import put_into, tensors_of
 from .validation import Validation
 
 

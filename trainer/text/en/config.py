@@ -123,8 +123,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.endless_warmup": (
             "the warm-up takes {warmup} steps and the run only {steps} ({iterations}), so it never ends. Set it lower"
         ),
-        "config.no_dropout_in_loha": (
-            "has no effect on loha, which has no numbers in between to leave out; write 0, or use {setting}"
+        "config.no_hidden_dropout": (
+            "has no effect on {type}, which has no numbers in between to leave out; write 0, or use {setting}"
         ),
         "config.one_rate_for_all": (
             "has no effect with {optimizer}, which finds one learning rate for everything; write 0 or 1 as factors, "

@@ -131,8 +131,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.endless_warmup": (
             "ウォームアップ ({warmup} ステップ) が終わりません。{iterations}は {steps} です。それより小さくしてください"
         ),
-        "config.no_dropout_in_loha": (
-            "lohaでは効きません(間引ける中間の数値がありません)。0にするか、{setting}を使ってください"
+        "config.no_hidden_dropout": (
+            "{type}では効きません(間引ける中間の数値がありません)。0にするか、{setting}を使ってください"
         ),
         "config.one_rate_for_all": (
             "{optimizer} では効きません(全体で1つの学習率を自分で決めます)。倍率を0か1にするか、ほかのオプティマイザ"
