@@ -255,6 +255,20 @@ def test_only_what_is_new_or_changed_is_encoded_with_those_beside_it(
     assert_same(encode(other_crop, bundle, caches()), encode(other_crop, bundle))
 
 
+def test_how_many_are_encoded_together_is_part_of_what_is_kept(
+    tmp_path: Path, bundle: Bundle, caches: Callable[[], DataCache], encoded: list[list[str]]
+) -> None:
+    """One alone is added up in another order than two: its last digits differ."""
+    for folder, images in (("one", [0]), ("other", [1]), ("both", [0, 1])):
+        (tmp_path / folder).mkdir()
+        for number in images:
+            write(tmp_path / folder / f"{number}.png", number)
+        encoded.clear()
+        found = encode(settings_for(tmp_path / folder), bundle, caches())
+        assert encoded == [[f"{number}.png" for number in images]]
+        assert_same(found, encode(settings_for(tmp_path / folder), bundle))
+
+
 def test_an_image_elsewhere_of_another_name_is_known(
     folder: Path, bundle: Bundle, caches: Callable[[], DataCache], encoded: list[list[str]]
 ) -> None:
@@ -313,7 +327,7 @@ def test_a_sample_is_told_by_everything_but_its_words(folder: Path, tmp_path: Pa
     sample = scan_for_mode(settings_for(folder)).distinct[0]
     told = told_of(sample, cache)
     assert told is not None
-    assert told_of(replace(sample, caption="another", subset=5), cache) == told
+    assert told_of(replace(sample, caption="another", written="another", subset=5), cache) == told
     changes = {
         "path": folder / "1.png", "frame": Size(128, 64), "scaled": Size(90, 90), "crop": (1, 0), "mirrored": True,
         "has_alpha": True, "size": Size(9, 9), "target": sample,

@@ -29,7 +29,7 @@ _LIBRARIES = (
     "torch", "diffusers", "transformers", "tokenizers", "numpy", "pillow", "pillow-avif-plugin", "pillow-heif",
     "pillow-jxl-plugin",
 )  # fmt: skip
-_NOT_SEEN = frozenset(("caption", "subset"))
+_NOT_SEEN = frozenset(("caption", "written", "subset"))
 """Of a sample, what its pixels do not depend on."""
 
 
