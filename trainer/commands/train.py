@@ -144,12 +144,13 @@ def _train(options: argparse.Namespace) -> int:
 def _account(job: Job, host: Host) -> Account:
     """What the run would say of its data; raises what it would raise."""
     from ..config.settings import effective
-    from ..data.cache import open_cache
+    from ..data.cache import cache_path, open_cache
     from ..data.look import look
     from ..engine.account import account_before
 
     settings = effective(job.settings)
-    with reading() as show, open_cache(host.folders, settings.data_cache) as cache:
+    size = settings.data_cache if cache_path(host.folders).is_file() else 0  # a dry run begins none
+    with reading() as show, open_cache(host.folders, size) as cache:
         found = look(settings, progress=show, cache=cache)
     return account_before(settings, found, host)
 
