@@ -333,6 +333,30 @@ def test_a_picture_that_waits_is_made_at_the_next_step(
     assert same(read(first.path), read(undisturbed.path))
 
 
+@pytest.mark.more
+def test_images_are_encoded_in_each_step_with_the_hosts_vae(
+    double: Double, host: WebUI, tmp_path: Path, old: Path
+) -> None:
+    """Also after somebody else had the model between two steps."""
+    plain, weights, waiting = double.generate(), double.copies(), Waiting(double, "a red circle <lora:old:1>")
+
+    def react(event: Event) -> None:
+        if isinstance(event, Step) and event.number == 2:
+            waiting.begin()
+
+    changes = {"train_iterations": 4, "image_color_augmentation": True, "image_random_flip": True}
+    first = trained(host, settings_of("LoRA", tmp_path, **changes), Told(react))
+    waiting.end()
+    assert np.array_equal(plain, double.generate())
+    assert same(weights, double.copies())
+    undisturbed = trained(host, settings_of("LoRA", tmp_path, **changes, save_lora_name="again"))
+    still = trained(host, settings_of("LoRA", tmp_path, train_iterations=4, save_lora_name="still"))
+    paths = [each.path for each in (first, undisturbed, still)]
+    files = [read(path) for path in paths if path is not None]
+    assert same(files[0], files[1])
+    assert not same(files[0], files[2])
+
+
 def test_a_picture_does_not_wait_for_the_strip_at_the_end(double: Double, host: WebUI, tmp_path: Path) -> None:
     waiting, made = Waiting(double), []
 
