@@ -69,6 +69,10 @@ class _Sorting:
     found: Found
     settings: Settings
     _by_name: dict[tuple[Path, str], list[ImageFile]] = field(default_factory=dict)
+    _inner: dict[Path, tuple[Path, ...]] = field(default_factory=dict)
+    """Of each folder with images what :meth:`_inner_folders` says."""
+    _places: dict[tuple[Path, Path], tuple[Path, ...]] = field(default_factory=dict)
+    """Likewise of :meth:`_places_of`."""
     _folders: set[Path] = field(default_factory=set)
     """All that an image is in, below that of the data."""
     _masks: dict[ImageFile, list[tuple[int, ImageFile]]] = field(default_factory=dict)
@@ -95,10 +99,14 @@ class _Sorting:
             else:
                 self._beside(image)
 
-    def _inner_folders(self, image: ImageFile) -> Iterator[Path]:
+    def _inner_folders(self, image: ImageFile) -> tuple[Path, ...]:
         """Those below the data's folder that an image is in, the outermost first."""
-        above = [folder for folder in image.path.parents if self.found.folder in folder.parents]
-        return reversed(above)
+        parent = image.path.parent
+        if parent not in self._inner:
+            above = [parent, *parent.parents]
+            root = self.found.folder
+            self._inner[parent] = tuple(reversed(above[: above.index(root)])) if root in above else ()
+        return self._inner[parent]
 
     def _is_preview(self, image: ImageFile) -> bool:
         names = {_folded(folder.name) for folder in self._inner_folders(image)}
@@ -131,19 +139,26 @@ class _Sorting:
         ``a.png`` or ``images/a.png`` for ``masks/a.png``.
         """
         companions = set(companions)
-        inner = image.path.parent.relative_to(folder)
-        siblings = sorted(each for each in self._folders if each.parent == folder.parent)
-        beside = [each for each in siblings if _folded(each.name) in _IMAGE_FOLDERS]
+        places = self._places_of(image.path.parent, folder)
         for stem in image_stems(image):
             found = [
                 each
-                for place in (folder.parent, *beside)
-                for each in self._by_name.get((place / inner, stem), [])
-                if not companions & {*each.path.parents}
+                for place in places
+                for each in self._by_name.get((place, stem), [])
+                if companions.isdisjoint(self._inner_folders(each))
             ]
             if found:
                 return found
         return []
+
+    def _places_of(self, parent: Path, folder: Path) -> tuple[Path, ...]:
+        """Where images are that those in ``parent``, below ``folder``, may belong to."""
+        if (parent, folder) not in self._places:
+            siblings = sorted(each for each in self._folders if each.parent == folder.parent)
+            beside = (each for each in siblings if _folded(each.name) in _IMAGE_FOLDERS)
+            inner = parent.relative_to(folder)
+            self._places[parent, folder] = tuple(place / inner for place in (folder.parent, *beside))
+        return self._places[parent, folder]
 
     def _of_folder(self, image: ImageFile, folder: Path, folders: frozenset[Path]) -> None:
         if _folded(folder.name) not in MASK_FOLDERS:
