@@ -14,6 +14,8 @@ from PIL import Image
 
 from trainer.config.settings import Settings
 from trainer.config.size import Size
+from trainer.data.account import account_of
+from trainer.data.look import Look
 from trainer.data.samples import Scan
 from trainer.data.scan import scan
 from trainer.errors import UserError
@@ -516,6 +518,16 @@ def test_a_metadata_file_may_be_given_alone(tmp_path: Path) -> None:
     beside.write_text('{"caption": "one"}\n')
     with pytest.raises(UserError, match=r"line 1 of meta\.jsonl is no object with an image_path"):
         scan(Settings(dataset_config=str(beside)))
+
+
+def test_the_account_gives_no_advice_that_the_file_overrules(tmp_path: Path) -> None:
+    images(tmp_path / "a", (512, 768))
+    path = written(tmp_path, "[[datasets]]\nresolution = 512\n[[datasets.subsets]]\nimage_dir = 'ROOT/a'")
+    settings = Settings(dataset_config=str(path))
+    account = account_of(settings, Look(scan(settings)))
+    lines = [str(row.text) for row in account.rows]
+    assert any("512 x 512" in line for line in lines)
+    assert not any("image min length" in line for line in lines)
 
 
 # ---- files of other programs ----------------------------------------------------------------------------------------

@@ -160,6 +160,19 @@ def test_each_side_has_its_own_caption_or_the_originals(tmp_path: Path) -> None:
     }
 
 
+def test_folders_with_repeats_hold_pairs(tmp_path: Path) -> None:
+    picture(tmp_path / "3_zorp eyes" / "a.png", seed=1)
+    picture(tmp_path / "3_zorp eyes" / "a_closed.png", seed=2)
+    picture(tmp_path / "2_mira" / "b.png", seed=3)
+    picture(tmp_path / "2_mira" / "b_closed.png", seed=4)
+    picture(tmp_path / "2_mira" / "c.png", seed=5)
+    found = scanned(tmp_path)
+    told = [(sample.path.name, sample.caption, sample.target and sample.target.caption) for sample in found.samples]
+    assert told == [("b.png", "mira", "mira")] * 2 + [("a.png", "zorp eyes", "zorp eyes")] * 3
+    assert [(count.images, count.taken) for count in found.counts] == [(2, 2), (2, 3)]
+    assert [problem.name for problem in found.problems] == ["2_mira/c.png"]
+
+
 def test_file_names_as_tags_leave_the_suffix_out(tmp_path: Path) -> None:
     picture(tmp_path / "black_cat.png")
     picture(tmp_path / "black_cat_closed.png")

@@ -70,6 +70,7 @@ def _as_json(found: Scan, account: Account, settings: Settings) -> dict[str, Any
             "files": found.captions.files,
             "names": found.captions.names,
             "class_words": found.captions.class_words,
+            "written": found.captions.written,
             "empty": found.captions.empty,
             "missing": found.captions.missing,
             "encodings": dict(found.captions.encodings),

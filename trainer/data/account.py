@@ -241,7 +241,7 @@ def _finer_buckets(folder: _Folder, cut: list[Sample]) -> Message | None:
     """What would keep more, if it would help half of those that lose much."""
     settings = folder.settings
     changes = {name: value for name, value in _FINER.items() if getattr(settings, name) > value}
-    if not changes or settings.image_bucketing != buckets.TRAIN_TRAIN:
+    if not changes or settings.image_bucketing != buckets.TRAIN_TRAIN or folder.scan.file is not None:
         return None
     frames = buckets.frames_of(replace(settings, **changes))
     placements = [buckets.place(sample.size, buckets.choose_frames(sample.size, frames)[0]) for sample in cut]
