@@ -77,6 +77,22 @@ def test_folders_sizes_and_files_that_are_passed_over(tmp_path: Path) -> None:
     assert "Ignored:  2 .psd, 1 .md" in lines
 
 
+def test_folders_with_repeats_and_regularisation_images_have_a_line_each(tmp_path: Path) -> None:
+    for number in range(2):
+        put(tmp_path, f"3_zorp cat/{number}.png", None)
+    for number in range(4):
+        put(tmp_path, f"reg/1_cat/{number}.png", None, size=(64, 80))
+    lines = lines_of(told(tmp_path, image_size=Size(64, 64), train_batch_size=1, train_iterations=24))
+    # 2 images 3 times are 6 samples, and 6 of regularisation: each of the 4 once, and the first two again.
+    assert lines[:3] == [
+        f"Images:   6 images from 2 folders in {tmp_path}",
+        "          3_zorp cat: 2 images, 3 times an epoch",
+        "          1_cat: 4 regularisation images, 1.5 times an epoch",
+    ]
+    assert "Captions: 6 from the names of folders" in lines
+    assert "Epoch:    12 samples in 12 steps; 24 steps are 2 epochs, so each image is seen 6 times" in lines
+
+
 def test_many_sizes_are_summed_up(tmp_path: Path) -> None:
     for number in range(1, 9):
         put(tmp_path, f"tall {number}.png", size=(64, 64 * number))
