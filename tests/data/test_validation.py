@@ -84,3 +84,17 @@ def test_without_it_the_scan_is_as_it_was(tmp_path: Path) -> None:
     given = settings(images(tmp_path / "a", 3), validation_split=0.0)
     whole = scan(given)
     assert split_off(whole, given) == (whole, None)
+
+
+def test_captions_and_pixels_that_are_drawn_anew_are_those_of_the_training_alone(tmp_path: Path) -> None:
+    folder = images(tmp_path / "a", 4)
+    for path in list(folder.glob("*.png")):
+        path.with_suffix(".txt").write_text("one, two, three, four, five")
+    given = settings(folder, caption_shuffle=True, image_random_flip=True, image_random_crop=True)
+    trained, validated = split_off(scan(given), given)
+    assert validated is not None
+    assert all(sample.written is not None for sample in trained.distinct)
+    assert all(sample.written is None for sample in validated.distinct)
+    flips = [(each.subsets[0].settings.image_random_flip, each.subsets[0].settings.image_random_crop)
+             for each in (trained, validated)]  # fmt: skip
+    assert flips == [(True, True), (False, False)]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..config.settings import MAX_STEPS, Settings
 from ..errors import UserError
 from ..text.messages import label
+from .cache import DataCache
 from .pair_scan import scan_for_mode
 from .pairs import Pair
 from .samples import Scan
@@ -41,17 +42,18 @@ def counted_by(settings: Settings, images: Scan | Pair | None) -> Settings:
     return with_steps(settings, split_off(images, settings)[0]) if isinstance(images, Scan) else settings
 
 
-def counted(settings: Settings, check: Callable[[], None] | None = None) -> Settings:
+def counted(settings: Settings, check: Callable[[], None] | None = None, cache: DataCache | None = None) -> Settings:
     """Settings in effect, with the number of steps that ``train_epochs`` stands for: the images are looked at.
 
     Args:
         check: called between images and while one is waited for; may raise to stop.
+        cache: what is known of images from earlier.
 
     Raises:
         UserError: there are none that can be used, or too many steps.
     """
     if not settings.train_epochs:
         return settings
-    scan = scan_for_mode(settings, check=check)
+    scan = scan_for_mode(settings, check=check, cache=cache)
     scan.require_usable()
     return counted_by(settings, scan)

@@ -14,7 +14,7 @@ from torch import Tensor
 from .random import StepRandom
 from .seeds import mixed_seed
 
-_PYRAMID_STREAM = 4 << 32  # no step has this number
+_PYRAMID_STREAM = 7 << 32  # no step has this number
 
 
 def offset_noise(

@@ -70,7 +70,8 @@ def check(job: Job, host: Host) -> Message:
     settings, loras = effective(job.settings), host.folders.loras
     _refuse(check_for_run(settings))
     if settings.train_epochs:
-        settings = counted(settings)
+        with open_cache(host.folders, settings.data_cache) as cache:
+            settings = counted(settings, cache=cache)
         _refuse(check_for_run(replace(settings, train_epochs=0)))  # what depends on the number of steps
     trackers.require(settings)
     if makes_previews(settings):
@@ -208,8 +209,8 @@ def _prepared(
     emit(TrainsOn(bundle.name))
     _attach_base_loras(settings, host, bundle, reporter, stack)
     scan, settings = _scan(trained, settings, bundle, reporter)
-    data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress, cache)
     validation = None if validated is None else encode_samples(validated, bundle, settings, reporter.progress, cache)
+    data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress, cache)
     _report_cache(cache, settings, reporter)
     hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
     stack.callback(hashing.cancel)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..diffusion.random import StepRandom
 from ..diffusion.seeds import mixed_seed
 
-_STREAM = 5 << 32  # no step has this number
+_STREAM = 8 << 32  # no step has this number
 
 
 @dataclass
