@@ -84,7 +84,8 @@ def _odd(note: Message) -> AccountRow:
 
 
 def _unfinished(settings: Settings, found: Unfinished) -> Iterator[AccountRow]:
-    where = {"folder": settings.lora_data_directory.strip()}
+    given = (settings.lora_data_directory, settings.dataset_config, settings.original_image, settings.target_image)
+    where = {"folder": next((each.strip() for each in given if each.strip()), "")}
     if found.total:
         yield _row("images", message("data.account_unfinished", count=found.total, done=found.done, **where))
     else:

@@ -99,6 +99,14 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     someone.write("lora_data_directory", str(tmp_path / "nowhere"))
     press_by_key(someone, "data_look")
     words(someone, "data", "there is no folder")
+    (tmp_path / "empty").mkdir()
+    for folder, reason in (("nowhere", "there is no folder"), ("empty", "is empty, and so are its sub-folders")):
+        someone.write("lora_data_directory", str(tmp_path / folder))
+        someone.press("add")
+        words(someone, "message", reason)
+    someone.page.get_by_role("tab", name="Queue").click()
+    words(someone, "queue", "The queue is empty")
+    someone.page.get_by_role("tab", name="Train").click()
     someone.page.get_by_role("button", name="Close", exact=True).click()
     someone.until(lambda: not someone.page.is_visible("#trainyard_data"))
 
