@@ -200,10 +200,11 @@ def test_json_and_csv_when_asked_for(model: Path, host: Standalone) -> None:
     assert log.rows["Learning Rate 1"].iloc[0] == pytest.approx(1e-2)
 
 
-def test_every_run_keeps_a_log_but_no_more(model: Path, host: Standalone) -> None:
+def test_every_run_keeps_a_log_and_its_account_but_no_more(model: Path, host: Standalone) -> None:
     collect(job(model), host)
-    found = sorted(path.relative_to(host.folders.data).parts[0] for path in host.folders.data.rglob("*.*"))
-    assert found == ["runs"]
+    data = host.folders.data
+    found = sorted((path.relative_to(data).parts[0], path.suffix) for path in data.rglob("*.*"))
+    assert found == [("runs", ".csv"), ("runs", ".txt")]
 
 
 def test_text_encoder_is_trained_when_asked_for(model: Path, host: Standalone) -> None:
