@@ -90,6 +90,12 @@ def prompts_of_lines(text: str, *, comments: bool = False) -> SamplePrompts:
     return reader.read()
 
 
+def first_prompt(text: str) -> str:
+    """The prompt of the first line that has one, whatever its options are; empty if there is none."""
+    prompts = (_parts(line.strip())[0] for line in text.splitlines())
+    return next(filter(None, prompts), "")
+
+
 def _prompts_of_file(path: Path) -> SamplePrompts:
     text, ending = read_text(path, _MOST_BYTES), path.suffix.lower()
     try:

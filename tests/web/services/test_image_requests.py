@@ -140,7 +140,7 @@ def test_a_lora_says_what_it_is_best_tried_with(folders: Folders) -> None:
     }  # fmt: skip
     trigger = Settings(mode="LoRA", lora_trigger_word="sks", sample_prompt="something", model="gone")
     assert image_requests.suited(lora(folders, "word", trigger), ["a", "b"], "")["prompt"] == "sks"
-    without = replace(trigger, lora_trigger_word="")
+    without = replace(trigger, lora_trigger_word="", sample_prompt="\n something --n bad --w x\nelse")
     assert image_requests.suited(lora(folders, "plain", without), [], "")["prompt"] == "something"
     # Where its model is gone: the proposed one, the one that is loaded, or still that one, for the host to complain.
     for models, proposed, expected in ((["only"], "only", "only"), (["", "a"], "", ""), (["a", "b"], "", "gone")):

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...config.check import check_for_run
 from ...config.key_values import prompt_pairs, split_lines
+from ...config.sample_prompts import first_prompt
 from ...config.settings import ROWS, Settings
 from ...config.values import read_value, shown
 from ...engine.image_request import ImageRequest
@@ -149,7 +150,7 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
     # Where none is proposed and none is loaded, the host reports that the LoRA's model is missing.
     known = settings.model in models or Path(settings.model).is_file() or not (proposed or "" in models)
     return {
-        "prompt": mode_of(settings.mode).usage(settings, ()).prompt or settings.sample_prompt,
+        "prompt": mode_of(settings.mode).usage(settings, ()).prompt or first_prompt(settings.sample_prompt),
         "negative": settings.sample_negative,
         "model": settings.model if known else proposed,
         "vae": settings.vae,
