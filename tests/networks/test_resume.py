@@ -319,6 +319,7 @@ def test_nan_is_found_before_the_model_is_loaded(job, host: Standalone, models, 
 FOREIGN = {
     "Flux": "lora_unet_double_blocks_{}_img_attn_proj",
     "Z-Image / Lumina 2": "diffusion_model.layers.{}.attention.to_q",
+    "Cosmos / Anima": "diffusion_model.blocks.{}.self_attn.q_proj",
     "Wan": "diffusion_model.blocks.{}.cross_attn.k_img",
     "Qwen-Image": "transformer_blocks.{}.img_mlp.net.2",
     "SD3": "lora_unet_joint_blocks_{}_x_block_attn_qkv",

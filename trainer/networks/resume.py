@@ -30,13 +30,12 @@ from ..models.base import Bundle
 from ..models.checkpoint.identify import FileKind, Kind, identify
 from ..models.checkpoint.lora_kinds import EMBEDDING
 from ..models.lora_target import Target
-from ..models.registry import family_of_lora
 from ..text.messages import Message, label, message
 from .base import Adapter, Network, Strength, refuse_none
 from .files.find import find_lora
 from .files.keys import Key, sorted_keys, type_of_parts
-from .files.read import Stored, adapters_of, beside, modules_without_place, placeless, read_lora, type_of
-from .registry import adapter_type, adapter_types
+from .files.read import Stored, adapters_of, beside, family_in, modules_without_place, placeless, read_lora, type_of
+from .registry import adapter_type
 
 _LABEL: Final = label("network_resume")
 
@@ -96,24 +95,11 @@ def _check_type(name: str, modules: Mapping[str, Mapping[str, Key]], network_typ
 
 
 def _check_family(kind: FileKind, modules: Mapping[str, Mapping[str, Key]], family: str) -> None:
-    made_for = _family_of(kind, modules) or kind.family
+    made_for = family_in(kind, modules) or kind.family
     if made_for not in (None, family):
         raise NetworkError(
             "networks.resume_other_family", where=_LABEL, file=kind.name, trained_for=made_for, family=family
         )
-
-
-def _family_of(kind: FileKind, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
-    """The family of ours that a LoRA was trained for; None if the file does not say."""
-    input_parts = {each.input_part for each in adapter_types()}
-    inputs = {
-        name: kind.tensors[whole].shape
-        for name, keys in modules.items()
-        for whole, key in keys.items()
-        if key.part in input_parts
-    }
-    found = family_of_lora(kind.metadata, inputs)
-    return None if found is None else found.name
 
 
 def stored(settings: Settings, folder: Path) -> Stored | None:

@@ -117,6 +117,7 @@ _LOOKS: Mapping[str, re.Pattern[str]] = MappingProxyType(
         "Flux": re.compile(r"(^|_)(double_blocks_\d+_(img|txt)_|single_blocks_\d+_|single_transformer_blocks_\d+_)"),
         "Qwen-Image": re.compile(r"(^|_)transformer_blocks_\d+_(img|txt)_(mlp|mod)_"),
         "SD3": re.compile(r"(^|_)(joint_blocks_\d+_|transformer_blocks_\d+_attn_add_q_proj)"),
+        "Cosmos / Anima": re.compile(r"(^|_)blocks_\d+_(self|cross)_attn_(q|k|v|output)_proj"),
         "Wan": re.compile(r"(^|_)blocks_\d+_(self|cross)_attn_(q|k|v|o|k_img|v_img)(_|$)"),
         "Z-Image / Lumina 2": re.compile(
             r"(^|_)((noise|context)_refiner_\d+_|layers_\d+_(attention_|feed_forward_w\d|adaLN_modulation))"

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...config.choices import BLOCKS
 from ...errors import NetworkError
 from ...models.base import Bundle
-from ...models.checkpoint.identify import Kind, identify
+from ...models.checkpoint.identify import FileKind, Kind, identify
 from ...models.checkpoint.lora_kinds import EMBEDDING, UNKNOWN, foreign_family, module_of
 from ...models.lora_target import Target
 from ...models.placement import device_of
@@ -23,6 +23,7 @@ from ...models.registry import block_of, family_of_lora
 from ...paths import open_file
 from ...text.messages import Message, message
 from ..base import Adapter, Network, Parts, Strength
+from ..registry import adapter_types
 from .file import read
 from .keys import COMPONENTS, MIDDLE, Key, sorted_keys, type_of_parts
 
@@ -255,6 +256,19 @@ def unused_in(path: Path) -> Message | None:
     return message("networks.unused", file=path.name, parts=parts) if parts else None
 
 
+def family_in(kind: FileKind, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
+    """The family of ours that a LoRA was trained for, by its header; None if it does not say."""
+    input_parts = {each.input_part for each in adapter_types()}
+    inputs = {
+        name: kind.tensors[whole].shape
+        for name, keys in modules.items()
+        for whole, key in keys.items()
+        if key.part in input_parts
+    }
+    found = family_of_lora(kind.metadata, inputs)
+    return None if found is None else found.name
+
+
 def refuse_unusable(path: Path, family: str) -> None:
     """Refuse a file that cannot be used on a model, before the model is loaded. All its tensors are read.
 
@@ -267,7 +281,8 @@ def refuse_unusable(path: Path, family: str) -> None:
     kind = identify(path)
     if kind.kind is not Kind.LORA:
         raise NetworkError("networks.resume_no_lora", file=path.name, kind=kind.label)
-    if kind.family is not None:
+    modules = sorted_keys(kind.tensors, path.name).modules
+    if kind.family is not None and family_in(kind, modules) is None:
         raise NetworkError("networks.other_family", where=path.name, trained_for=kind.family, family=family)
     read_lora(path)
 
