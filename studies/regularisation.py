@@ -20,10 +20,36 @@ from studies.studio import SEEDS, Studio, print_table, train_lora
 from tests.toy.world import BACKGROUNDS, COLOURS, PLACES, SIDE, SIZES, coverage, paint
 
 LEARNED, CLASS, COLOUR = "zorp circle", "circle", "blue"
-MADE = 32
-"""Regularisation images."""
-SETTINGS = {**COMMON, "network_blocks": NO_TEXT, "train_iterations": "200"}
-CASES = ("without", "with")
+MADE, PROMPTED = 32, 24
+"""Regularisation images, and images of each prompt that are judged."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained.
+
+    Attributes:
+        has_reg: whether there are regularisation images.
+        changes: settings, laid over those of all studies of LoRA.
+        seeds: those that are pooled.
+    """
+
+    name: str
+    has_reg: bool
+    changes: tuple[tuple[str, str], ...]
+    seeds: Sequence[int] = SEEDS
+
+
+_SHORT = (("network_blocks", NO_TEXT), ("train_iterations", "200"))
+_LONG = (("train_iterations", "500"), ("train_textencoder_learning_rate", "3e-3"))
+WITHOUT = Case("without, U-Net only, 200 steps", False, _SHORT)
+WITH = Case("with, U-Net only, 200 steps", True, _SHORT)
+CASES = (
+    WITHOUT,
+    WITH,
+    Case("without, with the text encoder, 500 steps", False, _LONG, (10,)),
+    Case("with, with the text encoder, 500 steps", True, _LONG, (10,)),
+)
 
 
 def write_images(folder: Path) -> None:
@@ -51,41 +77,52 @@ class Counts:
     of_class: int = 0
     of: int = 0
 
-
-def write_data(studio: Studio, folder: Path, case: str) -> Path:
-    """A project as kohya_ss has it; only one of the two has regularisation images."""
-    write_images(folder / case / "img" / f"4_{LEARNED}")
-    if case == "with":
-        write_class(studio, folder / case / "reg" / f"1_{CLASS}")
-    return folder / case / "img"
+    def add(self, other: Counts) -> None:
+        self.learned += other.learned
+        self.of_class += other.of_class
+        self.of += other.of
 
 
-def study(studio: Studio, folder: Path, case: str = "", seeds: Sequence[int] = SEEDS, *, count: int = 24) -> Counts:
-    """Train and measure a case with every seed, pooled; without a case the base is measured."""
+def write_data(studio: Studio, folder: Path, case: Case) -> Path:
+    """A project as kohya_ss has it."""
+    project = folder / case.name
+    write_images(project / "img" / f"4_{LEARNED}")
+    if case.has_reg:
+        write_class(studio, project / "reg" / f"1_{CLASS}")
+    return project / "img"
+
+
+def study(studio: Studio, folder: Path, case: Case, seeds: Sequence[int]) -> Counts:
+    """Train and measure a case with every seed, pooled."""
+    data = write_data(studio, folder, case)
     found = Counts()
-    data = write_data(studio, folder, case) if case else None
     for seed in seeds:
-        lora = None
-        if data is not None:
-            lora, _ = train_lora("LoRA", {**SETTINGS, "lora_data_directory": str(data)}, f"reg {case}", seed, folder)
-        first = 100 * seed
-        learned, of_class = (studio.verdicts([prompt] * count, lora, first_seed=first) for prompt in (LEARNED, CLASS))
-        found.learned += sum((each.colour, each.shape) == (COLOUR, CLASS) for each in learned)
-        found.of_class += sum((each.colour, each.shape) == (COLOUR, CLASS) for each in of_class)
-        found.of += count
+        settings = {**COMMON, **dict(case.changes), "lora_data_directory": str(data)}
+        lora, _ = train_lora("LoRA", settings, case.name, seed, folder)
+        found.add(measured(studio, seed, lora))
     return found
+
+
+def measured(studio: Studio, seed: int, lora: Path | None = None) -> Counts:
+    """What the two prompts make, with a LoRA or without."""
+    shown = []
+    for prompt in (LEARNED, CLASS):
+        verdicts = studio.verdicts([prompt] * PROMPTED, lora, first_seed=100 * seed)
+        shown.append(sum((each.colour, each.shape) == (COLOUR, CLASS) for each in verdicts))
+    return Counts(*shown, PROMPTED)
 
 
 def table(folder: Path) -> str:
     """The table of ``docs/lora.md``."""
-    studio = Studio()
+    studio, base = Studio(), Counts()
+    for seed in SEEDS:
+        base.add(measured(studio, seed))
+    rows = [("the untouched model", base), *((case.name, study(studio, folder, case, case.seeds)) for case in CASES)]
     lines = [
         f'| regularisation images | "{LEARNED}" makes a {COLOUR} circle | "{CLASS}" makes a {COLOUR} circle |',
         "| --- | --- | --- |",
+        *(f"| {name} | {found.learned}/{found.of} | {found.of_class}/{found.of} |" for name, found in rows),
     ]
-    for case in ("", *CASES):
-        found = study(studio, folder, case)
-        lines.append(f"| {case or 'the untouched model'} | {found.learned}/{found.of} | {found.of_class}/{found.of} |")
     return "\n".join(lines)
 
 

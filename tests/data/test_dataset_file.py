@@ -15,6 +15,7 @@ from PIL import Image
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.account import account_of
+from trainer.data.dataset_file import _KEYS, read_dataset_file
 from trainer.data.look import Look
 from trainer.data.samples import Scan
 from trainer.data.scan import scan
@@ -440,6 +441,33 @@ def test_what_cannot_be_used_is_one_sentence_with_its_place(tmp_path: Path, cont
     images(tmp_path / "a", SQUARE)
     with pytest.raises(UserError, match=message):
         scanned(written(tmp_path, content))
+
+
+@pytest.mark.parametrize("place", ["general", "dataset", "subset"])
+def test_any_value_of_any_key_is_read_or_named(tmp_path: Path, place: str) -> None:
+    folder = str(images(tmp_path / "a", SQUARE))
+    refused = 0
+    for key in (*_KEYS, "subsets", "datasets", "general", "anything"):
+        for value in (-1, "x", [1], {"a": 1}, True):
+            subset: dict[str, Any] = {"image_dir": folder}
+            dataset: dict[str, Any] = {"subsets": [subset]}
+            content: dict[str, Any] = {"general": {}, "datasets": [dataset]}
+            {"general": content["general"], "dataset": dataset, "subset": subset}[place][key] = value
+            path = written(tmp_path, json.dumps(content), "data.json")
+            told = ""
+            try:
+                read_dataset_file(path, Settings(dataset_config=str(path)))
+            except UserError as error:
+                told = str(error)
+            assert told.startswith(("data.json", str(tmp_path))) or not told
+            refused += bool(told)
+    assert refused > 50
+
+
+def test_keys_that_are_no_text_are_named(tmp_path: Path) -> None:
+    images(tmp_path / "a", SQUARE)
+    found = scanned(written(tmp_path, "1: 2\nsubsets:\n- image_dir: ROOT/a\n", "data.yaml"))
+    assert "dataset files know no 1" in str(found.notes[0])
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

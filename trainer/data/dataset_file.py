@@ -315,7 +315,7 @@ class _Reader:
             elsewhere: keys that have no effect here.
         """
         found: dict[str, Any] = {}
-        for key, value in content.items():
+        for key, value in ((str(each), value) for each, value in content.items()):
             if value is None or key in _NEEDLESS:
                 continue
             if key in _UNSUPPORTED:

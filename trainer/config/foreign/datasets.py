@@ -28,7 +28,7 @@ def as_dataset_file(values: Any) -> Mapping[str, Any] | None:
         return _of_concepts(values, {}) if values and all(map(_is_concept, values)) else None
     if not isinstance(values, Mapping):
         return None
-    if isinstance(values.get("subsets"), list) and any(key.endswith("_args") for key in values):
+    if isinstance(values.get("subsets"), list) and any(str(key).endswith("_args") for key in values):
         return _of_easy(values)
     if isinstance(values.get("concepts"), list):
         return _of_concepts(values["concepts"], values)
