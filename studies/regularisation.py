@@ -105,11 +105,12 @@ def study(studio: Studio, folder: Path, case: Case, seeds: Sequence[int]) -> Cou
 
 def measured(studio: Studio, seed: int, lora: Path | None = None) -> Counts:
     """What the two prompts make, with a LoRA or without."""
-    shown = []
-    for prompt in (LEARNED, CLASS):
+
+    def blue(prompt: str) -> int:
         verdicts = studio.verdicts([prompt] * PROMPTED, lora, first_seed=100 * seed)
-        shown.append(sum((each.colour, each.shape) == (COLOUR, CLASS) for each in verdicts))
-    return Counts(*shown, PROMPTED)
+        return sum((each.colour, each.shape) == (COLOUR, CLASS) for each in verdicts)
+
+    return Counts(blue(LEARNED), blue(CLASS), PROMPTED)
 
 
 def table(folder: Path) -> str:
