@@ -18,7 +18,7 @@ from trainer.config.size import Size
 from trainer.data.batches import Batches
 from trainer.data.caption_variants import CaptionRules
 from trainer.data.latents import Dataset
-from trainer.data.scan import scan
+from trainer.data.pair_scan import scan_for_mode
 from trainer.engine import passes as engine_passes
 from trainer.engine.run import run
 from trainer.errors import StateError
@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_encoded_at_each_step_to_the_same_end(
 
 def captions(given: Settings) -> list[list[str]]:
     """Those of twelve steps, three epochs."""
-    found = scan(given)
+    found = scan_for_mode(given)
     batches = Batches([found.bucket_of(each) for each in found.samples], found.batch_sizes, given.train_seed)
     rules = tuple(CaptionRules.of(subset.settings) for subset in found.subsets)
     data = Dataset(
@@ -156,6 +156,14 @@ def test_each_setting_acts(changes: dict[str, Any], folder: Path) -> None:
 def test_each_setting_of_the_shuffle_acts(changes: dict[str, Any], folder: Path) -> None:
     shuffled = settings(folder, folder, caption_shuffle=True)
     assert captions(replace(shuffled, **changes)) != captions(shuffled)
+
+
+def test_both_sides_of_a_pair_draw_the_same(folder: Path) -> None:
+    """They are to differ in what is to be learned alone; here their caption files are the same."""
+    given = settings(folder, folder, **VARIED, caption_dropout_rate=0.2, mode="Multi-ADDifT", diff_target_name="_after")
+    found = captions(given)
+    assert all(sides[0::2] == sides[1::2] for sides in found)
+    assert len({caption for sides in found for caption in sides}) > 5
 
 
 def test_an_epoch_in_which_captions_are_left_out(folder: Path) -> None:
