@@ -104,6 +104,11 @@ VARIED = Case(
     tuple({**dict(ONE.changes), "caption_shuffle": "true", "caption_tag_dropout_rate": "0.3",
            "caption_separator": " ", "lora_trigger_word": "zorp"}.items()),
 )  # fmt: skip
+HELD = Case(
+    "one thing, the words beside its own held",
+    (ZORP,),
+    tuple({**dict(ONE.changes), "train_self_reg": "1", "lora_trigger_word": "zorp"}.items()),
+)
 TWO = Case("two things, with the text encoder", (ZORP, QUAX), tuple({**COMMON, "train_iterations": "600"}.items()))
 
 
@@ -143,6 +148,12 @@ def prompts_of(word: str) -> list[str]:
         f"a large {word} on a {background} background, {place}"
         for _, background, place in product(range(2), BACKGROUNDS, PLACES)
     ]
+
+
+def shown(studio: Studio, lora: Path, word: str, thing: Thing, seed: int) -> int:
+    """Of the 24 prompts of a word, how many show a thing; of a word that is not its own, the words beside do it."""
+    made = studio.pictures(prompts_of(word), lora, first_seed=100 * seed, steps=16, cfg=2.0)
+    return sum(shows(picture, thing) for picture in made)
 
 
 def plain_scenes() -> list[tuple[str, str, str]]:

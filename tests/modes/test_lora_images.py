@@ -10,17 +10,21 @@ from pathlib import Path
 import pytest
 
 from studies.lora import (
+    HELD,
     ONE,
     TWO,
     TWO_AND_KEPT,
     VARIED,
+    ZORP,
     Case,
     Counts,
     class_captions,
     plain_prompts,
     prompts_of,
+    shown,
     shows,
     study,
+    train,
 )
 from studies.studio import SEEDS, Studio
 
@@ -55,6 +59,14 @@ def test_a_word_makes_its_thing_and_only_its_own(
     assert counts.own >= 0.8 * counts.of
     assert counts.other <= 0.1 * counts.of
     assert keeps_the_rest(counts, enough)
+
+
+@pytest.mark.slow
+def test_self_regularisation_leaves_the_thing_to_its_word(studio: Studio, tmp_path: Path) -> None:
+    free, held = (train(case, 0, tmp_path / case.name)[0] for case in (ONE, HELD))
+    assert shown(studio, free, "thing", ZORP, 0) >= 20  # or there is nothing to hold
+    assert shown(studio, held, "thing", ZORP, 0) <= 2
+    assert shown(studio, held, ZORP.word, ZORP, 0) >= 18
 
 
 def test_what_is_kept_is_not_what_is_measured() -> None:

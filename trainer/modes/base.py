@@ -89,15 +89,23 @@ class PassContext:
 
 @torch.no_grad()
 def encode_each(
-    context: PassContext, prompts: Sequence[str], phase: Message, *, literal: bool = False
+    context: PassContext,
+    prompts: Sequence[str],
+    phase: Message,
+    *,
+    literal: bool = False,
+    keeps: bool = True,
+    home: str | None = None,
 ) -> list[Conditioning]:
     """Every prompt's conditioning, without gradients; computed in batches, reported as progress of ``phase``.
 
     Args:
         literal: they are captions; see :meth:`Bundle.encode`.
+        keeps: whether captions are kept on the disk for later runs.
+        home: the device they are moved to; None: they stay where they are made.
     """
     found: list[Conditioning] = []
-    kept = _KeptConditionings.of(context, len(prompts)) if literal else None
+    kept = _KeptConditionings.of(context, len(prompts)) if literal and keeps else None
     for at in range(0, len(prompts), _PROMPTS_AT_ONCE):
         context.progress(phase, at, len(prompts))
         together = prompts[at : at + _PROMPTS_AT_ONCE]
@@ -106,7 +114,8 @@ def encode_each(
             part = context.bundle.encode(together, literal=literal)
             if kept is not None:
                 kept.put(together, part)
-        found += [part[number] for number in range(len(part))]
+        rows = [part[number] for number in range(len(part))]
+        found += rows if home is None else [each.to(home) for each in rows]
     return found
 
 

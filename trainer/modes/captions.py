@@ -48,12 +48,12 @@ class CaptionConditionings:
             return
         few = self._changed(data.captions)[:_FEW]
         with self._context.network.off():
-            sizes = [bytes_of(each) for each in encode_each(context, few, _PHASE, literal=True)]
+            sizes = [bytes_of(each) for each in encode_each(context, few, _PHASE, literal=True, keeps=False)]
         each = sum(sizes) / len(sizes)
         captions = self._of_run(data, int(MOST_IN_MEMORY / each))
         self.encodes_each_step = captions is None
         if captions is not None:
-            self._encode(captions, "cpu" if len(captions) * each > MOST_ON_DEVICE else None)
+            self._encode(captions, "cpu" if len(captions) * each > MOST_ON_DEVICE else None, keeps=False)
 
     def of(self, captions: Sequence[str]) -> Conditioning:
         """Those of a step's captions, on the device."""
@@ -67,12 +67,11 @@ class CaptionConditionings:
         """Each as it is to be encoded, once."""
         return list(dict.fromkeys(map(self._change, captions)))
 
-    def _encode(self, captions: Sequence[str], home: str | None = None) -> None:
+    def _encode(self, captions: Sequence[str], home: str | None = None, *, keeps: bool = True) -> None:
+        """What is drawn for one run is not kept for others."""
         with self._context.network.off():
-            found = encode_each(self._context, captions, _PHASE, literal=True)
-        self._known = {
-            caption: each if home is None else each.to(home) for caption, each in zip(captions, found, strict=True)
-        }
+            found = encode_each(self._context, captions, _PHASE, literal=True, keeps=keeps, home=home)
+        self._known = dict(zip(captions, found, strict=True))
 
     def _of_run(self, data: Dataset, most: int) -> tuple[str, ...] | None:
         """Every caption of the run once, in the order in which they come; None if there are more than ``most``."""

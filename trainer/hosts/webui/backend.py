@@ -107,17 +107,17 @@ def clip_skip(layer: int) -> Iterator[None]:
     """Have the host take prompts from this layer of the text encoder while the block lasts; 0: as its user chose."""
     from modules import shared
 
+    if not layer:
+        yield
+        return
     options: dict[str, Any] = shared.opts.data  # not by its attributes, which may be frozen
-    before = dict(options)
-    if layer:
-        options[_CLIP_SKIP] = layer
+    before = {name: options[name] for name in (_CLIP_SKIP,) if name in options}
+    options[_CLIP_SKIP] = layer
     try:
         yield
     finally:
-        if layer and _CLIP_SKIP in before:
-            options[_CLIP_SKIP] = before[_CLIP_SKIP]
-        elif layer:
-            del options[_CLIP_SKIP]
+        del options[_CLIP_SKIP]
+        options.update(before)
 
 
 def encoded(model: Any, prompt: str, size: Size | None) -> Any:
