@@ -66,6 +66,7 @@ def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "files": 2,
             "names": 0,
             "class_words": 0,
+            "written": 0,
             "empty": 0,
             "missing": 1,
             "encodings": {"UTF-8": 1, "cp1252 (Western)": 1},

@@ -23,7 +23,7 @@ NAME = "&lt;b&gt;&#60;img src=x onerror=window.hacked=1&#62;"  # no letter in it
 def folder_of_pictures(folder: Path) -> Path:
     folder.mkdir()
     Image.new("RGB", (96, 96), "red").save(folder / f"{FILE}.png")
-    (folder / f"{FILE}.txt").write_text(BAD)
+    (folder / f"{FILE}.txt").write_text(f"a cat, {BAD}")
     (folder / f"{FILE} two.png").write_text("no picture")
     return folder
 
@@ -95,7 +95,7 @@ def test_hostile_text_is_shown_as_text(visit: Callable[..., Visitor], site: Site
     someone.write("lora_data_directory", str(folder_of_pictures(tmp_path / FILE)))
     someone.press("data_look")
     shows("data", f"{FILE} two.png")
-    shows("data", f"{BAD}, {BAD}")
+    shows("data", f"{BAD}, a cat, {BAD}")
 
     for tab, part, text in (("Queue", "queue", NAME), ("Queue", "queue", FILE), ("Plot", "plot", FILE)):
         someone.tab(tab)
