@@ -28,7 +28,7 @@ def meant_by(word: str, known: Iterable[str] = ()) -> str:
         for keys, settings in _keys_of(program):
             if plain in keys:
                 return next((name for name in settings if name in names), "")
-    return closest(word, [*known, *(row.key for row in ROWS)])
+    return closest(word, [*known, *sorted(names), *(row.key for row in ROWS)])  # a key may have more in brackets
 
 
 def _keys_of(program: Program) -> Iterator[tuple[set[str], tuple[str, ...]]]:
