@@ -102,7 +102,7 @@ def test_nothing_to_train(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         ([""], "lora data directory: is empty. Write the folder that holds the images."),
         (["gone"], 'lora data directory: there is no folder "gone". '),
         ([__file__], f'lora data directory: "{__file__}" is a file. Write the folder that holds the images.'),
-        ([".", "--set", "image_size=512x"], 'image size(height, width): "512x" is not a size'),
+        ([".", "--set", "image_size=512x"], 'image size (height, width): "512x" is not a size'),
         ([".", "--set", "image_siez=512"], "--set image_siez: there is no such setting. Perhaps you mean image_size."),
         ([".", "--set", "image_buckets_step=0"], "image buckets step: "),
     ],

@@ -259,7 +259,7 @@ def test_second_pass(name: str) -> None:
 )  # fmt: skip
 def test_mistake_is_told_by_its_label(key: str, value: Any, words: str) -> None:
     sentence = problem_of({key: value})
-    assert sentence.startswith(f"{key.replace('_', ' ')}: ")
+    assert sentence.startswith(f"{key.replace('_', ' ').replace('(', ' (')}: ")
     assert words in sentence
     assert len(sentence) < 600
     assert "\n" not in sentence.replace("two\nlines", "")
@@ -278,9 +278,9 @@ def test_all_mistakes_come_at_once_by_their_labels() -> None:
         parse(wrong)
     assert {problem.key: str(problem.label) for problem in caught.value.problems} == {
         "network_rank": "network rank",
-        "image_size(height, width)": "image size(height, width)",
+        "image_size(height, width)": "image size (height, width)",
         "train_learning_rate": "train learning rate",
-        "network_blocks(BASE = TextEncoder)": "network blocks(BASE = TextEncoder)",
+        "network_blocks(BASE = TextEncoder)": "network blocks (BASE = TextEncoder)",
         "2nd pass.network_rank": "2nd pass, network rank",
         "2nd pass.train_iterations": "2nd pass, train iterations",
         "2nd pass": "2nd pass",

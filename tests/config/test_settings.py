@@ -86,7 +86,7 @@ def test_help_is_short_and_ends_as_a_sentence(name: str) -> None:
 
 def test_labels_are_unique_and_those_users_know() -> None:
     assert labels.label_of("network_rank") == "network rank"
-    assert labels.label_of("image_size") == "image size(height, width)"
+    assert labels.label_of("image_size") == "image size (height, width)"
     assert labels.label_of("train_fixed_timsteps_in_batch") == "train fixed timsteps in batch"
     for language in LANGUAGES:
         assert len({labels.label_of(name, language) for name in NAMES}) == len(NAMES)

@@ -273,7 +273,7 @@ def test_the_same_as_json(tmp_path: Path) -> None:
         ("is_xl: true", "arch: qwen_image", "the kind qwen_image"),
         ('type: "lora"', 'type: "lokr"', "the kind lokr"),
         ("type: 'sd_trainer'", "type: 'textual_inversion_trainer'", "it is for textual_inversion_trainer"),
-        ("process:", "other:", "it holds no process under config"),
+        ("process:", "other:", "there is no process under config"),
     ],
 )
 def test_what_ai_toolkit_trains_that_trainyard_does_not(old: str, new: str, said: str, tmp_path: Path) -> None:

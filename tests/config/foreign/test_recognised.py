@@ -43,10 +43,10 @@ def test_a_file_of_ours_that_has_kept_keys_of_another_program_is_ours() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.toml", "tasty = true\n", "holds no settings of Trainyard, kohya_ss"),
-        ("a.yaml", "services:\n  web:\n    image: x\n", "holds no settings of Trainyard, kohya_ss"),
-        ("a.txt", "buy milk\n", "holds no command with options"),
-        ("a.txt", "tool --some-option --another\n", "holds no settings of Trainyard, kohya_ss"),
+        ("a.toml", "tasty = true\n", "has no settings that Trainyard, kohya_ss"),
+        ("a.yaml", "services:\n  web:\n    image: x\n", "has no settings that Trainyard, kohya_ss"),
+        ("a.txt", "buy milk\n", "has no command with options"),
+        ("a.txt", "tool --some-option --another\n", "has no settings that Trainyard, kohya_ss"),
         ("a.json", "{network_dim: 8}", "is not JSON"),
     ],
 )
@@ -86,6 +86,18 @@ def test_a_preset_may_be_another_programs_file_and_a_command_stands_for_one(tmp_
     assert presets.load("mine", [tmp_path]).settings.network_rank == 8
     pasted = "accelerate launch train_network.py --network_dim=9 --pretrained_model_name_or_path=/m"
     assert presets.load(pasted, [tmp_path]).settings.network_rank == 9
+
+
+@pytest.mark.parametrize("before", ["", "cd sd-scripts\n", "# --network_dim=3\n\n", "set X=1\n"])
+def test_a_command_printed_over_several_lines_is_one(before: str, tmp_path: Path) -> None:
+    """As a wiki prints it: without a sign at the lines' ends, and with comments between."""
+    lines = ["accelerate launch --num_cpu_threads_per_process 1 ", "train_network.py ", " --network_dim=9 ",
+             "# --network_alpha=3", " --optimizer_args weight_decay=0.1", "--clip_skip=2 --seed=42 "]  # fmt: skip
+    text = before + "\n".join(lines) + "\n\npython next.py --seed=1\n"
+    for end in ("\n", "\r\n"):
+        settings = load(written(tmp_path, "a.sh", text.replace("\n", end))).settings
+        assert (settings.network_rank, settings.network_alpha, settings.clip_skip) == (9, 1.0, 2)
+        assert (settings.train_seed, settings.train_optimizer_settings) == (42, "weight_decay=0.1")
 
 
 def test_paths_beside_the_file_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

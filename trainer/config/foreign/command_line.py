@@ -12,6 +12,9 @@ _OPTION = re.compile(r"(?:^|\s)--[A-Za-z][\w-]*")
 _CONTINUED = re.compile(r"[\\^`][ \t]*(?:\r?\n|$)")
 _BEFORE_OPTION = re.compile(r"[\\^`](?=\s*--[A-Za-z])")
 """A line's end that a field of one line has lost."""
+_GOES_ON = re.compile(r"\s*--[A-Za-z]")
+"""A line that only has more options: it belongs to the command before it, as guides print one over several lines."""
+_SCRIPT = re.compile(r"\s*[^\s=-][^\s=]*\.py\b")
 _SET: Final = (
     re.compile(r"""^\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=(?P<value>"[^"]*"|'[^']*'|[^\s"';&]*)\s*;?\s*(?:#.*)?$"""),
     re.compile(r"""^\s*\$(?P<name>[A-Za-z_]\w*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"';&]+)\s*(?:#.*)?$"""),
@@ -43,6 +46,8 @@ def is_command(text: str) -> bool:
 def options_of(text: str) -> dict[str, Any]:
     """The options of the first command in a text, or in a script, that has any.
 
+    A command may go on over several lines, with or without a sign at their ends.
+
     Raises:
         UserError: it runs a script that trains what Trainyard does not.
     """
@@ -57,15 +62,28 @@ def options_of(text: str) -> dict[str, Any]:
 
 def _commands(text: str) -> Iterator[list[str]]:
     variables: dict[str, str] = {}
-    whole = _BEFORE_OPTION.sub(" ", _CONTINUED.sub(" ", text))
-    for line in whole.splitlines():
-        if line.lstrip().startswith(("#", "::")) or re.match(r"\s*@?rem\b", line, re.IGNORECASE):
-            continue
+    for line in _lines_of_commands(text):
         assigned = next((match for pattern in _SET if (match := pattern.match(line))), None)
         if assigned is not None and not _OPTION.search(line):
             variables[assigned["name"].lower()] = _without_quotes(_filled(assigned["value"], variables))
             continue
         yield [_without_quotes(_filled(word, variables)) for word in _WORD.findall(line)]
+
+
+def _lines_of_commands(text: str) -> list[str]:
+    """A text's lines without comments, each command as one line."""
+    whole = _BEFORE_OPTION.sub(" ", _CONTINUED.sub(" ", text))
+    lines: list[str] = []
+    for line in whole.splitlines():
+        if line.lstrip().startswith(("#", "::")) or re.match(r"\s*@?rem\b", line, re.IGNORECASE):
+            continue
+        before = lines[-1] if lines else ""
+        is_script = _SCRIPT.match(line) and "accelerate" in before and ".py" not in before
+        if before.strip() and (_GOES_ON.match(line) or is_script):
+            lines[-1] = f"{before} {line}"
+        else:
+            lines.append(line)
+    return lines
 
 
 def _filled(word: str, variables: Mapping[str, str]) -> str:

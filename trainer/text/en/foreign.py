@@ -71,7 +71,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "foreign.no_training": "it is for {name}. Trainyard trains LoRAs.",
         "foreign.no_script": "{name} does not train what Trainyard trains. Commands of {scripts} can be read.",
-        "foreign.no_process": "it holds no process under config. Choose a file with a whole training job.",
+        "foreign.no_process": "there is no process under config. Choose a file with a whole training job.",
         "foreign.is_dataset": (
             "This is the content of a dataset file: it says which images to train on, and not how. Give the path of "
             "the file as dataset_config."
@@ -83,10 +83,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.no_config_file": (
             "the command takes its settings from {path}, which is not there. Give that file itself."
         ),
-        "foreign.no_command": "holds no command with options such as --network_dim. Choose a settings file.",
+        "foreign.no_command": "has no command with options such as --network_dim in it. Choose a settings file.",
         "foreign.nobodys": (
-            "holds no settings of Trainyard, kohya_ss, sd-scripts, LoRA_Easy_Training_Scripts, OneTrainer or "
-            "ai-toolkit. Choose another file."
+            "has no settings that Trainyard, kohya_ss, sd-scripts, LoRA_Easy_Training_Scripts, OneTrainer or ai-toolkit "
+            "would know. Choose another file."
         ),
         # ---- docs/from-other-trainers.md
         "foreign.about_size": "Width before height there, height before width here.",

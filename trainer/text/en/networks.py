@@ -50,7 +50,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{module} has shapes {shapes}, the model's {wanted}. This LoRA was trained on another kind of model."
         ),
         "networks.no_settings": (
-            "holds no settings; it was not trained with Trainyard. Choose a preset or a .json file."
+            "has no settings in it; it was not trained with Trainyard. Choose a preset or a .json file."
         ),
         # ---- training
         "networks.nothing_to_train": (
