@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
+from .imports import without_advice
+
 _PACKAGE = __name__.rsplit(".", 2)[0]
 
 
@@ -24,7 +26,8 @@ def load(path: str) -> Any:
         AttributeError: it has no such name.
     """
     module, name = path.split(":")
-    return getattr(importlib.import_module(module, _PACKAGE), name)
+    with without_advice():
+        return getattr(importlib.import_module(module, _PACKAGE), name)
 
 
 class _Named(Protocol):

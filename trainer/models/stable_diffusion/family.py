@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ...config.choices import MODES
+from ...config.imports import without_advice
 from ...config.settings import Settings, row_of
 from ...config.size import DEFAULT_SIZE, Size
 from ...config.values import read_value
@@ -123,8 +124,9 @@ class StableDiffusion(Family):
         }
 
     def load_libraries(self) -> None:
-        from diffusers import AutoencoderKL, UNet2DConditionModel
-        from diffusers.loaders import single_file_utils
+        with without_advice():
+            from diffusers import AutoencoderKL, UNet2DConditionModel
+            from diffusers.loaders import single_file_utils
         from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
         clip_tokenizer()
@@ -359,7 +361,8 @@ class StableDiffusion(Family):
         return message("models.part_of", part=self.part_label(part), file=source.name)
 
     def _unet(self, tensors: Mapping[str, Tensor], groups: int, what: Message) -> Any:
-        from diffusers import UNet2DConditionModel
+        with without_advice():
+            from diffusers import UNet2DConditionModel
 
         config = _or_incomplete(
             lambda: shapes.unet_config(ldm.shapes_of(tensors), heads=self.heads, norm_groups=groups), what
@@ -367,7 +370,8 @@ class StableDiffusion(Family):
         return fill(_build(lambda: UNet2DConditionModel(**config), what), tensors, what)
 
     def _vae(self, tensors: Mapping[str, Tensor], groups: int, what: Message) -> Any:
-        from diffusers import AutoencoderKL
+        with without_advice():
+            from diffusers import AutoencoderKL
 
         config = _or_incomplete(
             lambda: shapes.vae_config(ldm.shapes_of(tensors), norm_groups=groups, scaling_factor=self.scaling_factor),

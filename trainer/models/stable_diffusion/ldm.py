@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ...config.imports import without_advice
 from .shapes import Shape, count
 
 UNET = "model.diffusion_model."
@@ -34,7 +35,8 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
 
 def unet_from_ldm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A U-Net's tensors (without prefix) under diffusers' names."""
-    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+    with without_advice():
+        from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
     inputs = count(tensors, r"input_blocks\.(\d+)\.")
     levels = 1 + sum(name.startswith("input_blocks.") and name.endswith(".0.op.weight") for name in tensors)
@@ -47,7 +49,8 @@ def unet_from_ldm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def vae_from_ldm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A VAE's tensors (without prefix) under diffusers' names."""
-    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+    with without_advice():
+        from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
     levels = count(tensors, r"encoder\.down\.(\d+)\.")
     config = {"down_block_types": [""] * levels, "up_block_types": [""] * levels}
