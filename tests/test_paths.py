@@ -26,11 +26,12 @@ from trainer.variations.recipe import Recipe
 
 PACKAGE = Path(__file__).resolve().parent.parent / "trainer"
 OWN_FILES = {
-    "paths.py", "engine/keeper.py", "engine/state.py", "hosts/webui/dependencies.py", "jobs/memory.py",
-    "jobs/recovery.py", "models/checkpoint/shared_files.py", "web/app.py", "web/extension.py", "web/page/modes.py",
+    "paths.py", "config/foreign/page.py", "data/known.py", "engine/keeper.py", "engine/state.py",
+    "hosts/webui/dependencies.py", "jobs/memory.py", "jobs/recovery.py", "models/checkpoint/shared_files.py",
+    "web/app.py", "web/extension.py", "web/page/modes.py",
 }  # fmt: skip
 """They read what Trainyard or the system has written."""
-READERS = {"read_bytes", "read_text", "safe_open"}
+READERS = {"Path.read_bytes", "Path.read_text", "safe_open"}
 
 
 def test_a_file_is_opened(tmp_path: Path) -> None:
@@ -74,11 +75,12 @@ def test_files_are_opened_in_one_place() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or name in OWN_FILES:
                 continue
-            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            method, function = getattr(node.func, "attr", ""), getattr(node.func, "id", "")
+            called = function or (f"Path.{method}" if method.startswith("read_") else method)
             modes = [each.value for each in node.args if isinstance(each, ast.Constant)]
             if called in READERS or (called == "open" and "rb" in modes):
                 found.append((name, called))
-    assert found == [("config/presets.py", "read_bytes"), ("networks/files/file.py", "safe_open")]
+    assert found == [("config/presets.py", "Path.read_bytes")]
 
 
 # ---- texts that become paths ----------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from trainer.config.choices import MODES, NETWORK_TYPES
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.cache import cache_path
-from trainer.engine import keeper, loop, state
+from trainer.engine import keeper, loop, state, trained
 from trainer.engine.run import run
 from trainer.errors import DivergedError, StateError, UserError
 from trainer.hosts.standalone import Standalone
@@ -331,9 +331,9 @@ def test_what_could_not_be_kept_is_told(model: Path, pairs: Path, tmp_path: Path
     class Odd(dict):  # type: ignore[type-arg]
         """What no file can hold."""
 
-    kept = loop.optimizers.kept
+    kept = trained.optimizers.kept
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.optimizers, "kept", lambda optimizer: {**kept(optimizer), "states": {0: {"odd": Odd()}}})
+        patch.setattr(trained.optimizers, "kept", lambda optimizer: {**kept(optimizer), "states": {0: {"odd": Odd()}}})
         broken_off(job, host, at(3, Control.interrupt))
     _, events = start(job, host, resume=True)
     told = [str(event.message) for event in events if isinstance(event, Warned)]
