@@ -7,13 +7,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from PIL import Image
 
+from tests.helpers.played_host import played_host
 from tests.helpers.server import Server, served
 from trainer.cli import main
 from trainer.config.schema import to_json
@@ -77,7 +77,7 @@ def given(case: str, folder: Path) -> Settings:
 @pytest.fixture
 def server(folders: Folders) -> Iterator[tuple[Server, Store]]:
     store = Store(folders)
-    worker = Worker(store, lambda: SimpleNamespace())  # type: ignore[arg-type, return-value]
+    worker = Worker(store, played_host)
     app, access = FastAPI(), Access()
     core.mount(app, worker, access)
     with served(app, access.token) as found:

@@ -17,6 +17,7 @@ from PIL import Image
 from tests.helpers.home import host_in
 from tests.helpers.server import Server, served
 from trainer.cli import main
+from trainer.config.schema import parse
 from trainer.hosts.catalogue import FolderCatalogue
 from trainer.jobs.store import FAILED, Store
 from trainer.jobs.worker import Worker
@@ -28,7 +29,8 @@ from trainer.web.services.context import PageContext
 
 JAPANESE = re.compile("[ぁ-んァ-ン一-龥]")
 ENGLISH = re.compile(r"\b(?:is|are|the|and|used|there|no|must|be|not|has|out|left)\b")
-ILECO = {"mode": "iLECO", "original prompt": "red", "target prompt": "blue"}
+TOY = Path(__file__).resolve().parents[1] / "toy" / "toy-sd1.safetensors"
+ILECO = {"mode": "iLECO", "original prompt": "red", "target prompt": "blue", "model": str(TOY)}
 
 
 def is_japanese(text: str) -> bool:
@@ -63,6 +65,7 @@ def server(worker: Worker, folders: Folders) -> Iterator[Server]:
         ("/jobs", {**ILECO, "network_rank": 0, "train_learning_rate": "fast", "network_blocks": ["IN99"]}),
         ("/jobs", {**ILECO, "save_lora_name": "a//b"}),
         ("/jobs", {**ILECO, "save_lora_name": "taken"}),
+        ("/jobs", {**ILECO, "model": ""}),
         ("/jobs/99/run", {}),
         ("/jobs/1/delete", {}),
         ("/check", {"name": "nothing"}),
@@ -113,7 +116,7 @@ def test_a_caller_chooses_the_language_of_an_answer(worker: Worker, folders: Fol
 
 
 def test_a_job_that_cannot_run_says_so_in_both_languages(server: Server, worker: Worker) -> None:
-    server.post("/jobs", {**ILECO, "save_lora_name": "x", "model": "nowhere.ckpt"})
+    worker.store.add(parse({**ILECO, "save_lora_name": "x", "model": "nowhere.ckpt"}).settings)
     server.post("/queue/start")
     assert worker.join(60)
     (job,) = server.get("/jobs")["jobs"]

@@ -14,6 +14,7 @@ from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tests.helpers.client import client_of
+from tests.helpers.played_host import played_host
 from trainer.errors import UserError
 from trainer.hosts.catalogue import FolderCatalogue
 from trainer.jobs.store import Store
@@ -62,7 +63,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 
 def page_of(folders: Folders, access: Access) -> Iterator[Page]:
-    worker = Worker(Store(folders), lambda: None)  # type: ignore[arg-type, return-value]
+    worker = Worker(Store(folders), played_host)
     context = PageContext(folders, FolderCatalogue(folders.models), worker, access)
     yield Page(access, application(context), context)
     worker.close()

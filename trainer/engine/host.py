@@ -40,6 +40,10 @@ class Host(Protocol):
     def folders(self) -> Folders:
         """Where things are kept."""
 
+    @property
+    def lends_model(self) -> bool:
+        """Whether settings without a model mean the one that the host has loaded when the run begins."""
+
     def check_model(self, settings: Settings) -> Choice:
         """What will be trained on, from headers alone.
 

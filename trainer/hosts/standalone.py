@@ -44,6 +44,10 @@ class Standalone:
         self._loading = threading.Lock()
         self._kept: tuple[object, Bundle] | None = None
 
+    @property
+    def lends_model(self) -> bool:
+        return False
+
     def check_model(self, settings: Settings) -> Choice:
         model, vae = check_files(self._model(settings), vae=self._vae(settings))
         family = family_of(model)

@@ -66,3 +66,15 @@ def admitted(
         if problems:
             raise SettingsError(problems)
     return account_before(used, found, host)
+
+
+def require_model(settings: Settings, host: Host) -> None:
+    """What is asked of a job's model before the job waits: its headers only.
+
+    Raises:
+        ModelError: no model is chosen, or it cannot be trained on. Where an empty choice means the loaded model, that
+            is known only when the run begins.
+    """
+    used = effective(settings)
+    if used.model or not host.lends_model:
+        host.check_model(used)

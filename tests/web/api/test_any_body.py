@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from fastapi import FastAPI
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.home import folders_in
 from tests.helpers.hostile import any_settings, json_values, limits, texts
+from tests.helpers.played_host import played_host
 from tests.helpers.server import Server, served
 from trainer.hosts.catalogue import FolderCatalogue
 from trainer.jobs.store import Store
@@ -38,8 +38,7 @@ READ = st.sampled_from(("/jobs/{}", "/presets/{}", "/plot?run={}", "/preview/{}/
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("any")
     folders = folders_in(folder)
-    host = SimpleNamespace(device=SimpleNamespace(type="cpu"), prepare=lambda: None)
-    worker = Worker(Store(folders), lambda: host)  # type: ignore[arg-type, return-value]
+    worker = Worker(Store(folders), played_host)
     context = PageContext(folders, FolderCatalogue(folders.models), worker, Access())
     app = FastAPI()
     routes.mount(app, context)

@@ -8,16 +8,18 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from fastapi import FastAPI
 from PIL import Image
 
+from tests.helpers.played_host import played_host
 from tests.helpers.server import Server, served
 from trainer.config.settings import ROWS
 from trainer.engine import run
+from trainer.hosts.standalone import Standalone
 from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Preview, Saved, Step, Warned
 from trainer.jobs.store import DONE, FAILED, Store
 from trainer.jobs.worker import Worker
@@ -33,8 +35,7 @@ HOSTILE = "<script>alert(1)</script> \N{PILE OF POO} 言葉"
 @pytest.fixture
 def worker(folders: Folders) -> Iterator[Worker]:
     # What runs is played, so a host is only asked to load what it would take.
-    host = SimpleNamespace(device=SimpleNamespace(type="cpu"), prepare=lambda: None)
-    made = Worker(Store(folders), lambda: host)  # type: ignore[arg-type, return-value]
+    made = Worker(Store(folders), played_host)
     yield made
     made.close()
     made.store.close()
@@ -307,6 +308,23 @@ def test_a_job_may_be_written_for_another_program(server: Server, tmp_path: Path
     status, answer = server.ask("/jobs", {**theirs, "network_module": "networks.dylora"})
     assert status == 400
     assert answer["error"].startswith("sd-scripts: its network is of the kind networks.dylora")
+
+
+def test_a_job_without_a_model_is_refused_where_none_is_lent(folders: Folders) -> None:
+    app, access = FastAPI(), Access()
+    worker = Worker(Store(folders), lambda: Standalone(torch.device("cpu"), folders))
+    core.mount(app, worker, access)
+    with served(app, access.token) as server:
+        for body, words in (
+            (named(), "model: no model is chosen."),
+            (named(model="gone"), "model: there is no file gone"),
+        ):
+            status, answer = server.ask("/jobs", body)
+            assert (status, words in answer["error"]) == (400, True), answer
+            assert "--" not in answer["error"]
+        assert server.get("/jobs")["jobs"] == []
+    worker.close()
+    worker.store.close()
 
 
 def test_unknown_keys_are_told_and_kept_with_the_job(server: Server) -> None:

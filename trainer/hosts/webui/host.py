@@ -86,6 +86,10 @@ class WebUI(Backend):
     def folders(self) -> Folders:
         return webui_api.folders()
 
+    @property
+    def lends_model(self) -> bool:
+        return True
+
     def check_model(self, settings: Settings) -> Choice:
         files = self._wanted(settings)
         model, vae = check_files(files.model, vae=files.vae)

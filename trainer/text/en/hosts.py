@@ -14,7 +14,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "file.",
         "hosts.models_of_webui": "Empty: the checkpoint that is loaded, straight from memory. Any other is read from "
         "its file, and the loaded one stays loaded.",
-        "hosts.no_model": "no model is chosen. Name a checkpoint, on the command line with --model FILE.",
+        "hosts.no_model": "no model is chosen. Give the name of a checkpoint, or the path of its file.",
         "hosts.no_file": "there is no file {name}. Give its full path, or put it into {folder}.",
         "hosts.not_in_list": "there is no file {name}. Choose one from the list, or put it into {folder}.",
         "hosts.no_checkpoint": "the WebUI has no checkpoint. Put one into its models folder.",

@@ -25,7 +25,7 @@ from ...config.schema import describe, parse, to_json
 from ...config.settings import Settings
 from ...errors import SettingsError, UserError
 from ...job import Account, Effect
-from ...jobs.admission import admitted
+from ...jobs.admission import admitted, require_model
 from ...jobs.run_status import Point, Snapshot
 from ...jobs.store import DONE, ENDED, WAITING, Entry
 from ...jobs.worker import Worker
@@ -289,8 +289,9 @@ class _Routes:
         of another program, as its file has them.
 
         While a job runs, it begins by itself after that, unless the queue is held; otherwise it waits for a start.
-        A job whose data could not be trained is refused. In the answer, "warnings" names the keys that are not known,
-        which have no effect, and says what became of another program's settings; "account" says what its data is.
+        A job whose data or model could not be trained is refused. In the answer, "warnings" names the keys that are not
+        known, which have no effect, and says what became of another program's settings; "account" says what its data
+        is.
         """
         parsed = convert.read(body)
         account = self._account_of(parsed.settings)
@@ -299,7 +300,9 @@ class _Routes:
         return {**_entry(entry), "warnings": parsed.warnings, "account": account_rows(account)}
 
     def _account_of(self, settings: Settings) -> Account:
-        return admitted(settings, self._store.folders, self._worker.made_host)
+        account = admitted(settings, self._store.folders, self._worker.made_host)
+        require_model(settings, self._worker.host())
+        return account
 
     def clear(self, body: dict[str, Any]) -> dict[str, Any]:
         """Remove jobs that have ended: those that are done, or those with one of the body's "statuses"."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...config.settings import Settings
 from ...hosts.catalogue import Catalogue
 from ...job import Account
-from ...jobs.admission import admitted
+from ...jobs.admission import admitted, require_model
 from ...jobs.store import DONE, RUNNING, Entry
 from ...jobs.worker import Worker
 from ...paths import Folders
@@ -80,9 +80,11 @@ class PageContext:
         """What a job with these settings would be made from.
 
         Raises:
-            UserError: the settings or the data cannot be trained.
+            UserError: the settings, the data or the model cannot be trained.
         """
-        return admitted(settings, self.folders, self.worker.made_host)
+        account = admitted(settings, self.folders, self.worker.made_host)
+        require_model(settings, self.worker.host())
+        return account
 
     def add(self, settings: Settings) -> Entry:
         """Add a job to the queue. Without a name it gets the mode's, with a number appended if that is taken.
