@@ -335,6 +335,20 @@ def test_masks_in_a_folder_for_each(tmp_path: Path) -> None:
     assert masked_in(tmp_path) == {f"img/{name}/1.png": f"mask/{name}/1.png" for name in ("10_cat", "5_dog")}
 
 
+@pytest.mark.parametrize(("images", "tree"), [("img", "3_zorp circle/"), ("img", ""), ("images", "")])
+def test_masks_beside_the_folder_of_the_images_are_found_from_there_too(images: str, tree: str, tmp_path: Path) -> None:
+    picture(tmp_path / f"{images}/{tree}1.png")
+    mask(tmp_path / f"mask/{tree}1.png", halves(255, 0))
+    for chosen in (tmp_path, tmp_path / images):
+        found = scanned(chosen)
+        assert [sample.mask for sample in found.distinct] == [tmp_path / f"mask/{tree}1.png"]
+        assert found.problems == ()
+    assert scanned(tmp_path / images, image_use_masks=False).masks == 0
+    (tmp_path / f"mask/{tree}1.txt").write_text("somebody with a mask")
+    found = scanned(tmp_path / images)
+    assert (found.masks, found.problems) == (0, ())
+
+
 def test_masks_that_fit_images_of_two_folders_are_left_out(tmp_path: Path) -> None:
     for name in ("10_cat", "5_dog"):
         picture(tmp_path / f"{name}/1.png")

@@ -25,7 +25,7 @@ _CONTROL_FOLDERS: Final = frozenset(
     ("conditioning", "conditioning_images", "control", "controls", "control_images", "controlnet")
 )
 _MADE_CONTROLS: Final = "_controls"  # ai-toolkit's, which holds nothing else
-_IMAGE_FOLDERS: Final = frozenset(
+IMAGE_FOLDERS: Final = frozenset(
     ("img", "imgs", "image", "images", "train", "training", "data", "dataset", "input", "inputs", "source", "sources",
      "target", "targets", "original", "originals", "photo", "photos", "picture", "pictures")
 )  # fmt: skip
@@ -155,7 +155,7 @@ class _Sorting:
         """Where images are that those in ``parent``, below ``folder``, may belong to."""
         if (parent, folder) not in self._places:
             siblings = sorted(each for each in self._folders if each.parent == folder.parent)
-            beside = (each for each in siblings if _folded(each.name) in _IMAGE_FOLDERS)
+            beside = (each for each in siblings if _folded(each.name) in IMAGE_FOLDERS)
             inner = parent.relative_to(folder)
             self._places[parent, folder] = tuple(place / inner for place in (folder.parent, *beside))
         return self._places[parent, folder]

@@ -20,7 +20,7 @@ from ..config.settings import Settings
 from ..errors import DataError, UserError
 from ..paths import reason_of
 from ..text.messages import Message, label, message
-from .companions import MASK_FOLDERS, image_stems
+from .companions import IMAGE_FOLDERS, MASK_FOLDERS, image_stems
 from .dataset_file import DatasetFile, Described, dataset_file, read_dataset_file
 from .files import Found, ImageFile, existing_folder, folders_in, has_image, look_into, nothing_in
 from .metadata_file import images_in
@@ -272,9 +272,9 @@ class _Finder:
     problems: list[FileProblem] = field(default_factory=list)
     numbered: list[str] = field(default_factory=list)
     """Folders whose names begin with a number that is not taken for repeats."""
-    masks: list[tuple[Path, Path, str]] = field(default_factory=list)
+    masks: list[tuple[Path, Path, str | None]] = field(default_factory=list)
     """Folders beside those of the images that are called as one of masks, with where their names begin and why they
-    are left out if they are none."""
+    are left out if they are none; None where they are outside the folder that was given, so that nobody asks."""
 
     def layout(self) -> Layout:
         given = beside = None
@@ -282,6 +282,7 @@ class _Finder:
             given, beside = self._given_reg(), self._reg_beside()
         apart = tuple(each for each in (given, beside) if each is not None)
         found = [(place, self._look_into(place, self.root)) for place in self._places(self.root, apart, self.root)]
+        self._find_masks_beside()
         parts = self._masked(self._parts(found, is_reg=False))
         if not parts:
             raise self._nothing_in(self.root, found, apart).at(label("lora_data_directory"))
@@ -349,6 +350,16 @@ class _Finder:
                     return inner
         return None
 
+    def _find_masks_beside(self) -> None:
+        """Note the folders of masks beside the one that is given, where that is called as one for images."""
+        wanted = self.settings.image_use_masks and not self.settings.image_mask_directory
+        if not wanted or self.root.name.casefold() not in IMAGE_FOLDERS:
+            return
+        above = self.root.absolute().parent
+        for each in self._folders_in(above):
+            if each.name.casefold() in MASK_FOLDERS:
+                self.masks.append((each, above, None))
+
     def _places(self, root: Path, without: Collection[Path], base: Path) -> list[_Place]:
         """The folders that make the subsets of ``root``, in natural order.
 
@@ -412,7 +423,8 @@ class _Finder:
             owners = Counter(stem for part in parts for stem in {*map(_stem, part.found.images)} & stems)
             flat = {stem for mask in masks if mask.path.parent == folder for stem in image_stems(mask)}
             if not owners or any(mask.caption for mask in masks):
-                self._leave_out(folder, base, reason)
+                if reason is not None:
+                    self._leave_out(folder, base, reason)
             elif any(owners[stem] > 1 for stem in flat):
                 self._leave_out(folder, base, "data.masks_of_several_folders")
             else:
