@@ -23,7 +23,7 @@ from . import buckets
 from .caption_variants import with_trigger
 from .images import ImageInfo, Pixels, inspect_image, whole_files_only
 from .problems import FileError, FileProblem
-from .samples import CaptionCounts, Sample, Scan, SubsetCounts, pixels_of, sample_of
+from .samples import Sample, Scan, SubsetCounts, pixels_of, sample_of
 from .subsets import Subset
 
 _BOTH: Final = message("data.both", one=label("original_image"), other=label("target_image"))
@@ -75,7 +75,6 @@ class Pair:
             buckets=((frame, 1),),
             images=len(samples),
             left_out=0,
-            captions=CaptionCounts(),
             problems=tuple(_problems(self.images)),
             notes=tuple(_notes(self.images, frame)),
             others=(),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..config.size import Size
 from ..errors import DataError
@@ -73,6 +74,15 @@ class Sample:
         return (self,) if self.target is None else (self, self.target)
 
 
+class CaptionOrigin(NamedTuple):
+    """Where the caption of an image comes from: the counter of :class:`CaptionCounts` it is counted in, and of a file
+    its encoding."""
+
+    counted: Literal["files", "names", "class_words", "written", "missing"]
+    encoding: str = ""
+    is_empty: bool = False
+
+
 @dataclass(frozen=True)
 class CaptionCounts:
     """Where the captions of the images that are trained came from."""
@@ -126,14 +136,14 @@ class Scan:
             its samples, over and over; of regularisation images those that are to come once more.
         buckets: frames with the number of samples in ``samples``, sorted.
         images, left_out: how many images are trained, and how many are not.
-        captions: where the captions came from.
+        origins: of each image where its caption comes from, by the number of its subset and its file; also of images
+            that are not trained.
         problems: what to know about single files, in the order of the files.
         notes: what to know about the settings.
         others: endings of files that are neither image nor caption, empty for none, with how many there are.
         equal_pairs: pairs whose images have the same pixels.
         fingerprints: files of images that are trained, in their order, with what they are known again by; of pairs,
             those of the originals.
-        masks: how many images have a mask.
         file: the dataset file that describes the subsets, if there is one.
     """
 
@@ -145,19 +155,39 @@ class Scan:
     buckets: tuple[tuple[Size, int], ...]
     images: int
     left_out: int
-    captions: CaptionCounts
     problems: tuple[FileProblem, ...]
     notes: tuple[Message, ...]
     others: tuple[tuple[str, int], ...]
     equal_pairs: int = 0
     fingerprints: tuple[tuple[Path, Fingerprint], ...] = ()
-    masks: int = 0
+    origins: Mapping[tuple[int, Path], CaptionOrigin] = field(default_factory=dict)
     file: Path | None = None
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """Those of an epoch, in the order of ``epoch``."""
         return tuple(self.distinct[number] for number in self.epoch)
+
+    @cached_property
+    def trained(self) -> tuple[Sample, ...]:
+        """Of each image of each subset that is trained one sample; of a pair both sides."""
+        found = {(side.subset, side.path): side for sample in reversed(self.distinct) for side in sample.sides()}
+        return tuple(reversed(found.values()))
+
+    @cached_property
+    def captions(self) -> CaptionCounts:
+        """Where the captions of the images that are trained come from."""
+        origins = [self.origins.get((side.subset, side.path)) for side in self.trained]
+        known = [origin for origin in origins if origin is not None]
+        counts = Counter(origin.counted for origin in known)
+        encodings = Counter(origin.encoding for origin in known if origin.counted == "files")
+        empty = sum(origin.is_empty for origin in known)
+        return CaptionCounts(**counts, empty=empty, encodings=most_frequent(encodings))
+
+    @property
+    def masks(self) -> int:
+        """How many of the images that are trained have a mask."""
+        return sum(side.mask is not None for side in self.trained)
 
     def bucket_of(self, sample: Sample) -> Bucket:
         return Bucket(self.subsets[sample.subset].dataset, sample.frame)
@@ -213,6 +243,10 @@ class Scan:
             problems=reasons[:_MOST_REASONS],
             **({"more": more} if more > 0 else {}),
         )
+
+
+def most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def sample_of(

@@ -30,7 +30,7 @@ from .known import kept_info
 from .memory import DecodingMemory
 from .parallel import in_order
 from .problems import FileError, FileProblem
-from .samples import CaptionCounts, Sample, Scan, SubsetCounts, sample_of
+from .samples import CaptionOrigin, Sample, Scan, SubsetCounts, most_frequent, sample_of
 from .subsets import Layout, Part, Subset, balanced, find_subsets
 
 _WORKERS = min(4, os.cpu_count() or 1)
@@ -170,7 +170,8 @@ class Index:
     rules: CaptionRules = field(init=False)
     samples: list[Sample] = field(default_factory=list)
     problems: list[FileProblem] = field(default_factory=list)
-    encodings: Counter[str] = field(default_factory=Counter)
+    origins: dict[Path, CaptionOrigin] = field(default_factory=dict)
+    """Where the caption of each image comes from."""
     owners: dict[Path, list[str]] = field(default_factory=dict)
     fingerprints: list[tuple[Path, Fingerprint]] = field(default_factory=list)
     equal: int = 0
@@ -178,11 +179,6 @@ class Index:
     images: int = 0
     masks: int = 0
     left_out: int = 0
-    names: int = 0
-    class_words: int = 0
-    written: int = 0
-    empty: int = 0
-    missing: int = 0
     without_caption: int = 0
     """JSON files beside images that hold none."""
     several_lines: int = 0
@@ -280,34 +276,31 @@ class Index:
         has_trigger = bool(self.settings.lora_trigger_word.strip())
         alone = message("data.used_with_trigger" if has_trigger else "data.used_without_caption")
         if file.written is not None:
-            self.written += 1
-            self.empty += not file.written
+            self.origins[file.path] = CaptionOrigin("written", is_empty=not file.written)
             self._look_at(file.written)
             return file.written
         if self.settings.image_use_filename_as_tag:
             text = caption_from_name(file.path)
-            self.names += 1
-            self.empty += not text
+            self.origins[file.path] = CaptionOrigin("names", is_empty=not text)
             return text
         source = file.caption or file.listed
         if read is None or source is None:
             self.without_caption += file.caption is not None
-            return self._class_words()
+            return self._class_words(file)
         name = os.path.relpath(source, file.path.parent).replace(os.sep, "/")
         if isinstance(read, FileError):
             if source is file.listed:
                 self.broken_lists[source] = read.problem
-                return self._class_words()
+                return self._class_words(file)
             if self.subset.class_words:
                 alone = message("data.used_with_class_words", words=self.subset.class_words)
             self.report(file, message("data.caption_unusable", file=name, problem=read.problem), alone)
-            return self._class_words()
+            return self._class_words(file)
         if source is file.caption:
             self.owners.setdefault(source, []).append(file.name)
-        self.encodings[read.encoding] += 1
+        self.origins[file.path] = CaptionOrigin("files", read.encoding, is_empty=not read.text)
         self._look_at(read.text)
         if not read.text:
-            self.empty += 1
             self.report(file, message("data.caption_empty", file=name), alone)
         elif not read.certain:
             done = message("data.read_as", encoding=read.encoding)
@@ -319,12 +312,9 @@ class Index:
         self.several_lines += self.settings.caption_lines == "first" and "\n" in caption
         self.syntax.update(syntax_in(caption, self.settings))
 
-    def _class_words(self) -> str:
+    def _class_words(self, file: ImageFile) -> str:
         """The caption of an image that has none."""
-        if self.subset.class_words:
-            self.class_words += 1
-        else:
-            self.missing += 1
+        self.origins[file.path] = CaptionOrigin("class_words" if self.subset.class_words else "missing")
         return self.subset.class_words
 
     def remember(self, image: ImageInfo) -> None:
@@ -374,17 +364,7 @@ def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
     distinct = tuple(sample for images in taken for image, repeats in images if repeats for sample in image)
     epoch = tuple(_epoch(taken))
     frames = Counter(distinct[number].frame for number in epoch)
-    encodings = sum((index.encodings for index in indexes), Counter[str]())
     others = sum((Counter(dict(index.part.found.others)) for index in indexes), Counter[str]())
-    captions = CaptionCounts(
-        files=encodings.total(),
-        names=sum(index.names for index in indexes),
-        class_words=sum(index.class_words for index in indexes),
-        written=sum(index.written for index in indexes),
-        empty=sum(index.empty for index in indexes),
-        missing=sum(index.missing for index in indexes),
-        encodings=_most_frequent(encodings),
-    )
     counts = [_counts(index, images) for index, images in zip(indexes, taken, strict=True)]
     unused = sum(count.unused for count in counts)
     notes = [*layout.notes, *(note for index in indexes for note in buckets.notes_on_frames(index.settings))]
@@ -401,7 +381,7 @@ def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
         buckets=tuple(sorted(frames.items())),
         images=sum(count.images for count in counts),
         left_out=sum(index.left_out for index in indexes),
-        captions=captions,
+        origins={(index.subset.number, path): origin for index in indexes for path, origin in index.origins.items()},
         problems=(
             *layout.problems,
             *(
@@ -411,10 +391,9 @@ def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
             ),
         ),
         notes=tuple(dict.fromkeys(notes)),
-        others=_most_frequent(others),
+        others=most_frequent(others),
         equal_pairs=sum(index.equal for index in indexes),
         fingerprints=tuple(known for index in indexes for known in index.fingerprints),
-        masks=sum(index.masks for index in indexes),
         file=layout.file,
     )
 
@@ -469,10 +448,6 @@ def _counts(index: Index, images: _Taken) -> SubsetCounts:
     used = [(len(samples), repeats) for samples, repeats in images if repeats]
     unused = len(images) - len(used)
     return SubsetCounts(index.images - unused, unused, sum(count * repeats for count, repeats in used))
-
-
-def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _of_folder(found: Found) -> Iterator[FileProblem]:
