@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.account import account_of
 from trainer.data.look import Look, Unfinished, look, look_over
+from trainer.data.samples import Scan
 from trainer.data.scan import scan
 from trainer.job import Account
 from trainer.reports.account import lines_of
@@ -85,12 +87,123 @@ def test_folders_with_repeats_and_regularisation_images_have_a_line_each(tmp_pat
     lines = lines_of(told(tmp_path, image_size=Size(64, 64), train_batch_size=1, train_iterations=24))
     # 2 images 3 times are 6 samples, and 6 of regularisation: each of the 4 once, and the first two again.
     assert lines[:3] == [
-        f"Images:   6 images from 2 folders in {tmp_path}",
+        f"Images:   2 images in {tmp_path}, and 4 regularisation images in {tmp_path / 'reg' / '1_cat'}",
         "          3_zorp cat: 2 images, 3 times an epoch",
-        "          1_cat: 4 regularisation images, 1.5 times an epoch",
+        "          reg/1_cat: 4 regularisation images, 1.5 times an epoch",
     ]
     assert "Captions: 6 from the names of folders" in lines
-    assert "Epoch:    12 samples in 12 steps; 24 steps are 2 epochs, so each image is seen 6 times" in lines
+    assert lines[-1] == (
+        "Epoch:    12 samples in 12 steps; 24 steps are 2 epochs, so each image to learn from is seen 6 times, "
+        "and each regularisation image 3 times"
+    )
+
+
+def test_captions_and_images_add_up_where_some_are_not_used(tmp_path: Path) -> None:
+    for number in range(4):
+        put(tmp_path, f"img/1_zorp/{number}.png", "a zorp")
+        Image.new("L", (64, 64), 200).save(tmp_path / f"img/1_zorp/{number}-masklabel.png")
+    for number in range(9):
+        put(tmp_path, f"reg/1_cat/{number}.png", None)
+        Image.new("L", (64, 64), 200).save(tmp_path / f"reg/1_cat/{number}-masklabel.png")
+    for changes, count in (({}, 4), ({"validation_split": 0.25}, 3)):
+        lines = lines_of(told(tmp_path / "img", **changes))
+        folder = tmp_path / "reg" / "1_cat"
+        assert lines[0] == f"Images:   {count} images in {tmp_path / 'img'}, and 4 regularisation images in {folder}"
+        assert f"Captions: {count} from files (UTF-8), 4 from the names of folders" in lines
+        assert f"Masks:    used for {count + 4} of {count + 4} images" in lines
+        assert 'Example:  1_zorp/0.png is "a zorp"' in lines or count == 3
+        assert ("1 of 4 images set aside" in str(lines)) is (count == 3)
+
+
+def dataset(path: Path, folders: Sequence[str], *lines: str, size: int = 64) -> Path:
+    subsets = [f"[[datasets.subsets]]\nimage_dir = '{folder}'\n" for folder in folders]
+    datasets = f"[[datasets]]\nresolution = {size}\nenable_bucket = true\nmin_bucket_reso = 64\n"
+    extra = [*lines, *[""] * len(folders)]
+    text = datasets + "".join(f"{subset}{more}\n" for subset, more in zip(subsets, extra, strict=False))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_dataset_file_is_not_where_the_images_are(tmp_path: Path) -> None:
+    for folder in ("one/piyo", "two/piyo"):
+        put(tmp_path, f"{folder}/a.png")
+    one, two = str(tmp_path / "one" / "piyo"), str(tmp_path / "two" / "piyo")
+    path = dataset(tmp_path / "temporary" / "set.toml", [one])
+    settings = replace(GOOD, lora_data_directory=str(path))
+    found = look(settings)
+    lines = lines_of(account_of(settings, found))
+    assert lines[0] == f"Images:   1 image in {one}"
+    assert isinstance(found.images, Scan)
+    assert found.images.place == one
+    assert 'Example:  piyo/a.png is "a cat"' in lines
+    dataset(path, [one, two])
+    found = look(settings)
+    lines = lines_of(account_of(settings, found))
+    assert lines[:3] == [
+        "Images:   2 images from 2 folders",
+        f"          {one}: 1 image, 1 time an epoch",
+        f"          {two}: 1 image, 1 time an epoch",
+    ]
+    assert isinstance(found.images, Scan)
+    assert found.images.place == "set.toml"
+    assert "temporary" not in str(lines)
+    (row,) = account_of(settings, Unfinished(1, 9)).rows
+    assert str(row.text).startswith("9 images in set.toml.")
+
+
+def test_a_folder_that_is_in_two_datasets_is_told_apart(tmp_path: Path) -> None:
+    put(tmp_path, "piyo/a.png")
+    folder = str(tmp_path / "piyo")
+    path = dataset(tmp_path / "set.toml", [folder])
+    path.write_text(path.read_text("utf-8") + path.read_text("utf-8").replace("= 64\nen", "= 128\nen"), "utf-8")
+    lines = lines_of(told(path))
+    assert lines[:3] == [
+        f"Images:   2 images in {folder}",
+        f"          {folder} (dataset 1): 1 image, 1 time an epoch",
+        f"          {folder} (dataset 2): 1 image, 1 time an epoch",
+    ]
+
+
+def test_what_becomes_of_captions(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "a cat, red")
+    assert not [line for line in lines_of(told(tmp_path)) if line.startswith("   ")]
+    changes = {
+        "caption_lines": "random",
+        "caption_prefix": "photo of",
+        "caption_suffix": "outside",
+        "caption_wildcards": True,
+        "caption_shuffle": True,
+        "caption_keep_tokens": 1,
+        "caption_tag_dropout_rate": 0.2,
+        "caption_dropout_rate": 0.1,
+        "caption_dropout_every_n_epochs": 3,
+        "caption_weights": True,
+        "caption_max_tokens": 75,
+    }
+    lines = lines_of(told(tmp_path, **changes))
+    assert lines[2] == (
+        '          one of the lines drawn at each step, "photo of" put in front, "outside" put at the end, one text of '
+        "each wildcard drawn, tags shuffled, 20 % of tags left out, the first 1 tag kept in place, no caption 10 % of "
+        "the time, no captions in one of 3 epochs, weights such as (tag:1.2) read as in prompts, cut after 75 tokens"
+    )
+    # Nothing moves, so that nothing is kept in place.
+    assert not [line for line in lines_of(told(tmp_path, caption_keep_tokens=1)) if "kept" in line]
+
+
+def test_where_subsets_differ_each_has_its_line(tmp_path: Path) -> None:
+    folders = [str(tmp_path / name) for name in ("cat", "dog", "owl")]
+    for folder in folders:
+        put(Path(folder), "a.png")
+    own = "shuffle_caption = true\nkeep_tokens = 2\nflip_aug = true"
+    lines = lines_of(told(dataset(tmp_path / "set.toml", folders, own)))
+    at = lines.index("Captions: 3 from files (UTF-8)")
+    assert lines[at + 1 : at + 3] == [
+        f"          {folders[0]}: tags shuffled, the first 2 tags kept in place",
+        f"          {folders[1]}, {folders[2]}: captions as they are",
+    ]
+    at = lines.index(f"Random:   {folders[0]}: mirrored half of the time")
+    assert lines[at + 1] == f"          {folders[1]}, {folders[2]}: images as they are"
 
 
 def test_many_sizes_are_summed_up(tmp_path: Path) -> None:
@@ -253,4 +366,4 @@ def test_an_image_at_its_own_size_may_lose_a_part_of_a_step_and_has_no_buckets_t
 def test_what_is_drawn_at_random_is_named(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     lines = lines_of(told(tmp_path, image_random_flip=True, image_color_augmentation=True))
-    assert "Random:   image random flip, image color augmentation" in lines
+    assert "Random:   mirrored half of the time, colours changed slightly" in lines

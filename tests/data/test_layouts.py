@@ -207,7 +207,7 @@ skip_image_resolution = 1024
         {(512, 512): 12, (512, 768): 3},
         3 + 3,
         {},
-        ("3 regularisation images are not used",),
+        ("Only 6 of the 9 regularisation images will be used",),
     ),
 }  # fmt: skip
 

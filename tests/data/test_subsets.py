@@ -234,7 +234,7 @@ def test_surplus_is_not_used_and_told(tmp_path: Path) -> None:
     assert [(count.images, count.unused, count.taken) for count in found.counts] == [(2, 0, 2), (2, 3, 2)]
     assert found.images == 4
     (note,) = found.notes
-    assert str(note).startswith("3 regularisation images are not used, 2 are")
+    assert str(note).startswith("Only 2 of the 5 regularisation images will be used")
 
 
 def test_copies_of_an_image_count_as_one(tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ def test_the_validation_loss_has_a_column_of_its_own(model: Path, folder: Path, 
     assert read.dropna().tolist() == measured
     assert (metadata["ss_num_validation_images"], metadata["ss_num_train_images"]) == ("2", "4")
     (account,) = [event for event in events if isinstance(event, Account)]
-    assert any("2 images of 6 are not trained" in str(row.text) for row in account.rows)
+    assert any("2 of 6 images set aside" in str(row.text) for row in account.rows)
 
 
 @pytest.mark.more

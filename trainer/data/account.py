@@ -7,7 +7,7 @@ Each function below yields rows; a new kind of row is a new function in :data:`_
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +19,14 @@ from ..config.size import Size
 from ..job import Account, AccountRow
 from ..text.messages import Message, label, message
 from . import buckets
+from .caption_variants import CaptionRules
+from .dataset_file import ENDINGS as DATASET_FILES
 from .epochs import with_steps
 from .files import described_files
 from .look import Look, Unfinished
 from .pairs import Pair
 from .samples import Sample, Scan
+from .subsets import Subset
 from .validation import split_off
 
 _MOST_NAMED = 3
@@ -84,8 +87,10 @@ def _odd(note: Message) -> AccountRow:
 
 
 def _unfinished(settings: Settings, found: Unfinished) -> Iterator[AccountRow]:
-    given = (settings.lora_data_directory, settings.dataset_config, settings.original_image, settings.target_image)
-    where = {"folder": next((each.strip() for each in given if each.strip()), "")}
+    given = (settings.dataset_config, settings.lora_data_directory, settings.original_image, settings.target_image)
+    written = next((each.strip() for each in given if each.strip()), "")
+    # A dataset file may be anywhere, also in a temporary folder: its images are not there.
+    where = {"folder": Path(written).name if written.lower().endswith(DATASET_FILES) else written}
     if found.total:
         yield _row("images", message("data.account_unfinished", count=found.total, done=found.done, **where))
     else:
@@ -131,28 +136,76 @@ class _Folder:
         """How many each subset has, by its number; a pair counts as one."""
         return Counter(sample.subset for sample in self.first_samples)
 
-    def name(self, path: Path) -> str:
-        folder = self.scan.folder
-        return path.relative_to(folder).as_posix() if folder in path.parents else path.name
+    @cached_property
+    def used(self) -> list[Subset]:
+        """The subsets of which an image is trained."""
+        return [subset for subset in self.scan.subsets if self.images_of[subset.number]]
+
+    def of_kind(self, *, is_reg: bool) -> list[Sample]:
+        """The first samples of the images to learn from, or of those that regularise."""
+        return [sample for sample in self.first_samples if self.scan.subsets[sample.subset].is_reg is is_reg]
+
+    def name(self, sample: Sample) -> str:
+        """An image's path as :attr:`FileProblem.name` has it."""
+        subset = self.scan.subsets[sample.subset]
+        bases = [] if self.scan.file is not None else [self.scan.folder]
+        bases += [subset.folder.parent, subset.folder]
+        base = next((each for each in bases if each in sample.path.parents), sample.path.parent)
+        return sample.path.relative_to(base).as_posix()
+
+    def name_of(self, subset: Subset) -> str | Message:
+        """A subset's folder so that no other can be meant: in the one that was given, or else as a whole."""
+        scan = self.scan
+        if scan.file is None:
+            if subset.folder == scan.folder:
+                return subset.name
+            inside = scan.folder in subset.folder.parents
+            return subset.folder.relative_to(scan.folder).as_posix() if inside else str(subset.folder)
+        name = str(subset.metadata or subset.folder)
+        if sum(str(each.metadata or each.folder) == name for each in scan.subsets) == 1:
+            return name
+        return message("data.account_in_dataset", name=name, dataset=subset.dataset + 1)
 
 
 def _images(folder: _Folder) -> Iterator[AccountRow]:
     scan = folder.scan
-    folders = len({sample.path.parent for sample in folder.first_samples})
-    kind = "pairs" if scan.pairs else "images"
-    count = scan.pairs or scan.images
-    what = message(f"data.account_{kind}", count=count, folder=str(scan.folder))
-    if folders > 1:
-        what = message(f"data.account_{kind}_of_folders", count=count, folders=folders, folder=str(scan.folder))
+    learned, reg = folder.of_kind(is_reg=False), folder.of_kind(is_reg=True)
+    what = _placed("pairs" if scan.pairs else "images", learned, _base(folder, is_reg=False))
+    if reg:
+        what = message("data.account_and_reg", what=what, reg=_placed("reg_images", reg, _base(folder, is_reg=True)))
     if scan.left_out:
         what = message("data.account_left_out", what=what, count=scan.left_out)
     yield _row("images", what, is_odd=scan.left_out > 0)
 
 
+def _base(folder: _Folder, *, is_reg: bool) -> Path | None:
+    """The folder that images are said to be in; None where there is no one such."""
+    folders = {subset.folder for subset in folder.used if subset.is_reg is is_reg}
+    if folder.scan.file is None and not is_reg:
+        return folder.scan.folder
+    if len(folders) == 1:
+        return folders.pop()
+    above = {each.parent for each in folders}
+    return above.pop() if len(above) == 1 and folder.scan.file is None else None
+
+
+def _placed(kind: str, samples: Sequence[Sample], base: Path | None) -> Message:
+    """How many images there are, and where they really are."""
+    folders, count = {sample.path.parent for sample in samples}, len(samples)
+    if base is None or any(base != each and base not in each.parents for each in folders):
+        base = next(iter(folders)) if len(folders) == 1 else None
+    if base is None:
+        return message(f"data.account_{kind}_scattered", count=count, folders=len(folders))
+    if len(folders) < 2:
+        return message(f"data.account_{kind}", count=count, folder=str(base))
+    return message(f"data.account_{kind}_of_folders", count=count, folders=len(folders), folder=str(base))
+
+
 def _validation(folder: _Folder) -> Iterator[AccountRow]:
     if folder.validated is not None:
         count = folder.validated.images
-        yield _more(message("data.account_validation", validated=count, total=count + folder.scan.images))
+        total = count + len(folder.of_kind(is_reg=False))
+        yield _more(message("data.account_validation", validated=count, total=total))
 
 
 def _subsets(folder: _Folder) -> Iterator[AccountRow]:
@@ -163,7 +216,7 @@ def _subsets(folder: _Folder) -> Iterator[AccountRow]:
         kind = "reg" if subset.is_reg else "subset"
         count = folder.images_of[subset.number]
         repeats = _amount(counts.taken / count) if count else "0"
-        yield _more(message(f"data.account_{kind}", name=subset.name, count=count, repeats=repeats))
+        yield _more(message(f"data.account_{kind}", name=folder.name_of(subset), count=count, repeats=repeats))
     if len(subsets) > _MOST_SUBSETS:
         yield _more(message("data.account_more_subsets", count=len(subsets) - _MOST_SUBSETS))
 
@@ -190,9 +243,67 @@ def _captions(folder: _Folder) -> Iterator[AccountRow]:
         parts.append(message("data.account_trigger", word=trigger))
     if parts:
         yield _row("captions", message("data.account_list", parts=parts))
+    yield from map(_more, _by_subset(folder, _made_of_captions, "data.account_captions_unchanged"))
+
+
+def _made_of_captions(settings: Settings) -> list[Message]:
+    """What the settings make of each caption, in the order it is done."""
+    rules, found = CaptionRules.of(settings), []
+    if rules.lines != "first":
+        found.append(message(f"data.account_lines_{rules.lines}"))
+    for place in ("prefix", "suffix"):
+        if getattr(rules, place):
+            found.append(message(f"data.account_{place}", text=getattr(rules, place)))
+    if rules.wildcards:
+        found.append(message("data.account_wildcards"))
+    if rules.shuffle:
+        found.append(message("data.account_shuffled"))
+    if rules.tag_dropout:
+        found.append(message("data.account_tag_dropout", percent=_percent(rules.tag_dropout)))
+    if (rules.shuffle or rules.tag_dropout) and rules.keep_separator:
+        found.append(message("data.account_kept_before", separator=rules.keep_separator))
+    if (rules.shuffle or rules.tag_dropout) and rules.keep:
+        found.append(message("data.account_kept", count=rules.keep))
+    if rules.secondary_separator:
+        found.append(message("data.account_separator", one=rules.secondary_separator, other=rules.separator))
+    if rules.dropout:
+        found.append(message("data.account_dropout", percent=_percent(rules.dropout)))
+    if rules.dropout_epochs:
+        found.append(message("data.account_dropout_epochs", epochs=rules.dropout_epochs))
+    if settings.caption_weights:
+        found.append(message("data.account_weights"))
+    if settings.caption_max_tokens:
+        found.append(message("data.account_max_tokens", count=settings.caption_max_tokens))
+    return found
+
+
+def _by_subset(folder: _Folder, told: Callable[[Settings], list[Message]], without: str) -> Iterator[Message]:
+    """What is told of all subsets, or where they differ of each; nothing where nothing is told of any.
+
+    Args:
+        without: the key of what is said of a subset of which nothing is told while something is of others.
+    """
+    groups: dict[tuple[Message, ...], list[str | Message]] = {}
+    for subset in folder.used:
+        groups.setdefault(tuple(told(subset.settings)), []).append(folder.name_of(subset))
+    for parts, names in list(groups.items())[:_MOST_SUBSETS]:
+        text = message("data.account_list", parts=parts) if parts else message(without)
+        if len(groups) > 1:
+            named = names[:_MOST_NAMED]
+            if len(names) > _MOST_NAMED:
+                named.append(message("data.account_more_subsets", count=len(names) - _MOST_NAMED))
+            yield message("data.account_of_subsets", names=named, what=text)
+        elif parts:
+            yield text
+    more = sum(map(len, list(groups.values())[_MOST_SUBSETS:]))
+    if more:
+        yield message("data.account_more_subsets", count=more)
+
+
+def _example(folder: _Folder) -> Iterator[AccountRow]:
     shown = [side for sample in folder.first_samples[:1] for side in sample.sides() if side.caption]
     for number, side in enumerate(shown):
-        text = message("data.account_example", name=folder.name(side.path), caption=side.caption)
+        text = message("data.account_example", name=folder.name(side), caption=side.caption)
         yield _more(text) if number else _row("example", text)
 
 
@@ -203,10 +314,14 @@ def _masks(folder: _Folder) -> Iterator[AccountRow]:
 
 def _augmented(folder: _Folder) -> Iterator[AccountRow]:
     """What is drawn at random each time an image is used, in one subset or another."""
+    texts = list(_by_subset(folder, _drawn_of_images, "data.account_unaugmented"))
+    for number, text in enumerate(texts):
+        yield _more(text) if number else _row("augmented", text)
+
+
+def _drawn_of_images(settings: Settings) -> list[Message]:
     names = ("image_random_flip", "image_random_crop", "image_color_augmentation")
-    found = [name for name in names if any(getattr(subset.settings, name) for subset in folder.scan.subsets)]
-    if found:
-        yield _row("augmented", message("data.account_list", parts=[label(name) for name in found]))
+    return [message(f"data.account_{name}") for name in names if getattr(settings, name)]
 
 
 def _sizes(folder: _Folder) -> Iterator[AccountRow]:
@@ -231,7 +346,7 @@ def _cropped(folder: _Folder) -> Iterator[AccountRow]:
     if not cut:
         return
     worst, sample = max(cut, key=lambda each: each[0])
-    values = {"name": folder.name(sample.path), "percent": _percent(worst), "frame": str(sample.frame)}
+    values = {"name": folder.name(sample), "percent": _percent(worst), "frame": str(sample.frame)}
     yield _row("cropped", message("data.account_cropped", count=len(cut), **values), is_odd=True)
     advised = _finer_buckets(folder, [each for _, each in cut])
     if advised is not None:
@@ -255,7 +370,8 @@ def _finer_buckets(folder: _Folder, cut: list[Sample]) -> Message | None:
 
 def _epoch(folder: _Folder) -> Iterator[AccountRow]:
     scan, settings, reasons = folder.scan, folder.settings, []
-    learned = [each for each in scan.subsets if folder.images_of[each.number] and not each.is_reg]
+    learned = [each for each in folder.used if not each.is_reg]
+    reg = [each for each in folder.used if each.is_reg]
     if not learned:
         return
     if settings.sub_image_num:
@@ -269,12 +385,20 @@ def _epoch(folder: _Folder) -> Iterator[AccountRow]:
     if reasons:
         what = message("data.account_epoch_because", **steps, reasons=reasons)
     epochs = settings.train_iterations / scan.steps_per_epoch
-    times = [epochs * scan.counts[each.number].taken / folder.images_of[each.number] for each in learned]
-    seen = message("data.account_times", times=_amount(min(times)))
-    if _amount(max(times)) != _amount(min(times)):
-        seen = message("data.account_times_between", least=_amount(min(times)), most=_amount(max(times)))
-    values = {"steps": settings.train_iterations, "epochs": _amount(epochs), "seen": seen}
-    yield _row("epoch", message("data.account_seen_pairs" if scan.pairs else "data.account_seen", what=what, **values))
+    values = {"steps": settings.train_iterations, "epochs": _amount(epochs), "seen": _seen(folder, learned, epochs)}
+    kind = "seen_pairs" if scan.pairs else "seen"
+    if reg:
+        kind, values["reg_seen"] = "seen_reg", _seen(folder, reg, epochs)
+    yield _row("epoch", message(f"data.account_{kind}", what=what, **values))
+
+
+def _seen(folder: _Folder, subsets: Sequence[Subset], epochs: float) -> Message:
+    """How often each image of some subsets is seen in a run."""
+    times = [epochs * folder.scan.counts[each.number].taken / folder.images_of[each.number] for each in subsets]
+    least, most = _amount(min(times)), _amount(max(times))
+    if least == most:
+        return message("data.account_times", times=least)
+    return message("data.account_times_between", least=least, most=most)
 
 
 def _others(folder: _Folder) -> Iterator[AccountRow]:
@@ -285,7 +409,7 @@ def _others(folder: _Folder) -> Iterator[AccountRow]:
 
 
 _OF_FOLDER: Final[tuple[Callable[[_Folder], Iterator[AccountRow]], ...]] = (
-    _images, _validation, _subsets, _captions, _masks, _sizes, _cropped, _augmented, _epoch, _others,
+    _images, _validation, _subsets, _captions, _example, _masks, _sizes, _cropped, _augmented, _epoch, _others,
 )  # fmt: skip
 
 
@@ -296,7 +420,7 @@ def _no_caption(folder: _Folder) -> Iterator[Message]:
     """Images trained with an empty prompt; pairs show what is to be learned without one."""
     if folder.scan.pairs:
         return
-    learned = [each for each in folder.first_samples if not folder.scan.subsets[each.subset].is_reg]
+    learned = folder.of_kind(is_reg=False)
     without = sum(not sample.caption for sample in learned)
     if without:
         values = {"count": len(learned), "without": without, "setting": label("lora_trigger_word")}
@@ -305,12 +429,14 @@ def _no_caption(folder: _Folder) -> Iterator[Message]:
 
 def _copies(folder: _Folder) -> Iterator[Message]:
     files = [path for path, _ in folder.scan.fingerprints]
+    names = {sample.path: folder.name(sample) for sample in folder.first_samples}
     for kind, found in (("same", folder.look.copies.same), ("alike", folder.look.copies.alike)):
         # One file in two subsets is meant to be there twice.
         pairs = [(files[one], files[of]) for one, of in found if files[one] != files[of]]
         if pairs:
             named = [
-                message("data.copy_of", name=folder.name(one), other=folder.name(of)) for one, of in pairs[:_MOST_NAMED]
+                message("data.copy_of", name=names.get(one, one.name), other=names.get(of, of.name))
+                for one, of in pairs[:_MOST_NAMED]
             ]
             key = f"data.copies_{kind}" if len(pairs) <= _MOST_NAMED else f"data.copies_{kind}_more"
             yield message(key, count=len(pairs), copies=named, more=len(pairs) - len(named))

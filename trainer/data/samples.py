@@ -128,7 +128,7 @@ class Scan:
     """What will be trained.
 
     Attributes:
-        folder: where the images are, or the dataset file.
+        folder: the one that was given, or that of the dataset file.
         subsets: the folders it is made up of; a sample names its own by number.
         counts: what is trained of each subset, in the same order.
         distinct: every sample once, in the order of the subsets, and in each in the order of the files.
@@ -168,6 +168,15 @@ class Scan:
         """Those of an epoch, in the order of ``epoch``."""
         return tuple(self.distinct[number] for number in self.epoch)
 
+    @property
+    def place(self) -> str:
+        """Where the images are, in words: the folder; of a dataset file its one folder, or its own name, as it may be
+        anywhere itself."""
+        if self.file is None:
+            return str(self.folder)
+        folders = {subset.folder for subset in self.subsets}
+        return str(folders.pop()) if len(folders) == 1 else self.file.name
+
     @cached_property
     def trained(self) -> tuple[Sample, ...]:
         """Of each image of each subset that is trained one sample; of a pair both sides."""
@@ -179,7 +188,7 @@ class Scan:
         """Where the captions of the images that are trained come from."""
         origins = [self.origins.get((side.subset, side.path)) for side in self.trained]
         known = [origin for origin in origins if origin is not None]
-        counts = Counter(origin.counted for origin in known)
+        counts: dict[str, int] = Counter(origin.counted for origin in known)
         encodings = Counter(origin.encoding for origin in known if origin.counted == "files")
         empty = sum(origin.is_empty for origin in known)
         return CaptionCounts(**counts, empty=empty, encodings=most_frequent(encodings))
@@ -239,7 +248,7 @@ class Scan:
         raise DataError(
             "data.nothing_usable_more" if more > 0 else "data.nothing_usable",
             where=label("lora_data_directory"),
-            folder=self.folder,
+            folder=self.place,
             problems=reasons[:_MOST_REASONS],
             **({"more": more} if more > 0 else {}),
         )

@@ -371,7 +371,7 @@ def finished(layout: Layout, indexes: Sequence[Index]) -> Scan:
     notes += [note for index in indexes for note in index.caption_notes()]
     if unused:
         used = sum(count.images for index, count in zip(indexes, counts, strict=True) if index.subset.is_reg)
-        notes.append(message("data.reg_unused", count=unused, used=used))
+        notes.append(message("data.reg_unused", used=used, total=used + unused))
     return Scan(
         folder=layout.folder,
         subsets=tuple(index.subset for index in indexes),

@@ -97,8 +97,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "beside them, or rename {name}."
         ),
         "data.reg_unused": (
-            "{count:regularisation image|regularisation images} are not used, {used} are: they are balanced with the "
-            "images to learn from, repeats included."
+            "Only {used} of the {total} regularisation images will be used, as an epoch takes no more of them than "
+            "images to learn from, counting repeats."
         ),
         "data.numbers_not_repeats": (
             "The numbers that these folders begin with are not taken for repeats, but for years, dates or an order, as "
@@ -283,8 +283,19 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_list": "{parts}",
         "data.account_images": "{count:image|images} in {folder}",
         "data.account_images_of_folders": "{count:image|images} from {folders} folders in {folder}",
+        "data.account_images_scattered": "{count:image|images} from {folders} folders",
         "data.account_pairs": "{count:pair|pairs} of images in {folder}",
         "data.account_pairs_of_folders": "{count:pair|pairs} of images from {folders} folders in {folder}",
+        "data.account_pairs_scattered": "{count:pair|pairs} of images from {folders} folders",
+        "data.account_reg_images": "{count:regularisation image|regularisation images} in {folder}",
+        "data.account_reg_images_of_folders": (
+            "{count:regularisation image|regularisation images} from {folders} folders in {folder}"
+        ),
+        "data.account_reg_images_scattered": (
+            "{count:regularisation image|regularisation images} from {folders} folders"
+        ),
+        "data.account_and_reg": "{what}, and {reg}",
+        "data.account_in_dataset": "{name} (dataset {dataset})",
         "data.account_left_out": "{what}; {count} left out",
         "data.account_subset": "{name}: {count:image|images}, {repeats:time|times} an epoch",
         "data.account_reg": "{name}: {count:regularisation image|regularisation images}, {repeats:time|times} an epoch",
@@ -304,6 +315,26 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_caption_empty": "{count} of them empty",
         "data.account_caption_missing": "{count:image|images} without a caption",
         "data.account_trigger": "with the trigger word {word}",
+        "data.account_lines_random": "one of the lines drawn at each step",
+        "data.account_lines_joined": "all lines joined",
+        "data.account_prefix": '"{text}" put in front',
+        "data.account_suffix": '"{text}" put at the end',
+        "data.account_wildcards": "one text of each wildcard drawn",
+        "data.account_shuffled": "tags shuffled",
+        "data.account_tag_dropout": "{percent} % of tags left out",
+        "data.account_kept_before": "those before {separator} kept in place",
+        "data.account_kept": "the first {count:tag|tags} kept in place",
+        "data.account_separator": "{one} written as {other}",
+        "data.account_dropout": "no caption {percent} % of the time",
+        "data.account_dropout_epochs": "no captions in one of {epochs:epoch|epochs}",
+        "data.account_weights": "weights such as (tag:1.2) read as in prompts",
+        "data.account_max_tokens": "cut after {count} tokens",
+        "data.account_captions_unchanged": "captions as they are",
+        "data.account_of_subsets": "{names}: {what}",
+        "data.account_image_random_flip": "mirrored half of the time",
+        "data.account_image_random_crop": "cropped at a random place",
+        "data.account_image_color_augmentation": "colours changed slightly",
+        "data.account_unaugmented": "images as they are",
         "data.account_example": '{name} is "{caption}"',
         "data.account_size": "{size} ({count})",
         "data.account_sizes": ("{count} from {first} to {last}, most often {most} ({of_most:sample|samples})"),
@@ -323,6 +354,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_seen": ("{what}; {steps:step is|steps are} {epochs:epoch|epochs}, so each image is seen {seen}"),
         "data.account_seen_pairs": (
             "{what}; {steps:step is|steps are} {epochs:epoch|epochs}, so each pair is seen {seen}"
+        ),
+        "data.account_seen_reg": (
+            "{what}; {steps:step is|steps are} {epochs:epoch|epochs}, so each image to learn from is seen {seen}, and "
+            "each regularisation image {reg_seen}"
         ),
         "data.account_times": "{times:time|times}",
         "data.account_times_between": "{least} to {most} times",
@@ -409,8 +444,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "images."
         ),
         "data.account_validation": (
-            "{validated:image|images} of {total} are not trained, but show in the validation loss what the LoRA "
-            "makes of images it does not know."
+            "{validated} of {total:image|images} set aside: their validation loss shows what the LoRA makes of images "
+            "it does not know"
         ),
     }
 )

@@ -99,8 +99,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "学習する画像をその隣に置くか、{name} の名前を変えてください。"
         ),
         "data.reg_unused": (
-            "正則化画像のうち {count} 枚は使わず、{used} 枚を使います。"
-            "繰り返しを含めた学習画像の枚数に合わせるためです。"
+            "正則化画像 {total} 枚のうち {used} 枚だけを使います。1エポックに使うのは、繰り返しを含めた学習対象の画像と"
+            "同じ枚数までです。"
         ),
         "data.numbers_not_repeats": (
             "次のフォルダの名前の先頭の数字は、繰り返し回数ではなく年や日付や順番とみなします"
@@ -282,8 +282,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_list": "{parts}",
         "data.account_images": "{folder} の画像 {count} 枚",
         "data.account_images_of_folders": "{folder} の {folders} 個のフォルダにある画像 {count} 枚",
+        "data.account_images_scattered": "{folders} 個のフォルダにある画像 {count} 枚",
         "data.account_pairs": "{folder} の画像の組 {count} 組",
         "data.account_pairs_of_folders": "{folder} の {folders} 個のフォルダにある画像の組 {count} 組",
+        "data.account_pairs_scattered": "{folders} 個のフォルダにある画像の組 {count} 組",
+        "data.account_reg_images": "{folder} の正則化画像 {count} 枚",
+        "data.account_reg_images_of_folders": "{folder} の {folders} 個のフォルダにある正則化画像 {count} 枚",
+        "data.account_reg_images_scattered": "{folders} 個のフォルダにある正則化画像 {count} 枚",
+        "data.account_and_reg": "{what}と、{reg}",
+        "data.account_in_dataset": "{name}(データセット {dataset})",
         "data.account_left_out": "{what}(ほかに {count} 枚は使いません)",
         "data.account_subset": "{name}: 画像 {count} 枚、1エポックに {repeats} 回ずつ",
         "data.account_reg": "{name}: 正則化画像 {count} 枚、1エポックに {repeats} 回ずつ",
@@ -303,6 +310,26 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_caption_empty": "うち空のもの {count} 件",
         "data.account_caption_missing": "キャプションのない画像 {count} 枚",
         "data.account_trigger": "トリガーワード {word} を付けます",
+        "data.account_lines_random": "ステップごとに1行を選択",
+        "data.account_lines_joined": "すべての行をつなげて使用",
+        "data.account_prefix": "前に「{text}」を追加",
+        "data.account_suffix": "後に「{text}」を追加",
+        "data.account_wildcards": "ワイルドカードから毎回1つを選択",
+        "data.account_shuffled": "タグをシャッフル",
+        "data.account_tag_dropout": "タグの {percent} % を省略",
+        "data.account_kept_before": "「{separator}」より前のタグは固定",
+        "data.account_kept": "先頭の {count} 個のタグは固定",
+        "data.account_separator": "「{one}」を「{other}」に置き換え",
+        "data.account_dropout": "{percent} % の確率でキャプションなし",
+        "data.account_dropout_epochs": "{epochs} エポックごとにキャプションなし",
+        "data.account_weights": "(tag:1.2) などの強調はプロンプトと同じように解釈",
+        "data.account_max_tokens": "{count} トークンまで使用",
+        "data.account_captions_unchanged": "キャプションをそのまま使用",
+        "data.account_of_subsets": "{names}: {what}",
+        "data.account_image_random_flip": "左右反転(2回に1回)",
+        "data.account_image_random_crop": "切り抜く位置",
+        "data.account_image_color_augmentation": "色合い",
+        "data.account_unaugmented": "画像をそのまま使用",
         "data.account_example": "{name} は「{caption}」",
         "data.account_size": "{size} ({count})",
         "data.account_sizes": "{first} から {last} までの {count} 種類。最も多いのは {most} (サンプル {of_most} 個)",
@@ -321,6 +348,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_repeated": "{count} 回繰り返し",
         "data.account_seen": "{what}。全 {steps} ステップは {epochs} エポックで、各画像を {seen}学習します",
         "data.account_seen_pairs": "{what}。全 {steps} ステップは {epochs} エポックで、各組を {seen}学習します",
+        "data.account_seen_reg": (
+            "{what}。全 {steps} ステップは {epochs} エポックで、学習対象の画像はそれぞれ {seen}、正則化画像はそれぞれ "
+            "{reg_seen}学習します"
+        ),
         "data.account_times": "{times} 回",
         "data.account_times_between": "{least}~{most} 回",
         # ---- データの気になる点

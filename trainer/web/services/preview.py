@@ -35,7 +35,8 @@ FIELDS = (
     "image_color_augmentation", "image_random_crop", "image_use_masks", "image_mask_directory", "caption_extension",
     "caption_lines", "caption_shuffle", "caption_keep_tokens", "caption_keep_tokens_separator", "caption_separator",
     "caption_secondary_separator", "caption_prefix", "caption_suffix", "caption_dropout_rate",
-    "caption_dropout_every_n_epochs", "caption_tag_dropout_rate", "caption_wildcards", "diff_use_diff_mask",
+    "caption_dropout_every_n_epochs", "caption_tag_dropout_rate", "caption_wildcards", "caption_weights",
+    "caption_max_tokens", "diff_use_diff_mask",
     "validation_split", "train_iterations", "train_epochs", "train_batch_size", "train_gradient_accumulation",
 )  # fmt: skip
 """The settings that say what is trained of a folder, and how often."""
@@ -66,7 +67,7 @@ class Look:
         counts = {frame: len(places) for frame, places in sorted(self.by_frame.items())}
         return {
             "mode": self.settings.mode,
-            "folder": str(scan.folder),
+            "folder": scan.place,
             "pictures": scan.images,
             "pairs": scan.pairs,
             "left_out": scan.left_out,
