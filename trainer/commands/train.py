@@ -85,8 +85,8 @@ def read_settings(options: argparse.Namespace) -> Parsed:
         if name.startswith("setting.") and value is not None
     }
     parsed = parse({**changes, **flags}, base=kept.settings)
-    for warning in kept.warnings:
-        print(told(warning), file=sys.stderr)
+    for line in (*kept.without(parsed.given).told(aligned=True), *kept.not_known()):
+        print(told(line), file=sys.stderr)
     return replace(parsed, settings=_with_whole_paths(parsed.settings), given=parsed.given | kept.given)
 
 

@@ -8,7 +8,7 @@ from ..text.messages import say
 
 
 def label_of(name: str, language: str = "en") -> str:
-    """What the user knows the setting by; in English the JSON key with spaces for its underscores and before brackets."""
+    """What the user knows the setting by; in English the JSON key with spaces."""
     return say(f"label.{name}", language)
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import Problem, SettingsError, UserError, WrongValue
+from ..text.columns import columns, padded
 from ..text.messages import Message, literal, message
 from . import labels
 from .check import problem_with
@@ -38,6 +39,31 @@ _OFF: Mapping[str, Collection[str]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
+class Converted:
+    """A key of another program that has become settings.
+
+    Attributes:
+        key: as its users know it.
+        settings: the short names of the settings it sets, each with its value for people; those that nobody need hear
+            of are left out.
+        changed: what differs from what the program would do, as a sentence; None if nothing does.
+    """
+
+    key: str
+    settings: tuple[tuple[str, Message | str], ...]
+    changed: Message | None = None
+
+    def entry(self, width: int = 0) -> Message:
+        """A line of the list.
+
+        Args:
+            width: columns of a terminal that the keys take.
+        """
+        values = [message("foreign.set", setting=name, value=value) for name, value in self.settings]
+        return message("foreign.entry", key=padded(self.key, width), settings=values)
+
+
+@dataclass(frozen=True)
 class Parsed:
     """Settings as they were read, and what of them was not in the table."""
 
@@ -47,15 +73,41 @@ class Parsed:
     given: frozenset[str] = frozenset()
     """Short names of the settings that were set: the others hold their default, which a model family may better."""
     account: tuple[Message, ...] = ()
-    """Of another program's settings: what became of them, in sentences."""
+    """Of another program's settings: whose they are, and what became of those that set nothing, in sentences."""
+    converted: tuple[Converted, ...] = ()
+    """Those that set something."""
+
+    def told(self, *, aligned: bool = False) -> list[Message]:
+        """What became of another program's settings, a line each: what differs first, what was simply taken at last.
+
+        Args:
+            aligned: for a terminal, in columns.
+        """
+        changed = [each.changed for each in self.converted if each.changed is not None]
+        taken = [each for each in self.converted if each.changed is None]
+        width = max((columns(each.key) for each in taken), default=0) if aligned else 0
+        heading = [message("foreign.taken")] if taken else []
+        return [*self.account[:1], *changed, *self.account[1:], *heading, *(each.entry(width) for each in taken)]
+
+    def without(self, overruled: Collection[str]) -> Parsed:
+        """The same, telling nothing of settings that something else has overruled."""
+        kept = []
+        for each in self.converted:
+            left = tuple(pair for pair in each.settings if pair[0] not in overruled)
+            if left or not each.settings:
+                kept.append(replace(each, settings=left))
+        return replace(self, converted=tuple(kept))
 
     @property
     def warnings(self) -> list[Message]:
-        """What the user should hear of: the account of another program's settings, and a sentence for each unknown key,
-        with what it may have been meant to be."""
+        """What the user should hear of: the account of another program's settings, and what is not known."""
+        return [*self.told(), *self.not_known()]
+
+    def not_known(self) -> list[Message]:
+        """A sentence for each unknown key, with what it may have been meant to be."""
         kept = {key: str(value or "") for key, value in self.settings.unknown}
         named = [key for key in self.unknown if kept.get(key, "").lower() not in _OFF.get(key, ())]
-        return [*self.account, *(_of_unknown(key, kept.get(key, "")) for key in named)]
+        return [_of_unknown(key, kept.get(key, "")) for key in named]
 
     def with_defaults(self, better: Mapping[str, Any]) -> Settings:
         """The settings, with other defaults for those that were not set.

@@ -67,11 +67,28 @@ def shown(value: Any, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
+_PARTS = re.compile(r"[\s_.\-]")
+
+
 def closest(word: str, known: Sequence[str]) -> str:
     """What the word was probably meant to be; empty if nothing comes near."""
     by_plain = {_plain(name): name for name in known}
     near = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=0.75)
     return by_plain[near[0]] if near else ""
+
+
+def slip_of(word: str, known: Iterable[str]) -> str:
+    """The word that was meant where this one is written with a slip: letters in another order, or one too many, missing
+    or wrong; empty if there is none.
+
+    Much nearer than :func:`closest`, so that a word may be refused for it. A name with a whole part more or less is
+    another name, and no slip.
+    """
+    plain, parts = _plain(word), set(_PARTS.split(word))
+    by_plain = {_plain(name): name for name in known if not (parts < (own := set(_PARTS.split(name))) or parts > own)}
+    near = difflib.get_close_matches(plain, by_plain, n=1, cutoff=0.88)
+    found = near or [each for each in by_plain if sorted(each) == sorted(plain)]
+    return by_plain[found[0]] if found else ""
 
 
 def _plain(word: str) -> str:

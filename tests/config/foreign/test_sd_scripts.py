@@ -72,7 +72,7 @@ def written(folder: Path, name: str, content: Any) -> Path:
 
 
 def account(parsed: Parsed) -> str:
-    return "\n".join(map(str, parsed.account))
+    return "\n".join(map(str, parsed.told()))
 
 
 # ---- --config_file and commands -------------------------------------------------------------------------------------
@@ -405,6 +405,67 @@ def test_keys_without_a_counterpart_are_named_unless_they_are_off() -> None:
     assert "zero_terminal_snr (true). Trainyard does this for models" in text
     assert "There is no Unheard.Of; AdamW is used instead." in text
     assert parsed.unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ("--enable_wildcard", {'enable_wildcard → caption_wildcards true, caption_lines "random"'}),
+        ("--lr_warmup_steps=0.1", {"lr_warmup_steps → train_lr_warmup_ratio 0.1"}),
+        ("--lr_warmup_steps=20", {"lr_warmup_steps → train_lr_warmup_steps 20"}),
+        ("--log_with=wandb", {"log_with → logging_wandb true"}),
+        ("--optimizer_type=Lion --optimizer_args weight_decay=0.1", {
+            'optimizer_type → train_optimizer "Lion"', 'optimizer_args → train_optimizer_settings "weight_decay=0.1"'}),
+        ("--unet_lr=0 --text_encoder_lr=0.5", {
+            'unet_lr → train_learning_rate 0.5, network_blocks ["BASE"]',
+            'text_encoder_lr → network_blocks ["BASE"]'}),
+        ("--network_dim=4 --caption_extension=.caption --seed=5", {"seed → train_seed 5"}),
+    ],
+)  # fmt: skip
+def test_an_entry_shows_the_settings_that_got_the_value(options: str, lines: set[str]) -> None:
+    told = account(load_command(f"accelerate launch train_network.py {options}")).splitlines()
+    assert {line.strip() for line in told[told.index("Taken:") + 1 :]} == lines
+
+
+def test_what_is_overruled_is_not_told() -> None:
+    given = "--network_dim=9 --enable_wildcard --lr_scheduler=unheard_of --output_dir=x"
+    parsed = load_command(f"accelerate launch train_network.py {given}")
+    assert "Changed: lr_scheduler" in account(parsed)
+    left = parsed.without({"network_rank", "caption_wildcards", "train_lr_scheduler"})
+    assert [str(line).split(" (")[0].strip() for line in left.told()[1:]] == [
+        "Changed: output_dir", "Taken:", 'enable_wildcard → caption_lines "random"'
+    ]  # fmt: skip
+
+
+def test_entries_are_aligned_in_a_terminal() -> None:
+    parsed = load_command("accelerate launch train_network.py --seed=5 --network_dim=9")
+    assert [str(line) for line in parsed.told(aligned=True)[-2:]] == [
+        "  seed        → train_seed 5", "  network_dim → network_rank 9"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("shuffle_captoin", "shuffle_caption"),
+        ("network_dims", "network_dim"),
+        ("sede", "seed"),
+        ("network_args.conv_dm", "network_args.conv_dim"),
+        ("cache_latents_to_disk_now", ""),
+        ("my_own_option", ""),
+    ],
+)
+def test_a_key_with_a_slip_is_named_apart(key: str, near: str, tmp_path: Path) -> None:
+    told = account(load(written(tmp_path, "a.json", {"pretrained_model_name_or_path": "/m", key: 3})))
+    assert (f"sd-scripts has no setting {key} that Trainyard knows of; perhaps you mean {near}." in told) == bool(near)
+    assert (f"so without effect: {key}." in told) != bool(near)
+
+
+def test_the_key_of_a_form_is_named_by_the_forms_own_name(tmp_path: Path) -> None:
+    values = {"LoRA_type": "Standard", "network_dim": 8, "epohc": 3, "lr_warmup": 10}
+    told = account(load(written(tmp_path, "a.json", values)))
+    assert "kohya_ss has no setting epohc that Trainyard knows of; perhaps you mean epoch." in told
+    assert "lr_warmup → train_lr_warmup_ratio 0.1" in told
 
 
 # ---- kohya_ss -------------------------------------------------------------------------------------------------------

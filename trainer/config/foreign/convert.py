@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +11,9 @@ from typing import Any, Final
 from ...errors import Problem, SettingsError, UserError, WrongValue
 from ...text.messages import Message, literal, message
 from ..choices import BLOCKS, TEXT_ENCODERS
-from ..schema import Parsed, parse
+from ..schema import Converted, Parsed, parse
 from ..settings import ROWS, SECOND_PASS_KEY, Row, Settings
-from ..values import read_value, shown, to_json_value
+from ..values import read_value, shown, slip_of, to_json_value
 from .ai_toolkit import AI_TOOLKIT, flat_ai_toolkit
 from .one_trainer import ONE_TRAINER, flat_one_trainer
 from .sd_scripts import KOHYA_GUI, LORA_EASY, SD_SCRIPTS, flat_easy, flat_gui, flat_sds
@@ -101,7 +101,7 @@ def convert(values: Mapping[str, Any], program: Program, path: str = "") -> Pars
     ]
     # Nothing is left to a model family's own defaults, but for a size that may be in a dataset file.
     all_given = frozenset(row.name for row in ROWS if row.name != "image_size") | conversion.settings.keys()
-    return Parsed(settings, (), all_given, tuple(conversion.account(left)))
+    return Parsed(settings, (), all_given, tuple(conversion.account(left)), tuple(conversion.converted()))
 
 
 _DATA_WITHIN: Final[Mapping[str, str]] = {
@@ -148,6 +148,8 @@ class _Conversion:
     settings: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Message] = field(default_factory=dict)
     """Key of the table -> what differs from what the program would do."""
+    _set_by: dict[str, list[str]] = field(default_factory=dict)
+    """Key of the table -> those of its settings that it has given a value."""
 
     def __post_init__(self) -> None:
         rows = {row.name: row for row in ROWS}
@@ -174,41 +176,72 @@ class _Conversion:
             problems.setdefault(row.name, Problem(key, literal(key), error.message))
         else:
             self.settings[row.name] = value
+            if row.name in synonym.settings:
+                self._set_by.setdefault(synonym.key, []).append(row.name)
+
+    def converted(self) -> list[Converted]:
+        """The keys that have become settings, but for those that say what their program does without them."""
+        found = []
+        for key, value in self._told():
+            synonym = self.program.by_key[key]
+            names = self._shown_of(synonym)
+            note = self._note(key, value)
+            is_said = not is_off(value) or any(map(self._differs, names))
+            changed = message("foreign.changed", key=self.program.shown(key), value=shown(value), note=note)
+            if note is not None or (names and is_said and not is_same(value, synonym.default)):
+                values = tuple((name, self._shown(name)) for name in names)
+                found.append(Converted(self.program.shown(key), values, None if note is None else changed))
+        return found
 
     def account(self, left: list[str]) -> list[Message]:
-        """What became of every key, in sentences.
+        """What became of the keys that set nothing, in sentences.
 
         Args:
             left: keys that are not in the table.
         """
-        changed: list[Message] = []
-        taken: list[Message] = []
         without: list[str] = []
         idle: list[str] = []
-        for key, value in self.given.values.items():
-            synonym = self.program.by_key.get(key)
-            if synonym is None or key in self.program.unseen:
-                continue
-            own = self.program.shown(key)
-            name = next((each for each in synonym.settings if each in self.settings), "")
+        for key, value in self._told():
+            synonym = self.program.by_key[key]
             is_said = not is_off(value) and not is_same(value, synonym.default)
-            note = self.notes.get(key) or (message(synonym.note) if synonym.note and is_said else None)
-            if note is not None:
-                changed.append(message("foreign.changed", key=own, value=shown(value), note=note))
-            elif name:
-                if is_said or self._differs(name):
-                    taken.append(message("foreign.entry", key=own, setting=name, value=self._shown(name)))
-            elif is_said:
-                (idle if synonym.is_idle else without).append(own)
+            if is_said and not self._set_by.get(key) and self._note(key, value) is None:
+                (idle if synonym.is_idle else without).append(self.program.shown(key))
+        written = [key for key in self._own_keys() if self.program.own_names.get(key, key) not in self.given]
+        meant = {key: near for key in left if (near := slip_of(key, written))}
         sentences = [message("foreign.account", program=self.program.name)]
-        sentences += changed
-        if taken:
-            sentences.append(message("foreign.taken", entries=taken))
-        if without or left:
-            sentences.append(message("foreign.without", entries=[*without, *left]))
+        for key, near in meant.items():
+            sentences.append(message("foreign.misspelt", program=self.program.name, key=key, near=near))
+        unknown = [key for key in left if key not in meant]
+        if without or unknown:
+            sentences.append(message("foreign.without", entries=[*without, *unknown]))
         if idle:
             sentences.append(message("foreign.idle", entries=idle))
         return sentences
+
+    def _told(self) -> Iterator[tuple[str, Any]]:
+        """The file's keys that are in the table, with their values."""
+        for key, value in self.given.values.items():
+            if key in self.program.by_key and key not in self.program.unseen:
+                yield key, value
+
+    def _own_keys(self) -> list[str]:
+        """The program's keys as its users write them."""
+        return [self.program.shown(row.key) for row in self.program.rows if row.key not in self.program.unseen]
+
+    def _note(self, key: str, value: Any) -> Message | None:
+        """What differs from what the program would do."""
+        synonym = self.program.by_key[key]
+        is_said = not is_off(value) and not is_same(value, synonym.default)
+        return self.notes.get(key) or (message(synonym.note) if synonym.note and is_said else None)
+
+    def _shown_of(self, synonym: Synonym) -> list[str]:
+        """The settings that a key is shown with: those that its value has gone into, and no other key stands for."""
+        names = [name for name in synonym.settings if name in self._set_by.get(synonym.key, ())]
+        of_others = {
+            self.program.by_key[key].settings[0] for key, _ in self._told() if self.program.by_key[key].settings
+        }
+        differing = [name for name in names if self._differs(name)]
+        return [name for name in differing if name == names[0] or name not in of_others] or names[:1]
 
     def _differs(self, name: str) -> bool:
         """Whether a setting has another value than Trainyard would give it."""

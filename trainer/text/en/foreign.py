@@ -13,8 +13,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{program} does it."
         ),
         "foreign.place": "{path} ({program})",
-        "foreign.taken": "Taken: {entries}.",
-        "foreign.entry": "{key} → {setting} {value}",
+        "foreign.taken": "Taken:",
+        "foreign.entry": "  {key} → {settings}",
+        "foreign.set": "{setting} {value}",
+        "foreign.misspelt": (
+            "{program} has no setting {key} that Trainyard knows of; perhaps you mean {near}. It has no effect."
+        ),
         "foreign.changed": "Changed: {key} ({value}). {note}",
         "foreign.without": "Without a counterpart in Trainyard, so without effect: {entries}.",
         "foreign.idle": "Not needed here: {entries}.",
@@ -85,8 +89,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "foreign.no_command": "has no command with options such as --network_dim in it. Choose a settings file.",
         "foreign.nobodys": (
-            "has no settings that Trainyard, kohya_ss, sd-scripts, LoRA_Easy_Training_Scripts, OneTrainer or ai-toolkit "
-            "would know. Choose another file."
+            "has no settings that Trainyard, kohya_ss, sd-scripts, LoRA_Easy_Training_Scripts, OneTrainer or "
+            "ai-toolkit would know. Choose another file."
         ),
         # ---- docs/from-other-trainers.md
         "foreign.about_size": "Width before height there, height before width here.",

@@ -13,8 +13,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "ファイルに書かれていないものは、{program} と同じ動作になるように設定しています。"
         ),
         "foreign.place": "{path} ({program})",
-        "foreign.taken": "引き継いだもの: {entries}",
-        "foreign.entry": "{key} → {setting} {value}",
+        "foreign.taken": "引き継いだもの:",
+        "foreign.entry": "  {key} → {settings}",
+        "foreign.set": "{setting} {value}",
+        "foreign.misspelt": (
+            "{key} という設定は {program} にないようです。{near} の間違いかもしれません。このままでは効果がありません。"
+        ),
         "foreign.changed": "変更したもの: {key} ({value})。{note}",
         "foreign.without": "Trainyardに相当するものがなく、効果のないもの: {entries}",
         "foreign.idle": "ここでは必要のないもの: {entries}",

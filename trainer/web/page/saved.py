@@ -71,7 +71,7 @@ class Saved:
             except UserError as error:
                 return [*keep(), told.wrong(error)]
             if parsed.account:
-                return [*fill(parsed.settings), told.account(parsed.account)]
+                return [*fill(parsed.settings), told.account(parsed.told())]
             key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
             return [*fill(parsed.settings), told.answer(key, keys=", ".join(parsed.unknown))]
 
