@@ -303,13 +303,11 @@ def test_images_that_are_too_small_for_a_dataset_are_left_to_another(tmp_path: P
 def test_keys_that_are_not_used_are_named_with_their_place(tmp_path: Path) -> None:
     images(tmp_path / "a", SQUARE)
     content = """
-enable_buckets = true
 [general]
 image_dir = 'x'
 face_crop_aug_range = [1.0, 2.0]
 enable_bucket = false
 [[datasets]]
-train_batch_size = 3
 network_multiplier = 1.0
   [[datasets.subsets]]
   image_dir = 'ROOT/a'
@@ -319,10 +317,8 @@ network_multiplier = 1.0
   alpha_mask = false
 """
     assert [str(note) for note in scanned(written(tmp_path, content)).notes] == [
-        "data.toml: dataset files know no enable_buckets, perhaps enable_bucket is meant; it is not used.",
         "data.toml, general: image_dir belongs to a single subset; it is not used here.",
         "data.toml, general: face_crop_aug_range is not supported; it is not used.",
-        "data.toml, dataset 1: dataset files know no train_batch_size, perhaps batch_size is meant; it is not used.",
         (
             "data.toml, dataset 1, subset 1: resolution belongs to a dataset, as all subsets of one share it; it is "
             "not used here."
@@ -404,6 +400,27 @@ def test_paths_are_taken_from_where_the_program_runs_and_then_from_the_file(
         ("general = 'x'", r'data\.toml: "general" must be a table, not "x"'),
         ("[[datasets]]\nsubsets = ['ROOT/a']", r'data\.toml, dataset 1: "subsets" must be a list of tables'),
         ("[[subsets]]\nnum_repeats = 1", r"data\.toml, dataset 1, subset 1: has no image_dir"),
+        (
+            "enable_buckets = true",
+            r"data\.toml: dataset files know no enable_buckets; perhaps enable_bucket is meant\.",
+        ),
+        (
+            "[[datasets]]\ntrain_batch_size = 3",
+            r"dataset 1: dataset files know no train_batch_size; perhaps batch_size",
+        ),
+        (
+            "[[subsets]]\nnum_repeat = 3",
+            r"dataset 1, subset 1: dataset files know no num_repeat; perhaps num_repeats is",
+        ),
+        (
+            "[general]\nkeep_tokens = 'x'\n[[subsets]]\nimage_dir = 'ROOT/a'",
+            r"data\.toml, general, keep_tokens: must be",
+        ),
+        ("num_repeats = 'x'\n[[subsets]]\nimage_dir = 'ROOT/a'", r"data\.toml, num_repeats: must be a whole number"),
+        (
+            "[[datasets]]\nbatch_size = 'four'\n[[datasets.subsets]]\nimage_dir = 'ROOT/a'",
+            r'data\.toml, dataset 1, batch_size: must be a whole number, not "four"',
+        ),
         ("[[subsets]]\nimage_dir = 3", r"data\.toml, dataset 1, subset 1, image_dir: must be text, not 3"),
         (
             "[[subsets]]\nimage_dir = 'nowhere'",

@@ -20,7 +20,7 @@ from ..config.documents import json_object, read_text, toml_table, yaml_mapping
 from ..config.foreign.datasets import as_dataset_file
 from ..config.settings import Settings, row_of
 from ..config.size import Size
-from ..config.values import closest, read_value, shown
+from ..config.values import closest, read_value, shown, slip_of
 from ..errors import DataError, WrongValue
 from ..paths import path_of
 from ..text.messages import Message, label, message
@@ -224,6 +224,28 @@ def _captions_alone(path: Path, settings: Settings) -> DatasetFile:
     return DatasetFile(path, (own,), ())
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What holds in a place of a file, with what holds around it.
+
+    Attributes:
+        place: the innermost; where keys are that are given nowhere.
+        values: key -> value.
+        places: key -> where it is written.
+    """
+
+    place: Message
+    values: Mapping[str, Any]
+    places: Mapping[str, Message]
+
+    def within(self, values: Mapping[str, Any], place: Message) -> _Content:
+        """What holds in a place inside of this one."""
+        return _Content(place, {**self.values, **values}, {**self.places, **dict.fromkeys(values, place)})
+
+    def at(self, key: str) -> Message:
+        return self.places.get(key, self.place)
+
+
 @dataclass
 class _Reader:
     """One reading of a file."""
@@ -237,7 +259,7 @@ class _Reader:
     def read(self, content: Mapping[str, Any]) -> DatasetFile:
         loose = {key: value for key, value in content.items() if key not in _SECTIONS}
         file = message("data.at_file", file=self.path.name)
-        general = {**self._known(loose, file, _OF_ONE_SUBSET), **self._general(content, file)}
+        general = self._general(content, _Content(file, {}, {}).within(self._known(loose, file, _OF_ONE_SUBSET), file))
         datasets = self._tables(content.get("datasets", []), file, "datasets")
         if "subsets" in content:
             datasets = [*datasets, {"subsets": content["subsets"]}]
@@ -252,39 +274,42 @@ class _Reader:
                 self.notes.append(message("data.beside_dataset_file", setting=label(name), file=self.path.name))
         return DatasetFile(self.path, tuple(found), tuple(dict.fromkeys(self.notes)))
 
-    def _general(self, content: Mapping[str, Any], file: Message) -> dict[str, Any]:
+    def _general(self, content: Mapping[str, Any], file: _Content) -> _Content:
         general = content.get("general", {})
         if not isinstance(general, dict):
-            raise DataError("data.no_table", where=file, key="general", value=shown(general))
+            raise DataError("data.no_table", where=file.place, key="general", value=shown(general))
         place = message("data.at_general", file=self.path.name)
-        return self._known(general, place, _OF_ONE_SUBSET)
+        return file.within(self._known(general, place, _OF_ONE_SUBSET), place)
 
-    def _dataset(self, number: int, content: Mapping[str, Any], general: Mapping[str, Any]) -> Iterator[Described]:
+    def _dataset(self, number: int, content: Mapping[str, Any], general: _Content) -> Iterator[Described]:
         place = message("data.at_dataset", file=self.path.name, dataset=number + 1)
         own = {key: value for key, value in content.items() if key != "subsets"}
-        dataset = {**general, **self._known(own, place, _OF_ONE_SUBSET)}
-        self._check_buckets(dataset, place)
+        dataset = general.within(self._known(own, place, _OF_ONE_SUBSET), place)
+        self._check_buckets(dataset)
         subsets = self._tables(content.get("subsets", []), place, "subsets")
         if not subsets:
             self.notes.append(message("data.dataset_without_subsets", place=place))
         for index, subset in enumerate(subsets):
             where = message("data.at_subset", file=self.path.name, dataset=number + 1, subset=index + 1)
-            yield self._subset(number, {**dataset, **self._known(subset, where, _OF_DATASET)}, where, place)
+            yield self._subset(number, dataset.within(self._known(subset, where, _OF_DATASET), where), place)
 
-    def _subset(self, dataset: int, content: Mapping[str, Any], place: Message, of_dataset: Message) -> Described:
+    def _subset(self, dataset: int, given: _Content, of_dataset: Message) -> Described:
+        content, place = given.values, given.place
         changes: dict[str, Any] = {}
         for key, name in (*_OF_DATASET.items(), *_OF_SUBSET.items()):
             if key in content and name and key not in _BY_HAND:
-                changes[name] = self._value(key, name, content[key], place)
+                changes[name] = self._value(key, name, content[key], given.at(key))
         if "resolution" in content:
-            changes["image_size"] = self._size(content["resolution"], place, "resolution")
-        changes["image_bucketing"] = self._bucketing(content, place, of_dataset)
+            changes["image_size"] = self._size(content["resolution"], given.at("resolution"), "resolution")
+        changes["image_bucketing"] = self._bucketing(given, of_dataset)
         if "enable_wildcard" in content:
-            wildcards = self._value("enable_wildcard", "caption_wildcards", content["enable_wildcard"], place)
+            where = given.at("enable_wildcard")
+            wildcards = self._value("enable_wildcard", "caption_wildcards", content["enable_wildcard"], where)
             changes |= {"caption_wildcards": wildcards, "caption_lines": "random" if wildcards else "first"}
         repeats = content.get("num_repeats", self.settings.image_num_multiply)
         if isinstance(repeats, bool) or not isinstance(repeats, int):
-            raise self._wrong("num_repeats", place, message("config.not_whole", value=shown(repeats), example=10))
+            wrong = message("config.not_whole", value=shown(repeats), example=10)
+            raise self._wrong("num_repeats", given.at("num_repeats"), wrong)
         changes["image_num_multiply"] = max(1, repeats)
         if "conditioning_data_dir" in content:
             changes["image_mask_directory"] = str(self._path("conditioning_data_dir", content, place, is_file=False))
@@ -293,10 +318,11 @@ class _Reader:
             self.notes.append(message("data.alpha_is_mask", place=place))
         skipped = 0
         if "skip_image_resolution" in content:
-            skipped = self._size(content["skip_image_resolution"], place, "skip_image_resolution").area
+            where = given.at("skip_image_resolution")
+            skipped = self._size(content["skip_image_resolution"], where, "skip_image_resolution").area
         words = content.get("class_tokens", "")
         if not isinstance(words, str):
-            raise self._wrong("class_tokens", place, message("config.not_text", value=shown(words)))
+            raise self._wrong("class_tokens", given.at("class_tokens"), message("config.not_text", value=shown(words)))
         metadata = self._path("metadata_file", content, place, is_file=True)
         folder = self._path("image_dir", content, place, is_file=False)
         if folder is None and metadata is None:
@@ -313,6 +339,9 @@ class _Reader:
 
         Args:
             elsewhere: keys that have no effect here.
+
+        Raises:
+            DataError: a key is written with a slip: what it was to say would be lost.
         """
         found: dict[str, Any] = {}
         for key, value in ((str(each), value) for each, value in content.items()):
@@ -329,6 +358,9 @@ class _Reader:
             elif key == "in_json" and elsewhere is _OF_DATASET:
                 found["metadata_file"] = value
             else:
+                meant = "" if self.is_foreign else _MEANT.get(key) or slip_of(key, _KEYS)
+                if meant:  # sd-scripts refuses every key it does not know
+                    raise DataError("data.key_misspelt", where=place, key=key, near=meant)
                 near = _MEANT.get(key) or closest(key, _KEYS)
                 told = "data.key_unknown_near" if near else "data.key_unknown"
                 self.notes.append(message(told, place=place, key=key, near=near))
@@ -370,26 +402,28 @@ class _Reader:
             assert isinstance(read, Size)
         return size
 
-    def _bucketing(self, content: Mapping[str, Any], place: Message, of_dataset: Message) -> str:
+    def _bucketing(self, given: _Content, of_dataset: Message) -> str:
         """sd-scripts crops everything to one size unless it is told to use buckets."""
         before = self.settings.image_bucketing
-        if "enable_bucket" in content:
-            on = self._value("enable_bucket", "image_disable_upscale", content["enable_bucket"], place)
+        if "enable_bucket" in given.values:
+            where = given.at("enable_bucket")
+            on = self._value("enable_bucket", "image_disable_upscale", given.values["enable_bucket"], where)
             return buckets.SD_SCRIPTS if on else buckets.ONE_SIZE
         if self.is_foreign or before != row_of("image_bucketing").default:
             return before
         self.notes.append(message("data.no_enable_bucket", place=of_dataset))
         return buckets.ONE_SIZE
 
-    def _check_buckets(self, content: Mapping[str, Any], place: Message) -> None:
+    def _check_buckets(self, given: _Content) -> None:
         """Raises:
         DataError: the bounds of the buckets leave out the resolution, which sd-scripts refuses, too.
         """
+        content = given.values
         if not content.get("enable_bucket") or "resolution" not in content:
             return
-        size = self._size(content["resolution"], place, "resolution")
+        size = self._size(content["resolution"], given.at("resolution"), "resolution")
         bounds = {
-            key: self._value(key, name, content.get(key, getattr(self.settings, name)), place)
+            key: self._value(key, name, content.get(key, getattr(self.settings, name)), given.at(key))
             for key, name in _OF_DATASET.items()
             if key in ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps")
         }
@@ -397,7 +431,9 @@ class _Reader:
         least = bounds["min_bucket_reso"] - bounds["min_bucket_reso"] % step
         most = bounds["max_bucket_reso"] + -bounds["max_bucket_reso"] % step
         if min(size) < least or max(size) > most:
-            raise DataError("data.buckets_without_resolution", where=place, size=str(size), least=least, most=most)
+            raise DataError(
+                "data.buckets_without_resolution", where=given.place, size=str(size), least=least, most=most
+            )
 
     def _path(self, key: str, content: Mapping[str, Any], place: Message, *, is_file: bool) -> Path | None:
         """A path as sd-scripts takes it, from the folder the program runs in; else from the file's own."""

@@ -62,6 +62,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "Write its full path."
         ),
         "data.path_from_file": '{place}: {key} "{path}" is taken from the folder of the file.',
+        "data.key_misspelt": "dataset files know no {key}; perhaps {near} is meant. Change it in the file.",
         "data.key_unknown": "{place}: dataset files know no {key}; it is not used.",
         "data.key_unknown_near": "{place}: dataset files know no {key}, perhaps {near} is meant; it is not used.",
         "data.key_unsupported": "{place}: {key} is not supported; it is not used.",

@@ -58,6 +58,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "完全なパスを書いてください。"
         ),
         "data.path_from_file": "{place}: {key}の「{path}」は、設定ファイルのあるフォルダから探しました。",
+        "data.key_misspelt": (
+            "{key} はデータセット設定ファイルの項目ではありません。{near} の間違いかもしれません。"
+            "ファイルの中を直してください。"
+        ),
         "data.key_unknown": "{place}: {key} はデータセット設定ファイルの項目ではないので、使いません。",
         "data.key_unknown_near": (
             "{place}: {key} はデータセット設定ファイルの項目ではないので、使いません。{near} の間違いかもしれません。"
