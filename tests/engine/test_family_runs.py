@@ -236,4 +236,6 @@ def test_v_prediction_asked_for_is_told(models: dict[str, Path], pictures: Path,
         (account,) = (event for event in events if isinstance(event, Account))
         odd = [str(row.text) for row in account.rows if row.is_odd and "model v pred" in str(row.text)]
         assert [each.startswith(sentence) for each in odd] == ([True] if sentence else [])
-        assert any(f"model v pred is {choice}." in str(row.text) for row in account.rows if not row.is_odd)
+        assert any(
+            f"the settings say so (model v pred: {choice})." in str(row.text) for row in account.rows if not row.is_odd
+        )

@@ -66,10 +66,10 @@ def test_metadata_and_weights_are_reasons(tmp_path: Path) -> None:
 def test_a_choice_that_overrules_the_file_is_questioned(marked: Path, plain: Path) -> None:
     (forced,) = doubted(plain, "yes")
     assert forced.startswith("small-sdxl.safetensors is not marked as a v-prediction model (nothing in the file says")
-    assert said(plain, "yes")[0] == f"{VELOCITY}model v pred is yes."
+    assert said(plain, "yes")[0] == f"{VELOCITY}the settings say so (model v pred: yes)."
     (denied,) = doubted(marked, "no")
     assert denied.startswith("small-sdxl-v.safetensors is a v-prediction model by its own account (it is marked so")
-    assert said(marked, "no")[0] == f"{NOISE}model v pred is no."
+    assert said(marked, "no")[0] == f"{NOISE}the settings say so (model v pred: no)."
     assert ZERO_SNR not in said(marked, "no")
     assert doubted(marked, "yes") == doubted(plain, "no") == []
 
@@ -161,7 +161,7 @@ def test_the_account_before_a_run_and_the_dry_run_say_it(marked: Path, host, cap
     folders = ["--data-dir", str(host.folders.data), "--output-dir", str(host.folders.loras)]
     assert main(["train", "iLECO", *settings, *folders, "--save-lora-name", "x", "--dry-run"]) == 0
     told = capsys.readouterr().err
-    assert f"{NOISE}model v pred is no." in told
+    assert f"{NOISE}the settings say so (model v pred: no)." in told
     assert "is a v-prediction model by its own account" in told
     assert main(["info", str(marked)]) == 0
     assert f"{VELOCITY}it is marked so (v_pred)." in capsys.readouterr().out

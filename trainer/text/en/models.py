@@ -172,7 +172,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.because_metadata": "its metadata says so",
         "models.because_weights": "its weights show it",
         "models.because_host": "the WebUI treats it so",
-        "models.because_chosen": "{setting} is {value}",
+        "models.because_chosen": "the settings say so ({setting}: {value})",
         "models.because_nothing": "nothing in the file says otherwise",
         "models.zero_snr": "Its noise leaves no signal at the last timestep (zero terminal SNR), as the file says.",
         "models.velocity_chosen": (

@@ -180,16 +180,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- what a run tells of its model
         "models.heading": "モデル",
-        "models.predicts": "{what}を予測するモデルとして扱います ({reason})。",
-        "models.predicts_epsilon": "ノイズ (eps)",
-        "models.predicts_v_prediction": "速度 (v-prediction)",
+        "models.predicts": "{what}を予測するモデルとして扱います({reason})。",
+        "models.predicts_epsilon": "ノイズ(eps)",
+        "models.predicts_v_prediction": "速度(v-prediction)",
         "models.because_mark": "ファイルにv_predの印があります",
         "models.because_scheduler": "scheduler_config.json の指定です",
         "models.because_beside": "同じ名前の .yaml の指定です",
         "models.because_metadata": "メタデータの指定です",
         "models.because_weights": "重みから判断しました",
         "models.because_host": "WebUIでの扱いに合わせます",
-        "models.because_chosen": "{setting} が {value} です",
+        "models.because_chosen": "設定の「{setting}」が {value} のため",
         "models.because_nothing": "ファイルに別の指定がありません",
         "models.zero_snr": (
             "ファイルの指定により、最後のタイムステップで信号が残らないノイズ (zero terminal SNR) を使います。"
