@@ -121,6 +121,10 @@ def test_later_settings_win(model: str, folders: list[str], capsys) -> None:
         (["LoRA", "--model", "MODEL", "--lora-data-directory", ".", "--network-resume", "x.pt"], ["x.pt", "LoRA"]),
         (["ADDifT_Style_SD1.5", "--model", "MODEL"], ["original image", "is empty"]),
         (["LoRA", "--model", "MODEL"], ["lora data directory", "is empty"]),
+        (
+            ["LoRA"],
+            ["lora data directory: is empty", "or a dataset file in dataset config. model: no model is chosen."],
+        ),
         (["iLECO", "--model", "MODEL", *WORDS, "--device", "cuda:7"], ["device", "cuda:7"]),
         (["iLECO", "--model", "MODEL", *WORDS, "--train-optimizer-settings", "weight_dekay=1"], ["weight_dekay"]),
     ],
@@ -248,14 +252,17 @@ def test_settings_of_another_program_are_converted_as_a_whole(
     path = tmp_path / "kohya.json"
     theirs = {"LoRA_type": "Standard", "network_dim": 64, "network_alpha": 2, "learning_rate": 0.0003,
               "lr_scheduler": "linear", "train_batch_size": 3, "save_precision": "bf16", "max_train_steps": 5,
-              "scale_weight_norms": 1, "output_name": "zorp"}  # fmt: skip
+              "pretrained_model_name_or_path": "/content/x.ckpt", "scale_weight_norms": 1,
+              "output_name": "zorp"}  # fmt: skip
     path.write_text(json.dumps(theirs))
     given = ["--model", model, "--lora-data-directory", str(tmp_path / "img"), "--network-rank", "4", *folders]
     for command in (["train", str(path), "--dry-run"], ["queue", "add", str(path)]):
         assert main([*command, *given]) == 0
         told = capsys.readouterr()
         assert "These are settings of kohya_ss." in told.err
-        assert "learning_rate → train_learning_rate 0.0003" in told.err
+        assert "learning_rate → train_learning_rate 0.0003" in " ".join(told.err.split())
+        assert "→ model" not in told.err
+        assert "→ network_rank" not in told.err, "the flag goes first"
         assert "so without effect: scale_weight_norms." in told.err
         if "train" in command:
             trained = json.loads(told.out)

@@ -123,11 +123,15 @@ class Problem:
 class SettingsError(UserError):
     """One or more settings are wrong; all of them are named at once."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], also: Message | None = None) -> None:
+        """Args:
+        also: what else is wrong, in sentences.
+        """
         self.problems = tuple(problems)
         *others, last = (problem.whole for problem in self.problems)
         together = reduce(lambda rest, first: message("error.problems", first=first, others=rest), others[::-1], last)
-        super().__init__(message("error.settings", problems=together))
+        told = message("error.settings", problems=together)
+        super().__init__(told if also is None else message("error.also", first=told, second=also))
 
 
 class Stopped(Exception):

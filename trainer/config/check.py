@@ -119,8 +119,7 @@ def _warmup(settings: Settings, schedule: SchedulerInfo) -> _Found:
     name = "train_lr_warmup_steps" if own is None else "train_lr_scheduler_settings"
     warmup = settings.train_lr_warmup_steps if own is None else own
     if isinstance(warmup, int | float) and warmup >= steps:
-        iterations = label("train_iterations")
-        yield name, message("config.endless_warmup", warmup=warmup, iterations=iterations, steps=steps)
+        yield name, message("config.endless_warmup", warmup=warmup, steps=steps)
 
 
 def _readable_rules(rules: str) -> bool:
@@ -139,7 +138,9 @@ def _is_number(text: str) -> bool:
 
 def lora(settings: Settings) -> _Found:
     if not (settings.lora_data_directory or settings.dataset_config):
-        yield "lora_data_directory", message("config.no_folder")
+        reads_files = "subsets" in MODES[settings.mode].groups
+        key, file = ("config.no_folder_or_file", label("dataset_config")) if reads_files else ("config.no_folder", "")
+        yield "lora_data_directory", message(key, file=file)
     if settings.train_self_reg > 0 and not settings.lora_trigger_word.strip():
         yield "train_self_reg", message("config.self_reg_needs_trigger", setting=label("lora_trigger_word"))
     yield from buckets(settings)

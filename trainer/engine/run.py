@@ -68,7 +68,9 @@ def check(job: Job, host: Host) -> Message:
         UserError: settings (all problems at once), a choice that is not built, the model, the output.
     """
     settings, loras = effective(job.settings), host.folders.loras
-    _refuse(check_for_run(settings))
+    problems = check_for_run(settings)
+    if problems:
+        raise SettingsError(problems, _wrong_with_model(settings, host))
     if settings.train_epochs:
         with open_cache(host.folders, settings.data_cache) as cache:
             settings = counted(settings, cache=cache)
@@ -93,6 +95,15 @@ def check(job: Job, host: Host) -> Message:
         if spec is specs[-1] or (spec.saved and not spec.loaded):
             check_output(output_path(job, host.folders, suffix=spec.suffix), job)
     return model.label
+
+
+def _wrong_with_model(settings: Settings, host: Host) -> Message | None:
+    """What is wrong with the model, so that it is said with all the rest."""
+    try:
+        host.check_model(settings)
+    except UserError as error:
+        return error.whole
+    return None
 
 
 def _refuse(problems: list[Problem]) -> None:

@@ -113,6 +113,17 @@ def test_paths_beside_the_file_are_found(tmp_path: Path, monkeypatch: pytest.Mon
     assert (found.reg_data_directory, found.model) == ("reg", "nowhere")
 
 
+def test_a_dataset_file_beside_settings_without_images_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "config_file.toml", 'output_name = "zorp"\n')
+    assert not any("beside it" in str(line) for line in load(path).told())
+    beside = written(tmp_path, "dataset_config.toml", "[[datasets]]\n")
+    said = f"set dataset_config to {beside}."
+    assert any(said in str(line) for line in load(path).told())
+    assert not any(said in str(line) for line in load(path).without({"dataset_config"}).told())
+    with_images = written(tmp_path, "other.toml", 'train_data_dir = "/x"\n')
+    assert not any(said in str(line) for line in load(with_images).told())
+
+
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 

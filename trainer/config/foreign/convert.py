@@ -101,7 +101,8 @@ def convert(values: Mapping[str, Any], program: Program, path: str = "") -> Pars
     ]
     # Nothing is left to a model family's own defaults, but for a size that may be in a dataset file.
     all_given = frozenset(row.name for row in ROWS if row.name != "image_size") | conversion.settings.keys()
-    return Parsed(settings, (), all_given, tuple(conversion.account(left)), tuple(conversion.converted()))
+    converted = [*conversion.converted(), *_dataset_beside(path, settings)]
+    return Parsed(settings, (), all_given, tuple(conversion.account(left)), tuple(converted))
 
 
 _DATA_WITHIN: Final[Mapping[str, str]] = {
@@ -129,6 +130,14 @@ def _with_paths_from(file: str, settings: Settings) -> Settings:
         if written and not os.path.exists(written) and os.path.exists(beside / written):
             changes[row.name] = str(beside / written)
     return replace(settings, **changes)
+
+
+def _dataset_beside(file: str, settings: Settings) -> list[Converted]:
+    """A notebook writes what it trains on into a file of its own, and names that in the command alone."""
+    beside = Path(file).absolute().parent / "dataset_config.toml"
+    if not file or settings.lora_data_directory or settings.dataset_config or not beside.is_file():
+        return []
+    return [Converted("dataset_config", (("dataset_config", ""),), message("foreign.dataset_beside", path=beside))]
 
 
 def _place(program: Program, path: str) -> Message | str:

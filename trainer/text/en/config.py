@@ -121,7 +121,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- before a run
         "config.no_strength": "0 would save a LoRA that does nothing; write for instance 1",
         "config.endless_warmup": (
-            "the warm-up takes {warmup} steps and the run only {steps} ({iterations}), so it never ends. Set it lower"
+            "the warm-up takes {warmup} steps and the run only {steps}, so it never ends. Write a number below {steps}"
         ),
         "config.no_hidden_dropout": (
             "has no effect on {type}, which has no numbers in between to leave out; write 0, or use {setting}"
@@ -137,6 +137,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.bucket_above_size": "is more than {side}, the shorter side of image size; write {side} or less",
         "config.bucket_below_size": "is less than {side}, the longer side of image size; write {side} or more",
         "config.no_folder": "is empty; write the folder that holds the images",
+        "config.no_folder_or_file": "is empty; write the folder that holds the images, or a dataset file in {file}",
         "config.no_concept": "is empty; write the concept to be changed (an empty target prompt erases it)",
         "config.same_prompt": ("is the same as the original prompt, so there is nothing to learn; change one of them"),
         "config.other_lines": (

@@ -84,6 +84,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "This is a dataset file: it says which images to train on. How they are trained is left to Trainyard's "
             "defaults and to what you set besides."
         ),
+        "foreign.dataset_beside": (
+            "The file names no images, but there is a dataset file beside it. To train on it, set dataset_config to "
+            "{path}."
+        ),
         "foreign.no_config_file": (
             "the command takes its settings from {path}, which is not there. Give that file itself."
         ),

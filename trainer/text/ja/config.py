@@ -129,7 +129,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- before a run
         "config.no_strength": "0 では何の効果もないLoRAになります。例: 1",
         "config.endless_warmup": (
-            "ウォームアップ ({warmup} ステップ) が終わりません。{iterations}は {steps} です。それより小さくしてください"
+            "学習全体が {steps} ステップなので、ウォームアップ ({warmup} ステップ) が終わりません。{steps} より小さい"
+            "値にしてください"
         ),
         "config.no_hidden_dropout": (
             "{type}では効きません(間引ける中間の数値がありません)。0にするか、{setting}を使ってください"
@@ -146,6 +147,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.bucket_above_size": "画像サイズの短辺 {side} を超えています。{side} 以下にしてください",
         "config.bucket_below_size": "画像サイズの長辺 {side} より小さい値です。{side} 以上にしてください",
         "config.no_folder": "空欄です。画像のあるフォルダを書いてください",
+        "config.no_folder_or_file": (
+            "空欄です。画像のあるフォルダを書くか、「{file}」にデータセット設定ファイルを指定してください"
+        ),
         "config.no_concept": (
             "空欄です。変えたい概念を書いてください(目標のプロンプトが空欄なら、それを消す学習になります)"
         ),

@@ -9,6 +9,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
     {
         "error.at": "{where}: {message}",
         "error.settings": "{problems}。",
+        "error.also": "{first}{second}",
         "error.problem": "{problem}。",
         "error.problems": "{first}。{others}",
         # ---- ファイル

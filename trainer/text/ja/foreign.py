@@ -100,6 +100,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "データセットファイルです。どの画像を使うかが書かれています。"
             "学習方法は、Trainyardの既定値とほかに指定した設定に従います。"
         ),
+        "foreign.dataset_beside": (
+            "このファイルには画像の場所が書かれていませんが、同じフォルダにデータセット設定ファイルがあります。"
+            "それを使うには、dataset_config に {path} を指定してください。"
+        ),
         "foreign.no_config_file": (
             "このコマンドは設定を {path} から読み込みますが、そのファイルがありません。"
             "設定ファイルそのものを指定してください。"
