@@ -15,7 +15,7 @@ from PIL import Image
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.account import account_of
-from trainer.data.dataset_file import _KEYS, read_dataset_file
+from trainer.data.dataset_file import _KEYS, read_dataset_file, relative_paths
 from trainer.data.look import Look
 from trainer.data.samples import Scan
 from trainer.data.scan import scan
@@ -592,3 +592,14 @@ def test_os_is_not_asked_for_what_is_no_path(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="image_dir: "):
         scanned(written(tmp_path, f"[[subsets]]\nimage_dir = '{'x' * 5000}'"))
     assert os.listdir(tmp_path / "a") == ["0.png"]
+
+
+def test_relative_paths_are_found_whatever_system_they_are_written_on(tmp_path: Path) -> None:
+    path = tmp_path / "d.toml"
+    path.write_text(
+        "[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'cats'\nmetadata_file = '/m/a.json'\n"
+        "[[datasets.subsets]]\nimage_dir = 'C:\\cats'\n[[datasets.subsets]]\nimage_dir = '~/cats'\n"
+        "conditioning_data_dir = 'masks'\n[[datasets.subsets]]\nimage_dir = 'cats'\n",
+        "utf-8",
+    )
+    assert relative_paths(path) == ("cats", "masks")

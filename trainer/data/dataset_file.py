@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -76,6 +76,7 @@ _OF_ONE_SUBSET: Mapping[str, str] = MappingProxyType(
     }
 )
 """What only a subset says."""
+_PATHS: Final = ("image_dir", "metadata_file", "in_json", "conditioning_data_dir")
 _NEEDLESS: Final = ("cache_info", "custom_attributes")
 """Keys without an effect on what is trained."""
 _UNSUPPORTED: Mapping[str, Any] = MappingProxyType(
@@ -176,6 +177,34 @@ def with_largest(settings: Settings, datasets: Iterable[Settings]) -> Settings:
     """A run's settings with the image size and the batch size of the dataset that has most pixels in a step."""
     most = max(datasets, key=lambda each: each.size.area * each.train_batch_size)
     return replace(settings, image_size=most.image_size, train_batch_size=most.train_batch_size)
+
+
+def relative_paths(path: Path) -> tuple[str, ...]:
+    """The paths in a dataset file that mean different places in different folders, in its order.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    values = _values(path)
+    found = _paths_in(as_dataset_file(values) or values)
+    return tuple(dict.fromkeys(each for each in found if not _is_absolute(each)))
+
+
+def _paths_in(values: Any) -> Iterator[str]:
+    if isinstance(values, list):
+        for each in values:
+            yield from _paths_in(each)
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            if key in _PATHS and isinstance(value, str) and value.strip():
+                yield value.strip()
+            else:
+                yield from _paths_in(value)
+
+
+def _is_absolute(written: str) -> bool:
+    """On any system: a file that was written on Windows is no less whole elsewhere."""
+    return written.startswith("~") or PurePosixPath(written).is_absolute() or PureWindowsPath(written).is_absolute()
 
 
 def read_dataset_file(path: Path, settings: Settings) -> DatasetFile:

@@ -27,6 +27,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_such_preset": "there is no such preset. Choose one from the list.",
         "web.no_such_setting": "there is no such setting. The list of settings has them all.",
         "web.no_preset_chosen": "is empty. Choose a preset, or write the path of a file.",
+        "web.dataset_kept": "{name} is the dataset file now, and kept as {path}.",
+        "web.paths_relative": "The paths in {name} are relative. A browser does not tell which folder the file is "
+        "from, so they are looked for in {here}, where the program runs, and in {beside}. Write full paths if they are "
+        "elsewhere.",
         "web.no_image_of_run": "The last run has no such image.",
         "web.no_image_of_data": "The data that was looked at has no such image.",
         "web.no_folder_in_mode": "has no folder of images to look at. Modes that have one: {modes}.",

@@ -28,6 +28,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_such_preset": "そのプリセットはありません。一覧から選んでください。",
         "web.no_such_setting": "その設定はありません。設定の一覧を確かめてください。",
         "web.no_preset_chosen": "空欄です。プリセットを選ぶか、ファイルのパスを書いてください。",
+        "web.dataset_kept": "{name} をデータセット設定ファイルとして {path} に保存しました。",
+        "web.paths_relative": "{name} のパスは相対パスです。ブラウザーは元のフォルダを伝えないため、プログラムを"
+        "実行している {here} と {beside} から探します。ほかの場所にある場合は、完全なパスを書いてください。",
         "web.no_image_of_run": "最後の学習にその画像はありません。",
         "web.no_image_of_data": "確認したデータにその画像はありません。",
         "web.no_folder_in_mode": "画像フォルダを使わないモードです。使うのは次のモードです: {modes}。",
