@@ -1,5 +1,6 @@
-/* The message below the buttons: answers disappear after a while, errors once the user has continued, and what became of
- * another program's settings with the next message. */
+/* The message below the buttons: answers disappear after a while, errors once the user has continued, what became of
+ * another program's settings with the next message, and what is said of a job that waits once it runs. An account that
+ * stands elsewhere on the page is not repeated. */
 (function () {
     "use strict";
 
@@ -10,7 +11,9 @@
     let told = null;
     let since = null;
 
-    const shown = () => document.querySelector(`#${ROOT}_message p:not([hidden])`);
+    const shown = () => document.querySelector(`#${ROOT}_message .${ROOT}-told:not([hidden])`);
+    const ROWS = `:is(.${ROOT}-account-row, .${ROOT}-account-odd)`;
+    const ELSEWHERE = [`#${ROOT}_data .${ROOT}-data-summary`, `#${ROOT}_run_status .${ROOT}-run-account`];
     const isOf = (kind, message) => message.classList.contains(`${ROOT}-${kind}`);
 
     function round(event) {
@@ -22,9 +25,19 @@
             since = ["wrong", "account"].some((kind) => isOf(kind, message)) ? null : now;
         }
         const {status} = event.detail;
+        if (status && status.run && message.dataset.job === String(status.run.job.id)) message.hidden = true;
+        sayOnce(message);
         const goesOn = status && status.running && status.run && status.run.state === "running";
         if (goesOn && isOf("ending", message)) since = now;
         if (since !== null && now - since > TIME) message.hidden = true;
+    }
+
+    /* Without the lines of its account that are seen in another place. */
+    function sayOnce(message) {
+        const places = ELSEWHERE.map((selector) => document.querySelector(selector));
+        const seen = places.filter((place) => place && place.offsetParent);
+        const said = new Set(seen.flatMap((place) => [...place.querySelectorAll(ROWS)].map((row) => row.textContent)));
+        for (const row of message.querySelectorAll(ROWS)) row.hidden = said.has(row.textContent);
     }
 
     /* An error stays as long as it may be needed; the next click shows it again. */

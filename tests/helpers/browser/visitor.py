@@ -96,7 +96,7 @@ class Visitor:
         self.until(lambda: re.search(pattern, self.told()))
 
     def told(self) -> str:
-        return "\n".join(self.page.locator("#trainyard_message p:visible").all_inner_texts())
+        return "\n".join(self.page.locator("#trainyard_message .trainyard-told:visible").all_inner_texts())
 
     def run_status(self, pattern: str) -> re.Match[str]:
         return self.until(lambda: re.search(pattern, self.page.locator("#trainyard_run_status").inner_text()))

@@ -368,8 +368,10 @@ def test_what_became_of_another_programs_settings_is_told_and_stays(
     someone.until(lambda: someone.box("network_rank").input_value() == "24")
     assert someone.box("lora_data_directory").input_value() == "/data/<b>img</b>"
     assert someone.box("train_batch_size").input_value() == "1", "as there, and 2 here"
+    assert "network_dim → network_rank 24" not in someone.told()
+    someone.page.click("#trainyard_message summary")
     told = someone.told()
-    assert "network_dim → network_rank 24" in told
+    assert "\nnetwork_dim → network_rank 24\n" in told
     assert "Without a counterpart in Trainyard, so without effect: scale_weight_norms." in told
     assert told.count("\n") >= 2, "a line for each kind"
     someone.page.evaluate(
@@ -382,8 +384,40 @@ def test_what_became_of_another_programs_settings_is_told_and_stays(
     someone.press("preset_load")
     someone.message("These are settings of sd-scripts")
     someone.until(lambda: someone.box("network_rank").input_value() == "48")
+    dropped = someone.page.locator("#trainyard_preset_file")
+    someone.until(lambda: "kohya.json" not in dropped.inner_text())
     path.write_text(json.dumps({**theirs, "LoRA_type": "LyCORIS/LoKr"}), "utf-8")
     someone.write("preset", str(path))
     someone.press("preset_load")
     someone.message(r"\(kohya_ss\): its network is of the kind LyCORIS/LoKr")
     assert someone.box("network_rank").input_value() == "48"
+    someone.write("preset", f"/{'long' * 100}.json")
+    someone.press("preset_load")
+    someone.message("long: there is no such|name is too long|longlong")
+    widths = "element => [element.scrollWidth, element.clientWidth]"
+    needed, there = someone.page.locator("#trainyard_message .trainyard-told").evaluate(widths)
+    assert needed <= there
+
+
+@pytest.mark.more
+def test_a_dropped_dataset_file_is_shown_and_its_waiting_job_started(
+    visit: Callable[..., Visitor], site: Site, tmp_path: Path
+) -> None:
+    Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / "a.png")
+    path = tmp_path / "mine.toml"
+    buckets = "enable_bucket = true\nresolution = 64\nmin_bucket_reso = 64\nbucket_reso_steps = 8"
+    path.write_text(f"[[datasets]]\n{buckets}\n[[datasets.subsets]]\nimage_dir = '{tmp_path}'\n", "utf-8")
+    someone = visit()
+    someone.page.set_input_files("#trainyard_preset_file input[type=file]", str(path))
+    someone.message("mine.toml is the dataset file now(.|\n)*1 image")
+    someone.page.wait_for_selector("#trainyard_dataset_config", state="visible")
+    assert someone.box("dataset_config").input_value() == str(site.data / "datasets" / "mine.toml")
+    someone.write("train_iterations", "1")
+    someone.write("save_lora_name", "of a file")
+    someone.press("add")
+    someone.message("of a file is number 1 in the queue")
+    someone.press("add")
+    someone.message("of a file already waits with these settings")
+    someone.press("start")
+    someone.run_status("Done: of a file")
+    someone.until(lambda: not someone.told())

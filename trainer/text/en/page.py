@@ -57,6 +57,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "run.added_held": "{name} is number {place} in the queue, which is held. Start the queue in its tab.",
         "run.start_the_queue": "{name} is number {place} in the queue. It begins after the next run, or when you start "
         "the queue in its tab.",
+        "run.waits_already": "{name} already waits with these settings, as number {place} in the queue. Press Start "
+        "Training to begin it now, or start the queue in its tab.",
         "run.changed": "Changed: {name} is number {place} in the queue.",
         "run.editing": "You are changing {name}. It stays as it is until you start or add it.",
         "run.leave": "Leave it as it is",
@@ -74,6 +76,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "preset.drop": "or drop a settings file here",
         "preset.loaded": "Loaded.",
         "preset.loaded_unknown": "Loaded. Unknown keys, kept as they are: {keys}.",
+        "preset.taken": "Taken over: {count:setting|settings}",
+        "preset.idle": "Not needed here: {count:setting|settings}",
         "preset.saved": "Saved as {name}.",
         "preset.deleted": "Deleted {name}.",
         # ---- the current run

@@ -56,6 +56,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "run.added_held": "{name} をキューの{place}番目に入れました。キューは止まっています。タブで開始してください。",
         "run.start_the_queue": "{name} をキューの{place}番目に入れました。次の学習の後に自動的に始まります。"
         "キューのタブですぐに始めることもできます。",
+        "run.waits_already": "{name} は同じ設定のままキューの{place}番目で待っています。「学習開始」を押すとすぐに"
+        "始まります。キューのタブから始めることもできます。",
         "run.changed": "変更しました。{name} はキューの{place}番目です。",
         "run.editing": "キューの「{name}」を変更しています。下のボタンを押すまで元のままです。",
         "run.leave": "変更をやめる",
@@ -73,6 +75,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "preset.drop": "設定ファイルをここにドロップ",
         "preset.loaded": "読み込みました。",
         "preset.loaded_unknown": "読み込みました。知らない項目はそのまま残します: {keys}",
+        "preset.taken": "引き継いだ設定: {count}件",
+        "preset.idle": "ここでは不要な設定: {count}件",
         "preset.saved": "{name} として保存しました。",
         "preset.deleted": "{name} を削除しました。",
         # ---- 学習の様子

@@ -46,6 +46,8 @@ class Form:
     def __init__(self, words: Words | None = None) -> None:
         self.words = words or Words()
         self.fields: list[Field] = []
+        self.folds: dict[str, Any] = {}
+        """The sections by their names."""
         self.rest: Any = None
 
     @property
@@ -91,7 +93,7 @@ class Form:
             here = [row for row in table if row.section == section and set(row.modes) & set(MODES)]
             with _fold(
                 self._title(section), here, f"{PREFIX}_section_{section.lower()}", is_open=section == "Required"
-            ):
+            ) as self.folds[section]:
                 self._rows_in_grid(here)
         self._place_second_pass()
         self._place_rest()

@@ -28,34 +28,65 @@ class Message:
         """A text that disappears after a while."""
         return _paragraph(self._context.say(key, **values), "answer")
 
-    def told(self, key: str, account: Account, **values: Any) -> str:
-        """A text with the account of a job's data; it stays for a while, or where something is odd, until the user does
-        something else."""
-        language = self._context.language
-        rows = [f"<span>{html.escape(self._context.say(key, **values))}</span>"]
+    def told(self, key: str, account: Account, *, job: int, **values: Any) -> str:
+        """A text on a job with the account of its data; it stays until the job runs, at most for a while, or where
+        something is odd, until the user does something else.
+
+        Args:
+            job: its number.
+        """
+        rows = [_line(self._context.say(key, **values)), *self._rows(account)]
+        stays = any(row.is_odd for row in account.rows)
+        return _shown("".join(rows), "account" if stays else "answer", job=job)
+
+    def _rows(self, account: Account) -> list[str]:
+        rows = []
         for row in account.rows:
-            heading, text = (html.escape(each.text(language)) for each in (row.heading, row.text))
+            heading, text = (html.escape(each.text(self._context.language)) for each in (row.heading, row.text))
             kind = "odd" if row.is_odd else "row"
             rows.append(f'<span class="{PREFIX}-account-{kind}"><b>{heading}</b> <span>{text}</span></span>')
-        stays = any(row.is_odd for row in account.rows)
-        return _shown("".join(rows), "account" if stays else "answer")
+        return rows
 
     def ending(self, key: str) -> str:
         """A text that stays until the run has stopped or paused."""
         return _paragraph(self._context.say(key), "ending")
 
-    def account(self, lines: Sequence[Text]) -> str:
-        """Several texts, one a line, which stay until the user does something else."""
-        return _paragraph("\n".join(line.text(self._context.language) for line in lines), "account")
+    def loaded(self, lines: Sequence[Text], taken: Sequence[Text], account: Account) -> str:
+        """What became of a file, with the account of its data; stays until the user does something else. Long lists
+        come last, folded.
+
+        Args:
+            lines: a text each.
+            taken: the settings that were simply taken over.
+        """
+        idle = [line for line in lines if line.key == "foreign.idle"]
+        plain = [_line(line.text(self._context.language)) for line in lines if line not in idle]
+        folds = [("preset.taken", taken), *(("preset.idle", dict(line.values)["entries"]) for line in idle)]
+        return _shown("".join([*plain, *self._rows(account), *(self._fold(*fold) for fold in folds)]), "account")
+
+    def _fold(self, heading: str, entries: Sequence[Text | str]) -> str:
+        """Entries below their number; nothing if there are none."""
+        if not entries:
+            return ""
+        words = [each.text(self._context.language) if isinstance(each, Text) else each for each in entries]
+        rows = "".join(f"<li>{html.escape(each.strip())}</li>" for each in words)
+        title = html.escape(self._context.say(heading, count=len(words)))
+        return f"<details><summary>{title}</summary><ul>{rows}</ul></details>"
 
     def wrong(self, error: UserError) -> str:
         """An error, which stays until the user does something else."""
         return _paragraph(in_words(error, self._context.language), "wrong", "alert")
 
 
+def _line(words: str) -> str:
+    return f'<span class="{PREFIX}-line">{html.escape(words)}</span>'
+
+
 def _paragraph(words: str, kind: str, role: str = "status") -> str:
     return _shown(html.escape(words), kind, role)
 
 
-def _shown(content: str, kind: str, role: str = "status") -> str:
-    return f'<p class="{PREFIX}-{kind}" role="{role}" data-at="{time.time_ns()}">{content}</p>'
+def _shown(content: str, kind: str, role: str = "status", job: int | None = None) -> str:
+    of_job = "" if job is None else f' data-job="{job}"'
+    classes = f"{PREFIX}-told {PREFIX}-{kind}"
+    return f'<div class="{classes}" role="{role}" data-at="{time.time_ns()}"{of_job}>{content}</div>'

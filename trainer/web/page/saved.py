@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,6 +15,7 @@ from ...errors import UserError
 from ...networks.files.settings import load_settings
 from ...text.messages import message
 from ..services.context import PageContext
+from ..services.dropped import Dropped, read_dropped
 from .compat import offered, on
 from .form import PREFIX
 from .message import Message
@@ -24,6 +26,7 @@ class Saved:
 
     Attributes:
         chosen: the field with the preset's name.
+        dropped: the box for a file, which shows the one that the form was filled from.
         refresh: the button that updates all lists.
     """
 
@@ -45,7 +48,7 @@ class Saved:
                 self._save = gr.Button(say("preset.save"), size="sm", elem_id=f"{PREFIX}_preset_save")
                 self._delete = gr.Button(say("preset.delete"), size="sm", elem_id=f"{PREFIX}_preset_delete")
                 self.refresh = gr.Button(say("preset.refresh"), size="sm", elem_id=f"{PREFIX}_refresh")
-            self._dropped = gr.File(label=say("preset.drop"), height=100, elem_id=f"{PREFIX}_preset_file")
+            self.dropped = gr.File(label=say("preset.drop"), height=100, elem_id=f"{PREFIX}_preset_file")
 
     def wire(
         self,
@@ -55,6 +58,7 @@ class Saved:
         fill: Callable[[Settings], list[Any]],
         keep: Callable[[], list[Any]],
         read: Callable[[Any], Settings],
+        fold: Any,
     ) -> None:
         """Connect the buttons.
 
@@ -63,17 +67,27 @@ class Saved:
             told: where the answers are shown.
             filled: the outputs of ``fill``, which puts settings into the form, and of ``keep``, which changes nothing.
             read: returns the settings that the fields hold.
+            fold: the section with the dataset file, opened where one is set.
         """
 
         def load(chosen: Any) -> list[Any]:
             try:
                 parsed = self._loaded(chosen)
             except UserError as error:
-                return [*keep(), told.wrong(error)]
-            if parsed.account:
-                return [*fill(parsed.settings), told.account(parsed.told())]
-            key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
-            return [*fill(parsed.settings), told.answer(key, keys=", ".join(parsed.unknown))]
+                return [*keep(), told.wrong(error), gr.update(), gr.update()]
+            return [*loaded(Dropped(parsed)), gr.update(value=None)]
+
+        def drop(file: Any) -> list[Any]:
+            try:  # Gradio 3 hands over an open file
+                dropped = read_dropped(Path(getattr(file, "name", file)), self._context.folders)
+            except UserError as error:
+                return [*keep(), told.wrong(error), gr.update(), gr.update(), gr.update(value=None)]
+            return [*loaded(dropped), gr.update(value=""), gr.update()]
+
+        def loaded(found: Dropped) -> list[Any]:
+            settings = found.parsed.settings
+            shown = gr.update(open=True) if settings.dataset_config else gr.update()
+            return [*fill(settings), _words(found, told), shown]
 
         def save(chosen: Any, *values: Any) -> tuple[Any, str]:
             try:
@@ -91,8 +105,8 @@ class Saved:
             # The list is shortened by the next refresh: Gradio's page fails if that happens to a selected choice.
             return gr.update(value=""), told.answer("preset.deleted", name=chosen)
 
-        on(self._load.click, load, [self.chosen], [*filled, told.component])
-        on(self._dropped.upload, load, [self._dropped], [*filled, told.component])
+        on(self._load.click, load, [self.chosen], [*filled, told.component, fold, self.dropped])
+        on(self.dropped.upload, drop, [self.dropped], [*filled, told.component, fold, self.chosen, self.dropped])
         on(self._save.click, save, [self.chosen, *fields], [self.chosen, told.component])
         on(self._delete.click, delete, [self.chosen], [self.chosen, told.component])
 
@@ -106,10 +120,21 @@ class Saved:
         return gr.update(choices=self._names())
 
     def _loaded(self, chosen: Any) -> Parsed:
-        name = str(getattr(chosen, "name", chosen) or "").strip()  # Gradio 3 hands over an open file
+        name = str(chosen or "").strip()
         if not name:
             raise UserError("web.no_preset_chosen", where=message("preset.name"))
         return load_settings(name, self._context.folders.presets)
 
     def _names(self) -> list[str]:
         return offered(presets.list_presets(self._context.folders.presets), "")
+
+
+def _words(found: Dropped, told: Message) -> str:
+    """What became of what was loaded: what differs before what was simply taken over."""
+    parsed = found.parsed
+    if not parsed.account and not found.notes:
+        key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
+        return told.answer(key, keys=", ".join(parsed.unknown))
+    changed = [each.changed for each in parsed.converted if each.changed is not None]
+    taken = [each.entry() for each in parsed.converted if each.changed is None]
+    return told.loaded([*found.notes, *parsed.account[:1], *changed, *parsed.account[1:]], taken, found.account)

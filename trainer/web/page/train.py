@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ...config import presets
-from ...config.settings import Settings
+from ...config.settings import Settings, row_of
 from ...errors import UserError
 from ...job import Account
 from ...jobs.store import WAITING
@@ -150,7 +150,7 @@ class _Train:
             on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
         on(self.measure.click, self._measure, [self.measured, *fields], [self.memory], latest=True)
         on(self.leave.click, lambda: self._editing(0), [], editing)
-        on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs])
+        on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs, self.saved.dropped])
         self.saved.wire(
             fields,
             self.message,
@@ -158,6 +158,7 @@ class _Train:
             self._filled_beside_model,
             self._unchanged,
             self.form.settings,
+            self.form.folds[row_of("dataset_config").section],
         )
         lists = [*self.model.components, self.saved.chosen]
         on(self.saved.refresh.click, self._lists, [self.model.model], lists)
@@ -241,12 +242,13 @@ class _Train:
             entry = self.context.worker.store.get(int(picked))
             settings = self.context.worker.store.job(entry.id).settings
         except UserError as error:
-            return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(4))]
-        tab = gr.update(selected=TAB)
+            return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(5))]
+        tab, nothing = gr.update(selected=TAB), gr.update(value=None)
         if self.context.can_edit(entry):
-            return [*self._filled(settings), "", *self._editing(entry.id, entry.name), tab]
+            return [*self._filled(settings), "", *self._editing(entry.id, entry.name), tab, nothing]
         copy = replace(settings, save_lora_name=self.context.worker.store.proposed_name(entry.name))
-        return [*self._filled(copy), self.message.answer("run.copied", name=entry.name), *self._editing(0), tab]
+        copied = self.message.answer("run.copied", name=entry.name)
+        return [*self._filled(copy), copied, *self._editing(0), tab, nothing]
 
     def _editing(self, number: int, name: str = "") -> list[Any]:
         """Updates of the job that is being edited (0: none), and of the banner that says so."""
@@ -260,14 +262,19 @@ class _Train:
                 account = self.context.account_of(settings)
             else:  # the run looks at its data at once, and says the same
                 require_folder(settings)
-            entry = self.context.put(settings, edited)
+            waiting = None if edited else self.context.waiting(settings)
+            entry = waiting or self.context.put(settings, edited)
             begins = worker.run_now(entry.id, and_queue=True)
-            return self.message.told("run.started" if begins else "run.is_next", account, name=entry.name)
+            words = "run.started" if begins else "run.is_next"
+            return self.message.told(words, account, job=entry.id, name=entry.name)
 
         return self._with_settings(values, begin)
 
     def _add(self, edited: int, *values: Any) -> list[Any]:
         def add(settings: Settings) -> str:
+            waiting = None if edited else self.context.waiting(settings)
+            if waiting is not None:
+                return self.message.answer("run.waits_already", name=waiting.name, place=waiting.position)
             account = self.context.account_of(settings)
             entry = self.context.put(settings, edited)
             follows = self.context.worker.follow()
@@ -277,7 +284,7 @@ class _Train:
                 words = "run.added"
             else:
                 words = "run.added_held" if self.context.worker.is_held else "run.start_the_queue"
-            return self.message.told(words, account, name=entry.name, place=entry.position)
+            return self.message.told(words, account, job=entry.id, name=entry.name, place=entry.position)
 
         return self._with_settings(values, add)
 

@@ -11,7 +11,7 @@ from ...config.settings import Settings
 from ...hosts.catalogue import Catalogue
 from ...job import Account
 from ...jobs.admission import admitted, require_model
-from ...jobs.store import DONE, RUNNING, Entry
+from ...jobs.store import DONE, RUNNING, WAITING, Entry
 from ...jobs.worker import Worker
 from ...paths import Folders
 from ...text.words import Words
@@ -101,6 +101,16 @@ class PageContext:
             UserError: as for :meth:`add`; or the job is running, done or gone.
         """
         return self.worker.store.edit(number, self.named(settings)) if number else self.add(settings)
+
+    def waiting(self, settings: Settings) -> Entry | None:
+        """The job of that name that waits with these very settings, if there is one; a random seed is any seed."""
+        store = self.worker.store
+        entry = store.named(settings.save_lora_name) if settings.save_lora_name else None
+        if entry is None or entry.status != WAITING:
+            return None
+        kept = store.job(entry.id).settings
+        seed = kept.train_seed if settings.train_seed < 0 else settings.train_seed
+        return entry if kept == replace(settings, train_seed=seed) else None
 
     def can_edit(self, entry: Entry) -> bool:
         """Whether the job may get other settings: it is not running and has no LoRA."""
