@@ -23,6 +23,7 @@ from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisati
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle
+from trainer.models.checkpoint.parts import TEXT_ENCODER
 from trainer.modes.base import PassContext
 from trainer.modes.lora import LoRAMode
 from trainer.networks.base import Network
@@ -45,7 +46,7 @@ def kind(request: pytest.FixtureRequest) -> Parameterisation:
     return request.param
 
 
-@pytest.fixture(params=[False, True], ids=["unet", "unet+text"])
+@pytest.fixture(params=["unet", "unet+text", "unet, frozen text"])
 def setting(
     bundles: tuple[Bundle, Bundle], kind: Parameterisation, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Setting]:
@@ -57,12 +58,15 @@ def setting(
             picture.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (64, 1))))
         picture.save(tmp_path / f"{number}.png")
         (tmp_path / f"{number}.txt").write_text(caption)
-    blocks = BLOCKS if request.param else BLOCKS[1:]
+    blocks = BLOCKS if request.param == "unet+text" else BLOCKS[1:]
     settings = replace(
         Settings(), mode="LoRA", lora_data_directory=str(tmp_path), image_size=Size(64, 64), image_min_length=64,
         image_buckets_step=64, train_batch_size=3, train_max_timesteps=300, network_blocks=blocks, train_seed=1,
     )  # fmt: skip
-    network = double_network(bundle, text=request.param)
+    network = double_network(bundle, text="text" in request.param)
+    if "frozen" in request.param:  # as of a LoRA that is continued from
+        for adapter in network.adapters_of(TEXT_ENCODER):
+            adapter.requires_grad_(False)
     data = encode_samples(scan(settings), bundle, settings, lambda *event: None)
     diffusion = bundle.diffusion.predicting(kind)
     with network.attached():
@@ -116,7 +120,7 @@ def plain_loss(setting: Setting, step: int, kind: Parameterisation) -> Tensor:
 def test_loss_and_gradient_are_the_formulas(setting: Setting, step: int, kind: Parameterisation) -> None:
     ours, plain = product_loss(setting, step), plain_loss(setting, step, kind)
     assert ours.item() == pytest.approx(plain.item(), rel=1e-5)
-    parameters = list(setting.network.parameters())
+    parameters = [each for each in setting.network.parameters() if each.requires_grad]
     for one, two in zip(torch.autograd.grad(ours, parameters), torch.autograd.grad(plain, parameters), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-8)
 
@@ -172,6 +176,6 @@ def test_a_strength_left_over_from_sample_images_is_not_trained_at(setting: Sett
     setting.network.strength = strength
     found = product_loss(setting, 1)
     assert found.item() == wanted.item()
-    parameters = list(setting.network.parameters())
+    parameters = [each for each in setting.network.parameters() if each.requires_grad]
     for one, two in zip(torch.autograd.grad(found, parameters), torch.autograd.grad(wanted, parameters), strict=True):
         assert torch.equal(one, two)

@@ -92,7 +92,7 @@ class PairPass(Pass):
         self._context = context
         self._data: Dataset = context.data
         self._trains_text_encoder = bool(context.network.parameters_of(TEXT_ENCODER))
-        self._base = CaptionConditionings(context, self._data)
+        self._base = CaptionConditionings(context, self._data, of_base=True)
         self.needs_text_encoder = self._base.encodes_each_step
         self._keep = Keep(context)
 

@@ -7,6 +7,7 @@ of them fit, they are encoded once and the text encoder is no longer needed; if 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -28,17 +29,22 @@ _PHASE = message("phase.encoding_captions")
 
 
 class CaptionConditionings:
-    """What the model without the network makes of captions, without gradients.
+    """What the text encoder makes of captions, without gradients.
 
     Args:
+        of_base: without the network. Otherwise with adapters of the text encoder, which are frozen and may be part of a
+            LoRA that is continued from.
         change: what is encoded in the place of a caption.
 
     Attributes:
         encodes_each_step: whether the text encoder is needed at every step.
     """
 
-    def __init__(self, context: PassContext, data: Dataset, change: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, context: PassContext, data: Dataset, *, of_base: bool, change: Callable[[str], str] = str
+    ) -> None:
         self._context = context
+        self._network: Callable[[], AbstractContextManager[None]] = context.network.off if of_base else nullcontext
         self._change = change
         self._device = device_of(context.bundle.denoiser)
         self._known: dict[str, Conditioning] = {}
@@ -47,7 +53,7 @@ class CaptionConditionings:
             self._encode(self._changed(data.captions))
             return
         few = self._changed(data.captions)[:_FEW]
-        with self._context.network.off():
+        with self._network():
             sizes = [bytes_of(each) for each in encode_each(context, few, _PHASE, literal=True, keeps=False)]
         each = sum(sizes) / len(sizes)
         captions = self._of_run(data, int(MOST_IN_MEMORY / each))
@@ -60,7 +66,7 @@ class CaptionConditionings:
         changed = [self._change(caption) for caption in captions]
         if not self.encodes_each_step:
             return Conditioning.cat([self._known[caption] for caption in changed]).to(self._device)
-        with torch.no_grad(), self._context.network.off():
+        with torch.no_grad(), self._network():
             return self._context.bundle.encode(changed, literal=True)
 
     def _changed(self, captions: Iterable[str]) -> list[str]:
@@ -69,7 +75,7 @@ class CaptionConditionings:
 
     def _encode(self, captions: Sequence[str], home: str | None = None, *, keeps: bool = True) -> None:
         """What is drawn for one run is not kept for others."""
-        with self._context.network.off():
+        with self._network():
             found = encode_each(self._context, captions, _PHASE, literal=True, keeps=keeps, home=home)
         self._known = dict(zip(captions, found, strict=True))
 

@@ -50,11 +50,16 @@ class CaptionPass(Pass):
         assert context.data is not None
         self._context = context
         self._data: Dataset = context.data
-        self._captions = None if self._trains_text_encoder else CaptionConditionings(context, self._data)
-        self._without_trigger = None
+        context.network.strength = 1.0
+        self._captions = None
+        if not self._trains_text_encoder:
+            self._captions = CaptionConditionings(context, self._data, of_base=False)
+        self._without_trigger = self._stripped_now = None
         if context.settings.train_self_reg > 0:
-            self._without_trigger = CaptionConditionings(context, self._data, self._stripped)
-        made = (self._captions, self._without_trigger)
+            self._without_trigger = CaptionConditionings(context, self._data, of_base=True, change=self._stripped)
+            if not self._trains_text_encoder and context.bundle.text_is_changed():
+                self._stripped_now = CaptionConditionings(context, self._data, of_base=False, change=self._stripped)
+        made = (self._captions, self._without_trigger, self._stripped_now)
         self.needs_text_encoder = any(each.encodes_each_step for each in made if each is not None)
         self._keep = Keep(context)
 
@@ -82,6 +87,8 @@ class CaptionPass(Pass):
         now = base
         if self._trains_text_encoder:
             now = self._context.bundle.encode(stripped, literal=True).sized(batch.sizes)
+        elif self._stripped_now is not None:
+            now = self._stripped_now.of(batch.captions).sized(batch.sizes)
         held = [float(one != other) for one, other in zip(stripped, batch.captions, strict=True)]
         weight = torch.tensor(held, device=batch.latents.device) * self._context.settings.train_self_reg
         return Kept(base, now, weight)
