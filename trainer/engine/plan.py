@@ -51,7 +51,9 @@ class Plan:
         saves, previews = settings.save_every_epochs, settings.sample_every_epochs
         self.saves = Multiples((settings.save_per_steps, saves * self.steps_per_epoch), before_last)
         self.previews = Multiples((settings.sample_every_steps, previews * self.steps_per_epoch), before_last)
-        self.validations = Multiples((settings.validation_every_steps or self.steps_per_epoch,), self.steps)
+        validates = settings.validation_split > 0
+        every = settings.validation_every_steps or self.steps_per_epoch
+        self.validations = Multiples((every if validates else 0,), self.steps)
 
     def batches_of(self, step: int) -> range:
         """The numbers of the batches of a step; both count from 1.
