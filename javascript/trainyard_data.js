@@ -150,13 +150,7 @@
 
     function showProblems(holder, found) {
         const list = make("ul");
-        for (const problem of found.problems) {
-            const line = make("li");
-            line.append(make("b", "", problem.file), ` ${problem.what}: ${problem.done}`);
-            list.append(line);
-        }
-        const more = found.problems_in_all - found.problems.length;
-        if (more) list.append(make("li", "", say("data.more_problems", {count: more})));
+        for (const line of found.problem_lines) list.append(make("li", "", line));
         holder.replaceChildren(make("summary", "", say("data.problems", {count: found.problems_in_all})), list);
         holder.open = found.left_out > 0;
     }

@@ -122,13 +122,19 @@ def test_quotes_and_spaces_that_come_with_a_copied_path(folder: Path) -> None:
     assert main(["check", f'"{folder}" ']) == 0
 
 
-def test_many_problems_are_cut_short(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_problems_of_a_kind_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(120):
         (folder / f"lone {number}.txt").write_text("x")
     assert main(["check", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "  … and 21 more; all of them with --json"
-    assert sum(line.startswith("  ") and "belongs to no image" in line for line in lines) == 99
+    assert lines[-4:] == [
+        "2 things to know:",
+        "  sub/d.png is empty (0 bytes): left out",
+        "  120 captions belong to no image: left out (lone 0.txt, lone 1.txt, lone 2.txt, 117 more)",
+        "For each file by itself, add --json.",
+    ]
+    assert main(["check", str(folder), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["problems"]) == 121
 
 
 def test_no_model_s_library_is_loaded(folder: Path) -> None:

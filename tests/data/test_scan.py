@@ -12,6 +12,7 @@ import time
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ from PIL import Image, ImageFile
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data import scan as scan_module
+from trainer.data.problems import COUNTED, summed_up
 from trainer.data.samples import Sample, Scan, pixels_of
 from trainer.data.scan import scan
 from trainer.errors import DataError, Stopped
+from trainer.text.catalogue import texts_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WIDE: dict[str, Any] = {"image_size": Size(512, 768), "image_buckets_step": 128, "image_min_length": 256}
@@ -245,6 +248,40 @@ def test_the_trigger_word_goes_first_and_alone_where_there_is_no_caption(tmp_pat
     picture(tmp_path / "b.png")
     text(tmp_path / "a.txt", "a cat")
     assert captions(scanned(tmp_path, lora_trigger_word="Loïc")) == {"a.png": "Loïc, a cat", "b.png": "Loïc"}
+
+
+def test_problems_of_one_kind_are_one_line(tmp_path: Path) -> None:
+    sizes = [(64, 64), (128, 64), (160, 160), (96, 96), (64, 80)]
+    for number, size in enumerate(sizes):
+        picture(tmp_path / f"{number}.png", *size)
+    for number in range(2):
+        text(tmp_path / f"{number}.txt", "")
+    text(tmp_path / "z.txt", "alone")
+    (tmp_path / "broken.png").write_bytes(b"x")
+    (tmp_path / "broken2.png").write_bytes(b"x")
+    found = scanned(tmp_path, image_size=Size(512, 512), image_min_length=512)
+    lines = [str(line) for line in summed_up(found.problems)]
+    # 64 x 64 becomes 512 x 512, 8 times as large; 160 x 160 is 3.2 times enlarged.
+    assert lines == [
+        "5 images are small (64 x 64 to 160 x 160): used, 3.2 to 8 times enlarged (0.png, 1.png, 2.png, 2 more)",
+        "2 images have empty caption files: used without a caption (0.png, 1.png)",
+        "broken2.png is no image in a format that can be read: left out (likewise broken.png)",
+        "z.txt belongs to no image: left out",
+    ]
+    assert len(found.problems) == 10
+    japanese = [line.text("ja") for line in summed_up(found.problems)]
+    assert japanese[0] == (
+        "小さい画像が 5 枚あります(64 x 64~160 x 160)。3.2~8 倍に拡大して使います(0.png、1.png、2.png、ほか 2 件)。"
+    )
+
+
+def test_every_text_of_many_has_the_values_of_the_text_of_one() -> None:
+    for key, many in COUNTED.items():
+        for language in ("en", "ja"):
+            texts = texts_of(language)
+            values = {name for _, name, _, _ in Formatter().parse(texts[key]) if name}
+            of_many = {name for _, name, _, _ in Formatter().parse(texts[many]) if name}
+            assert of_many <= values | {"count"}, key
 
 
 def test_file_names_as_tags_take_the_place_of_caption_files(tmp_path: Path) -> None:

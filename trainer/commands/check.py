@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ..data.samples import Scan
     from ..job import Account
 
-_MOST_PROBLEMS = 100
-
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("check", help=told("commands.check"), description=told("commands.check_description"))
@@ -46,15 +44,18 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _print(found: Scan, account: Account) -> None:
+    from ..data.problems import summed_up
+
     for line in account_lines(account):
         print(line)
-    if found.problems:
+    problems = summed_up(found.problems)
+    if problems:
         print()
-        print(told("commands.check_problems", count=len(found.problems)))
-    for problem in found.problems[:_MOST_PROBLEMS]:
-        print(f"  {told(problem.message)}")
-    if len(found.problems) > _MOST_PROBLEMS:
-        print(told("commands.check_more", count=len(found.problems) - _MOST_PROBLEMS))
+        print(told("commands.check_problems", count=len(problems)))
+    for problem in problems:
+        print(f"  {told(problem)}")
+    if len(problems) < len(found.problems):
+        print(told("commands.check_each"))
 
 
 def _as_json(found: Scan, account: Account, settings: Settings) -> dict[str, Any]:

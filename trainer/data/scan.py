@@ -245,11 +245,11 @@ class Index:
             self.leave_out(file, message("data.transparent"))
             return []
         if image.size.area <= self.subset.skipped_area:
-            self.leave_out(file, message("data.skipped_size", size=str(image.size)))
+            self.leave_out(file, message("data.skipped_size", size=str(image.size)), image.size.area)
             return []
         placements = self.placed(image.size)
         if not placements:
-            self.leave_out(file, too_small(image.size))
+            self.leave_out(file, too_small(image.size), image.size.area)
             return []
         visible = [placement for placement in placements if shows_something(image, placement)]
         if not visible:
@@ -264,12 +264,12 @@ class Index:
     def report_size(self, file: ImageFile, image: ImageInfo, placement: Placement) -> None:
         enlarged = placement.scaled.width / image.size.width
         if enlarged > _SMALL:
-            done = message("data.used_enlarged", factor=f"{enlarged:.3g}")
-            self.report(file, message("data.small", size=str(image.size)), done)
+            done = message("data.used_enlarged", factor=_rounded(enlarged))
+            self.report(file, message("data.small", size=str(image.size)), done, image.size.area)
         if placement.kept() < _MOSTLY_CUT:
             kept = max(1, round(100 * placement.kept()))
             done = message("data.partly_used", percent=kept, frame=str(placement.frame))
-            self.report(file, message("data.extreme_shape", size=str(image.size)), done)
+            self.report(file, message("data.extreme_shape", size=str(image.size)), done, image.size.area)
 
     def caption(self, file: ImageFile, read: Caption | FileError | None) -> str:
         """What the caption file says, a line of it a line, without the trigger word; what is odd is reported."""
@@ -322,12 +322,12 @@ class Index:
         if image.fingerprint is not None:
             self.fingerprints.append((image.path, image.fingerprint))
 
-    def leave_out(self, file: ImageFile, what: Message) -> None:
+    def leave_out(self, file: ImageFile, what: Message, amount: float = 0) -> None:
         self.left_out += 1
-        self.problems.append(_left_out(file.name, what))
+        self.problems.append(_left_out(file.name, what, amount))
 
-    def report(self, file: ImageFile, what: Message, done: Message) -> None:
-        self.problems.append(FileProblem(file.name, what, done))
+    def report(self, file: ImageFile, what: Message, done: Message, amount: float = 0) -> None:
+        self.problems.append(FileProblem(file.name, what, done, amount=amount))
 
     def caption_notes(self) -> Iterator[Message]:
         """What to know about the captions as a whole."""
@@ -457,8 +457,14 @@ def _of_folder(found: Found) -> Iterator[FileProblem]:
         yield _left_out(name, what)
 
 
-def _left_out(name: str, what: Message) -> FileProblem:
-    return FileProblem(name, what, message("data.is_left_out"), left_out=True)
+def _left_out(name: str, what: Message, amount: float = 0) -> FileProblem:
+    return FileProblem(name, what, message("data.is_left_out"), left_out=True, amount=amount)
+
+
+def _rounded(factor: float) -> int | float:
+    """To three digits, as a whole number where it is one."""
+    rounded = float(f"{factor:.3g}")
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def too_small(size: Size) -> Message:

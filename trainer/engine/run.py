@@ -22,6 +22,7 @@ from ..data.epochs import counted, with_steps
 from ..data.latents import encode_samples
 from ..data.look import Look, look
 from ..data.pairs import Pair
+from ..data.problems import summed_up
 from ..data.samples import Scan
 from ..data.validation import split_off
 from ..diffusion.parameterisation import VELOCITY
@@ -313,8 +314,8 @@ def _scan(
 
 
 def _report_problems(scan: Scan, reporter: Reporter) -> None:
-    for problem in scan.problems:
-        reporter.warn(problem.message)
+    for problems in summed_up(scan.problems):
+        reporter.warn(problems)
 
 
 def _report_cut_captions(captions: Iterable[str], bundle: Bundle, settings: Settings, reporter: Reporter) -> None:

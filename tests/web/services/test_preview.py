@@ -94,6 +94,7 @@ def test_every_picture_is_shown_as_a_run_crops_it(server: Server, tmp_path: Path
     assert (found["pictures"], found["left_out"], found["samples"]) == (4, 1, 8)
     assert {(each["width"], each["height"]): each["count"] for each in found["buckets"]} == dict(run.buckets)
     assert [(each["file"], each["done"]) for each in found["problems"]] == [("broken.jpg", "left out")]
+    assert [line.partition(" ")[0] for line in found["problem_lines"]] == ["broken.jpg"]
     assert found["account"][0] == {"heading": "Images", "text": f"4 images in {data}; 1 left out", "odd": True}
     samples = server.get("/preview/samples")["samples"]
     assert [each["caption"] for each in samples] == run.all_captions()

@@ -126,7 +126,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.reading": "Reading",
         "commands.check_folder": "the folder; its sub-folders are included",
         "commands.check_problems": "{count:thing|things} to know:",
-        "commands.check_more": "  … and {count} more; all of them with --json",
+        "commands.check_each": "For each file by itself, add --json.",
         # ---- images
         "commands.images": "vary images: rotate and scale them down",
         "commands.images_description": "Write variations of an image, or of every image in a folder: rotated and "

@@ -12,6 +12,20 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         "data.file_problem": "{name} {what}: {done}",
+        "data.problem_of_many": "{what}: {done} ({names})",
+        "data.likewise": "{problem} (likewise {names})",
+        "data.and_more": "{count} more",
+        "data.range": "{least} to {most}",
+        "data.small_many": "{count:image is|images are} small ({size})",
+        "data.extreme_shape_many": "{count:image has|images have} an extreme shape ({size})",
+        "data.skipped_size_many": "{count:image is|images are} not larger ({size}) than skip_image_resolution",
+        "data.smaller_than_frames_many": (
+            "{count:image is|images are} smaller ({size}) than every size to train at, and {setting} is on"
+        ),
+        "data.caption_empty_many": "{count:image has an empty caption file|images have empty caption files}",
+        "data.caption_alone_many": "{count:caption belongs|captions belong} to no image",
+        "data.transparent_many": "{count:image is|images are} fully transparent",
+        "data.empty_file_many": "{count:file is|files are} empty (0 bytes)",
         "data.named_problem": "{name} {what}",
         # ---- folders
         "data.no_folder_given": "is empty. Write the folder that holds the images.",

@@ -42,7 +42,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.settings": "設定ファイル(ほかのプログラムのものも可)、プリセットの名前、またはもう一度学習するLoRA",
         "commands.set": "設定を1つ変える(何度でも指定可)",
         "commands.settings_of": "設定: {section}",
-        "commands.would_train": "{mode} を {model} で学習します({device}、{steps} ステップ)。\n保存先: {path}",
+        "commands.would_train": "次の内容で学習します: {mode}、{model}、{device}、{steps} ステップ\n保存先: {path}",
         "commands.stopped": "中止しました。保存していません。",
         "commands.ending": "プログラムの終了を求められました。ここまでの学習結果を10秒以内に保存します。",
         "commands.interrupted": "保存して中止します。保存せずに中止するには、もう一度Ctrl-Cを押してください。",
@@ -126,8 +126,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.check_set": "設定を変える。例: image_size=768(何度でも指定可)",
         "commands.reading": "読み込み中",
         "commands.check_folder": "画像のフォルダ(サブフォルダも含む)",
-        "commands.check_problems": "知っておくこと: {count} 件",
-        "commands.check_more": "  … ほか {count} 件(--json ですべて表示)",
+        "commands.check_problems": "ご確認ください: {count} 件",
+        "commands.check_each": "ファイルごとの一覧は --json で表示できます。",
         # ---- images
         "commands.images": "画像を回転・縮小したバリエーションを作る",
         "commands.images_description": "1枚の画像、またはフォルダのすべての画像から、透明な背景の上でランダムに"

@@ -8,6 +8,20 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         "data.file_problem": "{name}: {what}。{done}。",
+        "data.problem_of_many": "{what}。{done}({names})。",
+        "data.likewise": "{problem}同じもの: {names}",
+        "data.and_more": "ほか {count} 件",
+        "data.range": "{least}~{most}",
+        "data.small_many": "小さい画像が {count} 枚あります({size})",
+        "data.extreme_shape_many": "極端に細長い画像が {count} 枚あります({size})",
+        "data.skipped_size_many": "skip_image_resolution より大きくない画像が {count} 枚あります({size})",
+        "data.smaller_than_frames_many": (
+            "学習するどのサイズよりも小さい画像が {count} 枚あり({size})、「{setting}」がオンになっています"
+        ),
+        "data.caption_empty_many": "空のキャプションファイルが {count} 個あります",
+        "data.caption_alone_many": "画像のないキャプションが {count} 個あります",
+        "data.transparent_many": "全体が透明な画像が {count} 枚あります",
+        "data.empty_file_many": "空のファイル(0 バイト)が {count} 個あります",
         "data.named_problem": "{name}: {what}",
         # ---- フォルダ
         "data.no_folder_given": "空欄です。画像のあるフォルダを指定してください。",

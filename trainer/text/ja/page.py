@@ -229,7 +229,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.outdated": "設定が変わりました。もう一度「データを見る」を押してください。",
         "data.title": "{mode}: {folder} から学習するもの",
         "data.nothing": "学習できるものがありません。",
-        "data.problems": "ファイルについて知っておくこと: {count} 件",
+        "data.problems": "ご確認ください: ファイル {count} 件",
         "data.more_problems": "ほか {count} 件",
         "data.buckets": "学習する大きさ",
         "data.all": "すべて: {count}",

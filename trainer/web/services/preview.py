@@ -15,6 +15,7 @@ from ...config.choices import MODES
 from ...config.settings import Settings, effective
 from ...config.size import Size
 from ...data.memory import DecodingMemory
+from ...data.problems import summed_up
 from ...errors import UserError
 from ...job import Account
 from ...paths import Folders
@@ -84,6 +85,7 @@ class Look:
             "problems": [{"file": each.name, "what": each.what, "done": each.done}
                          for each in scan.problems[:MOST_PROBLEMS]],
             "problems_in_all": len(scan.problems),
+            "problem_lines": summed_up(scan.problems),
             "notes": list(scan.notes),
             "account": account_rows(self.account),
         }  # fmt: skip
