@@ -7,9 +7,11 @@
     const {ROOT} = window.trainyard;
 
     const TIME = 30000; // ms
+    const TO_READ = 5000; // ms, of what is said of a job that runs
 
     let told = null;
     let since = null;
+    let seen = 0;
 
     const shown = () => document.querySelector(`#${ROOT}_message .${ROOT}-told:not([hidden])`);
     const ROWS = `:is(.${ROOT}-account-row, .${ROOT}-account-odd)`;
@@ -22,10 +24,12 @@
         const now = performance.now();
         if (told !== message.dataset.at) {
             told = message.dataset.at;
+            seen = now;
             since = ["wrong", "account"].some((kind) => isOf(kind, message)) ? null : now;
         }
         const {status} = event.detail;
-        if (status && status.run && message.dataset.job === String(status.run.job.id)) message.hidden = true;
+        const runs = status && status.run && message.dataset.job === String(status.run.job.id);
+        if (runs && now - seen > TO_READ) message.hidden = true;
         sayOnce(message);
         const goesOn = status && status.running && status.run && status.run.state === "running";
         if (goesOn && isOf("ending", message)) since = now;
@@ -35,8 +39,8 @@
     /* Without the lines of its account that are seen in another place. */
     function sayOnce(message) {
         const places = ELSEWHERE.map((selector) => document.querySelector(selector));
-        const seen = places.filter((place) => place && place.offsetParent);
-        const said = new Set(seen.flatMap((place) => [...place.querySelectorAll(ROWS)].map((row) => row.textContent)));
+        const visible = places.filter((place) => place && place.offsetParent);
+        const said = new Set(visible.flatMap((place) => [...place.querySelectorAll(ROWS)].map((row) => row.textContent)));
         for (const row of message.querySelectorAll(ROWS)) row.hidden = said.has(row.textContent);
     }
 
