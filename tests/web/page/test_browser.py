@@ -283,11 +283,13 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
     someone.press("continue")
     someone.run_status("Training: iLECO")
     someone.press("stop_and_save")
-    someone.run_status("Saved: .*iLECO.safetensors")
+    someone.run_status("Training: two")  # which waited for it
     assert site.loras == ["iLECO"]
+    someone.press("stop")
+    someone.run_status("Stopped: two")
     someone.tab("Queue")
-    row = someone.page.locator("#trainyard_queue tr", has_text="stopped").first
-    someone.until(lambda: "iLECO.safetensors" in row.inner_text())
+    row = someone.page.locator("#trainyard_queue tr", has_text="iLECO.safetensors")
+    someone.until(lambda: row.count() == 1 and "stopped" in row.inner_text())
 
     with someone.held() as asked:  # who begins at once is not turned to the last run
         someone.arrive()
@@ -332,7 +334,7 @@ def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visit
     run = {
         "job": {"id": 7, "name": "cat", "mode": "LoRA"}, "state": "done", "path": r"C:\loras\sub\my cat.safetensors",
         "step": 3, "steps": 3, "done": 3, "total": 3, "phase": "", "number": 1, "seconds": 4.0, "rates": [],
-        "curve": [], "pictures": [], "warnings": [], "effect": None, "message": "",
+        "curve": [], "account": [], "pictures": [], "warnings": [], "effect": None, "message": "",
     }  # fmt: skip
     status = {"running": False, "pausing": False, "queue_started": False, "problem": "", "run": run}
     someone.page.route("**/trainyard/v1/status", lambda route: route.fulfill(json=status))

@@ -159,7 +159,7 @@ def test_pairs_of_a_folder_on_a_phone(visit: Callable[..., Visitor], tmp_path: P
     someone.write("lora_data_directory", str(tmp_path))
     someone.write("diff_target_name", "_shut")
     press_by_key(someone, "data_look")
-    words(someone, "data", "Pairs: 1.")
+    words(someone, "data", "1 pair of images")
     words(someone, "data", 'b.png has no target: there is no image "b_shut" beside it')
     words(someone, "data", "a.png → a_shut.png")
     images = someone.page.locator("#trainyard_data figure img")
