@@ -264,7 +264,7 @@ def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -
         someone.press("add")
         someone.message(f"{name} is number")
     someone.press("add")
-    someone.message("two is the name of a job")
+    someone.message("two already waits with these settings, as number 2")
     someone.tab("Queue")
     someone.until(lambda: someone.queue() == ["iLECO", "one", "two"])
     someone.row_button("two", "Up")
