@@ -42,7 +42,7 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest) -> I
     settings = replace(
         Settings(), mode="iLECO", original_prompt=ORIGINAL, target_prompt=TARGET, image_size=Size(128, 64),
         train_batch_size=3, train_max_timesteps=250,  # Min-SNR weighs only early timesteps
-        network_train_text_encoder=request.param, network_blocks=BLOCKS,
+        network_train_text_encoder=request.param, network_blocks=BLOCKS, hold_unconditional="no",
     )  # fmt: skip
     network = double_network(bundle, text=request.param)
     with network.attached():

@@ -87,7 +87,10 @@ def setting(checkpoint: Path) -> Iterator[Setting]:
 
 
 def settings_of(**changes: object) -> Settings:
-    plain = replace(Settings(), mode="iLECO", image_size=Size(64, 64), train_batch_size=3, train_snr_gamma=0.0)
+    plain = replace(
+        Settings(), mode="iLECO", image_size=Size(64, 64), train_batch_size=3, train_snr_gamma=0.0,
+        hold_unconditional="no",
+    )  # fmt: skip
     return replace(plain, **changes)
 
 

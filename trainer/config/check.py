@@ -169,6 +169,8 @@ def ileco(settings: Settings) -> _Found:
         yield "target_prompt", message("config.same_prompt")
     if set(originals) & set(split_prompts(settings.keep_prompts)):
         yield "keep_prompts", message("config.kept_is_original")
+    if set(originals) & set(split_prompts(settings.hold_negative)):
+        yield "hold_negative", message("config.kept_is_original")
     if settings.network_blocks == (TEXT_ENCODERS,) and not settings.network_train_text_encoder:
         setting = label("network_train_text_encoder")
         yield "network_blocks", message("config.base_needs_text_encoder", setting=setting)

@@ -219,6 +219,8 @@ class Settings:
     ileco_denoise_steps: int = _int(0, "Training", "concept", least=0)
     keep_prompts: str = _text("Training")
     keep_weight: float = _float(1.0, "Training", least=0)
+    hold_unconditional: str = _row("three states", AUTOMATIC, "Training", choices=(AUTOMATIC, YES, NO))
+    hold_negative: str = _text("Training")
     prior_loss_weight: float = _float(1.0, "Training", "subsets", least=0)
     validation_split: float = _float(0.0, "Training", "folder", least=0, most=0.5)
     validation_every_steps: int = _int(0, "Training", "folder", least=0)

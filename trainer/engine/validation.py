@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from ..config.settings import NO
 from ..diffusion.random import StepRandom
 from ..diffusion.seeds import mixed_seed
 from ..diffusion.timesteps import Swept
@@ -35,7 +36,7 @@ class Validation:
         self._pass.prepare(
             replace(
                 context,
-                settings=replace(settings, keep_prompts="", train_self_reg=0.0),
+                settings=replace(settings, keep_prompts="", hold_unconditional=NO, train_self_reg=0.0),
                 diffusion=replace(diffusion, density=Swept(diffusion.density)),
             )
         )

@@ -73,7 +73,7 @@ class ConceptPass(Pass):
             self._ends = [self._encode(prompts) for prompts in zip(*slider, strict=True)]  # positive, negative
             self._target = self._encode(self._prompts if slider else targets)
             self._original = None if self._trains_text_encoder else self._encode(self._prompts)
-        self._keep = Keep(context)
+        self._keep = Keep(context, holds_unconditional=True)
 
     def loss(self, rng: StepRandom) -> StepLoss:
         context, settings = self._context, self._context.settings

@@ -1,9 +1,13 @@
-"""The keep term: what the base model makes of some prompts shall stay (prior preservation, without images).
+"""What stays as the base has it: prompts that are named, and what classifier-free guidance subtracts.
 
-Each step asks the network for one kept prompt a sample as well, on the noisy latents and timesteps the step has
-anyway, and holds the answer against the base's::
+Each step asks the network for some prompts as well, on the noisy latents and timesteps the step has anyway, and holds
+the answer against the base's (prior preservation, without images)::
 
-    keep_weight * loss(e(x_t, t, p; s), e(x_t, t, p; 0))        p: drawn by seed and step, s: the step's strength
+    weight * loss(e(x_t, t, p; s), e(x_t, t, p; 0))        p: drawn by seed and step, s: the step's strength
+
+``p`` is one of ``keep_prompts``, with ``keep_weight``, or, where ``hold_unconditional`` says so, what guidance has in
+the place of a negative prompt: the empty prompt, in every form hosts give it, or one of ``hold_negative``, with weight
+1. Guidance computes ``u + g (c - u)``: a network that moves ``u`` as it moves ``c`` takes most of its effect back.
 
 A mode makes a :class:`Keep` in ``prepare`` and predicts through it::
 
@@ -12,19 +16,21 @@ A mode makes a :class:`Keep` in ``prepare`` and predicts through it::
     losses = sample_losses(predicted, ...) + kept                               # then Min-SNR, as for any loss
 
 So it adds to each sample's own loss: Min-SNR weighs it like the rest, since the timestep is the same; a mask does not
-reach it, since the base knows what belongs everywhere; a NaN is reported under that sample's name. Without
-kept prompts ``predict`` is the bundle's own.
+reach it, since the base knows what belongs everywhere; a NaN is reported under that sample's name. Where nothing is
+kept ``predict`` is the bundle's own.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..config.key_values import split_prompts
+from ..config.settings import AUTOMATIC, YES
 from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom
 from ..diffusion.seeds import mixed_seed
@@ -43,28 +49,54 @@ class Kept:
     Attributes:
         base: what they become without the network.
         now: the same with it.
-        weight: how much that counts, a number or one a sample ``(B,)``.
+        weight: how much that counts, a number or one a prompt.
+        samples: the numbers of the samples they go with; None: all, in their order.
     """
 
     base: Conditioning
     now: Conditioning
     weight: float | Tensor
+    samples: Sequence[int] | None = None
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """The rows of a tensor of the whole batch that go with the prompts."""
+        return tensor if self.samples is None else tensor[list(self.samples)]
+
+    def added(self, losses: Tensor, count: int) -> Tensor:
+        """What each of ``count`` samples gets of the prompts' losses."""
+        weighted = self.weight * losses
+        if self.samples is None:
+            return weighted
+        return weighted.new_zeros(count).index_copy(0, torch.tensor(self.samples, device=losses.device), weighted)
 
 
 class Keep:
-    """The kept prompts of one pass; the network is attached.
+    """What one pass keeps; the network is attached.
 
-    What the base makes of them is encoded here, once. If the text encoder is trained, a step encodes those it draws
-    once more with the network on.
+    What the base makes of the prompts is encoded here, once. If the text encoder is trained, a step encodes those it
+    draws once more with the network on.
+
+    Args:
+        holds_unconditional: what ``hold_unconditional`` means where it is automatic.
     """
 
-    def __init__(self, context: PassContext) -> None:
+    def __init__(self, context: PassContext, *, holds_unconditional: bool = False) -> None:
         self._context = context
-        weight = context.settings.keep_weight
-        self._prompts = split_prompts(context.settings.keep_prompts) if weight > 0 else ()
+        settings = context.settings
+        named = split_prompts(settings.keep_prompts) if settings.keep_weight > 0 else ()
+        held = settings.hold_unconditional == YES or (settings.hold_unconditional == AUTOMATIC and holds_unconditional)
+        negatives = ("", *split_prompts(settings.hold_negative)) if held else ()
         self._trains_text_encoder = bool(context.network.parameters_of(TEXT_ENCODER))
+        self._prompts: list[str | None] = [*named, *negatives]
         with context.network.off():
-            self._base = encode_each(context, self._prompts, message("phase.encoding_keep_prompts"))
+            self._base = encode_each(context, (*named, *negatives), message("phase.encoding_keep_prompts"))
+        self._named = len(named)
+        if held:
+            empty = self._base[self._named]
+            without = empty.without([0])
+            if without is not empty:  # some hosts encode the empty prompt, others give zeros in its place
+                self._prompts.append(None)
+                self._base.append(without)
 
     def predict(
         self,
@@ -77,7 +109,7 @@ class Keep:
         """What the network predicts for a step's samples, and what each of them adds to the loss to keep the rest.
 
         One launch of the denoiser does both. The network's strength must be set: a number, or one a sample ``(B,)``;
-        the latter is set again here, repeated for the rows added, and left set for the backward pass.
+        the latter is set again here, with those of the rows added, and left set for the backward pass.
 
         Args:
             noisy: ``(B, C, h, w)``, in the denoiser's type.
@@ -90,53 +122,80 @@ class Keep:
         """
         context, settings, count = self._context, self._context.settings, len(noisy)
         conditioning = conditioning.expand(count)
-        parts = [each for each in (self._of_prompts(rng, conditioning), also) if each is not None]
+        parts = [each for each in (self._drawn(rng, conditioning), also) if each is not None]
         losses = torch.zeros(count, device=noisy.device)
         if not parts:
             return context.bundle.predict(noisy, timesteps, conditioning), losses
-        times = len(parts)
-        base = Conditioning.cat([each.base for each in parts])
+        rows = [len(each.base) for each in parts]
+        seen, at = (torch.cat([each.of(tensor) for each in parts]) for tensor in (noisy, timesteps))
         with torch.no_grad(), context.network.off():
-            wanted = context.bundle.predict(noisy.repeat(times, 1, 1, 1), timesteps.repeat(times), base).chunk(times)
+            wanted = context.bundle.predict(seen, at, Conditioning.cat([each.base for each in parts])).split(rows)
 
-        whole, times = Conditioning.cat([conditioning, *(each.now for each in parts)]), times + 1
         strength = context.network.strength
         if isinstance(strength, Tensor):
-            context.network.strength = strength.repeat(times)
-        found = context.bundle.predict(noisy.repeat(times, 1, 1, 1), timesteps.repeat(times), whole)
-        predicted, *kept = found.chunk(times)
+            context.network.strength = torch.cat([strength, *(each.of(strength) for each in parts)])
+        whole = Conditioning.cat([conditioning, *(each.now for each in parts)])
+        found = context.bundle.predict(torch.cat([noisy, seen]), torch.cat([timesteps, at]), whole)
+        predicted, *kept = found.split([count, *rows])
         of_parts = [
-            part.weight * sample_losses(one, other, settings.train_loss_function)
+            part.added(sample_losses(one, other, settings.train_loss_function), count)
             for part, one, other in zip(parts, kept, wanted, strict=True)
         ]
         return predicted, of_parts[0] if len(of_parts) == 1 else torch.stack(of_parts).sum(0)
 
-    def _of_prompts(self, rng: StepRandom, conditioning: Conditioning) -> Kept | None:
-        """A kept prompt for each sample, for images of the same sizes; None where none is kept."""
-        if not self._prompts:
+    def _drawn(self, rng: StepRandom, conditioning: Conditioning) -> Kept | None:
+        """A prompt for each sample that keeps one, for images of the same sizes; None where none does."""
+        drawn = self._numbers(rng, len(conditioning))
+        if not drawn:
             return None
-        numbers = self._drawn(rng, len(conditioning))
-        base = Conditioning.cat([self._base[number] for number in numbers]).sized_like(conditioning)
-        now = self._now(numbers, base).sized_like(conditioning)
-        return Kept(base, now, self._context.settings.keep_weight)
+        samples, numbers = list(drawn), list(drawn.values())
+        all_keep = len(samples) == len(conditioning)
+        sizes = conditioning if all_keep else conditioning[samples]
+        base = Conditioning.cat([self._base[number] for number in numbers]).sized_like(sizes)
+        weight: float | Tensor = self._context.settings.keep_weight
+        if self._named < len(self._prompts):
+            each = [weight if number < self._named else 1.0 for number in numbers]
+            weight = torch.tensor(each, device=rng.generator.device)
+        now = self._now(samples, numbers, base).sized_like(sizes)
+        return Kept(base, now, weight, None if all_keep else samples)
 
-    def _drawn(self, rng: StepRandom, count: int) -> list[int]:
-        """The number of a kept prompt for each sample; on the host, where the text encoder needs them."""
+    def _numbers(self, rng: StepRandom, count: int) -> dict[int, int]:
+        """The number of a prompt for each sample that keeps one; on the host, where the text encoder needs them.
+
+        The unconditional and the named prompts take turns: half of the samples each, which ones is drawn.
+        """
+        named, held = self._named, len(self._prompts) - self._named
         generator = random.Random(mixed_seed(rng.seed, _STREAM, rng.step))
-        return [generator.randrange(len(self._prompts)) for _ in range(count)]
+        if not held:
+            return {sample: generator.randrange(named) for sample in range(count)} if named else {}
+        # Of an odd number the larger half in steps 1, 4, 5, 8 …, since modes have turns of their own.
+        half = (count + (rng.step % 4 in (0, 1))) // 2
+        holding = set(generator.sample(range(count), half))
+        return {
+            sample: named + generator.randrange(held) if sample in holding else generator.randrange(named)
+            for sample in range(count)
+            if named or sample in holding
+        }
 
-    def _now(self, numbers: list[int], base: Conditioning) -> Conditioning:
+    def _now(self, samples: Sequence[int], numbers: Sequence[int], base: Conditioning) -> Conditioning:
         """The drawn prompts with the network on; each is encoded once, or for each sample at its own strength."""
         if not self._trains_text_encoder:
             return base
-        bundle, network, strength = self._context.bundle, self._context.network, self._context.network.strength
+        network, strength = self._context.network, self._context.network.strength
         if isinstance(strength, Tensor):
             parts = []
-            for number, own in zip(numbers, strength.split(1), strict=True):
-                network.strength = own
-                parts.append(bundle.encode([self._prompts[number]]))
+            for row, (sample, number) in enumerate(zip(samples, numbers, strict=True)):
+                network.strength = strength[sample : sample + 1]
+                parts.append(base[row] if self._prompts[number] is None else self._encoded([number]))
             network.strength = strength
             return Conditioning.cat(parts)
         distinct = sorted(set(numbers))
-        encoded = bundle.encode([self._prompts[number] for number in distinct])
-        return encoded[[distinct.index(number) for number in numbers]]
+        words = [each for each in distinct if self._prompts[each] is not None]
+        parts = [self._encoded(words)] if words else []
+        if len(words) < len(distinct):  # the form without words has the highest number
+            parts.append(base[numbers.index(distinct[-1])])
+        return Conditioning.cat(parts)[[distinct.index(number) for number in numbers]]
+
+    def _encoded(self, numbers: Sequence[int]) -> Conditioning:
+        prompts = [self._prompts[number] for number in numbers]
+        return self._context.bundle.encode([prompt for prompt in prompts if prompt is not None])

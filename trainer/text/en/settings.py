@@ -109,6 +109,8 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "ileco_denoise_steps": "ileco denoise steps",
         "keep_prompts": "keep prompts",
         "keep_weight": "keep weight",
+        "hold_unconditional": "hold unconditional",
+        "hold_negative": "hold negative",
         "validation_split": "validation split",
         "validation_every_steps": "validation every steps",
         "early_stop_patience": "early stop patience",
@@ -473,6 +475,14 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "prior_loss_weight": "How much regularisation images count compared with the others. 0 turns them off.",
         "keep_weight": "How much the keep prompts count compared with the training itself. 0 turns them off.",
+        "hold_unconditional": (
+            "Keeps what the model makes of the empty prompt. Guidance (CFG) moves images away from that, so a LoRA "
+            "that changes it, too, loses most of its effect. automatic: yes in iLECO, no elsewhere."
+        ),
+        "hold_negative": (
+            "The negative prompts that you make images with, one per line or separated by ;. They are held together "
+            "with the empty prompt."
+        ),
         "validation_split": (
             "The share of the images that is not trained. Their loss shows whether the LoRA still learns or only "
             "learns the other images by heart. 0.1 suits 50 images or more; 0 turns it off."

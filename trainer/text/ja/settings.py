@@ -119,6 +119,8 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "ileco_denoise_steps": "学習前のノイズ除去ステップ数",
         "keep_prompts": "変えたくないプロンプト",
         "keep_weight": "変えたくないプロンプトの重み",
+        "hold_unconditional": "空のプロンプトの保持",
+        "hold_negative": "保持するネガティブプロンプト",
         "validation_split": "検証に回す画像の割合",
         "validation_every_steps": "検証の間隔 (ステップ)",
         "early_stop_patience": "早期終了までのステップ数",
@@ -470,6 +472,14 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "prior_loss_weight": "正則化画像を、ほかの画像に対してどれだけ重視するかです。0なら学習に影響しません。",
         "keep_weight": "変えたくないプロンプトを、学習に対してどれだけ重視するかです。0なら使いません。",
+        "hold_unconditional": (
+            "空のプロンプトに対するモデルの予測を、元のまま保ちます。CFGはそこから離れる向きに画像を動かすため、"
+            "LoRAがこれも変えてしまうと、効果の大半が打ち消されます。automaticならiLECOでだけ有効です。"
+        ),
+        "hold_negative": (
+            "画像を作るときに使うネガティブプロンプトです。1行に1つか;区切りで書きます。"
+            "空のプロンプトと一緒に、元のまま保ちます。"
+        ),
         "validation_split": (
             "学習に使わず、検証に回す画像の割合です。その損失から、学習が進んでいるのか、丸暗記なのかがわかります。"
             "画像が50枚以上なら0.1が目安で、0なら使いません。"

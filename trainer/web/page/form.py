@@ -27,7 +27,10 @@ SUBJECT = (
 ELSEWHERE = ("mode", "model", "vae", "original_image", "target_image", "use_2nd_pass_settings")
 """Fields placed elsewhere on the page."""
 _LONG = ("literals",)
-_LINES = {"original_prompt": 2, "target_prompt": 2, "keep_prompts": 2, "sample_prompt": 2, "sample_negative": 2}
+_LINES = {
+    "original_prompt": 2, "target_prompt": 2, "keep_prompts": 2, "hold_negative": 2, "sample_prompt": 2,
+    "sample_negative": 2,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
