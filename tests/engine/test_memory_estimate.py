@@ -181,7 +181,7 @@ def test_a_run_out_of_memory_names_the_settings_that_fit(
     monkeypatch.setattr(passes, "train", short)
     monkeypatch.setattr(memory_estimate, "room_on", lambda device: room)
     events = []
-    given = job(TOY, image_size=Size(256, 256), train_batch_size=4)
+    given = job(TOY, image_size=Size(256, 256), train_batch_size=4, hold_unconditional="no")
     with pytest.raises(MemoryShortError) as raised:
         collect(given, host, react=events.append)
     said = str(raised.value)
