@@ -50,24 +50,19 @@ class Kept:
         base: what they become without the network.
         now: the same with it.
         weight: how much that counts, a number or one a prompt.
-        samples: the numbers of the samples they go with; None: all, in their order.
+        rows: the samples they go with.
     """
 
     base: Conditioning
     now: Conditioning
     weight: float | Tensor
-    samples: Sequence[int] | None = None
-
-    def of(self, tensor: Tensor) -> Tensor:
-        """The rows of a tensor of the whole batch that go with the prompts."""
-        return tensor if self.samples is None else tensor[list(self.samples)]
+    rows: slice
 
     def added(self, losses: Tensor, count: int) -> Tensor:
         """What each of ``count`` samples gets of the prompts' losses."""
-        weighted = self.weight * losses
-        if self.samples is None:
-            return weighted
-        return weighted.new_zeros(count).index_copy(0, torch.tensor(self.samples, device=losses.device), weighted)
+        found = losses.new_zeros(count)
+        found[self.rows] = self.weight * losses
+        return found
 
 
 class Keep:
@@ -127,13 +122,13 @@ class Keep:
         if not parts:
             return context.bundle.predict(noisy, timesteps, conditioning), losses
         rows = [len(each.base) for each in parts]
-        seen, at = (torch.cat([each.of(tensor) for each in parts]) for tensor in (noisy, timesteps))
+        seen, at = (torch.cat([tensor[each.rows] for each in parts]) for tensor in (noisy, timesteps))
         with torch.no_grad(), context.network.off():
             wanted = context.bundle.predict(seen, at, Conditioning.cat([each.base for each in parts])).split(rows)
 
         strength = context.network.strength
         if isinstance(strength, Tensor):
-            context.network.strength = torch.cat([strength, *(each.of(strength) for each in parts)])
+            context.network.strength = torch.cat([strength, *(strength[each.rows] for each in parts)])
         whole = Conditioning.cat([conditioning, *(each.now for each in parts)])
         found = context.bundle.predict(torch.cat([noisy, seen]), torch.cat([timesteps, at]), whole)
         predicted, *kept = found.split([count, *rows])
@@ -145,47 +140,35 @@ class Keep:
 
     def _drawn(self, rng: StepRandom, conditioning: Conditioning) -> Kept | None:
         """A prompt for each sample that keeps one, for images of the same sizes; None where none does."""
-        drawn = self._numbers(rng, len(conditioning))
-        if not drawn:
-            return None
-        samples, numbers = list(drawn), list(drawn.values())
-        all_keep = len(samples) == len(conditioning)
-        sizes = conditioning if all_keep else conditioning[samples]
-        base = Conditioning.cat([self._base[number] for number in numbers]).sized_like(sizes)
-        weight: float | Tensor = self._context.settings.keep_weight
-        if self._named < len(self._prompts):
-            each = [weight if number < self._named else 1.0 for number in numbers]
-            weight = torch.tensor(each, device=rng.generator.device)
-        now = self._now(samples, numbers, base).sized_like(sizes)
-        return Kept(base, now, weight, None if all_keep else samples)
-
-    def _numbers(self, rng: StepRandom, count: int) -> dict[int, int]:
-        """The number of a prompt for each sample that keeps one; on the host, where the text encoder needs them.
-
-        The unconditional and the named prompts take turns: half of the samples each, which ones is drawn.
-        """
-        named, held = self._named, len(self._prompts) - self._named
+        settings, named, count = self._context.settings, self._named, len(conditioning)
+        held = len(self._prompts) - named
+        holding = _half_of(count, rng.step) if held else slice(0, 0)
+        rows = slice(None) if named else holding
         generator = random.Random(mixed_seed(rng.seed, _STREAM, rng.step))
-        if not held:
-            return {sample: generator.randrange(named) for sample in range(count)} if named else {}
-        # Of an odd number the larger half in steps 1, 4, 5, 8 …, since modes have turns of their own.
-        half = (count + (rng.step % 4 in (0, 1))) // 2
-        holding = set(generator.sample(range(count), half))
-        return {
-            sample: named + generator.randrange(held) if sample in holding else generator.randrange(named)
-            for sample in range(count)
-            if named or sample in holding
-        }
+        numbers = [
+            named + generator.randrange(held) if sample in range(count)[holding] else generator.randrange(named)
+            for sample in range(count)[rows]
+        ]
+        if not numbers:
+            return None
+        base = Conditioning.cat([self._base[number] for number in numbers])
+        weight: float | Tensor = settings.keep_weight if named else 1.0
+        if named and held:
+            weight = torch.full((count,), settings.keep_weight, device=rng.generator.device)
+            weight[holding] = 1.0
+        sizes = conditioning[rows]
+        now = self._now(rows, numbers, base).sized_like(sizes)
+        return Kept(base.sized_like(sizes), now, weight, rows)
 
-    def _now(self, samples: Sequence[int], numbers: Sequence[int], base: Conditioning) -> Conditioning:
+    def _now(self, rows: slice, numbers: Sequence[int], base: Conditioning) -> Conditioning:
         """The drawn prompts with the network on; each is encoded once, or for each sample at its own strength."""
         if not self._trains_text_encoder:
             return base
         network, strength = self._context.network, self._context.network.strength
         if isinstance(strength, Tensor):
             parts = []
-            for row, (sample, number) in enumerate(zip(samples, numbers, strict=True)):
-                network.strength = strength[sample : sample + 1]
+            for row, (own, number) in enumerate(zip(strength[rows].split(1), numbers, strict=True)):
+                network.strength = own
                 parts.append(base[row] if self._prompts[number] is None else self._encoded([number]))
             network.strength = strength
             return Conditioning.cat(parts)
@@ -199,3 +182,12 @@ class Keep:
     def _encoded(self, numbers: Sequence[int]) -> Conditioning:
         prompts = [self._prompts[number] for number in numbers]
         return self._context.bundle.encode([prompt for prompt in prompts if prompt is not None])
+
+
+def _half_of(count: int, step: int) -> slice:
+    """The samples of a step that hold the unconditional: the first half and the second half in turn.
+
+    The first, which is the larger one of an odd number, in steps 1, 4, 5, 8 …, since modes take turns of two steps.
+    """
+    middle = (count + 1) // 2
+    return slice(0, middle) if step % 4 in (0, 1) else slice(middle, count)

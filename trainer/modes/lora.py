@@ -91,7 +91,7 @@ class CaptionPass(Pass):
             now = self._stripped_now.of(batch.captions).sized(batch.sizes)
         held = [float(one != other) for one, other in zip(stripped, batch.captions, strict=True)]
         weight = torch.tensor(held, device=batch.latents.device) * self._context.settings.train_self_reg
-        return Kept(base, now, weight)
+        return Kept(base, now, weight, slice(None))
 
     def _stripped(self, caption: str) -> str:
         settings = self._context.settings

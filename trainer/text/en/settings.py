@@ -477,11 +477,11 @@ HELP: Mapping[str, str] = MappingProxyType(
         "keep_weight": "How much the keep prompts count compared with the training itself. 0 turns them off.",
         "hold_unconditional": (
             "Keeps what the model makes of the empty prompt. Guidance (CFG) moves images away from that, so a LoRA "
-            "that changes it, too, loses most of its effect. automatic: yes in iLECO, no elsewhere."
+            "that changes it as well loses most of its effect. automatic: yes in iLECO, no in the other modes."
         ),
         "hold_negative": (
-            "The negative prompts that you make images with, one per line or separated by ;. They are held together "
-            "with the empty prompt."
+            "The negative prompts that you make images with, one per line or separated by ;. They are held in turn "
+            "with the empty prompt. Without effect where the empty prompt is not held."
         ),
         "validation_split": (
             "The share of the images that is not trained. Their loss shows whether the LoRA still learns or only "
