@@ -48,7 +48,7 @@ def table(folder: Path) -> str:
     lines += [_row("two concepts in one run", "400", studio, case, both, seconds) for case in (YELLOW, GREEN)]
     denoised, seconds = train(DENOISED, SEED, folder)
     lines.append(_row("`ileco_denoise_steps` 3", "200", studio, YELLOW, denoised, seconds))
-    on_top = replace(GREEN, changes=(*GREEN.changes, ("base_loras", str(yellow))))
+    on_top = replace(GREEN, name="red → green on top", changes=(*GREEN.changes, ("base_loras", str(yellow))))
     green, seconds = train(on_top, SEED, folder)
     with network_from_file(yellow, studio.bundle).attached():
         lines += [_row("`base_loras`: the default's", "200", studio, case, green, seconds) for case in (YELLOW, GREEN)]

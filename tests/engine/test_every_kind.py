@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from tests.helpers.checkpoints import FAMILIES, small_checkpoint
 from tests.helpers.home import host_in
@@ -28,7 +29,9 @@ from trainer.diffusion.random import StepRandom
 from trainer.engine import passes
 from trainer.engine.run import run
 from trainer.job import Control, Job
+from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
+from trainer.models.stable_diffusion.conditioning import CLIPConditioning
 from trainer.networks.base import Network
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file
@@ -73,6 +76,7 @@ def job_of(folder: Path, model: Path, network_type: str, mode: str) -> Job:
         image_size=Size(64, 64), image_min_length=64, train_iterations=STEPS, train_batch_size=1,
         train_learning_rate=1e-3, train_lr_scheduler="constant", train_seed=3, save_lora_name="x",
         save_precision="fp32", effect_strip=False,
+        hold_unconditional="no",  # what is held is as it should be at first, and its loss can only rise
     )  # fmt: skip
     return Job.create(settings, datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc))
 
@@ -113,6 +117,39 @@ def test_three_steps(
     assert not torch.allclose(wanted, base)
     apply_by_lycoris(done.path, theirs)
     torch.testing.assert_close(predict(theirs), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_sdxl_holds_no_prompt_in_both_forms(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its text encoders make it, and as zeros; with the text encoders trained."""
+    model = small_checkpoint(tmp_path, "SDXL")
+    held = {"zeros": 0, "encoded": 0}
+    predict_of, train = Bundle.predict, passes.train
+
+    def counted(bundle: Bundle, x: Tensor, timesteps: Tensor, conditioning: CLIPConditioning) -> Tensor:
+        if not torch.is_grad_enabled() and len(x) == 2:  # what half of the batch of four is held to
+            assert conditioning.pooled is not None
+            zeros = int((conditioning.pooled == 0).all(1).sum())
+            held["zeros"] += zeros
+            held["encoded"] += 2 - zeros
+        return predict_of(bundle, x, timesteps, conditioning)
+
+    def measured(*given: Any, **others: Any) -> int:
+        with monkeypatch.context() as patched:
+            patched.setattr(Bundle, "predict", counted)
+            return train(*given, **others)
+
+    monkeypatch.setattr(passes, "train", measured)
+    job = job_of(folder, model, "lierla", "iLECO")
+    files = []
+    for state in ("automatic", "no"):
+        settings = replace(job.settings, hold_unconditional=state, train_batch_size=4, save_lora_name=state)
+        files.append(
+            run(replace(job, settings=settings), host_in(tmp_path / state), Control(), lambda event: None).path
+        )
+    assert held["zeros"] + held["encoded"] == STEPS * 2
+    assert min(held.values()) > 0
+    ours, others = (file.read(path)[0] for path in files)
+    assert any(not torch.equal(ours[name], others[name]) for name in ours)
 
 
 @torch.no_grad()

@@ -47,6 +47,8 @@ from trainer.text.messages import literal
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
+BEFORE_TRAINING = ("loading the model", "encoding the prompts", "encoding the prompts to hold")
+
 
 def job(model: Path, **changes: object) -> Job:
     settings = replace(
@@ -98,7 +100,7 @@ def test_events_tell_the_whole_story(model: Path, host: Standalone) -> None:
     done, events = collect(job(model), host)
     assert done == Done(host.folders.loras / "x.safetensors", 4, stopped=False)
     phases = [str(event.message) for event in events if isinstance(event, Phase)]
-    assert phases == ["loading the model", "encoding the prompts", "training", "saving", "measuring the effect"]
+    assert phases == [*BEFORE_TRAINING, "training", "saving", "measuring the effect"]
     assert [event.number for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
     assert [type(event) for event in events[-5:]] == [Saved, Trained, Phase, Effect, Done]
     assert events[-5] == Saved(done.path, 4)
@@ -399,7 +401,7 @@ def test_a_folder_that_is_a_file_is_refused_before_anything_is_loaded(model: Pat
     assert [type(event) for event in events] == [Failed]
 
 
-@pytest.mark.parametrize(("trains_text", "calls"), [(False, 2), (True, 1 + 4)])
+@pytest.mark.parametrize(("trains_text", "calls"), [(False, 3), (True, 2 + 4 + 2)])
 def test_prompts_are_encoded_once_unless_the_text_encoder_is_trained(
     model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch, trains_text: bool, calls: int
 ) -> None:
@@ -412,8 +414,9 @@ def test_prompts_are_encoded_once_unless_the_text_encoder_is_trained(
 
     monkeypatch.setattr(Bundle, "encode", counted)
     collect(job(model, network_train_text_encoder=trains_text, network_blocks=("BASE", "M00")), host)
-    assert len(seen) == calls
+    assert len(seen) == calls  # the empty prompt is held in the first step and in the last
     assert seen.count("blue") == 1
+    assert seen.count("") == (3 if trains_text else 1)
 
 
 def test_network_strength_multiplies_the_saved_update(model: Path, host: Standalone) -> None:
@@ -477,7 +480,7 @@ def test_an_untrained_text_encoder_leaves_the_device_before_training(
 
     collect(job(model, network_train_text_encoder=trains_text, network_blocks=("BASE", "M00")), host, react=react)
     moved = [] if trains_text else ["text to cpu"]
-    assert story == ["loading the model", "encoding the prompts", *moved, "training", "saving", "measuring the effect"]
+    assert story == [*BEFORE_TRAINING, *moved, "training", "saving", "measuring the effect"]
 
 
 def test_verbose_tells_more_and_changes_nothing(model: Path, host: Standalone, tmp_path: Path) -> None:

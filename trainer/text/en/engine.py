@@ -20,7 +20,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "phase.encoding_captions": "encoding the captions",
         "phase.listing_captions": "listing the captions of all steps",
         "phase.encoding_prompts": "encoding the prompts",
-        "phase.encoding_keep_prompts": "encoding the keep prompts",
+        "phase.encoding_keep_prompts": "encoding the prompts to hold",
         "phase.training": "training",
         "phase.saving": "saving",
         "phase.measuring_effect": "measuring the effect",
