@@ -142,7 +142,7 @@ class Keep:
         """A prompt for each sample that keeps one, for images of the same sizes; None where none does."""
         settings, named, count = self._context.settings, self._named, len(conditioning)
         held = len(self._prompts) - named
-        holding = _half_of(count, rng.step) if held else slice(0, 0)
+        holding = half_of(count, rng.step) if held else slice(0, 0)
         rows = slice(None) if named else holding
         generator = random.Random(mixed_seed(rng.seed, _STREAM, rng.step))
         numbers = [
@@ -184,7 +184,7 @@ class Keep:
         return self._context.bundle.encode([prompt for prompt in prompts if prompt is not None])
 
 
-def _half_of(count: int, step: int) -> slice:
+def half_of(count: int, step: int) -> slice:
     """The samples of a step that hold the unconditional: the first half and the second half in turn.
 
     The first, which is the larger one of an odd number, in steps 1, 4, 5, 8 …, since modes take turns of two steps.
