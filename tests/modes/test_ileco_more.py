@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -25,6 +26,7 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
 from trainer.diffusion.random import StepRandom
+from trainer.diffusion.seeds import mixed_seed
 from trainer.diffusion.timesteps import Uniform
 from trainer.engine.run import run
 from trainer.errors import NetworkError
@@ -34,6 +36,7 @@ from trainer.models.base import Bundle
 from trainer.models.placement import place
 from trainer.models.registry import load_bundle
 from trainer.models.stable_diffusion.lora_targets import unet_targets
+from trainer.modes.anchors import pool
 from trainer.modes.base import PassContext
 from trainer.modes.ileco import ILECO
 from trainer.networks.base import Network, Ranks, build, builder_of
@@ -97,6 +100,24 @@ def settings_of(**changes: object) -> Settings:
 def drawn(step: int) -> tuple[Tensor, Tensor]:
     rng = StepRandom.of_step(1, step, CPU)
     return rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 1000)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_descriptions_are_shared_by_both_prompts(setting: Setting, step: int) -> None:
+    """Each sample has the formula's loss for one description, with the concept in it and with the target."""
+    settings = settings_of(
+        original_prompt="red", target_prompt="blue", ileco_descriptions=4, keep_weight=0.0, train_seed=7
+    )
+    losses = setting.loss(settings, step)
+    x, t = drawn(step)
+    described = pool("red", ("blue",), 4, Random(mixed_seed(7, 4 << 32)))
+    plain = []
+    for before, after in described:
+        with torch.no_grad():
+            wanted = setting.plainly(x, t, [after] * 3, trained=False)
+            plain.append(((setting.plainly(x, t, [before] * 3, trained=True) - wanted) ** 2).mean((1, 2, 3)))
+    for sample, loss in enumerate(losses.tolist()):
+        assert any(each[sample].item() == pytest.approx(loss, rel=1e-6) for each in plain)
 
 
 def holds(setting: Setting, losses: Tensor, predicted: Tensor, wanted: Tensor) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from random import Random
 
 import torch
 from torch import Tensor
@@ -18,11 +19,16 @@ from ..config.key_values import prompt_pairs, split_lines
 from ..config.settings import Settings
 from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom
+from ..diffusion.seeds import mixed_seed
 from ..models.base import Conditioning
 from ..models.placement import dtype_of
 from ..networks.files.metadata import Usage
+from .anchors import held_prompts, pool
 from .base import Pass, PassContext, StepLoss
 from .keep import Keep
+
+_STREAM = 4 << 32  # no step has this number
+_AT_ONCE = 64
 
 
 class ILECO:
@@ -59,7 +65,8 @@ class ConceptPass(Pass):
 
     What is wanted is the base's ``e(x, t, c_target; 0)``; of a slider (Gandikota et al. 2023)
     ``e(x, t, c_original; 0) + slider_scale (e(x, t, c_positive; 0) - e(x, t, c_negative; 0))``. With
-    ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO.
+    ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO. With ``ileco_descriptions`` all prompts
+    stand within descriptions that are drawn (:mod:`.anchors`), the same for each, and neighbours are held.
     """
 
     def __init__(self, *, trains_text_encoder: bool) -> None:
@@ -69,11 +76,21 @@ class ConceptPass(Pass):
         self._context, settings = context, context.settings
         self._prompts, targets = prompt_pairs(settings.original_prompt, settings.target_prompt)
         slider = _slider(settings, len(self._prompts))
+        self._described, anchors = settings.ileco_descriptions, list[str]()
+        if self._described:
+            rng = Random(mixed_seed(settings.train_seed, _STREAM))
+            ends: list[tuple[str, ...]] = [*slider] or [(target,) for target in targets]
+            every = list(zip(self._prompts, ends, strict=True))
+            drawn = [each for one, others in every for each in pool(one, others, self._described, rng)]
+            for one, others in every:
+                anchors += held_prompts(one, others, self._described, rng, but=self._prompts)
+            self._prompts, *rest = (tuple(each) for each in zip(*drawn, strict=True))
+            slider, targets = (list(zip(*rest, strict=True)), targets) if slider else (slider, rest[0])
         with torch.no_grad(), context.network.off():
             self._ends = [self._encode(prompts) for prompts in zip(*slider, strict=True)]  # positive, negative
             self._target = self._encode(self._prompts if slider else targets)
             self._original = None if self._trains_text_encoder else self._encode(self._prompts)
-        self._keep = Keep(context, holds_unconditional=True)
+        self._keep = Keep(context, holds_unconditional=True, anchors=anchors)
 
     def loss(self, rng: StepRandom) -> StepLoss:
         context, settings = self._context, self._context.settings
@@ -82,9 +99,12 @@ class ConceptPass(Pass):
         x = rng.noise((batch, *bundle.latent_shape(settings.size)), dtype_of(bundle.denoiser))  # (B, C, H/8, W/8)
         timesteps = context.timesteps(rng, batch)
         first = (rng.step - 1) * batch
-        numbers = [(first + sample) % len(self._prompts) for sample in range(batch)]
+        numbers = self._drawn(rng, first, batch)
         context.network.strength = 1.0
-        original = (self._original or self._encode(self._prompts))[numbers]
+        if self._original is None and self._described:
+            original = self._encode([self._prompts[number] for number in numbers])
+        else:
+            original = (self._original or self._encode(self._prompts))[numbers]
         if settings.ileco_denoise_steps > 0:
             x = denoised(context, x, timesteps, original.detach(), settings.ileco_denoise_steps)
         wanted = self._wanted(x, timesteps, numbers)
@@ -92,6 +112,15 @@ class ConceptPass(Pass):
 
         losses = sample_losses(predicted, wanted, settings.train_loss_function) + kept
         return StepLoss(context.weighted(losses, timesteps), timesteps)
+
+    def _drawn(self, rng: StepRandom, first: int, batch: int) -> list[int]:
+        """The number of a prompt for each sample: the concepts in turn, each in a description that is drawn."""
+        each = max(1, self._described)
+        in_turn = [(first + sample) % (len(self._prompts) // each) for sample in range(batch)]
+        if not self._described:
+            return in_turn
+        generator = Random(mixed_seed(rng.seed, _STREAM, rng.step))
+        return [concept * each + generator.randrange(each) for concept in in_turn]
 
     @torch.no_grad()
     def _wanted(self, x: Tensor, timesteps: Tensor, numbers: list[int]) -> Tensor:
@@ -105,7 +134,9 @@ class ConceptPass(Pass):
 
     def _encode(self, prompts: Sequence[str]) -> Conditioning:
         with nullcontext() if self._trains_text_encoder else torch.no_grad():
-            return self._context.bundle.encode(list(prompts), size=self._context.settings.size)
+            parts = [prompts[at : at + _AT_ONCE] for at in range(0, len(prompts), _AT_ONCE)]
+            size = self._context.settings.size
+            return Conditioning.cat([self._context.bundle.encode(list(part), size=size) for part in parts])
 
 
 @torch.no_grad()

@@ -73,19 +73,21 @@ class Keep:
 
     Args:
         holds_unconditional: what ``hold_unconditional`` means where it is automatic.
+        anchors: prompts that are kept like ``keep_prompts``; where there are both, each has every second draw.
     """
 
-    def __init__(self, context: PassContext, *, holds_unconditional: bool = False) -> None:
+    def __init__(self, context: PassContext, *, holds_unconditional: bool = False, anchors: Sequence[str] = ()) -> None:
         self._context = context
         settings = context.settings
-        named = split_prompts(settings.keep_prompts) if settings.keep_weight > 0 else ()
+        chosen = split_prompts(settings.keep_prompts)
+        named = (*chosen, *anchors) if settings.keep_weight > 0 else ()
         held = settings.hold_unconditional == YES or (settings.hold_unconditional == AUTOMATIC and holds_unconditional)
         negatives = ("", *split_prompts(settings.hold_negative)) if held else ()
         self._trains_text_encoder = bool(context.network.parameters_of(TEXT_ENCODER))
         self._prompts: list[str | None] = [*named, *negatives]
         with context.network.off():
             self._base = encode_each(context, (*named, *negatives), message("phase.encoding_keep_prompts"))
-        self._named = len(named)
+        self._named, self._chosen = len(named), len(chosen)
         if held:
             empty = self._base[self._named]
             without = empty.without([0])
@@ -146,7 +148,7 @@ class Keep:
         rows = slice(None) if named else holding
         generator = random.Random(mixed_seed(rng.seed, _STREAM, rng.step))
         numbers = [
-            named + generator.randrange(held) if sample in range(count)[holding] else generator.randrange(named)
+            named + generator.randrange(held) if sample in range(count)[holding] else self._named_one(generator)
             for sample in range(count)[rows]
         ]
         if not numbers:
@@ -159,6 +161,14 @@ class Keep:
         sizes = conditioning[rows]
         now = self._now(rows, numbers, base).sized_like(sizes)
         return Kept(base.sized_like(sizes), now, weight, rows)
+
+    def _named_one(self, generator: random.Random) -> int:
+        """The number of a prompt of those that are named; of the anchors every second time."""
+        if not 0 < self._chosen < self._named:
+            return generator.randrange(self._named)
+        if generator.random() < 0.5:
+            return generator.randrange(self._chosen)
+        return generator.randrange(self._chosen, self._named)
 
     def _now(self, rows: slice, numbers: Sequence[int], base: Conditioning) -> Conditioning:
         """The drawn prompts with the network on; each is encoded once, or for each sample at its own strength."""

@@ -107,6 +107,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "slider_negative": "slider negative",
         "slider_scale": "slider scale",
         "ileco_denoise_steps": "ileco denoise steps",
+        "ileco_descriptions": "ileco descriptions",
         "keep_prompts": "keep prompts",
         "keep_weight": "keep weight",
         "hold_unconditional": "hold unconditional",
@@ -468,6 +469,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "ileco_denoise_steps": (
             "Denoising steps before each training step, so that the LoRA learns from partly denoised images. Each one "
             "makes training slower. 0 uses pure noise."
+        ),
+        "ileco_descriptions": (
+            "Trains the concept within this many random descriptions, and holds as many with other words in its place, "
+            "so that only what was asked changes. 48 is a good number; 0 trains the bare prompts."
         ),
         "keep_prompts": (
             "Prompts whose images should stay the same, one per line or separated by ;. For example the class of your "

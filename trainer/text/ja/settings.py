@@ -117,6 +117,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "slider_negative": "スライダーのマイナス側プロンプト",
         "slider_scale": "スライダーの幅",
         "ileco_denoise_steps": "学習前のノイズ除去ステップ数",
+        "ileco_descriptions": "iLECOの描写文の数",
         "keep_prompts": "変えたくないプロンプト",
         "keep_weight": "変えたくないプロンプトの重み",
         "hold_unconditional": "空のプロンプトの保持",
@@ -465,6 +466,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "ileco_denoise_steps": (
             "各ステップの学習前に行うノイズ除去の回数です。ノイズの減った途中の画像から学習しますが、"
             "その分遅くなります。0なら純粋なノイズから学習します。"
+        ),
+        "ileco_descriptions": (
+            "元のプロンプトを、ランダムに作ったこの数の描写文の中で学習します。別の言葉に置き換えた描写文も同じ数だけ作り、"
+            "元のまま保つので、指定したものだけが変わります。目安は48で、0ならプロンプトをそのまま学習します。"
         ),
         "keep_prompts": (
             "絵を変えたくないプロンプトを、1行に1つか;区切りで書きます。たとえば、"

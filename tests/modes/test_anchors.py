@@ -1,0 +1,50 @@
+"""Prompts around a concept: only its own words change, and its neighbours are of its kind."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+import pytest
+
+from trainer.modes.anchors import KINDS, Anchors, held_prompts, pool
+
+
+@pytest.mark.parametrize(
+    ("concept", "target", "slot"),
+    [
+        ("red", "green", "colour"), ("large", "small", "size"), ("a triangle", "a star", "thing"),
+        ("gray background", "cyan background", "background"), ("left", "right", "position"),
+        ("anime style", "photo", "position"), ("hatsune miku", "", "thing"), ("red hair", "blue hair", "thing"),
+    ],
+)  # fmt: skip
+def test_a_concept_stands_where_its_kind_does_and_nothing_else_changes(concept: str, target: str, slot: str) -> None:
+    assert Anchors(concept, [target]).slot == slot
+    described = pool(concept, [target], 60, Random(1))
+    assert described[0] == (concept, target)
+    bare = concept.removeprefix("a ")
+    for before, after in described:
+        assert before.count(bare) == 1
+        rest = before.replace(bare, target.removeprefix("a "))
+        one, two = ([w for w in re.split(r"[ ,]+", text) if w not in ("", "a", "an", "on")] for text in (rest, after))
+        assert one == two
+    assert len(set(described)) > 20
+
+
+@pytest.mark.parametrize(("concept", "kind"), [("red", "colour"), ("circles", "shape"), ("a huge", "size")])
+def test_neighbours_are_of_the_same_kind_and_never_the_concept(concept: str, kind: str) -> None:
+    anchors, rng = Anchors(concept, []), Random(2)
+    found = {anchors.neighbour(rng).removeprefix("a ") for _ in range(300)}
+    assert found == {word for word in KINDS[kind] if word not in concept}
+
+
+def test_only_words_that_change_are_replaced() -> None:
+    anchors, rng = Anchors("a woman in a red dress", ["a woman in a blue dress"]), Random(3)
+    found = {anchors.neighbour(rng) for _ in range(300)}
+    assert found == {f"a woman in a {colour} dress" for colour in KINDS["colour"] if colour != "red"}
+
+
+def test_prompts_are_drawn_by_the_seed_alone_and_never_the_original() -> None:
+    first, again, other = (held_prompts("red", ["green"], 40, Random(seed), {"red"}) for seed in (1, 1, 2))
+    assert first == again != other
+    assert all("red" not in prompt.split() for prompt in first)
