@@ -363,7 +363,7 @@ print(json.dumps({
     "shown in Quiet": [each.row.name for each in form.fields
                        if "trainyard-for-quiet" in (each.component.elem_classes or ())],
     "rules": modes.rules(), "html": [each.value for each in page.blocks.values() if isinstance(each, gr.HTML)],
-    "defaults": defaults.of("Quiet").mode,
+    "defaults": defaults.of("Quiet", {}).mode,
 }))
 """
 

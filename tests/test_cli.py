@@ -281,7 +281,7 @@ def test_a_mode_without_a_preset_of_its_name_is_trained_by_it(written: str, mode
     from trainer.paths import SHIPPED_PRESETS
     from trainer.web.services import defaults
 
-    assert load_settings(written, [SHIPPED_PRESETS]).settings == defaults.of(mode)
+    assert load_settings(written, [SHIPPED_PRESETS]).settings == defaults.of(mode, {})
     assert train(written, "--model", "x.safetensors") == 2
     assert "there is no such preset" not in capsys.readouterr().err
 

@@ -24,6 +24,9 @@ from .text.messages import Message, message
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SHIPPED_PRESETS = CHECKOUT / "presets"
+"""TrainTrain's."""
+TRAINYARD_PRESETS = SHIPPED_PRESETS / "trainyard"
+"""Our own, each for something that is wanted."""
 MACHINE: Final = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 """Names this machine in the names of files that are being written."""
 _ATTEMPTS: Final = 10
@@ -63,7 +66,7 @@ class Folders:
     @property
     def presets(self) -> list[Path]:
         """Where presets are looked for: the user's own first."""
-        return [self.data / "presets", SHIPPED_PRESETS / "user", SHIPPED_PRESETS]
+        return [self.data / "presets", SHIPPED_PRESETS / "user", TRAINYARD_PRESETS, SHIPPED_PRESETS]
 
     @property
     def queue(self) -> Path:

@@ -17,7 +17,7 @@ from trainer.config.choices import (
     load,
 )
 from trainer.config.settings import ROWS, SHARED_BY_PASSES, Settings
-from trainer.paths import SHIPPED_PRESETS
+from trainer.paths import TRAINYARD_PRESETS
 
 TRAINTRAINS = (
     "adamw", "adamw8bit", "adafactor", "lion", "prodigy", "dadaptadam", "dadaptlion", "dadaptadagrad", "dadaptadan",
@@ -44,7 +44,8 @@ def test_checks_and_presets_of_the_modes_are_there() -> None:
     for mode in MODES.values():
         for check in filter(None, (mode.check, mode.second_pass_check)):
             assert callable(load(check)), mode.name
-        assert not mode.preset or mode.preset in presets.list_presets([SHIPPED_PRESETS])
+        assert not mode.preset or mode.preset in presets.list_presets([TRAINYARD_PRESETS])
+        assert presets.of_mode(mode.name).settings.mode == mode.name
 
 
 def test_the_names_of_modes_give_distinct_classes() -> None:

@@ -16,6 +16,7 @@ from trainer.errors import OutputError, SettingsError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "presets"
+OURS = SHIPPED / "trainyard"
 TRAINTRAIN = ROOT / "tests" / "config" / "traintrain_presets"
 NAMES = [
     "ADDifT_Action_SD1.5",
@@ -95,6 +96,39 @@ def test_a_shipped_preset_holds_what_differs_and_counts_as_whole(name: str, tmp_
     assert presets.load(copied, []).given < by_name.given
 
 
+@pytest.mark.parametrize("path", sorted(OURS.glob("*.json")), ids=lambda path: path.stem)
+def test_one_of_ours_holds_what_differs_and_leaves_the_rest_to_the_model(path: Path) -> None:
+    written = json.loads(path.read_text("utf-8"))
+    default = to_json(Settings())
+    parsed = presets.load(path.stem, [OURS])
+    assert parsed.unknown == ()
+    assert all(value != default[key] for key, value in written.items() if key != "mode")
+    assert parsed.given == {row.name for row in ROWS if row.key in written or row.name in written}
+    shown = {row.name for row in ROWS if parsed.settings.mode in row.modes} | {"mode"}
+    assert parsed.given <= shown, "its mode reads all of it"
+    assert parsed.with_defaults({"image_size": (1024, 1024)}).image_size == (1024, 1024)
+    subject = {"model", "original_prompt", "target_prompt", "lora_data_directory", "save_lora_name", "train_seed"}
+    assert not subject & parsed.given
+
+
+def test_ours_stand_between_the_users_own_and_traintrains(tmp_path: Path) -> None:
+    presets.save(Settings(), "zebra", tmp_path)
+    listed = presets.list_presets([tmp_path, OURS, SHIPPED])
+    assert listed == ["zebra", *sorted(path.stem for path in OURS.glob("*.json")), *NAMES]
+
+
+@pytest.mark.parametrize("name", [*NAMES, *(path.stem for path in OURS.glob("*.json"))])
+def test_a_shipped_preset_says_what_it_is_for_and_a_users_own_says_nothing(name: str, tmp_path: Path) -> None:
+    told = presets.told_of(name, [tmp_path, OURS, SHIPPED])
+    assert told is not None
+    english, japanese = told.text("en"), told.text("ja")
+    assert english.endswith(".")
+    assert japanese.endswith("。")
+    presets.save(Settings(), name, tmp_path)
+    assert presets.told_of(name, [tmp_path, OURS, SHIPPED]) is None
+    assert presets.told_of("no such one", [OURS]) is None
+
+
 def test_the_command_that_rewrites_the_shipped_presets_has_been_run(tmp_path: Path) -> None:
     folder = tmp_path / "presets"
     shutil.copytree(SHIPPED, folder)
@@ -140,7 +174,7 @@ def test_saved_preset_comes_back(tmp_path: Path) -> None:
 
 def test_first_folder_wins_and_a_file_may_be_named_by_its_path(tmp_path: Path) -> None:
     own = presets.save(Settings(network_rank=7), "LoRA", tmp_path)
-    assert presets.list_presets([tmp_path, SHIPPED]) == NAMES
+    assert presets.list_presets([tmp_path, SHIPPED]) == ["LoRA", *NAMES[:-1]]
     for name in ("LoRA", "LoRA.json", str(own), own):
         assert presets.load(name, [tmp_path, SHIPPED]).settings.network_rank == 7
     assert presets.load("LoRA", [SHIPPED, tmp_path]).settings.network_rank == 16

@@ -35,7 +35,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _line(row: Mapping[str, Any]) -> str:
     if "key" not in row:
-        return str(row["name"])
+        return f"{row['name']}\n    {row['for']}" if row.get("for") else str(row["name"])
     values = {"name": row["short"], "default": repr(row["default"]), "type": row["type"]}
     chosen = told("commands.setting_with_choices", **values, choices=[str(each) for each in row["choices"]])
     return f"{chosen if row.get('choices') else told('commands.setting', **values)}\n    {row['help']}"
@@ -46,7 +46,9 @@ def _names_of(names: Iterable[str]) -> Callable[[argparse.Namespace], list[dict[
 
 
 def _presets(options: argparse.Namespace) -> list[dict[str, Any]]:
-    return [{"name": name} for name in presets.list_presets(folders_of(options).presets)]
+    folders = folders_of(options).presets
+    told = ((name, presets.told_of(name, folders)) for name in presets.list_presets(folders))
+    return [{"name": name, "for": is_for and is_for.text(language_of_machine())} for name, is_for in told]
 
 
 def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ class ModeInfo:
     check: str = ""
     """The path of what checks its settings before a run; see :mod:`.check`."""
     preset: str = ""
-    """The shipped preset whose network and training values are its defaults; empty: the table's."""
+    """The preset of ours (``presets/trainyard``) whose values are its defaults; empty: the table's."""
     second_pass_check: str = ""
     """The same as ``check`` for the settings of its second pass; empty: it has none."""
 
@@ -97,7 +97,7 @@ MODES: Final = _by_name(
             images="folder",
             shows=("folder", "trigger word", "resume", "text rate", "subsets", "noise", "self reg"),
             check=".config.check:lora",
-            preset="LoRA",
+            preset="character-from-images",
         ),
         ModeInfo(
             "iLECO",
@@ -105,7 +105,7 @@ MODES: Final = _by_name(
             images="none",
             shows=("prompts", "concept"),
             check=".config.check:ileco",
-            preset="iLECO",
+            preset="change-concept",
         ),
         ModeInfo(
             "Difference",
@@ -113,7 +113,7 @@ MODES: Final = _by_name(
             images="pair",
             shows=("prompts", "pair", "copier", "resume", "noise"),
             check=".config.check:difference",
-            preset="Difference",
+            preset="difference-from-pair",
             second_pass_check=".config.check:denoiser_blocks",
         ),
         ModeInfo(
@@ -122,7 +122,7 @@ MODES: Final = _by_name(
             images="pair",
             shows=("prompts", "pair", "trigger word", "turns"),
             check=".config.check:addift",
-            preset="ADDifT_Action_SD1.5",
+            preset="action-from-pair",
         ),
         ModeInfo(
             "Multi-ADDifT",
@@ -130,7 +130,7 @@ MODES: Final = _by_name(
             images="folder of pairs",
             shows=("folder", "trigger word", "named pairs", "resume", "turns"),
             check=".config.check:multi_addift",
-            preset="ADDifT_Action_SD1.5",
+            preset="action-from-many-pairs",
         ),
     )
 )

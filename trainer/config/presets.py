@@ -1,7 +1,8 @@
 """Settings kept in files: presets by name, and any JSON file by its path.
 
-The presets that are shipped hold only what differs from the table, so that a new setting changes none of them. What a
-user saves is complete: other programs read it, too.
+The presets that are shipped hold only what differs from the table, so that a new setting changes none of them:
+TrainTrain's eight, and in a folder of their own ours, one for each thing that is wanted. What a user saves is complete:
+other programs read it, too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, UserError
-from ..paths import SHIPPED_PRESETS, is_file, path_of, reason_of, write_whole
+from ..paths import SHIPPED_PRESETS, TRAINYARD_PRESETS, is_file, path_of, reason_of, write_whole
 from ..text.messages import Message, message
 from .choices import MODES
 from .filenames import name_problem
@@ -25,14 +26,24 @@ from .settings import ROWS, SECOND_PASS_KEY, Settings
 from .values import closest
 
 _ENDING = ".json"
-_OWN = ("train_seed",)
-"""Settings of the training that have nothing to do with the mode."""
 
 
 def list_presets(folders: Iterable[Path]) -> list[str]:
-    """The names of all presets in these folders, each once, in alphabetical order. A missing folder has none."""
-    names = {path.stem for folder in folders for path in folder.glob(f"*{_ENDING}") if not path.name.startswith(".")}
-    return sorted(names, key=lambda name: (name.casefold(), name))
+    """The names of all presets in these folders, each once: folder by folder, in alphabetical order in each. A missing
+    folder has none."""
+    found: dict[str, None] = {}
+    for folder in folders:
+        names = (path.stem for path in folder.glob(f"*{_ENDING}") if not path.name.startswith("."))
+        found.update(dict.fromkeys(sorted(names, key=lambda name: (name.casefold(), name))))
+    return list(found)
+
+
+def told_of(name: str, folders: Iterable[Path]) -> Message | None:
+    """What a shipped preset is for, in a sentence or two; None for a user's own, and for what is no preset's name."""
+    path = _preset_path(name, folders)
+    if path is None or path.parent not in (TRAINYARD_PRESETS, SHIPPED_PRESETS):
+        return None
+    return message(f"preset_is.{path.stem}")
 
 
 def load(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Parsed:
@@ -55,16 +66,15 @@ def _mode_of(wanted: str) -> str:
 
 
 def of_mode(mode: str) -> Parsed:
-    """The defaults of a mode: of its shipped preset those for the network and the training, and the table's.
+    """The defaults of a mode: its preset of ours, and for what that leaves out the table's.
 
     Args:
         mode: one of :data:`.choices.MODES`.
     """
     name = MODES[mode].preset
-    preset = load_file(SHIPPED_PRESETS / f"{name}{_ENDING}").settings if name else Settings()
-    names = [row.name for row in ROWS if row.name.startswith(("network_", "train_")) and row.name not in _OWN]
-    settings = replace(Settings(mode=mode), **{each: getattr(preset, each) for each in names})
-    return Parsed(settings, (), frozenset(("mode", *names)) if name else frozenset(("mode",)))
+    if not name:
+        return Parsed(Settings(mode=mode), (), frozenset(("mode",)))
+    return load_file(TRAINYARD_PRESETS / f"{name}{_ENDING}")
 
 
 def find(name_or_path: str | os.PathLike[str], folders: Iterable[Path]) -> Path:
@@ -118,8 +128,8 @@ def load_file(path: Path) -> Parsed:
     """Settings from a file: ours in JSON, or another program's in whatever it writes, UTF-8 with or without byte order
     mark.
 
-    What a shipped preset leaves out counts as given, with the table's default: a model family's own defaults do not
-    replace any of it.
+    What one of TrainTrain's presets leaves out counts as given, with the table's default: a model family's own defaults
+    do not replace any of it. With ours they do.
 
     Raises:
         UserError: the file cannot be read, holds no settings, or those of something Trainyard does not train.
@@ -158,7 +168,9 @@ def rewrite_shipped(folder: Path = SHIPPED_PRESETS) -> list[Path]:
         Those that have changed.
     """
     changed = []
-    for path in sorted(folder.glob(f"*{_ENDING}")):
+    for path in sorted(
+        each for where in (folder, folder / TRAINYARD_PRESETS.name) for each in where.glob(f"*{_ENDING}")
+    ):
         data = brief(load_file(path).settings).encode("utf-8")
         if data != path.read_bytes():
             changed.append(write_whole(path, [data], overwrite=True))

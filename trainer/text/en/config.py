@@ -190,5 +190,57 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.preset_shipped": "is not one of your own presets, so it stays.",
         "config.no_own_preset": "there is no preset of that name.",
         "config.preset_undeletable": "cannot be deleted ({reason}).",
+        # ---- what a preset is for
+        "preset_is.action-from-many-pairs": (
+            "A change that many pairs of images have in common: an expression, a pose, something put on or taken off. "
+            "Needs a folder with the images and their changed copies."
+        ),
+        "preset_is.action-from-pair": (
+            "A change that one pair of images shows: an expression, a pose, something put on or taken off. "
+            "Needs an image and a changed copy of it."
+        ),
+        "preset_is.change-concept": (
+            "Makes one thing into another wherever a prompt names it: a colour, an object, a place. Needs two prompts."
+        ),
+        "preset_is.character-from-images": (
+            "A character or a person, called by the trigger word in any scene. Needs a folder of images."
+        ),
+        "preset_is.concept-slider": (
+            "More of one thing and less of its opposite at positive strengths, the reverse at negative ones. Needs the "
+            "prompt it acts on, slider positive and slider negative."
+        ),
+        "preset_is.difference-from-pair": (
+            "Whatever differs between two images, learned in two longer passes: first the original, then the change. "
+            "Needs an image and a changed copy of it."
+        ),
+        "preset_is.erase-concept": (
+            "Makes the model no longer draw something where a prompt names it. Needs the original prompt; the target "
+            "prompt stays empty."
+        ),
+        "preset_is.object-from-images": (
+            "One certain thing, such as a toy, a piece of clothing or a building, called by the trigger word. Needs a "
+            "folder of images."
+        ),
+        "preset_is.style-from-images": (
+            "A way of drawing, painting or photographing. Needs a folder of images in it, with captions that say what "
+            "they show."
+        ),
+        "preset_is.style-from-pair": (
+            "A style that one pair shows: the same image without it and with it. Needs both images."
+        ),
+        "preset_is.ADDifT_Action_SD1.5": "TrainTrain's settings for a change from one pair on Stable Diffusion 1.5.",
+        "preset_is.ADDifT_Action_XL": "TrainTrain's settings for a change from one pair on Stable Diffusion XL.",
+        "preset_is.ADDifT_Style_SD1.5": (
+            "TrainTrain's settings for a style from one pair on Stable Diffusion 1.5. They swap the two images."
+        ),
+        "preset_is.ADDifT_Style_XL": (
+            "TrainTrain's settings for a style from one pair on Stable Diffusion XL. They swap the two images."
+        ),
+        "preset_is.Difference": "TrainTrain's settings for Difference, the same in both passes.",
+        "preset_is.Difference_Use2ndPass": (
+            "TrainTrain's settings for Difference, with a lower rank and learning rate in the second pass."
+        ),
+        "preset_is.LoRA": "TrainTrain's settings for a LoRA from a folder of images.",
+        "preset_is.iLECO": "TrainTrain's settings for iLECO.",
     }
 )

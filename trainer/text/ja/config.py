@@ -217,5 +217,56 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.preset_shipped": "ご自身で保存したプリセットではないため、削除できません。",
         "config.no_own_preset": "その名前のプリセットはありません。",
         "config.preset_undeletable": "削除できません ({reason})。",
+        # ---- what a preset is for
+        "preset_is.action-from-many-pairs": (
+            "多くの画像の組に共通する変化(表情、ポーズ、身につける物の有無など)を学習します。"
+            "元の画像と、それを変えた画像とを入れたフォルダーが必要です。"
+        ),
+        "preset_is.action-from-pair": (
+            "1組の画像に表れた変化(表情、ポーズ、身につける物の有無など)を学習します。"
+            "元の画像と、それを変えた画像が必要です。"
+        ),
+        "preset_is.change-concept": (
+            "プロンプトに書かれたもの(色、物、場所など)を、別のものに置き換えます。プロンプトが2つ必要です。"
+        ),
+        "preset_is.character-from-images": (
+            "キャラクターや人物を覚え、トリガーワードでさまざまな場面に呼び出せるようにします。"
+            "画像のフォルダーが必要です。"
+        ),
+        "preset_is.concept-slider": (
+            "強さを正にすると一方が強まってその反対が弱まり、負にするとその逆になります。"
+            "対象のプロンプト、スライダーのプラス側プロンプト、マイナス側プロンプトが必要です。"
+        ),
+        "preset_is.difference-from-pair": (
+            "2枚の画像の違いを、元の画像、変化の順に、長めの2つのパスで学習します。"
+            "元の画像と、それを変えた画像が必要です。"
+        ),
+        "preset_is.erase-concept": (
+            "プロンプトに書かれていても、それを描かないようにします。"
+            "元のプロンプトが必要です。目標のプロンプトは空欄のままにします。"
+        ),
+        "preset_is.object-from-images": (
+            "特定の物(玩具、服、建物など)を覚え、トリガーワードで呼び出せるようにします。画像のフォルダーが必要です。"
+        ),
+        "preset_is.style-from-images": (
+            "画風や撮り方を学習します。その画風の画像と、写っているものを書いたキャプションとを入れたフォルダーが必要です。"
+        ),
+        "preset_is.style-from-pair": (
+            "1組の画像に表れた画風を学習します。同じ場面の、画風を適用していない画像と適用した画像が必要です。"
+        ),
+        "preset_is.ADDifT_Action_SD1.5": "1組の画像から変化を学習する、TrainTrainの設定です (Stable Diffusion 1.5用)。",
+        "preset_is.ADDifT_Action_XL": "1組の画像から変化を学習する、TrainTrainの設定です (Stable Diffusion XL用)。",
+        "preset_is.ADDifT_Style_SD1.5": (
+            "1組の画像から画風を学習する、TrainTrainの設定です (Stable Diffusion 1.5用)。画像は入れ替えて使います。"
+        ),
+        "preset_is.ADDifT_Style_XL": (
+            "1組の画像から画風を学習する、TrainTrainの設定です (Stable Diffusion XL用)。画像は入れ替えて使います。"
+        ),
+        "preset_is.Difference": "Difference用のTrainTrainの設定です。2つのパスに同じ設定を使います。",
+        "preset_is.Difference_Use2ndPass": (
+            "Difference用のTrainTrainの設定です。2回目のパスではランクと学習率が低くなります。"
+        ),
+        "preset_is.LoRA": "画像のフォルダーからLoRAを学習する、TrainTrainの設定です。",
+        "preset_is.iLECO": "iLECO用のTrainTrainの設定です。",
     }
 )

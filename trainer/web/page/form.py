@@ -212,7 +212,7 @@ class Form:
 
     def _defaults(self, mode: str, better: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the first pass's fields that nobody has changed."""
-        settings = replace(defaults.of(mode), **better)
+        settings = defaults.of(mode, better)
         first = [each.row for each in self.fields if not each.second and each.row.name not in ELSEWHERE]
         return {row.name: shown_in(settings, row) for row in first}
 

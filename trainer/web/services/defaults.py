@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ...config import presets
 from ...config.settings import Settings
 
 
-def of(mode: str) -> Settings:
-    """The defaults of a mode, for the network and the training only."""
-    return presets.of_mode(mode).settings
+def of(mode: str, better: Mapping[str, Any]) -> Settings:
+    """The defaults of a mode.
+
+    Args:
+        better: short name -> a value that suits the model better than the table's, where the preset says nothing.
+    """
+    return presets.of_mode(mode).with_defaults(better)
