@@ -17,6 +17,7 @@ from tests.toy.judge import Verdict, judge
 from tests.toy.world import SIDE
 from trainer.cli import main
 from trainer.config.size import Size
+from trainer.engine.effect import measure
 from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
 from trainer.models.placement import place_for_images
@@ -29,15 +30,17 @@ SEEDS = (0, 1, 2)
 """Every count of a table pools these."""
 
 
-def train_lora(preset: str, settings: Mapping[str, str], case: str, seed: int, folder: Path) -> tuple[Path, float]:
-    """Train on the embedded checkpoint from the command line, ``settings`` laid over a shipped preset.
+def train_lora(
+    preset: str, settings: Mapping[str, str], case: str, seed: int, folder: Path, checkpoint: Path = CHECKPOINT
+) -> tuple[Path, float]:
+    """Train from the command line, ``settings`` laid over a shipped preset.
 
     Returns:
         The LoRA, in ``folder/loras`` and named after the case and the seed, and the processor seconds of the whole run.
     """
     name = "-".join([*re.findall(r"\w+", case), str(seed)])
     arguments = [
-        "train", preset, "--model", str(CHECKPOINT), "--train-seed", str(seed), "--save-lora-name", name,
+        "train", preset, "--model", str(checkpoint), "--train-seed", str(seed), "--save-lora-name", name,
         "--data-dir", str(folder), "--device", "cpu", "--effect-strip", "false",
     ]  # fmt: skip
     for key, value in settings.items():
@@ -49,10 +52,11 @@ def train_lora(preset: str, settings: Mapping[str, str], case: str, seed: int, f
 
 
 class Studio:
-    """The embedded checkpoint, ready to draw with a LoRA or without."""
+    """A toy checkpoint, ready to draw with a LoRA or without."""
 
-    def __init__(self) -> None:
-        self.bundle: Bundle = load_bundle(CHECKPOINT)
+    def __init__(self, checkpoint: Path = CHECKPOINT) -> None:
+        self.checkpoint = checkpoint
+        self.bundle: Bundle = load_bundle(checkpoint)
         place_for_images(self.bundle, torch.device("cpu"))
 
     def pictures(
@@ -82,6 +86,10 @@ class Studio:
     ) -> list[Verdict]:
         """What the judge sees in one image a prompt, 10 steps, guidance 4."""
         return [judge(picture) for picture in self.pictures(prompts, lora, strength=strength, first_seed=first_seed)]
+
+    def change(self, lora: Path) -> float:
+        """How much a LoRA changes the weights it is beside, as a share of their norm."""
+        return measure(network_from_file(lora, self.bundle), self.bundle.family)[0].relative
 
 
 def print_table(table: Callable[[Path], str]) -> None:
