@@ -196,6 +196,44 @@ def test_both_turns_at_once_are_the_sum_of_the_two(setting: Setting, changes: di
     same(setting, ours(together, 1), plain[0] + plain[1])
 
 
+@pytest.mark.parametrize("kind", [EPSILON, VELOCITY], ids=["noise", "velocity"])
+@pytest.mark.parametrize(
+    ("step", "changes"),
+    [(1, {}), (2, {"diff_alt_ratio": 0.5}), (2, {"diff_alt_ratio": -0.5}), (1, {"diff_revert_original_target": True})],
+)
+def test_the_target_is_reached_from_both_images(
+    setting: Setting, step: int, changes: dict[str, Any], kind: Parameterisation
+) -> None:
+    scene = setting.scene(kind, diff_reach_target=True, **changes)
+    assert scene.data is not None
+    data, swapped = scene.data.of_step(1), scene.settings.diff_revert_original_target
+    z, y = (data.targets, data.latents) if swapped else (data.latents, data.targets)
+    assert z is not None
+    assert y is not None
+    away = (z - y).abs().sum(1)[0]
+    share = torch.minimum(4 * away / away.max(), torch.ones_like(away))
+    prompt, counted = ORIGINAL if swapped else TARGET, torch.ones(8, 8, dtype=torch.float64)
+    counted[:2] = 0
+    rng = StepRandom.of_step(1, 1, CPU)
+    n, t = rng.noise((2, 4, 8, 8), torch.float64), Uniform().sweep(rng, 2, 0, 300)
+    ratio, end = scene.settings.diff_alt_ratio, y if step == 1 else z
+    losses = []
+    for row in range(2):
+        noise, time = n[row : row + 1], t[row : row + 1]
+        a, s = KEPT[time].sqrt(), (1 - KEPT[time]).sqrt()
+        strength, loss = 1.0 if step == 1 else -abs(ratio), torch.zeros(1, dtype=torch.float64)
+        for x in (a * z + s * noise, a * y + s * noise) if ratio > 0 else (noise,):
+            wanted = predict(setting, x, time, prompt, 0).detach()
+            if ratio > 0:
+                left = (x - a * end) / s
+                copied = left if kind is EPSILON else a * left - s * end
+                wanted = (1 - share) * wanted + share * copied
+            loss = loss + error(predict(setting, x, time, prompt, strength), wanted, counted)
+        snr = (KEPT / (1 - KEPT))[time]
+        losses.append(loss * (torch.clamp(5 / snr, max=1) if kind is EPSILON else torch.clamp(snr, max=5) / (snr + 1)))
+    same(setting, ours(scene, step), torch.cat(losses).mean())
+
+
 def test_kept_prompts_go_with_both_turns(setting: Setting) -> None:
     """What is added for them is that of each turn's own strength, and the turns themselves stay as they were."""
     keeping = setting.scene(diff_both_turns=True, keep_prompts="a green dog", keep_weight=0.5)

@@ -243,6 +243,7 @@ class Settings:
     diff_1st_pass_only: bool = _switch("Difference", "copier")
     diff_revert_original_target: bool = _switch("Difference", "turns")
     diff_use_diff_mask: bool = _switch("Difference", "turns")
+    diff_reach_target: bool = _switch("Difference", "turns")
     diff_alt_ratio: float = _float(1.0, "Difference", "turns")
     diff_both_turns: bool = _switch("Difference", "turns")
     diff_noise_count: int = _int(1, "Difference", "turns", least=1)

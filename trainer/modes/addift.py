@@ -9,11 +9,20 @@ The two directions share one noise and one timestep; ``z`` are latents, ``c`` th
 With the network on, the model no longer takes the difference for noise to be removed. It is trained at a quarter of
 the strength it is used at. With ``a < 0`` the noise itself stands for both latents of the reverse direction, a pull
 back to the base; with ``a = 0`` every step is forward.
+
+That moves what the model makes by the difference, wherever it starts: from yellow, red → orange goes on to green. With
+``diff_reach_target`` it is trained, at the strength it is used at, to end at the target from either side instead::
+
+    forward  loss(e(x, t, c; +1),   (1 - m) e(x, t, c; 0) + m e*(x, z_target))      x: x_t(z_original) and x_t(z_target)
+    reverse  loss(e(x, t, c; -|a|), (1 - m) e(x, t, c; 0) + m e*(x, z_original))
+
+``e*(x, z)`` is the prediction that takes ``x`` for ``z`` and noise, and ``m`` is how much the latents differ at a
+place: 4 times their distance over the largest, at most 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +76,8 @@ class Direction:
         captions: the captions that go with it.
         base_noisy: ``(B, C, h, w)``, what the base sees, whose prediction is to be matched.
         base_captions: the captions that go with that.
+        copied: ``(B, C, h, w)``, the prediction that is to be matched instead, as far as ``share`` says.
+        share: ``(B, 1, h, w)``, from 0 to 1.
     """
 
     strength: float
@@ -74,6 +85,8 @@ class Direction:
     captions: tuple[str, ...]
     base_noisy: Tensor
     base_captions: tuple[str, ...]
+    copied: Tensor | None = None
+    share: Tensor | None = None
 
 
 class PairPass(Pass):
@@ -117,6 +130,15 @@ class PairPass(Pass):
         captions, target_captions = batch.captions, batch.target_captions
         if settings.diff_revert_original_target:
             original, target, captions, target_captions = target, original, target_captions, captions
+        if settings.diff_reach_target:
+            ends = self._reaching(batch, noise, timesteps, (original, target), target_captions)
+            strength = abs(settings.diff_alt_ratio)
+            directions = ends(1.0, to_target=True) if forward else []
+            if reverse and settings.diff_alt_ratio > 0:
+                directions += ends(-strength, to_target=False)
+            elif reverse:
+                directions.append(Direction(-strength, noise, target_captions, noise, target_captions))
+            return directions
         directions = []
         if forward:
             directions.append(Direction(STRENGTH, target, target_captions, original, captions))
@@ -126,6 +148,29 @@ class PairPass(Pass):
                 Direction(-abs(settings.diff_alt_ratio) * STRENGTH, seen, target_captions, base_seen, captions)
             )
         return directions
+
+    def _reaching(
+        self, batch: Batch, noise: Tensor, timesteps: Tensor, seen: tuple[Tensor, Tensor], captions: tuple[str, ...]
+    ) -> Callable[..., list[Direction]]:
+        """What makes the directions that end at one image, from both."""
+        assert batch.targets is not None
+        diffusion, schedule = self._context.diffusion, self._context.diffusion.schedule
+        a, s = schedule.signal_at(timesteps, noise), schedule.noise_at(timesteps, noise)
+        share = how_much_differs(batch.latents, batch.targets)
+        latents = batch.latents, batch.targets
+        if self._context.settings.diff_revert_original_target:
+            latents = latents[::-1]
+
+        def ends(strength: float, *, to_target: bool) -> list[Direction]:
+            end = latents[1] if to_target else latents[0]
+            return [
+                Direction(
+                    strength, x, captions, x, captions, diffusion.target(end, (x - a * end) / s, timesteps), share
+                )
+                for x in seen
+            ]
+
+        return ends
 
     def _losses(self, directions: list[Direction], timesteps: Tensor, batch: Batch, rng: StepRandom) -> Tensor:
         """Losses of all directions in one call, ``(directions * B,)``, one after the other."""
@@ -138,6 +183,10 @@ class PairPass(Pass):
             wanted = bundle.predict(
                 base_noisy, timesteps, self._of_base([each.base_captions for each in directions], batch)
             )
+        wanted = torch.cat([
+            of_base if each.copied is None or each.share is None else of_base.lerp(each.copied, each.share)
+            for each, of_base in zip(directions, wanted.chunk(count), strict=True)
+        ])  # fmt: skip
         conditioning = Conditioning.cat([self._with_network(each, batch) for each in directions])
         network.strength = _strength(directions)
         predicted, kept = self._keep.predict(noisy, timesteps, conditioning, rng)
@@ -161,6 +210,12 @@ class PairPass(Pass):
             return self._of_base([direction.captions], batch)
         self._context.network.strength = direction.strength
         return self._context.bundle.encode(direction.captions, literal=True).sized(batch.sizes)
+
+
+def how_much_differs(one: Tensor, other: Tensor) -> Tensor:
+    """Where latents ``(B, C, h, w)`` differ, ``(B, 1, h, w)``: 4 times their distance over the largest, at most 1."""
+    distance = (one - other).abs().sum(1, keepdim=True)
+    return (4 * distance / distance.amax((1, 2, 3), keepdim=True).clamp(min=1e-6)).clamp(max=1)
 
 
 def _directions_of(step: int, settings: Settings) -> tuple[int, bool, bool]:

@@ -134,6 +134,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "diff_revert_original_target": "diff revert original target",
         "diff_use_diff_mask": "diff use diff mask",
         "diff_alt_ratio": "diff alt ratio",
+        "diff_reach_target": "diff reach target",
         "diff_both_turns": "diff both turns",
         "diff_noise_count": "diff noise count",
         "diff_keep_outside": "diff keep outside",
@@ -543,6 +544,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "diff_use_diff_mask": (
             "Learns only where the two images differ, which keeps the rest of the image out of the LoRA."
+        ),
+        "diff_reach_target": (
+            "Trains the LoRA to end at the target wherever it starts, instead of moving everything by the same "
+            "difference. Colours between others need it. Describe in both prompts what the images share."
         ),
         "diff_alt_ratio": (
             "How strongly the reverse direction is trained, so that the LoRA works both ways. 0 skips it; a negative "

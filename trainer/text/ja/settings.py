@@ -147,6 +147,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "diff_revert_original_target": "元と目標を入れ替える",
         "diff_use_diff_mask": "差分のマスクを使う",
         "diff_alt_ratio": "逆方向の強さ",
+        "diff_reach_target": "目標に到達させる",
         "diff_both_turns": "順方向と逆方向を同時に学習",
         "diff_noise_count": "1組あたりのノイズの数",
         "diff_keep_outside": "マスクの外を保つ強さ",
@@ -532,6 +533,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "diff_1st_pass_only": "1回目の学習だけで終わり、元の画像のコピー機LoRAだけを作ります。",
         "diff_revert_original_target": "元と目標を入れ替え、逆の変化を学習します。",
         "diff_use_diff_mask": "2枚の画像で異なる部分だけを学習します。それ以外の部分がLoRAに混ざるのを防ぎます。",
+        "diff_reach_target": (
+            "どんな状態からでも同じ差だけ動かすのではなく、目標そのものに到達するように学習します。中間色への変化などに必要です。"
+            "両方のプロンプトには、2枚に共通する内容を書いてください。"
+        ),
         "diff_alt_ratio": (
             "逆方向の学習の強さです。逆方向も学習すると、LoRAがプラスにもマイナスにも効くようになります。"
             "0なら行わず、負の値ならノイズだけを使います。"
