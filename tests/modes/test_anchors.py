@@ -48,3 +48,27 @@ def test_prompts_are_drawn_by_the_seed_alone_and_never_the_original() -> None:
     first, again, other = (held_prompts("red", ["green"], 40, Random(seed), {"red"}) for seed in (1, 1, 2))
     assert first == again != other
     assert all("red" not in prompt.split() for prompt in first)
+
+
+def test_no_concept_of_a_run_is_held_for_another() -> None:
+    concepts = ["a circle", "square", "Star"]
+    found = held_prompts("a circle", ["a red circle", "a blue circle"], 200, Random(5), concepts)
+    said = {word for prompt in found for word in re.split(r"[ ,]+", prompt)}
+    assert said.isdisjoint({"circle", "square", "star"})
+    assert {"triangle", "heart", "cube"} <= said
+
+
+@pytest.mark.parametrize(
+    ("concept", "ends"),
+    [
+        ("cup", ("a young cup", "an old cup")),
+        ("cup", ("cup on a gray background", "a cup on a red background")),
+        ("cup", ("cup, left", "cup, right")),
+    ],
+)
+def test_the_ends_of_a_slider_are_described_in_the_order_of_words(concept: str, ends: tuple[str, str]) -> None:
+    """Size, age, colour, thing, background, position; each of them once."""
+    before = r"(an? )?((small|large|tiny|huge) )?((young|old) )?((?!on\b)\w+ )?"
+    order = re.compile(before + r"cup( on an? \w+ background)?(, (?!\w+ on\b)[\w ]+)*")
+    for prompts in pool(concept, ends, 200, Random(6)):
+        assert all(order.fullmatch(prompt) for prompt in prompts), prompts

@@ -69,6 +69,21 @@ def _listed(phrase: str) -> list[tuple[int, int, str]]:
     return sorted(found)
 
 
+def _bare(phrase: str) -> str:
+    return _ARTICLE.sub("", phrase.strip())
+
+
+def _apart(thing: str) -> dict[str, str]:
+    """The adjectives before a thing, by their kinds, and the rest of it."""
+    kinds, parts, words = _kinds(), dict[str, str](), thing.split(" ")
+    while thing.lower() not in kinds and len(words) > 1:
+        kind = kinds.get(words[0].lower(), "")
+        if kind not in _ADJECTIVES or kind in parts:
+            break
+        parts[kind] = words.pop(0)
+    return {**parts, "thing": " ".join(words)}
+
+
 class Anchors:
     """Descriptions around a concept.
 
@@ -85,6 +100,8 @@ class Anchors:
         self._replaced = changing or found
         self._words = {phrase[a:b].lower() for phrase in (concept, *others) for a, b, _ in _listed(phrase)}
         self._kinds = {kind for phrase in (concept, *others) for _, _, kind in _listed(phrase)}
+        said = " ".join((concept, *others)).lower().split()
+        self._says_background = "background" in said
         self.slot = self._slot_of(concept, found)
 
     @staticmethod
@@ -92,7 +109,7 @@ class Anchors:
         """Where in a description the concept stands."""
         if re.search(r"\bbackground$", concept.strip(), re.IGNORECASE):
             return "background"
-        rest = _ARTICLE.sub("", concept.strip())
+        rest = _bare(concept)
         kinds = [kind for _, _, kind in found]
         if len(found) == 1 and concept[found[0][0] : found[0][1]].lower() == rest.lower():
             if kinds[0] in _ADJECTIVES:
@@ -111,7 +128,9 @@ class Anchors:
         for part, often in _OFTEN.items():
             if part == self.slot or rng.random() >= often:
                 continue
-            if part in self._kinds and part in _ADJECTIVES:
+            if part in _ADJECTIVES and part in self._kinds:
+                continue
+            if part == "background" and self._says_background:
                 continue
             word = self._word_for(part, rng)
             if word:
@@ -133,9 +152,11 @@ class Anchors:
         """The phrase in the concept's place; an empty one leaves the place empty."""
         if parts is None:
             return phrase
-        bare = _ARTICLE.sub("", phrase.strip())
+        bare, _, after = _bare(phrase).partition(", ")
         filled = {**parts, self.slot: bare}
-        words = [filled.get(part, "") for part in ("size", "colour", "material", "age", "thing")]
+        if self.slot == "thing":
+            filled |= _apart(bare)
+        words = [filled.get(part, "") for part in ("size", "age", "colour", "material", "thing")]
         thing = " ".join(filter(None, words))
         if len(thing.split()) > 1 and not re.match(r"\d", thing):
             thing = f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
@@ -144,7 +165,8 @@ class Anchors:
             ground = ground if ground.lower().endswith("background") else f"{ground} background"
             ground = f"on {'an' if ground[0] in 'aeiou' else 'a'} {ground}" if thing else ground
         whole = " ".join(part for part in (thing, ground) if part)
-        return ", ".join(part for part in (whole, filled.get("position", ""), filled.get("around", "")) if part)
+        last = (filled.get("position", ""), after, filled.get("around", ""))
+        return ", ".join(part for part in (whole, *last) if part)
 
     def neighbour(self, rng: Random) -> str:
         """Other words in the place of the concept's."""
@@ -181,11 +203,17 @@ def pool(concept: str, others: Sequence[str], count: int, rng: Random) -> list[t
 
 
 def held_prompts(concept: str, others: Sequence[str], count: int, rng: Random, but: Collection[str] = ()) -> list[str]:
-    """``count`` prompts that stay as the base has them."""
+    """``count`` prompts that stay as the base has them.
+
+    Args:
+        but: what none of them says: concepts that change in the same run.
+    """
     anchors = Anchors(concept, others)
+    phrases = "|".join(re.escape(_bare(each)) for each in but)
+    says = re.compile(rf"(?<![\w-])(?:{phrases})(?![\w-])" if phrases else "(?!)", re.IGNORECASE)
     found: list[str] = []
     while len(found) < count:
         prompt = anchors.held(rng)
-        if prompt not in but:
+        if not says.search(prompt):
             found.append(prompt)
     return found
