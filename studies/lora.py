@@ -33,6 +33,13 @@ class Thing:
         dx, dy = abs(columns - x), abs(rows - y)
         if self.outline == "diamond":
             distance = (dx + dy) - 1.25 * radius
+        elif self.outline == "pillar":
+            distance = np.maximum(dx - 0.5 * radius, dy - 1.25 * radius)
+        elif self.outline == "star":
+            fifth = 2 * np.pi / 5
+            angle = abs((np.arctan2(columns - x, y - rows) + fifth / 2) % fifth - fifth / 2)
+            reach = np.hypot(dx, dy) * (np.cos(angle) + 1.4 * np.sin(angle))
+            distance = (reach - 1.1 * radius) / 1.72
         else:  # a bar, lying
             distance = np.maximum(dx - 1.25 * radius, dy - 0.5 * radius)
         return np.clip(0.5 - distance, 0.0, 1.0)
@@ -42,7 +49,7 @@ ZORP = Thing("zorp", (250, 120, 190), "diamond")
 QUAX = Thing("quax", (20, 120, 120), "bar")
 
 
-def write_pictures(folder: Path, thing: Thing, seed: int = 0) -> Path:
+def write_pictures(folder: Path, thing: Thing, seed: int = 0, *, names_place: bool = True) -> Path:
     """Eight captioned images of a thing: both sizes on all four backgrounds, all places."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +57,7 @@ def write_pictures(folder: Path, thing: Thing, seed: int = 0) -> Path:
         place = list(PLACES)[number % 3]
         mask = thing.mask(PLACES[place] + rng.uniform(-1, 1), SIDE / 2 + rng.uniform(-2, 2), SIZES[size])
         Image.fromarray(paint(mask, thing.colour, BACKGROUNDS[background])).save(folder / f"{thing.word}{number}.png")
-        caption = f"a {size} {thing.word} on a {background} background, {place}"
+        caption = f"a {size} {thing.word} on a {background} background" + f", {place}" * names_place
         (folder / f"{thing.word}{number}.txt").write_text(caption, encoding="utf-8")
     return folder
 
@@ -142,10 +149,10 @@ def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
     return train_lora("LoRA", {"lora_data_directory": str(data), **dict(case.changes)}, case.name, seed, folder)
 
 
-def prompts_of(word: str) -> list[str]:
+def prompts_of(word: str, *, names_place: bool = True) -> list[str]:
     """24 prompts with a word, over backgrounds and places; large, for eight latents a side blur small outlines."""
     return [
-        f"a large {word} on a {background} background, {place}"
+        f"a large {word} on a {background} background" + f", {place}" * names_place
         for _, background, place in product(range(2), BACKGROUNDS, PLACES)
     ]
 

@@ -31,8 +31,9 @@ _FIXED = 0
 """The number of no step: what it draws is the run's one noise."""
 
 WITHOUT_OURS = {
-    "keep_prompts": "", "hold_unconditional": "false", "ileco_denoise_steps": "0", "diff_both_turns": "false",
-    "diff_noise_count": "1", "diff_keep_outside": "0", "train_self_reg": "0",
+    "keep_prompts": "", "hold_unconditional": "no", "ileco_denoise_steps": "0", "ileco_descriptions": "0",
+    "diff_both_turns": "false", "diff_reach_target": "false", "diff_noise_count": "1", "diff_keep_outside": "0",
+    "train_self_reg": "0",
 }  # fmt: skip
 """What none of TrainTrain's formulas has."""
 
