@@ -144,6 +144,14 @@ def test_a_slider_goes_from_one_end_to_the_other(setting: Setting) -> None:
     holds(setting, setting.loss(settings_of(**SLIDER), 1), predicted, face + 1.5 * (old - young))
 
 
+def test_a_concept_goes_beyond_its_target(setting: Setting) -> None:
+    x, t = drawn(1)
+    red, blue = (setting.plainly(x, t, [prompt] * 3, trained=False) for prompt in ("red", "blue"))
+    predicted = setting.plainly(x, t, ["red"] * 3, trained=True)
+    settings = settings_of(original_prompt="red", target_prompt="blue", ileco_scale=2.5)
+    holds(setting, setting.loss(settings, 1), predicted, 2.5 * blue - 1.5 * red)
+
+
 @pytest.mark.parametrize("kind", [EPSILON, VELOCITY], ids=lambda each: each.name)
 def test_starting_points_are_denoised_to_the_timestep(setting: Setting, kind: Parameterisation) -> None:
     setting.bundle.diffusion = setting.bundle.diffusion.predicting(kind)

@@ -63,9 +63,10 @@ def _slider(settings: Settings, count: int) -> list[tuple[str, str]]:
 class ConceptPass(Pass):
     """``loss(e(x, t, c_original; 1), wanted)`` with ``x ~ N(0, 1)``; concepts take the samples in turn.
 
-    What is wanted is the base's ``e(x, t, c_target; 0)``; of a slider (Gandikota et al. 2023)
-    ``e(x, t, c_original; 0) + slider_scale (e(x, t, c_positive; 0) - e(x, t, c_negative; 0))``. With
-    ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO. With ``ileco_descriptions`` all prompts
+    What is wanted is the base's ``e(c_original) + ileco_scale (e(c_target) - e(c_original))`` at ``(x, t)``: with 1
+    the target's prediction, above 1 further away from the original, as ESD has it for an empty target (Gandikota et
+    al. 2023); of a slider (Gandikota et al. 2023) ``e(c_original) + slider_scale (e(c_positive) - e(c_negative))``.
+    With ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO. With ``ileco_descriptions`` all prompts
     stand within descriptions that are drawn (:mod:`.anchors`), the same for each, and neighbours are held.
     """
 
@@ -88,8 +89,9 @@ class ConceptPass(Pass):
             slider, targets = (list(zip(*rest, strict=True)), targets) if slider else (slider, rest[0])
         with torch.no_grad(), context.network.off():
             self._ends = [self._encode(prompts) for prompts in zip(*slider, strict=True)]  # positive, negative
-            self._target = self._encode(self._prompts if slider else targets)
-            self._original = None if self._trains_text_encoder else self._encode(self._prompts)
+            self._before = self._encode(self._prompts)
+            self._target = self._before if slider else self._encode(targets)
+        self._original = None if self._trains_text_encoder else self._before
         self._keep = Keep(context, holds_unconditional=True, anchors=anchors)
 
     def loss(self, rng: StepRandom) -> StepLoss:
@@ -130,6 +132,9 @@ class ConceptPass(Pass):
             if self._ends:
                 positive, negative = (context.bundle.predict(x, timesteps, end[numbers]) for end in self._ends)
                 wanted = wanted + context.settings.slider_scale * (positive - negative)
+            elif context.settings.ileco_scale != 1:
+                before = context.bundle.predict(x, timesteps, self._before[numbers])
+                wanted = before + context.settings.ileco_scale * (wanted - before)
         return wanted
 
     def _encode(self, prompts: Sequence[str]) -> Conditioning:

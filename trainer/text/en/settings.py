@@ -106,6 +106,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "slider_positive": "slider positive",
         "slider_negative": "slider negative",
         "slider_scale": "slider scale",
+        "ileco_scale": "ileco scale",
         "ileco_denoise_steps": "ileco denoise steps",
         "ileco_descriptions": "ileco descriptions",
         "keep_prompts": "keep prompts",
@@ -466,6 +467,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "slider_negative": "The other end of the slider; see slider positive. Leave the target prompt empty.",
         "slider_scale": (
             "How far the slider moves at strength 1, in multiples of the difference between its two prompts."
+        ),
+        "ileco_scale": (
+            "How far to go from the original prompt to the target prompt. 1 ends at the target. More goes beyond it, "
+            "away from the original, so that an erased concept really disappears."
         ),
         "ileco_denoise_steps": (
             "Denoising steps before each training step, so that the LoRA learns from partly denoised images. Each one "

@@ -116,6 +116,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "slider_positive": "スライダーのプラス側プロンプト",
         "slider_negative": "スライダーのマイナス側プロンプト",
         "slider_scale": "スライダーの幅",
+        "ileco_scale": "iLECOの変化の幅",
         "ileco_denoise_steps": "学習前のノイズ除去ステップ数",
         "ileco_descriptions": "iLECOの描写文の数",
         "keep_prompts": "変えたくないプロンプト",
@@ -464,6 +465,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "slider_negative": "スライダーの反対側のプロンプトです。目標のプロンプトは空欄にしてください。",
         "slider_scale": "強さ1のときに動く幅です。プラス側とマイナス側のプロンプトの差を1とします。",
+        "ileco_scale": (
+            "元のプロンプトから目標へどこまで動かすかです。1なら目標ちょうどで、大きくすると元からさらに遠ざかります。"
+            "何かをしっかり消したいときは1より大きくします。"
+        ),
         "ileco_denoise_steps": (
             "各ステップの学習前に行うノイズ除去の回数です。ノイズの減った途中の画像から学習しますが、"
             "その分遅くなります。0なら純粋なノイズから学習します。"
