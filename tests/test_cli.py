@@ -17,6 +17,8 @@ from PIL import Image
 
 from tests.helpers.checkpoints import small_checkpoint
 from trainer.cli import main
+from trainer.engine import memory_fit
+from trainer.engine.memory_estimate import MemoryEstimate
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--image-size", "64", "--network-rank", "2", "--train-iterations", "3", "--train-batch-size", "1"]
@@ -107,6 +109,32 @@ def test_later_settings_win(model: str, folders: list[str], capsys) -> None:
     assert train(*arguments, "--network-rank", "9", *folders) == 0
     settings = json.loads(capsys.readouterr().out)
     assert (settings["network_rank"], settings["network_alpha"]) == (9, 3)
+
+
+def test_settings_are_fitted_to_a_card_but_for_those_that_are_flags(folders: list[str], capsys, monkeypatch) -> None:
+    toy = str(ROOT / "tests" / "toy" / "toy-sd1.safetensors")
+    large = ["change-concept", "--model", toy, *WORDS, "--image-size", "2048", "--train-batch-size", "4", *folders]
+    assert train(*large, "--card", "6", "--dry-run") == 0
+    said = capsys.readouterr()
+    settings = json.loads(said.out)
+    assert settings["use_gradient_checkpointing"] is True
+    assert (settings["train_batch_size"], settings["image_size(height, width)"]) == (4, "2048")
+    assert "Changed to fit a GPU with 6 GB: use gradient checkpointing on." in said.err
+    monkeypatch.setattr(memory_fit, "estimate_memory", lambda *_: MemoryEstimate(10**12, 10**12, 10**12))
+    assert train(*large, "--card", "24") == 2
+    assert "Nothing makes this run fit a GPU with 24 GB" in capsys.readouterr().err
+
+
+def test_a_card_of_the_queue_and_one_that_is_not_there(folders: list[str], tmp_path: Path, capsys) -> None:
+    toy = str(ROOT / "tests" / "toy" / "toy-sd1.safetensors")
+    small = ["change-concept", "--model", toy, *WORDS, "--image-size", "64", *folders, "--device", "cpu"]
+    assert main(["queue", "add", *small, "--card", "auto"]) == 0
+    assert "There is no GPU here" in capsys.readouterr().err
+    assert train("--resume", "x", "--card", "6", *folders) == 2
+    assert "Leave the others out" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        train(*small, "--card", "5")
+    assert caught.value.code == 2
 
 
 @pytest.mark.parametrize(

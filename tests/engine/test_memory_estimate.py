@@ -17,8 +17,9 @@ from tests.helpers.measured import measured
 from trainer.config.choices import MODES
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.engine import memory_estimate, passes
-from trainer.engine.memory_estimate import estimate_memory, fitting, memory_advice
+from trainer.engine import memory_fit, passes
+from trainer.engine.memory_estimate import estimate_memory
+from trainer.engine.memory_fit import memory_advice
 from trainer.errors import MemoryShortError
 from trainer.hosts.standalone import Standalone
 from trainer.job import Failed
@@ -136,38 +137,15 @@ def test_a_run_takes_what_was_told(host: Standalone, tmp_path: Path, changes: di
     assert told == pytest.approx(max(found["loaded"], found["stepping"]), rel=0.15)
 
 
-@pytest.mark.more
-def test_the_settings_that_fit_are_found_the_mildest_first(host: Standalone) -> None:
-    settings = replace(BASE, image_size=Size(256, 256), train_batch_size=4)
-    whole = estimate_memory(settings, host).most
-    found = fitting(settings, host, int(0.8 * whole))
-    assert found is not None
-    assert found[0] == replace(settings, use_gradient_checkpointing=True)
-    assert found[1].most <= 0.8 * whole
-    cheap = replace(settings, use_gradient_checkpointing=True, train_batch_size=1)
-    both = fitting(settings, host, estimate_memory(cheap, host).most)
-    assert both is not None
-    assert both[0] == cheap
-    assert fitting(settings, host, 10_000_000) is None
-
-
-@pytest.mark.parametrize("is_there", [True, False])
-def test_only_optimizers_that_are_there_are_named(monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
-    monkeypatch.setattr(memory_estimate, "is_available", lambda name: is_there)
-    changes = list(memory_estimate._cheaper(BASE, torch.device("cuda")))
-    assert ({"train_optimizer": "AdamW8bit"} in changes) == is_there
-    assert {"train_optimizer": "AdamW8bit"} not in memory_estimate._cheaper(BASE, torch.device("cpu"))
-
-
 def test_too_little_memory_is_said_with_what_would_do(host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = replace(BASE, image_size=Size(256, 256), train_batch_size=4)
     assert memory_advice(settings, host).fits
     whole = estimate_memory(settings, host).most
-    monkeypatch.setattr(memory_estimate, "room_on", lambda device: int(0.8 * whole))
+    monkeypatch.setattr(memory_fit, "room_on", lambda device: int(0.8 * whole))
     advice = memory_advice(settings, host)
     assert not advice.fits
     assert "turn on use gradient checkpointing" in advice.message.text("en")
-    monkeypatch.setattr(memory_estimate, "room_on", lambda device: 1_000_000)
+    monkeypatch.setattr(memory_fit, "room_on", lambda device: 1_000_000)
     assert "whatever the settings" in memory_advice(settings, host).message.text("en")
 
 
@@ -179,7 +157,7 @@ def test_a_run_out_of_memory_names_the_settings_that_fit(
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
     monkeypatch.setattr(passes, "train", short)
-    monkeypatch.setattr(memory_estimate, "room_on", lambda device: room)
+    monkeypatch.setattr(memory_fit, "room_on", lambda device: room)
     events = []
     given = job(TOY, image_size=Size(256, 256), train_batch_size=4, hold_unconditional="no")
     with pytest.raises(MemoryShortError) as raised:

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..jobs.store import ENDED, INTERRUPTED, RUNNING, WAITING, Entry, Store
 from ..text.columns import columns, padded
 from .options import add_device, add_folders, folders_of, reading
-from .train import Interrupt, Progress, add_settings, read_settings, say_last
+from .train import Interrupt, Progress, add_settings, fitted, read_settings, say_last
 from .words import account_lines, told
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "add",
         help=told("commands.queue_add"),
         description=told("commands.queue_add_description"),
-        usage="python -m trainer queue add [SETTINGS] [--set KEY=VALUE ...] [--any-setting VALUE ...]",
+        usage="python -m trainer queue add [SETTINGS] [--set KEY=VALUE ...] [--card GB] [--any-setting VALUE ...]",
     )
     add_settings(add)
     add.set_defaults(command=_add)
@@ -90,7 +90,7 @@ def _add(options: argparse.Namespace) -> int:
     from ..models.precision import choose_device
 
     host = Standalone(choose_device(options.device), folders_of(options))
-    job = Job.create(parsed.with_defaults(host.defaults(parsed.settings)))
+    job = Job.create(fitted(options, parsed.with_defaults(host.defaults(parsed.settings)), host))
     check(job, host)  # now, and not at night when its run begins
     with reading() as show:
         account = admitted(job.settings, host.folders, host, progress=show)

@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..config.choices import CARDS
 from ..config.labels import help_of, section_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
 from ..config.settings import ROWS, SECTIONS, Settings
-from ..errors import UserError
+from ..errors import MemoryShortError, UserError
 from ..jobs.ending import WITHIN, heard, on_console_close
 from ..networks.files.settings import load_settings
 from ..text.language import language_of_machine
@@ -36,7 +37,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "train",
         help=told("commands.train"),
         description=told("commands.train_description"),
-        usage="python -m trainer train [SETTINGS] [--set KEY=VALUE ...] [--dry-run] [--any-setting VALUE ...]",
+        usage="python -m trainer train [SETTINGS] [--set KEY=VALUE ...] [--card GB] [--dry-run] "
+        "[--any-setting VALUE ...]",
     )
     parser.add_argument("--resume", metavar="NAME", help=told("commands.resume"))
     parser.add_argument("--dry-run", action="store_true", help=told("commands.dry_run"))
@@ -49,6 +51,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     language = language_of_machine()
     parser.add_argument("settings", nargs="?", metavar="SETTINGS", help=told("commands.settings"))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=told("commands.set"))
+    parser.add_argument("--card", choices=CARDS, metavar="|".join(CARDS), help=told("commands.card"))
     add_device(parser)
     add_folders(parser, output=True)
     groups = {
@@ -75,19 +78,38 @@ def read_settings(options: argparse.Namespace) -> Parsed:
     kept = Parsed(Settings(), ())
     if options.settings:
         kept = load_settings(options.settings, folders_of(options).presets)
-    changes: dict[str, Any] = {}
-    for assignment in options.set:
-        key, value = parse_assignment(assignment)
-        changes[key] = value
+    parsed = _by_hand(options, kept.settings)
+    for line in (*kept.without(parsed.given).told(aligned=True), *kept.not_known()):
+        print(told(line), file=sys.stderr)
+    return replace(parsed, settings=_with_whole_paths(parsed.settings), given=parsed.given | kept.given)
+
+
+def _by_hand(options: argparse.Namespace, base: Settings) -> Parsed:
+    """What ``--set`` and the flags change."""
+    changes = dict(parse_assignment(assignment) for assignment in options.set)
     flags = {
         name.removeprefix("setting."): value
         for name, value in vars(options).items()
         if name.startswith("setting.") and value is not None
     }
-    parsed = parse({**changes, **flags}, base=kept.settings)
-    for line in (*kept.without(parsed.given).told(aligned=True), *kept.not_known()):
-        print(told(line), file=sys.stderr)
-    return replace(parsed, settings=_with_whole_paths(parsed.settings), given=parsed.given | kept.given)
+    return parse({**changes, **flags}, base=base)
+
+
+def fitted(options: argparse.Namespace, settings: Settings, host: Host) -> Settings:
+    """The settings as ``--card`` changes them, without those that are set on the command line; it says what it changed.
+
+    Raises:
+        MemoryShortError: nothing makes the run fit.
+    """
+    if options.card is None:
+        return settings
+    from ..engine.memory_fit import fit
+
+    found = fit(settings, host, options.card, _by_hand(options, settings).given)
+    if not found.fits:
+        raise MemoryShortError(found.message)
+    print(told(found.message), file=sys.stderr)
+    return found.settings
 
 
 def _with_whole_paths(settings: Settings) -> Settings:
@@ -107,7 +129,7 @@ def _train(options: argparse.Namespace) -> int:
     parsed = read_settings(options)
     from ..config.settings import effective
     from ..data.epochs import counted
-    from ..engine.memory_estimate import memory_advice
+    from ..engine.memory_fit import memory_advice
     from ..engine.run import check
     from ..engine.saving import output_path
     from ..hosts.standalone import Standalone
@@ -117,7 +139,7 @@ def _train(options: argparse.Namespace) -> int:
 
     host = Standalone(choose_device(options.device), folders_of(options))
     settings = parsed.with_defaults(host.defaults(parsed.settings))
-    job = Job.create(settings)
+    job = Job.create(fitted(options, settings, host))
     if options.dry_run:
         model = check(job, host)
         for line in account_lines(_account(job, host)):
@@ -128,7 +150,8 @@ def _train(options: argparse.Namespace) -> int:
         print(told("commands.would_train", **values, path=output_path(job, host.folders)), file=sys.stderr)
         for advice in optimizers.advice(job.settings):
             print(told(advice), file=sys.stderr)
-        print(told(memory_advice(job.settings, host).message), file=sys.stderr)
+        if options.card is None:  # otherwise it is said already
+            print(told(memory_advice(job.settings, host).message), file=sys.stderr)
         return 0
     from ..jobs.states import States
 
@@ -165,7 +188,7 @@ def _resuming(name: str, options: argparse.Namespace) -> dict[str, str]:
 def _resume(options: argparse.Namespace) -> int:
     """Continue a run that was broken off, with the settings it began with."""
     settings = [name for name, value in vars(options).items() if name.startswith("setting.") and value is not None]
-    if options.settings or options.set or settings or options.dry_run:
+    if options.settings or options.set or settings or options.dry_run or options.card:
         raise UserError("commands.resume_alone", where="--resume")
     from ..hosts.standalone import Standalone
     from ..models.precision import choose_device

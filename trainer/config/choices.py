@@ -137,6 +137,9 @@ MODES: Final = _by_name(
 """In the order shown."""
 
 
+AUTOMATIC_CARD: Final = "auto"
+CARDS: Final = (AUTOMATIC_CARD, "6", "8", "12", "24")
+"""The GPUs that settings can be fitted to: the one that is there, or by their memory in GB."""
 WITH_SECOND_PASS: Final = tuple(name for name, mode in MODES.items() if mode.second_pass_check)
 """The modes that have a second pass with its own settings."""
 

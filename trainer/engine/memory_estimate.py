@@ -7,25 +7,24 @@ that. Those of the CPU under glibc were measured (docs/benchmarks.md); the other
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..config.choices import MODES
 from ..config.key_values import split_loras
-from ..config.settings import ROWS, Settings, effective
+from ..config.settings import Settings, effective
 from ..config.size import Size
 from ..data.augmentation import Augmentation
 from ..data.dataset_file import dataset_file, read_dataset_file, with_largest
 from ..data.latents import PIXELS_AT_ONCE, empty_dataset
 from ..data.pairs import open_pair
 from ..data.samples import Sample
-from ..errors import MemoryShortError, UserError
+from ..errors import UserError
 from ..models.checkpoint.parts import VAE
 from ..models.latents import decode, encode_images
 from ..models.memory_trace import META, MemoryTrace, random_of_nothing
@@ -39,8 +38,7 @@ from ..networks.base import Network, build
 from ..networks.files.find import find_lora
 from ..networks.files.read import network_from_file
 from ..networks.registry import builder, targets_of
-from ..optim.optimizers import is_available, state_bytes
-from ..text.messages import Message, label, message
+from ..optim.optimizers import state_bytes
 from .host import Host
 from .previews import makes_previews
 
@@ -51,23 +49,6 @@ glibc keeps what is freed between blocks."""
 _KEPT_ON_CARD = 1.1
 _CONTEXT = 512 * 2**20
 """Bytes that CUDA takes for itself."""
-_UNTRACEABLE = (RuntimeError, NotImplementedError, LookupError, TypeError, ValueError, AttributeError)
-"""What a library raises where it looks at numbers, which the meta device does not have."""
-_LEAST_SIDE = 512
-_ROUND = 64
-
-
-@dataclass(frozen=True)
-class MemoryAdvice:
-    """What is said of a run's memory.
-
-    Attributes:
-        message: what it takes, and where that is too much what would take less.
-        fits: whether it is less than there is, as far as that is known.
-    """
-
-    message: Message
-    fits: bool
 
 
 @dataclass(frozen=True)
@@ -88,9 +69,17 @@ class MemoryEstimate:
     def most(self) -> int:
         return max(self.images, self.steps, self.previews)
 
+    def saves_over(self, other: MemoryEstimate) -> bool:
+        """Whether any part of the run takes less than in the other, and the largest does not take more."""
+        pairs = ((self.images, other.images), (self.steps, other.steps), (self.previews, other.previews))
+        return self.most <= other.most and any(own < its for own, its in pairs)
 
-def estimate_memory(settings: Settings, host: Host) -> MemoryEstimate:
-    """The memory that a run with these settings takes on the host's device. It takes a second or two.
+
+def estimate_memory(settings: Settings, host: Host, device: torch.device | None = None) -> MemoryEstimate:
+    """The memory that a run with these settings takes on a device, by default the host's. It takes a second or two.
+
+    Args:
+        device: any device, also of a type that this machine does not have.
 
     Raises:
         UserError: the settings, the model or a LoRA cannot be used.
@@ -100,121 +89,15 @@ def estimate_memory(settings: Settings, host: Host) -> MemoryEstimate:
     file = dataset_file(settings)
     if file is not None:
         settings = with_largest(settings, [each.settings for each in read_dataset_file(file, settings).subsets])
-    return _Estimate(settings, model, vae[0] if vae else None, host).of_run()
-
-
-def memory_advice(settings: Settings, host: Host) -> MemoryAdvice:
-    """What a run with these settings takes, in words, and what to change where there is less.
-
-    Raises:
-        UserError: as :func:`estimate_memory`.
-    """
-    try:
-        needed, room = estimate_memory(settings, host).most, room_on(host.device)
-        if room is None or needed <= room:
-            return MemoryAdvice(message("engine.memory_needed", needed=_shown(needed)), fits=True)
-        return MemoryAdvice(_too_much(settings, host, needed, room), fits=False)
-    except _UNTRACEABLE as error:
-        return MemoryAdvice(message("engine.memory_unknown", reason=f"{type(error).__name__}: {error}"), fits=True)
-
-
-def _too_much(settings: Settings, host: Host, needed: int, room: int) -> Message:
-    given = {"needed": _shown(needed), "room": _shown(room)}
-    found = fitting(settings, host, room)
-    if found is None:
-        return message("engine.memory_never_enough", **given)
-    changed = [row.name for row in ROWS if getattr(found[0], row.name) != getattr(settings, row.name)]
-    changes = [_change(name, getattr(found[0], name)) for name in changed]
-    return message("engine.memory_too_much", **given, changes=changes, less=_shown(found[1].most))
-
-
-def _change(name: str, value: Any) -> Message:
-    if value is True:
-        return message("engine.memory_turn_on", setting=label(name))
-    return message("engine.memory_set", setting=label(name), value=str(value))
-
-
-def out_of_memory(settings: Settings, host: Host) -> MemoryShortError:
-    """The error for a run that the memory was not enough for, with the settings that would fit as far as can be told.
-
-    Whatever goes wrong here must not hide that: then the error names the settings to lower without figures.
-    """
-    try:
-        needed, room = estimate_memory(settings, host).most, room_on(host.device)
-        if room is not None and needed > room:
-            return MemoryShortError(_too_much(settings, host, needed, room))
-    except (UserError, MemoryError, *_UNTRACEABLE):
-        return MemoryShortError("engine.not_enough_memory")
-    return MemoryShortError("engine.not_enough_memory")
-
-
-def room_on(device: torch.device) -> int | None:
-    """The bytes that a run could have on a device; None where that is unknown. On a card, what this process has there
-    counts as free: the run takes its place."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device)
-    try:
-        import psutil  # type: ignore[import-untyped]
-    except ImportError:  # not every host has it
-        return None
-    room: int = psutil.virtual_memory().available
-    return room
-
-
-def _shown(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{max(1, round(size / 1e6))} MB"
-
-
-def fitting(settings: Settings, host: Host, limit: int) -> tuple[Settings, MemoryEstimate] | None:
-    """The settings with as few changes as possible so that a run stays below ``limit`` bytes; None if none would do.
-
-    What changes the result least comes first: each change alone, then one after the other.
-    """
-    tried = list(_cheaper(settings, host.device))
-    least = settings
-    together = [least := replace(least, **change) for change in tried]
-    if not _fits(least, host, limit):
-        return None
-    found = (_fits(each, host, limit) for each in [*(replace(settings, **change) for change in tried), *together[1:]])
-    return next(filter(None, found), None)
-
-
-def _fits(settings: Settings, host: Host, limit: int) -> tuple[Settings, MemoryEstimate] | None:
-    found = estimate_memory(settings, host)
-    return (settings, found) if found.most <= limit else None
-
-
-def _cheaper(settings: Settings, device: torch.device) -> Iterator[dict[str, Any]]:
-    """Changes that save memory, the mildest first."""
-    if not settings.use_gradient_checkpointing:
-        yield {"use_gradient_checkpointing": True}
-    on_card = device.type == "cuda"
-    has_file = dataset_file(effective(settings)) is not None  # which says the sizes
-    if on_card and settings.train_model_precision == "fp32":
-        yield {"train_model_precision": "fp16"}
-    if on_card and settings.train_optimizer == "AdamW" and is_available("AdamW8bit"):
-        yield {"train_optimizer": "AdamW8bit"}
-    if settings.train_batch_size > 1 and not has_file:
-        yield {"train_batch_size": 1}
-    size = None if has_file else settings.image_size
-    for side in (1024, 768, _LEAST_SIDE):
-        if size is not None and size.area > side * side:
-            scale = (side * side / size.area) ** 0.5
-            sides = (max(_ROUND, int(each * scale) // _ROUND * _ROUND) for each in (size.width, size.height))
-            yield {"image_size": Size(*sides)}
-    if settings.train_model_precision != "int8":
-        yield {"train_model_precision": "int8"}
-    if settings.network_rank > 4:
-        yield {"network_rank": 4, "network_alpha": min(settings.network_alpha, 4.0)}
+    return _Estimate(settings, model, vae[0] if vae else None, host, device or host.device).of_run()
 
 
 class _Estimate:
     """One run on the meta device."""
 
-    def __init__(self, settings: Settings, model: Path, vae: Path | None, host: Host) -> None:
+    def __init__(self, settings: Settings, model: Path, vae: Path | None, host: Host, device: torch.device) -> None:
         self._host = host
-        self._device = host.device
+        self._device = device
         self._bundle = load_bundle(model, vae=vae)
         self._precision = self._placed(settings)
         self._frame, self._captions = self._sizes(settings)
@@ -273,6 +156,12 @@ class _Estimate:
     def _is_cpu(self) -> bool:
         return self._device.type == "cpu"
 
+    @property
+    def _steps_on(self) -> torch.device:
+        """Where an optimizer's step is tried: the device, if there is one here."""
+        is_here = self._device.type != "cuda" or torch.cuda.is_available()
+        return self._device if is_here else torch.device("cpu")
+
     # ---- the parts of a run -----------------------------------------------------------------------------------------
 
     def _encoding(self) -> int:
@@ -318,7 +207,7 @@ class _Estimate:
             captions = self._changing_captions(settings)
         network.zero_grad(set_to_none=True)
         average = 2 * _bytes(network.parameters()) if settings.train_ema_decay else 0  # and what it stands in for
-        remembered = state_bytes(settings, list(network.parameters()), self._device) + average
+        remembered = state_bytes(settings, list(network.parameters()), self._steps_on) + average
         taken = self._taken(trace)
         if MODES[settings.mode].learns_from_folder and Augmentation.of(settings).needs_pixels:
             # The VAE stays; what it takes to encode is free again when the step itself begins.

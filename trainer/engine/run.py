@@ -49,7 +49,7 @@ from .basis import Basis
 from .context import RunContext
 from .host import Host
 from .keeper import StateKeeper
-from .memory_estimate import out_of_memory
+from .memory_fit import out_of_memory
 from .passes import run_passes
 from .previews import makes_previews
 from .reporting import Reporter

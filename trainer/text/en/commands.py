@@ -38,6 +38,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "To continue that one: python -m trainer train --resume {name}{folders}"
         ),
         "commands.dry_run": "check everything, say what would be done, and stop",
+        "commands.card": (
+            "change what must be changed for a run to fit a GPU with so many GB of memory, or the one that is here "
+            "(auto); settings given as flags stay"
+        ),
         "commands.settings": "a settings file (also another program's), a preset's name, or a LoRA to train again",
         "commands.set": "change one setting; repeatable",
         "commands.settings_of": "settings: {section}",

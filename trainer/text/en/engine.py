@@ -64,6 +64,21 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.memory_unknown": "The memory that a run takes cannot be estimated here ({reason}).",
         "engine.memory_turn_on": "turn on {setting}",
         "engine.memory_set": "set {setting} to {value}",
+        "engine.memory_turn_off": "turn off {setting}",
+        "engine.card": "a GPU with {size} GB",
+        "engine.this_card": "this GPU ({room} free)",
+        "engine.card_none": (
+            "There is no GPU here whose memory the settings could be fitted to; a run computes on {device}. "
+            "Nothing was changed."
+        ),
+        "engine.card_fits": "The run fits {card} as it is: it takes about {needed}. Nothing was changed.",
+        "engine.card_changed": "Changed to fit {card}: {changes}. A run now takes about {needed}.",
+        "engine.card_never": (
+            "Nothing makes this run fit {card}, and nothing was changed. Choose a smaller model or another GPU."
+        ),
+        "engine.card_on": "{setting} on",
+        "engine.card_off": "{setting} off",
+        "engine.card_value": "{setting} {value}",
         "engine.unexpected": "something went wrong that should not have ({kind}: {reason}).",
         "engine.loss_diverged": (
             "the loss of sample {sample} of {count} at timestep {timestep} is NaN or infinite. Lower the learning "

@@ -39,6 +39,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "その続きから再開するには: python -m trainer train --resume {name}{folders}"
         ),
         "commands.dry_run": "すべてを確認し、何をするかを表示して終わる",
+        "commands.card": (
+            "この容量(GB)の GPU に収まるように設定を変える(auto: この PC の GPU)。フラグで指定した設定は変えない"
+        ),
         "commands.settings": "設定ファイル(ほかのプログラムのものも可)、プリセットの名前、またはもう一度学習するLoRA",
         "commands.set": "設定を1つ変える(何度でも指定可)",
         "commands.settings_of": "設定: {section}",

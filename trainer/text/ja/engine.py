@@ -64,6 +64,21 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.memory_unknown": "必要なメモリはここでは見積もれません ({reason})。",
         "engine.memory_turn_on": "{setting}をオンにする",
         "engine.memory_set": "{setting}を {value} にする",
+        "engine.memory_turn_off": "{setting}をオフにする",
+        "engine.card": "{size} GB の GPU",
+        "engine.this_card": "この GPU (空き {room})",
+        "engine.card_none": ("学習は {device} で行われ、設定を合わせる GPU がありません。設定は変えていません。"),
+        "engine.card_fits": "この学習はこのままで {card} に収まります (約 {needed})。設定は変えていません。",
+        "engine.card_changed": (
+            "{card} に収まるように変えました: {changes}。学習に使うメモリは約 {needed} になります。"
+        ),
+        "engine.card_never": (
+            "どの設定でも、この学習は {card} に収まりません。設定は変えていません。"
+            "小さいモデルか別の GPU を選んでください。"
+        ),
+        "engine.card_on": "{setting}: オン",
+        "engine.card_off": "{setting}: オフ",
+        "engine.card_value": "{setting}: {value}",
         "engine.unexpected": "予期しないエラーで学習が終了しました({kind}: {reason})。",
         "engine.loss_diverged": (
             "{count} 件中 {sample} 件目のサンプルの、タイムステップ {timestep} での損失がNaNか無限大になりました。"

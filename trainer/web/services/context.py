@@ -22,7 +22,7 @@ from .preview import Preview
 from .variations import Variations
 
 if TYPE_CHECKING:
-    from ...engine.memory_estimate import MemoryAdvice
+    from ...engine.memory_fit import MemoryAdvice
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class PageContext:
             UserError: the settings, the model or a LoRA cannot be used.
         """
         host = self.worker.ready_host()
-        from ...engine.memory_estimate import memory_advice
+        from ...engine.memory_fit import memory_advice
 
         return memory_advice(settings, host)
 
