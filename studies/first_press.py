@@ -37,7 +37,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -149,13 +149,19 @@ class Run:
         return self.subject.name if isinstance(self.subject, Pair) else f"{self.subject.outline} ({self.subject.word})"
 
 
-def runs(modes: Sequence[str], checkpoints: Sequence[Path], seeds: Sequence[int], half: Half) -> Iterator[Run]:
-    """All of them, ordered so that what is done at any time is whole rows of few seeds."""
+def runs(
+    modes: Sequence[str],
+    checkpoints: Sequence[Path],
+    seeds: Sequence[int],
+    half: Half,
+    attributes: Collection[str] = tuple(ATTRIBUTES),
+) -> Iterator[Run]:
+    """All of them, ordered so that what is done at any time is whole rows of few seeds; things have no attribute."""
     for seed in seeds:
         for name in modes:
             for subject in _subjects(name, half):
                 for checkpoint in checkpoints:
-                    if not isinstance(subject, Pair) or subject.attribute in told_by(checkpoint):
+                    if not isinstance(subject, Pair) or subject.attribute in {*told_by(checkpoint)} & {*attributes}:
                         yield Run(MODES[name], subject, half, checkpoint, seed)
 
 
@@ -464,6 +470,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--checkpoint", type=Path, nargs="+", default=[CHECKPOINT], help="toy checkpoints")
     parser.add_argument("--modes", default=",".join(MODES), help="default: %(default)s")
+    parser.add_argument("--attributes", default=",".join(ATTRIBUTES), help="default: %(default)s")
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="default: %(default)s")
     parser.add_argument("--half", choices=("train", "test"), default="test", help="default: %(default)s")
     parser.add_argument("--formulas", default=f"{OURS},{TRAINTRAINS}", help="default: %(default)s")
@@ -478,7 +485,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.scratch.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    todo = runs(options.modes.split(","), options.checkpoint, seeds, options.half)
+    todo = runs(options.modes.split(","), options.checkpoint, seeds, options.half, options.attributes.split(","))
     study(todo, options.formulas.split(","), options.results, options.scratch)
 
 

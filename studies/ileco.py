@@ -6,11 +6,11 @@ As a program it prints the table that ``docs/ileco.md`` holds: ``python -m studi
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from itertools import product
 from pathlib import Path
 
+from studies.pairs import Asked, spread_scenes, with_values
 from studies.studio import SEEDS, Studio, print_table, train_lora
-from tests.toy.world import BACKGROUNDS, COLOURS, SHAPES, SIZES
+from tests.toy.world import COLOURS
 
 GOOD = {
     "network_rank": "16", "network_alpha": "32", "network_element": "CrossAttention", "train_iterations": "400",
@@ -65,28 +65,21 @@ def train(case: Case, seed: int, folder: Path) -> tuple[Path, float]:
     return train_lora("iLECO", settings, case.name, seed, folder)
 
 
+def asked(*colours: str) -> Asked:
+    """24 prompts: every size, shape and background, with these colours in turn or, of none, without one."""
+    if not colours:
+        return Asked(tuple(spread_scenes()), ("size", "shape", "background"))
+    return Asked(with_values("colour", colours), ("size", "colour", "shape", "background"))
+
+
 def prompts(*colours: str) -> list[str]:
-    """24 prompts: every size, shape and background, with these colours in turn or (empty) without one."""
-    things = product(SIZES, SHAPES, BACKGROUNDS)
-    return [
-        " ".join(f"a {size} {colour} {shape} on a {background} background".split())
-        for (size, shape, background), colour in zip(things, turns(*colours), strict=True)
-    ]
-
-
-def turns(*colours: str) -> list[str]:
-    """The colour of each of :func:`prompts`; the step of 5 takes each colour to every background and size."""
-    return [colours[(number * 5 + number // 4) % len(colours)] for number in range(24)]
+    """Those of :func:`asked`."""
+    return asked(*colours).prompts
 
 
 def others(case: Case) -> tuple[str, ...]:
     """The colours that nobody asked to change."""
     return tuple(colour for colour in COLOURS if colour not in (case.colour, case.target))
-
-
-def shapes() -> list[str]:
-    """The shapes that :func:`prompts` ask for, in the same order."""
-    return [shape for _, shape, _ in product(SIZES, SHAPES, BACKGROUNDS)]
 
 
 @dataclass
@@ -118,17 +111,17 @@ def measure(studio: Studio, case: Case, lora: Path | None, seed: int = 0) -> Cou
     changed = studio.verdicts(prompts(case.colour), lora, first_seed=100 * seed)
     other = studio.verdicts(prompts(case.other), lora, first_seed=100 * seed)
     rest = studio.verdicts(prompts(*others(case)), lora, first_seed=100 * seed)
-    asked = turns(*others(case))
-    stayed = [colour for verdict, colour in zip(rest, asked, strict=True) if verdict.colour == colour]
-    right = [verdict.shape == shape for verdict, shape in zip(changed + other, shapes() * 2, strict=True)]
+    of_rest = [scene.colour for scene in asked(*others(case)).scenes]
+    stayed = [colour for verdict, colour in zip(rest, of_rest, strict=True) if verdict.colour == colour]
+    right = [verdict.shape == scene.shape for verdict, scene in zip(changed + other, spread_scenes() * 2, strict=True)]
     return Counts(
         became=sum(verdict.colour == case.target for verdict in changed),
         remained=sum(verdict.colour == case.colour for verdict in changed),
         kept=sum(verdict.colour == case.other for verdict in other),
         rest=sum(colour not in case.named for colour in stayed),
-        of_rest=sum(colour not in case.named for colour in asked),
+        of_rest=sum(colour not in case.named for colour in of_rest),
         named=sum(colour in case.named for colour in stayed),
-        of_named=sum(colour in case.named for colour in asked),
+        of_named=sum(colour in case.named for colour in of_rest),
         shapes=sum(right),
         of=len(changed),
     )
@@ -166,7 +159,7 @@ def study_erasing(studio: Studio, case: Case, folder: Path, seeds: tuple[int, ..
 
         before += _drawn_in(studio, case.colour, prompts(case.colour), None, first)
         after += _drawn_in(studio, case.colour, prompts(case.colour), lora, first)
-        without_word += _drawn_in(studio, case.colour, prompts(""), None, first)
+        without_word += _drawn_in(studio, case.colour, prompts(), None, first)
         kept += _drawn_in(studio, case.other, prompts(case.other), lora, first)
     return Erasure(before, after, without_word, kept, 24 * len(seeds), seconds)
 

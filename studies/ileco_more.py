@@ -55,7 +55,7 @@ def table(folder: Path) -> str:
     slider, seconds = train(SLIDER, SEED, folder)
     lines += ["", "| slider red … blue, 200 steps | red | blue |", "| --- | --- | --- |"]
     for strength in (-1.0, 0.0, 1.0):
-        seen = studio.verdicts(prompts(""), slider, strength=strength, first_seed=100 * SEED)
+        seen = studio.verdicts(prompts(), slider, strength=strength, first_seed=100 * SEED)
         shares = [sum(verdict.colour == colour for verdict in seen) for colour in ("red", "blue")]
         lines.append(f"| {strength:+g} | {shares[0]}/{len(seen)} | {shares[1]}/{len(seen)} |")
     return "\n".join([*lines, f"Slider: {seconds:.0f} seconds."])

@@ -152,7 +152,7 @@ def spread_scenes() -> list[Scene]:
     ]
 
 
-def _with(attribute: str, values: Sequence[str]) -> tuple[Scene, ...]:
+def with_values(attribute: str, values: Sequence[str]) -> tuple[Scene, ...]:
     """The scenes with these values in turn; the step of 5 takes each to every background and size."""
     return tuple(
         replace(scene, **{attribute: values[(number * 5 + number // 4) % len(values)]})
@@ -162,18 +162,18 @@ def _with(attribute: str, values: Sequence[str]) -> tuple[Scene, ...]:
 
 def of_original(pair: Pair, told: Sequence[str] = tuple(ATTRIBUTES)) -> Asked:
     """24 prompts that name the original value, and everything else that the checkpoint knows."""
-    return Asked(_with(pair.attribute, [pair.original]), tuple(told))
+    return Asked(with_values(pair.attribute, [pair.original]), tuple(told))
 
 
 def of_others(pair: Pair, told: Sequence[str] = tuple(ATTRIBUTES)) -> Asked:
     """24 prompts that name the other values of the attribute in turn; none where there are no others."""
-    return Asked(_with(pair.attribute, pair.other_values) if pair.other_values else (), tuple(told))
+    return Asked(with_values(pair.attribute, pair.other_values) if pair.other_values else (), tuple(told))
 
 
 def left_open(pair: Pair, told: Sequence[str] = tuple(ATTRIBUTES)) -> Asked:
     """The prompts of :func:`of_original` without a word about the attribute; its value in the scenes says nothing."""
     named = tuple(name for name in told if name != pair.attribute)
-    return Asked(_with(pair.attribute, [pair.original]), named)
+    return Asked(with_values(pair.attribute, [pair.original]), named)
 
 
 # ---- counting -------------------------------------------------------------------------------------------------------

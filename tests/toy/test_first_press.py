@@ -126,6 +126,8 @@ def test_rows_come_whole_before_the_next_seed() -> None:
     assert [run.seed for run in todo] == [0] * 30 + [1] * 30
     assert [run.mode.name for run in todo[:30]] == ["iLECO"] * 20 + ["erase"] * 10
     assert todo[0].subject == todo[1].subject != todo[2].subject
+    some = runs(["ADDifT", "slider", "LoRA"], [CHECKPOINT], [0], "test", ["size"])
+    assert [run.name for run in some] == ["small → large", "small → large", "pillar (wug)", "star (tek)"]
 
 
 @pytest.mark.parametrize("name", MODES)
