@@ -19,7 +19,33 @@ from .placement import broken_model, device_of, dtype_of, vae_to
 def sample(
     bundle: Bundle, requests: Sequence[ImageSpec], *, check: Callable[[], None] = lambda: None
 ) -> list[Image.Image]:
-    """One image per request; the requests of a call share steps, guidance and size, and run as one batch.
+    """One image per request, as :func:`sample_latents` makes them.
+
+    Args:
+        check: called before every step; raises to stop.
+
+    Raises:
+        ModelError: the family makes no images of that size; or what it makes is NaN, whatever the reason.
+    """
+    latents = sample_latents(bundle, requests, check=check)
+    check()
+    home = device_of(bundle.vae)
+    vae_to(bundle, latents.device)
+    try:
+        decoded = decode(bundle, latents)
+        if not bool(decoded.isfinite().all()):
+            raise broken_model(bundle) or ModelError("models.nan_image", file=bundle.name)
+        return [_image(pixels) for pixels in decoded]
+    finally:
+        vae_to(bundle, home)
+
+
+@torch.no_grad()
+def sample_latents(
+    bundle: Bundle, requests: Sequence[ImageSpec], *, check: Callable[[], None] = lambda: None
+) -> Tensor:
+    """The latents ``(B, C, h, w)`` of one image per request; the requests share steps, guidance and size, and run as
+    one batch.
 
     The starting noise is drawn on the CPU with one generator per image, so an image depends neither on its neighbours
     nor on the device.
@@ -28,7 +54,7 @@ def sample(
         check: called before every step; raises to stop.
 
     Raises:
-        ModelError: the family makes no images of that size; or what it makes is NaN, whatever the reason.
+        ModelError: the family makes no images of that size.
     """
     first = requests[0]
     multiple = bundle.family.info.size_multiple
@@ -55,16 +81,7 @@ def sample(
             wanted, unwanted = prediction.chunk(2)
             prediction = unwanted + first.cfg * (wanted - unwanted)
         latents = sampler.step(prediction, timestep, latents)
-    check()
-    home = device_of(bundle.vae)
-    vae_to(bundle, device)
-    try:
-        decoded = decode(bundle, latents)
-        if not bool(decoded.isfinite().all()):
-            raise broken_model(bundle) or ModelError("models.nan_image", file=bundle.name)
-        return [_image(pixels) for pixels in decoded]
-    finally:
-        vae_to(bundle, home)
+    return latents
 
 
 def is_black(image: Image.Image) -> bool:
