@@ -187,7 +187,8 @@
         const percent = (share) => share === null ? "–" : `${number(100 * share, 2)} %`;
         const most = effect.strongest.map((each) => `${each.block} ${percent(each.relative)}`).join(", ");
         const said = say("status.effect", {share: percent(effect.relative), blocks: most});
-        const lines = [make("p", "", said)];
+        const asked = effect.asked ? effect.asked.words.map((words, at) => make("p", at ? "" : "asked", words)) : [];
+        const lines = [...asked, make("p", "", said)];
         if (effect.strip) lines.push(ofRun(effect.strip, say("status.strip", effect), effect));
         return lines;
     }

@@ -21,7 +21,7 @@ IN_THE_OLDEST = {
     "torch": """
         Generator Size Tensor.detach arange as_tensor autograd.Function __config__.show
         autograd.Variable._execution_engine autograd.function.once_differentiable autograd.grad
-        backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 cat
+        backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 cat cdist
         contiguous_format cuda.Event cuda.OutOfMemoryError cuda.current_device cuda.empty_cache
         cuda.get_device_name cuda.is_available cuda.mem_get_info cuda.memory_reserved cuda.synchronize cumprod
         device dtype einsum empty empty_like enable_grad equal float16 float32 float64 from_numpy frombuffer

@@ -238,6 +238,21 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Whether a LoRA does what was asked of it."""
+
+    changed: int
+    """Images that show it."""
+    unchanged: int
+    """Images that show what was there before. Of the others it cannot be told."""
+    images: int
+    empty_moved: int
+    """Of as many images of the empty prompt, those that differ from the base's."""
+    words: tuple[Message, ...]
+    """The same in sentences, and what to change."""
+
+
+@dataclass(frozen=True)
 class Effect:
     """What a saved LoRA does: measured on the file itself, so with its precision."""
 
@@ -251,6 +266,8 @@ class Effect:
     """Their prompt."""
     differences: tuple[tuple[float, float], ...] = ()
     """Strength, and how far its image is from the one at 0: the mean over all pixels, in levels of 255."""
+    asked: Asked | None = None
+    """Where it can be measured, and images are made."""
 
     def strongest(self, count: int = 3) -> list[Change]:
         """The blocks that are changed most, for their size."""

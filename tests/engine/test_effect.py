@@ -20,11 +20,12 @@ from trainer.commands.train import effect_lines
 from trainer.config.choices import BLOCKS
 from trainer.config.settings import Settings
 from trainer.config.size import Size
+from trainer.engine import asked
 from trainer.engine import effect as effect_module
 from trainer.engine.effect import STEPS, STRENGTHS, TOO_SMALL, measure
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
-from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Step, Warned
+from trainer.job import Asked, Change, Control, Done, Effect, Event, Job, Phase, Step, Warned
 from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
 from trainer.models.lora_target import Target
@@ -35,6 +36,7 @@ from trainer.networks.base import Network, Strength
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file, read_lora
 from trainer.networks.lora import LoRA, product_norm
+from trainer.text.messages import literal
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
@@ -42,6 +44,13 @@ CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 @pytest.fixture(scope="module")
 def bundle(model: Path) -> Bundle:
     return load_bundle(model)
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked is measured on a few rough images; test_asked.py looks at what is found."""
+    monkeypatch.setattr(asked, "IMAGES", 2)
+    monkeypatch.setattr(asked, "STEPS", 1)
 
 
 def job(model: Path, **changes: object) -> Job:
@@ -169,12 +178,14 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
         assert difference > 0.01
     assert warnings == []
     counted = [event for event in events if isinstance(event, Phase) and str(event.message) == "measuring the effect"]
-    assert counted[-1].done <= counted[-1].total == 3 * (STEPS + 1)
+    assert counted[-1].done + 1 == counted[-1].total == 3 * (STEPS + 1) + asked.launches()
+    assert effect.asked.images == 2
 
 
 def test_the_strip_is_left_out_when_not_wanted_and_changes_no_file(model: Path, host: Standalone) -> None:
     _, effect, _, _ = collect(job(model, effect_strip=False), host)
     assert effect.strip is None
+    assert effect.asked is None
     assert effect.differences == ()
     assert not host.folders.samples("x", CREATED).exists()
 
@@ -205,7 +216,7 @@ def test_stopping_while_the_pictures_are_made_takes_a_step(model: Path, host: St
     assert warnings == []
 
 
-@pytest.mark.parametrize("what", ["sample", "write", "read"])
+@pytest.mark.parametrize("what", ["sample", "write", "read", "ask"])
 def test_a_failure_there_is_told_and_the_run_is_done(
     model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -216,12 +227,18 @@ def test_a_failure_there_is_told_and_the_run_is_done(
         host.folders.samples("x", CREATED).parent.mkdir(parents=True)
         host.folders.samples("x", CREATED).write_text("in the way")
     else:
-        monkeypatch.setattr(effect_module, {"sample": "sample", "read": "network_from_file"}[what], fail)
+        place = asked if what == "ask" else effect_module
+        monkeypatch.setattr(place, {"sample": "sample", "read": "network_from_file", "ask": "told"}[what], fail)
     done, effect, warnings, _ = collect(job(model), host)
     assert done.path.exists()
     assert (effect is None) == (what == "read")
-    told = "could not be measured" if what == "read" else "There are no images of what the LoRA does"
-    assert [told in warning for warning in warnings] == [True]
+    told = {
+        "read": "What the LoRA changes could not be measured",
+        "ask": "Whether the LoRA does what was asked could not",
+    }
+    expected = told.get(what, "There are no images of what the LoRA does")
+    assert [expected in warning for warning in warnings] == [True]
+    assert what != "ask" or effect.strip.exists()
 
 
 # ---- nothing changes ------------------------------------------------------------------------------------------------
@@ -315,6 +332,8 @@ def test_the_command_line_tells(model: Path, host: Standalone, capsys) -> None:
         "Its images differ from those without it at -1 by 3.2, at +1 by 10.0 of 255 levels: s.png",
     ]
     assert len(effect_lines(replace(effect, blocks=blocks[:1], strip=None))) == 1
+    found = Asked(5, 1, 6, 0, (literal("It does in 5 of 6."), literal("Fine.")))
+    assert effect_lines(replace(effect, asked=found))[:2] == ["It does in 5 of 6.", "Fine."]
 
 
 def test_info_knows_the_norms(model: Path, host: Standalone, capsys) -> None:

@@ -317,7 +317,8 @@ def say_last(line: str) -> None:
 def effect_lines(effect: Effect) -> list[str]:
     """What a LoRA does, for people."""
     whole = effect.whole
-    lines = [told("commands.effect", share=_percent(whole.relative), norm=f"{whole.norm:.4g}")]
+    lines = [] if effect.asked is None else [told(each) for each in effect.asked.words]
+    lines.append(told("commands.effect", share=_percent(whole.relative), norm=f"{whole.norm:.4g}"))
     if len(effect.blocks) > 1:
         strongest = [f"{change.block} {_percent(change.relative)}" for change in effect.strongest()]
         lines.append(told("commands.effect_blocks", blocks=strongest))

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, PngImagePlugin
 from torch import Tensor
 
 from ..config.choices import MODES
+from ..config.settings import Settings
 from ..errors import Stopped, UserError
 from ..job import Change, Control, Effect, Listener, Phase, Warned
 from ..models.base import Bundle, Family
@@ -25,6 +26,7 @@ from ..networks.files.metadata import plain
 from ..networks.files.read import network_from_file
 from ..paths import write_whole
 from ..text.messages import Message, message
+from . import asked
 
 STRENGTHS = (-1.0, 0.0, 1.0)
 STEPS = 10
@@ -112,7 +114,15 @@ def mean_difference(one: Image.Image, other: Image.Image) -> float:
 
 
 def report(
-    lora: Path, bundle: Bundle, request: ImageSpec | None, strip: Path, mode: str, *, control: Control, emit: Listener
+    lora: Path,
+    bundle: Bundle,
+    request: ImageSpec | None,
+    strip: Path,
+    settings: Settings,
+    turns: Sequence[tuple[str, str]],
+    *,
+    control: Control,
+    emit: Listener,
 ) -> None:
     """Report what a file that has just been saved does, and warn if it does nothing. Never raises for what goes wrong.
 
@@ -121,7 +131,8 @@ def report(
         bundle: the model; no network is attached.
         request: what to make images of, or None for none.
         strip: where they go, side by side.
-        mode: what it was trained in.
+        settings: what it was trained with.
+        turns: prompts and what they were to become.
     """
     emit(Phase(_PHASE))
     try:
@@ -133,28 +144,28 @@ def report(
     black: tuple[float, ...] = ()
     effect = Effect(lora, whole, blocks)
     if request is not None and not control.asked_to_stop:
+        measures = bool(turns) and whole.norm > 0
+        check = _counted(len(STRENGTHS) * (request.steps + 1) + measures * asked.launches(), control, emit)
         try:
-            effect, black = _with_strip(effect, network, bundle, request, strip, control, emit)
+            text_to(bundle, device_of(bundle.denoiser))
+            try:
+                effect, black = _with_strip(effect, network, bundle, request, strip, check)
+                if measures and not black:
+                    effect = replace(effect, asked=asked.told(bundle, network, turns, request, settings, check=check))
+            finally:
+                text_to(bundle, "cpu")
         except Stopped:
             pass  # the images are what was stopped: the LoRA is whole, and its numbers are known
         except Exception as error:  # noqa: BLE001 - as above
-            emit(Warned("engine.no_strip", reason=_reason(error)))
+            emit(Warned("engine.no_strip" if effect.strip is None else "engine.asked_failed", reason=_reason(error)))
     emit(effect)
-    for warning in _warnings(effect, mode, black):
+    for warning in _warnings(effect, settings.mode, black):
         emit(Warned(warning))
 
 
-def _with_strip(
-    effect: Effect,
-    network: Network,
-    bundle: Bundle,
-    request: ImageSpec,
-    path: Path,
-    control: Control,
-    emit: Listener,
-) -> tuple[Effect, tuple[float, ...]]:
-    """The effect with its images, and the strengths at which nothing is to be seen."""
-    done, total = 0, len(STRENGTHS) * (request.steps + 1)
+def _counted(total: int, control: Control, emit: Listener) -> Callable[[], None]:
+    """What is called before each of ``total`` parts: it tells how many are done, and raises if the user stops."""
+    done = 0
 
     def check() -> None:
         nonlocal done
@@ -162,11 +173,14 @@ def _with_strip(
         emit(Phase(_PHASE, done, total))
         done += 1
 
-    text_to(bundle, device_of(bundle.denoiser))
-    try:
-        (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
-    finally:
-        text_to(bundle, "cpu")
+    return check
+
+
+def _with_strip(
+    effect: Effect, network: Network, bundle: Bundle, request: ImageSpec, path: Path, check: Callable[[], None]
+) -> tuple[Effect, tuple[float, ...]]:
+    """The effect with its images, and the strengths at which nothing is to be seen."""
+    (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
     labels = [f"{strength:+g}" if strength else "off" for strength in STRENGTHS]
     content, texts = io.BytesIO(), PngImagePlugin.PngInfo()
     texts.add_itxt(LORA_KEY, plain(effect.path.stem))

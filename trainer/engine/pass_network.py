@@ -29,7 +29,7 @@ class PassNetwork:
 
     Attributes:
         settings: what the pass is run with: those of the LoRA file it continues from among them, and its own seed.
-        prompt: what shows best what the network has learned.
+        usage: how its LoRA is used.
     """
 
     def __init__(self, run: RunContext, spec: PassSpec, reporter: Reporter) -> None:
@@ -43,7 +43,7 @@ class PassNetwork:
         seed = mixed_seed(settings.train_seed, spec.stream) % 2**32 if spec.stream else settings.train_seed
         self.settings = replace(settings, train_seed=seed)
         origin = replace(run.origin, settings=settings, usage=spec.usage or run.origin.usage)
-        self.prompt = origin.usage.prompt
+        self.usage = origin.usage
         self._saver = Saver(
             run.job, run.settings, run.host.folders, origin, run.hashing, run.precision.saved, self._emit, spec.suffix,
             run.keeper.is_resumed,

@@ -170,18 +170,14 @@ class PassRunner:
         """What the file that has been saved changes; no network of this run is attached any more."""
         assert done.path is not None
         run = self._run
-        request = request_of(self._settings, self._network.prompt, effect.STEPS) if run.settings.effect_strip else None
+        settings, usage = self._settings, self._network.usage
+        request = request_of(settings, usage.prompt, effect.STEPS) if run.settings.effect_strip else None
         path = run.files.samples / "effect.png"
         with suppress(Stopped):  # the LoRA is saved
             effect.report(
-                done.path,
-                run.bundle,
-                request,
-                path,
-                run.settings.mode,
-                control=run.control,
-                emit=self._emit_and_let_others,
-            )
+                done.path, run.bundle, request, path, settings, usage.turns,
+                control=run.control, emit=self._emit_and_let_others,
+            )  # fmt: skip
 
     # ---- parts of a pass --------------------------------------------------------------------------------------------
 

@@ -48,7 +48,8 @@ class ILECO:
         else:
             becomes = [f'becomes "{target}"' if target else "is erased" for target in targets]
             each = [f'"{one}" {happens}' for one, happens in zip(originals, becomes, strict=True)]
-        return Usage(originals[0], meaning=", ".join(each))
+        turns = () if slider else tuple((one, to) for one, to in zip(originals, targets, strict=True) if one and to)
+        return Usage(originals[0], meaning=", ".join(each), turns=turns)
 
 
 def _slider(settings: Settings, count: int) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from tests.helpers.server import Server, served
 from trainer.config.settings import ROWS
 from trainer.engine import run
 from trainer.hosts.standalone import Standalone
-from trainer.job import Change, Control, Done, Effect, Event, Job, Phase, Preview, Saved, Step, Warned
+from trainer.job import Asked, Change, Control, Done, Effect, Event, Job, Phase, Preview, Saved, Step, Warned
 from trainer.jobs.store import DONE, FAILED, Store
 from trainer.jobs.worker import Worker
 from trainer.paths import Folders
@@ -211,7 +211,9 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(
             emit(Step(number, 4, loss, (1e-4,)))
         emit(Preview(4, images[0]))
         emit(Saved(lora, 4))
-        emit(Effect(lora, Change("", 1.0, math.nan), (Change("IN01", 1.0, 0.5),), images[1], HOSTILE, ((1.0, 3.0),)))
+        asked = Asked(5, 1, 6, 0, (literal(HOSTILE), message("engine.asked_untold", untold=1)))
+        blocks = (Change("IN01", 1.0, 0.5),)
+        emit(Effect(lora, Change("", 1.0, math.nan), blocks, images[1], HOSTILE, ((1.0, 3.0),), asked))
         return Done(lora, 4, stopped=False)
 
     plays(monkeypatch, script)
@@ -225,6 +227,10 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(
     assert (shown["warnings"], shown["path"], shown["job"]["name"]) == ([HOSTILE], str(lora), "x")
     assert shown["effect"]["relative"] is None
     assert shown["effect"]["strongest"] == [{"block": "IN01", "relative": 0.5}]
+    words = [HOSTILE, "In 1 image it cannot be told."]
+    assert shown["effect"]["asked"] == {
+        "changed": 5, "unchanged": 1, "images": 6, "empty_moved": 0, "words": words,
+    }  # fmt: skip
     assert shown["pictures"] == [{"step": 4, "name": "4 <b>.png"}]
     for name, path in zip((shown["pictures"][0]["name"], shown["effect"]["strip"]), images, strict=True):
         assert server.get(f"/pictures/{urllib.request.quote(name)}") == path.read_bytes()

@@ -192,6 +192,22 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             'At strength +1 the image of "{prompt}" differs by {difference} of 255 on average. If that is too little, '
             "raise train iterations, train learning rate or network strength."
         ),
+        "engine.asked_failed": "Whether the LoRA does what was asked could not be measured: {reason}",
+        "engine.asked_found": 'The LoRA turns "{original}" into "{target}" in {changed} of {images:image|images}.',
+        "engine.asked_found_several": "The LoRA changes what was asked in {changed} of {images:image|images}.",
+        "engine.asked_unknown": (
+            'Whether the LoRA turns "{original}" into "{target}" cannot be told from its images. Look at the strip.'
+        ),
+        "engine.asked_unknown_several": (
+            "Whether the LoRA changes what was asked cannot be told from its images. Look at the strip."
+        ),
+        "engine.asked_untold": "In {untold:image|images} it cannot be told.",
+        "engine.asked_train_more": "Raise {iterations} (now {steps}) or {rate} (now {value}).",
+        "engine.asked_train_longer": "Raise {iterations} (now {steps}).",
+        "engine.asked_empty": (
+            "It also changes {moved} of {images:image|images} of the empty prompt. Guidance takes that off the effect."
+        ),
+        "engine.asked_hold": "Set {setting} to yes (now no).",
         # ---- details
         "engine.model_detail": "{model}: {family}, {predicts}, computed in {precision}",
         "engine.network_detail": ("{modules:module|modules}, {parameters} parameters, on {device}, seed {seed}"),

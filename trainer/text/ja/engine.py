@@ -193,6 +193,22 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "強さ +1 での「{prompt}」の画像の違いは、平均で255のうち {difference} です。足りなければ、学習ステップ数、"
             "学習率、保存時の強さのどれかを上げてください。"
         ),
+        "engine.asked_failed": "学習の狙いどおりに変わるかどうかを測れませんでした: {reason}",
+        "engine.asked_found": "このLoRAは、{images} 枚中 {changed} 枚で「{original}」を「{target}」に変えます。",
+        "engine.asked_found_several": "このLoRAは、{images} 枚中 {changed} 枚を学習の狙いどおりに変えます。",
+        "engine.asked_unknown": (
+            "このLoRAが「{original}」を「{target}」に変えるかどうかは、画像から判定できません。比較画像を見てください。"
+        ),
+        "engine.asked_unknown_several": (
+            "このLoRAが狙いどおりに変えるかどうかは、画像から判定できません。比較画像を見てください。"
+        ),
+        "engine.asked_untold": "残りのうち {untold} 枚は判定できません。",
+        "engine.asked_train_more": "{iterations}(現在 {steps})か{rate}(現在 {value})を上げてください。",
+        "engine.asked_train_longer": "{iterations}(現在 {steps})を上げてください。",
+        "engine.asked_empty": (
+            "空のプロンプトの画像も {images} 枚中 {moved} 枚が変わります。その分、ガイダンスで効果が打ち消されます。"
+        ),
+        "engine.asked_hold": "「{setting}」をyesにしてください(現在はno)。",
         # ---- 詳細
         "engine.model_detail": "{model}: {family}、{predicts}、{precision} で計算",
         "engine.network_detail": "モジュール {modules} 個、パラメータ {parameters} 個、{device}、シード {seed}",

@@ -393,6 +393,7 @@ def _effect(effect: Effect) -> dict[str, Any]:
         "strip": None if effect.strip is None else effect.strip.name,
         "prompt": effect.prompt,
         "differences": [list(each) for each in effect.differences],
+        "asked": None if effect.asked is None else vars(effect.asked),
     }
 
 
