@@ -7,7 +7,11 @@ from random import Random
 
 import pytest
 
-from trainer.modes.anchors import KINDS, Anchors, held_prompts, pool
+from trainer.modes.anchors import KINDS, Anchors, held_prompts, pool, pool_of_erased
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[ ,]+", text) if word not in ("", "a", "an", "on")]
 
 
 @pytest.mark.parametrize(
@@ -26,8 +30,7 @@ def test_a_concept_stands_where_its_kind_does_and_nothing_else_changes(concept: 
     for before, after in described:
         assert before.count(bare) == 1
         rest = before.replace(bare, target.removeprefix("a "))
-        one, two = ([w for w in re.split(r"[ ,]+", text) if w not in ("", "a", "an", "on")] for text in (rest, after))
-        assert one == two
+        assert _words(rest) == _words(after)
     assert len(set(described)) > 20
 
 
@@ -48,6 +51,22 @@ def test_prompts_are_drawn_by_the_seed_alone_and_never_the_original() -> None:
     first, again, other = (held_prompts("red", ["green"], 40, Random(seed), {"red"}) for seed in (1, 1, 2))
     assert first == again != other
     assert all("red" not in prompt.split() for prompt in first)
+
+
+def test_what_is_erased_becomes_other_words_of_its_kind() -> None:
+    described = pool_of_erased("a huge", 300, Random(4), but=["a huge", "tiny"])
+    assert {after for before, after in described if before == "a huge"} == {"a small", "a large"}
+    for before, after in described:
+        assert [after.replace(word, "huge", 1) for word in ("small", "large") if word in after] == [before]
+
+
+def test_what_is_erased_leaves_its_place_empty_where_nothing_is_of_its_kind() -> None:
+    sizes = list(KINDS["size"])
+    for concept, but in (("hatsune miku", ["hatsune miku"]), ("tiny", sizes)):
+        described = pool_of_erased(concept, 60, Random(4), but)
+        assert described[0] == (concept, "")
+        for before, after in described:
+            assert _words(before.replace(concept, "")) == _words(after)
 
 
 def test_no_concept_of_a_run_is_held_for_another() -> None:

@@ -36,7 +36,7 @@ from trainer.models.base import Bundle
 from trainer.models.placement import place
 from trainer.models.registry import load_bundle
 from trainer.models.stable_diffusion.lora_targets import unet_targets
-from trainer.modes.anchors import pool
+from trainer.modes.anchors import pool, pool_of_erased
 from trainer.modes.base import PassContext
 from trainer.modes.ileco import ILECO
 from trainer.networks.base import Network, Ranks, build, builder_of
@@ -102,15 +102,20 @@ def drawn(step: int) -> tuple[Tensor, Tensor]:
     return rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 1000)
 
 
+@pytest.mark.parametrize("target", ["blue", ""])
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_descriptions_are_shared_by_both_prompts(setting: Setting, step: int) -> None:
-    """Each sample has the formula's loss for one description, with the concept in it and with the target."""
+def test_descriptions_are_shared_by_both_prompts(setting: Setting, step: int, target: str) -> None:
+    """Each sample has the formula's loss for one description, with the concept in it and with the target.
+
+    Where there is none it is another of its kind.
+    """
     settings = settings_of(
-        original_prompt="red", target_prompt="blue", ileco_descriptions=4, keep_weight=0.0, train_seed=7
+        original_prompt="red", target_prompt=target, ileco_descriptions=4, keep_weight=0.0, train_seed=7
     )
     losses = setting.loss(settings, step)
     x, t = drawn(step)
-    described = pool("red", ("blue",), 4, Random(mixed_seed(7, 4 << 32)))
+    rng = Random(mixed_seed(7, 4 << 32))
+    described = pool("red", ("blue",), 4, rng) if target else pool_of_erased("red", 4, rng)
     plain = []
     for before, after in described:
         with torch.no_grad():

@@ -3,7 +3,8 @@
 Nothing about a concept says where it ends. So it is trained within random descriptions, of which only its own words
 change, and descriptions with other words of its kind in its place are held to what the base makes of them. Both are
 drawn from lists of common words, by the concept's own: ``red`` becomes ``blue``, ``red hair`` ``blue hair``, ``a
-circle`` ``a star``. Of a concept without a listed word, such as a name, anything else is a neighbour.
+circle`` ``a star``. Of a concept without a listed word, such as a name, anything else is a neighbour. What is erased
+becomes its neighbours in turn.
 """
 
 from __future__ import annotations
@@ -71,6 +72,12 @@ def _listed(phrase: str) -> list[tuple[int, int, str]]:
 
 def _bare(phrase: str) -> str:
     return _ARTICLE.sub("", phrase.strip())
+
+
+def _saying(phrases: Collection[str]) -> re.Pattern[str]:
+    """Finds any of these in a prompt, as whole words."""
+    either = "|".join(re.escape(_bare(each)) for each in phrases)
+    return re.compile(rf"(?<![\w-])(?:{either})(?![\w-])" if either else "(?!)", re.IGNORECASE)
 
 
 def _apart(thing: str) -> dict[str, str]:
@@ -173,9 +180,16 @@ class Anchors:
         if not self._replaced:
             kind = rng.choice(_THINGS)
             return rng.choice(KINDS[kind])
-        start, end, kind = rng.choice(self._replaced)
+        return rng.choice(self._with_another(rng.choice(self._replaced)))
+
+    def of_its_kind(self) -> list[str]:
+        """All neighbours that a concept with listed words has; none without."""
+        return [phrase for each in self._replaced for phrase in self._with_another(each)]
+
+    def _with_another(self, replaced: tuple[int, int, str]) -> list[str]:
+        start, end, kind = replaced
         left = [word for word in KINDS[kind] if not self._is_own(word)]
-        return self._concept[:start] + rng.choice(left) + self._concept[end:]
+        return [self._concept[:start] + word + self._concept[end:] for word in left]
 
     def _is_own(self, word: str) -> bool:
         """Whether the concept says a listed word, in any spelling or number."""
@@ -202,15 +216,30 @@ def pool(concept: str, others: Sequence[str], count: int, rng: Random) -> list[t
     return found
 
 
+def pool_of_erased(concept: str, count: int, rng: Random, but: Collection[str] = ()) -> list[tuple[str, str]]:
+    """``count`` descriptions of a concept, and each with another word of its kind in its place, the first bare.
+
+    Their mean is everything the concept is not. A concept without a listed word leaves its place empty.
+
+    Args:
+        but: what is not to be in its place: concepts that change in the same run.
+    """
+    anchors, says = Anchors(concept, [""]), _saying(but)
+    left = [phrase for phrase in anchors.of_its_kind() if not says.search(phrase)] or [""]
+    found: list[tuple[str, str]] = []
+    while len(found) < count:
+        parts = anchors.described(rng) if found else None
+        found.append((anchors.within(concept, parts), anchors.within(rng.choice(left), parts)))
+    return found
+
+
 def held_prompts(concept: str, others: Sequence[str], count: int, rng: Random, but: Collection[str] = ()) -> list[str]:
     """``count`` prompts that stay as the base has them.
 
     Args:
         but: what none of them says: concepts that change in the same run.
     """
-    anchors = Anchors(concept, others)
-    phrases = "|".join(re.escape(_bare(each)) for each in but)
-    says = re.compile(rf"(?<![\w-])(?:{phrases})(?![\w-])" if phrases else "(?!)", re.IGNORECASE)
+    anchors, says = Anchors(concept, others), _saying(but)
     found: list[str] = []
     while len(found) < count:
         prompt = anchors.held(rng)

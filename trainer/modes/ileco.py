@@ -23,7 +23,7 @@ from ..diffusion.seeds import mixed_seed
 from ..models.base import Conditioning
 from ..models.placement import dtype_of
 from ..networks.files.metadata import Usage
-from .anchors import held_prompts, pool
+from .anchors import held_prompts, pool, pool_of_erased
 from .base import Pass, PassContext, StepLoss
 from .keep import Keep
 
@@ -68,7 +68,8 @@ class ConceptPass(Pass):
     the target's prediction, above 1 further away from the original, as ESD has it for an empty target (Gandikota et
     al. 2023); of a slider (Gandikota et al. 2023) ``e(c_original) + slider_scale (e(c_positive) - e(c_negative))``.
     With ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO. With ``ileco_descriptions`` all prompts
-    stand within descriptions that are drawn (:mod:`.anchors`), the same for each, and neighbours are held.
+    stand within descriptions that are drawn (:mod:`.anchors`), the same for each, and neighbours are held;
+    in the place of what is erased other words of its kind are drawn, too.
     """
 
     def __init__(self, *, trains_text_encoder: bool) -> None:
@@ -83,7 +84,7 @@ class ConceptPass(Pass):
             rng = Random(mixed_seed(settings.train_seed, _STREAM))
             ends: list[tuple[str, ...]] = [*slider] or [(target,) for target in targets]
             every = list(zip(self._prompts, ends, strict=True))
-            drawn = [each for one, others in every for each in pool(one, others, self._described, rng)]
+            drawn = [each for one, others in every for each in self._pool(one, others, rng)]
             for one, others in every:
                 anchors += held_prompts(one, others, self._described, rng, but=self._prompts)
             self._prompts, *rest = (tuple(each) for each in zip(*drawn, strict=True))
@@ -94,6 +95,11 @@ class ConceptPass(Pass):
             self._target = self._before if slider else self._encode(targets)
         self._original = None if self._trains_text_encoder else self._before
         self._keep = Keep(context, holds_unconditional=True, anchors=anchors)
+
+    def _pool(self, concept: str, others: tuple[str, ...], rng: Random) -> Sequence[tuple[str, ...]]:
+        if others == ("",):
+            return pool_of_erased(concept, self._described, rng, but=self._prompts)
+        return pool(concept, others, self._described, rng)
 
     def loss(self, rng: StepRandom) -> StepLoss:
         context, settings = self._context, self._context.settings
