@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -212,17 +213,21 @@ def test_the_target_is_reached_from_both_images(
     assert y is not None
     away = (z - y).abs().sum(1)[0]
     share = torch.minimum(4 * away / away.max(), torch.ones_like(away))
+    spread = math.sqrt(((z - y) ** 2).sum().item() / 4 / (share**2).sum().item())
     prompt, counted = ORIGINAL if swapped else TARGET, torch.ones(8, 8, dtype=torch.float64)
     counted[:2] = 0
     rng = StepRandom.of_step(1, 1, CPU)
     n, t = rng.noise((2, 4, 8, 8), torch.float64), Uniform().sweep(rng, 2, 0, 300)
+    moved = [spread * rng.noise((2, 4, 1, 1), torch.float64) for _ in range(2)]
     ratio, end = scene.settings.diff_alt_ratio, y if step == 1 else z
     losses = []
     for row in range(2):
         noise, time = n[row : row + 1], t[row : row + 1]
         a, s = KEPT[time].sqrt(), (1 - KEPT[time]).sqrt()
         strength, loss = 1.0 if step == 1 else -abs(ratio), torch.zeros(1, dtype=torch.float64)
-        for x in (a * z + s * noise, a * y + s * noise) if ratio > 0 else (noise,):
+        of_original, of_target = (share * each[row : row + 1] for each in (moved[::-1] if swapped else moved))
+        sides = (a * (z + of_original) + s * noise, a * (y + of_target) + s * noise)
+        for x in sides if ratio > 0 else (noise,):
             wanted = predict(setting, x, time, prompt, 0).detach()
             if ratio > 0:
                 left = (x - a * end) / s

@@ -13,11 +13,13 @@ back to the base; with ``a = 0`` every step is forward.
 That moves what the model makes by the difference, wherever it starts: from yellow, red → orange goes on to green. With
 ``diff_reach_target`` it is trained, at the strength it is used at, to end at the target from either side instead::
 
-    forward  loss(e(x, t, c; +1),   (1 - m) e(x, t, c; 0) + m e*(x, z_target))      x: x_t(z_original) and x_t(z_target)
+    forward  loss(e(x, t, c; +1),   (1 - m) e(x, t, c; 0) + m e*(x, z_target))
     reverse  loss(e(x, t, c; -|a|), (1 - m) e(x, t, c; 0) + m e*(x, z_original))
+             x: x_t(z_original + m d) and x_t(z_target + m d')
 
 ``e*(x, z)`` is the prediction that takes ``x`` for ``z`` and noise, and ``m`` is how much the latents differ at a
-place: 4 times their distance over the largest, at most 1.
+place: 4 times their distance over the largest, at most 1. ``d`` and ``d'`` are random numbers, one a channel and
+normal, as large as the images differ: what prompts make begins at neither image.
 """
 
 from __future__ import annotations
@@ -116,12 +118,12 @@ class PairPass(Pass):
         batch = self._data.of_step(number).repeated(self._repeated * settings.diff_noise_count)
         noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
         timesteps = self._context.timesteps(shared, len(batch.latents), swept=True)
-        directions = self._directions(batch, noise, timesteps, forward=forward, reverse=reverse)
+        directions = self._directions(batch, noise, timesteps, shared, forward=forward, reverse=reverse)
         losses = self._losses(directions, timesteps, batch, rng).view(len(directions), -1).sum(0)
         return StepLoss(self._context.weighted(losses, timesteps), timesteps, batch.names)
 
     def _directions(
-        self, batch: Batch, noise: Tensor, timesteps: Tensor, *, forward: bool, reverse: bool
+        self, batch: Batch, noise: Tensor, timesteps: Tensor, shared: StepRandom, *, forward: bool, reverse: bool
     ) -> list[Direction]:
         assert batch.targets is not None
         settings, diffusion = self._context.settings, self._context.diffusion
@@ -131,7 +133,7 @@ class PairPass(Pass):
         if settings.diff_revert_original_target:
             original, target, captions, target_captions = target, original, target_captions, captions
         if settings.diff_reach_target:
-            ends = self._reaching(batch, noise, timesteps, (original, target), target_captions)
+            ends = self._reaching(batch, noise, timesteps, shared, target_captions)
             strength = abs(settings.diff_alt_ratio)
             directions = ends(1.0, to_target=True) if forward else []
             if reverse and settings.diff_alt_ratio > 0:
@@ -150,14 +152,18 @@ class PairPass(Pass):
         return directions
 
     def _reaching(
-        self, batch: Batch, noise: Tensor, timesteps: Tensor, seen: tuple[Tensor, Tensor], captions: tuple[str, ...]
+        self, batch: Batch, noise: Tensor, timesteps: Tensor, shared: StepRandom, captions: tuple[str, ...]
     ) -> Callable[..., list[Direction]]:
-        """What makes the directions that end at one image, from both."""
+        """What makes the directions that end at one image, from about both."""
         assert batch.targets is not None
         diffusion, schedule = self._context.diffusion, self._context.diffusion.schedule
         a, s = schedule.signal_at(timesteps, noise), schedule.noise_at(timesteps, noise)
-        share = how_much_differs(batch.latents, batch.targets)
         latents = batch.latents, batch.targets
+        share = how_much_differs(*latents)
+        seen = [
+            diffusion.noised(each + share * displaced, noise, timesteps)
+            for each, displaced in zip(latents, displacements(*latents, share, shared), strict=True)
+        ]
         if self._context.settings.diff_revert_original_target:
             latents = latents[::-1]
 
@@ -216,6 +222,18 @@ def how_much_differs(one: Tensor, other: Tensor) -> Tensor:
     """Where latents ``(B, C, h, w)`` differ, ``(B, 1, h, w)``: 4 times their distance over the largest, at most 1."""
     distance = (one - other).abs().sum(1, keepdim=True)
     return (4 * distance / distance.amax((1, 2, 3), keepdim=True).clamp(min=1e-6)).clamp(max=1)
+
+
+def displacements(one: Tensor, other: Tensor, share: Tensor, rng: StepRandom) -> tuple[Tensor, Tensor]:
+    """What latents ``(B, C, h, w)`` are moved by where they differ, ``(B, C, 1, 1)`` each.
+
+    Normal, with the root mean square of their difference, over the places that ``share`` ``(B, 1, h, w)`` counts.
+    """
+    batch, channels = one.shape[:2]
+    counted = channels * share.square().sum((1, 2, 3), keepdim=True).clamp(min=1e-6)
+    spread = ((one - other).square().sum((1, 2, 3), keepdim=True) / counted).sqrt()
+    first, second = (spread * rng.noise((batch, channels, 1, 1), one.dtype) for _ in range(2))
+    return first, second
 
 
 def _directions_of(step: int, settings: Settings) -> tuple[int, bool, bool]:
