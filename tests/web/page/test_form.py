@@ -151,7 +151,7 @@ def test_a_mode_brings_its_defaults_where_the_user_has_left_a_field_alone(form: 
     values[names.index("train_batch_size")] = "7"
     values = switch(values, "ADDifT")
     read = form.settings(values)
-    assert (read.train_iterations, read.network_rank, read.train_optimizer) == (30, 4, "CAME")
+    assert (read.train_iterations, read.network_rank, read.diff_reach_target) == (100, 16, True)
     assert (read.train_batch_size, read.train_seed, read.save_lora_name) == (7, -1, "")
     values = switch(switch(values, "iLECO"), "LoRA")
     assert form.settings(values) == replace(Settings(), train_batch_size=7)
@@ -177,9 +177,9 @@ def test_a_model_brings_its_defaults_where_the_user_has_left_a_field_alone(form:
     assert form.settings(values).image_size == (768, 768)
     values = fit(form, values, large, image_size="640")
     assert form.settings(values).image_size == (640, 640)
-    values = fit(form, values, {"train_learning_rate": 2e-4}, mode="ADDifT")
+    values = fit(form, values, {"train_learning_rate": 2e-4, "train_max_timesteps": 900}, mode="ADDifT")
     read = form.settings(values)
-    assert (read.train_learning_rate, read.train_iterations) == (2e-4, 30)
+    assert (read.train_learning_rate, read.train_max_timesteps) == (3e-3, 900), "the preset's own comes first"
     values = fit(form, values, None, mode="LoRA")
     assert form.settings(values) == replace(Settings(), image_size=Size(640, 640))
 
