@@ -88,7 +88,7 @@ THINGS: dict[Half, tuple[Thing, ...]] = {
     "train": (ZORP, QUAX),
     "test": (Thing("wug", (130, 80, 40), "pillar"), Thing("tek", (150, 200, 90), "star")),
 }
-"""With outlines that the toy checkpoints' autoencoders can keep."""
+"""With outlines that the toy checkpoints' autoencoders keep; the star's only where it is large, as it is in prompts."""
 UNKNOWN = ("blorp", "fep", "vim", "dax")
 """Words that are no thing's."""
 SMALL = {"image_size": "64", "image_min_length": "64", "image_buckets_step": "64"}
