@@ -239,6 +239,16 @@ def test_the_target_is_reached_from_both_images(
     same(setting, ours(scene, step), torch.cat(losses).mean())
 
 
+@pytest.mark.parametrize(
+    ("reaching", "ratio", "opposite"), [(False, 0.0, True), (True, 0.0, False), (True, -1.0, False), (True, 0.5, True)]
+)
+def test_the_opposite_is_promised_only_where_it_is_trained(reaching: bool, ratio: float, opposite: bool) -> None:
+    settings = replace(Settings(), mode="ADDifT", diff_reach_target=reaching, diff_alt_ratio=ratio)
+    meaning = ADDifT().usage(settings, ()).meaning
+    assert meaning.startswith("what makes the original image the target image")
+    assert ("below 0 the opposite" in meaning) is opposite
+
+
 def test_kept_prompts_go_with_both_turns(setting: Setting) -> None:
     """What is added for them is that of each turn's own strength, and the turns themselves stay as they were."""
     keeping = setting.scene(diff_both_turns=True, keep_prompts="a green dog", keep_weight=0.5)

@@ -64,7 +64,9 @@ def usage(settings: Settings, captions: Sequence[str]) -> Usage:
     trigger = settings.lora_trigger_word.strip()
     before, after = ("target", "original") if settings.diff_revert_original_target else ("original", "target")
     called = f', with "{trigger}" in the prompt' if trigger else ""
-    meaning = f"what makes the {before} image the {after} image{called}; below 0 the opposite"
+    meaning = f"what makes the {before} image the {after} image{called}"
+    if not settings.diff_reach_target or settings.diff_alt_ratio > 0:
+        meaning += "; below 0 the opposite"
     return Usage(trigger or next(iter(captions), ""), trigger, meaning)
 
 
