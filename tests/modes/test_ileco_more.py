@@ -61,10 +61,10 @@ class Setting:
         training.prepare(PassContext(settings, self.bundle, self.network, self.bundle.diffusion))
         return training.loss(StepRandom.of_step(1, step, CPU)).samples
 
-    def plainly(self, x: Tensor, t: Tensor, prompts: list[str], *, trained: bool) -> Tensor:
+    def plainly(self, x: Tensor, t: Tensor, prompts: list[str], *, trained: bool, strength: float = 1.0) -> Tensor:
         plain = self.plain
         ids = plain.tokenizers[0](prompts, padding="max_length", max_length=77, return_tensors="pt").input_ids
-        weights = merged_weights(self.network, plain.denoiser, "lora_unet", 2.0) if trained else {}
+        weights = merged_weights(self.network, plain.denoiser, "lora_unet", 2.0 * strength) if trained else {}
         return functional_call(plain.denoiser, weights, (x, t, plain.text_encoders[0](ids).last_hidden_state)).sample
 
 
@@ -142,11 +142,24 @@ def test_concepts_take_the_samples_in_turn(setting: Setting, step: int, turns: t
     holds(setting, setting.loss(settings_of(**PAIRS), step), predicted, wanted)
 
 
-def test_a_slider_goes_from_one_end_to_the_other(setting: Setting) -> None:
-    x, t = drawn(1)
+@pytest.mark.parametrize(("step", "strength"), [(1, 1.0), (2, -1.0), (3, 1.0)])
+def test_a_slider_goes_from_one_end_to_the_other(setting: Setting, step: int, strength: float) -> None:
+    x, t = drawn(step)
     old, young, face = (setting.plainly(x, t, [prompt] * 3, trained=False) for prompt in ("old", "young", "a face"))
-    predicted = setting.plainly(x, t, ["a face"] * 3, trained=True)
-    holds(setting, setting.loss(settings_of(**SLIDER), 1), predicted, face + 1.5 * (old - young))
+    predicted = setting.plainly(x, t, ["a face"] * 3, trained=True, strength=strength)
+    holds(setting, setting.loss(settings_of(**SLIDER), step), predicted, face + strength * 1.5 * (old - young))
+
+
+def test_every_concept_of_a_slider_is_trained_at_both_ends(setting: Setting) -> None:
+    """Of two concepts and one sample a step: both at strength 1, then both at -1."""
+    settings = settings_of(**{**SLIDER, "original_prompt": "a face\na hand"}, train_batch_size=1)
+    for step, strength, concept in ((1, 1.0, "a face"), (2, 1.0, "a hand"), (3, -1.0, "a face"), (4, -1.0, "a hand")):
+        losses = setting.loss(settings, step)
+        rng = StepRandom.of_step(1, step, CPU)
+        x, t = rng.noise((1, 4, 8, 8), torch.float64), Uniform().draw(rng, 1, 0, 1000)
+        old, young, before = (setting.plainly(x, t, [prompt], trained=False) for prompt in ("old", "young", concept))
+        predicted = setting.plainly(x, t, [concept], trained=True, strength=strength)
+        holds(setting, losses, predicted, before + strength * 1.5 * (old - young))
 
 
 def test_a_concept_goes_beyond_its_target(setting: Setting) -> None:

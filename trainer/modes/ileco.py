@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from math import ceil
 from random import Random
 
 import torch
@@ -66,10 +67,10 @@ class ConceptPass(Pass):
 
     What is wanted is the base's ``e(c_original) + ileco_scale (e(c_target) - e(c_original))`` at ``(x, t)``: with 1
     the target's prediction, above 1 further away from the original, as ESD has it for an empty target (Gandikota et
-    al. 2023); of a slider (Gandikota et al. 2023) ``e(c_original) + slider_scale (e(c_positive) - e(c_negative))``.
-    With ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO. With ``ileco_descriptions`` all prompts
-    stand within descriptions that are drawn (:mod:`.anchors`), the same for each, and neighbours are held;
-    in the place of what is erased other words of its kind are drawn, too.
+    al. 2023); of a slider (Gandikota et al. 2023) ``e(c_original) + s slider_scale (e(c_positive) - e(c_negative))`` at
+    the strengths ``s`` of 1 and -1 in turn. With ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO. With
+    ``ileco_descriptions`` all prompts stand within descriptions that are drawn (:mod:`.anchors`), the same for each,
+    and neighbours are held; in the place of what is erased other words of its kind are drawn, too.
     """
 
     def __init__(self, *, trains_text_encoder: bool) -> None:
@@ -109,18 +110,23 @@ class ConceptPass(Pass):
         timesteps = context.timesteps(rng, batch)
         first = (rng.step - 1) * batch
         numbers = self._drawn(rng, first, batch)
-        context.network.strength = 1.0
+        context.network.strength = strength = self._strength(rng.step, batch)
         if self._original is None and self._described:
             original = self._encode([self._prompts[number] for number in numbers])
         else:
             original = (self._original or self._encode(self._prompts))[numbers]
         if settings.ileco_denoise_steps > 0:
             x = denoised(context, x, timesteps, original.detach(), settings.ileco_denoise_steps)
-        wanted = self._wanted(x, timesteps, numbers)
+        wanted = self._wanted(x, timesteps, numbers, strength)
         predicted, kept = self._keep.predict(x, timesteps, original, rng)
 
         losses = sample_losses(predicted, wanted, settings.train_loss_function) + kept
         return StepLoss(context.weighted(losses, timesteps), timesteps)
+
+    def _strength(self, step: int, batch: int) -> float:
+        """1; of a slider -1 in turn with it, each for as many steps as all concepts take."""
+        concepts = len(self._prompts) // max(1, self._described)
+        return -1.0 if self._ends and (step - 1) // ceil(concepts / batch) % 2 else 1.0
 
     def _drawn(self, rng: StepRandom, first: int, batch: int) -> list[int]:
         """The number of a prompt for each sample: the concepts in turn, each in a description that is drawn."""
@@ -132,13 +138,13 @@ class ConceptPass(Pass):
         return [concept * each + generator.randrange(each) for concept in in_turn]
 
     @torch.no_grad()
-    def _wanted(self, x: Tensor, timesteps: Tensor, numbers: list[int]) -> Tensor:
+    def _wanted(self, x: Tensor, timesteps: Tensor, numbers: list[int], strength: float) -> Tensor:
         context = self._context
         with context.network.off():
             wanted = context.bundle.predict(x, timesteps, self._target[numbers])
             if self._ends:
                 positive, negative = (context.bundle.predict(x, timesteps, end[numbers]) for end in self._ends)
-                wanted = wanted + context.settings.slider_scale * (positive - negative)
+                wanted = wanted + strength * context.settings.slider_scale * (positive - negative)
             elif context.settings.ileco_scale != 1:
                 before = context.bundle.predict(x, timesteps, self._before[numbers])
                 wanted = before + context.settings.ileco_scale * (wanted - before)
