@@ -16,7 +16,7 @@
     function form() {
         const isBox = (each) => each.matches("[type=checkbox], [type=radio]");
         const fields = [...byId("form").querySelectorAll("input, textarea")];
-        return JSON.stringify([byId("rest").querySelector("textarea, input").value, ...fields.map(
+        return JSON.stringify([byId("card").querySelector("input").value, byId("rest").querySelector("textarea, input").value, ...fields.map(
             (each) => (isBox(each) ? each.checked : each.value))]);
     }
 

@@ -269,7 +269,8 @@ def trainyard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainyard]:
     for name in ("trainer", "presets"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "docs").mkdir()
-    shutil.copy(ROOT / "docs" / "from-other-trainers.md", folder / "docs")
+    for page in ("from-other-trainers.md", "presets.md"):
+        shutil.copy(ROOT / "docs" / page, folder / "docs")
     touched = {addition.section: addition.put_into(folder) for addition in ADDITIONS}
     (folder / "models").mkdir()
     shutil.copy(TOY, folder / "models")

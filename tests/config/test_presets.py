@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from trainer.config import presets
+from trainer.config import preset_page, presets
 from trainer.config.schema import dump, parse, to_json
 from trainer.config.settings import ROWS, Settings
 from trainer.errors import OutputError, SettingsError, UserError
@@ -111,10 +111,23 @@ def test_one_of_ours_holds_what_differs_and_leaves_the_rest_to_the_model(path: P
     assert not subject & parsed.given
 
 
-def test_ours_stand_between_the_users_own_and_traintrains(tmp_path: Path) -> None:
-    presets.save(Settings(), "zebra", tmp_path)
-    listed = presets.list_presets([tmp_path, OURS, SHIPPED])
-    assert listed == ["zebra", *sorted(path.stem for path in OURS.glob("*.json")), *NAMES]
+def test_ours_come_first_then_traintrains_then_the_users_own(tmp_path: Path) -> None:
+    for name in ("zebra", "LoRA", "Ape"):
+        presets.save(Settings(), name, tmp_path)
+    listed = presets.list_presets([tmp_path, tmp_path / "none", OURS, SHIPPED])
+    assert listed == [*sorted(path.stem for path in OURS.glob("*.json")), *NAMES, "Ape", "zebra"]
+
+
+def test_ours_are_told_from_the_users_own_of_the_same_name(tmp_path: Path) -> None:
+    assert presets.is_ours("change-concept", [tmp_path, OURS, SHIPPED])
+    presets.save(Settings(network_rank=77), "change-concept", tmp_path)
+    assert not presets.is_ours("change-concept", [tmp_path, OURS, SHIPPED])
+    assert not presets.is_ours("LoRA", [tmp_path, OURS, SHIPPED])
+    found = presets.of_ours("change-concept")
+    assert found is not None
+    assert found.settings.mode == "iLECO"
+    assert presets.of_ours("LoRA") is None
+    assert presets.of_ours("../LoRA") is None
 
 
 @pytest.mark.parametrize("name", [*NAMES, *(path.stem for path in OURS.glob("*.json"))])
@@ -138,6 +151,23 @@ def test_the_command_that_rewrites_the_shipped_presets_has_been_run(tmp_path: Pa
     whole.write_text(dump(before), encoding="utf-8")
     assert presets.rewrite_shipped(folder) == [whole]
     assert whole.read_bytes() == (SHIPPED / whole.name).read_bytes()
+
+
+def test_the_page_about_presets_says_what_their_files_hold(tmp_path: Path) -> None:
+    page = tmp_path / "presets.md"
+    shutil.copy(ROOT / "docs" / "presets.md", page)
+    assert not preset_page.rewrite(page), "python -m trainer presets writes it anew"
+    text = page.read_text("utf-8")
+    for path in (*SHIPPED.glob("*.json"), *OURS.glob("*.json")):
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{path.stem}` |")]
+        written = json.loads(path.read_text("utf-8"))
+        assert f"| {written['mode']} |" in row
+        assert all(f"`{key}` {written[key]}" in row for key in ("network_rank", "train_optimizer") if key in written)
+    second = json.loads((SHIPPED / "Difference_Use2ndPass.json").read_text("utf-8"))["2nd pass"]
+    assert f"in the second pass `network_rank` {second['network_rank']}" in text
+    page.write_text(text.replace("| `network_rank`", "| `network_rnak`"), encoding="utf-8")
+    assert preset_page.rewrite(page)
+    assert page.read_text("utf-8") == text
 
 
 @pytest.mark.parametrize(
@@ -174,7 +204,7 @@ def test_saved_preset_comes_back(tmp_path: Path) -> None:
 
 def test_first_folder_wins_and_a_file_may_be_named_by_its_path(tmp_path: Path) -> None:
     own = presets.save(Settings(network_rank=7), "LoRA", tmp_path)
-    assert presets.list_presets([tmp_path, SHIPPED]) == ["LoRA", *NAMES[:-1]]
+    assert presets.list_presets([tmp_path, SHIPPED]) == NAMES
     for name in ("LoRA", "LoRA.json", str(own), own):
         assert presets.load(name, [tmp_path, SHIPPED]).settings.network_rank == 7
     assert presets.load("LoRA", [SHIPPED, tmp_path]).settings.network_rank == 16

@@ -1,11 +1,11 @@
-"""``presets``: rewrite the shipped presets and a page of the documentation after a change of a table or a preset."""
+"""``presets``: rewrite the shipped presets, and the pages made from tables and presets, after a change of these."""
 
 from __future__ import annotations
 
 import argparse
 
-from ..config import presets
-from ..config.foreign import page
+from ..config import preset_page, presets
+from ..config.foreign import page as foreign_page
 from .words import told
 
 
@@ -19,6 +19,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _rewrite(_options: argparse.Namespace) -> int:
     for path in presets.rewrite_shipped():
         print(told("commands.preset_rewritten", name=path.name))
-    if page.rewrite():
-        print(told("commands.preset_rewritten", name=page.PAGE.name))
+    for page in (foreign_page, preset_page):
+        if page.rewrite():
+            print(told("commands.preset_rewritten", name=page.PAGE.name))
     return 0

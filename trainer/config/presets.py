@@ -29,13 +29,18 @@ _ENDING = ".json"
 
 
 def list_presets(folders: Iterable[Path]) -> list[str]:
-    """The names of all presets in these folders, each once: folder by folder, in alphabetical order in each. A missing
-    folder has none."""
+    """The names of all presets in these folders, each once: ours first, then TrainTrain's, then the user's own, in
+    alphabetical order in each folder. A missing folder has none."""
     found: dict[str, None] = {}
-    for folder in folders:
+    for folder in sorted(folders, key=_rank):
         names = (path.stem for path in folder.glob(f"*{_ENDING}") if not path.name.startswith("."))
         found.update(dict.fromkeys(sorted(names, key=lambda name: (name.casefold(), name))))
     return list(found)
+
+
+def _rank(folder: Path) -> int:
+    shipped = (TRAINYARD_PRESETS, SHIPPED_PRESETS)
+    return shipped.index(folder) if folder in shipped else len(shipped)
 
 
 def told_of(name: str, folders: Iterable[Path]) -> Message | None:
@@ -63,6 +68,18 @@ def is_file_or_preset(wanted: str, folders: Iterable[Path]) -> bool:
 
 def _mode_of(wanted: str) -> str:
     return next((name for name in MODES if name.casefold() == wanted.strip().casefold()), "")
+
+
+def of_ours(name: str) -> Parsed | None:
+    """One of ours, of whatever the user's own may have the same name; None if there is none."""
+    path = TRAINYARD_PRESETS / f"{name}{_ENDING}"
+    return load_file(path) if _preset_name_problem(name) is None and is_file(path) else None
+
+
+def is_ours(name: str, folders: Iterable[Path]) -> bool:
+    """Whether a name stands for one of ours, and not for one of the user's own."""
+    path = _preset_path(name, folders)
+    return path is not None and path.parent == TRAINYARD_PRESETS
 
 
 def of_mode(mode: str) -> Parsed:

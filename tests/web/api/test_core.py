@@ -17,8 +17,10 @@ from PIL import Image
 
 from tests.helpers.played_host import played_host
 from tests.helpers.server import Server, served
-from trainer.config.settings import ROWS
-from trainer.engine import run
+from trainer.config.presets import save
+from trainer.config.settings import ROWS, Settings
+from trainer.engine import memory_fit, run
+from trainer.engine.memory_estimate import MemoryEstimate
 from trainer.hosts.standalone import Standalone
 from trainer.job import Asked, Change, Control, Done, Effect, Event, Job, Phase, Preview, Saved, Step, Warned
 from trainer.jobs.store import DONE, FAILED, Store
@@ -285,6 +287,37 @@ def test_settings_and_presets(server: Server) -> None:
     assert "iLECO" in server.get("/presets")["presets"]
     assert server.get("/presets/iLECO")["network_rank"] == 4
     assert server.ask("/presets/..%2F..%2Fpyproject")[0] in (400, 404)
+
+
+def test_presets_are_listed_with_what_they_are_for(server: Server, worker: Worker) -> None:
+    save(Settings(), "mine", worker.store.folders.presets[0])
+    found = server.get("/presets")
+    assert found["presets"].index("change-concept") < found["presets"].index("iLECO") < found["presets"].index("mine")
+    assert set(found["for"]) == set(found["presets"]) - {"mine"}
+    assert found["for"]["erase-concept"].startswith("Makes the model no longer draw something")
+    assert found["for"] != server.get("/presets?language=ja")["for"]
+
+
+def test_a_job_is_made_to_fit_a_card(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(settings: Settings, *_: object) -> MemoryEstimate:
+        return MemoryEstimate(0, 2**30 * (5 if settings.use_gradient_checkpointing else 9), 0)
+
+    monkeypatch.setattr(memory_fit, "estimate_memory", taken)
+    answer = server.post("/jobs?card=6", ILECO)
+    assert answer["fitted"]["changes"] == {"use_gradient_checkpointing": True}
+    assert answer["fitted"]["message"].startswith("Changed to fit a GPU with 6 GB")
+    settings = server.get(f"/jobs/{answer['id']}")["settings"]
+    assert settings["use_gradient_checkpointing"] is True
+    assert "fitted" not in server.post("/jobs", named(save_lora_name="b"))
+    assert server.post("/check?card=24&language=ja", {"settings": ILECO})["fitted"]["changes"] == {}
+    for card, words in (("5", "no GPU that settings can be fitted to"), ("auto", "")):
+        status, answer = server.ask(f"/check?card={card}", {"settings": ILECO})
+        assert (status == 400) == bool(words)
+        assert words in str(answer)
+    monkeypatch.setattr(memory_fit, "estimate_memory", lambda *_: MemoryEstimate(10**12, 0, 0))
+    status, answer = server.ask("/jobs?card=24", named(save_lora_name="c"))
+    assert (status, "Nothing makes this run fit" in answer["error"]) == (400, True)
+    assert len(server.get("/jobs")["jobs"]) == 2
 
 
 def test_one_value_is_checked(server: Server) -> None:

@@ -178,6 +178,30 @@ def test_presets_are_saved_loaded_and_deleted(visit: Callable[..., Visitor], sit
 
 
 @pytest.mark.more
+def test_a_preset_of_ours_says_what_it_is_for_and_fits_the_chosen_gpu(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    line, fitted = someone.page.locator("#trainyard_preset_line"), "#trainyard_use_gradient_checkpointing input"
+    someone.mode("iLECO")
+    someone.write("original_prompt", "blue")
+    someone.mode("LoRA")
+    someone.write("preset", "concept-slider")
+    someone.until(lambda: line.inner_text().startswith("More of one thing and less of its opposite"))
+    someone.press("preset_load")
+    someone.message("Loaded")
+    someone.until(lambda: someone.page.is_checked("#trainyard_mode input[value=iLECO]"))
+    assert someone.box("original_prompt").input_value() == "blue"  # what is trained is the user's
+    someone.write("image_size", "2048")
+    someone.write("train_batch_size", "4")
+    for card, holds in (("6 GB", True), ("24 GB", False)):
+        someone.box("card").click()
+        someone.page.get_by_role("option", name=card, exact=True).click()
+        someone.message(f"with {card}")
+        someone.until(lambda holds=holds: someone.page.is_checked(fitted) == holds)
+    someone.write("preset", "no preset")
+    someone.until(lambda: not line.inner_text())
+
+
+@pytest.mark.more
 def test_every_preset_and_every_file_of_traintrain_goes_through_the_form_unchanged(
     visit: Callable[..., Visitor], site: Site
 ) -> None:

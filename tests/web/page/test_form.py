@@ -215,3 +215,55 @@ def test_a_model_changes_nothing_of_what_was_loaded(form: Form) -> None:
     preset = presets.load("ADDifT_Action_SD1.5", [SHIPPED]).settings
     values = fit(form, form.values(preset), {"train_learning_rate": 2e-4, "image_size": Size(1024, 1024)})
     assert form.settings(values) == preset
+
+
+OURS = SHIPPED / "trainyard"
+
+
+def test_one_of_ours_leaves_to_the_user_what_is_trained_and_to_the_model_what_suits_it(form: Form) -> None:
+    large = {"image_size": Size(1024, 1024)}
+    for path in sorted(OURS.glob("*.json")):
+        parsed = presets.load_file(path)
+        mode = parsed.settings.mode
+        values = form.values_of_ours(path.stem, mode, {})
+        assert form.settings(values) == parsed.settings, path.stem
+        values = fit(form, values, large)
+        assert form.settings(values) == replace(parsed.settings, image_size=Size(1024, 1024)), path.stem
+        values = fit(form, values, {"image_size": Size(768, 768)}, train_iterations="77")
+        read = form.settings(values)
+        assert (read.train_iterations, read.image_size) == (77, (768, 768))
+        names = [form.fields[place].row.name for place in form.subject_left_by(parsed)]
+        assert {"model", "original_prompt", "lora_data_directory", "original_image", "save_lora_name"} <= set(names)
+        assert not {"train_iterations", "network_rank", "train_optimizer", "train_lr_scheduler_settings"} & set(names)
+
+
+def test_another_mode_ends_what_a_preset_said(form: Form) -> None:
+    values = form.values_of_ours("style-from-pair", "ADDifT", {})
+    assert form.settings(values).train_iterations == 50
+    for mode in ("LoRA", "ADDifT"):
+        values = fit(form, values, {}, mode=mode)
+        assert form.settings(values) == presets.of_mode(mode).settings
+
+
+def test_what_makes_the_form_fit_is_there_to_see_and_another_gpu_undoes_it(form: Form) -> None:
+    second = Settings(network_rank=4, train_batch_size=4)
+    wanted = replace(Settings(), mode="Difference", use_2nd_pass_settings=True, second_pass=second)
+    small = {"use_gradient_checkpointing": True, "train_batch_size": 1}
+    fitted = replace(wanted, **small, second_pass=replace(second, **small))
+    values = form.made_to_fit(form.values(wanted), fitted, tuple(small))
+    assert form.settings(values) == fitted
+    assert form.settings(form.before_fit(values)) == wanted
+    names = [("second " if each.second else "") + each.row.name for each in form.fields]
+    values[names.index("train_batch_size")] = "3"  # what was changed since stays
+    read = form.settings(form.before_fit(values))
+    assert read == replace(wanted, train_batch_size=3)
+    assert form.before_fit(form.before_fit(values)) == form.before_fit(values)
+    switched = fit(form, values, {}, mode="LoRA")
+    assert form.before_fit(switched) == switched
+
+
+def test_what_a_gpu_needs_counts_as_chosen(form: Form) -> None:
+    values = fit(form, form.values_of_ours("character-from-images", "LoRA", {}), {"image_size": Size(1024, 1024)})
+    settings = replace(form.settings(values), image_size=Size(768, 768), train_batch_size=1)
+    values = form.made_to_fit(values, settings, ("image_size", "train_batch_size"))
+    assert form.settings(fit(form, values, {"image_size": Size(1024, 1024)})) == settings

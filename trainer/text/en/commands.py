@@ -217,9 +217,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.cache_unusable": "cannot be used ({reason}). End the programs that use it, or delete the file.",
         "commands.cache_none": "{path}: nothing",
         # ---- presets
-        "commands.presets": "rewrite the shipped presets and the page about other trainers",
+        "commands.presets": "rewrite the shipped presets and the pages about them and about other trainers",
         "commands.presets_description": "Rewrite the presets in presets/, so that each holds its mode and what differs "
-        "from the defaults, and the tables in docs/from-other-trainers.md.",
+        "from the defaults, and the tables in docs/presets.md and docs/from-other-trainers.md.",
         "commands.preset_rewritten": "Rewritten: {name}",
         # ---- demo
         "commands.demo": "train on the embedded checkpoint and show what changed",

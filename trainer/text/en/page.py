@@ -69,6 +69,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "preset.name": "preset or file",
         "preset.help": "A preset's name, or the path of a settings file (also of kohya_ss, sd-scripts, OneTrainer and "
         "others) or of a LoRA trained with Trainyard; or a command pasted from sd-scripts. To save, write a new name.",
+        "card.name": "GPU memory",
+        "card.help": (
+            "What must be changed for a run to fit it is changed when you load a preset, when you choose another GPU, "
+            "and by Make it fit."
+        ),
+        "card.auto": "this GPU",
+        "card.fit": "Make it fit",
+        "card.unknown": "Not made to fit. {reason}",
         "preset.load": "Load",
         "preset.save": "Save",
         "preset.delete": "Delete",

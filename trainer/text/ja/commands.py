@@ -218,9 +218,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "このファイルを削除してください。",
         "commands.cache_none": "{path}: 何もありません",
         # ---- presets
-        "commands.presets": "同梱のプリセットと、ほかのプログラムについての説明を書き直す",
+        "commands.presets": "同梱のプリセットと、プリセットやほかのプログラムについての説明を書き直す",
         "commands.presets_description": "presets/ のプリセットを、モードと既定値から変わる項目だけになるように"
-        "書き直し、docs/from-other-trainers.md の表も作り直します。",
+        "書き直し、docs/presets.md と docs/from-other-trainers.md の表も作り直します。",
         "commands.preset_rewritten": "書き直しました: {name}",
         # ---- demo
         "commands.demo": "同梱のチェックポイントで学習し、変化を見せる",

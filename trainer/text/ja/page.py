@@ -68,6 +68,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "preset.name": "プリセットまたはファイル",
         "preset.help": "プリセットの名前、設定ファイル (kohya_ss、sd-scripts、OneTrainerなどのものも可) か"
         "Trainyardで学習したLoRAのパス、または sd-scripts のコマンドです。保存するときは新しい名前を書いてください。",
+        "card.name": "GPU メモリ",
+        "card.help": (
+            "プリセットを読み込んだとき、別の GPU を選んだとき、「収まるようにする」を押したときに、"
+            "学習がこの GPU に収まるように設定を変えます。"
+        ),
+        "card.auto": "この GPU",
+        "card.fit": "収まるようにする",
+        "card.unknown": "GPU に合わせた変更はしていません。{reason}",
         "preset.load": "読み込む",
         "preset.save": "保存",
         "preset.delete": "削除",

@@ -20,10 +20,11 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
 
 from ...config import presets
+from ...config.choices import CARDS
 from ...config.foreign import convert
 from ...config.schema import describe, parse, to_json
-from ...config.settings import Settings
-from ...errors import SettingsError, UserError
+from ...config.settings import Settings, row_of
+from ...errors import MemoryShortError, SettingsError, UserError
 from ...job import Account, Effect
 from ...jobs.admission import admitted, require_model
 from ...jobs.run_status import Point, Snapshot
@@ -263,8 +264,11 @@ class _Routes:
         return {**_entry(self._store.get(number)), "settings": to_json(settings), "warnings": warnings}
 
     def presets(self) -> dict[str, Any]:
-        """The names of the presets."""
-        return {"presets": presets.list_presets(self._store.folders.presets)}
+        """The names of the presets, as "presets", and as "for" what each of those that come with Trainyard is for."""
+        folders = self._store.folders.presets
+        names = presets.list_presets(folders)
+        told = {name: presets.told_of(name, folders) for name in names}
+        return {"presets": names, "for": {name: line for name, line in told.items() if line is not None}}
 
     def preset(self, name: str) -> dict[str, Any]:
         """The settings of one preset."""
@@ -284,7 +288,7 @@ class _Routes:
                 return FileResponse(path, headers={"Cache-Control": "no-cache"})
         raise NotThereError("web.no_image_of_run")
 
-    def add(self, body: dict[str, Any]) -> dict[str, Any]:
+    def add(self, body: dict[str, Any], card: str = "") -> dict[str, Any]:
         """Add a job at the end of the queue. The body: its settings, as in a settings file or by short names; or those
         of another program, as its file has them.
 
@@ -292,12 +296,32 @@ class _Routes:
         A job whose data or model could not be trained is refused. In the answer, "warnings" names the keys that are not
         known, which have no effect, and says what became of another program's settings; "account" says what its data
         is.
+
+        card: a GPU that the job is made to fit, 6, 8, 12 or 24 for its memory in GB, or auto for the one that is here;
+        "fitted" in the answer says what was changed. A job that nothing makes fit is refused.
         """
         parsed = convert.read(body)
         account = self._account_of(parsed.settings)
-        entry = self._store.add(parsed.settings)
+        settings, fitted = self._fitted(parsed.settings, card)
+        entry = self._store.add(settings)
         self._worker.follow()
-        return {**_entry(entry), "warnings": parsed.warnings, "account": account_rows(account)}
+        return {**_entry(entry), "warnings": parsed.warnings, "account": account_rows(account), **fitted}
+
+    def _fitted(self, settings: Settings, card: str) -> tuple[Settings, dict[str, Any]]:
+        """The settings as they fit a card, and what there is to say of it; without a card nothing."""
+        if not card:
+            return settings, {}
+        if card not in CARDS:
+            raise UserError("web.no_such_card", where="card", cards=CARDS)
+        host = self._worker.ready_host()
+        from ...engine.memory_fit import fit
+
+        found = fit(settings, host, card)
+        if not found.fits:
+            raise MemoryShortError(found.message)
+        written = to_json(found.settings)
+        changes = {row_of(name).key: written[row_of(name).key] for name in found.changed}
+        return found.settings, {"fitted": {"message": found.message, "changes": changes}}
 
     def _account_of(self, settings: Settings) -> Account:
         account = admitted(settings, self._store.folders, self._worker.made_host)
@@ -350,10 +374,11 @@ class _Routes:
         self._worker.prepare()
         return {"prepares": True}
 
-    def check(self, body: dict[str, Any]) -> dict[str, Any]:
+    def check(self, body: dict[str, Any], card: str = "") -> dict[str, Any]:
         """What is wrong with one setting's value, by "name" and "value"; empty if nothing is.
 
-        With "settings" instead, as for a job, what its data is, as "account"; it is refused as the job would be.
+        With "settings" instead, as for a job, what its data is, as "account"; it is refused as the job would be. With
+        a card as well, "fitted" says what would be changed.
         """
         if "settings" in body:
             refuse_unknown(body, "settings")
@@ -361,7 +386,8 @@ class _Routes:
                 raise UserError("web.no_settings", where="settings")
             parsed = convert.read(body["settings"])
             account = account_rows(self._account_of(parsed.settings))
-            return {"problem": "", "warnings": parsed.warnings, "account": account}
+            _, fitted = self._fitted(parsed.settings, card)
+            return {"problem": "", "warnings": parsed.warnings, "account": account, **fitted}
         refuse_unknown(body, "name", "value")
         return {"problem": problem_of(str(body.get("name", "")), body.get("value")) or ""}
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ...config.choices import MODES, SECOND_PASS, WITH_SECOND_PASS
-from ...config.schema import parse, to_json
+from ...config.schema import Parsed, parse, to_json
 from ...config.settings import ROWS, SECOND_PASS_KEY, SECTIONS, Row, Settings, row_of
 from ...config.values import read_value, to_json_value
 from ...text.words import Words
@@ -27,6 +27,8 @@ SUBJECT = (
 ELSEWHERE = ("mode", "model", "vae", "original_image", "target_image", "use_2nd_pass_settings")
 """Fields placed elsewhere on the page."""
 _LONG = ("literals",)
+_WHAT = ("text", "path", "file name", "file name pattern")
+"""The kinds of what our presets leave to the user: texts, paths and names."""
 _LINES = {
     "original_prompt": 2, "target_prompt": 2, "keep_prompts": 2, "hold_negative": 2, "sample_prompt": 2,
     "sample_negative": 2,
@@ -153,6 +155,26 @@ class Form:
                  for each in self.fields]  # fmt: skip
         return [*shown, _text({"settings": to_json(settings), "mode": settings.mode})]
 
+    def values_of_ours(self, preset: str, mode: str, better: Mapping[str, Any]) -> list[Any]:
+        """The components' values for one of our presets. They are defaults, as a mode's are: what the preset leaves to
+        the model changes with it.
+
+        Args:
+            better: as for :meth:`fitted`.
+        """
+        own = self._defaults(mode, better, preset)
+        *shown, _ = self.values(defaults.of(mode, better, preset))
+        brought = {name: [value] for name, value in own.items()}
+        return [*shown, _text({"mode": mode, "preset": preset, "defaults": own, "brought": brought})]
+
+    def subject_left_by(self, parsed: Parsed) -> list[int]:
+        """The places of the fields that say what is trained and on which data, where a preset says nothing of it."""
+        return [
+            place
+            for place, each in enumerate(self.fields)
+            if not each.second and each.row.kind in _WHAT and each.row.name not in parsed.given
+        ]
+
     def updates(self, settings: Settings) -> list[Any]:
         """The same as updates, which the function of an event returns."""
         return [gr.update(value=value) for value in self.values(settings)]
@@ -193,7 +215,9 @@ class Form:
         *shown, rest = values
         kept = json.loads(rest)
         mode = self._mode(shown)
-        now = self._defaults(mode, better or {})
+        if kept.get("mode") != mode:  # what was made to fit there, or chosen as a preset, was of that mode
+            kept = {name: value for name, value in kept.items() if name not in ("preset", "made_to_fit")}
+        now = self._defaults(mode, better or {}, kept.get("preset", ""))
         before = kept.get("defaults")
         if before is None:
             before = now if kept.get("mode") == mode else self._defaults(kept.get("mode", Settings.mode), {})
@@ -210,9 +234,40 @@ class Form:
         brought = {name: [*brought[name], *([] if value in brought[name] else [value])] for name, value in now.items()}
         return [*updates, gr.update(value=_text({**kept, "mode": mode, "defaults": now, "brought": brought}))]
 
-    def _defaults(self, mode: str, better: Mapping[str, Any]) -> dict[str, Any]:
+    # ---- what makes the form fit a GPU ------------------------------------------------------------------------------
+
+    def before_fit(self, values: Sequence[Any]) -> list[Any]:
+        """The values as they were before the form was made to fit a GPU; what was changed since stays."""
+        *shown, rest = values
+        kept = json.loads(rest)
+        made = kept.pop("made_to_fit", {})
+        for place, each in enumerate(self.fields):
+            before, after = made.get(each.component.elem_id, (None, None))
+            if after is not None and shown[place] == after:
+                shown[place] = before
+        return [*shown, _text(kept)]
+
+    def made_to_fit(self, values: Sequence[Any], settings: Settings, changed: Collection[str]) -> list[Any]:
+        """The values with the changes that make them fit, which are the user's own from now on.
+
+        Args:
+            settings: those that fit.
+            changed: the short names of what differs in them.
+        """
+        *shown, rest = values
+        second = settings.second_pass or Settings()
+        made = {}
+        for place, each in enumerate(self.fields):
+            if each.row.name in changed and not (each.second and settings.second_pass is None):
+                after = shown_in(second if each.second else settings, each.row)
+                if after != shown[place]:
+                    made[each.component.elem_id] = [shown[place], after]
+                    shown[place] = after
+        return [*shown, _text({**json.loads(rest), "made_to_fit": made})]
+
+    def _defaults(self, mode: str, better: Mapping[str, Any], preset: str = "") -> dict[str, Any]:
         """The values of the first pass's fields that nobody has changed."""
-        settings = defaults.of(mode, better)
+        settings = defaults.of(mode, better, preset)
         first = [each.row for each in self.fields if not each.second and each.row.name not in ELSEWHERE]
         return {row.name: shown_in(settings, row) for row in first}
 

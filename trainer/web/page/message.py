@@ -51,6 +51,15 @@ class Message:
         """A text that stays until the run has stopped or paused."""
         return _paragraph(self._context.say(key), "ending")
 
+    def fitted(self, lines: Sequence[Text], *, fits: bool) -> str:
+        """What was changed for a GPU's memory, or why not; stays until the user does something else.
+
+        Args:
+            fits: whether the run fits now.
+        """
+        content = "".join(_line(line.text(self._context.language)) for line in lines)
+        return _shown(content, "account") if fits else _shown(content, "wrong", "alert")
+
     def loaded(self, lines: Sequence[Text], taken: Sequence[Text], account: Account) -> str:
         """What became of a file, with the account of its data; stays until the user does something else. Long lists
         come last, folded.

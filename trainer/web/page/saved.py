@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import html
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from ...config import presets
+from ...config.choices import AUTOMATIC_CARD, CARDS
 from ...config.schema import Parsed
 from ...config.settings import Settings
 from ...errors import UserError
 from ...networks.files.settings import load_settings
+from ...text.messages import Message as Text
 from ...text.messages import message
 from ..services.context import PageContext
 from ..services.dropped import Dropped, read_dropped
 from .compat import offered, on
 from .form import PREFIX
 from .message import Message
+
+
+class Loaded(NamedTuple):
+    """A preset as it goes into the form."""
+
+    updates: list[Any]
+    said: Text | None = None
+    """What was changed for a GPU's memory."""
+    fits: bool = True
 
 
 class Saved:
@@ -28,6 +42,8 @@ class Saved:
         chosen: the field with the preset's name.
         dropped: the box for a file, which shows the one that the form was filled from.
         refresh: the button that updates all lists.
+        card: the choice of the GPU that settings are made to fit.
+        make_fit: the button that makes the form fit it.
     """
 
     def __init__(self, context: PageContext) -> None:
@@ -43,8 +59,18 @@ class Saved:
                 allow_custom_value=True,
                 elem_id=f"{PREFIX}_preset",
             )
+            gr.HTML(self._lines(), elem_id=f"{PREFIX}_preset_line")
+            self._cards = {say("card.auto") if card == AUTOMATIC_CARD else f"{card} GB": card for card in CARDS}
+            self.card = gr.Dropdown(
+                list(self._cards),
+                value=next(iter(self._cards)),
+                label=say("card.name"),
+                info=say("card.help"),
+                elem_id=f"{PREFIX}_card",
+            )
             with gr.Row(elem_id=f"{PREFIX}_preset_buttons"):
                 self._load = gr.Button(say("preset.load"), size="sm", elem_id=f"{PREFIX}_preset_load")
+                self.make_fit = gr.Button(say("card.fit"), size="sm", elem_id=f"{PREFIX}_make_fit")
                 self._save = gr.Button(say("preset.save"), size="sm", elem_id=f"{PREFIX}_preset_save")
                 self._delete = gr.Button(say("preset.delete"), size="sm", elem_id=f"{PREFIX}_preset_delete")
                 self.refresh = gr.Button(say("preset.refresh"), size="sm", elem_id=f"{PREFIX}_refresh")
@@ -55,6 +81,7 @@ class Saved:
         fields: list[Any],
         told: Message,
         filled: list[Any],
+        load_into: Callable[[str, Parsed, str, Sequence[Any]], Loaded],
         fill: Callable[[Settings], list[Any]],
         keep: Callable[[], list[Any]],
         read: Callable[[Any], Settings],
@@ -66,16 +93,23 @@ class Saved:
             fields: the inputs of ``read``.
             told: where the answers are shown.
             filled: the outputs of ``fill``, which puts settings into the form, and of ``keep``, which changes nothing.
+            load_into: the same for a preset by its name, a card that it is to fit, and the fields' values.
             read: returns the settings that the fields hold.
             fold: the section with the dataset file, opened where one is set.
         """
 
-        def load(chosen: Any) -> list[Any]:
+        def load(chosen: Any, card: Any, *values: Any) -> list[Any]:
             try:
-                parsed = self._loaded(chosen)
+                name = str(chosen or "").strip()
+                parsed = self._loaded(name)
+                found = load_into(name, parsed, self.card_of(card), values)
             except UserError as error:
                 return [*keep(), told.wrong(error), gr.update(), gr.update()]
-            return [*loaded(Dropped(parsed)), gr.update(value=None)]
+            dropped = Dropped(parsed)
+            words = _words(dropped, told)
+            if found.said is not None:
+                words = told.fitted([*_lines(dropped), found.said], fits=found.fits)
+            return [*found.updates, words, _opened(parsed.settings), gr.update(value=None)]
 
         def drop(file: Any) -> list[Any]:
             try:  # Gradio 3 hands over an open file
@@ -86,8 +120,7 @@ class Saved:
 
         def loaded(found: Dropped) -> list[Any]:
             settings = found.parsed.settings
-            shown = gr.update(open=True) if settings.dataset_config else gr.update()
-            return [*fill(settings), _words(found, told), shown]
+            return [*fill(settings), _words(found, told), _opened(settings)]
 
         def save(chosen: Any, *values: Any) -> tuple[Any, str]:
             try:
@@ -96,19 +129,19 @@ class Saved:
                 return gr.update(), told.wrong(error)
             return gr.update(choices=self._names(), value=path.stem), told.answer("preset.saved", name=path.stem)
 
-        def delete(chosen: Any) -> tuple[Any, str]:
-            own, *shipped = self._context.folders.presets
-            try:
-                presets.delete(str(chosen or ""), own, shipped)
-            except UserError as error:
-                return gr.update(), told.wrong(error)
-            # The list is shortened by the next refresh: Gradio's page fails if that happens to a selected choice.
-            return gr.update(value=""), told.answer("preset.deleted", name=chosen)
-
-        on(self._load.click, load, [self.chosen], [*filled, told.component, fold, self.dropped])
+        on(self._load.click, load, [self.chosen, self.card, *fields], [*filled, told.component, fold, self.dropped])
         on(self.dropped.upload, drop, [self.dropped], [*filled, told.component, fold, self.chosen, self.dropped])
         on(self._save.click, save, [self.chosen, *fields], [self.chosen, told.component])
-        on(self._delete.click, delete, [self.chosen], [self.chosen, told.component])
+        on(self._delete.click, partial(self._deleted, told), [self.chosen], [self.chosen, told.component])
+
+    def _deleted(self, told: Message, chosen: Any) -> tuple[Any, str]:
+        own, *shipped = self._context.folders.presets
+        try:
+            presets.delete(str(chosen or ""), own, shipped)
+        except UserError as error:
+            return gr.update(), told.wrong(error)
+        # The list is shortened by the next refresh: Gradio's page fails if that happens to a selected choice.
+        return gr.update(value=""), told.answer("preset.deleted", name=chosen)
 
     def opened(self) -> Any:
         """An update for a page that is opened: what is new since the page was built."""
@@ -119,22 +152,45 @@ class Saved:
         """An update of the list; what is chosen stays, even if it is chosen meanwhile."""
         return gr.update(choices=self._names())
 
-    def _loaded(self, chosen: Any) -> Parsed:
-        name = str(chosen or "").strip()
+    def card_of(self, shown: Any) -> str:
+        """One of :data:`.config.choices.CARDS`, by what the choice shows."""
+        return self._cards.get(str(shown), AUTOMATIC_CARD)
+
+    def _loaded(self, name: str) -> Parsed:
         if not name:
             raise UserError("web.no_preset_chosen", where=message("preset.name"))
         return load_settings(name, self._context.folders.presets)
 
+    def _lines(self) -> str:
+        """An empty line with what each preset is for, of which the page's script shows the chosen one's."""
+        folders = self._context.folders.presets
+        told = {name: presets.told_of(name, folders) for name in presets.list_presets(folders)}
+        lines = {name: line.text(self._context.language) for name, line in told.items() if line is not None}
+        return f'<p class="{PREFIX}-note" data-lines="{html.escape(json.dumps(lines))}"></p>'
+
     def _names(self) -> list[str]:
         return offered(presets.list_presets(self._context.folders.presets), "")
+
+
+def _opened(settings: Settings) -> Any:
+    """An update of the section with the dataset file."""
+    return gr.update(open=True) if settings.dataset_config else gr.update()
 
 
 def _words(found: Dropped, told: Message) -> str:
     """What became of what was loaded: what differs before what was simply taken over."""
     parsed = found.parsed
     if not parsed.account and not found.notes:
-        key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
-        return told.answer(key, keys=", ".join(parsed.unknown))
-    changed = [each.changed for each in parsed.converted if each.changed is not None]
+        (line,) = _lines(found)
+        return told.answer(line.key, **dict(line.values))
     taken = [each.entry() for each in parsed.converted if each.changed is None]
-    return told.loaded([*found.notes, *parsed.account[:1], *changed, *parsed.account[1:]], taken, found.account)
+    return told.loaded(_lines(found), taken, found.account)
+
+
+def _lines(found: Dropped) -> list[Text]:
+    parsed = found.parsed
+    if not parsed.account and not found.notes:
+        key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
+        return [message(key, keys=", ".join(parsed.unknown)) if parsed.unknown else message(key)]
+    changed = [each.changed for each in parsed.converted if each.changed is not None]
+    return [*found.notes, *parsed.account[:1], *changed, *parsed.account[1:]]

@@ -9,10 +9,13 @@ from typing import Any
 import gradio as gr
 
 from ...config import presets
+from ...config.choices import AUTOMATIC_CARD
+from ...config.schema import Parsed
 from ...config.settings import Settings, row_of
 from ...errors import UserError
 from ...job import Account
 from ...jobs.store import WAITING
+from ...text.messages import message
 from ..services.context import PageContext
 from ..services.messages import require_folder
 from . import data, modes, pair
@@ -21,7 +24,7 @@ from .form import PREFIX, Form
 from .message import Message
 from .model import Model
 from .prompts import Prompts
-from .saved import Saved
+from .saved import Loaded, Saved
 
 TAB = "train"
 MEASURE = "trainyard-measure"
@@ -68,8 +71,11 @@ class _Train:
         if preset not in presets.list_presets(self.context.folders.presets):
             return
         settings = presets.load(preset, self.context.folders.presets).settings
+        values = self.form.values(settings)
+        if presets.is_ours(preset, self.context.folders.presets):
+            values = self.form.values_of_ours(preset, settings.mode, {})
         models = () if settings.model else (self.form.component("model"), self.form.component("vae"))
-        for component, value in zip(self.form.components, self.form.values(settings), strict=True):
+        for component, value in zip(self.form.components, values, strict=True):
             if component not in models:
                 component.value = value
 
@@ -146,15 +152,19 @@ class _Train:
         decisive = (self.form.component("mode"), *self.model.components, self.form.component("model_v_pred"))
         for event in (self.fit.click, *map(changes, decisive)):
             asked.append(on(event, self._fit, fields, [self.answer], latest=True))
+        fit = [self.saved.card, *fields]
+        for event in (self.saved.make_fit.click, changes(self.saved.card)):
+            asked.append(on(event, self._make_fit, fit, [self.answer, message], latest=True))
         for answered in asked:
             on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
-        on(self.measure.click, self._measure, [self.measured, *fields], [self.memory], latest=True)
+        on(self.measure.click, self._measure, [self.measured, *fit], [self.memory], latest=True)
         on(self.leave.click, lambda: self._editing(0), [], editing)
         on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs, self.saved.dropped])
         self.saved.wire(
             fields,
             self.message,
             whole,
+            self._loaded,
             self._filled_beside_model,
             self._unchanged,
             self.form.settings,
@@ -195,13 +205,50 @@ class _Train:
         updates[self.form.place_of("save_lora_name")] = self._proposed(chosen)
         return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
 
-    def _measure(self, _purpose: str, *values: Any) -> str:
+    def _measure(self, _purpose: str, card: Any, *values: Any) -> str:
         """What a run with the form as it is would take of the memory; nothing while something in it is wrong."""
         try:
-            advice = self.context.memory_of(self.form.settings(values))
+            advice = self.context.memory_of(self.form.settings(values), self.saved.card_of(card))
         except UserError:  # marked beside its field, or said by Start
             return ""
         return modes.paragraph(advice.message.text(self.context.language), "note" if advice.fits else "wrong")
+
+    def _make_fit(self, card: Any, *values: Any) -> list[str]:
+        """Change in the form what makes it fit the chosen GPU, after what was changed for another one is undone."""
+        before = self.form.before_fit(values)
+        try:
+            found = self.context.fitted(self.form.settings(before), self.saved.card_of(card))
+        except UserError as error:
+            return [self.form.answer(values, self._unchanged()), self.message.wrong(error)]
+        after = self.form.made_to_fit(before, found.settings, found.changed)
+        updates = [gr.update() if new == old else gr.update(value=new) for new, old in zip(after, values, strict=True)]
+        answer = self.form.answer(values, [*updates, gr.update()])
+        return [answer, self.message.fitted([found.message], fits=found.fits)]
+
+    def _loaded(self, name: str, parsed: Parsed, card: str, values: Sequence[Any]) -> Loaded:
+        """A preset or a file with what makes it fit a GPU; what it leaves out of what is trained stays as it is."""
+        settings, kept = parsed.settings, []
+        if presets.is_ours(name, self.context.folders.presets):
+            advice = self.context.advisor.on(replace(self.form.chosen(values), mode=settings.mode))
+            shown = self.form.values_of_ours(name, settings.mode, advice.defaults if advice else {})
+            kept = self.form.subject_left_by(parsed)
+        else:
+            shown = self.form.values(settings)
+            if not settings.model:
+                kept = [self.form.place_of(each) for each in ("model", "vae")]
+        shown = [values[place] if place in kept else value for place, value in enumerate(shown)]
+        said, fits = None, True
+        if card != AUTOMATIC_CARD or self.context.has_gpu:
+            try:
+                found = self.context.fitted(self.form.settings(shown), card)
+                shown = self.form.made_to_fit(shown, found.settings, found.changed)
+                said, fits = found.message, found.fits
+            except UserError as error:
+                if card != AUTOMATIC_CARD:  # otherwise nobody has asked for it
+                    said, fits = message("card.unknown", reason=error.whole), False
+        updates = [gr.update() if place in kept else gr.update(value=each) for place, each in enumerate(shown)]
+        note = gr.update() if not settings.model else gr.update(value=self._note(settings))
+        return Loaded([*updates, note], said, fits)
 
     def _note(self, settings: Settings) -> str:
         number = self.context.advisor.number

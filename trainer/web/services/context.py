@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...config.choices import AUTOMATIC_CARD
 from ...config.settings import Settings
 from ...hosts.catalogue import Catalogue
 from ...job import Account
@@ -22,7 +23,7 @@ from .preview import Preview
 from .variations import Variations
 
 if TYPE_CHECKING:
-    from ...engine.memory_fit import MemoryAdvice
+    from ...engine.memory_fit import Fit, MemoryAdvice
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,12 @@ class PageContext:
     def image_jobs(self) -> ImageJobs:
         return ImageJobs(self.worker.ready_host)
 
-    def memory_of(self, settings: Settings) -> MemoryAdvice:
+    def memory_of(self, settings: Settings, card: str = AUTOMATIC_CARD) -> MemoryAdvice:
         """What a run with these settings takes of the memory; a second or two, and the first time as long as torch
         takes to load.
+
+        Args:
+            card: one of :data:`.config.choices.CARDS`.
 
         Raises:
             UserError: the settings, the model or a LoRA cannot be used.
@@ -62,7 +66,24 @@ class PageContext:
         host = self.worker.ready_host()
         from ...engine.memory_fit import memory_advice
 
-        return memory_advice(settings, host)
+        return memory_advice(settings, host, card)
+
+    def fitted(self, settings: Settings, card: str) -> Fit:
+        """The settings with what makes them fit a card; as long as :meth:`memory_of`, or several times that.
+
+        Raises:
+            UserError: as for :meth:`memory_of`.
+        """
+        host = self.worker.ready_host()
+        from ...engine.memory_fit import fit
+
+        return fit(settings, host, card)
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether runs compute on a GPU, as far as it is known without waiting for torch."""
+        host = self.worker.made_host
+        return host is not None and host.device.type == "cuda"
 
     @property
     def words(self) -> Words:
