@@ -1,8 +1,9 @@
 """Does what the effect report says of an iLECO LoRA hold? Held against the judge of the toy world, image by image.
 
-Every pair of words is trained once, alternately with the empty prompt held and without, at a high rate. Files saved on
-the way make LoRAs that work, half work and do not work. ``python -m studies.asked FOLDER [CHECKPOINT]`` prints the
-table of the test pairs; what is in FOLDER already is not made again.
+Every pair of words is trained once, alternately with the empty prompt held and without, at a high rate; what is to be
+erased with twice the target's change. Files saved on the way make LoRAs that work, half work and do not work.
+``python -m studies.asked FOLDER [CHECKPOINT]`` prints the table of the test pairs; what is in FOLDER already is not
+made again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from studies.pairs import Pair, pairs, told_by
+from studies.pairs import Pair, erased, pairs, told_by
 from studies.studio import CHECKPOINT, Studio, train_lora
 from tests.toy.judge import judge
 from tests.toy.world import SIDE
@@ -39,7 +40,7 @@ def loras(pair: Pair, holds: bool, checkpoint: Path, folder: Path) -> list[Path]
     if not made:
         settings = {
             **SETTINGS, "original prompt": original, "target prompt": target,
-            "hold_unconditional": "yes" if holds else "no",
+            "hold_unconditional": "yes" if holds else "no", "ileco_scale": "1" if target else "2",
         }  # fmt: skip
         made = [train_lora("iLECO", settings, case, 0, folder, checkpoint)[0]]
     (last,) = made
@@ -58,7 +59,8 @@ def findings(studio: Studio, pair: Pair, lora: Path) -> dict[str, list[str]]:
             (image,) = sample(studio.bundle, [spec])
         value = getattr(judge(image), pair.attribute)
         if value is not None:
-            found["images"].append(f"{value == pair.target} {reading.is_changed}")
+            is_so = value == pair.target if pair.target else value != pair.original
+            found["images"].append(f"{is_so} {reading.is_changed}")
     for number, distance in enumerate(asked.empty_distances(studio.bundle, network, request)):
         spec = ImageSpec("", seed=number, steps=asked.STEPS, cfg=1.0, size=Size(SIDE, SIDE))
         (before,) = sample(studio.bundle, [spec])
@@ -73,8 +75,9 @@ def findings(studio: Studio, pair: Pair, lora: Path) -> dict[str, list[str]]:
 
 def table(folder: Path, checkpoint: Path = CHECKPOINT) -> str:
     """Prints what each LoRA gave as soon as it is known; returns the sums."""
+    told = told_by(checkpoint)
     studio, sums = Studio(checkpoint), {"images": Counter[str](), "empty": Counter[str]()}
-    for number, pair in enumerate(pairs("test", told_by(checkpoint))):
+    for number, pair in enumerate([*erased("test", told), *pairs("test", told)]):
         for lora in loras(pair, number % 2 == 0, checkpoint, folder):
             kept = lora.with_suffix(".asked")
             if not kept.exists():

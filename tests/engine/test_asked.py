@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,6 +29,7 @@ from trainer.networks.registry import builder, targets_of
 
 TOY = Path(__file__).resolve().parents[1] / "toy" / "toy-sd1.safetensors"
 SETTINGS = replace(Settings(), mode="iLECO", train_iterations=300, train_learning_rate=5e-4)
+ERASED = [("red", "")]
 ONE, TWO = [("red", "green")], [("red", "green"), ("cat", "dog")]
 
 
@@ -38,6 +40,11 @@ ONE, TWO = [("red", "green")], [("red", "green"), ("cat", "dog")]
         ((0.1, 0.2), (5.0, 9.0), False),
         ((0.1, 0.2), (9.0, 5.0), None),
         ((0.2, 0.1), (5.0, 9.0), None),
+        ((0.52, 0.48), (9.0, 5.0), None),
+        ((0.54, 0.46), (9.0, 5.0), True),
+        ((0.48, 0.52), (5.0, 9.0), False),
+        ((0.52, 0.48), (5.0, 9.0), None),
+        ((math.nan, math.nan), (math.nan, math.nan), None),
     ],
 )
 def test_nothing_is_said_where_the_judges_do_not_agree(
@@ -56,6 +63,11 @@ RAISE = "Raise train iterations (now 300) or train learning rate (now 0.0005)."
         ((5, 1, 2), ONE, {}, ['The LoRA turns "red" into "green" in 5 of 6 images.']),
         ((6, 0, 0), TWO, {}, ["The LoRA changes what was asked in 6 of 6 images."]),
         ((4, 1, 0), ONE, {}, ['The LoRA turns "red" into "green" in 4 of 6 images.', "In 1 image it cannot be told."]),
+        ((6, 0, 0), ERASED, {}, ['The LoRA erases "red" from 6 of 6 images.']),
+        (
+            (1, 1, 0), ERASED, {},
+            ['Whether the LoRA erases "red" cannot be told from its images. Look at the strip.'],
+        ),
         ((4, 2, 0), ONE, {}, ['The LoRA turns "red" into "green" in 4 of 6 images.', RAISE]),
         (
             (0, 6, 0), TWO, {"train_optimizer": "Prodigy", "train_learning_rate": 1.0},
@@ -96,12 +108,12 @@ def test_what_is_found_in_words(
 @pytest.mark.parametrize(
     ("settings", "turns"),
     [
-        ({"original_prompt": "a cat\na dog", "target_prompt": "a fox\n"}, (("a cat", "a fox"),)),
-        ({"original_prompt": "a cat", "target_prompt": ""}, ()),
+        ({"original_prompt": "a cat\na dog", "target_prompt": "a fox\n"}, (("a cat", "a fox"), ("a dog", ""))),
+        ({"original_prompt": "a cat", "target_prompt": ""}, (("a cat", ""),)),
         ({"original_prompt": "a cat", "slider_positive": "a big cat", "slider_negative": "a small cat"}, ()),
     ],
 )
-def test_only_words_that_become_words_are_looked_for(settings: dict[str, str], turns: asked.Turns) -> None:
+def test_what_becomes_of_words_is_looked_for_and_no_slider(settings: dict[str, str], turns: asked.Turns) -> None:
     assert mode_of("iLECO").usage(replace(SETTINGS, **settings), ()).turns == turns
 
 

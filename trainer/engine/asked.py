@@ -30,6 +30,8 @@ STEPS = 6
 """Enough for the judges; images that are looked at have more."""
 NOISE = (0.3, 0.5)
 """The shares of all timesteps at which the base is asked which prompt explains an image."""
+MARGIN = 0.06
+"""By what share of both losses the target's is lower where an image shows the target, and not just something else."""
 MOVED = 0.4
 """From this share of what two of the base's images of the empty prompt differ by, one differs from the base's."""
 _FIRST_NOISE = 1000
@@ -53,9 +55,12 @@ class Reading:
 
     @property
     def is_changed(self) -> bool | None:
-        """Whether it shows the target; None: the judges do not agree."""
-        found = {one > other for one, other in (self.losses, self.distances)}
-        return found.pop() if len(found) == 1 else None
+        """Whether it shows the target; None: the judges do not agree, or the first cannot tell."""
+        original, target = self.losses
+        is_nearer = self.distances[0] > self.distances[1]
+        if is_nearer and original - target > MARGIN * (original + target):
+            return True
+        return False if not is_nearer and original < target else None
 
 
 def launches() -> int:
@@ -69,7 +74,7 @@ def told(
     """Measure a LoRA on the model it was trained on; the network is attached only while its images are made.
 
     Args:
-        turns: prompts, and those whose images they are to give.
+        turns: prompts, and those whose images they are to give; of an erased one, the empty prompt.
         request: how images are made; their seeds follow on from its own.
         check: called before every launch of the denoiser; raises to stop.
     """
@@ -154,13 +159,12 @@ def _on(network: Network) -> AbstractContextManager[Network]:
 
 def _words(changed: int, unchanged: int, moved: int, turns: Turns, settings: Settings) -> Iterator[Message]:
     """What was found, in sentences, and what to change where it did not work."""
-    (original, target), several = turns[0], "" if len(turns) == 1 else "_several"
-    named = {} if several else {"original": original, "target": target}
+    kind, named = _asked_of(turns)
     untold = IMAGES - changed - unchanged
     if untold > IMAGES // 2:
-        yield message(f"engine.asked_unknown{several}", **named)
+        yield message(f"engine.asked_unknown_{kind}", **named)
         return
-    yield message(f"engine.asked_found{several}", **named, changed=changed, images=IMAGES)
+    yield message(f"engine.asked_{kind}", **named, changed=changed, images=IMAGES)
     if untold:
         yield message("engine.asked_untold", untold=untold)
     if unchanged * 3 >= IMAGES:
@@ -169,6 +173,14 @@ def _words(changed: int, unchanged: int, moved: int, turns: Turns, settings: Set
         yield message("engine.asked_empty", moved=moved, images=IMAGES)
         if settings.hold_unconditional == NO:
             yield message("engine.asked_hold", setting=label("hold_unconditional"))
+
+
+def _asked_of(turns: Turns) -> tuple[str, dict[str, str]]:
+    """What the sentences about it are called, and the prompts they name."""
+    if len(turns) > 1:
+        return "several", {}
+    ((original, target),) = turns
+    return ("turned", {"original": original, "target": target}) if target else ("erased", {"original": original})
 
 
 def _more_training(settings: Settings) -> Message:

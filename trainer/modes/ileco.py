@@ -49,7 +49,7 @@ class ILECO:
         else:
             becomes = [f'becomes "{target}"' if target else "is erased" for target in targets]
             each = [f'"{one}" {happens}' for one, happens in zip(originals, becomes, strict=True)]
-        turns = () if slider else tuple((one, to) for one, to in zip(originals, targets, strict=True) if one and to)
+        turns = () if slider else tuple((one, to) for one, to in zip(originals, targets, strict=True) if one)
         return Usage(originals[0], meaning=", ".join(each), turns=turns)
 
 

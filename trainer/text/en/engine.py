@@ -193,10 +193,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "raise train iterations, train learning rate or network strength."
         ),
         "engine.asked_failed": "Whether the LoRA does what was asked could not be measured: {reason}",
-        "engine.asked_found": 'The LoRA turns "{original}" into "{target}" in {changed} of {images:image|images}.',
-        "engine.asked_found_several": "The LoRA changes what was asked in {changed} of {images:image|images}.",
-        "engine.asked_unknown": (
+        "engine.asked_turned": 'The LoRA turns "{original}" into "{target}" in {changed} of {images:image|images}.',
+        "engine.asked_erased": 'The LoRA erases "{original}" from {changed} of {images:image|images}.',
+        "engine.asked_several": "The LoRA changes what was asked in {changed} of {images:image|images}.",
+        "engine.asked_unknown_turned": (
             'Whether the LoRA turns "{original}" into "{target}" cannot be told from its images. Look at the strip.'
+        ),
+        "engine.asked_unknown_erased": (
+            'Whether the LoRA erases "{original}" cannot be told from its images. Look at the strip.'
         ),
         "engine.asked_unknown_several": (
             "Whether the LoRA changes what was asked cannot be told from its images. Look at the strip."

@@ -194,10 +194,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "学習率、保存時の強さのどれかを上げてください。"
         ),
         "engine.asked_failed": "学習の狙いどおりに変わるかどうかを測れませんでした: {reason}",
-        "engine.asked_found": "このLoRAは、{images} 枚中 {changed} 枚で「{original}」を「{target}」に変えます。",
-        "engine.asked_found_several": "このLoRAは、{images} 枚中 {changed} 枚を学習の狙いどおりに変えます。",
-        "engine.asked_unknown": (
+        "engine.asked_turned": "このLoRAは、{images} 枚中 {changed} 枚で「{original}」を「{target}」に変えます。",
+        "engine.asked_erased": "このLoRAは、{images} 枚中 {changed} 枚から「{original}」を消します。",
+        "engine.asked_several": "このLoRAは、{images} 枚中 {changed} 枚を学習の狙いどおりに変えます。",
+        "engine.asked_unknown_turned": (
             "このLoRAが「{original}」を「{target}」に変えるかどうかは、画像から判定できません。比較画像を見てください。"
+        ),
+        "engine.asked_unknown_erased": (
+            "このLoRAが「{original}」を消すかどうかは、画像から判定できません。比較画像を見てください。"
         ),
         "engine.asked_unknown_several": (
             "このLoRAが狙いどおりに変えるかどうかは、画像から判定できません。比較画像を見てください。"
