@@ -551,9 +551,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "Learns only where the two images differ, which keeps the rest of the image out of the LoRA."
         ),
         "diff_reach_target": (
-            "Trains the LoRA to end at the target wherever it starts, instead of moving everything by the same "
-            "difference. Colours between others need it. Describe in both prompts what the images share. Negative "
-            "strengths do the opposite only if diff alt ratio is above 0."
+            "Trains the LoRA to end at the target wherever it starts. Colours between others need it. Describe in both "
+            "prompts what the images share. Negative strengths need diff alt ratio above 0."
         ),
         "diff_alt_ratio": (
             "How strongly the reverse direction is trained, so that the LoRA works both ways. 0 skips it; a negative "
