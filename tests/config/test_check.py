@@ -33,6 +33,7 @@ def test_ready_settings_have_no_problem(mode: str) -> None:
         ("LoRA", {"lora_data_directory": " "}, "lora_data_directory", "is empty"),
         ("LoRA", {"network_strength": 0}, "network_strength", "does nothing"),
         ("LoRA", {"train_self_reg": 0.5}, "train_self_reg", "lora trigger word is empty"),
+        ("LoRA", {"train_self_reg_images": 16}, "train_self_reg_images", "while train self reg is 0"),
         ("LoRA", {"train_lr_scheduler": "piecewise_constant"}, "train_lr_step_rules", "needs rules"),
         (
             "LoRA",

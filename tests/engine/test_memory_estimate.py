@@ -69,6 +69,8 @@ def test_what_a_step_takes_grows_and_shrinks_with_what_it_does(host: Standalone)
     held = steps(host, hold_unconditional="yes", train_batch_size=3)  # two samples of three hold it in the first step
     assert steps(host, hold_unconditional="no", train_batch_size=3) < held
     assert held < steps(host, keep_prompts="green", hold_unconditional="no", train_batch_size=3)
+    words = {"mode": "LoRA", "train_self_reg": 1.0, "lora_trigger_word": "zorp"}
+    assert steps(host, mode="LoRA") < steps(host, **words, train_self_reg_images=2)
     # Of every number AdamW remembers two more, and Lion one, in float32.
     saved = steps(host, train_optimizer="AdamW") - steps(host, train_optimizer="Lion")
     more = steps(host, network_rank=32, train_optimizer="AdamW") - steps(host, network_rank=32, train_optimizer="Lion")

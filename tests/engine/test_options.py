@@ -22,7 +22,7 @@ from trainer.engine import passes
 from trainer.engine.validation import Validation
 from trainer.errors import SettingsError, UserError
 from trainer.hosts.standalone import Standalone
-from trainer.job import Account, Control, Done, Event, Job, Preview, Saved, Step, Warned
+from trainer.job import Account, Control, Done, Event, Job, Phase, Preview, Saved, Step, Warned
 from trainer.models.stable_diffusion.blocks import block_of
 from trainer.networks.files import file
 from trainer.reports.log import read_log
@@ -116,6 +116,9 @@ def test_a_block_with_a_rate_of_zero_is_not_trained(model: Path, folder: Path, t
 
 
 ALL = {
+    "lora_trigger_word": "thing",
+    "train_self_reg": 0.5,
+    "train_self_reg_images": 2,
     "train_gradient_accumulation": 2,
     "train_max_grad_norm": 1.0,
     "train_noise_offset": 0.1,
@@ -150,6 +153,20 @@ def test_a_run_with_all_of_them_continues_to_the_same_bytes(model: Path, folder:
     assert [(step.number, step.total, step.validation is not None) for step in steps] == [
         (4, 6, True), (5, 6, False), (6, 6, True),
     ]  # fmt: skip
+
+
+def test_images_to_hold_are_made_before_the_first_step(model: Path, folder: Path, tmp_path: Path) -> None:
+    """Of captions with other words; the LoRA then becomes another one."""
+    words = {"lora_trigger_word": "thing", "train_iterations": 1, "train_self_reg": 1.0}
+    loras = []
+    for images in (4, 0):
+        given = job_of(model, folder, **words, train_self_reg_images=images)
+        lora, _, events, _ = trained(given, tmp_path / str(images))
+        phases = [str(each.message) for each in events if isinstance(each, Phase)]
+        assert phases.count("making the images to hold") == images / 2  # as many at a time as a batch has
+        assert not images or phases.index("making the images to hold") < phases.index("training")
+        loras.append(lora)
+    assert differs(*loras)
 
 
 def test_fp16_scaling_clips_and_accumulates(model: Path, folder: Path, tmp_path: Path) -> None:

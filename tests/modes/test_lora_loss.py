@@ -26,6 +26,7 @@ from trainer.models.base import Bundle
 from trainer.models.checkpoint.parts import TEXT_ENCODER
 from trainer.modes.base import PassContext
 from trainer.modes.lora import LoRAMode
+from trainer.modes.other_words import MadeImages
 from trainer.networks.base import Network
 
 CPU = torch.device("cpu")
@@ -179,3 +180,37 @@ def test_a_strength_left_over_from_sample_images_is_not_trained_at(setting: Sett
     parameters = [each for each in setting.network.parameters() if each.requires_grad]
     for one, two in zip(torch.autograd.grad(found, parameters), torch.autograd.grad(wanted, parameters), strict=True):
         assert torch.equal(one, two)
+
+
+def test_other_words_are_held_at_images_of_their_own(
+    setting: Setting, kind: Parameterisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``0.25 * |e(y_t, t, "a gorp dog"; 1) - e(y_t, t, "a gorp dog"; 0)|^2`` of each of three samples."""
+    own = torch.randn(3, 4, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+    monkeypatch.setattr(MadeImages, "of_step", lambda _made, _like, _rng: (own, ["a gorp dog"] * 3))
+    changes = {"train_self_reg": 0.25, "train_self_reg_images": 2, "lora_trigger_word": "Red"}
+    without = replace(setting.scene, settings=replace(setting.scene.settings, lora_trigger_word="Red"))
+    held = replace(setting.scene, settings=replace(setting.scene.settings, **changes))
+    added = losses_of(held, 1) - losses_of(without, 1)
+
+    plain, rng = setting.plain, StepRandom.of_step(1, 1, CPU)
+    n, t = rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 300)
+    words = plain.tokenizers[0]("a gorp dog", add_special_tokens=False).input_ids
+    ids = torch.tensor([[49406, *words, *[49407] * (76 - len(words))]])
+    wanted = torch.zeros(3, dtype=torch.float64)
+    for row in range(3):
+        kept = KEPT[t[row]]
+        y = (kept.sqrt() * own[row] + (1 - kept).sqrt() * n[row])[None]
+        found = []
+        for weights in ("merged", "the base's"):
+            text, unet = (
+                merged_weights(setting.network, module, prefix, 6.0 / 3) if weights == "merged" else {}
+                for module, prefix in ((plain.text_encoders[0], "lora_te"), (plain.denoiser, "lora_unet"))
+            )
+            states = functional_call(plain.text_encoders[0], text, (ids,)).last_hidden_state
+            found.append(functional_call(plain.denoiser, unet, (y, t[row : row + 1], states)).sample)
+        snr = kept / (1 - kept)
+        weight = torch.clamp(5 / snr, max=1) if kind is EPSILON else torch.clamp(snr, max=5) / (snr + 1)
+        wanted[row] = 0.25 * ((found[0] - found[1]) ** 2).mean() * weight
+    assert wanted.min() > 0
+    torch.testing.assert_close(added.double(), wanted, rtol=1e-3, atol=1e-6)

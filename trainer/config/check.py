@@ -143,6 +143,8 @@ def lora(settings: Settings) -> _Found:
         yield "lora_data_directory", message(key, file=file)
     if settings.train_self_reg > 0 and not settings.lora_trigger_word.strip():
         yield "train_self_reg", message("config.self_reg_needs_trigger", setting=label("lora_trigger_word"))
+    if settings.train_self_reg_images > 0 and settings.train_self_reg == 0:
+        yield "train_self_reg_images", message("config.self_reg_images_need_weight", setting=label("train_self_reg"))
     yield from buckets(settings)
 
 

@@ -229,6 +229,7 @@ class Settings:
     early_stop_patience: int = _int(0, "Training", least=0)
     train_self_reg: float = _float(0.0, "Training", "self reg", least=0)
     train_self_reg_filler: str = _text("Training", "self reg")
+    train_self_reg_images: int = _int(0, "Training", "self reg", least=0, most=256, offered=(0, 16, 32))
     use_gradient_checkpointing: bool = _switch("Required")
     save_lora_name: str = _text("Required", "run", kind="file name")
     save_per_steps: int = _int(0, "Saving", least=0)

@@ -20,6 +20,7 @@ from ..config.key_values import split_loras
 from ..config.settings import Settings, effective
 from ..config.size import Size
 from ..data.augmentation import Augmentation
+from ..data.caption_variants import with_trigger
 from ..data.dataset_file import dataset_file, read_dataset_file, with_largest
 from ..data.latents import PIXELS_AT_ONCE, empty_dataset
 from ..data.pairs import open_pair
@@ -136,7 +137,7 @@ class _Estimate:
     def _sizes(self, settings: Settings) -> tuple[Size, tuple[str, str]]:
         """The largest frame that is trained, and captions as they may be."""
         if MODES[settings.mode].images != "pair":
-            return settings.size, ("a", "b")
+            return settings.size, (with_trigger(settings.lora_trigger_word, "a"), "b")
         own = self._bundle.family.default_size
         try:
             pair = open_pair(settings)

@@ -37,6 +37,8 @@ def denoising_loss(
     timesteps = context.timesteps(rng, len(latents))
     noisy = diffusion.noised(latents, noise, timesteps)
     context.network.strength = 1.0
+    if kept is not None:
+        kept = kept.noised(diffusion, noise, timesteps)
     predicted, of_kept = keep.predict(noisy, timesteps, conditioning, rng, kept)
     target = diffusion.target(latents, noise, timesteps)
     losses = sample_losses(predicted, target, context.settings.train_loss_function, mask)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ from torch import Tensor
 from ..config.key_values import split_prompts
 from ..config.settings import AUTOMATIC, YES
 from ..diffusion.losses import sample_losses
+from ..diffusion.process import Diffusion
 from ..diffusion.random import StepRandom
 from ..diffusion.seeds import mixed_seed
 from ..models.base import Conditioning
@@ -51,12 +52,21 @@ class Kept:
         now: the same with it.
         weight: how much that counts, a number or one a prompt.
         rows: the samples they go with.
+        latents: images of their own, ``(B, C, h, w)`` of these rows; None: the samples' noisy latents.
     """
 
     base: Conditioning
     now: Conditioning
     weight: float | Tensor
     rows: slice
+    latents: Tensor | None = None
+
+    def noised(self, diffusion: Diffusion, noise: Tensor, timesteps: Tensor) -> Kept:
+        """With latents of its own under the noise of its samples."""
+        if self.latents is None:
+            return self
+        hidden = diffusion.noised(self.latents, noise[self.rows], timesteps[self.rows])
+        return replace(self, latents=hidden)
 
     def added(self, losses: Tensor, count: int) -> Tensor:
         """What each of ``count`` samples gets of the prompts' losses."""
@@ -112,7 +122,7 @@ class Keep:
             noisy: ``(B, C, h, w)``, in the denoiser's type.
             timesteps: ``(B,)``.
             conditioning: of ``B`` prompts, or of one for the whole batch.
-            also: what else is kept in this step.
+            also: what else is kept in this step; latents of its own are noisy ones.
 
         Returns:
             The prediction ``(B, C, h, w)`` and the kept prompts' losses times their weights, ``(B,)``.
@@ -124,7 +134,8 @@ class Keep:
         if not parts:
             return context.bundle.predict(noisy, timesteps, conditioning), losses
         rows = [len(each.base) for each in parts]
-        seen, at = (torch.cat([tensor[each.rows] for each in parts]) for tensor in (noisy, timesteps))
+        seen = torch.cat([noisy[each.rows] if each.latents is None else each.latents for each in parts])
+        at = torch.cat([timesteps[each.rows] for each in parts])
         with torch.no_grad(), context.network.off():
             wanted = context.bundle.predict(seen, at, Conditioning.cat([each.base for each in parts])).split(rows)
 

@@ -115,6 +115,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.text_encoder_unused": (
             "The text encoder {file} is not used: the models that can be trained here have their own."
         ),
+        "config.self_reg_images_need_weight": "has no effect while {setting} is 0; set that to 1, or this to 0",
         "config.self_reg_needs_trigger": "takes the trigger word out of the captions, and {setting} is empty",
         "config.no_setting": "there is no such setting. See: list settings.",
         "config.no_setting_near": "there is no such setting. Perhaps you mean {near}.",

@@ -21,6 +21,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "phase.listing_captions": "listing the captions of all steps",
         "phase.encoding_prompts": "encoding the prompts",
         "phase.encoding_keep_prompts": "encoding the prompts to hold",
+        "phase.making_images_to_hold": "making the images to hold",
         "phase.training": "training",
         "phase.saving": "saving",
         "phase.measuring_effect": "measuring the effect",

@@ -119,6 +119,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "prior_loss_weight": "prior loss weight",
         "train_self_reg": "train self reg",
         "train_self_reg_filler": "train self reg filler",
+        "train_self_reg_images": "train self reg images",
         "use_gradient_checkpointing": "use gradient checkpointing",
         "save_lora_name": "save lora name",
         "save_per_steps": "save per steps",
@@ -513,8 +514,12 @@ HELP: Mapping[str, str] = MappingProxyType(
             "the word. 1 = as much as the images count; 0 = off. Steps take longer."
         ),
         "train_self_reg_filler": (
-            "What stands in the place of the trigger word where train self reg takes it out, such as 1girl. It may be "
-            "empty."
+            "What replaces the trigger word where train self reg takes it out, such as 1girl. It may be empty. With "
+            "train self reg images: words for what it is, separated by ;."
+        ),
+        "train_self_reg_images": (
+            "How many images the model makes of captions with other words in place of the trigger word. Held to them, "
+            "the LoRA learns your word alone. Needs train self reg. 32 are enough; 0 = off."
         ),
         "use_gradient_checkpointing": (
             "Saves a lot of memory and makes each step slightly slower. Try this first if you run out of memory."

@@ -121,6 +121,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "テキストエンコーダー {file} は使いません。"
             "ここで学習できるモデルは、自分のテキストエンコーダーを持っています。"
         ),
+        "config.self_reg_images_need_weight": (
+            "{setting} が 0 なので効果がありません。{setting} を 1 にするか、この設定を 0 にしてください"
+        ),
         "config.self_reg_needs_trigger": (
             "キャプションからトリガーワードを取り除いて使う設定ですが、{setting} が空欄です"
         ),

@@ -21,6 +21,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "phase.listing_captions": "全ステップのキャプションを調べています",
         "phase.encoding_prompts": "プロンプトをエンコードしています",
         "phase.encoding_keep_prompts": "維持するプロンプトをエンコードしています",
+        "phase.making_images_to_hold": "保持に使う画像を作っています",
         "phase.training": "学習しています",
         "phase.saving": "保存しています",
         "phase.measuring_effect": "効果を測っています",

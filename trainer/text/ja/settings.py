@@ -132,6 +132,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_VAE_precision": "VAEの精度",
         "train_self_reg": "トリガーなしの保持",
         "train_self_reg_filler": "トリガーの代わりの言葉",
+        "train_self_reg_images": "トリガーなしの保持に使う画像",
         "use_gradient_checkpointing": "勾配チェックポイントを使う",
         "save_lora_name": "LoRAのファイル名",
         "save_per_steps": "途中保存の間隔 (ステップ)",
@@ -509,7 +510,14 @@ HELP: Mapping[str, str] = MappingProxyType(
             "トリガーワードを抜いたキャプションで、元のモデルと同じ結果を保つ強さです。トリガーワードがないとLoRAが効かなくなります。"
             "1なら画像と同じ重さ、0ならオフです。"
         ),
-        "train_self_reg_filler": ("抜いたトリガーワードの代わりに入れる言葉です(1girlなど)。空欄でもかまいません。"),
+        "train_self_reg_filler": (
+            "抜いたトリガーワードの代わりに入れる言葉です(1girlなど)。空欄でもかまいません。「トリガーなしの保持に使う画像」を"
+            "使うときは、学習するものの種類を表す言葉を書きます。;で区切って複数書けます。"
+        ),
+        "train_self_reg_images": (
+            "トリガーワードを別の単語に置き換えたキャプションで、モデルに作らせる画像の枚数です。これを保持し、トリガーワードだけを"
+            "覚えさせます。「トリガーなしの保持」も必要です。32枚で十分です。0でオフです。"
+        ),
         "use_gradient_checkpointing": (
             "メモリを大きく節約できますが、少し遅くなります。メモリが足りないときは、まずこれを試してください。"
         ),
