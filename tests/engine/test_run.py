@@ -401,7 +401,7 @@ def test_a_folder_that_is_a_file_is_refused_before_anything_is_loaded(model: Pat
     assert [type(event) for event in events] == [Failed]
 
 
-@pytest.mark.parametrize(("trains_text", "calls"), [(False, 3), (True, 2 + 4 + 2)])
+@pytest.mark.parametrize(("trains_text", "calls"), [(False, 3), (True, 3 + 4 + 2)])
 def test_prompts_are_encoded_once_unless_the_text_encoder_is_trained(
     model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch, trains_text: bool, calls: int
 ) -> None:

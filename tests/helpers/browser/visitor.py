@@ -14,6 +14,8 @@ from trainer.web.page.train import MEASURE
 OWN_TO_GRADIO = "https://cdnjs.cloudflare.com/ajax/libs/iframe-resizer/"
 """What the older ones ask for, and do without."""
 PATIENCE = 120_000  # ms; only ever spent when something is broken, or the machine is very busy
+STEPS = {"LoRA": "1000", "iLECO": "300", "Difference": "200", "ADDifT": "100"}
+"""Each mode's own, before somebody changes them."""
 
 _QUESTIONS = re.compile(r"/run/predict")
 
@@ -58,9 +60,8 @@ class Visitor:
 
     def choose(self, mode: str) -> None:
         """A mode, with its defaults."""
-        steps = {"LoRA": "1000", "iLECO": "300", "Difference": "500", "ADDifT": "30"}[mode]
         self.mode(mode)
-        self.until(lambda: self.box("train_iterations").input_value() == steps)
+        self.until(lambda: self.box("train_iterations").input_value() == STEPS[mode])
 
     def mode(self, name: str) -> None:
         self.page.click(f"#trainyard_mode label:has(input[value='{name}'])")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.helpers.browser.gradios import AVAILABLE, ROOT
 from tests.helpers.browser.site import Site
-from tests.helpers.browser.visitor import Visitor
+from tests.helpers.browser.visitor import STEPS, Visitor
 from tests.web.conftest import OWN
 from trainer.config import presets
 from trainer.config.schema import to_json
@@ -42,7 +42,7 @@ def test_modes_passed_over_quickly_leave_nothing_behind(visit: Callable[..., Vis
     someone = visit()
     for mode in ("iLECO", "ADDifT", "Difference"):
         someone.mode(mode)
-    someone.until(lambda: someone.box("train_iterations").input_value() == "500")
+    someone.until(lambda: someone.box("train_iterations").input_value() == STEPS["Difference"])
     assert someone.box("network_rank").input_value() == "16"
 
 
@@ -77,7 +77,7 @@ def test_the_memory_of_a_run_is_told_before_it(visit: Callable[..., Visitor]) ->
 
 
 @pytest.mark.more
-@pytest.mark.parametrize(("typed", "left"), [("77", "77"), ("", "500")])
+@pytest.mark.parametrize(("typed", "left"), [("77", "77"), ("", STEPS["Difference"])])
 def test_an_answer_leaves_the_field_alone_that_somebody_is_in(
     visit: Callable[..., Visitor], typed: str, left: str
 ) -> None:
@@ -100,7 +100,7 @@ def test_a_mode_chosen_while_an_answer_is_on_its_way_brings_its_own(visit: Calla
     with someone.held():
         someone.mode("ADDifT")
         someone.mode("Difference")
-    someone.until(lambda: someone.box("train_iterations").input_value() == "500")
+    someone.until(lambda: someone.box("train_iterations").input_value() == STEPS["Difference"])
     someone.until(lambda: someone.box("save_lora_name").get_attribute("placeholder") == "Difference")
     assert someone.box("network_rank").input_value() == "16"
 
