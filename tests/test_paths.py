@@ -26,7 +26,7 @@ from trainer.variations.recipe import Recipe
 
 PACKAGE = Path(__file__).resolve().parent.parent / "trainer"
 OWN_FILES = {
-    "paths.py", "config/foreign/page.py", "config/preset_page.py", "data/known.py", "engine/keeper.py",
+    "paths.py", "config/made_page.py", "data/known.py", "engine/keeper.py",
     "engine/state.py", "hosts/webui/dependencies.py", "jobs/memory.py", "jobs/recovery.py",
     "models/checkpoint/shared_files.py", "web/app.py", "web/extension.py", "web/page/modes.py",
 }  # fmt: skip

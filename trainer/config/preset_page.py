@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..paths import CHECKOUT, SHIPPED_PRESETS, TRAINYARD_PRESETS, write_whole
+from ..paths import CHECKOUT, SHIPPED_PRESETS, TRAINYARD_PRESETS
 from ..text.messages import say
 from .choices import BLOCKS
+from .documents import read_text
+from .made_page import rewrite_below
 from .presets import list_presets
 from .settings import SECOND_PASS_KEY
 
@@ -21,13 +23,7 @@ _NOT_SHOWN: Final = ("mode", "vae", "save_lora_name", "save_as_json", "train_see
 
 def rewrite(page: Path = PAGE) -> bool:
     """Write the tables anew, below what is written by hand; whether anything has changed."""
-    before = page.read_text("utf-8")
-    intro, _, _ = before.partition(_BEGIN)
-    after = f"{intro}{_BEGIN}{tables()}"
-    if after == before:
-        return False
-    write_whole(page, [after.encode("utf-8")], overwrite=True)
-    return True
+    return rewrite_below(_BEGIN, tables(), page)
 
 
 def tables() -> str:
@@ -42,7 +38,7 @@ def _table(title: str, folder: Path) -> str:
 
 
 def _row(name: str, folder: Path) -> str:
-    written = json.loads((folder / f"{name}.json").read_text("utf-8"))
+    written = json.loads(read_text(folder / f"{name}.json"))
     told = ", ".join(_told(written)) or "nothing: the defaults"
     return f"| `{name}` | {written['mode']} | {say(f'preset_is.{name}', 'en')} | {told} |"
 

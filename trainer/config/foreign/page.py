@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from ...paths import CHECKOUT, write_whole
+from ...paths import CHECKOUT
 from ...text.messages import say
+from ..made_page import rewrite_below
 from .convert import PROGRAMS
 from .sd_scripts import KOHYA_GUI, LORA_EASY, SD_SCRIPTS
 from .synonyms import Program, Synonym
@@ -17,13 +18,7 @@ _BEGIN: Final = "<!-- made from trainer/config/foreign by: python -m trainer pre
 
 def rewrite(page: Path = PAGE) -> bool:
     """Write the tables anew, below what is written by hand; whether anything has changed."""
-    before = page.read_text("utf-8")
-    intro, _, _ = before.partition(_BEGIN)
-    after = f"{intro}{_BEGIN}{tables()}"
-    if after == before:
-        return False
-    write_whole(page, [after.encode("utf-8")], overwrite=True)
-    return True
+    return rewrite_below(_BEGIN, tables(), page)
 
 
 def tables() -> str:
