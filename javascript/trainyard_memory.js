@@ -16,7 +16,8 @@
     function form() {
         const isBox = (each) => each.matches("[type=checkbox], [type=radio]");
         const fields = [...byId("form").querySelectorAll("input, textarea")];
-        return JSON.stringify([byId("card").querySelector("input").value, byId("rest").querySelector("textarea, input").value, ...fields.map(
+        const others = [byId("card").querySelector("input"), byId("rest").querySelector("textarea, input")];
+        return JSON.stringify([...others.map((each) => each.value), ...fields.map(
             (each) => (isBox(each) ? each.checked : each.value))]);
     }
 

@@ -32,13 +32,13 @@ def list_presets(folders: Iterable[Path]) -> list[str]:
     """The names of all presets in these folders, each once: ours first, then TrainTrain's, then the user's own, in
     alphabetical order in each folder. A missing folder has none."""
     found: dict[str, None] = {}
-    for folder in sorted(folders, key=_rank):
+    for folder in sorted(folders, key=_place):
         names = (path.stem for path in folder.glob(f"*{_ENDING}") if not path.name.startswith("."))
         found.update(dict.fromkeys(sorted(names, key=lambda name: (name.casefold(), name))))
     return list(found)
 
 
-def _rank(folder: Path) -> int:
+def _place(folder: Path) -> int:
     shipped = (TRAINYARD_PRESETS, SHIPPED_PRESETS)
     return shipped.index(folder) if folder in shipped else len(shipped)
 

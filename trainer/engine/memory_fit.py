@@ -14,7 +14,7 @@ from typing import Any, Final
 import torch
 
 from ..config.choices import AUTOMATIC_CARD, MODES, WITH_SECOND_PASS
-from ..config.settings import ROWS, SHARED_BY_PASSES, Settings, effective
+from ..config.settings import ROWS, SHARED_BY_PASSES, Settings, effective, row_of
 from ..config.size import Size
 from ..data.dataset_file import dataset_file
 from ..errors import MemoryShortError, UserError
@@ -28,7 +28,6 @@ _UNTRACEABLE = (RuntimeError, NotImplementedError, LookupError, TypeError, Value
 _SIDES: Final = (1024, 768, 512)
 _ROUND: Final = 64
 _RANK, _LEAST_RANK = 8, 4
-_MOST_ACCUMULATED: Final = 1024
 _USABLE: Final = 0.9
 """Of a card's memory; the rest is for the desktop and other programs."""
 
@@ -265,7 +264,7 @@ def _smaller_batch(settings: Settings) -> Change:
     """Fewer samples at once, and as many a step: the gradients of more batches are added up."""
     batch, batches = settings.train_batch_size, settings.train_gradient_accumulation
     divisor = next((each for each in range(2, batch + 1) if batch % each == 0), 1)
-    if batches * divisor > _MOST_ACCUMULATED:
+    if batches * divisor > (row_of("train_gradient_accumulation").most or 1):
         return {}
     return {"train_batch_size": batch // divisor, "train_gradient_accumulation": batches * divisor}
 

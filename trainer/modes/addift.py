@@ -24,7 +24,7 @@ normal, as large as the images differ: what prompts make begins at neither image
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,6 +92,10 @@ class Direction:
     copied: Tensor | None = None
     share: Tensor | None = None
 
+    def end(self, of_base: Tensor) -> Tensor:
+        """The prediction to be matched, where the base's is ``of_base``."""
+        return of_base if self.copied is None or self.share is None else of_base.lerp(self.copied, self.share)
+
 
 class PairPass(Pass):
     """The forward and the reverse direction on batches of pairs.
@@ -129,20 +133,13 @@ class PairPass(Pass):
     ) -> list[Direction]:
         assert batch.targets is not None
         settings, diffusion = self._context.settings, self._context.diffusion
+        if settings.diff_reach_target:
+            return self._reaching(batch, noise, timesteps, shared, forward=forward, reverse=reverse)
         original = diffusion.noised(batch.latents, noise, timesteps)
         target = diffusion.noised(batch.targets, noise, timesteps)
         captions, target_captions = batch.captions, batch.target_captions
         if settings.diff_revert_original_target:
             original, target, captions, target_captions = target, original, target_captions, captions
-        if settings.diff_reach_target:
-            ends = self._reaching(batch, noise, timesteps, shared, target_captions)
-            strength = abs(settings.diff_alt_ratio)
-            directions = ends(1.0, to_target=True) if forward else []
-            if reverse and settings.diff_alt_ratio > 0:
-                directions += ends(-strength, to_target=False)
-            elif reverse:
-                directions.append(Direction(-strength, noise, target_captions, noise, target_captions))
-            return directions
         directions = []
         if forward:
             directions.append(Direction(STRENGTH, target, target_captions, original, captions))
@@ -154,31 +151,33 @@ class PairPass(Pass):
         return directions
 
     def _reaching(
-        self, batch: Batch, noise: Tensor, timesteps: Tensor, shared: StepRandom, captions: tuple[str, ...]
-    ) -> Callable[..., list[Direction]]:
-        """What makes the directions that end at one image, from about both."""
+        self, batch: Batch, noise: Tensor, timesteps: Tensor, shared: StepRandom, *, forward: bool, reverse: bool
+    ) -> list[Direction]:
+        """The directions that end at one image, from about both."""
         assert batch.targets is not None
-        diffusion, schedule = self._context.diffusion, self._context.diffusion.schedule
-        a, s = schedule.signal_at(timesteps, noise), schedule.noise_at(timesteps, noise)
-        latents = batch.latents, batch.targets
+        settings, diffusion = self._context.settings, self._context.diffusion
+        a, s = (of(timesteps, noise) for of in (diffusion.schedule.signal_at, diffusion.schedule.noise_at))
+        latents, captions = (batch.latents, batch.targets), batch.target_captions
         share = how_much_differs(*latents)
         seen = [
             diffusion.noised(each + share * displaced, noise, timesteps)
             for each, displaced in zip(latents, displacements(*latents, share, shared), strict=True)
         ]
-        if self._context.settings.diff_revert_original_target:
-            latents = latents[::-1]
+        original, target = latents
+        if settings.diff_revert_original_target:
+            original, target, captions = target, original, batch.captions
 
-        def ends(strength: float, *, to_target: bool) -> list[Direction]:
-            end = latents[1] if to_target else latents[0]
-            return [
-                Direction(
-                    strength, x, captions, x, captions, diffusion.target(end, (x - a * end) / s, timesteps), share
-                )
-                for x in seen
-            ]
-
-        return ends
+        ends: list[tuple[float, Tensor]] = [(1.0, target)] if forward else []
+        if reverse and settings.diff_alt_ratio > 0:
+            ends.append((-settings.diff_alt_ratio, original))
+        directions = [
+            Direction(strength, x, captions, x, captions, diffusion.target(end, (x - a * end) / s, timesteps), share)
+            for strength, end in ends
+            for x in seen
+        ]
+        if reverse and settings.diff_alt_ratio < 0:
+            directions.append(Direction(settings.diff_alt_ratio, noise, captions, noise, captions))
+        return directions
 
     def _losses(self, directions: list[Direction], timesteps: Tensor, batch: Batch, rng: StepRandom) -> Tensor:
         """Losses of all directions in one call, ``(directions * B,)``, one after the other."""
@@ -191,10 +190,9 @@ class PairPass(Pass):
             wanted = bundle.predict(
                 base_noisy, timesteps, self._of_base([each.base_captions for each in directions], batch)
             )
-        wanted = torch.cat([
-            of_base if each.copied is None or each.share is None else of_base.lerp(each.copied, each.share)
-            for each, of_base in zip(directions, wanted.chunk(count), strict=True)
-        ])  # fmt: skip
+        if settings.diff_reach_target:
+            parts = zip(directions, wanted.chunk(count), strict=True)
+            wanted = torch.cat([each.end(of_base) for each, of_base in parts])
         conditioning = Conditioning.cat([self._with_network(each, batch) for each in directions])
         network.strength = _strength(directions)
         predicted, kept = self._keep.predict(noisy, timesteps, conditioning, rng)

@@ -111,10 +111,7 @@ class ConceptPass(Pass):
         first = (rng.step - 1) * batch
         numbers = self._drawn(rng, first, batch)
         context.network.strength = strength = self._strength(rng.step, batch)
-        if self._original is None and self._described:
-            original = self._encode([self._prompts[number] for number in numbers])
-        else:
-            original = (self._original or self._encode(self._prompts))[numbers]
+        original = self._original_of(numbers)
         if settings.ileco_denoise_steps > 0:
             x = denoised(context, x, timesteps, original.detach(), settings.ileco_denoise_steps)
         wanted = self._wanted(x, timesteps, numbers, strength)
@@ -122,6 +119,14 @@ class ConceptPass(Pass):
 
         losses = sample_losses(predicted, wanted, settings.train_loss_function) + kept
         return StepLoss(context.weighted(losses, timesteps), timesteps)
+
+    def _original_of(self, numbers: list[int]) -> Conditioning:
+        """The prompts of these numbers; if the text encoder is trained, each is encoded once."""
+        if self._original is not None:
+            return self._original[numbers]
+        distinct = sorted(set(numbers))
+        encoded = self._encode([self._prompts[number] for number in distinct])
+        return encoded[[distinct.index(number) for number in numbers]]
 
     def _strength(self, step: int, batch: int) -> float:
         """1; of a slider -1 in turn with it, each for as many steps as all concepts take."""

@@ -519,7 +519,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "train_self_reg_images": (
             "How many images the model makes of captions with other words in place of the trigger word. Held to them, "
-            "other words make the thing less often. Needs train self reg. 32 are enough; 0 = off."
+            "other words make the thing less often. Needs train self reg. 0 = off."
         ),
         "use_gradient_checkpointing": (
             "Saves a lot of memory and makes each step slightly slower. Try this first if you run out of memory."
