@@ -57,7 +57,7 @@ RAISE = "Raise train iterations (now 300) or train learning rate (now 0.0005)."
 
 
 @pytest.mark.parametrize(
-    ("counts", "turns", "settings", "words"),
+    ("counts", "prompt_pairs", "settings", "words"),
     [
         ((6, 0, 0), ONE, {}, ['The LoRA turns "red" into "green" in 6 of 6 images.']),
         ((5, 1, 2), ONE, {}, ['The LoRA turns "red" into "green" in 5 of 6 images.']),
@@ -99,22 +99,24 @@ RAISE = "Raise train iterations (now 300) or train learning rate (now 0.0005)."
     ],
 )  # fmt: skip
 def test_what_is_found_in_words(
-    counts: tuple[int, int, int], turns: asked.Turns, settings: dict[str, object], words: list[str]
+    counts: tuple[int, int, int], prompt_pairs: asked.PromptPairs, settings: dict[str, object], words: list[str]
 ) -> None:
-    found = asked._words(*counts, turns, replace(SETTINGS, **settings))
+    found = asked._words(*counts, prompt_pairs, replace(SETTINGS, **settings))
     assert [str(each) for each in found] == words
 
 
 @pytest.mark.parametrize(
-    ("settings", "turns"),
+    ("settings", "prompt_pairs"),
     [
         ({"original_prompt": "a cat\na dog", "target_prompt": "a fox\n"}, (("a cat", "a fox"), ("a dog", ""))),
         ({"original_prompt": "a cat", "target_prompt": ""}, (("a cat", ""),)),
         ({"original_prompt": "a cat", "slider_positive": "a big cat", "slider_negative": "a small cat"}, ()),
     ],
 )
-def test_what_becomes_of_words_is_looked_for_and_no_slider(settings: dict[str, str], turns: asked.Turns) -> None:
-    assert mode_of("iLECO").usage(replace(SETTINGS, **settings), ()).turns == turns
+def test_what_becomes_of_words_is_looked_for_and_no_slider(
+    settings: dict[str, str], prompt_pairs: asked.PromptPairs
+) -> None:
+    assert mode_of("iLECO").usage(replace(SETTINGS, **settings), ()).prompt_pairs == prompt_pairs
 
 
 # ---- on the embedded checkpoint -------------------------------------------------------------------------------------

@@ -279,8 +279,8 @@ def test_a_run_stopped_after_its_first_step(model: Path, host: Standalone) -> No
 
 def test_numbers_that_are_none_are_told(bundle: Bundle) -> None:
     broken = Effect(Path("x"), Change("", math.nan, math.nan), ())
-    assert "Do not use it" in str(effect_module._warnings(broken, "LoRA", ())[0])
-    assert effect_module._warnings(Effect(Path("x"), Change("", 1.0, 0.01), ()), "LoRA", ()) == []
+    assert "Do not use it" in str(effect_module._warnings(broken, Settings(), ())[0])
+    assert effect_module._warnings(Effect(Path("x"), Change("", 1.0, 0.01), ()), Settings(), ()) == []
 
 
 def test_where_little_is_seen_it_is_told_what_to_raise(host: Standalone) -> None:
@@ -308,15 +308,18 @@ def test_where_little_is_seen_it_is_told_what_to_raise(host: Standalone) -> None
 )
 def test_black_images_are_not_called_the_same(black: tuple[float, ...], told: str) -> None:
     drawn = Effect(Path("x"), Change("", 1.0, 0.01), (), Path("s.png"), "red", ((-1.0, 0.0), (1.0, 0.0)))
-    (warning,) = effect_module._warnings(drawn, "LoRA", black)
+    (warning,) = effect_module._warnings(drawn, Settings(), black)
     assert str(warning).startswith(told)
 
 
+@pytest.mark.parametrize("reaching", [False, True])
 @pytest.mark.parametrize("mode", ["ADDifT", "Multi-ADDifT"])
-def test_what_to_raise_is_of_the_mode(mode: str) -> None:
+def test_what_to_raise_is_of_the_mode(mode: str, reaching: bool) -> None:
+    """Only a LoRA that was trained at a quarter of its strength is to be saved at a higher one."""
     weak = Effect(Path("x"), Change("", 1.0, 0.01), (), Path("s.png"), "red", ((-1.0, 3.0), (1.0, 0.2)))
-    (told,) = effect_module._warnings(weak, mode, ())
-    remedy = "raise train iterations, train learning rate or network strength."
+    (told,) = effect_module._warnings(weak, Settings(mode=mode, diff_reach_target=reaching), ())
+    remedy = f"raise train iterations{' or' if reaching else ','} train learning rate"
+    remedy += "." if reaching else " or network strength."
     assert str(told).endswith(f"differs by 0.2 of 255 on average. If that is too little, {remedy}")
 
 

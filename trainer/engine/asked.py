@@ -37,7 +37,7 @@ MOVED = 0.4
 _FIRST_NOISE = 1000
 """Seed of the noise an image is told in; the same for every image, and none that images are made of."""
 
-Turns = Sequence[tuple[str, str]]
+PromptPairs = Sequence[tuple[str, str]]
 Check = Callable[[], None]
 
 
@@ -69,30 +69,30 @@ def launches() -> int:
 
 
 def told(
-    bundle: Bundle, network: Network, turns: Turns, request: ImageSpec, settings: Settings, *, check: Check
+    bundle: Bundle, network: Network, prompt_pairs: PromptPairs, request: ImageSpec, settings: Settings, *, check: Check
 ) -> Asked:
     """Measure a LoRA on the model it was trained on; the network is attached only while its images are made.
 
     Args:
-        turns: prompts, and those whose images they are to give; of an erased one, the empty prompt.
+        prompt_pairs: prompts, and those whose images they are to give; of an erased one, the empty prompt.
         request: how images are made; their seeds follow on from its own.
         check: called before every launch of the denoiser; raises to stop.
     """
-    seen = [reading.is_changed for reading in readings(bundle, network, turns, request, check=check)]
+    seen = [reading.is_changed for reading in readings(bundle, network, prompt_pairs, request, check=check)]
     changed, unchanged = seen.count(True), seen.count(False)
     moved = sum(distance >= MOVED for distance in empty_distances(bundle, network, request, check=check))
-    return Asked(changed, unchanged, IMAGES, moved, tuple(_words(changed, unchanged, moved, turns, settings)))
+    return Asked(changed, unchanged, IMAGES, moved, tuple(_words(changed, unchanged, moved, prompt_pairs, settings)))
 
 
 # ---- measuring ------------------------------------------------------------------------------------------------------
 
 
 def readings(
-    bundle: Bundle, network: Network, turns: Turns, request: ImageSpec, *, check: Check = lambda: None
+    bundle: Bundle, network: Network, prompt_pairs: PromptPairs, request: ImageSpec, *, check: Check = lambda: None
 ) -> Iterator[Reading]:
-    """One reading for each of :data:`IMAGES` seeds, the turns in turn."""
+    """One reading for each of :data:`IMAGES` seeds, the pairs in turn."""
     for number in range(IMAGES):
-        original, target = turns[number % len(turns)]
+        original, target = prompt_pairs[number % len(prompt_pairs)]
         spec = replace(request, prompt=original, seed=_seed(request, number), steps=STEPS)
         before = sample_latents(bundle, [spec], check=check).float()
         after = sample_latents(bundle, [replace(spec, prompt=target)], check=check).float()
@@ -157,9 +157,11 @@ def _on(network: Network) -> AbstractContextManager[Network]:
 # ---- in words -------------------------------------------------------------------------------------------------------
 
 
-def _words(changed: int, unchanged: int, moved: int, turns: Turns, settings: Settings) -> Iterator[Message]:
+def _words(
+    changed: int, unchanged: int, moved: int, prompt_pairs: PromptPairs, settings: Settings
+) -> Iterator[Message]:
     """What was found, in sentences, and what to change where it did not work."""
-    kind, named = _asked_of(turns)
+    kind, named = _asked_of(prompt_pairs)
     untold = IMAGES - changed - unchanged
     if untold > IMAGES // 2:
         yield message(f"engine.asked_unknown_{kind}", **named)
@@ -175,11 +177,11 @@ def _words(changed: int, unchanged: int, moved: int, turns: Turns, settings: Set
             yield message("engine.asked_hold", setting=label("hold_unconditional"))
 
 
-def _asked_of(turns: Turns) -> tuple[str, dict[str, str]]:
+def _asked_of(prompt_pairs: PromptPairs) -> tuple[str, dict[str, str]]:
     """What the sentences about it are called, and the prompts they name."""
-    if len(turns) > 1:
+    if len(prompt_pairs) > 1:
         return "several", {}
-    ((original, target),) = turns
+    ((original, target),) = prompt_pairs
     return ("turned", {"original": original, "target": target}) if target else ("erased", {"original": original})
 
 

@@ -119,7 +119,7 @@ def report(
     request: ImageSpec | None,
     strip: Path,
     settings: Settings,
-    turns: Sequence[tuple[str, str]],
+    prompt_pairs: Sequence[tuple[str, str]],
     *,
     control: Control,
     emit: Listener,
@@ -132,7 +132,7 @@ def report(
         request: what to make images of, or None for none.
         strip: where they go, side by side.
         settings: what it was trained with.
-        turns: prompts and what they were to become.
+        prompt_pairs: prompts and what they were to become.
     """
     emit(Phase(_PHASE))
     try:
@@ -144,14 +144,16 @@ def report(
     black: tuple[float, ...] = ()
     effect = Effect(lora, whole, blocks)
     if request is not None and not control.asked_to_stop:
-        measures = bool(turns) and whole.norm > 0
+        measures = bool(prompt_pairs) and whole.norm > 0
         check = _counted(len(STRENGTHS) * (request.steps + 1) + measures * asked.launches(), control, emit)
         try:
             text_to(bundle, device_of(bundle.denoiser))
             try:
                 effect, black = _with_strip(effect, network, bundle, request, strip, check)
                 if measures and not black:
-                    effect = replace(effect, asked=asked.told(bundle, network, turns, request, settings, check=check))
+                    effect = replace(
+                        effect, asked=asked.told(bundle, network, prompt_pairs, request, settings, check=check)
+                    )
             finally:
                 text_to(bundle, "cpu")
         except Stopped:
@@ -159,7 +161,7 @@ def report(
         except Exception as error:  # noqa: BLE001 - as above
             emit(Warned("engine.no_strip" if effect.strip is None else "engine.asked_failed", reason=_reason(error)))
     emit(effect)
-    for warning in _warnings(effect, settings.mode, black):
+    for warning in _warnings(effect, settings, black):
         emit(Warned(warning))
 
 
@@ -201,7 +203,7 @@ def _reason(error: Exception) -> Message | str:
     return error.whole if isinstance(error, UserError) else str(error)
 
 
-def _warnings(effect: Effect, mode: str, black: Sequence[float]) -> list[Message]:
+def _warnings(effect: Effect, settings: Settings, black: Sequence[float]) -> list[Message]:
     norm, relative = effect.whole.norm, effect.whole.relative
     found = []
     if not (math.isfinite(norm) and math.isfinite(relative)):
@@ -220,7 +222,8 @@ def _warnings(effect: Effect, mode: str, black: Sequence[float]) -> list[Message
     elif effect.strip is not None and norm > 0 and all(difference <= SAME for _, difference in effect.differences):
         found.append(message("engine.effect_unseen", prompt=effect.prompt, strip=effect.strip))
     elif found == [] and (difference := dict(effect.differences).get(1.0, LITTLE)) < LITTLE:
-        both_ways = "turns" in MODES[mode].groups  # trained at a quarter of the strength it is used at
-        key = "engine.effect_little_in_pairs" if both_ways else "engine.effect_little"
+        # Trained at a quarter of the strength it is used at.
+        at_quarter = "turns" in MODES[settings.mode].groups and not settings.diff_reach_target
+        key = "engine.effect_little_in_pairs" if at_quarter else "engine.effect_little"
         found.append(message(key, prompt=effect.prompt, difference=f"{difference:.1g}"))
     return found

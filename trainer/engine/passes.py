@@ -175,7 +175,7 @@ class PassRunner:
         path = run.files.samples / "effect.png"
         with suppress(Stopped):  # the LoRA is saved
             effect.report(
-                done.path, run.bundle, request, path, settings, usage.turns,
+                done.path, run.bundle, request, path, settings, usage.prompt_pairs,
                 control=run.control, emit=self._emit_and_let_others,
             )  # fmt: skip
 

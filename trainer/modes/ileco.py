@@ -49,8 +49,8 @@ class ILECO:
         else:
             becomes = [f'becomes "{target}"' if target else "is erased" for target in targets]
             each = [f'"{one}" {happens}' for one, happens in zip(originals, becomes, strict=True)]
-        turns = () if slider else tuple((one, to) for one, to in zip(originals, targets, strict=True) if one)
-        return Usage(originals[0], meaning=", ".join(each), turns=turns)
+        changing = () if slider else tuple((one, to) for one, to in zip(originals, targets, strict=True) if one)
+        return Usage(originals[0], meaning=", ".join(each), prompt_pairs=changing)
 
 
 def _slider(settings: Settings, count: int) -> list[tuple[str, str]]:

@@ -42,13 +42,13 @@ class Usage:
         prompt: what shows best what it has learned.
         trigger: the word that calls it up; empty if it needs none.
         meaning: what it does at the strength it was trained at, e.g. ``"blue" becomes "yellow"``; may be empty.
-        turns: prompts, and those whose images they are to give with it.
+        prompt_pairs: prompts, and those whose images they are to give with it.
     """
 
     prompt: str
     trigger: str = ""
     meaning: str = ""
-    turns: tuple[tuple[str, str], ...] = ()
+    prompt_pairs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
