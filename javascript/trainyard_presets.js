@@ -14,7 +14,9 @@
 
     // A list tells of a choice only after the click that made it.
     for (const event of ["input", "click", "keyup", "focusout"]) {
-        document.addEventListener(event, () => setTimeout(show, 50));
+        document.addEventListener(event, ({target}) => {
+            if (target instanceof Element && target.closest("#trainyard_presets")) setTimeout(show, 50);
+        });
     }
     document.addEventListener("trainyard-round", show);
 })();
