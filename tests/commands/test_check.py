@@ -148,12 +148,12 @@ def test_no_model_s_library_is_loaded(folder: Path) -> None:
 
 
 STUCK = """
-import sys, threading
+import os, sys, threading
 from trainer.cli import main
 from trainer.data import scan
 
 def stuck(path, **named):
-    print("reading", flush=True)
+    os.write(1, b"reading\\n")  # several threads read: one call each, or their lines mix
     threading.Event().wait()
 
 scan.inspect_image = stuck

@@ -134,6 +134,21 @@ def test_each_sample_counts_by_its_weight(setting: Setting) -> None:
     torch.testing.assert_close(losses_of(replace(setting.scene, data=weighted), 1), wanted)
 
 
+def with_and_without(setting: Setting, x: torch.Tensor, t: torch.Tensor, caption: str) -> list[torch.Tensor]:
+    """What is predicted of a noisy image for a caption, with the network merged into the weights and without it."""
+    plain, found = setting.plain, []
+    words = plain.tokenizers[0](caption, add_special_tokens=False).input_ids
+    ids = torch.tensor([[49406, *words, *[49407] * (76 - len(words))]])
+    for merged in (True, False):
+        text, unet = (
+            merged_weights(setting.network, module, prefix, 6.0 / 3) if merged else {}
+            for module, prefix in ((plain.text_encoders[0], "lora_te"), (plain.denoiser, "lora_unet"))
+        )
+        states = functional_call(plain.text_encoders[0], text, (ids,)).last_hidden_state
+        found.append(functional_call(plain.denoiser, unet, (x, t, states)).sample)
+    return found
+
+
 @pytest.mark.parametrize(
     "keep", [{}, {"keep_prompts": "a dog", "keep_weight": 0.7}], ids=["alone", "beside kept prompts"]
 )
@@ -147,22 +162,13 @@ def test_captions_without_their_trigger_word_are_held_to_the_base(
     held = replace(setting.scene, settings=replace(setting.scene.settings, **changes))
     added = losses_of(held, 1) - losses_of(without, 1)
 
-    plain, batch = setting.plain, setting.data.of_step(1)
+    batch = setting.data.of_step(1)
     row = [name[0] for name in batch.names].index("0")
     rng = StepRandom.of_step(1, 1, CPU)
     n, t = rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 300)
     a, s = (root[t].sqrt().view(3, 1, 1, 1) for root in (KEPT, 1 - KEPT))
     x = (a * batch.latents + s * n)[row : row + 1]
-    words = plain.tokenizers[0]("a green dog", add_special_tokens=False).input_ids
-    ids = torch.tensor([[49406, *words, *[49407] * (76 - len(words))]])
-    found = []
-    for weights in ("merged", "the base's"):
-        text, unet = (
-            merged_weights(setting.network, module, prefix, 6.0 / 3) if weights == "merged" else {}
-            for module, prefix in ((plain.text_encoders[0], "lora_te"), (plain.denoiser, "lora_unet"))
-        )
-        states = functional_call(plain.text_encoders[0], text, (ids,)).last_hidden_state
-        found.append(functional_call(plain.denoiser, unet, (x, t[row : row + 1], states)).sample)
+    found = with_and_without(setting, x, t[row : row + 1], "a green dog")
     snr = (KEPT / (1 - KEPT))[t[row]]
     weight = torch.clamp(5 / snr, max=1) if kind is EPSILON else torch.clamp(snr, max=5) / (snr + 1)
     wanted = torch.zeros(3, dtype=torch.float64)
@@ -193,22 +199,13 @@ def test_other_words_are_held_at_images_of_their_own(
     held = replace(setting.scene, settings=replace(setting.scene.settings, **changes))
     added = losses_of(held, 1) - losses_of(without, 1)
 
-    plain, rng = setting.plain, StepRandom.of_step(1, 1, CPU)
+    rng = StepRandom.of_step(1, 1, CPU)
     n, t = rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 300)
-    words = plain.tokenizers[0]("a gorp dog", add_special_tokens=False).input_ids
-    ids = torch.tensor([[49406, *words, *[49407] * (76 - len(words))]])
     wanted = torch.zeros(3, dtype=torch.float64)
     for row in range(3):
         kept = KEPT[t[row]]
         y = (kept.sqrt() * own[row] + (1 - kept).sqrt() * n[row])[None]
-        found = []
-        for weights in ("merged", "the base's"):
-            text, unet = (
-                merged_weights(setting.network, module, prefix, 6.0 / 3) if weights == "merged" else {}
-                for module, prefix in ((plain.text_encoders[0], "lora_te"), (plain.denoiser, "lora_unet"))
-            )
-            states = functional_call(plain.text_encoders[0], text, (ids,)).last_hidden_state
-            found.append(functional_call(plain.denoiser, unet, (y, t[row : row + 1], states)).sample)
+        found = with_and_without(setting, y, t[row : row + 1], "a gorp dog")
         snr = kept / (1 - kept)
         weight = torch.clamp(5 / snr, max=1) if kind is EPSILON else torch.clamp(snr, max=5) / (snr + 1)
         wanted[row] = 0.25 * ((found[0] - found[1]) ** 2).mean() * weight

@@ -72,11 +72,11 @@ def test_a_runs_warnings_are_told_in_japanese() -> None:
         *notes_on_frames(replace(settings, image_size=Size(256, 256))),
         *notes_on_frames(replace(settings, sub_image_num=3)),
         *notes_on_frames(replace(settings, sub_image_num=30, image_min_length=256, image_size=Size(768, 512))),
-        *_warnings(weak, "ADDifT", ()),
-        *_warnings(weak, "iLECO", ()),
-        *_warnings(replace(weak, differences=((1.0, 0.0),)), "iLECO", ()),
-        *_warnings(replace(weak, whole=Change("", 0.0, 0.0)), "iLECO", ()),
-        *_warnings(replace(weak, whole=Change("", 1e-9, 1e-9)), "iLECO", ()),
+        *_warnings(weak, Settings(mode="ADDifT"), ()),
+        *_warnings(weak, Settings(mode="iLECO"), ()),
+        *_warnings(replace(weak, differences=((1.0, 0.0),)), Settings(mode="iLECO"), ()),
+        *_warnings(replace(weak, whole=Change("", 0.0, 0.0)), Settings(mode="iLECO"), ()),
+        *_warnings(replace(weak, whole=Change("", 1e-9, 1e-9)), Settings(mode="iLECO"), ()),
     ]  # fmt: skip
     assert len(told) > 7
     for note in told:
