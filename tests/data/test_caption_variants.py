@@ -49,12 +49,14 @@ def test_the_trigger_word_goes_first() -> None:
     assert with_trigger("", "") == ""
 
 
-@pytest.mark.parametrize("caption", ["zorp", "zorp, 1girl", "Zorp woman", "zorp. It is", "ZORP,1girl"])
+@pytest.mark.parametrize(
+    "caption", ["zorp", "zorp, 1girl", "Zorp woman", "zorp. It is", "ZORP,1girl", "1girl, zorp", "a large (zorp)."]
+)
 def test_a_trigger_word_that_is_there_is_not_doubled(caption: str) -> None:
     assert with_trigger("zorp", caption) == caption
 
 
-@pytest.mark.parametrize("caption", ["zorpy cat", "1girl, zorp", "zor"])
+@pytest.mark.parametrize("caption", ["zorpy cat", "1girl, azorp", "zor"])
 def test_a_trigger_word_that_is_another_word_is_added(caption: str) -> None:
     assert with_trigger("zorp", caption) == f"zorp, {caption}"
 
@@ -112,6 +114,22 @@ def test_the_trigger_word_is_never_moved_nor_left_out() -> None:
     # One that the caption begins with is the first of the tags that are kept, not one more.
     found = set(drawn("zorp, a, b", shuffle=True, keep_tokens=1, lora_trigger_word="zorp"))
     assert found == {"zorp, a, b", "zorp, b, a"}
+
+
+def test_a_trigger_word_within_a_caption_stays_where_it_is_and_is_not_left_out() -> None:
+    assert rules(lora_trigger_word="zorp", prefix="best,").plain("a small zorp, left") == "best, a small zorp, left"
+    found = set(drawn("a, my zorp, b", tag_dropout_rate=1, lora_trigger_word="zorp"))
+    assert found == {"my zorp"}
+    assert set(drawn("a, zorp, x, b", tag_dropout_rate=1, lora_trigger_word="zorp, x")) == {"zorp, x"}
+    shuffled = set(drawn("a, zorp", shuffle=True, lora_trigger_word="zorp"))
+    assert shuffled == {"a, zorp", "zorp, a"}
+
+
+def test_a_trigger_word_that_a_wildcard_may_not_draw_is_in_front_then() -> None:
+    made = rules(lora_trigger_word="zorp", wildcards=True)
+    found = Counter(made.drawn("a {zorp|cat}", random.Random(seed), 1) for seed in SEEDS)
+    assert found.keys() == {"a zorp", "zorp, a cat"}
+    assert min(found.values()) > 70  # of 200, both equally likely
 
 
 def test_a_separator_says_what_is_kept() -> None:

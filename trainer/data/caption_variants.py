@@ -23,19 +23,24 @@ _DEEPEST = 50
 
 
 def with_trigger(trigger: str, caption: str) -> str:
-    """The trigger word, then the caption; either alone where the other is empty, and the word once where the caption
-    begins with it."""
+    """The trigger word, then the caption; either alone where the other is empty, and the caption as it is where it has
+    the word: doubled, the word would be learned in front of a caption that nobody writes."""
     trigger = trigger.strip()
-    if begins_with(caption, trigger):
+    if has_trigger(caption, trigger):
         return caption
     return _JOINED.join(part for part in (trigger, caption) if part)
+
+
+def has_trigger(caption: str, trigger: str) -> bool:
+    """Whether a caption has a trigger word anywhere, in whatever case, as a word of its own."""
+    trigger = trigger.strip()
+    return bool(trigger) and _word(trigger).search(caption) is not None
 
 
 def begins_with(caption: str, trigger: str) -> bool:
     """Whether a caption begins with a trigger word, in whatever case, as a word of its own."""
     trigger = trigger.strip()
-    begins = bool(trigger) and caption[: len(trigger)].casefold() == trigger.casefold()
-    return begins and not caption[len(trigger) : len(trigger) + 1].isalnum()
+    return bool(trigger) and _word(trigger).match(caption) is not None
 
 
 def without_trigger(caption: str, trigger: str, filler: str = "") -> str:
@@ -43,10 +48,14 @@ def without_trigger(caption: str, trigger: str, filler: str = "") -> str:
     trigger = trigger.strip()
     if not trigger:
         return caption
-    found = re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _match: filler, caption, flags=re.IGNORECASE)
+    found = _word(trigger).sub(lambda _match: filler, caption)
     if filler or found == caption:
         return found
     return _JOINED.join(filter(None, (" ".join(tag.split()) for tag in found.split(","))))
+
+
+def _word(trigger: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(trigger)}(?!\w)", flags=re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -118,9 +127,10 @@ class CaptionRules:
         if self.prefix and begins_with(caption, self.trigger):  # which stays in front of everything
             caption = caption[len(self.trigger) :].lstrip(f"{self.separator} ")
         caption = " ".join(part for part in (self.prefix, caption, self.suffix) if part)
-        caption = with_trigger(self.trigger, caption)
-        if self.wildcards:
-            caption = with_wildcards(caption, generator)
+        trigger = self.trigger
+        if self.wildcards:  # before it is known whether the caption has the trigger word
+            trigger, caption = (with_wildcards(text, generator) for text in (trigger, caption))
+        caption = with_trigger(trigger, caption)
         divides = bool(self.keep_separator) and self.keep_separator in caption
         if divides or (generator is not None and (self.shuffle or self.tag_dropout > 0)):
             caption = _JOINED.join(self._tags(caption, generator))
@@ -139,7 +149,7 @@ class CaptionRules:
         if generator is not None and self.shuffle:
             generator.shuffle(free)
         if generator is not None and self.tag_dropout > 0:
-            free = [tag for tag in free if generator.random() >= self.tag_dropout]
+            free = [tag for tag in free if generator.random() >= self.tag_dropout or self._calls(tag)]
         return [*first, *free, *last]
 
     def _divided(self, caption: str) -> tuple[list[str], list[str], list[str]]:
@@ -148,8 +158,15 @@ class CaptionRules:
             first, *rest = caption.split(self.keep_separator, 2)
             return self._split(first), self._split(rest[0]), self._split(rest[1]) if len(rest) > 1 else []
         tags = self._split(caption)
-        keep = max(self.keep, len(self._split(self.trigger)))
+        keep = self.keep
+        if begins_with(caption, self.trigger):
+            keep = max(keep, len(self._split(self.trigger)))
         return tags[:keep], tags[keep:], []
+
+    def _calls(self, tag: str) -> bool:
+        """Whether a tag has the trigger word, or is one of the tags that it is made of."""
+        parts = {part.casefold() for part in self._split(self.trigger)}
+        return has_trigger(tag, self.trigger) or tag.casefold() in parts
 
     def _split(self, text: str) -> list[str]:
         return [tag.strip() for tag in text.split(self.separator) if tag.strip()]

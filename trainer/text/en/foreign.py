@@ -63,7 +63,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.safetensors": "LoRAs are always written as safetensors.",
         "foreign.resume": "Trainyard keeps the state of every run by itself; continue one with Continue or --resume.",
         "foreign.samples": "Write the prompt of previews into sample_prompt.",
-        "foreign.trigger": "It is put before every caption. Write it into captions in place of [trigger].",
+        "foreign.trigger": (
+            "It is put before every caption that does not have it. Write it into captions in place of [trigger]."
+        ),
         "foreign.own_layer": "SDXL takes its prompts from its own layer, there as here.",
         "foreign.by_time": "Trainyard counts steps and epochs, not time ({unit}).",
         # ---- errors

@@ -237,8 +237,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "cat, each image is used 10 times, and zorp cat is the caption of images without one."
         ),
         "lora_trigger_word": (
-            "Added to the front of every caption, and used alone for images without one. Use it in a prompt to call up "
-            "what was learned."
+            "Added to the front of every caption that does not have it, and used alone for images without one. Use it "
+            "in a prompt to call up what was learned."
         ),
         "diff_target_name": (
             "The suffix of target file names: with _closed, a.png is paired with a_closed.png in the same folder."
@@ -318,7 +318,7 @@ HELP: Mapping[str, str] = MappingProxyType(
             "caption, and a step takes one of them. joined: the lines are one caption."
         ),
         "caption_shuffle": (
-            "Puts the tags of each caption in a new random order every time. The trigger word stays in front."
+            "Puts the tags of each caption in a new random order every time. A trigger word in front stays there."
         ),
         "caption_keep_tokens": "How many tags at the beginning of a caption are neither shuffled nor left out.",
         "caption_keep_tokens_separator": (

@@ -73,7 +73,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "foreign.samples": "プレビューのプロンプトは sample_prompt に書いてください。",
         "foreign.trigger": (
-            "すべてのキャプションの先頭に付きます。キャプションの [trigger] はこの言葉に書き換えてください。"
+            "この言葉を含まないキャプションの先頭に付きます。キャプションの [trigger] はこの言葉に書き換えてください。"
         ),
         "foreign.own_layer": "SDXLでは、どちらのプログラムでも決まった層を使います。",
         "foreign.by_time": "時間 ({unit}) ではなく、ステップ数かエポック数で指定してください。",
