@@ -27,6 +27,10 @@ def test_ready_settings_have_no_problem(mode: str) -> None:
     assert run_problems(READY[mode]) == {}
 
 
+def test_other_words_may_be_held_where_there_is_no_trigger_word() -> None:
+    assert run_problems({**READY["LoRA"], "train_self_reg": 1, "train_self_reg_images": 32}) == {}
+
+
 @pytest.mark.parametrize(
     ("mode", "changes", "key", "words"),
     [

@@ -252,6 +252,16 @@ def test_captions_and_the_trigger_word(captions: list[str | None], trigger: str,
     assert (found[0].startswith(words) and len(found) == 1) if words else not found
 
 
+def test_without_a_trigger_word_no_other_words_are_held(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    put(tmp_path, "bb.png", "a dog")
+    held: dict[str, object] = {"train_self_reg": 1.0, "train_self_reg_images": 16}
+    (found,) = notes(told(tmp_path, **held))
+    assert found.startswith("There is no trigger word, so train self reg images has no effect")
+    assert not notes(told(tmp_path, **held, lora_trigger_word="sks"))
+    assert not notes(told(tmp_path, **{**held, "train_self_reg": 0.0}))
+
+
 def test_images_that_are_there_twice_are_named(tmp_path: Path) -> None:
     for name in ("a.png", "z.png"):
         put(tmp_path, name)

@@ -141,7 +141,8 @@ def lora(settings: Settings) -> _Found:
         reads_files = "subsets" in MODES[settings.mode].groups
         key, file = ("config.no_folder_or_file", label("dataset_config")) if reads_files else ("config.no_folder", "")
         yield "lora_data_directory", message(key, file=file)
-    if settings.train_self_reg > 0 and not settings.lora_trigger_word.strip():
+    from_made_images = settings.train_self_reg_images > 0  # which a preset asks for; the account of the data says it
+    if settings.train_self_reg > 0 and not from_made_images and not settings.lora_trigger_word.strip():
         yield "train_self_reg", message("config.self_reg_needs_trigger", setting=label("lora_trigger_word"))
     if settings.train_self_reg_images > 0 and settings.train_self_reg == 0:
         yield "train_self_reg_images", message("config.self_reg_images_need_weight", setting=label("train_self_reg"))

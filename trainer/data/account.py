@@ -427,6 +427,15 @@ def _no_caption(folder: _Folder) -> Iterator[Message]:
         yield message("data.without_any_caption" if without == len(learned) else "data.without_caption", **values)
 
 
+def _no_word_to_replace(folder: _Folder) -> Iterator[Message]:
+    """Other words are to be held in the trigger word's place, and there is none."""
+    settings = folder.settings
+    wanted = settings.train_self_reg > 0 and settings.train_self_reg_images > 0
+    if wanted and not settings.lora_trigger_word.strip():
+        named = {"trigger": label("lora_trigger_word"), "setting": label("train_self_reg_images")}
+        yield message("data.no_word_to_replace", **named)
+
+
 def _copies(folder: _Folder) -> Iterator[Message]:
     files = [path for path, _ in folder.scan.fingerprints]
     names = {sample.path: folder.name(sample) for sample in folder.first_samples}
@@ -466,7 +475,7 @@ def _notes(folder: _Folder) -> Iterator[Message]:
 
 
 _ODD: Final[tuple[Callable[[_Folder], Iterator[Message]], ...]] = (
-    _no_caption, _copies, _equal_pairs, _counts, _notes,
+    _no_caption, _no_word_to_replace, _copies, _equal_pairs, _counts, _notes,
 )  # fmt: skip
 
 

@@ -385,6 +385,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{without} of {count:image|images} have no caption, and there is no trigger word: they teach what an empty "
             "prompt shows. Set {setting}, or write their captions."
         ),
+        "data.no_word_to_replace": (
+            "There is no trigger word, so {setting} has no effect: other words the model does not know may make what "
+            "is learned as well. Write the word of your captions into {trigger}."
+        ),
         "data.copies_same": "{count:image is|images are} there twice, with the same pixels: {copies}.",
         "data.copies_same_more": (
             "{count:image is|images are} there twice, with the same pixels: {copies}, and {more} more."

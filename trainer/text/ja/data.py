@@ -383,6 +383,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "これらは空のプロンプトの絵"
             "として学習されます。「{setting}」を設定するか、キャプションを書いてください。"
         ),
+        "data.no_word_to_replace": (
+            "トリガーワードがないので「{setting}」は働かず、モデルの知らないほかの単語でも学習した内容が出ることがあります。"
+            "キャプションで使っている言葉を「{trigger}」に書いてください。"
+        ),
         "data.copies_same": "同じ画素の画像が重複しています({count} 枚): {copies}",
         "data.copies_same_more": "同じ画素の画像が重複しています({count} 枚): {copies}、ほか {more} 枚",
         "data.copies_alike": "ほかの画像とほとんど同じに見える画像が {count} 枚あります: {copies}",
