@@ -146,10 +146,13 @@ class CaptionRules:
 
     def _tags(self, caption: str, generator: random.Random | None) -> list[str]:
         first, free, last = self._divided(caption)
+        if generator is not None:
+            first = [*(tag for tag in free if self._calls(tag)), *first]
+            free = [tag for tag in free if not self._calls(tag)]
         if generator is not None and self.shuffle:
             generator.shuffle(free)
         if generator is not None and self.tag_dropout > 0:
-            free = [tag for tag in free if generator.random() >= self.tag_dropout or self._calls(tag)]
+            free = [tag for tag in free if generator.random() >= self.tag_dropout]
         return [*first, *free, *last]
 
     def _divided(self, caption: str) -> tuple[list[str], list[str], list[str]]:

@@ -318,7 +318,7 @@ HELP: Mapping[str, str] = MappingProxyType(
             "caption, and a step takes one of them. joined: the lines are one caption."
         ),
         "caption_shuffle": (
-            "Puts the tags of each caption in a new random order every time. A trigger word in front stays there."
+            "Puts the tags of each caption in a new random order every time. The trigger word stays in front."
         ),
         "caption_keep_tokens": "How many tags at the beginning of a caption are neither shuffled nor left out.",
         "caption_keep_tokens_separator": (
