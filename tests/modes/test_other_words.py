@@ -16,6 +16,7 @@ from trainer.config.size import Size
 from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
 from trainer.models.sample import sample_latents
+from trainer.modes.anchors import KINDS
 from trainer.modes.base import PassContext
 from trainer.modes.other_words import MadeImages, OtherWords, other_word
 from trainer.networks.base import Network
@@ -55,6 +56,19 @@ def test_the_named_words_have_every_second_draw() -> None:
     assert 160 < sum(named) < 240
     assert not any("zorp" in re.findall(r"\w+", caption) for caption in found)
     assert words.in_place("a dog", rng) == "a dog"
+
+
+def test_common_things_stand_in_where_no_words_are_named() -> None:
+    """Half of the draws; half of those, a quarter of all, with one of the twelve colours."""
+    words, rng = OtherWords("cat", ["cat", "black cat"]), random.Random(0)
+    found = [words.in_place("a cat", rng)[2:] for _ in range(2000)]
+    things = {word for kind in ("shape", "thing", "person", "animal", "plant", "food") for word in KINDS[kind]}
+    coloured = {f"{colour} {thing}" for colour in KINDS["colour"] for thing in things}
+    bare, with_colour = (Counter(each for each in found if each in those) for those in (things, coloured))
+    assert 410 < bare.total() < 590
+    assert 410 < with_colour.total() < 590
+    assert set(bare) == things - {"cat"}
+    assert not any(re.search(r"\bcat\b", each) for each in found)
 
 
 FRAMES = {Size(64, 32): 3, Size(32, 32): 1}

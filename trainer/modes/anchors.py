@@ -70,6 +70,12 @@ def _listed(phrase: str) -> list[tuple[int, int, str]]:
     return sorted(found)
 
 
+def common_thing(rng: Random) -> str:
+    """A listed thing, every second one with a colour."""
+    thing = rng.choice(KINDS[rng.choice(_THINGS)])
+    return f"{rng.choice(KINDS['colour'])} {thing}" if rng.random() < 0.5 else thing
+
+
 def _bare(phrase: str) -> str:
     return _ARTICLE.sub("", phrase.strip())
 

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from ..config.size import Size
-from ..data.caption_variants import without_trigger
+from ..data.caption_variants import has_trigger, without_trigger
 from ..diffusion.seeds import mixed_seed
 from ..models.image_spec import ImageSpec
 from ..models.memory_trace import META
 from ..models.placement import device_of
 from ..models.sample import sample_latents
 from ..text.messages import message
+from .anchors import common_thing
 from .base import PassContext
 
 _STREAM = 8 << 32  # no step has this number
@@ -62,20 +63,28 @@ def _syllables(rng: random.Random, *counts: int) -> str:
 
 
 class OtherWords:
-    """What stands in a trigger word's place where captions are held: made-up words and those that are named, in turn.
+    """What stands in a trigger word's place where captions are held: a made-up word in half of the draws, and words
+    that the base knows in the other half.
 
     Args:
-        named: such as the thing's class; where there are any, they have every second draw.
+        named: the latter, such as the thing's class; where there are none, they are common things.
     """
 
     def __init__(self, trigger: str, named: Sequence[str]) -> None:
-        self._trigger, self._named = trigger.strip(), tuple(named)
+        self._trigger = trigger.strip()
+        self._named = tuple(each for each in named if not has_trigger(each, trigger))
 
     def in_place(self, caption: str, rng: random.Random) -> str:
         """The caption with another word, or as it is where it has no trigger word."""
-        if self._named and rng.random() < 0.5:
-            return without_trigger(caption, self._trigger, rng.choice(self._named))
-        return without_trigger(caption, self._trigger, other_word(self._trigger, rng))
+        made_up = rng.random() < 0.5
+        return without_trigger(caption, self._trigger, other_word(self._trigger, rng) if made_up else self._known(rng))
+
+    def _known(self, rng: random.Random) -> str:
+        if self._named:
+            return rng.choice(self._named)
+        while has_trigger(thing := common_thing(rng), self._trigger):
+            pass
+        return thing
 
 
 class MadeImages:
