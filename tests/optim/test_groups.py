@@ -62,6 +62,39 @@ def test_lora_plus_raises_the_rate_of_what_starts_at_zero() -> None:
     assert found["t"] == pytest.approx((1e-4, 1.6e-3))
 
 
+def test_the_rate_of_what_multiplies_the_input_falls_with_the_inputs() -> None:
+    targets = [
+        Target("narrow", nn.Linear(64, 4), "denoiser"), Target("wide", nn.Linear(320, 4), "denoiser"),
+        Target("conv", nn.Conv2d(128, 4, 3), "denoiser"), Target("text", nn.Linear(640, 4), "text_encoder"),
+    ]  # fmt: skip
+    for kind in (LoRA, LoHa):
+        made = build(targets, builder_of(kind, Ranks(2, 2.0), torch.float32, torch.device("cpu")), torch.Generator())
+        settings = Settings(train_learning_rate=1e-3, train_loraplus_ratio=2.0, train_rate_by_width=True)
+        groups = rate_groups(made, settings)
+        found = {id(each): group.rate * group.factor for group in groups for each in group.parameters}
+        for adapter in made:
+            of_inputs = [found[id(each)] for each in adapter.on_inputs()]
+            expected = {"narrow": 1e-3, "wide": 2e-4, "conv": 5e-4, "text": 1e-4}[adapter.name]
+            assert of_inputs == [pytest.approx(expected)] * (1 if kind is LoRA else 2)
+            assert [found[id(each)] for each in adapter.zero_at_first()] == [pytest.approx(2e-3)]
+
+
+def test_an_optimizer_that_finds_its_rate_has_one_for_all() -> None:
+    targets = [Target("wide", nn.Linear(320, 4), "denoiser")]
+    made = build(targets, builder_of(LoRA, Ranks(2, 2.0), torch.float32, torch.device("cpu")), torch.Generator())
+    groups = rate_groups(made, Settings(train_optimizer="Prodigy", train_rate_by_width=True))
+    assert [group.factor for group in groups] == [1.0]
+
+
+@pytest.mark.parametrize("kind", [LoRA, LoHa])
+def test_what_multiplies_the_input_has_the_inputs_second(kind: type[Adapter]) -> None:
+    targets = [Target("a", nn.Linear(6, 4), "denoiser"), Target("b", nn.Conv2d(6, 4, 3), "denoiser")]
+    made = build(targets, builder_of(kind, Ranks(2, 2.0), torch.float32, torch.device("cpu")), torch.Generator())
+    for adapter in made:
+        shapes = [each.shape[:2] for each in adapter.on_inputs()]
+        assert set(shapes) == {(2, 6)}
+
+
 @pytest.mark.parametrize("kind", [LoRA, LoHa])
 def test_what_starts_at_zero_is_zero_in_a_new_adapter(kind: type[Adapter]) -> None:
     for adapter in network(kind):

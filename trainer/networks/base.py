@@ -114,6 +114,10 @@ class Adapter(nn.Module, ABC):
         """Those of its parameters that are zero in a new adapter: LoRA+ trains them at a higher rate."""
         return ()
 
+    def on_inputs(self) -> Sequence[nn.Parameter]:
+        """Those that multiply the module's input, ``(rank, in, …)``; none where no parameter does that alone."""
+        return ()
+
     @property
     @abstractmethod
     def scale(self) -> float:

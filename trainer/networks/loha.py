@@ -95,6 +95,9 @@ class LoHa(Adapter):
     def zero_at_first(self) -> list[nn.Parameter]:
         return [self.factors["w2_a"]]
 
+    def on_inputs(self) -> list[nn.Parameter]:
+        return [self.factors["w1_b"], self.factors["w2_b"]]
+
     def tensors(self) -> dict[str, Tensor]:
         factors: dict[str, Tensor] = {f"hada_{name}": factor for name, factor in self.factors.items()}
         return {**factors, "alpha": torch.tensor(self.alpha, dtype=self.factors["w1_a"].dtype)}

@@ -83,6 +83,9 @@ class LoRA(Adapter):
     def zero_at_first(self) -> list[nn.Parameter]:
         return [self.up]
 
+    def on_inputs(self) -> list[nn.Parameter]:
+        return [self.down]
+
     def tensors(self) -> dict[str, Tensor]:
         alpha = torch.tensor(self.alpha, dtype=self.down.dtype)
         return {"lora_down.weight": self.down, "lora_up.weight": self.up, "alpha": alpha}

@@ -9,10 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..config.choices import OPTIMIZERS
 from ..config.key_values import rate_of_block, split_block_rates
 from ..config.settings import Settings
 from ..models.checkpoint.parts import DENOISER, TEXT_ENCODER
 from ..networks.base import Network
+
+WIDTH_OF_RATE = 64
+"""With ``train_rate_by_width``: the inputs of a layer up to which the rate is what the settings say."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +46,27 @@ def rate_groups(
     The rate of a block is multiplied by its ``network_block_rates``, that of what starts at zero by LoRA+'s ratio
     (Hayou et al. 2024).
 
+    With ``train_rate_by_width``, the rate of what multiplies a layer's input is divided by the number of inputs in
+    units of :data:`WIDTH_OF_RATE`, where that is more than one. Adam changes each weight by about the rate, whatever
+    the gradient, so what the changes add to the output grows with the number of inputs; what those of the other matrix
+    add does not (LoRA+; Yang and Hu 2021). Optimizers that find their rate have one for all.
+
     Args:
         block_of: the block of the module an adapter of this name belongs to, as the family knows it.
     """
     rates = {DENOISER: settings.train_learning_rate, TEXT_ENCODER: settings.train_textencoder_learning_rate}
     blocks, ratio = split_block_rates(settings.network_block_rates), settings.train_loraplus_ratio or 1.0
+    by_width = settings.train_rate_by_width and not OPTIMIZERS[settings.train_optimizer].finds_its_rate
     found: dict[tuple[str, float], RateGroup] = {}
     for part, rate in rates.items():
         for adapter in network.adapters_of(part):
             factor = rate_of_block(blocks, block_of(adapter.name))
-            from_zero = {id(each) for each in adapter.zero_at_first()}
+            factors = {id(each): ratio for each in adapter.zero_at_first()}
+            if by_width:
+                factors |= {id(each): min(1.0, WIDTH_OF_RATE / each.shape[1]) for each in adapter.on_inputs()}
             for parameter in adapter.parameters():
                 if parameter.requires_grad:
-                    own = factor * ratio if id(parameter) in from_zero else factor
+                    own = factor * factors.get(id(parameter), 1.0)
                     new = RateGroup(part, settings.train_learning_rate if rate is None else rate, own)
                     found.setdefault((part, own), new).parameters.append(parameter)
     return list(found.values())

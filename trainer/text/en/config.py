@@ -194,12 +194,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- what a preset is for
         "preset_is.action-from-many-pairs": (
             "A change that many pairs of images have in common: an expression, a pose, something put on or taken off. "
-            "Needs a folder with the images and their changed copies. If images break, lower the learning rate to "
-            "0.0003."
+            "Needs a folder with the images and their changed copies. If images break, lower the learning rate."
         ),
         "preset_is.action-from-pair": (
             "A change that one pair of images shows: an expression, a pose, something put on or taken off. "
-            "Needs an image and a changed copy of it. If images break, lower the learning rate to 0.0003."
+            "Needs an image and a changed copy of it. If images break, lower the learning rate."
         ),
         "preset_is.change-concept": (
             "Makes one thing into another wherever a prompt names it: a colour, an object, a place. Needs two prompts."
