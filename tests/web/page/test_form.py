@@ -138,7 +138,7 @@ def test_numbers_are_shown_in_full(number: float) -> None:
 
 
 def test_a_mode_brings_its_defaults_where_the_user_has_left_a_field_alone(form: Form) -> None:
-    values = form.values(Settings())
+    values = form.values(of_lora())
     names = [each.row.name for each in form.fields if not each.second]
 
     def switch(values: list[Any], mode: str) -> list[Any]:
@@ -154,7 +154,12 @@ def test_a_mode_brings_its_defaults_where_the_user_has_left_a_field_alone(form: 
     assert (read.train_iterations, read.network_rank, read.diff_reach_target) == (100, 16, True)
     assert (read.train_batch_size, read.train_seed, read.save_lora_name) == (7, -1, "")
     values = switch(switch(values, "iLECO"), "LoRA")
-    assert form.settings(values) == replace(Settings(), train_batch_size=7)
+    assert form.settings(values) == replace(of_lora(), train_batch_size=7)
+
+
+def of_lora() -> Settings:
+    """What the mode begins with."""
+    return presets.of_mode("LoRA").settings
 
 
 def fit(form: Form, values: list[Any], better: dict[str, Any] | None, **changes: str) -> list[Any]:
@@ -172,7 +177,7 @@ def opened(form: Form) -> list[Any]:
 def test_a_model_brings_its_defaults_where_the_user_has_left_a_field_alone(form: Form) -> None:
     large = {"image_size": Size(1024, 1024)}
     values = fit(form, fit(form, opened(form), None), large)
-    assert form.settings(values) == replace(Settings(), image_size=Size(1024, 1024))
+    assert form.settings(values) == replace(of_lora(), image_size=Size(1024, 1024))
     values = fit(form, values, {"image_size": Size(768, 768)})
     assert form.settings(values).image_size == (768, 768)
     values = fit(form, values, large, image_size="640")
@@ -181,7 +186,7 @@ def test_a_model_brings_its_defaults_where_the_user_has_left_a_field_alone(form:
     read = form.settings(values)
     assert (read.train_learning_rate, read.train_max_timesteps) == (3e-3, 900), "the preset's own comes first"
     values = fit(form, values, None, mode="LoRA")
-    assert form.settings(values) == replace(Settings(), image_size=Size(640, 640))
+    assert form.settings(values) == replace(of_lora(), image_size=Size(640, 640))
 
 
 def test_a_pair_has_its_images_own_size_until_another_is_chosen(form: Form) -> None:

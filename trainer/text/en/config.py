@@ -204,7 +204,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "Makes one thing into another wherever a prompt names it: a colour, an object, a place. Needs two prompts."
         ),
         "preset_is.character-from-images": (
-            "A character or a person, called by the trigger word in any scene. Needs a folder of images."
+            "A character or a person, called by the trigger word in any scene. Needs a folder of images and the "
+            "trigger word. If images break, lower both learning rates."
         ),
         "preset_is.concept-slider": (
             "More of one thing and less of its opposite at positive strengths, the reverse at negative ones. Needs the "
@@ -220,7 +221,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "preset_is.object-from-images": (
             "One certain thing, such as a toy, a piece of clothing or a building, called by the trigger word. Needs a "
-            "folder of images."
+            "folder of images and the trigger word. If images break, lower both learning rates."
         ),
         "preset_is.style-from-images": (
             "A way of drawing, painting or photographing. Needs a folder of images in it, with captions that say what "
