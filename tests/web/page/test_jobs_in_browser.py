@@ -27,7 +27,7 @@ def test_a_model_says_what_it_is_and_brings_its_defaults(visit: Callable[..., Vi
     someone.until(lambda: large.name in note(someone))
     someone.until(lambda: someone.box("image_size").input_value() == "1024")
     someone.choose("ADDifT")
-    someone.until(lambda: someone.box("train_learning_rate").input_value() == "0.003")
+    someone.until(lambda: someone.box("train_learning_rate").input_value() == "0.002")
     assert someone.box("train_batch_size").input_value() == "7"
     someone.write("model", "gone.safetensors")
     someone.until(lambda: "there is no file gone.safetensors" in note(someone))
