@@ -24,8 +24,9 @@ IN_THE_OLDEST = {
         backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 cat cdist
         contiguous_format cuda.Event cuda.OutOfMemoryError cuda.current_device cuda.empty_cache
         cuda.get_device_name cuda.is_available cuda.mem_get_info cuda.memory_reserved cuda.synchronize cumprod
-        device dtype einsum empty empty_like enable_grad equal float16 float32 float64 from_numpy frombuffer
-        full full_like get_num_threads inference_mode int64 int8 isfinite linalg.vector_norm linspace mul nn.Conv2d
+        device diag dtype einsum empty empty_like enable_grad equal float16 float32 float64 finfo from_numpy frombuffer
+        full full_like get_num_threads inference_mode int64 int8 isfinite linalg.eigh linalg.solve linalg.vector_norm
+        linspace mul nn.Conv2d
         nn.Linear nn.Module nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList
         nn.functional.adaptive_avg_pool2d nn.functional.adaptive_max_pool2d nn.functional.conv2d
         nn.functional.group_norm nn.functional.interpolate nn.functional.l1_loss nn.functional.layer_norm

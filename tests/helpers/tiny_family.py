@@ -294,6 +294,13 @@ class TinyFamily(Family):
             found.append(TinyConditioning(states, torch.ones(states.shape[:2], dtype=torch.bool, device=device)))
         return TinyConditioning.join(found)
 
+    def states_of(self, conditioning: TinyConditioning) -> Tensor:
+        return conditioning.states
+
+    def matching_places(self, bundle: Bundle, prompt: str, other: str) -> list[int]:
+        del bundle
+        return [min(place, len(other)) for place in range(len(prompt) + 1)]
+
     def conditioning_of_host(self, encoded: Any, size: Size | None) -> TinyConditioning:
         del size
         return TinyConditioning(encoded, torch.ones(encoded.shape[:2], dtype=torch.bool, device=encoded.device))

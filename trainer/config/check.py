@@ -174,6 +174,14 @@ def ileco(settings: Settings) -> _Found:
         yield "keep_prompts", message("config.kept_is_original")
     if set(originals) & set(split_prompts(settings.hold_negative)):
         yield "hold_negative", message("config.kept_is_original")
+    if settings.ileco_closed_form:
+        acts_elsewhere = {
+            "network_type": not NETWORK_TYPES[settings.network_type].is_product,
+            "network_element": settings.network_element == "SelfAttention",
+            "network_blocks": settings.network_blocks == (TEXT_ENCODERS,),
+        }
+        for name in (name for name, found in acts_elsewhere.items() if found):
+            yield "ileco_closed_form", message("config.no_closed_form", setting=label(name))
     if settings.network_blocks == (TEXT_ENCODERS,) and not settings.network_train_text_encoder:
         setting = label("network_train_text_encoder")
         yield "network_blocks", message("config.base_needs_text_encoder", setting=setting)

@@ -166,6 +166,8 @@ class NetworkInfo:
     """What sd-scripts would train it with: ``ss_network_module``."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """Of that module, beside rank and alpha: ``ss_network_args``."""
+    is_product: bool = True
+    """Whether its update is a product of two matrices, as which a change that is known beforehand can be written."""
     drops_hidden: bool = False
     """Whether it has numbers between its factors, of which ``network_dropout`` leaves some out."""
 
@@ -178,6 +180,7 @@ NETWORK_TYPES: Final = _by_name(
             "loha",
             ".networks.loha:LoHa",
             include_resnets=True,
+            is_product=False,
             module="lycoris.kohya",
             arguments=MappingProxyType({"algo": "loha", "use_tucker": "True"}),
         ),

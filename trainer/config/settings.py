@@ -219,6 +219,7 @@ class Settings:
     slider_scale: float = _float(1.0, "Training", "concept", above=0)
     ileco_scale: float = _float(1.0, "Training", "concept", above=0)
     ileco_denoise_steps: int = _int(0, "Training", "concept", least=0)
+    ileco_closed_form: bool = _switch("Training", "concept")
     ileco_descriptions: int = _int(0, "Training", "concept", least=0, most=1000, offered=(0, 48, 96))
     keep_prompts: str = _text("Training")
     keep_weight: float = _float(1.0, "Training", least=0)

@@ -385,6 +385,17 @@ class Family(ABC):
         return 0
 
     @abstractmethod
+    def states_of(self, conditioning: Any) -> Tensor:
+        """What targets that read a prompt (:attr:`.Target.reads_prompt`) read of each, ``(B, places, D)``."""
+
+    @abstractmethod
+    def matching_places(self, bundle: Bundle, prompt: str, other: str) -> list[int]:
+        """For each place of a prompt's states, the place of another's that says the same, or stands in for it.
+
+        Words that both say match; of what one says in the place of the other's words, the last matches the last.
+        """
+
+    @abstractmethod
     def conditioning_of_host(self, encoded: Any, size: Size | None) -> Conditioning:
         """What a host made of one prompt, as the conditioning that :meth:`encode` would give.
 

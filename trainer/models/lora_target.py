@@ -18,6 +18,8 @@ class Target:
     """The model's own Linear or Conv2d; its weights stay as they are."""
     part: str
     """The part of the model it belongs to, as in :mod:`.checkpoint.parts`."""
+    reads_prompt: bool = False
+    """Whether what it reads are the states of a prompt (:meth:`.Family.states_of`), and nothing else."""
 
 
 @dataclass(frozen=True)

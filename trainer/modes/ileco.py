@@ -22,10 +22,12 @@ from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom
 from ..diffusion.seeds import mixed_seed
 from ..models.base import Conditioning
-from ..models.placement import dtype_of
+from ..models.memory_trace import META
+from ..models.placement import device_of, dtype_of
 from ..networks.files.metadata import Usage
 from .anchors import held_prompts, pool, pool_of_erased
 from .base import Pass, PassContext, StepLoss
+from .closed_form import Change, Held, solved, start
 from .keep import Keep
 
 _STREAM = 4 << 32  # no step has this number
@@ -96,6 +98,39 @@ class ConceptPass(Pass):
             self._target = self._before if slider else self._encode(targets)
         self._original = None if self._trains_text_encoder else self._before
         self._keep = Keep(context, holds_unconditional=True, anchors=anchors)
+        if settings.ileco_closed_form:
+            self._start(targets, slider)
+
+    @torch.no_grad()
+    def _start(self, targets: Sequence[str], slider: Sequence[tuple[str, str]]) -> None:
+        """Begin with what turns the prompts' states into those that are wanted; see :mod:`.closed_form`."""
+        context, settings = self._context, self._context.settings
+        if device_of(context.bundle.denoiser) == META or not context.network.is_new():
+            return
+        if slider:
+            sides = zip(zip(*slider, strict=True), self._ends, strict=True)
+            towards, away = (self._moves(prompts, end) for prompts, end in sides)
+            moves = [settings.slider_scale * (one - other) for one, other in zip(towards, away, strict=True)]
+        else:
+            moves = [settings.ileco_scale * move for move in self._moves(targets, self._target)]
+        states_of = context.bundle.family.states_of
+        before = [states[: len(move)] for states, move in zip(states_of(self._before), moves, strict=True)]
+        changes = [Change(states, move) for states, move in zip(before, moves, strict=True)]
+        held = [
+            Held([states_of(each)[0] for each in kept], weight)
+            for kept, weight in zip(self._keep.held(), (settings.keep_weight, 1.0), strict=True)
+        ]
+        start(context.network, solved(changes, held, settings.network_rank))
+
+    def _moves(self, prompts: Sequence[str], conditioning: Conditioning) -> list[Tensor]:
+        """What turns each original prompt's states into those of another, ``(places, D)``."""
+        bundle = self._context.bundle
+        found = []
+        every = (bundle.family.states_of(each) for each in (self._before, conditioning))
+        for one, other, before, after in zip(self._prompts, prompts, *every, strict=True):
+            places = bundle.family.matching_places(bundle, one, other)
+            found.append(after[places] - before[: len(places)])
+        return found
 
     def _pool(self, concept: str, others: tuple[str, ...], rng: Random) -> Sequence[tuple[str, ...]]:
         if others == ("",):

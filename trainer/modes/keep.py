@@ -105,6 +105,10 @@ class Keep:
                 self._prompts.append(None)
                 self._base.append(without)
 
+    def held(self) -> tuple[list[Conditioning], list[Conditioning]]:
+        """What the base makes of the prompts that are kept by name, and of those that guidance subtracts."""
+        return self._base[: self._named], self._base[self._named :]
+
     def predict(
         self,
         noisy: Tensor,

@@ -66,6 +66,7 @@ class Adapter(nn.Module, ABC):
         super().__init__()
         self.name = target.name
         self.part = target.part
+        self.reads_prompt = target.reads_prompt
         self.strength = strength
         self._target = (target.module,)
         self._inner: Callable[..., Tensor] = target.module.forward
@@ -117,6 +118,18 @@ class Adapter(nn.Module, ABC):
     def on_inputs(self) -> Sequence[nn.Parameter]:
         """Those that multiply the module's input, ``(rank, in, …)``; none where no parameter does that alone."""
         return ()
+
+    def start_as(self, _left: Tensor, _right: Tensor) -> None:
+        """Start with the update ``left @ right`` in place of none.
+
+        Args:
+            _left: ``(out, r)`` and …
+            _right: ``(r, in)``, float, with at most as many ranks as the adapter has.
+
+        Raises:
+            NotImplementedError: its update is no such product; see :attr:`.NetworkTypeInfo.starts_as_product`.
+        """
+        raise NotImplementedError
 
     @property
     @abstractmethod
@@ -238,6 +251,10 @@ class Network(nn.Module):
             yield self
         finally:
             self.detach()
+
+    def is_new(self) -> bool:
+        """Whether it changes nothing yet."""
+        return not any(each.any() for adapter in self for each in adapter.zero_at_first())
 
     def attach(self) -> None:
         for adapter in self:

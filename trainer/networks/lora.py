@@ -86,6 +86,16 @@ class LoRA(Adapter):
     def on_inputs(self) -> list[nn.Parameter]:
         return [self.down]
 
+    @torch.no_grad()
+    def start_as(self, left: Tensor, right: Tensor) -> None:
+        """``down``'s rows keep the length they start with, so that both matrices learn as fast as in a new LoRA."""
+        used = len(right)
+        down, up = self.down[:used], self.up[:, :used]
+        lengths = right.flatten(1).norm(dim=1).clamp(min=torch.finfo(right.dtype).tiny)  # (r,)
+        stretch = down.flatten(1).norm(dim=1).to(lengths) / lengths
+        down.copy_((right * stretch[:, None]).view_as(down))
+        up.copy_((left / (stretch * self.scale)).view_as(up))
+
     def tensors(self) -> dict[str, Tensor]:
         alpha = torch.tensor(self.alpha, dtype=self.down.dtype)
         return {"lora_down.weight": self.down, "lora_up.weight": self.up, "alpha": alpha}

@@ -231,3 +231,20 @@ def test_lengths_meet_without_changing_what_is_said(bundle: Bundle) -> None:
             torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="with and without a pooled vector"):
         Conditioning.cat([_random(1), _random(1, pooled=True)])
+
+
+def test_places_that_say_the_same_match(bundle: Bundle) -> None:
+    def match(prompt: str, other: str) -> list[int]:
+        return bundle.family.matching_places(bundle, prompt, other)
+
+    assert match("a red cup", "a red cup") == list(range(77))
+    assert match("a red cup", "a green cup") == list(range(77))
+    longer = match("a cup", "a large red cup")  # start, a, cup, end, padding
+    assert longer[:4] == [0, 1, 4, 5]
+    assert longer[4:] == [*range(6, 77), 76, 76]
+    shorter = match("a large red cup", "a cup")
+    assert shorter[:6] == [0, 1, 2, 2, 2, 3]  # what is missing stands in the place of what follows it
+    assert match("woman", "old woman with red hair")[:3] == [0, 2, 6]
+    assert match("red", "")[:3] == [0, 1, 1]
+    assert match("a young man", "an old woman")[1:4] == [1, 2, 3]
+    assert len(match("cat " * 100, "dog " * 100)) == 154

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -64,6 +67,17 @@ def _chunks(each: list[_Each]) -> list[list[_Each]]:
 
 def _window(tokenizer: Any, tokens: list[int], filler: int) -> list[int]:
     return [tokenizer.bos_token_id, *tokens, tokenizer.eos_token_id, *[filler] * (_CHUNK - len(tokens))]
+
+
+def matching(tokens: Sequence[int], others: Sequence[int]) -> list[int]:
+    """For each place of a prompt's windows, marks and padding included, that of another's; see
+    :meth:`.Family.matching_places`. What nothing stands in for matches what follows it.
+    """
+    places: list[int] = []
+    for _, start, end, from_, to in SequenceMatcher(None, tokens, others, autojunk=False).get_opcodes():
+        ours, theirs = end - start, to - from_
+        places += [from_ + max(0, ceil(place * theirs / ours) - 1) for place in range(1, ours + 1)]
+    return [min(place, len(others) - 1) for place in places]
 
 
 class Encoded(NamedTuple):

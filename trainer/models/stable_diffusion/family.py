@@ -39,6 +39,7 @@ from .clip import (
     count_layers,
     hidden_states,
     in_windows,
+    matching,
     tokenize,
     tokens_of,
     weights_in_windows,
@@ -239,6 +240,17 @@ class StableDiffusion(Family):
 
     def count_tokens(self, bundle: Bundle, caption: str, reading: CaptionReading) -> int:
         return len(self._tokens_of_caption(bundle, caption, replace(reading, most_tokens=0))[0])
+
+    def states_of(self, conditioning: CLIPConditioning) -> Tensor:
+        return conditioning.sequence
+
+    def matching_places(self, bundle: Bundle, prompt: str, other: str) -> list[int]:
+        reading = CaptionReading(weights=bundle.encode_prompt is not None)  # hosts read brackets in prompts
+        one, another = (
+            in_windows(bundle.tokenizers[0], self._tokens_of_caption(bundle, each, reading)[0]).flatten().tolist()
+            for each in (prompt, other)
+        )
+        return matching(one, another)
 
     def _tokens_of_caption(
         self, bundle: Bundle, caption: str, reading: CaptionReading

@@ -18,6 +18,7 @@ from .blocks import unet_block
 _TRANSFORMER = re.compile(r"\.attentions\.\d+\.")
 _AROUND = re.compile(r"\.(resnets|downsamplers|upsamplers)\.\d+\.")
 _ELEMENTS = {"Full": "", "CrossAttention": ".attn2.", "SelfAttention": ".attn1."}
+_READ_PROMPT = (".attn2.to_k", ".attn2.to_v")
 _TEXT_LAYER = re.compile(r"^(?:text_model\.)?(encoder\.layers\.\d+\.(?:self_attn|mlp)\..+)$")
 _LAYER = re.compile(r"(down|mid|up)_blocks?\.(?:(\d+)\.)?(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
 _SGM_RESIDUAL = {
@@ -62,8 +63,12 @@ def unet_targets(
             continue
         transformer = _TRANSFORMER.search(path) and wanted in path
         if transformer or (include_resnets and not wanted and _AROUND.search(path)):
-            targets.append(Target(unet_name(sgm_path(path, unet) if sgm else path), module, DENOISER))
+            targets.append(_unet_target(path, module, unet_name(sgm_path(path, unet) if sgm else path)))
     return targets
+
+
+def _unet_target(path: str, module: nn.Module, name: str) -> Target:
+    return Target(name, module, DENOISER, reads_prompt=path.endswith(_READ_PROMPT))
 
 
 def text_targets(text_encoder: nn.Module, prefix: str = "lora_te", part: str = TEXT_ENCODER) -> list[Target]:
@@ -117,7 +122,7 @@ def known_names(unet: nn.Module, text_encoders: Sequence[nn.Module], *, sgm: boo
     for path, module in unet.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             names = unet_name(path), unet_name(sgm_path(path, unet))
-            target = Target(names[1] if sgm else names[0], module, DENOISER)
+            target = _unet_target(path, module, names[1] if sgm else names[0])
             known.update(dict.fromkeys(names, target))
             if path.endswith(".to_out.0"):  # as older diffusers calls what it attaches there
                 known[unet_name(path.removesuffix(".0"))] = target

@@ -109,6 +109,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "slider_scale": "slider scale",
         "ileco_scale": "ileco scale",
         "ileco_denoise_steps": "ileco denoise steps",
+        "ileco_closed_form": "ileco closed form",
         "ileco_descriptions": "ileco descriptions",
         "keep_prompts": "keep prompts",
         "keep_weight": "keep weight",
@@ -481,6 +482,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "ileco_denoise_steps": (
             "Denoising steps before each training step, so that the LoRA learns from partly denoised images. Each one "
             "makes training slower. 0 uses pure noise."
+        ),
+        "ileco_closed_form": (
+            "Starts from the change of the prompts, which is computed in seconds. Training only refines it and takes "
+            "far fewer steps. Needs a LoRA that acts on cross-attention."
         ),
         "ileco_descriptions": (
             "Trains the concept within this many random descriptions, and holds as many with other words in its place, "

@@ -163,6 +163,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "BASE だけを選ぶと、「{setting}」が有効なときしか学習できません。それを有効にするか、"
             "ほかのブロックも選んでください"
         ),
+        "config.no_closed_form": (
+            "クロスアテンションを学習するLoRAが必要です。これを無効にするか、「{setting}」を変えてください"
+        ),
         "config.target_beside_slider": (
             "スライダーのプロンプトが変化の向きを決めるため、ここには何も書けません。空欄にしてください"
         ),

@@ -119,6 +119,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "slider_scale": "スライダーの幅",
         "ileco_scale": "iLECOの変化の幅",
         "ileco_denoise_steps": "学習前のノイズ除去ステップ数",
+        "ileco_closed_form": "iLECOの閉形式での開始",
         "ileco_descriptions": "iLECOの描写文の数",
         "keep_prompts": "変えたくないプロンプト",
         "keep_weight": "変えたくないプロンプトの重み",
@@ -478,6 +479,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "ileco_denoise_steps": (
             "各ステップの学習前に行うノイズ除去の回数です。ノイズの減った途中の画像から学習しますが、"
             "その分遅くなります。0なら純粋なノイズから学習します。"
+        ),
+        "ileco_closed_form": (
+            "プロンプトの変化を計算で求め、数秒でそこから学習を始めます。学習は仕上げだけになり、ステップ数がずっと少なくて"
+            "済みます。クロスアテンションを学習するLoRAが必要です。"
         ),
         "ileco_descriptions": (
             "元のプロンプトを、ランダムに作ったこの数の描写文の中で学習します。別の言葉に置き換えた描写文も同じ数だけ作り、"

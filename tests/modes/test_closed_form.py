@@ -1,0 +1,173 @@
+"""The closed form that iLECO starts from: a map of prompts' states, and the LoRA that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.toy import checkpoint_file
+from trainer.config.check import check_for_run
+from trainer.config.choices import BLOCKS
+from trainer.config.settings import Settings
+from trainer.config.size import Size
+from trainer.models.base import Bundle
+from trainer.models.lora_target import Target
+from trainer.models.placement import place_for_images
+from trainer.models.registry import load_bundle
+from trainer.models.stable_diffusion.lora_targets import unet_targets
+from trainer.modes.base import PassContext
+from trainer.modes.closed_form import SHARES, Change, Held, LowRank, solved, start
+from trainer.modes.ileco import ILECO
+from trainer.networks.base import Network, Ranks, Strength, build, builder_of
+from trainer.networks.lora import LoRA
+
+CPU = torch.device("cpu")
+
+
+def test_the_map_is_the_least_squares_solution() -> None:
+    """Against numpy's solver of the same problem, written as rows."""
+    rng = np.random.default_rng(3)
+    states, by, held = rng.normal(size=(5, 7, 6)), rng.normal(size=(5, 7, 6)), rng.normal(size=(4, 7, 6))
+    changes = [Change(torch.tensor(one), torch.tensor(move)) for one, move in zip(states, by, strict=True)]
+    found = solved(changes, [Held([torch.tensor(each) for each in held], 2.0)], rank=6)
+
+    before, kept = states.reshape(-1, 6) / np.sqrt(5), held.reshape(-1, 6) * np.sqrt(2.0 / 4)
+    of_share = np.diag(np.sqrt(0.01 * ((before**2).sum(0) + (kept**2).sum(0))))  # of fewer than 8 changes
+    rows = np.concatenate([before, kept, of_share])
+    wanted = np.concatenate([by.reshape(-1, 6) / np.sqrt(5), 0 * kept, 0 * of_share])
+    expected = np.linalg.lstsq(rows, wanted, rcond=None)[0].T
+    np.testing.assert_allclose((found.left @ found.right).numpy(), expected, rtol=1e-8, atol=1e-10)
+
+
+def test_a_map_of_low_rank_is_the_best_over_what_it_was_found_on() -> None:
+    """By Eckart and Young: that of the results, in the metric of what is seen."""
+    generator = torch.Generator().manual_seed(4)
+    changes = [Change(*torch.randn(2, 9, 6, generator=generator, dtype=torch.float64)) for _ in range(4)]
+    full, low = (solved(changes, [], rank) for rank in (6, 2))
+    seen = sum(change.states.T @ change.states for change in changes) / 4
+    seen = seen + 0.01 * torch.diag(seen.diagonal())
+    root = torch.linalg.cholesky(seen)
+    u, s, vh = torch.linalg.svd(full.left @ full.right @ root)
+    expected = (u[:, :2] * s[:2]) @ vh[:2] @ torch.linalg.inv(root)
+    torch.testing.assert_close(low.left @ low.right, expected)
+
+
+def test_few_prompts_for_many_dimensions_get_a_large_share() -> None:
+    """States without structure: what half of them shows says nothing of the other half."""
+    generator = torch.Generator().manual_seed(5)
+
+    def share_of(changes: list[Change]) -> float:
+        found = solved(changes, [], 40)
+        moved = sum(change.by.T @ change.states for change in changes) / len(changes)
+        seen = sum(change.states.T @ change.states for change in changes) / len(changes)
+        maps = {share: moved @ torch.linalg.inv(seen + share * torch.diag(seen.diagonal())) for share in SHARES}
+        return min(maps, key=lambda share: float((maps[share] - found.left @ found.right).norm()))
+
+    noise = [Change(*torch.randn(2, 4, 40, generator=generator, dtype=torch.float64)) for _ in range(8)]
+    mapping = torch.randn(40, 40, generator=generator, dtype=torch.float64)
+    many = torch.randn(60, 4, 40, generator=generator, dtype=torch.float64)
+    assert share_of(noise) == SHARES[-1]
+    assert share_of([Change(each, each @ mapping.T) for each in many]) == SHARES[0]
+
+
+def test_a_lora_starts_as_a_product() -> None:
+    generator = torch.Generator().manual_seed(6)
+    linear = nn.Linear(6, 5, bias=False)
+    adapter = LoRA.new(Target("a", linear, "denoiser", reads_prompt=True), Strength(), 4, 8.0, generator)
+    before = adapter.down.detach().clone()
+    left, right = torch.randn(6, 3, generator=generator), torch.randn(3, 6, generator=generator)
+    network = Network([adapter], Strength())
+    assert network.is_new()
+    assert start(network, LowRank(left.double(), right.double())) == 1
+    assert not network.is_new()
+    torch.testing.assert_close(adapter.scale * adapter.up @ adapter.down, linear.weight @ left @ right)
+    torch.testing.assert_close(adapter.down.norm(dim=1), before.norm(dim=1))  # as long as at random
+    assert torch.equal(adapter.down[3], before[3])
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    found = load_bundle(checkpoint_file.PATH)
+    place_for_images(found, CPU)
+    return found
+
+
+@pytest.fixture
+def network(bundle: Bundle) -> Iterator[Network]:
+    targets = unet_targets(bundle.denoiser, BLOCKS, "Full")
+    made = build(targets, builder_of(LoRA, Ranks(8, 8.0), torch.float32, CPU), torch.Generator().manual_seed(1))
+    with made.attached():
+        yield made
+
+
+def settings_of(**changes: object) -> Settings:
+    plain = Settings(
+        mode="iLECO", image_size=Size(64, 64), ileco_closed_form=True, ileco_descriptions=16, network_rank=8
+    )
+    return replace(plain, **changes)
+
+
+def prepared(bundle: Bundle, network: Network, **changes: object) -> None:
+    settings = settings_of(**changes)
+    ILECO().passes(settings)[0].prepare(PassContext(settings, bundle, network, bundle.diffusion))
+
+
+def keys_of(bundle: Bundle, network: Network, prompt: str, strength: float) -> Tensor:
+    """What every layer that reads the prompt makes of it, one beside the other."""
+    network.strength = strength
+    with torch.no_grad():
+        states = bundle.encode([prompt]).sequence[0]
+        return torch.cat([each.module(states) for each in network if each.reads_prompt], 1)
+
+
+def moved(bundle: Bundle, network: Network, prompt: str, other: str) -> float:
+    """How far a prompt is on its way to another of as many tokens; 1 is the whole way, by the part of it that leads
+    there."""
+    before, after = (keys_of(bundle, network, prompt, strength) for strength in (0.0, 1.0))
+    way = keys_of(bundle, network, other, 0.0) - before
+    return float(((after - before) * way).sum() / way.square().sum())
+
+
+def test_a_concept_starts_as_its_target(bundle: Bundle, network: Network) -> None:
+    prepared(bundle, network, original_prompt="red", target_prompt="green")
+    assert moved(bundle, network, "red", "green") > 0.8
+    assert moved(bundle, network, "a large red circle, left", "a large green circle, left") > 0.8
+    way = (keys_of(bundle, network, "red", 0.0) - keys_of(bundle, network, "green", 0.0)).norm()
+    for prompt in ("", "a blue circle"):
+        change = keys_of(bundle, network, prompt, 1.0) - keys_of(bundle, network, prompt, 0.0)
+        assert change.norm() < 0.3 * way
+    assert {each.name for each in network if each.up.any()} == {
+        each.name for each in network if each.name.endswith(("attn2_to_k", "attn2_to_v"))
+    }
+
+
+def test_a_slider_starts_towards_both_ends(bundle: Bundle, network: Network) -> None:
+    prepared(
+        bundle, network, original_prompt="circle", slider_positive="red circle", slider_negative="green circle",
+        slider_scale=2.0, keep_weight=0.0,
+    )  # fmt: skip
+    way = keys_of(bundle, network, "red circle", 0.0) - keys_of(bundle, network, "green circle", 0.0)
+    one, other = (keys_of(bundle, network, "circle", s) - keys_of(bundle, network, "circle", 0.0) for s in (1.0, -1.0))
+    torch.testing.assert_close(one, -other, rtol=1e-3, atol=1e-4)
+    place = way[2] / way[2].norm()  # of "circle" behind a colour
+    assert one[1] @ place > 0.5 * way[2].norm()
+
+
+def test_a_network_that_has_learned_something_stays(bundle: Bundle, network: Network) -> None:
+    for each in network:
+        each.up.data.fill_(0.01)
+    before = {name: parameter.clone() for name, parameter in network.named_parameters()}
+    prepared(bundle, network, original_prompt="red", target_prompt="green")
+    for name, parameter in network.named_parameters():
+        assert torch.equal(parameter, before[name])
+
+
+@pytest.mark.parametrize("changes", [{"network_type": "loha"}, {"network_element": "SelfAttention"}])
+def test_what_cannot_start_so_is_told(changes: dict[str, object]) -> None:
+    (problem,) = check_for_run(settings_of(original_prompt="red", target_prompt="green", **changes))
+    assert "needs a LoRA that acts on cross-attention" in str(problem)

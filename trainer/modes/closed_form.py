@@ -1,0 +1,114 @@
+"""What turns the states of prompts into those of others, as one linear map, in closed form.
+
+Keys and values of cross-attention are linear in a prompt's states ``c``: ``W c``. So a change of ``c`` by a linear map
+``R`` is an update ``W R`` of each such ``W``, the same ``R`` for all. It is found by least squares (Gandikota et al.
+2024, UCE, has one such problem for each ``W``)::
+
+    R = argmin  mean |R c - d|^2 + sum of w mean |R p|^2 + r diag(M)-weighted |R|^2  =  G M^-1
+        G = mean d c^T        M = mean c c^T + sum of w mean p p^T + r diag(…)
+
+``d`` is what ``c`` is to be changed by, ``p`` are the states that stay as they are, ``w`` their weights. The share
+``r`` is the one of :data:`SHARES` with which half of the prompts tells most about the other half: with few prompts for
+many dimensions a small share finds a map that fits these prompts and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..networks.base import Network
+
+SHARES = (1e-4, 1e-3, 1e-2, 1e-1)
+_FEW = 8
+
+
+@dataclass(frozen=True)
+class Change:
+    """A prompt's states ``(places, D)`` and what they are to be changed by, likewise."""
+
+    states: Tensor
+    by: Tensor
+
+
+@dataclass(frozen=True)
+class Held:
+    """The states ``(places, D)`` of prompts that stay as they are, and how much their mean counts."""
+
+    states: Sequence[Tensor]
+    weight: float
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """A map ``left @ right``: ``(D, r)`` with orthonormal columns, and ``(r, D)``; float64 on the CPU."""
+
+    left: Tensor
+    right: Tensor
+
+
+def solved(changes: Sequence[Change], held: Sequence[Held], rank: int) -> LowRank:
+    """The map that changes these states and holds those, as well as one of this rank can, over the same prompts."""
+    whole = _Sums.of(changes, held)
+    share = _share(changes, held) if len(changes) >= _FEW else SHARES[-2]
+    full = whole.solved(share)
+    # The best map of low rank, R M R^T being what M makes of it: R with its results in the largest directions.
+    results = full @ whole.moved.T
+    _, directions = torch.linalg.eigh((results + results.T) / 2)  # in ascending order
+    left = directions[:, -rank:].flip(1)
+    return LowRank(left, left.T @ full)
+
+
+def start(network: Network, change: LowRank) -> int:
+    """Begin with a map of the prompt's states wherever the network reads them; in how many places that is."""
+    readers = [adapter for adapter in network if adapter.reads_prompt]
+    for adapter in readers:
+        weight = adapter.weight.detach()
+        left, right = (each.to(weight.device, torch.float32) for each in (change.left, change.right))
+        adapter.start_as(weight.float() @ left, right)
+    return len(readers)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """``G`` and ``M`` before the share, ``(D, D)`` each."""
+
+    moved: Tensor
+    seen: Tensor
+
+    @staticmethod
+    def of(changes: Sequence[Change], held: Sequence[Held]) -> _Sums:
+        before, by = ([_wide(getattr(each, name)) for each in changes] for name in ("states", "by"))
+        moved = torch.cat(by).T @ torch.cat(before) / len(changes)
+        seen = _second_moment(before)
+        for each in held:
+            if each.states and each.weight:
+                seen = seen + each.weight * _second_moment([_wide(states) for states in each.states])
+        return _Sums(moved, seen)
+
+    def solved(self, share: float) -> Tensor:
+        matrix = self.seen + share * torch.diag(self.seen.diagonal().clamp(min=1e-12))
+        return torch.linalg.solve(matrix, self.moved.T).T
+
+    def error(self, found: Tensor) -> float:
+        """What is minimised, without the share and what does not depend on ``found``."""
+        return float(((found @ self.seen) * found).sum() - 2 * (found * self.moved).sum())
+
+
+def _share(changes: Sequence[Change], held: Sequence[Held]) -> float:
+    halves = [
+        _Sums.of(changes[first::2], [Held(each.states[first::2], each.weight) for each in held]) for first in (0, 1)
+    ]
+    return min(SHARES, key=lambda share: sum(b.error(a.solved(share)) for a, b in (halves, halves[::-1])))
+
+
+def _second_moment(states: Sequence[Tensor]) -> Tensor:
+    together = torch.cat(list(states))
+    return together.T @ together / len(states)
+
+
+def _wide(states: Tensor) -> Tensor:
+    return states.to("cpu", torch.float64)
