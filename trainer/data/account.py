@@ -430,8 +430,8 @@ def _no_caption(folder: _Folder) -> Iterator[Message]:
 def _no_word_to_replace(folder: _Folder) -> Iterator[Message]:
     """Other words are to be held in the trigger word's place, and there is none."""
     settings = folder.settings
-    wanted = settings.train_self_reg > 0 and settings.train_self_reg_images > 0
-    if wanted and not settings.lora_trigger_word.strip():
+    weight, images = settings.train_self_reg, settings.train_self_reg_images
+    if weight > 0 and images > 0 and not settings.lora_trigger_word.strip():
         named = {"trigger": label("lora_trigger_word"), "setting": label("train_self_reg_images")}
         yield message("data.no_word_to_replace", **named)
 

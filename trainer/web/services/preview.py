@@ -39,6 +39,7 @@ FIELDS = (
     "caption_dropout_every_n_epochs", "caption_tag_dropout_rate", "caption_wildcards", "caption_weights",
     "caption_max_tokens", "diff_use_diff_mask",
     "validation_split", "train_iterations", "train_epochs", "train_batch_size", "train_gradient_accumulation",
+    "train_self_reg", "train_self_reg_images",
 )  # fmt: skip
 """The settings that say what is trained of a folder, and how often."""
 THUMBNAIL = 256
