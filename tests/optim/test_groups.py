@@ -62,27 +62,35 @@ def test_lora_plus_raises_the_rate_of_what_starts_at_zero() -> None:
     assert found["t"] == pytest.approx((1e-4, 1.6e-3))
 
 
-def test_the_rate_of_what_multiplies_the_input_falls_with_the_inputs() -> None:
+def test_a_rate_falls_with_the_inputs_and_with_the_depth() -> None:
     targets = [
         Target("narrow", nn.Linear(64, 4), "denoiser"), Target("wide", nn.Linear(320, 4), "denoiser"),
-        Target("conv", nn.Conv2d(128, 4, 3), "denoiser"), Target("text", nn.Linear(640, 4), "text_encoder"),
+        Target("conv", nn.Conv2d(128, 4, 3), "denoiser"), Target("deep", nn.Linear(64, 4), "denoiser", depth=10),
+        Target("text", nn.Linear(640, 4), "text_encoder", depth=2),
+        Target("deep_text", nn.Linear(640, 4), "text_encoder", depth=8),
     ]  # fmt: skip
+    expected = {  # of what multiplies the input, and of what starts at zero with LoRA+'s ratio of 2
+        "narrow": (1e-3, 2e-3), "wide": (2e-4, 2e-3), "conv": (5e-4, 2e-3), "deep": (1e-4, 2e-4),
+        "text": (1e-4, 2e-3), "deep_text": (2.5e-5, 5e-4),
+    }  # fmt: skip
     for kind in (LoRA, LoHa):
-        made = build(targets, builder_of(kind, Ranks(2, 2.0), torch.float32, torch.device("cpu")), torch.Generator())
-        settings = Settings(train_learning_rate=1e-3, train_loraplus_ratio=2.0, train_rate_by_width=True)
+        make = builder_of(kind, Ranks(2, 2.0), torch.float32, torch.device("cpu"))
+        made = build(targets, make, torch.Generator())
+        settings = Settings(train_learning_rate=1e-3, train_loraplus_ratio=2.0, train_rate_by_size=True)
         groups = rate_groups(made, settings)
         found = {id(each): group.rate * group.factor for group in groups for each in group.parameters}
         for adapter in made:
-            of_inputs = [found[id(each)] for each in adapter.on_inputs()]
-            expected = {"narrow": 1e-3, "wide": 2e-4, "conv": 5e-4, "text": 1e-4}[adapter.name]
-            assert of_inputs == [pytest.approx(expected)] * (1 if kind is LoRA else 2)
-            assert [found[id(each)] for each in adapter.zero_at_first()] == [pytest.approx(2e-3)]
+            of_inputs, of_zero = expected[adapter.name]
+            assert [found[id(each)] for each in adapter.on_inputs()] == [pytest.approx(of_inputs)] * len(
+                adapter.on_inputs()
+            )
+            assert [found[id(each)] for each in adapter.zero_at_first()] == [pytest.approx(of_zero)]
 
 
 def test_an_optimizer_that_finds_its_rate_has_one_for_all() -> None:
     targets = [Target("wide", nn.Linear(320, 4), "denoiser")]
     made = build(targets, builder_of(LoRA, Ranks(2, 2.0), torch.float32, torch.device("cpu")), torch.Generator())
-    groups = rate_groups(made, Settings(train_optimizer="Prodigy", train_rate_by_width=True))
+    groups = rate_groups(made, Settings(train_optimizer="Prodigy", train_rate_by_size=True))
     assert [group.factor for group in groups] == [1.0]
 
 

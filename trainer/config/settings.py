@@ -186,7 +186,7 @@ class Settings:
     train_learning_rate: float = _float(1e-4, "Required", above=0)
     train_textencoder_learning_rate: float | None = _row("float or none", None, "Training", "text rate", least=0)
     train_loraplus_ratio: float = _float(0.0, "Training", least=0, most=1000, offered=(0.0, 4.0, 16.0))
-    train_rate_by_width: bool = _switch("Training")
+    train_rate_by_size: bool = _switch("Training")
     train_max_grad_norm: float = _float(0.0, "Training", least=0, offered=(0.0, 1.0))
     train_ema_decay: float = _float(0.0, "Training", least=0, most=0.99999, offered=(0.0, 0.99, 0.999, 0.9999))
     train_optimizer: str = _choice("AdamW", OPTIMIZERS, "Required")

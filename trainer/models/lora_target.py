@@ -18,6 +18,8 @@ class Target:
     """The model's own Linear or Conv2d; its weights stay as they are."""
     part: str
     """The part of the model it belongs to, as in :mod:`.checkpoint.parts`."""
+    depth: int = 1
+    """How many layers like its own follow one another there, each adding to what the one before it hands on."""
     reads_prompt: bool = False
     """Whether what it reads are the states of a prompt (:meth:`.Family.states_of`), and nothing else."""
 

@@ -66,6 +66,7 @@ class Adapter(nn.Module, ABC):
         super().__init__()
         self.name = target.name
         self.part = target.part
+        self.depth = target.depth
         self.reads_prompt = target.reads_prompt
         self.strength = strength
         self._target = (target.module,)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from ..config.settings import Settings
 from ..models.checkpoint.parts import DENOISER, TEXT_ENCODER
 from ..networks.base import Network
 
-WIDTH_OF_RATE = 64
-"""With ``train_rate_by_width``: the inputs of a layer up to which the rate is what the settings say."""
+WIDTH = 64
+DEPTHS: Mapping[str, int] = MappingProxyType({DENOISER: 1, TEXT_ENCODER: 2})
+"""With ``train_rate_by_size``: how many inputs a layer may have, and how many layers may follow one another, for the
+rate to be what the settings say. As the small checkpoints have them that our presets were chosen on."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +49,28 @@ def rate_groups(
     The rate of a block is multiplied by its ``network_block_rates``, that of what starts at zero by LoRA+'s ratio
     (Hayou et al. 2024).
 
-    With ``train_rate_by_width``, the rate of what multiplies a layer's input is divided by the number of inputs in
-    units of :data:`WIDTH_OF_RATE`, where that is more than one. Adam changes each weight by about the rate, whatever
-    the gradient, so what the changes add to the output grows with the number of inputs; what those of the other matrix
-    add does not (LoRA+; Yang and Hu 2021). Optimizers that find their rate have one for all.
+    With ``train_rate_by_size``, the rate of what multiplies a layer's input is divided by the number of inputs in units
+    of :data:`WIDTH`, where that is more than one. Adam changes each weight by about the rate, whatever the gradient, so
+    what the changes add to the output grows with the number of inputs; what those of the other matrix add does not
+    (LoRA+; Yang and Hu 2021). Of layers that follow one another, each of which adds to what the last one hands on, the
+    changes add up, so the rate is divided by their number as well, in units of :data:`DEPTHS`. Optimizers that find
+    their rate have one for all.
 
     Args:
         block_of: the block of the module an adapter of this name belongs to, as the family knows it.
     """
     rates = {DENOISER: settings.train_learning_rate, TEXT_ENCODER: settings.train_textencoder_learning_rate}
     blocks, ratio = split_block_rates(settings.network_block_rates), settings.train_loraplus_ratio or 1.0
-    by_width = settings.train_rate_by_width and not OPTIMIZERS[settings.train_optimizer].finds_its_rate
+    by_size = settings.train_rate_by_size and not OPTIMIZERS[settings.train_optimizer].finds_its_rate
     found: dict[tuple[str, float], RateGroup] = {}
     for part, rate in rates.items():
         for adapter in network.adapters_of(part):
             factor = rate_of_block(blocks, block_of(adapter.name))
+            if by_size:
+                factor *= min(1.0, DEPTHS[part] / adapter.depth)
             factors = {id(each): ratio for each in adapter.zero_at_first()}
-            if by_width:
-                factors |= {id(each): min(1.0, WIDTH_OF_RATE / each.shape[1]) for each in adapter.on_inputs()}
+            if by_size:
+                factors |= {id(each): min(1.0, WIDTH / each.shape[1]) for each in adapter.on_inputs()}
             for parameter in adapter.parameters():
                 if parameter.requires_grad:
                     own = factor * factors.get(id(parameter), 1.0)

@@ -63,12 +63,14 @@ def unet_targets(
             continue
         transformer = _TRANSFORMER.search(path) and wanted in path
         if transformer or (include_resnets and not wanted and _AROUND.search(path)):
-            targets.append(_unet_target(path, module, unet_name(sgm_path(path, unet) if sgm else path)))
+            targets.append(_unet_target(unet, path, module, unet_name(sgm_path(path, unet) if sgm else path)))
     return targets
 
 
-def _unet_target(path: str, module: nn.Module, name: str) -> Target:
-    return Target(name, module, DENOISER, reads_prompt=path.endswith(_READ_PROMPT))
+def _unet_target(unet: nn.Module, path: str, module: nn.Module, name: str) -> Target:
+    before, within, _ = path.partition(".transformer_blocks.")
+    depth = len(unet.get_submodule(before + within.rstrip("."))) if within else 1  # type: ignore[arg-type]
+    return Target(name, module, DENOISER, depth, reads_prompt=path.endswith(_READ_PROMPT))
 
 
 def text_targets(text_encoder: nn.Module, prefix: str = "lora_te", part: str = TEXT_ENCODER) -> list[Target]:
@@ -80,12 +82,15 @@ def text_targets(text_encoder: nn.Module, prefix: str = "lora_te", part: str = T
         prefix: what their names begin with.
         part: which text encoder it is.
     """
-    targets = []
-    for path, module in text_encoder.named_modules():
-        found = _TEXT_LAYER.match(path)
-        if found and isinstance(module, nn.Linear):
-            targets.append(Target(f"{prefix}_text_model_{found[1].replace('.', '_')}", module, part))
-    return targets
+    linears = {
+        found[1]: module
+        for path, module in text_encoder.named_modules()
+        if (found := _TEXT_LAYER.match(path)) and isinstance(module, nn.Linear)
+    }
+    depth = len({path.split(".")[2] for path in linears})  # encoder.layers.NUMBER
+    return [
+        Target(f"{prefix}_text_model_{path.replace('.', '_')}", module, part, depth) for path, module in linears.items()
+    ]
 
 
 def all_text_targets(text_encoders: Sequence[nn.Module]) -> list[Target]:
@@ -122,7 +127,7 @@ def known_names(unet: nn.Module, text_encoders: Sequence[nn.Module], *, sgm: boo
     for path, module in unet.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             names = unet_name(path), unet_name(sgm_path(path, unet))
-            target = _unet_target(path, module, names[1] if sgm else names[0])
+            target = _unet_target(unet, path, module, names[1] if sgm else names[0])
             known.update(dict.fromkeys(names, target))
             if path.endswith(".to_out.0"):  # as older diffusers calls what it attaches there
                 known[unet_name(path.removesuffix(".0"))] = target

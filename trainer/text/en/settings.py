@@ -76,7 +76,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_learning_rate": "train learning rate",
         "train_textencoder_learning_rate": "train textencoder learning rate",
         "train_loraplus_ratio": "train loraplus ratio",
-        "train_rate_by_width": "train rate by width",
+        "train_rate_by_size": "train rate by size",
         "train_max_grad_norm": "train max grad norm",
         "train_ema_decay": "train ema decay",
         "train_optimizer": "train optimizer",
@@ -380,9 +380,9 @@ HELP: Mapping[str, str] = MappingProxyType(
             "LoRA+: the factor that starts at zero is trained at this many times the learning rate, so the LoRA "
             "learns faster. 4 to 16 is usual; 0 turns it off."
         ),
-        "train_rate_by_width": (
-            "In layers with more than 64 inputs, the matrix that reads them is trained at a rate lower by as much, so "
-            "that one learning rate fits small and large models. Our presets need it."
+        "train_rate_by_size": (
+            "Lowers the learning rate where a model is wide or deep, so that one rate fits small and large models. Our "
+            "presets need it: their rates were chosen on small models."
         ),
         "train_max_grad_norm": (
             "Clips the gradients to this norm, so that no single step changes too much. 1 is usual; 0 turns it off."

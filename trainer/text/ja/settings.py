@@ -89,7 +89,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_learning_rate": "学習率",
         "train_textencoder_learning_rate": "テキストエンコーダーの学習率",
         "train_loraplus_ratio": "LoRA+の倍率",
-        "train_rate_by_width": "層の幅に合わせた学習率",
+        "train_rate_by_size": "モデルの大きさに合わせた学習率",
         "train_max_grad_norm": "勾配ノルムの上限",
         "train_ema_decay": "EMAの減衰率",
         "train_optimizer": "オプティマイザー",
@@ -382,9 +382,9 @@ HELP: Mapping[str, str] = MappingProxyType(
             "LoRA+です。0から始まる側の行列を、学習率のこの倍率で学習し、習得を速めます。目安は4〜16で、0なら使いませ"
             "ん。"
         ),
-        "train_rate_by_width": (
-            "入力が64より多い層では、入力を読む側の行列の学習率をその分だけ下げます。小さなモデルでも大きなモデルでも"
-            "同じ学習率を使えます。Trainyardのプリセットに必要です。"
+        "train_rate_by_size": (
+            "モデルの幅が広い所や層が深い所で学習率を下げ、小さなモデルでも大きなモデルでも同じ学習率を使えるようにします。"
+            "Trainyardのプリセットの学習率は小さなモデルで選んだため、これが必要です。"
         ),
         "train_max_grad_norm": (
             "勾配のノルムをこの値までに抑え、1ステップで変わりすぎるのを防ぎます。1が一般的で、0なら使いません。"
