@@ -27,7 +27,7 @@ from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
 from trainer.engine.run import check_for_run
 from trainer.models.base import Bundle
-from trainer.modes.addift import ADDifT
+from trainer.modes.addift import ADDifT, End
 from trainer.modes.base import PassContext
 from trainer.modes.multi_addift import MultiADDifT
 from trainer.networks.base import Network
@@ -197,6 +197,34 @@ def test_both_turns_at_once_are_the_sum_of_the_two(setting: Setting, changes: di
     same(setting, ours(together, 1), plain[0] + plain[1])
 
 
+def projected(rest: Tensor, share: Tensor, difference: Tensor) -> Tensor:
+    """Onto ``share`` in each of the four channels and onto the difference, by least squares."""
+    basis = torch.zeros(5, 4, 8, 8, dtype=torch.float64)
+    for channel in range(4):
+        basis[channel, channel] = share
+    basis[4] = difference
+    found = torch.linalg.lstsq(basis.flatten(1).T, rest.flatten()[:, None]).solution
+    return (basis.flatten(1).T @ found).view(4, 8, 8)
+
+
+@pytest.mark.parametrize(("width", "local"), [(3, 1.0), (4, 1.0), (6, 0.5), (7, 0.25), (8, 0.0)])
+def test_where_most_of_an_image_differs_its_outlines_are_left(width: int, local: float) -> None:
+    """Of ``width`` columns of eight that differ."""
+    generator = torch.Generator().manual_seed(width)
+    rest, base, difference = torch.randn(3, 1, 4, 8, 8, generator=generator, dtype=torch.float64)
+    share = torch.zeros(1, 1, 8, 8, dtype=torch.float64)
+    share[..., :width] = 1
+    expected = base + local * share * rest + (1 - local) * projected(rest[0], share[0, 0], difference[0])
+    torch.testing.assert_close(End(base + rest, share, difference).reached(base), expected)
+
+
+def test_a_pair_that_is_shifted_as_a_whole_shifts_predictions_as_a_whole() -> None:
+    rest, base = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    ones = torch.ones(1, 1, 8, 8)
+    reached = End(base + rest, ones, torch.ones(1, 4, 8, 8)).reached(base)
+    torch.testing.assert_close(reached - base, rest.mean((2, 3), keepdim=True).expand_as(rest))
+
+
 @pytest.mark.parametrize("kind", [EPSILON, VELOCITY], ids=["noise", "velocity"])
 @pytest.mark.parametrize(
     ("step", "changes"),
@@ -232,7 +260,9 @@ def test_the_target_is_reached_from_both_images(
             if ratio > 0:
                 left = (x - a * end) / s
                 copied = left if kind is EPSILON else a * left - s * end
-                wanted = (1 - share) * wanted + share * copied
+                local = min(1.0, 2 - 2 * share.mean().item())
+                rest = copied - wanted
+                wanted = wanted + local * share * rest + (1 - local) * projected(rest[0], share, (y - z)[0])
             loss = loss + error(predict(setting, x, time, prompt, strength), wanted, counted)
         snr = (KEPT / (1 - KEPT))[time]
         losses.append(loss * (torch.clamp(5 / snr, max=1) if kind is EPSILON else torch.clamp(snr, max=5) / (snr + 1)))

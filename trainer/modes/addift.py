@@ -13,13 +13,18 @@ back to the base; with ``a = 0`` every step is forward.
 That moves what the model makes by the difference, wherever it starts: from yellow, red → orange goes on to green. With
 ``diff_reach_target`` it is trained, at the strength it is used at, to end at the target from either side instead::
 
-    forward  loss(e(x, t, c; +1),   (1 - m) e(x, t, c; 0) + m e*(x, z_target))
-    reverse  loss(e(x, t, c; -|a|), (1 - m) e(x, t, c; 0) + m e*(x, z_original))
+    forward  loss(e(x, t, c; +1),   e(x, t, c; 0) + m r)    r = e*(x, z_target) - e(x, t, c; 0)
+    reverse  loss(e(x, t, c; -|a|), e(x, t, c; 0) + m r)    r = e*(x, z_original) - e(x, t, c; 0)
              x: x_t(z_original + m d) and x_t(z_target + m d')
 
 ``e*(x, z)`` is the prediction that takes ``x`` for ``z`` and noise, and ``m`` is how much the latents differ at a
 place: 4 times their distance over the largest, at most 1. ``d`` and ``d'`` are random numbers, one a channel and
 normal, as large as the images differ: what prompts make begins at neither image.
+
+``m r`` is all of the end where the images differ: the place and the outline of what is changed, too. Where more than
+half of an image differs, it is what surrounds things that changes, and the end's outlines are not to be learned: with
+the mean of ``m`` from 1/2 to 1, ``m r`` gives way to the projection of ``r`` onto ``m``, in each channel, and onto
+``z_target - z_original``, which moves the surroundings as a whole and the change along itself.
 """
 
 from __future__ import annotations
@@ -71,6 +76,37 @@ def usage(settings: Settings, captions: Sequence[str]) -> Usage:
 
 
 @dataclass(frozen=True)
+class End:
+    """The end of a way.
+
+    Attributes:
+        predicted: ``(B, C, h, w)``, the prediction that takes the noisy image for the end: ``e*``.
+        share: ``(B, 1, h, w)``, :func:`how_much_differs`.
+        difference: ``(B, C, h, w)``, of the two latents.
+    """
+
+    predicted: Tensor
+    share: Tensor
+    difference: Tensor
+
+    def reached(self, of_base: Tensor) -> Tensor:
+        """What is to be matched, from the base's prediction ``(B, C, h, w)``."""
+        rest = self.predicted - of_base
+        local = (2 - 2 * self.share.mean((1, 2, 3), keepdim=True)).clamp(max=1)
+        return of_base + local * self.share * rest + (1 - local) * self._along(rest)
+
+    def _along(self, rest: Tensor) -> Tensor:
+        """The projection of ``rest`` onto ``share`` in each channel and onto the difference."""
+        own = self.difference - self._shift(self.difference)
+        length = own.square().sum((1, 2, 3), keepdim=True).clamp(min=1e-6)
+        return self._shift(rest) + own * (own * rest).sum((1, 2, 3), keepdim=True) / length
+
+    def _shift(self, each: Tensor) -> Tensor:
+        counted = self.share.square().sum((2, 3), keepdim=True).clamp(min=1e-6)
+        return self.share * (self.share * each).sum((2, 3), keepdim=True) / counted
+
+
+@dataclass(frozen=True)
 class Direction:
     """One direction of a step: what the network sees, and what the untouched base sees.
 
@@ -80,8 +116,7 @@ class Direction:
         captions: the captions that go with it.
         base_noisy: ``(B, C, h, w)``, what the base sees, whose prediction is to be matched.
         base_captions: the captions that go with that.
-        copied: ``(B, C, h, w)``, the prediction that is to be matched instead, as far as ``share`` says.
-        share: ``(B, 1, h, w)``, from 0 to 1.
+        end: what is to be reached instead, on the way from that prediction.
     """
 
     strength: float
@@ -89,12 +124,7 @@ class Direction:
     captions: tuple[str, ...]
     base_noisy: Tensor
     base_captions: tuple[str, ...]
-    copied: Tensor | None = None
-    share: Tensor | None = None
-
-    def end(self, of_base: Tensor) -> Tensor:
-        """The prediction to be matched, where the base's is ``of_base``."""
-        return of_base if self.copied is None or self.share is None else of_base.lerp(self.copied, self.share)
+    end: End | None = None
 
 
 class PairPass(Pass):
@@ -171,9 +201,10 @@ class PairPass(Pass):
         if reverse and settings.diff_alt_ratio > 0:
             ends.append((-settings.diff_alt_ratio, original))
         directions = [
-            Direction(strength, x, captions, x, captions, diffusion.target(end, (x - a * end) / s, timesteps), share)
+            Direction(strength, x, captions, x, captions, End(predicted, share, target - original))
             for strength, end in ends
             for x in seen
+            for predicted in [diffusion.target(end, (x - a * end) / s, timesteps)]
         ]
         if reverse and settings.diff_alt_ratio < 0:
             directions.append(Direction(settings.diff_alt_ratio, noise, captions, noise, captions))
@@ -192,7 +223,7 @@ class PairPass(Pass):
             )
         if settings.diff_reach_target:
             parts = zip(directions, wanted.chunk(count), strict=True)
-            wanted = torch.cat([each.end(of_base) for each, of_base in parts])
+            wanted = torch.cat([of_base if each.end is None else each.end.reached(of_base) for each, of_base in parts])
         conditioning = Conditioning.cat([self._with_network(each, batch) for each in directions])
         network.strength = _strength(directions)
         predicted, kept = self._keep.predict(noisy, timesteps, conditioning, rng)
