@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ from trainer.models.registry import load_bundle
 from trainer.models.stable_diffusion.lora_targets import unet_targets
 from trainer.modes.base import PassContext
 from trainer.modes.closed_form import SHARES, Change, Held, LowRank, solved, start
-from trainer.modes.ileco import ILECO
+from trainer.modes.ileco import ILECO, ConceptPass
 from trainer.networks.base import Network, Ranks, Strength, build, builder_of
 from trainer.networks.lora import LoRA
 
@@ -171,3 +172,13 @@ def test_a_network_that_has_learned_something_stays(bundle: Bundle, network: Net
 def test_what_cannot_start_so_is_told(changes: dict[str, object]) -> None:
     (problem,) = check_for_run(settings_of(original_prompt="red", target_prompt="green", **changes))
     assert "needs a LoRA that acts on cross-attention" in str(problem)
+
+
+def test_what_the_model_takes_for_the_concept_is_not_held(bundle: Bundle, network: Network) -> None:
+    """This one knows no pink, brown, yellow … background, and makes a gray one of each."""
+    settings = settings_of(original_prompt="gray background", target_prompt="cyan background")
+    concept = ConceptPass(trains_text_encoder=False)
+    concept.prepare(PassContext(settings, bundle, network, bundle.diffusion))
+    held = [prompt for prompt in concept._keep._prompts if prompt]
+    assert any("white background" in prompt or "black background" in prompt for prompt in held)
+    assert not any(re.search(r"(?:pink|brown|yellow) background", prompt) for prompt in held)

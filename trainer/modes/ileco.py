@@ -25,13 +25,15 @@ from ..models.base import Conditioning
 from ..models.memory_trace import META
 from ..models.placement import device_of, dtype_of
 from ..networks.files.metadata import Usage
-from .anchors import held_prompts, pool, pool_of_erased
+from .anchors import Anchors, held_prompts, pool, pool_of_erased
 from .base import Pass, PassContext, StepLoss
 from .closed_form import Change, Held, solved, start
 from .keep import Keep
 
 _STREAM = 4 << 32  # no step has this number
 _AT_ONCE = 64
+_ALIKE = 0.1
+"""Of the squared distance that a concept goes: what lies nearer is taken for it."""
 
 
 class ILECO:
@@ -87,9 +89,10 @@ class ConceptPass(Pass):
             rng = Random(mixed_seed(settings.train_seed, _STREAM))
             ends: list[tuple[str, ...]] = [*slider] or [(target,) for target in targets]
             every = list(zip(self._prompts, ends, strict=True))
-            drawn = [each for one, others in every for each in self._pool(one, others, rng)]
+            but = [*self._prompts, *(alike for one, others in every for alike in self._taken_for_it(one, others))]
+            drawn = [each for one, others in every for each in self._pool(one, others, rng, but)]
             for one, others in every:
-                anchors += held_prompts(one, others, self._described, rng, but=self._prompts)
+                anchors += held_prompts(one, others, self._described, rng, but=but)
             self._prompts, *rest = (tuple(each) for each in zip(*drawn, strict=True))
             slider, targets = (list(zip(*rest, strict=True)), targets) if slider else (slider, rest[0])
         with torch.no_grad(), context.network.off():
@@ -132,9 +135,27 @@ class ConceptPass(Pass):
             found.append(after[places] - before[: len(places)])
         return found
 
-    def _pool(self, concept: str, others: tuple[str, ...], rng: Random) -> Sequence[tuple[str, ...]]:
+    @torch.no_grad()
+    def _taken_for_it(self, concept: str, others: tuple[str, ...]) -> list[str]:
+        """The words of a concept's kind that the model takes for the concept itself.
+
+        They cannot stay while the concept goes. Such are words a model does not know, beside one that changes nothing.
+        """
+        bundle = self._context.bundle
+        kind, ends = Anchors(concept, others).of_its_kind(), [each for each in others if each]
+        if not kind or device_of(bundle.denoiser) == META:
+            return []
+        with self._context.network.off():
+            states = bundle.family.states_of(self._encode([concept, *kind, *ends])).float()
+        away = (states[1:] - states[0]).square().sum((1, 2))
+        whole = away[len(kind) :].max() if ends else away.max()
+        return [each for each, distance in zip(kind, away, strict=False) if distance < _ALIKE * whole]
+
+    def _pool(
+        self, concept: str, others: tuple[str, ...], rng: Random, but: Sequence[str]
+    ) -> Sequence[tuple[str, ...]]:
         if others == ("",):
-            return pool_of_erased(concept, self._described, rng, but=self._prompts)
+            return pool_of_erased(concept, self._described, rng, but=but)
         return pool(concept, others, self._described, rng)
 
     def loss(self, rng: StepRandom) -> StepLoss:
