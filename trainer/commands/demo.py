@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..config.size import Size
-from ..paths import CHECKOUT
+from ..paths import CHECKOUT, TRAINYARD_PRESETS
 from ..text.messages import say
 from .image_file import save_image
 from .options import add_device, add_folders, folders_of, output_argument
@@ -21,18 +21,11 @@ PROMPTS = (
     "a large green circle on a cyan background, centre",
     "a large yellow triangle on a gray background, left",
 )
+PRESET = TRAINYARD_PRESETS / "change-concept.json"
 SETTINGS = {
-    "mode": "iLECO",
     "original_prompt": ORIGINAL,
     "target_prompt": TARGET,
     "image_size": "64",
-    "network_rank": 16,
-    "network_alpha": 32,
-    "network_element": "CrossAttention",
-    "train_loss_function": "L1",
-    "train_iterations": 300,
-    "train_batch_size": 2,
-    "train_learning_rate": 2e-3,
     "train_seed": 0,
     "save_lora_name": "demo_red_to_blue",
     "save_overwrite": True,
@@ -49,6 +42,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _demo(options: argparse.Namespace) -> int:
     from ..claims import files_of
+    from ..config.presets import load_file
     from ..config.schema import parse
     from ..engine.effect import strength_grid
     from ..engine.run import run
@@ -65,7 +59,8 @@ def _demo(options: argparse.Namespace) -> int:
 
     folders = folders_of(options)
     host = Standalone(choose_device(options.device), folders)
-    job = Job.create(parse({**SETTINGS, "model": str(CHECKPOINT)}).settings)
+    preset = load_file(PRESET).settings
+    job = Job.create(parse({**SETTINGS, "model": str(CHECKPOINT)}, base=preset).settings)
     print(told("commands.demo_training", original=ORIGINAL, target=TARGET))
     control = Control()
     with Interrupt(control) as interrupt, Progress() as progress:

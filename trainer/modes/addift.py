@@ -21,9 +21,9 @@ That moves what the model makes by the difference, wherever it starts: from yell
 place: 4 times their distance over the largest, at most 1. ``d`` and ``d'`` are random numbers, one a channel and
 normal, as large as the images differ: what prompts make begins at neither image.
 
-``m r`` is all of the end where the images differ: the place and the outline of what is changed, too. Where more than
-half of an image differs, it is what surrounds things that changes, and the end's outlines are not to be learned: with
-the mean of ``m`` from 1/2 to 1, ``m r`` gives way to the projection of ``r`` onto ``m``, in each channel, and onto
+``m r`` is all of the end where the images differ: the place and the outline of what is changed, too. Where nearly all
+of an image differs, it is what surrounds things that changes, and the end's outlines are not to be learned: with the
+mean of ``m`` from 0.75 to 0.95, ``m r`` gives way to the projection of ``r`` onto ``m``, in each channel, and onto
 ``z_target - z_original``, which moves the surroundings as a whole and the change along itself.
 """
 
@@ -49,6 +49,10 @@ from .keep import Keep
 
 STRENGTH = 0.25
 """What the forward direction is trained at, and at most the reverse one, with the opposite sign."""
+
+
+_MOST, _ALL = 0.75, 0.95
+"""Of how much of an image, by the mean of ``m``, its outlines are learned less, and from how much on not at all."""
 
 
 class ADDifT:
@@ -91,19 +95,20 @@ class End:
 
     def reached(self, of_base: Tensor) -> Tensor:
         """What is to be matched, from the base's prediction ``(B, C, h, w)``."""
-        rest = self.predicted - of_base
-        local = (2 - 2 * self.share.mean((1, 2, 3), keepdim=True)).clamp(max=1)
-        return of_base + local * self.share * rest + (1 - local) * self._along(rest)
+        rest, share = _wide(self.predicted - of_base), _wide(self.share)
+        local = ((_ALL - share.mean((1, 2, 3), keepdim=True)) / (_ALL - _MOST)).clamp(0, 1)
+        return (of_base + local * share * rest + (1 - local) * self._along(rest, share)).to(of_base)
 
-    def _along(self, rest: Tensor) -> Tensor:
+    def _along(self, rest: Tensor, share: Tensor) -> Tensor:
         """The projection of ``rest`` onto ``share`` in each channel and onto the difference."""
-        own = self.difference - self._shift(self.difference)
-        length = own.square().sum((1, 2, 3), keepdim=True).clamp(min=1e-6)
-        return self._shift(rest) + own * (own * rest).sum((1, 2, 3), keepdim=True) / length
+        counted = share.square().sum((2, 3), keepdim=True).clamp(min=1e-6)
 
-    def _shift(self, each: Tensor) -> Tensor:
-        counted = self.share.square().sum((2, 3), keepdim=True).clamp(min=1e-6)
-        return self.share * (self.share * each).sum((2, 3), keepdim=True) / counted
+        def shift(each: Tensor) -> Tensor:
+            return share * (share * each).sum((2, 3), keepdim=True) / counted
+
+        own = _wide(self.difference) - shift(_wide(self.difference))
+        length = own.square().sum((1, 2, 3), keepdim=True).clamp(min=1e-6)
+        return shift(rest) + own * (own * rest).sum((1, 2, 3), keepdim=True) / length
 
 
 @dataclass(frozen=True)
@@ -249,6 +254,11 @@ class PairPass(Pass):
         return self._context.bundle.encode(direction.captions, literal=True).sized(batch.sizes)
 
 
+def _wide(each: Tensor) -> Tensor:
+    """In single precision at least: sums over an image may be more than half precision has numbers for."""
+    return each.to(torch.promote_types(each.dtype, torch.float32))
+
+
 def how_much_differs(one: Tensor, other: Tensor) -> Tensor:
     """Where latents ``(B, C, h, w)`` differ, ``(B, 1, h, w)``: 4 times their distance over the largest, at most 1."""
     distance = (one - other).abs().sum(1, keepdim=True)
@@ -261,8 +271,8 @@ def displacements(one: Tensor, other: Tensor, share: Tensor, rng: StepRandom) ->
     Normal, with the root mean square of their difference, over the places that ``share`` ``(B, 1, h, w)`` counts.
     """
     batch, channels = one.shape[:2]
-    counted = channels * share.square().sum((1, 2, 3), keepdim=True).clamp(min=1e-6)
-    spread = ((one - other).square().sum((1, 2, 3), keepdim=True) / counted).sqrt()
+    counted = channels * _wide(share).square().sum((1, 2, 3), keepdim=True).clamp(min=1e-6)
+    spread = (_wide(one - other).square().sum((1, 2, 3), keepdim=True) / counted).sqrt().to(one)
     first, second = (spread * rng.noise((batch, channels, 1, 1), one.dtype) for _ in range(2))
     return first, second
 

@@ -7,9 +7,8 @@ Keys and values of cross-attention are linear in a prompt's states ``c``: ``W c`
     R = argmin  mean |R c - d|^2 + sum of w mean |R p|^2 + r diag(M)-weighted |R|^2  =  G M^-1
         G = mean d c^T        M = mean c c^T + sum of w mean p p^T + r diag(…)
 
-``d`` is what ``c`` is to be changed by, ``p`` are the states that stay as they are, ``w`` their weights. The share
-``r`` is the one of :data:`SHARES` with which half of the prompts tells most about the other half: with few prompts for
-many dimensions a small share finds a map that fits these prompts and no others.
+``d`` is what ``c`` is to be changed by, ``p`` are the states that stay as they are, ``w`` their weights. Without the
+share ``r``, a map that fits a few hundred prompts in many dimensions does anything to all others.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from torch import Tensor
 
 from ..networks.base import Network
 
-SHARES = (1e-4, 1e-3, 1e-2, 1e-1)
-_FEW = 8
+SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,7 @@ class LowRank:
 def solved(changes: Sequence[Change], held: Sequence[Held], rank: int) -> LowRank:
     """The map that changes these states and holds those, as well as one of this rank can, over the same prompts."""
     whole = _Sums.of(changes, held)
-    share = _share(changes, held) if len(changes) >= _FEW else SHARES[-2]
-    full = whole.solved(share)
+    full = whole.solved()
     # The best map of low rank, R M R^T being what M makes of it: R with its results in the largest directions.
     results = full @ whole.moved.T
     _, directions = torch.linalg.eigh((results + results.T) / 2)  # in ascending order
@@ -89,20 +86,9 @@ class _Sums:
                 seen = seen + each.weight * _second_moment([_wide(states) for states in each.states])
         return _Sums(moved, seen)
 
-    def solved(self, share: float) -> Tensor:
-        matrix = self.seen + share * torch.diag(self.seen.diagonal().clamp(min=1e-12))
+    def solved(self) -> Tensor:
+        matrix = self.seen + SHARE * torch.diag(self.seen.diagonal().clamp(min=1e-12))
         return torch.linalg.solve(matrix, self.moved.T).T
-
-    def error(self, found: Tensor) -> float:
-        """What is minimised, without the share and what does not depend on ``found``."""
-        return float(((found @ self.seen) * found).sum() - 2 * (found * self.moved).sum())
-
-
-def _share(changes: Sequence[Change], held: Sequence[Held]) -> float:
-    halves = [
-        _Sums.of(changes[first::2], [Held(each.states[first::2], each.weight) for each in held]) for first in (0, 1)
-    ]
-    return min(SHARES, key=lambda share: sum(b.error(a.solved(share)) for a, b in (halves, halves[::-1])))
 
 
 def _second_moment(states: Sequence[Tensor]) -> Tensor:
