@@ -16,7 +16,8 @@ from trainer.config.check import check_for_run
 from trainer.config.choices import BLOCKS
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.models.base import Bundle
+from trainer.errors import NetworkError
+from trainer.models.base import Bundle, Conditioning
 from trainer.models.lora_target import Target
 from trainer.models.placement import place_for_images
 from trainer.models.registry import load_bundle
@@ -164,3 +165,39 @@ def test_what_the_model_takes_for_the_concept_is_not_held(bundle: Bundle, networ
     held = [prompt for prompt in concept._keep._prompts if prompt]
     assert any("white background" in prompt or "black background" in prompt for prompt in held)
     assert not any(re.search(r"(?:pink|brown|yellow) background", prompt) for prompt in held)
+
+
+def test_prompts_that_are_named_count_as_much_as_the_neighbours(bundle: Bundle, network: Network) -> None:
+    def change_of(prompt: str) -> float:
+        return float((keys_of(bundle, network, prompt, 1.0) - keys_of(bundle, network, prompt, 0.0)).norm())
+
+    asked = {"original_prompt": "red circle", "target_prompt": "green circle", "keep_weight": 2.0}
+    kept = "a red triangle"
+    prepared(bundle, network, **asked)
+    unnamed = change_of(kept)
+    for each in network:
+        each.up.data.zero_()
+    prepared(bundle, network, **asked, keep_prompts=kept)
+    assert change_of(kept) < 0.6 * unnamed
+
+
+def test_blocks_that_read_no_prompt_are_told(bundle: Bundle) -> None:
+    targets = [each for each in unet_targets(bundle.denoiser, BLOCKS, "Full") if not each.reads_prompt]
+    made = build(targets, builder_of(LoRA, Ranks(8, 8.0), torch.float32, CPU), torch.Generator().manual_seed(1))
+    with made.attached(), pytest.raises(NetworkError, match="none of these blocks reads the prompt"):
+        prepared(bundle, made, original_prompt="red", target_prompt="green")
+
+
+def test_a_host_that_makes_other_places_of_a_prompt_is_no_obstacle(bundle: Bundle, network: Network) -> None:
+    """An embedding whose name has many tokens: the host has one window where the name fills two."""
+    family, name = bundle.family, "blorp " * 80
+
+    def encode(prompt: str, size: Size | None, _layer: int) -> Conditioning:
+        return family.encode(bundle, [prompt.replace(name.strip(), "blorp")], size=size)
+
+    hosted = replace(bundle, encode_prompt=encode)
+    for original, target in ((name, "green"), ("red", name)):
+        for each in network:
+            each.up.data.zero_()
+        prepared(hosted, network, original_prompt=original.strip(), target_prompt=target.strip(), ileco_descriptions=0)
+        assert not network.is_new()

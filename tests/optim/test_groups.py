@@ -95,15 +95,6 @@ def test_an_optimizer_that_finds_its_rate_has_one_for_all() -> None:
 
 
 @pytest.mark.parametrize("kind", [LoRA, LoHa])
-def test_what_multiplies_the_input_has_the_inputs_second(kind: type[Adapter]) -> None:
-    targets = [Target("a", nn.Linear(6, 4), "denoiser"), Target("b", nn.Conv2d(6, 4, 3), "denoiser")]
-    made = build(targets, builder_of(kind, Ranks(2, 2.0), torch.float32, torch.device("cpu")), torch.Generator())
-    for adapter in made:
-        shapes = [each.shape[:2] for each in adapter.on_inputs()]
-        assert set(shapes) == {(2, 6)}
-
-
-@pytest.mark.parametrize("kind", [LoRA, LoHa])
 def test_what_starts_at_zero_is_zero_in_a_new_adapter(kind: type[Adapter]) -> None:
     for adapter in network(kind):
         zero = [each for each in adapter.parameters() if not each.any()]

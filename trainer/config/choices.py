@@ -166,7 +166,7 @@ class NetworkInfo:
     """What sd-scripts would train it with: ``ss_network_module``."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """Of that module, beside rank and alpha: ``ss_network_args``."""
-    is_product: bool = True
+    is_product: bool = False
     """Whether its update is a product of two matrices, as which a change that is known beforehand can be written."""
     drops_hidden: bool = False
     """Whether it has numbers between its factors, of which ``network_dropout`` leaves some out."""
@@ -174,13 +174,26 @@ class NetworkInfo:
 
 NETWORK_TYPES: Final = _by_name(
     (
-        NetworkInfo("lierla", ".networks.lora:LoRA", include_resnets=False, module="networks.lora", drops_hidden=True),
-        NetworkInfo("c3lier", ".networks.lora:LoRA", include_resnets=True, module="networks.lora", drops_hidden=True),
+        NetworkInfo(
+            "lierla",
+            ".networks.lora:LoRA",
+            include_resnets=False,
+            module="networks.lora",
+            is_product=True,
+            drops_hidden=True,
+        ),
+        NetworkInfo(
+            "c3lier",
+            ".networks.lora:LoRA",
+            include_resnets=True,
+            module="networks.lora",
+            is_product=True,
+            drops_hidden=True,
+        ),
         NetworkInfo(
             "loha",
             ".networks.loha:LoHa",
             include_resnets=True,
-            is_product=False,
             module="lycoris.kohya",
             arguments=MappingProxyType({"algo": "loha", "use_tucker": "True"}),
         ),

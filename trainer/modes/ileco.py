@@ -21,10 +21,12 @@ from ..config.settings import Settings
 from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom
 from ..diffusion.seeds import mixed_seed
+from ..errors import NetworkError
 from ..models.base import Conditioning
 from ..models.memory_trace import META
 from ..models.placement import device_of, dtype_of
 from ..networks.files.metadata import Usage
+from ..text.messages import label, message
 from .anchors import Anchors, held_prompts, pool, pool_of_erased
 from .base import Pass, PassContext, StepLoss
 from .closed_form import Change, Held, solved, start
@@ -119,11 +121,12 @@ class ConceptPass(Pass):
         states_of = context.bundle.family.states_of
         before = [states[: len(move)] for states, move in zip(states_of(self._before), moves, strict=True)]
         changes = [Change(states, move) for states, move in zip(before, moves, strict=True)]
-        held = [
-            Held([states_of(each)[0] for each in kept], weight)
-            for kept, weight in zip(self._keep.held(), (settings.keep_weight, 1.0), strict=True)
-        ]
-        start(context.network, solved(changes, held, settings.network_rank))
+        held = [Held([states_of(each)[0] for each in kept], weight) for kept, weight in self._keep.held()]
+        context.progress(message("phase.computing_change"), 0, 1)
+        if not start(context.network, solved(changes, held, settings.network_rank)):
+            raise NetworkError(
+                "networks.none_reads_prompts", where=label("network_blocks"), setting=label("ileco_closed_form")
+            )
 
     def _moves(self, prompts: Sequence[str], conditioning: Conditioning) -> list[Tensor]:
         """What turns each original prompt's states into those of another, ``(places, D)``."""
@@ -131,8 +134,8 @@ class ConceptPass(Pass):
         found = []
         every = (bundle.family.states_of(each) for each in (self._before, conditioning))
         for one, other, before, after in zip(self._prompts, prompts, *every, strict=True):
-            places = bundle.family.matching_places(bundle, one, other)
-            found.append(after[places] - before[: len(places)])
+            places = bundle.family.matching_places(bundle, one, other)[: len(before)]
+            found.append(after[[min(place, len(after) - 1) for place in places]] - before[: len(places)])
         return found
 
     @torch.no_grad()

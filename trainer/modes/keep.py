@@ -97,7 +97,7 @@ class Keep:
         self._prompts: list[str | None] = [*named, *negatives]
         with context.network.off():
             self._base = encode_each(context, (*named, *negatives), message("phase.encoding_keep_prompts"))
-        self._named, self._chosen = len(named), len(chosen)
+        self._named, self._chosen = len(named), len(chosen) if named else 0
         if held:
             empty = self._base[self._named]
             without = empty.without([0])
@@ -105,9 +105,13 @@ class Keep:
                 self._prompts.append(None)
                 self._base.append(without)
 
-    def held(self) -> tuple[list[Conditioning], list[Conditioning]]:
-        """What the base makes of the prompts that are kept by name, and of those that guidance subtracts."""
-        return self._base[: self._named], self._base[self._named :]
+    def held(self) -> list[tuple[list[Conditioning], float]]:
+        """What the base makes of the prompts, and how much each group counts: those of ``keep_prompts`` as much as the
+        anchors, and what guidance subtracts."""
+        weight = self._context.settings.keep_weight
+        by_name = [self._base[: self._chosen], self._base[self._chosen : self._named]]
+        groups = [(each, weight / sum(map(bool, by_name))) for each in by_name if each]
+        return [*groups, (self._base[self._named :], 1.0)] if self._base[self._named :] else groups
 
     def predict(
         self,

@@ -117,7 +117,7 @@ class Adapter(nn.Module, ABC):
         return ()
 
     def on_inputs(self) -> Sequence[nn.Parameter]:
-        """Those that multiply the module's input, ``(rank, in, …)``; none where no parameter does that alone."""
+        """Those that multiply the module's input; none where no parameter does that alone."""
         return ()
 
     def start_as(self, _left: Tensor, _right: Tensor) -> None:
@@ -128,7 +128,7 @@ class Adapter(nn.Module, ABC):
             _right: ``(r, in)``, float, with at most as many ranks as the adapter has.
 
         Raises:
-            NotImplementedError: its update is no such product; see :attr:`.NetworkTypeInfo.starts_as_product`.
+            NotImplementedError: its update is no such product; see :attr:`.NetworkInfo.is_product`.
         """
         raise NotImplementedError
 
@@ -167,6 +167,13 @@ class Adapter(nn.Module, ABC):
     def module(self) -> nn.Module:
         """The frozen module it stands in for."""
         return self._target[0]
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers the module reads at a place."""
+        module = self.module
+        assert isinstance(module, (nn.Linear, nn.Conv2d))
+        return module.in_features if isinstance(module, nn.Linear) else module.in_channels
 
     @property
     def weight(self) -> Tensor:
@@ -255,7 +262,8 @@ class Network(nn.Module):
 
     def is_new(self) -> bool:
         """Whether it changes nothing yet."""
-        return not any(each.any() for adapter in self for each in adapter.zero_at_first())
+        zero = [each for adapter in self for each in adapter.zero_at_first()]
+        return bool(zero) and not any(each.any() for each in zero)
 
     def attach(self) -> None:
         for adapter in self:

@@ -89,7 +89,8 @@ class LoRA(Adapter):
     @torch.no_grad()
     def start_as(self, left: Tensor, right: Tensor) -> None:
         """``down``'s rows keep the length they start with, so that both matrices learn as fast as in a new LoRA."""
-        used = len(right)
+        used = min(len(right), len(self.down))
+        left, right = left[:, :used], right[:used]
         down, up = self.down[:used], self.up[:, :used]
         lengths = right.flatten(1).norm(dim=1).clamp(min=torch.finfo(right.dtype).tiny)  # (r,)
         stretch = down.flatten(1).norm(dim=1).to(lengths) / lengths

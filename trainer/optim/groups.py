@@ -70,7 +70,8 @@ def rate_groups(
                 factor *= min(1.0, DEPTHS[part] / adapter.depth)
             factors = {id(each): ratio for each in adapter.zero_at_first()}
             if by_size:
-                factors |= {id(each): min(1.0, WIDTH / each.shape[1]) for each in adapter.on_inputs()}
+                by_width = min(1.0, WIDTH / adapter.inputs)
+                factors |= {id(each): by_width for each in adapter.on_inputs()}
             for parameter in adapter.parameters():
                 if parameter.requires_grad:
                     own = factor * factors.get(id(parameter), 1.0)

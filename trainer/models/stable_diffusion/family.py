@@ -245,7 +245,8 @@ class StableDiffusion(Family):
         return conditioning.sequence
 
     def matching_places(self, bundle: Bundle, prompt: str, other: str) -> list[int]:
-        reading = CaptionReading(weights=bundle.encode_prompt is not None)  # hosts read brackets in prompts
+        as_host = bundle.encode_prompt is not None and not bundle.text_is_changed()  # which reads brackets in prompts
+        reading = CaptionReading(weights=as_host)
         one, another = (
             in_windows(bundle.tokenizers[0], self._tokens_of_caption(bundle, each, reading)[0]).flatten().tolist()
             for each in (prompt, other)

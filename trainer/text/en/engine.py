@@ -22,6 +22,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "phase.encoding_prompts": "encoding the prompts",
         "phase.encoding_keep_prompts": "encoding the prompts to hold",
         "phase.making_images_to_hold": "making the images to hold",
+        "phase.computing_change": "computing the change of the prompts",
         "phase.training": "training",
         "phase.saving": "saving",
         "phase.measuring_effect": "measuring the effect",

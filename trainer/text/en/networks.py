@@ -57,6 +57,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "nothing is left to train. Choose at least one block that has modules of the chosen network type and "
             "element."
         ),
+        "networks.none_reads_prompts": (
+            "none of these blocks reads the prompt, so there is nothing to start from a closed form. Choose more "
+            "blocks, or turn off {setting}."
+        ),
         # ---- continuing from a LoRA
         "networks.resume_no_lora": "{file} is {kind}, not a LoRA. Choose a LoRA file, or leave it empty.",
         "networks.resume_alpha_zero": (

@@ -355,8 +355,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "Captions are cut after this many tokens, about as many words. 0 = they are not. CLIP reads 75 at a time."
         ),
         "train_iterations": (
-            "The number of training steps. Try 1000 for LoRA, 300 to 1000 for iLECO and Difference, 30 to 100 for "
-            "ADDifT."
+            "The number of training steps. Try 1000 for LoRA, 50 for iLECO with its closed form, 300 to 1000 for iLECO "
+            "without it and for Difference, 30 to 100 for ADDifT."
         ),
         "train_epochs": (
             "How often every image is used. If it is not 0, it decides the number of steps in place of train "

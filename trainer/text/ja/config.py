@@ -164,7 +164,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "ほかのブロックも選んでください"
         ),
         "config.no_closed_form": (
-            "クロスアテンションを学習するLoRAが必要です。これを無効にするか、「{setting}」を変えてください"
+            "クロスアテンションを学習するLoRAが必要です。この設定をオフにするか、「{setting}」を変えてください"
         ),
         "config.target_beside_slider": (
             "スライダーのプロンプトが変化の向きを決めるため、ここには何も書けません。空欄にしてください"

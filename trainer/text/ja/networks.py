@@ -61,6 +61,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "学習するものがありません。選んだネットワークの種類と層のモジュールがあるブロックを、"
             "1つ以上選んでください。"
         ),
+        "networks.none_reads_prompts": (
+            "選んだブロックにはプロンプトを読む層がないため、計算で求めた変化から始められません。ブロックを増やすか、"
+            "「{setting}」をオフにしてください。"
+        ),
         # ---- continuing from a LoRA
         "networks.resume_no_lora": ("{file} はLoRAではありません ({kind})。LoRAファイルを選ぶか、空欄にしてください。"),
         "networks.resume_alpha_zero": (

@@ -119,7 +119,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "slider_scale": "スライダーの幅",
         "ileco_scale": "iLECOの変化の幅",
         "ileco_denoise_steps": "学習前のノイズ除去ステップ数",
-        "ileco_closed_form": "iLECOの閉形式での開始",
+        "ileco_closed_form": "iLECOを計算で求めた変化から始める",
         "ileco_descriptions": "iLECOの描写文の数",
         "keep_prompts": "変えたくないプロンプト",
         "keep_weight": "変えたくないプロンプトの重み",
@@ -359,7 +359,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "キャプションをこのトークン数(およそ単語の数)で切ります。0なら切りません。CLIPは一度に75トークンを読みます。"
         ),
         "train_iterations": (
-            "学習するステップ数です。目安はLoRAで1000、iLECOとDifferenceで300〜1000、ADDifTで30〜100です。"
+            "学習するステップ数です。目安はLoRAで1000、計算で求めた変化から始めるiLECOで50、それ以外のiLECOと"
+            "Differenceで300〜1000、ADDifTで30〜100です。"
         ),
         "train_epochs": (
             "すべての画像を何回ずつ使うかです。0以外なら、学習ステップ数の代わりにこちらでステップ数が決まります。"
@@ -383,7 +384,7 @@ HELP: Mapping[str, str] = MappingProxyType(
             "ん。"
         ),
         "train_rate_by_size": (
-            "モデルの幅が広い所や層が深い所で学習率を下げ、小さなモデルでも大きなモデルでも同じ学習率を使えるようにします。"
+            "モデルの幅が広い所や層が多く重なる部分で学習率を下げ、小さなモデルでも大きなモデルでも同じ学習率を使えるようにします。"
             "Trainyardのプリセットの学習率は小さなモデルで選んだため、これが必要です。"
         ),
         "train_max_grad_norm": (
@@ -481,8 +482,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "その分遅くなります。0なら純粋なノイズから学習します。"
         ),
         "ileco_closed_form": (
-            "プロンプトの変化を計算で求め、数秒でそこから学習を始めます。学習は仕上げだけになり、ステップ数がずっと少なくて"
-            "済みます。クロスアテンションを学習するLoRAが必要です。"
+            "プロンプトの変化を数秒の計算で求め、そこから学習します。残りは仕上げだけなので、ステップ数がずっと少なくて済みます。"
+            "クロスアテンションを学習するLoRAが必要です。"
         ),
         "ileco_descriptions": (
             "元のプロンプトを、ランダムに作ったこの数の描写文の中で学習します。別の言葉に置き換えた描写文も同じ数だけ作り、"
