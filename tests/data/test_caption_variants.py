@@ -132,6 +132,30 @@ def test_a_trigger_word_that_a_wildcard_may_not_draw_is_in_front_then() -> None:
     assert min(found.values()) > 70  # of 200, both equally likely
 
 
+@pytest.mark.parametrize("trigger", ["{zorp|zarp}", "{ zorp | zarp }"])
+def test_a_trigger_word_that_is_drawn_is_never_moved_nor_left_out(trigger: str) -> None:
+    changes: dict[str, Any] = {"lora_trigger_word": trigger, "wildcards": True}
+    shuffled = set(drawn("a, b", shuffle=True, **changes))
+    assert shuffled == {f"{word}, {rest}" for word in ("zorp", "zarp") for rest in ("a, b", "b, a")}
+    assert set(drawn("a, b", tag_dropout_rate=1, **changes)) == {"zorp", "zarp"}
+    assert set(drawn("a, zorp hat", tag_dropout_rate=1, **changes)) == {"zorp hat", "zarp"}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "written", "expected"),
+    [
+        ("zorp", "zorp, a zorp hat, x", {"zorp, a zorp hat, x"}),
+        ("zorp", "a zorp, b zorp", {"a zorp, b zorp"}),
+        ("zorp, 1girl", "1girl, solo", {"zorp, 1girl, 1girl, solo"}),
+        ("zorp", "zorp, x, zorp hat, y", {"zorp, zorp hat, x, y", "zorp, zorp hat, y, x"}),
+        ("zorp", "zorp, x ||| a, zorp hat", {"zorp, x, zorp hat, a"}),
+    ],
+)
+def test_other_tags_with_the_trigger_word_go_behind_it(trigger: str, written: str, expected: set[str]) -> None:
+    made = set(drawn(written, shuffle=True, keep_tokens_separator="|||", lora_trigger_word=trigger))
+    assert made == expected
+
+
 def test_a_separator_says_what_is_kept() -> None:
     settings: dict[str, Any] = {"shuffle": True, "keep_tokens_separator": "|||", "keep_tokens": 3}
     assert set(drawn("a, b ||| c, d ||| e, f", **settings)) == {"a, b, c, d, e, f", "a, b, d, c, e, f"}
@@ -171,6 +195,16 @@ def test_prefix_and_suffix() -> None:
     assert made.plain("a cat") == "zorp, best, a cat in oil"
     assert made.plain("zorp, a cat") == "zorp, best, a cat in oil"
     assert made.plain("") == "zorp, best, in oil"
+
+
+def test_a_prefix_goes_behind_the_trigger_word_even_where_the_caption_has_it_twice() -> None:
+    made = rules(prefix="best,", lora_trigger_word="zorp")
+    assert made.plain("zorp, a zorp hat") == "zorp, best, a zorp hat"
+    assert made.plain("a zorp hat") == "best, a zorp hat"
+    assert rules(prefix="zorp style,", lora_trigger_word="zorp").plain("zorp, a hat") == "zorp, zorp style, a hat"
+    either = rules(prefix="best,", lora_trigger_word="{zorp|zarp}", wildcards=True)
+    assert either.plain("zorp, a zorp hat") == "zorp, best, a zorp hat"
+    assert either.plain("{zorp|zarp}, a zorp hat") == "zorp, best, a zorp hat"
 
 
 def test_other_separators() -> None:

@@ -123,17 +123,22 @@ class CaptionRules:
         return self._made(written, generator)
 
     def _made(self, written: str, generator: random.Random | None) -> str:
-        caption = self._line(written, generator)
-        if self.prefix and begins_with(caption, self.trigger):  # which stays in front of everything
-            caption = caption[len(self.trigger) :].lstrip(f"{self.separator} ")
+        caption, trigger = self._line(written, generator), self.trigger
+        if self.wildcards:
+            trigger = with_wildcards(trigger, generator).strip()
+        first = next((word for word in (self.trigger, trigger) if self.prefix and begins_with(caption, word)), "")
+        if first:  # which stays in front of the prefix
+            caption = caption[len(first) :].lstrip(f"{self.separator} ")
         caption = " ".join(part for part in (self.prefix, caption, self.suffix) if part)
-        trigger = self.trigger
         if self.wildcards:  # before it is known whether the caption has the trigger word
-            trigger, caption = (with_wildcards(text, generator) for text in (trigger, caption))
-        caption = with_trigger(trigger, caption)
+            caption = with_wildcards(caption, generator)
+        if first:  # even where the rest has the word once more
+            caption = _JOINED.join(part for part in (trigger, caption) if part)
+        else:
+            caption = with_trigger(trigger, caption)
         divides = bool(self.keep_separator) and self.keep_separator in caption
         if divides or (generator is not None and (self.shuffle or self.tag_dropout > 0)):
-            caption = _JOINED.join(self._tags(caption, generator))
+            caption = _JOINED.join(self._tags(caption, trigger, generator))
         if self.secondary_separator:
             caption = caption.replace(self.secondary_separator, self.separator)
         return caption
@@ -144,32 +149,33 @@ class CaptionRules:
             return " ".join(lines)
         return generator.choice(lines) if generator is not None and self.lines == "random" else lines[0]
 
-    def _tags(self, caption: str, generator: random.Random | None) -> list[str]:
-        first, free, last = self._divided(caption)
+    def _tags(self, caption: str, trigger: str, generator: random.Random | None) -> list[str]:
+        first, free, last = self._divided(caption, trigger)
         if generator is not None:
-            first = [*(tag for tag in free if self._calls(tag)), *first]
-            free = [tag for tag in free if not self._calls(tag)]
+            called = [tag for tag in free if self._calls(tag, trigger)]
+            free = [tag for tag in free if not self._calls(tag, trigger)]
+            first = [*first, *called] if begins_with(caption, trigger) else [*called, *first]
         if generator is not None and self.shuffle:
             generator.shuffle(free)
         if generator is not None and self.tag_dropout > 0:
             free = [tag for tag in free if generator.random() >= self.tag_dropout]
         return [*first, *free, *last]
 
-    def _divided(self, caption: str) -> tuple[list[str], list[str], list[str]]:
+    def _divided(self, caption: str, trigger: str) -> tuple[list[str], list[str], list[str]]:
         """The tags that stay at the beginning, those that may move or go, and those that stay at the end."""
         if self.keep_separator and self.keep_separator in caption:
             first, *rest = caption.split(self.keep_separator, 2)
             return self._split(first), self._split(rest[0]), self._split(rest[1]) if len(rest) > 1 else []
         tags = self._split(caption)
         keep = self.keep
-        if begins_with(caption, self.trigger):
-            keep = max(keep, len(self._split(self.trigger)))
+        if begins_with(caption, trigger):
+            keep = max(keep, len(self._split(trigger)))
         return tags[:keep], tags[keep:], []
 
-    def _calls(self, tag: str) -> bool:
+    def _calls(self, tag: str, trigger: str) -> bool:
         """Whether a tag has the trigger word, or is one of the tags that it is made of."""
-        parts = {part.casefold() for part in self._split(self.trigger)}
-        return has_trigger(tag, self.trigger) or tag.casefold() in parts
+        parts = {part.casefold() for part in self._split(trigger)}
+        return has_trigger(tag, trigger) or tag.casefold() in parts
 
     def _split(self, text: str) -> list[str]:
         return [tag.strip() for tag in text.split(self.separator) if tag.strip()]
