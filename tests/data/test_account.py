@@ -252,6 +252,12 @@ def test_captions_and_the_trigger_word(captions: list[str | None], trigger: str,
     assert (found[0].startswith(words) and len(found) == 1) if words else not found
 
 
+def test_only_captions_without_the_trigger_word_get_it_is_said_in_japanese(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "sks")
+    rows = told(tmp_path, lora_trigger_word="sks").rows
+    assert any(row.text.text("ja").endswith("トリガーワード sks のないものには先頭に追加") for row in rows)
+
+
 def test_without_a_trigger_word_no_other_words_are_held(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     put(tmp_path, "bb.png", "a dog")

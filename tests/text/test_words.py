@@ -12,6 +12,7 @@ import pytest
 
 from trainer.config.settings import ROWS
 from trainer.text.catalogue import ENGLISH as ALL_ENGLISH
+from trainer.text.catalogue import JAPANESE as ALL_JAPANESE
 from trainer.text.en.page import TEXTS as ENGLISH
 from trainer.text.ja.page import TEXTS as JAPANESE
 from trainer.text.language import language_of_machine
@@ -59,6 +60,16 @@ def test_japanese_labels_carry_the_name_a_setting_is_known_by() -> None:
     for row in ROWS:
         assert row.key.replace("_", " ").replace("(", " (").casefold() in words.label(row.name).casefold()
         assert words.help(row.name) != Words("en").help(row.name)
+
+
+def test_the_help_says_what_stands_in_the_trigger_words_place_where_nothing_is_given() -> None:
+    assert "If empty, common things" in Words("en").help("train_self_reg_filler")
+    assert "空欄なら、ありふれたもの" in Words("ja").help("train_self_reg_filler")
+
+
+@pytest.mark.parametrize("unnatural", ["両方とも下げ", "」は働かず", "これを無効にするか"])
+def test_japanese_says_it_as_a_native_writer_would(unnatural: str) -> None:
+    assert [key for key, text in ALL_JAPANESE.items() if unnatural in text] == []
 
 
 def test_a_value_is_not_read_as_a_sentence() -> None:

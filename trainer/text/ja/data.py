@@ -327,7 +327,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.account_caption_names": "ファイル名から {count} 件",
         "data.account_caption_empty": "うち空のもの {count} 件",
         "data.account_caption_missing": "キャプションのない画像 {count} 枚",
-        "data.account_trigger": "トリガーワード {word} を付けます",
+        "data.account_trigger": "トリガーワード {word} のないものには先頭に追加",
         "data.account_lines_random": "ステップごとに1行を選択",
         "data.account_lines_joined": "すべての行をつなげて使用",
         "data.account_prefix": "前に「{text}」を追加",
@@ -384,7 +384,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "として学習されます。「{setting}」を設定するか、キャプションを書いてください。"
         ),
         "data.no_word_to_replace": (
-            "トリガーワードがないので「{setting}」は働かず、モデルの知らないほかの単語でも学習した内容が出ることがあります。"
+            "トリガーワードがないので「{setting}」は効果がなく、モデルの知らないほかの単語でも学習した内容が出ることがあります。"
             "キャプションで使っている言葉を「{trigger}」に書いてください。"
         ),
         "data.copies_same": "同じ画素の画像が重複しています({count} 枚): {copies}",
