@@ -120,6 +120,9 @@ def test_a_trigger_word_within_a_caption_stays_where_it_is_unless_tags_are_shuff
     assert rules(lora_trigger_word="zorp", prefix="best,").plain("a small zorp, left") == "best, a small zorp, left"
     found = set(drawn("a, my zorp, b", tag_dropout_rate=1, lora_trigger_word="zorp"))
     assert found == {"my zorp"}
+    assert "a, my zorp, b" in drawn("a, my zorp, b", tag_dropout_rate=0.1, lora_trigger_word="zorp")
+    divided = rules(lora_trigger_word="zorp", keep_tokens_separator="|||")
+    assert divided.drawn("a ||| b, my zorp", random.Random(0), 1) == "a, b, my zorp"
     assert set(drawn("a, zorp, x, b", tag_dropout_rate=1, lora_trigger_word="zorp, x")) == {"zorp, x"}
     shuffled = set(drawn("a, b, my zorp, c", shuffle=True, keep_tokens=1, lora_trigger_word="zorp"))
     assert shuffled == {"my zorp, a, b, c", "my zorp, a, c, b"}

@@ -151,14 +151,13 @@ class CaptionRules:
 
     def _tags(self, caption: str, trigger: str, generator: random.Random | None) -> list[str]:
         first, free, last = self._divided(caption, trigger)
-        if generator is not None:
+        if generator is not None and self.shuffle:
             called = [tag for tag in free if self._calls(tag, trigger)]
             free = [tag for tag in free if not self._calls(tag, trigger)]
             first = [*first, *called] if begins_with(caption, trigger) else [*called, *first]
-        if generator is not None and self.shuffle:
             generator.shuffle(free)
         if generator is not None and self.tag_dropout > 0:
-            free = [tag for tag in free if generator.random() >= self.tag_dropout]
+            free = [tag for tag in free if self._calls(tag, trigger) or generator.random() >= self.tag_dropout]
         return [*first, *free, *last]
 
     def _divided(self, caption: str, trigger: str) -> tuple[list[str], list[str], list[str]]:
