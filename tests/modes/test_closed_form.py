@@ -154,7 +154,9 @@ def test_a_network_that_has_learned_something_stays(bundle: Bundle, network: Net
 @pytest.mark.parametrize("changes", [{"network_type": "loha"}, {"network_element": "SelfAttention"}])
 def test_what_cannot_start_so_is_told(changes: dict[str, object]) -> None:
     (problem,) = check_for_run(settings_of(original_prompt="red", target_prompt="green", **changes))
-    assert "needs a LoRA that acts on cross-attention" in str(problem)
+    (value,) = changes.values()
+    assert f"does not work with {value}" in str(problem).replace("network type ", "").replace("network element ", "")
+    assert ("lierla, c3lier" if value == "loha" else "Full, CrossAttention") in str(problem)
 
 
 def test_what_the_model_takes_for_the_concept_is_not_held(bundle: Bundle, network: Network) -> None:

@@ -332,7 +332,7 @@ def effect_lines(effect: Effect) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 class Progress:

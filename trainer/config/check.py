@@ -175,16 +175,18 @@ def ileco(settings: Settings) -> _Found:
     if set(originals) & set(split_prompts(settings.hold_negative)):
         yield "hold_negative", message("config.kept_is_original")
     if settings.ileco_closed_form:
-        acts_elsewhere = {
-            "network_type": not NETWORK_TYPES[settings.network_type].is_product,
-            "network_element": settings.network_element == "SelfAttention",
-            "network_blocks": settings.network_blocks == (TEXT_ENCODERS,),
-        }
-        for name in (name for name, found in acts_elsewhere.items() if found):
-            yield "ileco_closed_form", message("config.no_closed_form", setting=label(name))
+        products = [each.name for each in NETWORK_TYPES.values() if each.is_product]
+        if settings.network_type not in products:
+            yield "ileco_closed_form", _no_closed_form(settings, "network_type", products)
+        if settings.network_element == "SelfAttention":
+            yield "ileco_closed_form", _no_closed_form(settings, "network_element", ["Full", "CrossAttention"])
     if settings.network_blocks == (TEXT_ENCODERS,) and not settings.network_train_text_encoder:
         setting = label("network_train_text_encoder")
         yield "network_blocks", message("config.base_needs_text_encoder", setting=setting)
+
+
+def _no_closed_form(settings: Settings, name: str, choices: list[str]) -> Message:
+    return message("config.no_closed_form", setting=label(name), value=getattr(settings, name), choices=choices)
 
 
 def _slider(settings: Settings, count: int) -> _Found:

@@ -146,7 +146,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "config.kept_is_original": "name the original prompt, which is to change; take it out",
         "config.base_needs_text_encoder": ("BASE alone trains only with {setting}; set that, or choose more blocks"),
-        "config.no_closed_form": ("needs a LoRA that acts on cross-attention; turn it off, or change {setting}"),
+        "config.no_closed_form": (
+            "does not work with {setting} {value}; turn it off (section Training) and train more steps, or choose one "
+            "of {choices} there"
+        ),
         "config.target_beside_slider": ("has no place beside slider prompts, which say where to go; empty it"),
         "config.other_slider_lines": (
             "has {count:line|lines} and the original prompt {wanted}; write one line, or as many as the original prompt"

@@ -164,7 +164,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "ほかのブロックも選んでください"
         ),
         "config.no_closed_form": (
-            "クロスアテンションを学習するLoRAが必要です。この設定をオフにするか、「{setting}」を変えてください"
+            "「{setting}」が {value} のときは使えません。この設定 (「学習」の欄) をオフにしてステップ数を増やすか、"
+            "「{setting}」を {choices} のどれかに変えてください"
         ),
         "config.target_beside_slider": (
             "スライダーのプロンプトが変化の向きを決めるため、ここには何も書けません。空欄にしてください"
