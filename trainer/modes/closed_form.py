@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..networks.base import Network
 
-SHARE = 0.1
+SHARE = 0.01
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from trainer.web.page.train import MEASURE
 OWN_TO_GRADIO = "https://cdnjs.cloudflare.com/ajax/libs/iframe-resizer/"
 """What the older ones ask for, and do without."""
 PATIENCE = 120_000  # ms; only ever spent when something is broken, or the machine is very busy
-STEPS = {"LoRA": "1000", "iLECO": "300", "Difference": "200", "ADDifT": "100"}
+STEPS = {"LoRA": "1000", "iLECO": "50", "Difference": "200", "ADDifT": "100"}
 """Each mode's own, before somebody changes them."""
 
 _QUESTIONS = re.compile(r"/run/predict")
