@@ -88,7 +88,7 @@ def test_an_answer_leaves_the_field_alone_that_somebody_is_in(
         someone.mode("Difference")
         steps.select_text()  # and not yet typed
     someone.until(lambda: someone.box("network_rank").input_value() == "16")  # what else suits the mode has come
-    assert steps.input_value() == "300"
+    assert steps.input_value() == STEPS["iLECO"]
     someone.page.keyboard.type(typed)
     steps.blur()
     someone.until(lambda: steps.input_value() == left)
