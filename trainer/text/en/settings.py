@@ -525,7 +525,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "train_self_reg_filler": (
             "What replaces the trigger word where train self reg takes it out, such as 1girl. It may be empty. With "
-            "train self reg images: words for what it is, separated by ;. If empty, common things such as a red cup."
+            "train self reg images: words for what it is, separated by ;. If empty, common things."
         ),
         "train_self_reg_images": (
             "How many images the model makes of captions with other words in place of the trigger word. Held to them, "
