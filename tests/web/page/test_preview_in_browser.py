@@ -82,7 +82,7 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     press_by_key(someone, "data_look")
     words(someone, "data", f"LoRA: what would be trained from {tmp_path}")
     words(someone, "data", f"30 images in {tmp_path}; 1 left out")
-    words(someone, "data", "30 samples in 15 steps")
+    words(someone, "data", "30 samples in 8 steps")
     words(someone, "data", f"{HOSTILE}.png is no image")
     figures = someone.page.locator("#trainyard_data figure")
     someone.until(lambda: figures.count() == 24)
