@@ -22,6 +22,7 @@ from torch import Tensor
 from ..networks.base import Network
 
 SHARE = 0.01
+"""``r``: more of it loses the nearest neighbours, less changes other prompts more; measured in docs/ileco.md."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,15 @@ class LowRank:
 
 def solved(changes: Sequence[Change], held: Sequence[Held], rank: int) -> LowRank:
     """The map that changes these states and holds those, as well as one of this rank can, over the same prompts."""
-    whole = _Sums.of(changes, held)
-    full = whole.solved()
+    before, by = ([_wide(getattr(each, name)) for each in changes] for name in ("states", "by"))
+    moved = torch.cat(by).T @ torch.cat(before) / len(changes)  # G
+    seen = _second_moment(before)
+    for each in held:
+        seen = seen + each.weight * _second_moment([_wide(states) for states in each.states])
+    seen = seen + SHARE * torch.diag(seen.diagonal().clamp(min=1e-12))  # M
+    full = torch.linalg.solve(seen, moved.T).T
     # The best map of low rank, R M R^T being what M makes of it: R with its results in the largest directions.
-    results = full @ whole.moved.T
+    results = full @ moved.T
     _, directions = torch.linalg.eigh((results + results.T) / 2)  # in ascending order
     left = directions[:, -rank:].flip(1)
     return LowRank(left, left.T @ full)
@@ -69,29 +75,8 @@ def start(network: Network, change: LowRank) -> int:
     return len(readers)
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """``G`` and ``M`` before the share, ``(D, D)`` each."""
-
-    moved: Tensor
-    seen: Tensor
-
-    @staticmethod
-    def of(changes: Sequence[Change], held: Sequence[Held]) -> _Sums:
-        before, by = ([_wide(getattr(each, name)) for each in changes] for name in ("states", "by"))
-        moved = torch.cat(by).T @ torch.cat(before) / len(changes)
-        seen = _second_moment(before)
-        for each in held:
-            if each.states and each.weight:
-                seen = seen + each.weight * _second_moment([_wide(states) for states in each.states])
-        return _Sums(moved, seen)
-
-    def solved(self) -> Tensor:
-        matrix = self.seen + SHARE * torch.diag(self.seen.diagonal().clamp(min=1e-12))
-        return torch.linalg.solve(matrix, self.moved.T).T
-
-
 def _second_moment(states: Sequence[Tensor]) -> Tensor:
+    """The mean over prompts of ``c c^T``, summed over their places."""
     together = torch.cat(list(states))
     return together.T @ together / len(states)
 

@@ -76,7 +76,8 @@ class ConceptPass(Pass):
     al. 2023); of a slider (Gandikota et al. 2023) ``e(c_original) + s slider_scale (e(c_positive) - e(c_negative))`` at
     the strengths ``s`` of 1 and -1 in turn. With ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO. With
     ``ileco_descriptions`` all prompts stand within descriptions that are drawn (:mod:`.anchors`), the same for each,
-    and neighbours are held; in the place of what is erased other words of its kind are drawn, too.
+    and neighbours are held; in the place of what is erased other words of its kind are drawn, too. With
+    ``ileco_closed_form`` the network starts with most of the change (:mod:`.closed_form`).
     """
 
     def __init__(self, *, trains_text_encoder: bool) -> None:
