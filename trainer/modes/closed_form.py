@@ -51,11 +51,11 @@ class LowRank:
 
 def solved(changes: Sequence[Change], held: Sequence[Held], rank: int) -> LowRank:
     """The map that changes these states and holds those, as well as one of this rank can, over the same prompts."""
-    before, by = ([_wide(getattr(each, name)) for each in changes] for name in ("states", "by"))
+    before, by = ([_double(getattr(each, name)) for each in changes] for name in ("states", "by"))
     moved = torch.cat(by).T @ torch.cat(before) / len(changes)  # G
     seen = _second_moment(before)
     for each in held:
-        seen = seen + each.weight * _second_moment([_wide(states) for states in each.states])
+        seen = seen + each.weight * _second_moment([_double(states) for states in each.states])
     seen = seen + SHARE * torch.diag(seen.diagonal().clamp(min=1e-12))  # M
     full = torch.linalg.solve(seen, moved.T).T
     # The best map of low rank, R M R^T being what M makes of it: R with its results in the largest directions.
@@ -81,5 +81,5 @@ def _second_moment(states: Sequence[Tensor]) -> Tensor:
     return together.T @ together / len(states)
 
 
-def _wide(states: Tensor) -> Tensor:
+def _double(states: Tensor) -> Tensor:
     return states.to("cpu", torch.float64)
