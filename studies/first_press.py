@@ -22,6 +22,7 @@ have the same noise:
 - *other attributes*: in the images that *asked* counts, what the base shows as the prompt says is still shown. Of
   sliders at ±1; of LoRA in prompts of the known shapes, without the thing's word.
 - *another word*, of LoRA: four other unknown words in turn make the thing.
+- *at guidance 2*, of LoRA: the thing's own word makes it at a guidance that goes less beyond what was learned.
 - *in words*: the base shows the target where the prompt asks for it, which is what a prompt can reach.
 
 A pair's images show one scene, drawn by the seed, and have no captions; the pairs of Multi-ADDifT show six.
@@ -293,14 +294,16 @@ class Remembering:
         )
         return [Verdict(**{name: verdict[name] for name in ATTRIBUTES}) for verdict in made]
 
-    def showing(self, thing: Thing, prompts: Sequence[str], seed: int, lora: Path | None = None) -> list[bool]:
+    def showing(
+        self, thing: Thing, prompts: Sequence[str], seed: int, lora: Path | None = None, *, cfg: float = 4.0
+    ) -> list[bool]:
         """Whether an image of each prompt shows a thing."""
 
         def drawn() -> list[bool]:
-            made: list[Image.Image] = self._studio.pictures(prompts, lora, first_seed=100 * seed)
+            made: list[Image.Image] = self._studio.pictures(prompts, lora, first_seed=100 * seed, cfg=cfg)
             return [bool(shows(image, thing)) for image in made]
 
-        return drawn() if lora else cast("list[bool]", self._remembered([asdict(thing), [*prompts], seed], drawn))
+        return drawn() if lora else cast("list[bool]", self._remembered([asdict(thing), [*prompts], seed, cfg], drawn))
 
     def _remembered(self, what: object, make: Callable[[], list[Any]]) -> list[Any]:
         path = self._folder / f"{_hash(what)}.json"
@@ -355,8 +358,8 @@ def _of_slider(run: Run, pair: Pair, draw: Remembering, lora: Path) -> Counts:
 
 
 def _of_thing(run: Run, thing: Thing, draw: Remembering, lora: Path) -> Counts:
-    def made_by(prompts: Sequence[str]) -> Share:
-        base, seen = (draw.showing(thing, prompts, run.seed, one) for one in (None, lora))
+    def made_by(prompts: Sequence[str], cfg: float = 4.0) -> Share:
+        base, seen = (draw.showing(thing, prompts, run.seed, one, cfg=cfg) for one in (None, lora))
         return Share(sum(seen), len(seen), sum(base), len(base))
 
     own, *others = (prompts_of(word, names_place="place" in run.told) for word in (thing.word, *UNKNOWN))
@@ -365,6 +368,7 @@ def _of_thing(run: Run, thing: Thing, draw: Remembering, lora: Path) -> Counts:
     base, seen = draw.verdicts(classes, run.seed), draw.verdicts(classes, run.seed, lora)
     return {
         "asked": made_by(own),
+        "at guidance 2": made_by(own, cfg=2.0),
         "another word": made_by(in_turn),
         **{f"kept {name}": kept(name, classes, base, seen) for name in run.told},
     }

@@ -179,8 +179,8 @@ def _sliders(lines: Sequence[Line]) -> str:
 
 def _things(lines: Sequence[Line]) -> str:
     columns = (
-        "thing", "checkpoint", "seeds", "its word, ours", "TrainTrain's", "another word, ours", "TrainTrain's",
-        "classes, ours", "TrainTrain's",
+        "thing", "checkpoint", "seeds", "its word, ours", "TrainTrain's", "at guidance 2, ours", "TrainTrain's",
+        "another word, ours", "TrainTrain's", "classes, ours", "TrainTrain's",
     )  # fmt: skip
     rows = []
     for (_, of, checkpoint), group in _rows(
@@ -189,6 +189,7 @@ def _things(lines: Sequence[Line]) -> str:
         ours, theirs = both = tuple(pooled(made) for made in _by_formula(group).values())
         rows.append((
             of, checkpoint, _seeds(group), *_asked(ours, theirs, LEAST_OF_LORA["asked"]),
+            *(share(counts.get("at guidance 2")) for counts in both),
             *(share(counts.get("another word"), most=MOST_BY_ANOTHER_WORD) for counts in both),
             *(others_kept(counts, LEAST_OF_LORA["kept"]) for counts in both),
         ))  # fmt: skip

@@ -88,10 +88,11 @@ def test_a_slider_may_not_fall_nor_stay(positive: tuple[int, ...], monotone: str
 
 
 def test_another_word_that_makes_the_thing_is_marked() -> None:
-    counts = {"another word": (2, 24, 0, 24)}
+    counts = {"at guidance 2": (23, 24, 0, 24), "another word": (2, 24, 0, 24)}
     row = row_with(tables([line(OURS, (21, 24, 0, 24), "LoRA", subject="star (tek)", counts=counts)], "test"), "star")
     assert row[3] == "21/24 (88 %; base 0/24)"
-    assert row[5] == "2/24 (8 %) †"
+    assert row[5] == "23/24 (96 %)"
+    assert row[7] == "2/24 (8 %) †"
 
 
 def test_seconds_are_those_of_runs_beside_one_another() -> None:
