@@ -199,7 +199,7 @@ def test_how_the_host_takes_the_model_is_how_we_do(tmp_path: Path, kind: type[Pa
         bundle = host.take_model(Settings())
         assert bundle.diffusion.parameterisation is VELOCITY
         assert not bundle.diffusion.schedule.leaves_signal
-        assert "the WebUI treats it so" in str(host.check_model(Settings()).about.facts[0])
+        assert "the WebUI treats it that way" in str(host.check_model(Settings()).about.facts[0])
         host.give_back()
         bundle = host.take_model(Settings(model_v_pred="no"))
         assert bundle.diffusion.parameterisation is EPSILON

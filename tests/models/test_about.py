@@ -13,8 +13,8 @@ from trainer.models.about import About, about_model
 from trainer.models.checkpoint.identify import identify
 from trainer.models.registry import family_of, load_bundle
 
-NOISE = "It is taken for a model that predicts the noise (eps): "
-VELOCITY = "It is taken for a model that predicts the velocity (v-prediction): "
+NOISE = "It predicts the noise (eps): "
+VELOCITY = "It predicts the velocity (v-prediction): "
 ZERO_SNR = "Its noise leaves no signal at the last timestep (zero terminal SNR), as the file says."
 
 
@@ -49,7 +49,7 @@ def named(path: Path, name: str, folder: Path) -> Path:
 def test_what_is_found_is_said_with_its_reason(marked: Path, plain: Path) -> None:
     stored = "Its weights are stored as fp16."
     assert said(plain) == [f"{NOISE}nothing in the file says otherwise.", stored]
-    assert said(marked) == [f"{VELOCITY}it is marked so (v_pred).", ZERO_SNR, stored]
+    assert said(marked) == [f"{VELOCITY}it is marked as such (v_pred).", ZERO_SNR, stored]
     assert doubted(plain) == doubted(marked) == []
 
 
@@ -68,7 +68,7 @@ def test_a_choice_that_overrules_the_file_is_questioned(marked: Path, plain: Pat
     assert forced.startswith("small-sdxl.safetensors is not marked as a v-prediction model (nothing in the file says")
     assert said(plain, "yes")[0] == f"{VELOCITY}the settings say so (model v pred: yes)."
     (denied,) = doubted(marked, "no")
-    assert denied.startswith("small-sdxl-v.safetensors is a v-prediction model by its own account (it is marked so")
+    assert denied.startswith("small-sdxl-v.safetensors is a v-prediction model by its own account (it is marked as")
     assert said(marked, "no")[0] == f"{NOISE}the settings say so (model v pred: no)."
     assert ZERO_SNR not in said(marked, "no")
     assert doubted(marked, "yes") == doubted(plain, "no") == []
@@ -164,4 +164,4 @@ def test_the_account_before_a_run_and_the_dry_run_say_it(marked: Path, host, cap
     assert f"{NOISE}the settings say so (model v pred: no)." in told
     assert "is a v-prediction model by its own account" in told
     assert main(["info", str(marked)]) == 0
-    assert f"{VELOCITY}it is marked so (v_pred)." in capsys.readouterr().out
+    assert f"{VELOCITY}it is marked as such (v_pred)." in capsys.readouterr().out
