@@ -331,7 +331,6 @@ def test_the_command_line_tells(model: Path, host: Standalone, capsys) -> None:
     effect = Effect(Path("x"), Change("", 2.5, 0.0123), blocks, Path("s.png"), "red", ((-1.0, 3.25), (1.0, 10.0)))
     assert effect_lines(effect) == [
         "The LoRA changes the weights by 1.2 % (norm 2.5).",
-        "Most in: M00 5 %, OUT03 3 %, IN01 2 %.",
         "Its images differ from those without it at -1 by 3.2, at +1 by 10.0 of 255 levels: s.png",
     ]
     assert len(effect_lines(replace(effect, blocks=blocks[:1], strip=None))) == 1

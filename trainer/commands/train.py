@@ -315,13 +315,10 @@ def say_last(line: str) -> None:
 
 
 def effect_lines(effect: Effect) -> list[str]:
-    """What a LoRA does, for people."""
+    """What a LoRA does, for people; ``info`` has the norms by block."""
     whole = effect.whole
     lines = [] if effect.asked is None else [told(each) for each in effect.asked.words]
     lines.append(told("commands.effect", share=_percent(whole.relative), norm=f"{whole.norm:.4g}"))
-    if len(effect.blocks) > 1:
-        strongest = [f"{change.block} {_percent(change.relative)}" for change in effect.strongest()]
-        lines.append(told("commands.effect_blocks", blocks=strongest))
     if effect.strip is not None:
         levels = [
             message("commands.effect_at", strength=f"{strength:+g}", levels=f"{levels:.1f}")

@@ -57,7 +57,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.preview_at": "Preview at step {step}: {path}",
         "commands.saved_at": "Saved at step {step}: {path}",
         "commands.effect": "The LoRA changes the weights by {share} (norm {norm}).",
-        "commands.effect_blocks": "Most in: {blocks}.",
         "commands.effect_at": "at {strength} by {levels}",
         "commands.effect_images": "Its images differ from those without it {levels} of 255 levels: {path}",
         # ---- queue

@@ -56,7 +56,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.preview_at": "ステップ {step} のプレビュー: {path}",
         "commands.saved_at": "ステップ {step} で保存しました: {path}",
         "commands.effect": "このLoRAは重みを {share} 変えます(ノルム {norm})。",
-        "commands.effect_blocks": "変化が大きいブロック: {blocks}。",
         "commands.effect_at": "強さ {strength} で {levels}",
         "commands.effect_images": "LoRAの有無による画像の違い(255段階中): {levels}。画像: {path}",
         # ---- queue
