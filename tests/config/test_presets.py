@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from trainer.config import preset_page, presets
+from trainer.config.labels import help_of
 from trainer.config.schema import dump, parse, to_json
 from trainer.config.settings import ROWS, Settings
 from trainer.errors import OutputError, SettingsError, UserError
@@ -55,6 +57,17 @@ def plain_of(key: str, value: Any) -> Any:
 def test_the_eight_are_there() -> None:
     assert presets.list_presets([SHIPPED]) == NAMES
     assert presets.list_presets([TRAINTRAIN]) == NAMES
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_help_of_rank_and_alpha_says_what_our_presets_have(language: str) -> None:
+    ours = [presets.load_file(path).settings for path in OURS.glob("*.json")]
+    named = {int(number) for number in re.findall(r"\d+", help_of("network_rank", language).replace("1組", ""))}
+    assert named == {each.network_rank for each in ours} == {4, 8, 16}
+    shares = {each.network_alpha / each.network_rank for each in ours}
+    assert (min(shares), max(shares)) == (1 / 4, 2)
+    told = {"en": "a quarter of the rank to twice it", "ja": "ランクの1/4〜2倍"}[language]
+    assert told in help_of("network_alpha", language)
 
 
 @pytest.mark.parametrize("name", NAMES)
