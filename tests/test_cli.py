@@ -264,6 +264,18 @@ def test_a_lora_goes_by_its_name(model: str, tmp_path: Path, capsys) -> None:
     assert main(["sample", "--model", model, "--lora", "named:0.5", *out, *data]) == 0
 
 
+def test_sample_draws_the_size_the_checkpoint_is_made_for_and_shows_its_progress(tmp_path: Path, capsys) -> None:
+    """Without a terminal a line now and then, as when training: 3 steps and the VAE are four parts."""
+    toy = str(ROOT / "tests" / "toy" / "toy-sd1.safetensors")
+    out = tmp_path / "x.png"
+    given = ["--prompt", "a red circle", "--steps", "3", "--out", str(out), "--data-dir", str(tmp_path)]
+    assert main(["sample", "--model", toy, *given]) == 0
+    assert Image.open(out).size == (64, 64)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "Loading the model …"
+    assert said[1:] == ["Drawing: 25 %", "Drawing: 50 %", "Drawing: 75 %", "Drawing: 100 %"]
+
+
 def test_an_unknown_key_in_a_file_is_told_with_what_it_may_mean(model: str, folders: list[str], tmp_path: Path, capsys):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"mode": "iLECO", "original prompt": "a", "train_optimzer": "Lion"}))

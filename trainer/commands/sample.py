@@ -6,17 +6,18 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ..config.settings import AUTOMATIC, NO, YES
-from ..config.size import DEFAULT_SIZE, Size
+from ..config.size import Size
 from ..errors import NetworkError, UserError
 from ..networks.files.find import find_lora
-from ..text.messages import Message
+from ..text.messages import Message, message
+from .bar import Bar
 from .image_file import check_ending, save_image
 from .options import add_device, add_folders, folders_of, output_argument
-from .words import told
+from .words import phase_line, told
 
 _LARGEST_SIDE = 8192
 
@@ -35,7 +36,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--steps", type=_at_least_one, default=20, help=told("commands.sample_steps"))
     parser.add_argument("--cfg", type=float, default=7.0, help=told("commands.sample_cfg"))
     parser.add_argument("--clip-skip", type=int, default=0, help=told("commands.sample_clip_skip"))
-    parser.add_argument("--size", type=_size, default=DEFAULT_SIZE, metavar="WxH", help=told("commands.sample_size"))
+    parser.add_argument("--size", type=_size, metavar="WxH", help=told("commands.sample_size"))
     parser.add_argument("--out", type=output_argument, required=True, metavar="F.png")
     add_device(parser)
     add_folders(parser)
@@ -52,7 +53,7 @@ def _sample(options: argparse.Namespace) -> int:
     from ..models.image_spec import ImageSpec
     from ..models.placement import place_for_images
     from ..models.precision import choose_device
-    from ..models.registry import load_bundle
+    from ..models.registry import load_bundle, size_for
     from ..models.sample import is_black, sample
     from ..networks.files.read import network_from_file
 
@@ -62,10 +63,12 @@ def _sample(options: argparse.Namespace) -> int:
     model = find_model(options.model, models, "model")
     for doubt in _doubts(model, options.v_pred):
         _tell(doubt)
+    size = options.size or size_for(model, v_pred=options.v_pred)
+    print(phase_line(message("phase.loading_model")), file=sys.stderr)
     bundle = load_bundle(model, vae=vae, v_pred=options.v_pred)
     place_for_images(bundle, device)
     bundle.clip_skip = options.clip_skip
-    request = ImageSpec(options.prompt, options.negative, options.seed, options.steps, options.cfg, options.size)
+    request = ImageSpec(options.prompt, options.negative, options.seed, options.steps, options.cfg, size)
     most = max((strengths for _, strengths in loras), key=len, default=(1.0,))
     images = []
     with ExitStack() as stack:
@@ -97,12 +100,13 @@ def _tell(what: Message) -> None:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=told("commands.drawing"), unit=told("commands.step"), disable=None) as bar:
+    with closing(Bar(total, told("commands.drawing"))) as bar:
+        done = 0
 
         def advance() -> None:
-            bar.update()
+            nonlocal done
+            done += 1
+            bar.at(done, told("commands.drawn", percent=100 * done // total))
 
         yield advance
 

@@ -22,8 +22,9 @@ from ..jobs.ending import WITHIN, heard, on_console_close
 from ..networks.files.settings import load_settings
 from ..text.language import language_of_machine
 from ..text.messages import Message, message
+from .bar import Bar
 from .options import add_device, add_folders, folders_of, reading
-from .words import account_lines, told
+from .words import account_lines, phase_line, told
 
 if TYPE_CHECKING:
     from ..engine.host import Host
@@ -336,9 +337,7 @@ class Progress:
     """Shows a run's events in a terminal: a line a phase, a bar for the steps."""
 
     def __init__(self) -> None:
-        from tqdm import tqdm
-
-        self._bar: tqdm[Any] | None = None
+        self._bar: Bar | None = None
         self._phase: Message | None = None
         self._is_seen = True
 
@@ -364,12 +363,13 @@ class Progress:
             for line in account_lines(event):
                 self._say(line)
         elif isinstance(event, Step):
-            self._step(event.number, event.total, event.loss)
+            step, steps, loss = event.number, event.total, f"{event.loss:.4f}"
+            self._bar = self._bar or Bar(steps, told("commands.training"))
+            self._bar.at(step, told("commands.at_step", step=step, steps=steps, loss=loss), loss=loss)
         elif isinstance(event, Phase) and event.message not in (message("phase.training"), self._phase):
             self._close()
             self._phase = event.message
-            name = told(event.message)
-            self._say(f"{name[0].upper()}{name[1:]} …")
+            self._say(phase_line(event.message))
         elif isinstance(event, Warned | Detail):
             self._say(told(event.message))
         elif isinstance(event, Preview):
@@ -380,29 +380,11 @@ class Progress:
             for line in effect_lines(event):
                 self._say(line)
 
-    def _step(self, number: int, total: int, loss: float) -> None:
-        from tqdm import tqdm
-
-        if self._bar is None:
-            self._bar = tqdm(
-                total=total,
-                desc=told("commands.training"),
-                unit=told("commands.step"),
-                file=sys.stderr,
-                disable=None,
-            )
-        if self._bar.disable:  # no terminal: a line now and then instead of a bar drawn over itself
-            if number * 10 // total != (number - 1) * 10 // total:
-                print(told("commands.at_step", step=number, steps=total, loss=f"{loss:.4f}"), file=sys.stderr)
-            return
-        self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-        self._bar.update(number - self._bar.n)
-
     def _say(self, line: str) -> None:
-        if self._bar is not None and not self._bar.disable:
-            self._bar.write(line, file=sys.stderr)
-        else:
+        if self._bar is None:
             print(line, file=sys.stderr)
+        else:
+            self._bar.say(line)
 
     def _close(self) -> None:
         if self._bar is not None:

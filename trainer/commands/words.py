@@ -16,6 +16,12 @@ def told(text: str | Message, /, **values: Any) -> str:
     return text.text(language) if isinstance(text, Message) else say(text, language, **values)
 
 
+def phase_line(phase: Message) -> str:
+    """What is being done now, as a line of its own."""
+    name = told(phase)
+    return f"{name[0].upper()}{name[1:]} …"
+
+
 def account_lines(account: Account) -> list[str]:
     """The account of a run's data, a line for each row."""
     return lines_of(account, language_of_machine())

@@ -140,6 +140,8 @@ MODES: Final = _by_name(
 AUTOMATIC_CARD: Final = "auto"
 CARDS: Final = (AUTOMATIC_CARD, "6", "8", "12", "24")
 """The GPUs that settings can be fitted to: the one that is there, or by their memory in GB."""
+WITH_FOLDER: Final = next(name for name, mode in MODES.items() if mode.learns_from_folder)
+"""One that has the size a model is made for as its default; others do well with less, or take their images' own."""
 WITH_SECOND_PASS: Final = tuple(name for name, mode in MODES.items() if mode.second_pass_check)
 """The modes that have a second pass with its own settings."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..config.choices import MODES
+from ..config.choices import WITH_FOLDER
 from ..config.settings import Settings
 from ..config.size import Size
 from ..data.account import account_of
@@ -19,8 +19,6 @@ from ..text.messages import message
 if TYPE_CHECKING:
     from .host import Host
 
-_WITH_FOLDER = next(name for name, mode in MODES.items() if mode.learns_from_folder)
-
 
 def account_before(settings: Settings, found: Look | Unfinished, host: Host | None) -> Account:
     """What a run says before its first step.
@@ -32,7 +30,7 @@ def account_before(settings: Settings, found: Look | Unfinished, host: Host | No
     if host is None:
         return account_of(settings, found)
     # Modes without a folder of images have other defaults than the size the model is made for.
-    size = host.defaults(replace(settings, mode=_WITH_FOLDER)).get("image_size")
+    size = host.defaults(replace(settings, mode=WITH_FOLDER)).get("image_size")
     try:
         about = host.check_model(settings).about
     except UserError:  # whoever checks the model says so

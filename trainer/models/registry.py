@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ..config import choices
-from ..config.choices import load
+from ..config.choices import WITH_FOLDER, load
 from ..config.settings import AUTOMATIC
+from ..config.size import DEFAULT_SIZE, Size
 from ..errors import ModelError, NotBuiltError
 from .base import Bundle, Family
 from .checkpoint.identify import FileKind, Kind, as_chosen, identify, refuse_quantised
@@ -71,6 +72,16 @@ def defaults_for(path: Path | str, mode: str, *, v_pred: str = AUTOMATIC) -> dic
     """
     kind = identify(path)
     return family_of(kind).defaults(mode, as_chosen(kind, v_pred))
+
+
+def size_for(path: Path | str, *, v_pred: str = AUTOMATIC) -> Size:
+    """The size of images that a checkpoint is made for, which a run on a folder of images has as its default.
+
+    Raises:
+        ModelError, NotBuiltError: as :func:`defaults_for`.
+    """
+    size = defaults_for(path, WITH_FOLDER, v_pred=v_pred).get("image_size")
+    return size if isinstance(size, Size) else DEFAULT_SIZE
 
 
 def refuse_unless_checkpoint(path: Path | str) -> FileKind:

@@ -159,8 +159,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.sample_steps": "denoising steps (default: 20)",
         "commands.sample_cfg": "guidance scale (default: 7)",
         "commands.sample_clip_skip": "the layer of the text encoder to use, 1 = the last (default: the model's own)",
-        "commands.sample_size": "default: 512x512",
+        "commands.sample_size": "default: what the model is made for",
         "commands.drawing": "Drawing",
+        "commands.drawn": "Drawing: {percent} %",
         "commands.no_such_lora": "there is no such LoRA file. Write FILE or FILE:STRENGTH; names are looked for in "
         "{folder}.",
         "commands.several_vary": "only one LoRA may have several strengths. Give the others one strength each.",

@@ -159,8 +159,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.sample_steps": "ステップ数(省略時: 20)",
         "commands.sample_cfg": "ガイダンス(省略時: 7)",
         "commands.sample_clip_skip": "プロンプトに使うテキストエンコーダーの層。1は最後の層(省略時はモデルに合わせる)",
-        "commands.sample_size": "大きさ(省略時: 512x512)",
+        "commands.sample_size": "大きさ(省略時はモデルに合わせる)",
         "commands.drawing": "生成中",
+        "commands.drawn": "生成中: {percent} %",
         "commands.no_such_lora": "そのLoRAファイルはありません。ファイル または ファイル:強さ と書いてください。名前は "
         "{folder} から探します。",
         "commands.several_vary": "複数の強さを書けるLoRAは1つだけです。ほかは強さを1つにしてください。",
