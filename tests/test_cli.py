@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -45,8 +46,16 @@ def test_preset_to_lora_to_picture_to_plot(model: str, folders: list[str], tmp_p
     code = train("iLECO", "--model", model, *WORDS, *SMALL, "--set", "save_lora_name=first", "--train-seed=1", *folders)
     assert code == 0
     lora = tmp_path / "löras" / "first.safetensors"
-    assert capsys.readouterr().out.splitlines()[-1] == f"Saved {lora}"
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == f"Saved {lora}"
     assert lora.exists()
+    told, _, command = said.err.splitlines()[-1].partition(": ")
+    assert told == "Draw with it"
+    words = [word.strip('"') for word in shlex.split(command, posix=os.name != "nt")]
+    assert words[1:4] == ["-m", "trainer", "sample"]
+    assert words[words.index("--prompt") + 1] == "red"
+    assert main([*words[3:], "--steps", "1", "--size", "64x64"]) == 0
+    assert Image.open(tmp_path / "data dir" / "samples" / "first.png").width > 2 * 64, "without it and with it"
 
     for name, extra in {
         "plain": [], "off": ["--lora", f"{lora}:0"], "on": ["--lora", f"{lora}:40"],

@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..config.choices import CARDS
+from ..config.key_values import split_lines, split_loras
 from ..config.labels import help_of, section_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
-from ..config.settings import ROWS, SECTIONS, Settings
+from ..config.settings import AUTOMATIC, ROWS, SECTIONS, Settings
 from ..errors import MemoryShortError, UserError
 from ..jobs.ending import WITHIN, heard, on_console_close
+from ..networks.files.find import find_lora
 from ..networks.files.settings import load_settings
 from ..text.language import language_of_machine
 from ..text.messages import Message, message
 from .bar import Bar
 from .options import add_device, add_folders, folders_of, reading
+from .shell import own_command, short
 from .words import account_lines, phase_line, told
 
 if TYPE_CHECKING:
@@ -238,7 +241,32 @@ def _run(job: Job, host: Host, options: argparse.Namespace, *, resume: bool) -> 
         if find(job, host.folders) is not None:
             say_last(f"\n{told('commands.can_resume', **_resuming(job.name, options))}")
     say_last(told("commands.saved", path=done.path) if done.path else told("commands.stopped"))
+    if done.path is not None:
+        with suppress(UserError):  # what it was trained on is gone by now, and nothing can be drawn with it
+            command = _drawing(job, host, done.path, progress.prompt)
+            say_last(f"\n{told('commands.draw_with_it', command=command)}")
     return interrupt.code
+
+
+def _drawing(job: Job, host: Host, lora: Path, prompt: str) -> str:
+    """The command that draws an image without the LoRA and with it.
+
+    Args:
+        prompt: of the images of its effect; empty if there are none.
+    """
+    settings = job.settings
+    trained = [settings.lora_trigger_word, *split_lines(settings.original_prompt)]
+    model, *vae = map(short, host.files(settings))
+    arguments = ["--model", model]
+    arguments += ["--vae", *vae] if vae else []
+    arguments += ["--v-pred", settings.model_v_pred] if settings.model_v_pred != AUTOMATIC else []
+    arguments += ["--clip-skip", str(settings.clip_skip)] if settings.clip_skip else []
+    for name, strength in split_loras(settings.base_loras):
+        arguments += ["--lora", f"{short(find_lora(name, host.folders.loras))}:{strength:g}"]
+    arguments += ["--lora", f"{short(lora)}:0,1"]
+    arguments += ["--prompt", prompt or next(filter(None, trained), told("commands.your_prompt"))]
+    out = host.folders.data / "samples" / f"{lora.stem}.png"
+    return own_command("sample", *arguments, "--out", short(out))
 
 
 class Stoppable(Protocol):
@@ -337,6 +365,8 @@ class Progress:
     """Shows a run's events in a terminal: a line a phase, a bar for the steps."""
 
     def __init__(self) -> None:
+        self.prompt = ""
+        """What the images of the effect show, once there are some."""
         self._bar: Bar | None = None
         self._phase: Message | None = None
         self._is_seen = True
@@ -377,6 +407,7 @@ class Progress:
         elif isinstance(event, Saved) and self._bar is not None:
             self._say(told("commands.saved_at", step=event.step, path=event.path))
         elif isinstance(event, Effect):
+            self.prompt = event.prompt
             for line in effect_lines(event):
                 self._say(line)
 

@@ -56,6 +56,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.at_step": "Step {step} of {steps}, loss {loss}",
         "commands.preview_at": "Preview at step {step}: {path}",
         "commands.saved_at": "Saved at step {step}: {path}",
+        "commands.draw_with_it": "Draw with it: {command}",
+        "commands.your_prompt": "what you want to see",
         "commands.effect": "The LoRA changes the weights by {share} (norm {norm}).",
         "commands.effect_at": "at {strength} by {levels}",
         "commands.effect_images": "Its images differ from those without it {levels} of 255 levels: {path}",

@@ -55,6 +55,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.at_step": "ステップ {step} / {steps}、損失 {loss}",
         "commands.preview_at": "ステップ {step} のプレビュー: {path}",
         "commands.saved_at": "ステップ {step} で保存しました: {path}",
+        "commands.draw_with_it": "このLoRAで画像を生成するには: {command}",
+        "commands.your_prompt": "描きたいもの",
         "commands.effect": "このLoRAは重みを {share} 変えます(ノルム {norm})。",
         "commands.effect_at": "強さ {strength} で {levels}",
         "commands.effect_images": "LoRAの有無による画像の違い(255段階中): {levels}。画像: {path}",
