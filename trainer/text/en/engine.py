@@ -40,6 +40,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "So that the next run with these images starts at once, what was made of them is kept in {folder}: {size} "
             "GB so far, and never more than {most} GB. {setting} sets the limit; 0 keeps nothing."
         ),
+        # ---- before the first step
+        "engine.not_erased": (
+            '"{original}" is not erased but becomes "{target}", since that is its target prompt. To erase it, leave '
+            "{target_setting} empty. To change it, set {scale_setting} to 1, or it goes beyond the target."
+        ),
         # ---- errors
         "engine.name_taken": "{name} is already there. Choose another name, or turn on {setting}.",
         "engine.folder_not_writable": "cannot be written to. Choose another folder for the LoRA.",

@@ -39,6 +39,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "同じ画像での次の学習がすぐに始まるように、画像から作ったデータを {folder} に残しています。今は{size} GB、"
             "最大で{most} GBです。上限は「{setting}」で変えられ、0にすると何も残しません。"
         ),
+        # ---- 最初のステップの前
+        "engine.not_erased": (
+            "目標のプロンプトが書かれているため、「{original}」は消えず、「{target}」に変わります。消すには"
+            "{target_setting}を空欄にしてください。変えるだけなら{scale_setting}を1にしてください。今のままでは目標を"
+            "通り越します。"
+        ),
         # ---- エラー
         "engine.name_taken": "{name} はすでにあります。別の名前にするか、「{setting}」をオンにしてください。",
         "engine.folder_not_writable": "書き込めません。LoRAの保存先に別のフォルダを選んでください。",
