@@ -393,9 +393,9 @@ def test_it_is_in_the_form(trainyard: Trainyard, language: str, label: str, sent
 def test_settings_files_carry_it(trainyard: Trainyard) -> None:
     file = trainyard.folder / "settings.json"
     file.write_text(json.dumps({**QUIET, "quiet_weight": "2.5"}), "utf-8")
-    printed = json.loads(trainyard("train", str(file), "--dry-run", *FOLDERS))
+    printed = json.loads(trainyard("train", str(file), "--dry-run", "--json", *FOLDERS))
     assert (printed["mode"], printed["quiet_weight"]) == ("Quiet", 2.5)
-    printed = json.loads(trainyard("train", str(file), "--quiet-weight", "4", "--dry-run", *FOLDERS))
+    printed = json.loads(trainyard("train", str(file), "--quiet-weight", "4", "--dry-run", "--json", *FOLDERS))
     assert printed["quiet_weight"] == 4.0
     assert "quiet weight" in trainyard("train", str(file), "--quiet-weight", "0", "--dry-run", *FOLDERS, code=2)
 
@@ -403,7 +403,8 @@ def test_settings_files_carry_it(trainyard: Trainyard) -> None:
 def test_files_from_before_the_family_train_all_of_it_where_they_train_all_of_another(trainyard: Trainyard) -> None:
     def blocks(*named: str) -> list[str]:
         arguments = ("--network-blocks", ",".join(named), "--set", "original prompt=red", *FOLDERS)
-        printed = json.loads(trainyard("train", "--mode", "Quiet", "--model", TOY.name, "--dry-run", *arguments))
+        given = ("train", "--mode", "Quiet", "--model", TOY.name, "--dry-run", "--json", *arguments)
+        printed = json.loads(trainyard(*given))
         found: list[str] = printed[BLOCKS_KEY]
         return found
 
@@ -478,7 +479,7 @@ def test_training_continues_from_its_lora(trainyard: Trainyard, quiet: Trained) 
 
 def test_a_lora_is_a_settings_file_and_is_told_apart(trainyard: Trainyard, quiet: Trained) -> None:
     file = str(trainyard.folder / "loras" / "quiet.safetensors")
-    assert json.loads(trainyard("train", file, "--dry-run", *FOLDERS))["quiet_weight"] == 3.0
+    assert json.loads(trainyard("train", file, "--dry-run", "--json", *FOLDERS))["quiet_weight"] == 3.0
     info = json.loads(trainyard("info", file, "--json"))
     assert info["is"].startswith("a LoRA (")
     assert info["modelspec.usage_hint"] == "strength 0.5: less of everything"
@@ -520,6 +521,7 @@ def test_a_checkpoint_of_the_family_is_known(trainyard: Trainyard) -> None:
         "--lora-data-directory",
         "images",
         "--dry-run",
+        "--json",
         *FOLDERS,
     )
     printed = json.loads(trainyard(*arguments))

@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.helpers.checkpoints import small_checkpoint
 from trainer.cli import main
+from trainer.config.settings import ROWS
 from trainer.engine import memory_fit
 from trainer.engine.memory_estimate import MemoryEstimate
 
@@ -95,7 +96,7 @@ def test_what_is_not_set_suits_the_models_family(folders: list[str], tmp_path: P
     Image.new("RGB", (64, 64)).save(pictures / "a.png")
     saved = tmp_path / "saved.json"
     saved.write_text('{"image_size(height, width)": "512"}')
-    given = ["--model", sdxl, "--lora-data-directory", str(pictures), "--dry-run", *folders]
+    given = ["--model", sdxl, "--lora-data-directory", str(pictures), "--dry-run", "--json", *folders]
     for arguments, size in (([], "1024"), (["--image-size", "768,512"], "768,512"), ([str(saved)], "512")):
         assert train(*arguments, *given) == 0
         told = json.loads(capsys.readouterr().out)
@@ -104,17 +105,34 @@ def test_what_is_not_set_suits_the_models_family(folders: list[str], tmp_path: P
 
 
 def test_dry_run_says_everything_and_writes_nothing(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
-    assert train("iLECO", "--model", model, *WORDS, "--dry-run", *folders) == 0
+    given = ["iLECO", "--model", model, *WORDS, "--train-seed", "1", "--save-lora-name", "x", "--dry-run", *folders]
+    assert train(*given) == 0
+    sentences, changed, _ = capsys.readouterr().out.split("\n\n")
+    assert sentences.startswith(
+        "Would train iLECO on small.safetensors (an SD1 checkpoint) with cpu: 300 steps, batch size 2, image size "
+        f"512 x 512,\nand save {tmp_path / 'löras' / 'x.safetensors'}\n"
+    )
+    assert "takes about" in sentences.splitlines()[-1]
+    assert changed.splitlines()[1:] == [
+        "  mode = iLECO", f"  model = {model}", "  original_prompt = red", "  target_prompt = blue",
+        "  network_rank = 4", "  train_iterations = 300", "  train_learning_rate = 0.0005", "  train_seed = 1",
+        "  save_lora_name = x",
+    ]  # fmt: skip
+    assert train(*given, "--json") == 0
     said = capsys.readouterr()
     settings = json.loads(said.out)
     assert settings["network_rank"] == 4
     assert settings["original prompt"] == "red"
-    assert "Would train iLECO on small.safetensors (an SD1 checkpoint)" in said.err
+    assert settings.keys() >= {row.key for row in ROWS}, "with those that are the default, for programs"
+    assert said.err.startswith(sentences)
+    assert train(*given[:-5], *folders, "--json") == 2
+    assert "Add --dry-run" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == []
 
 
 def test_later_settings_win(model: str, folders: list[str], capsys) -> None:
     arguments = ["iLECO", "--model", model, *WORDS, "--set", "network_rank=7", "--set", "network_alpha=3", "--dry-run"]
+    arguments.append("--json")
     assert train(*arguments, "--network-rank", "9", *folders) == 0
     settings = json.loads(capsys.readouterr().out)
     assert (settings["network_rank"], settings["network_alpha"]) == (9, 3)
@@ -123,7 +141,7 @@ def test_later_settings_win(model: str, folders: list[str], capsys) -> None:
 def test_settings_are_fitted_to_a_card_but_for_those_that_are_flags(folders: list[str], capsys, monkeypatch) -> None:
     toy = str(ROOT / "tests" / "toy" / "toy-sd1.safetensors")
     large = ["change-concept", "--model", toy, *WORDS, "--image-size", "2048", "--train-batch-size", "4", *folders]
-    assert train(*large, "--card", "6", "--dry-run") == 0
+    assert train(*large, "--card", "6", "--dry-run", "--json") == 0
     said = capsys.readouterr()
     settings = json.loads(said.out)
     assert settings["use_gradient_checkpointing"] is True
@@ -305,7 +323,7 @@ def test_settings_of_another_program_are_converted_as_a_whole(
               "output_name": "zorp"}  # fmt: skip
     path.write_text(json.dumps(theirs))
     given = ["--model", model, "--lora-data-directory", str(tmp_path / "img"), "--network-rank", "4", *folders]
-    for command in (["train", str(path), "--dry-run"], ["queue", "add", str(path)]):
+    for command in (["train", str(path), "--dry-run", "--json"], ["queue", "add", str(path)]):
         assert main([*command, *given]) == 0
         told = capsys.readouterr()
         assert "These are settings of kohya_ss." in told.err

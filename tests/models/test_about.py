@@ -160,7 +160,7 @@ def test_the_account_before_a_run_and_the_dry_run_say_it(marked: Path, host, cap
     settings = ["--model", str(marked), "--original-prompt", "red", "--target-prompt", "blue", "--model-v-pred", "no"]
     folders = ["--data-dir", str(host.folders.data), "--output-dir", str(host.folders.loras)]
     assert main(["train", "iLECO", *settings, *folders, "--save-lora-name", "x", "--dry-run"]) == 0
-    told = capsys.readouterr().err
+    told = capsys.readouterr().out
     assert f"{NOISE}the settings say so (model v pred: no)." in told
     assert "is a v-prediction model by its own account" in told
     assert main(["info", str(marked)]) == 0

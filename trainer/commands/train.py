@@ -8,16 +8,18 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..config.choices import CARDS
+from ..config.choices import CARDS, MODES
 from ..config.key_values import split_lines, split_loras
 from ..config.labels import help_of, section_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
-from ..config.settings import AUTOMATIC, ROWS, SECTIONS, Settings
+from ..config.settings import AUTOMATIC, ROWS, SECOND_PASS_KEY, SECTIONS, Settings
+from ..config.values import to_json_value
 from ..errors import MemoryShortError, UserError
 from ..jobs.ending import WITHIN, heard, on_console_close
 from ..networks.files.find import find_lora
@@ -41,11 +43,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "train",
         help=told("commands.train"),
         description=told("commands.train_description"),
-        usage="python -m trainer train [SETTINGS] [--set KEY=VALUE ...] [--card GB] [--dry-run] "
+        usage="python -m trainer train [SETTINGS] [--set KEY=VALUE ...] [--card GB] [--dry-run [--json]] "
         "[--any-setting VALUE ...]",
     )
     parser.add_argument("--resume", metavar="NAME", help=told("commands.resume"))
     parser.add_argument("--dry-run", action="store_true", help=told("commands.dry_run"))
+    parser.add_argument("--json", action="store_true", help=told("commands.dry_run_json"))
     add_settings(parser)
     parser.set_defaults(command=_train)
 
@@ -128,14 +131,14 @@ def _is_here(path: str) -> bool:
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.json and not options.dry_run:
+        raise UserError("commands.json_of_dry_run", where="--json")
     if options.resume is not None:
         return _resume(options)
     parsed = read_settings(options)
     from ..config.settings import effective
-    from ..data.epochs import counted
     from ..engine.memory_fit import memory_advice
     from ..engine.run import check
-    from ..engine.saving import output_path
     from ..hosts.standalone import Standalone
     from ..job import Job
     from ..models.precision import choose_device
@@ -145,17 +148,18 @@ def _train(options: argparse.Namespace) -> int:
     settings = parsed.with_defaults(host.defaults(parsed.settings))
     job = Job.create(fitted(options, settings, host))
     if options.dry_run:
-        model = check(job, host)
-        for line in account_lines(_account(job, host)):
-            print(line, file=sys.stderr)
-        print(dump(job.settings))  # alone on the standard output: a settings file as it stands
-        count = counted(effective(settings)).train_iterations
-        values = {"mode": settings.mode, "model": model, "device": host.device, "steps": count}
-        print(told("commands.would_train", **values, path=output_path(job, host.folders)), file=sys.stderr)
+        model, account = check(job, host), _account(job, host)
+        to = sys.stdout
+        if options.json:
+            print(dump(job.settings))  # alone on the standard output: a settings file as it stands
+            to = sys.stderr
+        print(_would_train(job, host, model), *account_lines(account), sep="\n", file=to)
         for advice in optimizers.advice(job.settings):
             print(told(advice), file=sys.stderr)
         if options.card is None:  # otherwise it is said already
-            print(told(memory_advice(job.settings, host).message), file=sys.stderr)
+            print(told(memory_advice(job.settings, host).message), file=to)
+        if not options.json:
+            print(*_settings_lines(effective(job.settings)), sep="\n")
         return 0
     from ..jobs.states import States
 
@@ -166,6 +170,38 @@ def _train(options: argparse.Namespace) -> int:
         steps = {"step": where.step, "steps": where.steps}
         print(told("commands.was_broken_off", **steps, **again), file=sys.stderr)
     return _run(job, host, options, resume=False)
+
+
+def _would_train(job: Job, host: Host, model: Message) -> str:
+    """What would be done, in a sentence."""
+    from ..config.settings import effective
+    from ..data.epochs import counted
+    from ..engine.saving import output_path
+
+    settings = effective(job.settings)
+    has_own_size = MODES[settings.mode].images == "pair" and settings.image_size is None
+    return told(
+        "commands.would_train",
+        mode=settings.mode,
+        model=model,
+        device=host.device,
+        steps=counted(settings).train_iterations,
+        batch=settings.train_batch_size,
+        size=message("commands.own_size") if has_own_size else str(settings.size),
+        path=output_path(job, host.folders),
+    )
+
+
+def _settings_lines(settings: Settings) -> Iterator[str]:
+    """The settings that are not the table's defaults, as flags and ``--set`` name them, and where the others are."""
+    yield f"\n{told('commands.not_the_default')}"
+    for prefix, each in (("", settings), (f"{SECOND_PASS_KEY.replace(' ', '_')}.", settings.second_pass or Settings())):
+        for row in ROWS:
+            value = getattr(each, row.name)
+            if value != row.default:
+                shown = json.dumps(to_json_value(value, row), ensure_ascii=False).strip('"')
+                yield f"  {prefix}{row.name} = {shown}"
+    yield f"\n{told('commands.all_settings')}"
 
 
 def _account(job: Job, host: Host) -> Account:

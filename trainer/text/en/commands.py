@@ -45,7 +45,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.settings": "a settings file (also another program's), a preset's name, or a LoRA to train again",
         "commands.set": "change one setting; repeatable",
         "commands.settings_of": "settings: {section}",
-        "commands.would_train": "Would train {mode} on {model} with {device}, {steps:step|steps},\nand save {path}",
+        "commands.would_train": "Would train {mode} on {model} with {device}: {steps:step|steps}, "
+        "batch size {batch}, image size {size},\nand save {path}",
+        "commands.own_size": "that of the images",
+        "commands.not_the_default": "Settings other than the default:",
+        "commands.all_settings": "For all settings, as a settings file: --dry-run --json",
+        "commands.dry_run_json": "with --dry-run: all settings as JSON on the standard output, the rest beside it",
+        "commands.json_of_dry_run": "It says what --dry-run prints. Add --dry-run, or leave --json out.",
         "commands.stopped": "Stopped. Nothing was saved.",
         "commands.ending": "The program has been asked to close. What has been trained so far is saved first, within "
         "ten seconds.",
