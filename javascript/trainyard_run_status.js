@@ -190,6 +190,7 @@
         const asked = effect.asked ? effect.asked.words.map((words, at) => make("p", at ? "" : "asked", words)) : [];
         const lines = [...asked, make("p", "", said)];
         if (effect.strip) lines.push(ofRun(effect.strip, say("status.strip", effect), effect));
+        if (effect.asked && effect.asked.shown) lines.push(make("p", "shown", effect.asked.shown));
         return lines;
     }
 

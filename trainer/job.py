@@ -246,10 +246,16 @@ class Asked:
     unchanged: int
     """Images that show what was there before. Of the others it cannot be told."""
     images: int
-    empty_moved: int
-    """Of as many images of the empty prompt, those that differ from the base's."""
     words: tuple[Message, ...]
     """The same in sentences, and what to change."""
+    kept: int | None = None
+    """Of as many images of other words, those that are nearly as the base makes them; None: it was not looked at."""
+    lost: int = 0
+    """Of the same, those that are clearly others."""
+    empty_moved: int | None = None
+    """Of as many images of the empty prompt, those that differ from the base's; None: it was not looked at."""
+    shown: Message | None = None
+    """What the strip shows of it, in a sentence; None: nothing."""
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,8 @@ class Effect:
     blocks: tuple[Change, ...]
     """In the model's order."""
     strip: Path | None = None
-    """Images at strength -1, 0 and +1 side by side, if they were made."""
+    """A sheet of images at strength -1, 0 and +1, if they were made; below them those in which it was looked at whether
+    the LoRA does what was asked."""
     prompt: str = ""
     """Their prompt."""
     differences: tuple[tuple[float, float], ...] = ()

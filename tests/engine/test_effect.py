@@ -20,8 +20,8 @@ from trainer.commands.train import effect_lines
 from trainer.config.choices import BLOCKS
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.engine import asked
 from trainer.engine import effect as effect_module
+from trainer.engine.asked import concepts, images
 from trainer.engine.effect import STEPS, STRENGTHS, TOO_SMALL, measure
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
@@ -49,8 +49,10 @@ def bundle(model: Path) -> Bundle:
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was asked is measured on a few rough images; test_asked.py looks at what is found."""
-    monkeypatch.setattr(asked, "IMAGES", 2)
-    monkeypatch.setattr(asked, "STEPS", 1)
+    for module in (images, concepts, effect_module):
+        monkeypatch.setattr(module, "IMAGES", 2)
+    for module in (images, concepts):
+        monkeypatch.setattr(module, "STEPS", 1)
 
 
 def job(model: Path, **changes: object) -> Job:
@@ -169,7 +171,8 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
     request = ImageSpec("red", seed=7, steps=STEPS, size=Size(64, 64))
     (wanted,) = effect_module.strength_grid(bundle, network_from_file(done.path, bundle), [request], STRENGTHS)
     with Image.open(effect.strip) as strip:
-        assert strip.size == (64 * 3 + 4 * 2, 64 + 16)
+        assert strip.size == (64 * 3 + 4 * 2, 3 * (64 + 16) + 16)
+        assert strip.text == {"lora": "x", "prompt": "red"}
         parts = [np.asarray(strip.crop((left, 0, left + 64, 64)), float) for left in (0, 68, 136)]
     for part, picture in zip(parts, wanted, strict=True):
         assert np.array_equal(part, np.asarray(picture))
@@ -178,8 +181,24 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
         assert difference > 0.01
     assert warnings == []
     counted = [event for event in events if isinstance(event, Phase) and str(event.message) == "measuring the effect"]
-    assert counted[-1].done + 1 == counted[-1].total == 3 * (STEPS + 1) + asked.launches()
+    launches = concepts.ConceptQuestion([("red", "blue")], described=False, asks_empty=False).launches()
+    assert counted[-1].done + 1 == counted[-1].total == 3 * (STEPS + 1) + launches + 4
     assert effect.asked.images == 2
+
+
+def test_below_the_strip_is_what_was_measured(model: Path, bundle: Bundle, host: Standalone) -> None:
+    done, effect, _, _ = collect(job(model), host)
+    for module in (bundle.denoiser, bundle.vae, bundle.text_encoders[0]):
+        module.float()
+    requests = [ImageSpec("red", seed=seed, steps=1, size=Size(64, 64)) for seed in (7, 8)]
+    rows = effect_module.strength_grid(bundle, network_from_file(done.path, bundle), requests, (0.0, 1.0))
+    with Image.open(effect.strip) as strip:
+        for column, (off, on) in enumerate(rows):
+            for row, wanted in ((0, off), (1, on)):
+                left, top = column * 68, 80 + 16 + row * 80
+                seen = np.asarray(strip.crop((left, top, left + 64, top + 64)), float)
+                assert np.abs(seen - np.asarray(wanted, float)).max() <= 1  # a batch of two may round otherwise
+    assert str(effect.asked.shown) == 'Below it, without the LoRA (off) and with it (+1): "red", "red".'
 
 
 def test_the_strip_is_left_out_when_not_wanted_and_changes_no_file(model: Path, host: Standalone) -> None:
@@ -216,7 +235,7 @@ def test_stopping_while_the_pictures_are_made_takes_a_step(model: Path, host: St
     assert warnings == []
 
 
-@pytest.mark.parametrize("what", ["sample", "write", "read", "ask"])
+@pytest.mark.parametrize("what", ["sample", "write", "read", "ask", "show"])
 def test_a_failure_there_is_told_and_the_run_is_done(
     model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -227,18 +246,21 @@ def test_a_failure_there_is_told_and_the_run_is_done(
         host.folders.samples("x", CREATED).parent.mkdir(parents=True)
         host.folders.samples("x", CREATED).write_text("in the way")
     else:
-        place = asked if what == "ask" else effect_module
-        monkeypatch.setattr(place, {"sample": "sample", "read": "network_from_file", "ask": "told"}[what], fail)
+        place = concepts.ConceptQuestion if what == "ask" else effect_module
+        names = {"sample": "sample", "read": "network_from_file", "ask": "answer", "show": "_decoded"}
+        monkeypatch.setattr(place, names[what], fail)
     done, effect, warnings, _ = collect(job(model), host)
     assert done.path.exists()
     assert (effect is None) == (what == "read")
     told = {
         "read": "What the LoRA changes could not be measured",
         "ask": "Whether the LoRA does what was asked could not",
+        "show": "The images it was measured on could not be added to the strip",
     }
     expected = told.get(what, "There are no images of what the LoRA does")
     assert [expected in warning for warning in warnings] == [True]
-    assert what != "ask" or effect.strip.exists()
+    assert what not in ("ask", "show") or effect.strip.exists()
+    assert what != "show" or effect.asked.images == 2
 
 
 # ---- nothing changes ------------------------------------------------------------------------------------------------
@@ -334,8 +356,9 @@ def test_the_command_line_tells(model: Path, host: Standalone, capsys) -> None:
         "Its images differ from those without it at -1 by 3.2, at +1 by 10.0 of 255 levels: s.png",
     ]
     assert len(effect_lines(replace(effect, blocks=blocks[:1], strip=None))) == 1
-    found = Asked(5, 1, 6, 0, (literal("It does in 5 of 6."), literal("Fine.")))
-    assert effect_lines(replace(effect, asked=found))[:2] == ["It does in 5 of 6.", "Fine."]
+    found = Asked(5, 1, 6, (literal("It does in 5 of 6."), literal("Fine.")), shown=literal("Below it: six."))
+    lines = effect_lines(replace(effect, asked=found))
+    assert (lines[:2], lines[-1]) == (["It does in 5 of 6.", "Fine."], "Below it: six.")
 
 
 def test_info_knows_the_norms(model: Path, host: Standalone, capsys) -> None:

@@ -48,7 +48,7 @@ def _sample(options: argparse.Namespace) -> int:
     loras = [_lora(text, folders.loras) for text in options.lora]
     check_ending(options.out)
     _only_one_varies(loras)
-    from ..engine.effect import side_by_side
+    from ..engine.sheet import side_by_side
     from ..hosts.standalone import find_model
     from ..models.image_spec import ImageSpec
     from ..models.placement import place_for_images

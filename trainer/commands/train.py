@@ -390,6 +390,8 @@ def effect_lines(effect: Effect) -> list[str]:
             for strength, levels in effect.differences
         ]
         lines.append(told("commands.effect_images", levels=levels, path=effect.strip))
+    if effect.asked is not None and effect.asked.shown is not None:
+        lines.append(told(effect.asked.shown))
     return lines
 
 

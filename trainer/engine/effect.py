@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, PngImagePlugin
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from ..config.choices import MODES
@@ -20,13 +20,14 @@ from ..job import Change, Control, Effect, Listener, Phase, Warned
 from ..models.base import Bundle, Family
 from ..models.image_spec import ImageSpec
 from ..models.placement import device_of, text_to
-from ..models.sample import is_black, sample
+from ..models.sample import decoded, is_black, sample
 from ..networks.base import Adapter, Network
 from ..networks.files.metadata import plain
 from ..networks.files.read import network_from_file
 from ..paths import write_whole
 from ..text.messages import Message, message
-from . import asked
+from .asked.images import IMAGES, Images, Question
+from .sheet import Row, in_columns, sheet
 
 STRENGTHS = (-1.0, 0.0, 1.0)
 STEPS = 10
@@ -92,19 +93,6 @@ def _change(block: str, squares: Sequence[tuple[float, float]]) -> Change:
 # ---- the images -----------------------------------------------------------------------------------------------------
 
 
-def side_by_side(images: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
-    """Images of one size in a row, each with its label below."""
-    width, height = images[0].size
-    band, gap = 16, 4
-    sheet = Image.new("RGB", ((width + gap) * len(images) - gap, height + band), "white")
-    draw = ImageDraw.Draw(sheet)
-    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-        left = number * (width + gap)
-        sheet.paste(image, (left, 0))
-        draw.text((left + 2, height + 2), label, fill="black")
-    return sheet
-
-
 def mean_difference(one: Image.Image, other: Image.Image) -> float:
     """The mean absolute difference of two images' pixels, in levels of 255."""
     return float(np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64)).mean())
@@ -119,7 +107,7 @@ def report(
     request: ImageSpec | None,
     strip: Path,
     settings: Settings,
-    prompt_pairs: Sequence[tuple[str, str]],
+    question: Question | None,
     *,
     control: Control,
     emit: Listener,
@@ -130,9 +118,9 @@ def report(
         lora: the file; it is read again, so that what is reported holds for what hosts will load.
         bundle: the model; no network is attached.
         request: what to make images of, or None for none.
-        strip: where they go, side by side.
+        strip: where they go, on one sheet.
         settings: what it was trained with.
-        prompt_pairs: prompts and what they were to become.
+        question: what else is measured on images; None: nothing.
     """
     emit(Phase(_PHASE))
     try:
@@ -144,22 +132,25 @@ def report(
     black: tuple[float, ...] = ()
     effect = Effect(lora, whole, blocks)
     if request is not None and not control.asked_to_stop:
-        measures = bool(prompt_pairs) and whole.norm > 0
-        check = _counted(len(STRENGTHS) * (request.steps + 1) + measures * asked.launches(), control, emit)
+        asked = question if whole.norm > 0 else None
+        of_question = asked.launches() + asked.rows * IMAGES if asked is not None else 0
+        check = _counted(len(STRENGTHS) * (request.steps + 1) + of_question, control, emit)
         try:
             text_to(bundle, device_of(bundle.denoiser))
             try:
-                effect, black = _with_strip(effect, network, bundle, request, strip, check)
-                if measures and not black:
-                    effect = replace(
-                        effect, asked=asked.told(bundle, network, prompt_pairs, request, settings, check=check)
-                    )
+                (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
+                effect, black = _with_strip(effect, images, request.prompt, strip)
+                if asked is not None and not black:
+                    answer = asked.answer(Images(bundle, network, request, check), settings)
+                    effect = replace(effect, asked=answer.asked)
+                    shown = [(label, [_decoded(bundle, each, check) for each in row]) for label, row in answer.rows]
+                    _write_sheet(effect, [[_labelled(images)], *in_columns(shown)], strip)
             finally:
                 text_to(bundle, "cpu")
         except Stopped:
             pass  # the images are what was stopped: the LoRA is whole, and its numbers are known
         except Exception as error:  # noqa: BLE001 - as above
-            emit(Warned("engine.no_strip" if effect.strip is None else "engine.asked_failed", reason=_reason(error)))
+            emit(Warned(_failed(effect), reason=_reason(error)))
     emit(effect)
     for warning in _warnings(effect, settings, black):
         emit(Warned(warning))
@@ -179,24 +170,43 @@ def _counted(total: int, control: Control, emit: Listener) -> Callable[[], None]
 
 
 def _with_strip(
-    effect: Effect, network: Network, bundle: Bundle, request: ImageSpec, path: Path, check: Callable[[], None]
+    effect: Effect, images: Sequence[Image.Image], prompt: str, path: Path
 ) -> tuple[Effect, tuple[float, ...]]:
-    """The effect with its images, and the strengths at which nothing is to be seen."""
-    (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
+    """The effect with its images, one a strength, and the strengths at which nothing is to be seen."""
+    off = images[STRENGTHS.index(0.0)]
+    pairs = list(zip(STRENGTHS, images, strict=True))
+    differences = tuple((strength, mean_difference(each, off)) for strength, each in pairs if strength)
+    found = replace(effect, strip=path, prompt=prompt, differences=differences)
+    _write_sheet(found, [[_labelled(images)]], path)
+    return found, tuple(strength for strength, image in pairs if is_black(image))
+
+
+def _labelled(images: Sequence[Image.Image]) -> Row:
+    """The images of all strengths."""
     labels = [f"{strength:+g}" if strength else "off" for strength in STRENGTHS]
+    return list(zip(images, labels, strict=True))
+
+
+def _write_sheet(effect: Effect, groups: Sequence[Sequence[Row]], path: Path) -> None:
     content, texts = io.BytesIO(), PngImagePlugin.PngInfo()
     texts.add_itxt(LORA_KEY, plain(effect.path.stem))
-    texts.add_itxt(PROMPT_KEY, request.prompt)
-    side_by_side(images, labels).save(content, "PNG", pnginfo=texts)
-    off = images[STRENGTHS.index(0.0)]
-    pairs = zip(STRENGTHS, images, strict=True)
-    found = replace(
-        effect,
-        strip=write_whole(path, [content.getvalue()], overwrite=True),
-        prompt=request.prompt,
-        differences=tuple((strength, mean_difference(each, off)) for strength, each in pairs if strength),
-    )
-    return found, tuple(strength for strength, image in zip(STRENGTHS, images, strict=True) if is_black(image))
+    texts.add_itxt(PROMPT_KEY, effect.prompt)
+    sheet(groups).save(content, "PNG", pnginfo=texts)
+    write_whole(path, [content.getvalue()], overwrite=True)
+
+
+def _decoded(bundle: Bundle, latents: Tensor, check: Callable[[], None]) -> Image.Image:
+    """The image of latents ``(C, h, w)``; one at a time, so that it takes no more memory than the strip."""
+    check()
+    (image,) = decoded(bundle, latents[None])
+    return image
+
+
+def _failed(effect: Effect) -> str:
+    """What an error has prevented."""
+    if effect.strip is None:
+        return "engine.no_strip"
+    return "engine.asked_failed" if effect.asked is None else "engine.asked_not_shown"
 
 
 def _reason(error: Exception) -> Message | str:

@@ -26,6 +26,7 @@ from ..reports.log import LogColumns
 from ..reports.trackers import TensorBoard, Tracker, WeightsAndBiases
 from ..text.messages import message
 from . import effect, space
+from .asked.question import question_of
 from .context import RunContext
 from .keeper import PassPosition, PassStart
 from .loop import LoopHooks, train
@@ -175,7 +176,7 @@ class PassRunner:
         path = run.files.samples / "effect.png"
         with suppress(Stopped):  # the LoRA is saved
             effect.report(
-                done.path, run.bundle, request, path, settings, usage.prompt_pairs,
+                done.path, run.bundle, request, path, settings, question_of(usage, settings),
                 control=run.control, emit=self._emit_and_let_others,
             )  # fmt: skip
 

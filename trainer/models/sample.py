@@ -29,13 +29,23 @@ def sample(
     """
     latents = sample_latents(bundle, requests, check=check)
     check()
+    return decoded(bundle, latents)
+
+
+@torch.no_grad()
+def decoded(bundle: Bundle, latents: Tensor) -> list[Image.Image]:
+    """The images of latents ``(B, C, h, w)``.
+
+    Raises:
+        ModelError: what the model makes is NaN, whatever the reason.
+    """
     home = device_of(bundle.vae)
     vae_to(bundle, latents.device)
     try:
-        decoded = decode(bundle, latents)
-        if not bool(decoded.isfinite().all()):
+        pixels = decode(bundle, latents)
+        if not bool(pixels.isfinite().all()):
             raise broken_model(bundle) or ModelError("models.nan_image", file=bundle.name)
-        return [_image(pixels) for pixels in decoded]
+        return [_image(each) for each in pixels]
     finally:
         vae_to(bundle, home)
 

@@ -212,6 +212,26 @@ class Anchors:
                 return prompt
 
 
+def examples(
+    concept: str, other: str, count: int, rng: Random, *, described: bool, but: Collection[str] = ()
+) -> list[tuple[str, str, str]]:
+    """``count`` descriptions, each of the concept, of the other words and of a neighbour, the first bare.
+
+    Args:
+        described: whether the rest stand in descriptions, too.
+        but: what no neighbour says. If that leaves none, they are empty.
+    """
+    anchors, says = Anchors(concept, (other,)), _saying(but)
+    anything = [thing for kind in _THINGS for thing in KINDS[kind]]
+    neighbours = [each for each in anchors.of_its_kind() or anything if not says.search(each)]
+    found: list[tuple[str, str, str]] = []
+    while len(found) < count:
+        parts = anchors.described(rng) if described and found else None
+        neighbour = anchors.within(rng.choice(neighbours), parts) if neighbours else ""
+        found.append((anchors.within(concept, parts), anchors.within(other, parts), neighbour))
+    return found
+
+
 def pool(concept: str, others: Sequence[str], count: int, rng: Random) -> list[tuple[str, ...]]:
     """``count`` descriptions, each of the concept and of each of the others, the first without a description."""
     anchors = Anchors(concept, others)

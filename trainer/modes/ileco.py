@@ -27,15 +27,14 @@ from ..models.memory_trace import META
 from ..models.placement import device_of, dtype_of
 from ..networks.files.metadata import Usage
 from ..text.messages import label, message
-from .anchors import Anchors, held_prompts, pool, pool_of_erased
+from .alike import taken_for
+from .anchors import held_prompts, pool, pool_of_erased
 from .base import Pass, PassContext, StepLoss
 from .closed_form import Change, Held, solved, start
 from .keep import Keep
 
 _STREAM = 4 << 32  # no step has this number
 _AT_ONCE = 64
-_ALIKE = 0.1
-"""Of the squared distance that a concept goes: what lies nearer is taken for it."""
 
 
 class ILECO:
@@ -92,7 +91,9 @@ class ConceptPass(Pass):
             rng = Random(mixed_seed(settings.train_seed, _STREAM))
             ends: list[tuple[str, ...]] = [*slider] or [(target,) for target in targets]
             every = list(zip(self._prompts, ends, strict=True))
-            but = [*self._prompts, *(alike for one, others in every for alike in self._taken_for_it(one, others))]
+            with context.network.off():
+                taken = [each for one, others in every for each in taken_for(context.bundle, one, others)]
+            but = [*self._prompts, *taken]
             drawn = [each for one, others in every for each in self._pool(one, others, rng, but)]
             for one, others in every:
                 anchors += held_prompts(one, others, self._described, rng, but=but)
@@ -138,22 +139,6 @@ class ConceptPass(Pass):
             places = bundle.family.matching_places(bundle, one, other)[: len(before)]
             found.append(after[[min(place, len(after) - 1) for place in places]] - before[: len(places)])
         return found
-
-    @torch.no_grad()
-    def _taken_for_it(self, concept: str, others: tuple[str, ...]) -> list[str]:
-        """The words of a concept's kind that the model takes for the concept itself.
-
-        They cannot stay while the concept goes. Such are words a model does not know, beside one that changes nothing.
-        """
-        bundle = self._context.bundle
-        kind, ends = Anchors(concept, others).of_its_kind(), [each for each in others if each]
-        if not kind or device_of(bundle.denoiser) == META:
-            return []
-        with self._context.network.off():
-            states = bundle.family.states_of(self._encode([concept, *kind, *ends])).float()
-        away = (states[1:] - states[0]).square().sum((1, 2))
-        whole = away[len(kind) :].max() if ends else away.max()
-        return [each for each, distance in zip(kind, away, strict=False) if distance < _ALIKE * whole]
 
     def _pool(
         self, concept: str, others: tuple[str, ...], rng: Random, but: Sequence[str]

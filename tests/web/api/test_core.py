@@ -213,7 +213,7 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(
             emit(Step(number, 4, loss, (1e-4,)))
         emit(Preview(4, images[0]))
         emit(Saved(lora, 4))
-        asked = Asked(5, 1, 6, 0, (literal(HOSTILE), message("engine.asked_untold", untold=1)))
+        asked = Asked(5, 1, 6, (literal(HOSTILE), message("engine.asked_untold", untold=1)), shown=literal(HOSTILE))
         blocks = (Change("IN01", 1.0, 0.5),)
         emit(Effect(lora, Change("", 1.0, math.nan), blocks, images[1], HOSTILE, ((1.0, 3.0),), asked))
         return Done(lora, 4, stopped=False)
@@ -231,7 +231,8 @@ def test_a_run_is_shown_with_its_numbers_and_pictures(
     assert shown["effect"]["strongest"] == [{"block": "IN01", "relative": 0.5}]
     words = [HOSTILE, "In 1 image it cannot be told."]
     assert shown["effect"]["asked"] == {
-        "changed": 5, "unchanged": 1, "images": 6, "empty_moved": 0, "words": words,
+        "changed": 5, "unchanged": 1, "images": 6, "words": words, "kept": None, "lost": 0, "empty_moved": None,
+        "shown": HOSTILE,
     }  # fmt: skip
     assert shown["pictures"] == [{"step": 4, "name": "4 <b>.png"}]
     for name, path in zip((shown["pictures"][0]["name"], shown["effect"]["strip"]), images, strict=True):

@@ -212,7 +212,34 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.asked_unknown_several": (
             "Whether the LoRA changes what was asked cannot be told from its images. Look at the strip."
         ),
+        "engine.asked_shown": "Below it, without the LoRA (off) and with it (+1): {prompts}.",
+        "engine.asked_not_shown": "The images it was measured on could not be added to the strip: {reason}",
         "engine.asked_untold": "In {untold:image|images} it cannot be told.",
+        "engine.asked_alike_turned": (
+            'Without the LoRA, the model makes nearly the same image of "{original}" and of "{target}" in {alike} of '
+            "{images}: it does not seem to tell the two apart. Choose other words."
+        ),
+        "engine.asked_alike_erased": (
+            'Without the LoRA, the image stays nearly the same when "{original}" is left out, in {alike} of {images}: '
+            "the model does not seem to know it. Choose other words for it."
+        ),
+        "engine.asked_alike_several": (
+            "Without the LoRA, the model makes nearly the same image of the original and of the target prompt in "
+            "{alike} of {images}: it does not seem to tell them apart. Choose other words."
+        ),
+        "engine.asked_same": (
+            'To the model, "{prompt}" is nearly the same as {words}. If it does not know the word, choose another one.'
+        ),
+        "engine.asked_kept": "Other words: {kept} of {images:image|images} stay nearly as they were.",
+        "engine.asked_kept_lost": (
+            "Other words: {kept} of {images:image|images} stay nearly as they were; {lost:image changes|images change} "
+            "clearly."
+        ),
+        "engine.asked_keep": (
+            "To keep more, name what should stay in {prompts}, raise {weight} (now {keeps}) or lower {rate} (now "
+            "{value})."
+        ),
+        "engine.asked_describe": "To keep more, set {setting} to 48 (now 0).",
         "engine.asked_train_more": "Raise {iterations} (now {steps}) or {rate} (now {value}).",
         "engine.asked_train_longer": "Raise {iterations} (now {steps}).",
         "engine.asked_empty": (

@@ -214,6 +214,33 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.asked_unknown_several": (
             "このLoRAが狙いどおりに変えるかどうかは、画像から判定できません。比較画像を見てください。"
         ),
+        "engine.asked_shown": "その下は、LoRAなし(off)とあり(+1)の画像です: {prompts}。",
+        "engine.asked_not_shown": "判定に使った画像を比較画像に加えられませんでした: {reason}",
+        "engine.asked_alike_turned": (
+            "LoRAなしでも、{images} 枚中 {alike} 枚で「{original}」と「{target}」の画像がほぼ同じです。"
+            "モデルはこの二つを区別していないようです。別の言葉を選んでください。"
+        ),
+        "engine.asked_alike_erased": (
+            "LoRAなしで「{original}」を省いても、{images} 枚中 {alike} 枚で画像がほぼ変わりません。モデルはこの言葉を"
+            "知らないようです。別の言葉を選んでください。"
+        ),
+        "engine.asked_alike_several": (
+            "LoRAなしでも、{images} 枚中 {alike} 枚で元のプロンプトと目標のプロンプトの画像がほぼ同じです。"
+            "モデルは両者を区別していないようです。別の言葉を選んでください。"
+        ),
+        "engine.asked_same": (
+            "モデルにとって「{prompt}」は {words} とほぼ同じです。モデルがこの言葉を知らないのであれば、"
+            "別の言葉を選んでください。"
+        ),
+        "engine.asked_kept": "ほかの言葉の画像は、{images} 枚中 {kept} 枚がほぼ元のままです。",
+        "engine.asked_kept_lost": (
+            "ほかの言葉の画像は、{images} 枚中 {kept} 枚がほぼ元のままで、{lost} 枚がはっきり変わります。"
+        ),
+        "engine.asked_keep": (
+            "もっと保つには、残したいものを{prompts}に書くか、{weight}(現在 {keeps})を上げるか、{rate}(現在 {value})を"
+            "下げてください。"
+        ),
+        "engine.asked_describe": "もっと保つには、{setting}を48にしてください(現在は0)。",
         "engine.asked_untold": "残りのうち {untold} 枚は判定できません。",
         "engine.asked_train_more": "{iterations}(現在 {steps})か{rate}(現在 {value})を上げてください。",
         "engine.asked_train_longer": "{iterations}(現在 {steps})を上げてください。",

@@ -1,0 +1,66 @@
+"""Images on one sheet, each with its label below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+COLUMNS = 3
+"""Of images that are looked at together."""
+_SMALLEST = 12
+"""Pixels of letters that can be read."""
+
+
+Row = Sequence[tuple[Image.Image, str]]
+
+
+def side_by_side(images: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
+    """Images of one size in a row."""
+    return sheet([[list(zip(images, labels, strict=True))]])
+
+
+def sheet(groups: Sequence[Sequence[Row]]) -> Image.Image:
+    """Groups of rows of images, all of one size, one below the other.
+
+    The letters grow with the images, so that they can be read where the sheet is shown smaller.
+    """
+    width, height = groups[0][0][0][0].size
+    letters = max(_SMALLEST, min(width, height) // 10)
+    band, gap = letters * 4 // 3, max(4, min(width, height) // 64)
+    rows = [(row, bool(number) and row is group[0]) for number, group in enumerate(groups) for row in group]
+    columns = max(len(row) for row, _ in rows)
+    whole_height = (height + band) * len(rows) + band * (len(groups) - 1)
+    whole, top = Image.new("RGB", ((width + gap) * columns - gap, whole_height), "white"), 0
+    for row, begins_group in rows:
+        top += band * begins_group
+        for column, (image, label) in enumerate(row):
+            left = column * (width + gap)
+            whole.paste(image, (left, top))
+            written = _written(label, letters)
+            whole.paste("black", (left + 2, top + height + (band - letters) // 2), written)
+        top += height + band
+    return whole
+
+
+def in_columns(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> list[list[Row]]:
+    """Rows of any length, each with its label, as groups that are :data:`COLUMNS` wide."""
+    count = len(rows[0][1])
+    return [
+        [[(image, label) for image in images[at : at + COLUMNS]] for label, images in rows]
+        for at in range(0, count, COLUMNS)
+    ]
+
+
+def _written(label: str, letters: int) -> Image.Image:
+    """A label as a mask ``letters`` pixels high."""
+    try:
+        font: ImageFont.ImageFont | ImageFont.FreeTypeFont = ImageFont.load_default(letters)
+    except TypeError:  # before Pillow 10.1 it has one size
+        font = ImageFont.load_default()
+    left, _, right, _ = font.getbbox(label)
+    _, top, _, bottom = font.getbbox("Aq0+")
+    mask = Image.new("L", (round(right - left), round(bottom - top)))
+    ImageDraw.Draw(mask).text((-left, -top), label, fill=255, font=font)
+    scale = letters / mask.height
+    return mask.resize((max(1, round(mask.width * scale)), letters), Image.Resampling.LANCZOS)

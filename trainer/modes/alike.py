@@ -1,0 +1,33 @@
+"""Words that a model takes for one another, by what its text encoders make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..models.base import Bundle
+from ..models.memory_trace import META
+from ..models.placement import device_of
+from .anchors import Anchors
+
+_ALIKE = 0.1
+"""Of the squared distance that a concept goes: what lies nearer is taken for it."""
+
+
+@torch.no_grad()
+def taken_for(bundle: Bundle, concept: str, others: Sequence[str]) -> list[str]:
+    """The words of a concept's kind that the model takes for the concept itself; no network is on.
+
+    They cannot stay while the concept goes. Such are words a model does not know, beside one that changes nothing.
+
+    Args:
+        others: what the concept becomes.
+    """
+    kind, ends = Anchors(concept, others).of_its_kind(), [each for each in others if each]
+    if not kind or device_of(bundle.denoiser) == META:
+        return []
+    states = bundle.family.states_of(bundle.encode([concept, *kind, *ends])).float()
+    away = (states[1:] - states[0]).square().sum((1, 2))
+    whole = away[len(kind) :].max() if ends else away.max()
+    return [each for each, distance in zip(kind, away, strict=False) if distance < _ALIKE * whole]
