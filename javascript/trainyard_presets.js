@@ -4,8 +4,18 @@
 
     const {byId, write} = window.trainyard;
 
+    const found = () => byId("preset_line") && byId("preset_line").querySelector("[data-lines]");
+
+    /* What the field shows once a mode is chosen, whose defaults are a preset's: that, unless it names a file or a preset
+     * that is not ours, whose values stay. */
+    function presetOf(mode, chosen) {
+        const place = found();
+        if (!place || (chosen && !JSON.parse(place.dataset.ours).includes(chosen))) return chosen;
+        return JSON.parse(place.dataset.ofModes)[mode] || "";
+    }
+
     function show() {
-        const place = byId("preset_line") && byId("preset_line").querySelector("[data-lines]");
+        const place = found();
         if (!place) return;
         const lines = JSON.parse(place.dataset.lines);
         const name = byId("preset").querySelector("input, textarea").value.trim();
@@ -19,4 +29,6 @@
         });
     }
     document.addEventListener("trainyard-round", show);
+
+    window.trainyard.presetOf = presetOf;
 })();

@@ -221,6 +221,18 @@ def test_lists(what: str, folders: list[str], capsys) -> None:
         assert any(row["key"] == "network_blocks(BASE = TextEncoder)" for row in rows)
 
 
+def test_the_list_of_presets_tells_ours_from_traintrains_and_from_your_own(tmp_path: Path, capsys) -> None:
+    (tmp_path / "presets").mkdir()
+    for name in ("mine", "Difference"):
+        (tmp_path / "presets" / f"{name}.json").write_text('{"mode": "LoRA"}')
+    assert main(["list", "presets", "--data-dir", str(tmp_path)]) == 0
+    ours, traintrains, yours = (part.splitlines() for part in capsys.readouterr().out.split("\n\n"))
+    assert (ours[0], ours[1]) == ("Trainyard's own:", "action-from-many-pairs")
+    assert traintrains[0].startswith("TrainTrain's")
+    assert "iLECO" in traintrains
+    assert yours == ["Yours:", "Difference", "mine"], "also where it takes the place of a shipped one"
+
+
 def test_info(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
     assert main(["info", model]) == 0
     assert "is: an SD1 checkpoint" in capsys.readouterr().out

@@ -143,6 +143,14 @@ def test_ours_are_told_from_the_users_own_of_the_same_name(tmp_path: Path) -> No
     assert presets.of_ours("../LoRA") is None
 
 
+def test_traintrains_are_told_from_ours_and_from_the_users_own(tmp_path: Path) -> None:
+    folders = [tmp_path, OURS, SHIPPED]
+    listed = presets.list_presets(folders)
+    assert [name for name in listed if presets.is_traintrains(name, folders)] == NAMES
+    presets.save(Settings(), "iLECO", tmp_path)
+    assert not presets.is_traintrains("iLECO", folders)
+
+
 @pytest.mark.parametrize("name", [*NAMES, *(path.stem for path in OURS.glob("*.json"))])
 def test_a_shipped_preset_says_what_it_is_for_and_a_users_own_says_nothing(name: str, tmp_path: Path) -> None:
     told = presets.told_of(name, [tmp_path, OURS, SHIPPED])

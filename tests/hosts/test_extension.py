@@ -157,8 +157,8 @@ def test_the_form_begins_with_the_chosen_preset_in_the_hosts_language(double: Do
     double.options |= {"trainyard_preset": "ADDifT_Style_XL", "localization": "ja_JP"}
     run_script()
     page, _, _ = page_of(double)
-    modes = [each.value for each in page.blocks.values() if getattr(each, "elem_id", "") == "trainyard_mode"]
-    assert modes == ["ADDifT"]
+    values = {getattr(each, "elem_id", ""): getattr(each, "value", None) for each in page.blocks.values()}
+    assert (values["trainyard_mode"], values["trainyard_preset"]) == ("ADDifT", "ADDifT_Style_XL(TrainTrain版)")
     assert "学習" in shown(page)
 
 

@@ -28,7 +28,9 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
         return 0
-    for row in rows:
+    for number, row in enumerate(rows):
+        if options.what == "presets" and (number == 0 or rows[number - 1]["from"] != row["from"]):
+            print(*([""] if number else []), told(f"commands.presets_{row['from']}"), sep="\n")
         print(_line(row))
     return 0
 
@@ -47,8 +49,14 @@ def _names_of(names: Iterable[str]) -> Callable[[argparse.Namespace], list[dict[
 
 def _presets(options: argparse.Namespace) -> list[dict[str, Any]]:
     folders = folders_of(options).presets
-    told = ((name, presets.told_of(name, folders)) for name in presets.list_presets(folders))
-    return [{"name": name, "for": is_for and is_for.text(language_of_machine())} for name, is_for in told]
+    found = []
+    for name in presets.list_presets(folders):
+        is_for = presets.told_of(name, folders)
+        maker = "you"  # also of a name that a shipped one has
+        for each, is_theirs in (("trainyard", presets.is_ours), ("traintrain", presets.is_traintrains)):
+            maker = each if is_theirs(name, folders) else maker
+        found.append({"name": name, "from": maker, "for": is_for and is_for.text(language_of_machine())})
+    return sorted(found, key=lambda row: ("trainyard", "traintrain", "you").index(row["from"]))
 
 
 def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:

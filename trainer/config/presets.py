@@ -78,8 +78,17 @@ def of_ours(name: str) -> Parsed | None:
 
 def is_ours(name: str, folders: Iterable[Path]) -> bool:
     """Whether a name stands for one of ours, and not for one of the user's own."""
+    return _is_in(TRAINYARD_PRESETS, name, folders)
+
+
+def is_traintrains(name: str, folders: Iterable[Path]) -> bool:
+    """Whether a name stands for one of TrainTrain's, and not for one of the user's own."""
+    return _is_in(SHIPPED_PRESETS, name, folders)
+
+
+def _is_in(folder: Path, name: str, folders: Iterable[Path]) -> bool:
     path = _preset_path(name, folders)
-    return path is not None and path.parent == TRAINYARD_PRESETS
+    return path is not None and path.parent == folder
 
 
 def of_mode(mode: str) -> Parsed:

@@ -178,6 +178,27 @@ def test_presets_are_saved_loaded_and_deleted(visit: Callable[..., Visitor], sit
 
 
 @pytest.mark.more
+def test_the_preset_field_names_the_preset_that_a_modes_defaults_are(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    preset, line = someone.box("preset"), someone.page.locator("#trainyard_preset_line")
+    assert preset.input_value() == "character-from-images"
+    someone.choose("iLECO")
+    someone.until(lambda: preset.input_value() == "change-concept")
+    someone.until(lambda: line.inner_text().startswith("Makes one thing into another"))
+    someone.press("preset_save")
+    someone.message("change-concept: This preset comes with Trainyard")
+    assert not (someone.site.data / "presets" / "change-concept.json").exists()
+    someone.write("preset", "iLECO (from TrainTrain)")
+    someone.until(lambda: line.inner_text() == "TrainTrain's settings for iLECO.")
+    someone.press("preset_load")
+    someone.message("Loaded")
+    assert someone.box("train_iterations").input_value() == "300"
+    someone.mode("ADDifT")
+    someone.page.wait_for_selector("#trainyard_original_image_drop", state="visible")
+    assert preset.input_value() == "iLECO (from TrainTrain)", "whose values stay where they were chosen"
+
+
+@pytest.mark.more
 def test_a_preset_of_ours_says_what_it_is_for_and_fits_the_chosen_gpu(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     line, fitted = someone.page.locator("#trainyard_preset_line"), "#trainyard_use_gradient_checkpointing input"

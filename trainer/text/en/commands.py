@@ -214,6 +214,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.info_date": "date",
         "commands.list": "list what there is",
         "commands.list_description": "List what there is to choose from.",
+        "commands.presets_trainyard": "Trainyard's own:",
+        "commands.presets_traintrain": "TrainTrain's, for those who know them:",
+        "commands.presets_you": "Yours:",
         "commands.setting": "{name} = {default}  ({type})",
         "commands.setting_with_choices": "{name} = {default}  ({type}, one of: {choices})",
         # ---- cache

@@ -77,6 +77,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "card.auto": "this GPU",
         "card.fit": "Make it fit",
         "card.unknown": "Not made to fit. {reason}",
+        "preset.of_traintrain": "{name} (from TrainTrain)",
         "preset.load": "Load",
         "preset.save": "Save",
         "preset.delete": "Delete",

@@ -27,6 +27,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_such_preset": "there is no such preset. Choose one from the list.",
         "web.no_such_setting": "there is no such setting. The list of settings has them all.",
         "web.no_such_card": "is no GPU that settings can be fitted to. Choose one of {cards}.",
+        "web.preset_is_shipped": "This preset comes with Trainyard and stays as it is. Write another name.",
         "web.no_preset_chosen": "is empty. Choose a preset, or write the path of a file.",
         "web.dataset_kept": "{name} is the dataset file now, and kept as {path}.",
         "web.paths_relative": "The paths in {name} are relative. A browser does not tell which folder the file is "

@@ -214,6 +214,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.info_date": "日付",
         "commands.list": "選べるものを一覧にする",
         "commands.list_description": "選べるものを一覧で表示します。",
+        "commands.presets_trainyard": "Trainyardのプリセット:",
+        "commands.presets_traintrain": "TrainTrainのプリセット:",
+        "commands.presets_you": "自分のプリセット:",
         "commands.setting": "{name} = {default}({type})",
         "commands.setting_with_choices": "{name} = {default}({type}、選択肢: {choices})",
         # ---- cache

@@ -76,6 +76,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "card.auto": "この GPU",
         "card.fit": "収まるようにする",
         "card.unknown": "GPU に合わせた変更はしていません。{reason}",
+        "preset.of_traintrain": "{name}(TrainTrain版)",
         "preset.load": "読み込む",
         "preset.save": "保存",
         "preset.delete": "削除",

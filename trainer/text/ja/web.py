@@ -28,6 +28,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_such_preset": "そのプリセットはありません。一覧から選んでください。",
         "web.no_such_setting": "その設定はありません。設定の一覧を確かめてください。",
         "web.no_such_card": "は選べる GPU ではありません。{cards} のどれかを指定してください。",
+        "web.preset_is_shipped": "Trainyardに付属するプリセットなので変更できません。別の名前を書いてください。",
         "web.no_preset_chosen": "空欄です。プリセットを選ぶか、ファイルのパスを書いてください。",
         "web.dataset_kept": "{name} をデータセット設定ファイルとして {path} に保存しました。",
         "web.paths_relative": "{name} のパスは相対パスです。ブラウザーは元のフォルダを伝えないため、プログラムを"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ...config import presets
-from ...config.choices import AUTOMATIC_CARD, CARDS
+from ...config.choices import AUTOMATIC_CARD, CARDS, MODES
 from ...config.schema import Parsed
 from ...config.settings import Settings
 from ...errors import UserError
@@ -21,7 +21,7 @@ from ...text.messages import Message as Text
 from ...text.messages import message
 from ..services.context import PageContext
 from ..services.dropped import Dropped, read_dropped
-from .compat import offered, on
+from .compat import changes, offered, on, on_page
 from .form import PREFIX
 from .message import Message
 
@@ -51,9 +51,10 @@ class Saved:
         say = context.say
         with gr.Accordion(say("preset.heading"), open=True, elem_id=f"{PREFIX}_presets"):
             self._placed = self._names()
+            listed = presets.list_presets(context.folders.presets)
             self.chosen = gr.Dropdown(
                 self._placed,
-                value="",
+                value=self._shown(context.preset) if context.preset in listed else MODES[Settings.mode].preset,
                 label=say("preset.name"),
                 info=say("preset.help"),
                 allow_custom_value=True,
@@ -100,7 +101,7 @@ class Saved:
 
         def load(chosen: Any, card: Any, *values: Any) -> list[Any]:
             try:
-                name = str(chosen or "").strip()
+                name = self._named(chosen)
                 parsed = self._loaded(name)
                 found = load_into(name, parsed, self.card_of(card), values)
             except UserError as error:
@@ -123,8 +124,11 @@ class Saved:
             return [*fill(settings), _words(found, told), _opened(settings)]
 
         def save(chosen: Any, *values: Any) -> tuple[Any, str]:
+            name = self._named(chosen)
             try:
-                path = presets.save(read(values), str(chosen or ""), self._context.own_presets)
+                if presets.told_of(name, self._context.folders.presets) is not None:
+                    raise UserError("web.preset_is_shipped", where=name)
+                path = presets.save(read(values), name, self._context.own_presets)
             except UserError as error:
                 return gr.update(), told.wrong(error)
             return gr.update(choices=self._names(), value=path.stem), told.answer("preset.saved", name=path.stem)
@@ -134,19 +138,32 @@ class Saved:
         on(self._save.click, save, [self.chosen, *fields], [self.chosen, told.component])
         on(self._delete.click, partial(self._deleted, told), [self.chosen], [self.chosen, told.component])
 
+    def follow(self, mode: Any) -> None:
+        """Name the preset that a mode's values are from when it is chosen.
+
+        Args:
+            mode: the switch between the modes.
+        """
+        script = "(mode, chosen) => window.trainyard.presetOf(mode, chosen)"
+        on_page(changes(mode), script, [mode, self.chosen], [self.chosen])
+
     def _deleted(self, told: Message, chosen: Any) -> tuple[Any, str]:
         own, *shipped = self._context.folders.presets
         try:
-            presets.delete(str(chosen or ""), own, shipped)
+            presets.delete(self._named(chosen), own, shipped)
         except UserError as error:
             return gr.update(), told.wrong(error)
         # The list is shortened by the next refresh: Gradio's page fails if that happens to a selected choice.
         return gr.update(value=""), told.answer("preset.deleted", name=chosen)
 
-    def opened(self) -> Any:
-        """An update for a page that is opened: what is new since the page was built."""
-        names = self._names()
-        return gr.update() if names == self._placed else gr.update(choices=names)
+    def opened(self, *, is_filled: bool) -> Any:
+        """An update for a page that is opened: what is new since the page was built.
+
+        Args:
+            is_filled: whether a run's settings are in the form, which no preset's name stands for.
+        """
+        names, cleared = self._names(), {"value": ""} if is_filled else {}
+        return gr.update(**cleared) if names == self._placed else gr.update(choices=names, **cleared)
 
     def lists(self) -> Any:
         """An update of the list; what is chosen stays, even if it is chosen meanwhile."""
@@ -162,14 +179,38 @@ class Saved:
         return load_settings(name, self._context.folders.presets)
 
     def _lines(self) -> str:
-        """An empty line with what each preset is for, of which the page's script shows the chosen one's."""
-        folders = self._context.folders.presets
+        """An empty line with what each preset is for, of which the page's script shows the chosen one's; and the preset
+        that each mode's defaults are."""
+        folders, language = self._context.folders.presets, self._context.language
         told = {name: presets.told_of(name, folders) for name in presets.list_presets(folders)}
-        lines = {name: line.text(self._context.language) for name, line in told.items() if line is not None}
-        return f'<p class="{PREFIX}-note" data-lines="{html.escape(json.dumps(lines))}"></p>'
+        lines = {
+            each: line.text(language)
+            for name, line in told.items()
+            if line is not None
+            for each in (name, self._shown(name))
+        }
+        data = {
+            "lines": lines,
+            "of-modes": {mode: info.preset for mode, info in MODES.items()},
+            "ours": [name for name in told if presets.is_ours(name, folders)],
+        }
+        written = " ".join(f'data-{name}="{html.escape(json.dumps(value))}"' for name, value in data.items())
+        return f'<p class="{PREFIX}-note" {written}></p>'
 
     def _names(self) -> list[str]:
-        return offered(presets.list_presets(self._context.folders.presets), "")
+        return offered([self._shown(name) for name in presets.list_presets(self._context.folders.presets)], "")
+
+    def _shown(self, name: str) -> str:
+        """A preset as the list shows it: TrainTrain's are told from ours."""
+        if presets.is_traintrains(name, self._context.folders.presets):
+            return self._context.say("preset.of_traintrain", name=name)
+        return name
+
+    def _named(self, chosen: Any) -> str:
+        """The name of the preset that is shown so, or what else was written."""
+        written = str(chosen or "").strip()
+        listed = presets.list_presets(self._context.folders.presets)
+        return next((name for name in listed if self._shown(name) == written), written)
 
 
 def _opened(settings: Settings) -> Any:

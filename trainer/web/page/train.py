@@ -159,7 +159,8 @@ class _Train:
             on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
         on(self.measure.click, self._measure, [self.measured, *fit], [self.memory], latest=True)
         on(self.leave.click, lambda: self._editing(0), [], editing)
-        on(self.pick.click, self._pick, [self.picked], [*whole, message, *editing, tabs, self.saved.dropped])
+        picked = [*whole, message, *editing, tabs, self.saved.dropped, self.saved.chosen]
+        on(self.pick.click, self._pick, [self.picked], picked)
         self.saved.wire(
             fields,
             self.message,
@@ -170,6 +171,7 @@ class _Train:
             self.form.settings,
             self.form.folds[row_of("dataset_config").section],
         )
+        self.saved.follow(self.form.component("mode"))
         lists = [*self.model.components, self.saved.chosen]
         on(self.saved.refresh.click, self._lists, [self.model.model], lists)
 
@@ -275,7 +277,7 @@ class _Train:
         model, vae = (self.form.place_of(name) for name in ("model", "vae"))
         for place, names in zip((model, vae), self.model.names(values[model]), strict=True):
             updates[place] = {**updates[place], "choices": choices(names)}
-        return [self.form.answer(values, updates, is_whole=is_whole), self.saved.opened(), message]
+        return [self.form.answer(values, updates, is_whole=is_whole), self.saved.opened(is_filled=is_whole), message]
 
     def _lists(self, model: str) -> list[Any]:
         self.context.catalogue.refresh()
@@ -289,13 +291,13 @@ class _Train:
             entry = self.context.worker.store.get(int(picked))
             settings = self.context.worker.store.job(entry.id).settings
         except UserError as error:
-            return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(5))]
-        tab, nothing = gr.update(selected=TAB), gr.update(value=None)
+            return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(6))]
+        besides = [gr.update(selected=TAB), gr.update(value=None), gr.update(value="")]
         if self.context.can_edit(entry):
-            return [*self._filled(settings), "", *self._editing(entry.id, entry.name), tab, nothing]
+            return [*self._filled(settings), "", *self._editing(entry.id, entry.name), *besides]
         copy = replace(settings, save_lora_name=self.context.worker.store.proposed_name(entry.name))
         copied = self.message.answer("run.copied", name=entry.name)
-        return [*self._filled(copy), copied, *self._editing(0), tab, nothing]
+        return [*self._filled(copy), copied, *self._editing(0), *besides]
 
     def _editing(self, number: int, name: str = "") -> list[Any]:
         """Updates of the job that is being edited (0: none), and of the banner that says so."""
