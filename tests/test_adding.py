@@ -127,7 +127,7 @@ ADDITIONS = (
                 "    if not settings.original_prompt.strip():\n"
                 '        yield "original_prompt", message("config.nothing_to_quieten")\n',
             ),
-            *texts("config", "config.nothing_to_quieten", "names nothing to quieten", "静かにするものがありません"),
+            *texts("config", "config.nothing_to_quieten", "It names nothing to quieten", "静かにするものがありません"),
         ),
     ),
     Addition(
@@ -426,7 +426,7 @@ def test_presets_change_only_where_they_list_blocks(trainyard: Trainyard) -> Non
 
 
 @pytest.mark.parametrize(
-    ("language", "text"), [("en", "original prompt: names nothing to quieten"), ("ja", "静かにするものがありません")]
+    ("language", "text"), [("en", "original prompt: It names nothing to quieten"), ("ja", "静かにするものがありません")]
 )
 def test_the_check_speaks_both_languages(trainyard: Trainyard, language: str, text: str) -> None:
     arguments = ("train", "--mode", "Quiet", "--model", TOY.name, "--dry-run", *FOLDERS)

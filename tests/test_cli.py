@@ -178,7 +178,7 @@ def test_a_card_of_the_queue_and_one_that_is_not_there(folders: list[str], tmp_p
         (["LoRA", "--model", "MODEL"], ["lora data directory", "is empty"]),
         (
             ["LoRA"],
-            ["lora data directory: is empty", "or a dataset file in dataset config. model: no model is chosen."],
+            ["lora data directory: It is empty", "or a dataset file in dataset config. model: No model is chosen."],
         ),
         (["iLECO", "--model", "MODEL", *WORDS, "--device", "cuda:7"], ["device", "cuda:7"]),
         (["iLECO", "--model", "MODEL", *WORDS, "--train-optimizer-settings", "weight_dekay=1"], ["weight_dekay"]),
@@ -274,7 +274,7 @@ def test_pictures_that_cannot_be_written(model: str, tmp_path: Path, capsys) -> 
         (tmp_path / f"{name}.safetensors").write_text("")
     two = [part for name in "ab" for part in ("--lora", f"{tmp_path / name}.safetensors:-1,1")]
     assert main(["sample", "--model", model, "--prompt", "x", "--out", "x.png", *two]) == 2
-    assert "only one LoRA may have several strengths" in capsys.readouterr().err
+    assert "Only one LoRA may have several strengths" in capsys.readouterr().err
     code = main([
         "sample", "--model", model, "--prompt", "x", "--steps", "1", "--size", "64x64",
         "--out", str(tmp_path / "file" / "x.png"),
@@ -286,8 +286,8 @@ def test_pictures_that_cannot_be_written(model: str, tmp_path: Path, capsys) -> 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--out", "x.xyz"], "x.xyz: is no name for an image"),
-        (["--out", "x.png", "--lora", "nowhere"], "nowhere: there is no such LoRA"),
+        (["--out", "x.xyz"], "x.xyz: It is no name for an image"),
+        (["--out", "x.png", "--lora", "nowhere"], "nowhere: There is no such LoRA"),
         (["--out", "x.png", "--lora", "x.safetensors:much"], "Write FILE or FILE:STRENGTH"),
     ],
 )
@@ -350,7 +350,7 @@ def test_settings_of_another_program_are_converted_as_a_whole(
             assert trained["train_snr_gamma"] == 0.0, "off there, and 5 here"
     path.write_text(json.dumps({**theirs, "LoRA_type": "LyCORIS/LoKr"}))
     assert train(str(path), *given) == 2
-    assert "(kohya_ss): its network is of the kind LyCORIS/LoKr" in capsys.readouterr().err
+    assert "(kohya_ss): Its network is of the kind LyCORIS/LoKr" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("written", "mode"), [("ADDifT", "ADDifT"), ("multi-addift", "Multi-ADDifT")])
@@ -362,7 +362,7 @@ def test_a_mode_without_a_preset_of_its_name_is_trained_by_it(written: str, mode
 
     assert load_settings(written, [SHIPPED_PRESETS]).settings == defaults.of(mode, {})
     assert train(written, "--model", "x.safetensors") == 2
-    assert "there is no such preset" not in capsys.readouterr().err
+    assert "There is no such preset" not in capsys.readouterr().err
 
 
 def test_a_lora_is_trained_again_from_another_folder(

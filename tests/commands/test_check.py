@@ -91,7 +91,7 @@ def test_nothing_to_train(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     captured = capsys.readouterr()
     assert f"0 images in {folder}; 4 left out" in captured.out
     assert captured.err == (
-        f'trainyard: lora data directory: no image in "{folder}" can be trained: a.png is empty (0 bytes), '
+        f'trainyard: lora data directory: No image in "{folder}" can be trained: a.png is empty (0 bytes), '
         "sub/b.JPG is empty (0 bytes), sub/c.webp is empty (0 bytes), and 1 more. Mend or replace them.\n"
     )
 
@@ -99,11 +99,11 @@ def test_nothing_to_train(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([""], "lora data directory: is empty. Write the folder that holds the images."),
-        (["gone"], 'lora data directory: there is no folder "gone". '),
+        ([""], "lora data directory: It is empty. Write the folder that holds the images."),
+        (["gone"], 'lora data directory: There is no folder "gone". '),
         ([__file__], f'lora data directory: "{__file__}" is a file. Write the folder that holds the images.'),
         ([".", "--set", "image_size=512x"], 'image size (height, width): "512x" is not a size'),
-        ([".", "--set", "image_siez=512"], "--set image_siez: there is no such setting. Perhaps you mean image_size."),
+        ([".", "--set", "image_siez=512"], "--set image_siez: There is no such setting. Perhaps you mean image_size."),
         ([".", "--set", "image_buckets_step=0"], "image buckets step: "),
     ],
     ids=["not set", "missing", "file", "size", "name", "step"],

@@ -110,7 +110,7 @@ def test_a_failed_job_is_told_and_can_be_run_again(model: str, data: list[str], 
     here.rename(tmp_path / "there.safetensors")
     assert queue("run", *data) == 2
     out = capsys.readouterr().out
-    assert "Job 1: failed. model: there is no file" in out
+    assert "Job 1: failed. model: There is no file" in out
     assert out.splitlines()[-1] == "2 jobs run, 1 failed."
     assert statuses(data) == {"a": FAILED, "b": DONE}
     (tmp_path / "there.safetensors").rename(here)
@@ -122,14 +122,14 @@ def test_a_failed_job_is_told_and_can_be_run_again(model: str, data: list[str], 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["show", "7"], "there is no such job"),
-        (["delete", "99999999999999999999"], "there is no such job"),
-        (["move", "7", "1"], "there is no such job"),
-        (["again", "7"], "there is no such job"),
-        (["duplicate", "7"], "there is no such job"),
+        (["show", "7"], "There is no such job"),
+        (["delete", "99999999999999999999"], "There is no such job"),
+        (["move", "7", "1"], "There is no such job"),
+        (["again", "7"], "There is no such job"),
+        (["duplicate", "7"], "There is no such job"),
         (["add", "no such preset"], "no such preset"),
-        (["add", "iLECO", "--model", "nowhere.ckpt", *WORDS], "there is no file nowhere.ckpt"),
-        (["add", "iLECO", "--model", "MODEL"], "original prompt: is empty"),
+        (["add", "iLECO", "--model", "nowhere.ckpt", *WORDS], "There is no file nowhere.ckpt"),
+        (["add", "iLECO", "--model", "MODEL"], "original prompt: It is empty"),
         (["add", "iLECO", "--model", "MODEL", *WORDS, "--save-lora-name", "x"], "x is the name of a job"),
         (["run", "--device", "cuda:7"], "cuda:7"),
     ],

@@ -97,7 +97,7 @@ def test_the_same_command_once_more_says_that_it_begins_anew(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--resume", "nobody"], "nobody: no run of that name was broken off"),
+        (["--resume", "nobody"], "nobody: No run of that name was broken off"),
         (["iLECO", "--resume", "x"], "takes all settings from the run that was broken off"),
         (["--resume", "x", "--network-rank", "4"], "takes all settings from the run that was broken off"),
     ],
@@ -130,4 +130,4 @@ def test_the_queue_resumes_its_job(model: Path, data: list[str], capsys: pytest.
         assert main(["queue", "run", *data]) == 0
     assert entry(data).status == DONE
     assert main(["queue", "resume", "y", *data]) == 2
-    assert "y: no job of the queue has that name" in capsys.readouterr().err
+    assert "y: No job of the queue has that name" in capsys.readouterr().err

@@ -233,7 +233,7 @@ def test_first_folder_wins_and_a_file_may_be_named_by_its_path(tmp_path: Path) -
 
 def test_taken_name_is_replaced_only_when_asked(tmp_path: Path) -> None:
     presets.save(Settings(network_rank=7), "mine", tmp_path)
-    with pytest.raises(OutputError, match="there is a preset of that name"):
+    with pytest.raises(OutputError, match="There is a preset of that name"):
         presets.save(Settings(network_rank=8), "mine.json", tmp_path)
     assert presets.load("mine", [tmp_path]).settings.network_rank == 7
     presets.save(Settings(network_rank=8), "mine", tmp_path, overwrite=True)
@@ -256,9 +256,9 @@ def test_missing_preset_names_those_there_are(tmp_path: Path) -> None:
     assert all(name in str(caught.value) for name in NAMES)
     with pytest.raises(UserError, match="There are no presets here"):
         presets.load("x" * 100, [tmp_path])
-    with pytest.raises(UserError, match="preset: is too long for a path"):
+    with pytest.raises(UserError, match="preset: It is too long for a path"):
         presets.load("x" * 5000, [tmp_path])
-    with pytest.raises(UserError, match="preset: has a line break or another control character"):
+    with pytest.raises(UserError, match="preset: It has a line break or another control character"):
         presets.load("null\0byte", [tmp_path])
 
 

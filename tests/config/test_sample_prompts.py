@@ -148,11 +148,11 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, told: st
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("p.txt", "# nothing else\n\n", "holds no prompt; write one per line."),
+        ("p.txt", "# nothing else\n\n", "holds no prompt. Write one per line."),
         ("p.txt", "a\n" * (MOST_PROMPTS + 1), f"holds {MOST_PROMPTS + 1} prompts"),
         ("p.json", "{}", "must hold a list of prompts"),
         ("p.json", "[", "JSON"),
-        ("p.json", '["a", {"prompt": 1}]', 'prompt 2: has no "prompt", or one that is not text.'),
+        ("p.json", '["a", {"prompt": 1}]', 'prompt 2: It has no "prompt", or one that is not text.'),
         ("p.json", '[{"prompt": "a", "width": true}]', 'prompt 1: --width must be a whole number, not "True"'),
         ("p.json", '[{"prompt": "a", "negative_prompt": 3}]', "prompt 1: --negative_prompt must be text, not 3"),
         ("p.toml", "[prompt]\nwidth = 3", "holds no [[prompt.subset]]"),

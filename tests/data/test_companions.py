@@ -160,7 +160,7 @@ def test_a_folder_of_masks_within_the_data(tmp_path: Path) -> None:
 
 def test_a_folder_of_masks_that_is_not_there(tmp_path: Path) -> None:
     fill(tmp_path, "a.png")
-    with pytest.raises(DataError, match="^image mask directory: there is no folder"):
+    with pytest.raises(DataError, match="^image mask directory: There is no folder"):
         sorted_in(tmp_path, image_mask_directory=str(tmp_path / "gone"))
 
 
@@ -285,7 +285,7 @@ def test_a_mask_that_changes_its_shape_during_the_run(tmp_path: Path) -> None:
     mask(tmp_path / "a_mask.png", halves(255, 0))
     (sample,) = scanned(tmp_path).samples
     mask(tmp_path / "a_mask.png", halves(255, 0, 64, 32))
-    with pytest.raises(DataError, match=r"a_mask\.png: has changed"):
+    with pytest.raises(DataError, match=r"a_mask\.png: It has changed"):
         pixels_of(sample)
 
 

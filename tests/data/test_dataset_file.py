@@ -394,63 +394,63 @@ def test_paths_are_taken_from_where_the_program_runs_and_then_from_the_file(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", r"data\.toml: describes no dataset"),
-        ("[general]\nbatch_size = 2", r"data\.toml: describes no dataset"),
+        ("", r"data\.toml: It describes no dataset"),
+        ("[general]\nbatch_size = 2", r"data\.toml: It describes no dataset"),
         ("datasets = 3", r'data\.toml: "datasets" must be a list of tables, not 3'),
         ("general = 'x'", r'data\.toml: "general" must be a table, not "x"'),
         ("[[datasets]]\nsubsets = ['ROOT/a']", r'data\.toml, dataset 1: "subsets" must be a list of tables'),
-        ("[[subsets]]\nnum_repeats = 1", r"data\.toml, dataset 1, subset 1: has no image_dir"),
+        ("[[subsets]]\nnum_repeats = 1", r"data\.toml, dataset 1, subset 1: It has no image_dir"),
         (
             "enable_buckets = true",
-            r"data\.toml: dataset files know no enable_buckets; perhaps enable_bucket is meant\.",
+            r"data\.toml: Dataset files know no enable_buckets; perhaps enable_bucket is meant\.",
         ),
         (
             "[[datasets]]\ntrain_batch_size = 3",
-            r"dataset 1: dataset files know no train_batch_size; perhaps batch_size",
+            r"dataset 1: Dataset files know no train_batch_size; perhaps batch_size",
         ),
         (
             "[[subsets]]\nnum_repeat = 3",
-            r"dataset 1, subset 1: dataset files know no num_repeat; perhaps num_repeats is",
+            r"dataset 1, subset 1: Dataset files know no num_repeat; perhaps num_repeats is",
         ),
         (
             "[general]\nkeep_tokens = 'x'\n[[subsets]]\nimage_dir = 'ROOT/a'",
-            r"data\.toml, general, keep_tokens: must be",
+            r"data\.toml, general, keep_tokens: It must be",
         ),
-        ("num_repeats = 'x'\n[[subsets]]\nimage_dir = 'ROOT/a'", r"data\.toml, num_repeats: must be a whole number"),
+        ("num_repeats = 'x'\n[[subsets]]\nimage_dir = 'ROOT/a'", r"data\.toml, num_repeats: It must be a whole number"),
         (
             "[[datasets]]\nbatch_size = 'four'\n[[datasets.subsets]]\nimage_dir = 'ROOT/a'",
-            r'data\.toml, dataset 1, batch_size: must be a whole number, not "four"',
+            r'data\.toml, dataset 1, batch_size: It must be a whole number, not "four"',
         ),
-        ("[[subsets]]\nimage_dir = 3", r"data\.toml, dataset 1, subset 1, image_dir: must be text, not 3"),
+        ("[[subsets]]\nimage_dir = 3", r"data\.toml, dataset 1, subset 1, image_dir: It must be text, not 3"),
         (
             "[[subsets]]\nimage_dir = 'nowhere'",
             (
-                r'data\.toml, dataset 1, subset 1, image_dir: there is no folder "nowhere", neither in .+, where the '
+                r'data\.toml, dataset 1, subset 1, image_dir: There is no folder "nowhere", neither in .+, where the '
                 r"program runs, nor beside the file in .+\. Write its full path\."
             ),
         ),
         ("[[subsets]]\nimage_dir = 'ROOT/a/0.png'", r'image_dir: "[^"]*0\.png" is a file\. Write a folder'),
         ("[[subsets]]\nmetadata_file = 'ROOT/a'", r'metadata_file: "[^"]*a" is a folder\. Write a file'),
-        ("[[subsets]]\nmetadata_file = 'x.json'", r'metadata_file: there is no file "x\.json"'),
+        ("[[subsets]]\nmetadata_file = 'x.json'", r'metadata_file: There is no file "x\.json"'),
         (
             "[[subsets]]\nimage_dir = 'ROOT/a'\nnum_repeats = 'many'",
-            r'subset 1, num_repeats: must be a whole number, not "many"; write for instance 10\. Change it in the file',
+            r'num_repeats: It must be a whole number, not "many". Write for instance 10\. Change it in the file',
         ),
-        ("[[subsets]]\nimage_dir = 'ROOT/a'\nis_reg = 1", r"is_reg: must be true or false, not 1"),
+        ("[[subsets]]\nimage_dir = 'ROOT/a'\nis_reg = 1", r"is_reg: It must be true or false, not 1"),
         (
             "[[subsets]]\nimage_dir = 'ROOT/a'\nshuffle_caption = 'often'",
-            r'shuffle_caption: must be true or false, not "often"',
+            r'shuffle_caption: It must be true or false, not "often"',
         ),
-        ("[[subsets]]\nimage_dir = 'ROOT/a'\nclass_tokens = [1]", r"class_tokens: must be text, not \[1\]"),
-        ("batch_size = 0\n[[subsets]]\nimage_dir = 'ROOT/a'", r"batch_size: must be at least 1, not 0"),
-        ("resolution = 'big'\n[[subsets]]\nimage_dir = 'ROOT/a'", r"resolution: must be a size such as 512"),
-        ("resolution = [1, 2, 3]\n[[subsets]]\nimage_dir = 'ROOT/a'", r"resolution: must be a size such as 512"),
+        ("[[subsets]]\nimage_dir = 'ROOT/a'\nclass_tokens = [1]", r"class_tokens: It must be text, not \[1\]"),
+        ("batch_size = 0\n[[subsets]]\nimage_dir = 'ROOT/a'", r"batch_size: It must be at least 1, not 0"),
+        ("resolution = 'big'\n[[subsets]]\nimage_dir = 'ROOT/a'", r"resolution: It must be a size such as 512"),
+        ("resolution = [1, 2, 3]\n[[subsets]]\nimage_dir = 'ROOT/a'", r"resolution: It must be a size such as 512"),
         ("resolution = 500\n[[subsets]]\nimage_dir = 'ROOT/a'", r"resolution: .*multiple"),
         (
             "[[datasets]]\nenable_bucket = true\nresolution = 1536\n[[datasets.subsets]]\nimage_dir = 'ROOT/a'",
-            r"data\.toml, dataset 1: the resolution 1536 x 1536 is outside the sizes of the buckets, 256 to 1024",
+            r"data\.toml, dataset 1: The resolution 1536 x 1536 is outside the sizes of the buckets, 256 to 1024",
         ),
-        ("[[subsets]]\nimage_dir = 'ROOT/a'\nis_reg = true", r"none of its subsets has an image to learn from"),
+        ("[[subsets]]\nimage_dir = 'ROOT/a'\nis_reg = true", r"None of its subsets has an image to learn from"),
         ("[[subsets]\n", r"data\.toml.*TOML"),
     ],
 )
@@ -488,7 +488,7 @@ def test_keys_that_are_no_text_are_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match='dataset config: there is no file "'):
+    with pytest.raises(UserError, match='dataset config: There is no file "'):
         scanned(tmp_path / "none.toml")
 
 
@@ -535,9 +535,9 @@ def test_each_line_of_a_caption_has_the_tags(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({"0": "a cat"}, r'subset 1: the entry "0" must be an object with a caption or tags, not "a cat"'),
-        ({"0": {"caption": 3}}, r'subset 1: the caption of "0" must be text, not 3'),
-        ({"x": {"caption": "a"}}, r"none of its subsets has an image to learn from"),
+        ({"0": "a cat"}, r'subset 1: The entry "0" must be an object with a caption or tags, not "a cat"'),
+        ({"0": {"caption": 3}}, r'subset 1: The caption of "0" must be text, not 3'),
+        ({"x": {"caption": "a"}}, r"None of its subsets has an image to learn from"),
     ],
 )
 def test_entries_that_cannot_be_used(tmp_path: Path, entries: dict[str, Any], message: str) -> None:
@@ -561,7 +561,7 @@ def test_a_metadata_file_may_be_given_alone(tmp_path: Path) -> None:
         found = scan(Settings(**given, **small))
         assert [sample.caption for sample in found.distinct] == ["zero" if len(given) == 2 else "one"]
     beside.write_text('{"caption": "one"}\n')
-    with pytest.raises(UserError, match=r"line 1 of meta\.jsonl is no object with an image_path"):
+    with pytest.raises(UserError, match=r"Line 1 of meta\.jsonl is no object with an image_path"):
         scan(Settings(dataset_config=str(beside)))
 
 

@@ -189,17 +189,17 @@ def test_caption_from_the_file_name(name: str, caption: str) -> None:
 
 @pytest.mark.parametrize("folder", ["", "  "])
 def test_not_set(folder: str) -> None:
-    assert sentence(folder) == "lora data directory: is empty. Write the folder that holds the images."
+    assert sentence(folder) == "lora data directory: It is empty. Write the folder that holds the images."
 
 
 def test_missing(tmp_path: Path) -> None:
     fill(tmp_path, "pictures/a.png")
     assert sentence(tmp_path / "Pictrues/sub") == (
-        f'lora data directory: there is no folder "{tmp_path / "Pictrues/sub"}". '
+        f'lora data directory: There is no folder "{tmp_path / "Pictrues/sub"}". '
         f"Perhaps you mean {tmp_path / 'pictures'}."
     )
     assert sentence(tmp_path / "zzz") == (
-        f'lora data directory: there is no folder "{tmp_path / "zzz"}". Check how it is written; {tmp_path} is there.'
+        f'lora data directory: There is no folder "{tmp_path / "zzz"}". Check how it is written; {tmp_path} is there.'
     )
 
 
@@ -210,7 +210,7 @@ def test_spaces_and_quotes_around_a_path(tmp_path: Path, before: str, after: str
     fill(tmp_path, "testlora/a.png")
     folder = tmp_path / "testlora"
     assert sentence(f"{before}{folder}{after}") == (
-        f'lora data directory: there is no folder "{before}{folder}{after}". Write it without the {extra}: {folder}.'
+        f'lora data directory: There is no folder "{before}{folder}{after}". Write it without the {extra}: {folder}.'
     )
 
 
@@ -231,14 +231,14 @@ def test_a_file(tmp_path: Path) -> None:
 
 
 def test_a_name_no_system_takes() -> None:
-    with pytest.raises(UserError, match="lora data directory: is too long for a path"):
+    with pytest.raises(UserError, match="lora data directory: It is too long for a path"):
         find_images("x" * 5000)
 
 
 def test_empty(tmp_path: Path) -> None:
     fill(tmp_path / "a", "b/nothing").joinpath("b/nothing").unlink()
     assert sentence(tmp_path / "a") == (
-        f'lora data directory: the folder "{tmp_path / "a"}" is empty, and so are its sub-folders. '
+        f'lora data directory: The folder "{tmp_path / "a"}" is empty, and so are its sub-folders. '
         "Put images there (apng, avif, bmp, gif, heic, heif, hif, ico, jfif, jif, jpe, jpeg, jpg, jxl, pcx, png, tif, "
         "tiff, webp), or choose another folder."
     )
@@ -247,7 +247,7 @@ def test_empty(tmp_path: Path) -> None:
 def test_no_picture_among_the_files(tmp_path: Path) -> None:
     fill(tmp_path / "a", "1.psd", "2.PSD", "3.zip", "1.txt", "2.txt", "3.txt")
     assert sentence(tmp_path / "a").startswith(
-        f'lora data directory: the folder "{tmp_path / "a"}" holds no image, only other files '
+        f'lora data directory: The folder "{tmp_path / "a"}" holds no image, only other files '
         "(3 .txt, 2 .psd, 1 .zip). Put images there"
     )
 
@@ -270,6 +270,6 @@ def test_a_folder_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monk
     fill(tmp_path, "locked/a.png")
     deny(monkeypatch, "locked")
     assert sentence(tmp_path / "locked") == (
-        f'lora data directory: the folder "{tmp_path / "locked"}" cannot be opened (Permission denied). '
+        f'lora data directory: The folder "{tmp_path / "locked"}" cannot be opened (Permission denied). '
         "Allow reading it, or choose another."
     )

@@ -465,7 +465,7 @@ def refusal(path: Path) -> str:
     assert caught.value.where == str(path)
     with pytest.raises(FileError):
         load_placed(path, Placement(Size(64, 64), Size(64, 64), (0, 0)))
-    assert str(caught.value) == f"{path}: {caught.value.problem}."
+    assert str(caught.value) == f"{path} {caught.value.problem}."
     return str(caught.value.problem)
 
 

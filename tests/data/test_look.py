@@ -39,7 +39,7 @@ def pair_of(folder: Path, original: Image.Image, target: Image.Image, ending: st
 @pytest.mark.parametrize("mode", ["ADDifT", "Difference"])
 def test_a_pair_with_the_same_pixels_is_refused(mode: str, tmp_path: Path) -> None:
     settings = replace(pair_of(tmp_path, noise(1), noise(1)), mode=mode)
-    with pytest.raises(DataError, match="target image: has the same pixels as the original image"):
+    with pytest.raises(DataError, match="target image: It has the same pixels as the original image"):
         look(settings)
 
 
@@ -63,7 +63,7 @@ def test_pairs_of_a_folder_that_are_equal_are_counted_and_alone_refused(tmp_path
     told = [str(problem) for problem in found.problems]
     assert told.count("a_b.png has the same pixels as a.png: used, but nothing is learned from it") == 1
     assert not any("same pixels" in text and not text.startswith("a_b") for text in told)
-    with pytest.raises(DataError, match="in every pair of .* both images have the same pixels"):
+    with pytest.raises(DataError, match="In every pair of .* both images have the same pixels"):
         look(folder_of(tmp_path / "one", a=noise(1), a_b=noise(1)))
 
 
@@ -74,7 +74,7 @@ def test_modes_without_images_have_nothing_to_look_at() -> None:
 def test_what_is_found_in_time_is_the_same(tmp_path: Path) -> None:
     settings = folder_of(tmp_path / "pairs", a=noise(1), a_b=noise(2))
     assert within(60, lambda check, progress: look(settings, check=check, progress=progress)) == look(settings)
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match="There is no folder"):
         within(60, lambda _check, _progress: look(replace(settings, lora_data_directory=str(tmp_path / "gone"))))
 
 

@@ -82,8 +82,8 @@ def test_a_target_may_be_an_original_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("suffix", "sentence"),
     [
-        ("", "diff target name: is empty, so each image would be paired with itself. Write what"),
-        ("  ", "diff target name: is empty, so each image would be paired with itself. Write what"),
+        ("", "diff target name: It is empty, so each image would be paired with itself. Write what"),
+        ("  ", "diff target name: It is empty, so each image would be paired with itself. Write what"),
         ("_open", 'called the same but for "_open" at the end of one of them. Write what the targets'),
         ("_closed.png", "Write it without .png: _closed."),
     ],

@@ -118,7 +118,7 @@ def refusal(given: Settings) -> str:
 def test_other_shapes_are_refused_with_both_sizes(tmp_path: Path) -> None:
     original, target = noise(tmp_path / "a.png", 200, 100), noise(tmp_path / "b.png", 100, 200)
     assert refusal(settings(original, target)) == (
-        "original image and target image: differ in shape: the original is 200 x 100, the target 100 x 200. "
+        "original image and target image: They differ in shape: the original is 200 x 100, the target 100 x 200. "
         "Crop one of them to the shape of the other."
     )
 
@@ -136,7 +136,7 @@ def test_one_file_twice_is_refused(tmp_path: Path) -> None:
     path = noise(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to(path)
     assert refusal(settings(path, str(tmp_path / "b.png"))) == (
-        "target image: is the same file as the original image, so there is nothing to learn. Choose another."
+        "target image: It is the same file as the original image, so there is nothing to learn. Choose another."
     )
 
 

@@ -374,7 +374,7 @@ def test_nothing_usable(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         found.require_usable()
     assert str(caught.value) == (
-        f'lora data directory: no image in "{tmp_path}" can be trained: '
+        f'lora data directory: No image in "{tmp_path}" can be trained: '
         "0.png is no image in a format that can be read, 1.png is empty (0 bytes), 2.png is empty (0 bytes), "
         "and 2 more. Mend or replace them."
     )
@@ -429,7 +429,7 @@ def test_a_file_that_changes_after_the_scan(tmp_path: Path) -> None:
     picture(path, 50, 100)
     with pytest.raises(DataError) as caught:
         pixels_of(sample)
-    assert str(caught.value) == f"{path}: has changed: it was 100 x 100 and is 50 x 100 now. Start again."
+    assert str(caught.value) == f"{path}: It has changed: it was 100 x 100 and is 50 x 100 now. Start again."
     path.unlink()
     with pytest.raises(DataError, match="cannot be opened"):
         pixels_of(sample)

@@ -269,9 +269,9 @@ def test_errors_name_the_folder(tmp_path: Path) -> None:
     images(tmp_path / "only" / "reg", 1)
     with pytest.raises(DataError, match="reg data directory: .*lora data directory"):
         scanned(tmp_path / "data", reg_data_directory=str(tmp_path / "data"))
-    with pytest.raises(DataError, match="reg data directory: the folder .*empty.* is empty"):
+    with pytest.raises(DataError, match="reg data directory: The folder .*empty.* is empty"):
         scanned(tmp_path / "data", reg_data_directory=str(tmp_path / "empty"))
-    with pytest.raises(DataError, match="reg data directory: there is no folder"):
+    with pytest.raises(DataError, match="reg data directory: There is no folder"):
         scanned(tmp_path / "data", reg_data_directory=str(tmp_path / "none"))
     with pytest.raises(DataError, match="lora data directory: .* only regularisation images in reg"):
         scanned(tmp_path / "only")

@@ -157,7 +157,7 @@ def test_a_loss_that_is_no_number_names_step_and_sample(sample: int) -> None:
     with pytest.raises(DivergedError) as caught:
         run(Regression(broken_at=5, broken_sample=sample), settings())
     sentence = str(caught.value)
-    assert sentence.startswith(f"step 5 of 60: the loss of sample {sample + 1} of 3 at timestep {(10, 20, 30)[sample]}")
+    assert sentence.startswith(f"step 5 of 60: The loss of sample {sample + 1} of 3 at timestep {(10, 20, 30)[sample]}")
     assert "Lower the learning rate" in sentence
 
 
@@ -320,5 +320,5 @@ def test_a_step_of_several_batches_is_one_of_a_batch_as_large() -> None:
 
 def test_a_broken_loss_of_several_batches_is_counted_over_all_of_them() -> None:
     """Step 3 has the batches 5 and 6; the second sample of the sixth is the fifth of six."""
-    with pytest.raises(DivergedError, match=r"step 3 of 60: the loss of sample 5 of 6 at timestep 20"):
+    with pytest.raises(DivergedError, match=r"step 3 of 60: The loss of sample 5 of 6 at timestep 20"):
         run(Regression(6, 1), settings(train_gradient_accumulation=2))

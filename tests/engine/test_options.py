@@ -217,7 +217,7 @@ def test_epochs_decide_the_steps_wherever_they_are_told(model: Path, folder: Pat
 def test_a_warmup_is_held_against_the_steps_of_the_epochs(model: Path, folder: Path, tmp_path: Path) -> None:
     given = {"train_epochs": 3, "train_lr_scheduler": "linear", "train_iterations": 5}
     trained(job_of(model, folder, train_lr_warmup_steps=8, **given), tmp_path / "a")
-    with pytest.raises(SettingsError, match="the warm-up takes 9 steps and the run only 9"):
+    with pytest.raises(SettingsError, match="The warm-up takes 9 steps and the run only 9"):
         start(job_of(model, folder, train_lr_warmup_steps=9, **given), host_in(tmp_path / "b"))
 
 
@@ -230,7 +230,7 @@ def test_the_queue_knows_the_steps_of_the_epochs(model: Path, folder: Path, tmp_
     given = job_of(model, folder, train_epochs=3, validation_split=0.2, train_lr_scheduler="linear").settings
     assert store.add(given).steps == 3 * 3
     assert store.edit(1, replace(given, train_epochs=5)).steps == 5 * 3
-    with pytest.raises(SettingsError, match="the warm-up takes 9 steps and the run only 9"):
+    with pytest.raises(SettingsError, match="The warm-up takes 9 steps and the run only 9"):
         admitted(replace(given, train_lr_warmup_steps=9), home.folders)
 
 

@@ -343,9 +343,9 @@ def test_a_name_taken_meanwhile_gets_a_suffix(model: Path, host: Standalone) -> 
 def test_no_model(host: Standalone) -> None:
     given = job(Path("x"))
     given = replace(given, settings=replace(given.settings, model=""))
-    with pytest.raises(UserError, match="model: no model is chosen"):
+    with pytest.raises(UserError, match="model: No model is chosen"):
         check(given, host)
-    with pytest.raises(UserError, match=r"model: there is no file nowhere\.safetensors"):
+    with pytest.raises(UserError, match=r"model: There is no file nowhere\.safetensors"):
         check(job(Path("nowhere.safetensors")), host)
 
 
@@ -388,7 +388,7 @@ def test_short_memory_is_a_sentence(model: Path, host: Standalone, monkeypatch: 
 
     monkeypatch.setattr(passes, "train", short)
     events: list[Event] = []
-    with pytest.raises(UserError, match=r"there is not enough memory\. Turn on gradient checkpointing"):
+    with pytest.raises(UserError, match=r"There is not enough memory\. Turn on gradient checkpointing"):
         run(job(model), host, Control(), events.append)
     assert isinstance(events[-1], Failed)
 

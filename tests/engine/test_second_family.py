@@ -179,7 +179,7 @@ def test_blocks_and_elements_are_the_familys(model: Path, images: Path, host: St
     path, _ = trained(settings, host)
     names = {name.partition(".")[0] for name in file.read(path)[0]}
     assert names == {f"lora_unet_layers_1_attention_to_{each}" for each in ("q", "k", "v", "out")}
-    with pytest.raises(NetworkError, match="nothing is left to train"):
+    with pytest.raises(NetworkError, match="Nothing is left to train"):
         trained(replace(settings, network_blocks=("IN01", "M00"), save_lora_name="other"), host)
 
 
@@ -217,7 +217,7 @@ def test_sizes_its_latents_cannot_have_are_refused(model: Path, images: Path, ho
     with pytest.raises(SettingsError) as caught:
         check(Job.create(settings), host)
     assert [problem.key for problem in caught.value.problems] == ["image_size(height, width)", "image_buckets_step"]
-    assert "must be a multiple of 16 for Tiny, not 72; write 64 or 80" in str(caught.value)
+    assert "must be a multiple of 16 for Tiny, not 72. Write 64 or 80" in str(caught.value)
 
 
 def test_the_velocity_of_another_family_is_not_forced_on_it(model: Path, images: Path, host: Standalone) -> None:

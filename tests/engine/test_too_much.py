@@ -169,7 +169,7 @@ def test_an_image_of_no_numbers_is_never_saved(
 ) -> None:
     monkeypatch.setattr(sample_module, "decode", lambda bundle, latents: latents.new_full((1, 3, 64, 64), torch.nan))
     assert main([*SAMPLE, "--out", str(tmp_path / "a.png")]) == 2
-    assert "the image made with toy-sd1.safetensors is not a number (NaN) anywhere" in capsys.readouterr().err
+    assert "The image made with toy-sd1.safetensors is not a number (NaN) anywhere" in capsys.readouterr().err
     assert not (tmp_path / "a.png").exists()
 
 

@@ -98,9 +98,9 @@ def test_the_model_is_read_once_and_again_when_another_is_meant(
 
 
 def test_what_cannot_be_drawn_is_said(host: Standalone, lora: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model is chosen"):
+    with pytest.raises(ModelError, match="No model is chosen"):
         host.draw(replace(PLAIN, model=""), ignore)
-    with pytest.raises(ModelError, match="there is no file nowhere"):
+    with pytest.raises(ModelError, match="There is no file nowhere"):
         host.draw(replace(PLAIN, model="nowhere"), ignore)
     with pytest.raises(NetworkError):
         host.draw(replace(PLAIN, lora=tmp_path / "gone.safetensors"), ignore)

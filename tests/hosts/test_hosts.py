@@ -167,7 +167,7 @@ def test_a_run_that_breaks_off_leaves_it_as_well(double: Double, host: WebUI, tm
 
 
 def test_no_model_no_lock(double: Double, host: WebUI, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no file nothing"):
+    with pytest.raises(UserError, match="There is no file nothing"):
         trained(host, settings_of("iLECO", tmp_path, model="nothing.safetensors"))
     assert not double.lock.is_held
     assert double.state.begun == 0

@@ -44,13 +44,13 @@ def of_pair(original: str, target: str) -> Settings:
 
 
 CASES = {
-    "no folder": "lora data directory: there is no folder",
-    "empty folder": "lora data directory: the folder .* is empty",
-    "text as image": "lora data directory: no image in .* can be trained: a.png is no image",
-    "no pair": "diff target name: no two images in",
+    "no folder": "lora data directory: There is no folder",
+    "empty folder": "lora data directory: The folder .* is empty",
+    "text as image": "lora data directory: No image in .* can be trained: a.png is no image",
+    "no pair": "diff target name: No two images in",
     "target missing": "target image: .* is not there",
-    "same file": "target image: is the same file as the original image|target image: is the original image",
-    "same pixels": "target image: has the same pixels as the original image",
+    "same file": "target image: It is the same file as the original image|target image: is the original image",
+    "same pixels": "target image: It has the same pixels as the original image",
 }
 
 

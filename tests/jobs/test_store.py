@@ -111,7 +111,7 @@ def test_how_a_job_ends_is_kept_byte_for_byte(store: Store) -> None:
 @pytest.mark.parametrize("number", [0, -1, 7, 2**63, 10**30])
 def test_a_job_that_is_not_there(store: Store, number: int) -> None:
     for act in (store.get, store.job, store.delete, store.again, store.duplicate, lambda n: store.move(n, 1)):
-        with pytest.raises(UserError, match="there is no such job"):
+        with pytest.raises(UserError, match="There is no such job"):
             act(number)
 
 
@@ -149,7 +149,7 @@ def test_a_name_whose_file_is_there_is_refused(store: Store, folders: Folders) -
 def test_settings_that_would_not_train_are_refused(store: Store) -> None:
     with pytest.raises(SettingsError, match="original prompt"):
         store.add(replace(settings(), original_prompt=""))
-    with pytest.raises(SettingsError, match="model: has a broken character"):
+    with pytest.raises(SettingsError, match="model: It has a broken character"):
         store.add(settings(model="ordner/\udcff.ckpt"))
     assert not store.entries()
 
@@ -225,11 +225,11 @@ def test_what_runs_can_be_neither_edited_nor_deleted(store: Store) -> None:
     filled(store, "a")
     lease = store.lease()
     store.claim(lease)
-    with pytest.raises(UserError, match=r"a: is running\. Duplicate it"):
+    with pytest.raises(UserError, match=r"a: It is running\. Duplicate it"):
         store.edit(1, settings("z"))
-    with pytest.raises(UserError, match=r"a: is running\. Stop it first"):
+    with pytest.raises(UserError, match=r"a: It is running\. Stop it first"):
         store.delete(1)
-    with pytest.raises(UserError, match="a: is running"):
+    with pytest.raises(UserError, match="a: It is running"):
         store.again(1)
     assert store.clear(ENDED) == 0
     lease.end()
@@ -248,7 +248,7 @@ def test_what_ended_without_success_can_wait_again(store: Store, status: str) ->
 def test_what_is_done_does_not_run_again(store: Store) -> None:
     number = ended(store, "x", DONE)
     for act in (lambda: store.again(number), lambda: store.edit(number, settings("y"))):
-        with pytest.raises(UserError, match="x: is done"):
+        with pytest.raises(UserError, match="x: It is done"):
             act()
 
 
@@ -535,7 +535,7 @@ def test_damage_that_shows_later_is_a_sentence(folders: Folders, store: Store) -
         connection.execute("UPDATE sqlite_master SET rootpage = 100000 WHERE name = 'job'")
         connection.execute("PRAGMA schema_version = 99")
     connection.close()
-    with pytest.raises(DamagedError, match=r"queue\.db: is damaged"):
+    with pytest.raises(DamagedError, match=r"queue\.db: It is damaged"):
         store.entries()
 
 
@@ -586,7 +586,7 @@ def test_a_locked_file_is_a_sentence(folders: Folders, store: Store) -> None:
     filled(store)
     connection = sqlite3.connect(file_of(folders), isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
-    with pytest.raises(BusyError, match=r"queue\.db: is in use by another program\. Try again"):
+    with pytest.raises(BusyError, match=r"queue\.db: It is in use by another program\. Try again"):
         store.add(settings("z"))
     assert order(store) == "abcd", "reading goes on"
     lease = store.lease()
@@ -612,19 +612,21 @@ def test_a_full_disk_is_a_sentence_and_the_store_goes_on(store: Store, monkeypat
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")
 def test_a_folder_that_cannot_be_written_to_is_a_sentence() -> None:
     folder = Path("/proc/trainyard")
-    with pytest.raises(OutputError, match=r"/proc/trainyard/queue: could not be created"):
+    with pytest.raises(OutputError, match=r"/proc/trainyard/queue: It could not be created"):
         Store(Folders(folder, folder, folder))
 
 
 def test_a_data_folder_that_is_a_file_is_a_sentence(folders: Folders) -> None:
     folders.data.write_text("")
-    with pytest.raises(OutputError, match=r"queue: could not be created"):
+    with pytest.raises(OutputError, match=r"queue: It could not be created"):
         Store(folders)
 
 
 def test_a_file_that_cannot_be_opened_is_a_sentence(folders: Folders) -> None:
     file_of(folders).mkdir(parents=True)
-    with pytest.raises(OutputError, match=r"queue\.db: could not be read or written \(unable to open database file\)"):
+    with pytest.raises(
+        OutputError, match=r"queue\.db: It could not be read or written \(unable to open database file\)"
+    ):
         Store(folders)
 
 
@@ -636,7 +638,7 @@ def test_settings_of_another_version_spoil_their_own_job_only(folders: Folders, 
         connection.commit()
         connection.close()
         assert [entry.name for entry in store.entries()] == ["a", "b"]
-        with pytest.raises(UserError, match=r"a: its settings can no longer be used\. Delete the job"):
+        with pytest.raises(UserError, match=r"a: Its settings can no longer be used\. Delete the job"):
             store.job(1)
     assert store.job(2).settings.save_lora_name == "b"
 

@@ -119,7 +119,7 @@ def test_jobs_run_in_their_order_and_a_failed_one_does_not_stop_the_next(
     entries = {entry.name: entry for entry in store.entries()}
     assert (entries["a"].path, entries["a"].step) == (store.folders.lora("a"), 3)
     assert entries["a"].path.exists()
-    assert str(entries["b"].message).startswith("model: there is no file nowhere.ckpt")
+    assert str(entries["b"].message).startswith("model: There is no file nowhere.ckpt")
     assert "NaN or infinite" in str(entries["c"].message)
     assert entries["c"].step > 0
     assert not watched.worker.is_running
@@ -155,7 +155,7 @@ def test_a_bug_ends_its_job_and_is_kept(
     watched.worker.join(WAIT)
     assert statuses(store) == {"a": FAILED, "b": DONE}
     message = str(store.get(1).message)
-    assert message.startswith("something went wrong that should not have (RuntimeError: a bug). Please report it")
+    assert message.startswith("Something went wrong that should not have (RuntimeError: a bug). Please report it")
     (kept,) = tmp_path.glob("trainyard-error-*.txt")
     assert str(kept) in message
     assert "Traceback" in kept.read_text()
@@ -271,7 +271,7 @@ def test_run_this_one_now(store: Store, settings, watched: Watched) -> None:
     assert watched.began() == ["c", "d"]
     assert begins == [False], "it waits for the one that runs"
     assert statuses(store) == {"d": DONE, "c": DONE, "a": WAITING, "b": WAITING}
-    with pytest.raises(UserError, match="c: is done"):
+    with pytest.raises(UserError, match="c: It is done"):
         watched.worker.run_now(3)
 
 
@@ -529,7 +529,7 @@ def test_closing_interrupts_the_job_after_its_step(store: Store, settings, watch
     assert store.get(1).path == store.folders.lora("a")
     assert store.folders.lora("a").exists(), "ending is saving"
     assert not list(store.folders.queue.glob("*.lock"))
-    with pytest.raises(UserError, match="the queue is closed"):
+    with pytest.raises(UserError, match="The queue is closed"):
         watched.worker.start()
 
 

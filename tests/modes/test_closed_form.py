@@ -186,7 +186,7 @@ def test_prompts_that_are_named_count_as_much_as_the_neighbours(bundle: Bundle, 
 def test_blocks_that_read_no_prompt_are_told(bundle: Bundle) -> None:
     targets = [each for each in unet_targets(bundle.denoiser, BLOCKS, "Full") if not each.reads_prompt]
     made = build(targets, builder_of(LoRA, Ranks(8, 8.0), torch.float32, CPU), torch.Generator().manual_seed(1))
-    with made.attached(), pytest.raises(NetworkError, match="none of these blocks reads the prompt"):
+    with made.attached(), pytest.raises(NetworkError, match="None of these blocks reads the prompt"):
         prepared(bundle, made, original_prompt="red", target_prompt="green")
 
 

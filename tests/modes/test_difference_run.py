@@ -212,8 +212,8 @@ def test_presets_run_as_shipped(world: Path, host: Standalone, name: str) -> Non
         ({"original_image": "gone.png"}, DataError, 'original image: "gone.png" is not there'),
         ({"target_image": "broken.png"}, DataError, "target image: .*broken.png"),
         ({"target_image": "wide.png"}, DataError, "differ in shape: the original is 64 x 64, the target 96 x 64"),
-        ({"target_image": "original.png"}, UserError, "target image: is the same as the original image"),
-        ({"diff_load_1st_pass": "copier"}, NetworkError, "copier: there is no such LoRA file.* put it into"),
+        ({"target_image": "original.png"}, UserError, "target image: It is the same as the original image"),
+        ({"diff_load_1st_pass": "copier"}, NetworkError, "copier: There is no such LoRA file.* put it into"),
         ({"use_2nd_pass_settings": True}, SettingsError, "there are no 2nd pass settings"),
         (
             {"use_2nd_pass_settings": True, "second_pass": Settings(train_optimizer_settings="odd=1")},

@@ -207,7 +207,7 @@ def test_lines_belong_together() -> None:
         ({"original_prompt": "a\n\nb", "target_prompt": ""}, "is empty"),
         ({**SLIDER, "target_prompt": "b"}, "has no place beside slider prompts"),
         ({**SLIDER, "slider_negative": "old"}, "is the same as slider positive"),
-        ({**SLIDER, "slider_positive": "old\nolder"}, "has 2 lines and the original prompt 1; write one"),
+        ({**SLIDER, "slider_positive": "old\nolder"}, "has 2 lines and the original prompt 1. Write one"),
     ],
 )
 def test_lines_that_do_not_fit_are_told(changes: dict[str, object], words: str) -> None:
@@ -267,5 +267,5 @@ def test_training_on_top_of_a_lora_is_training_on_the_merged_model(checkpoint: P
 
     assert apart(on_top, merged) < 1e-3
     assert apart(on_top, plain) > 0.05
-    with pytest.raises(NetworkError, match="gone: there is no such LoRA file"):
+    with pytest.raises(NetworkError, match="gone: There is no such LoRA file"):
         trained("x", base_loras="gone:0.5")

@@ -145,8 +145,11 @@ def test_network_strength_multiplies_the_saved_update(models: dict[str, Path], p
     ("changes", "sentence"),
     [
         ({"target_image": "gone.png"}, 'target image: "gone.png" is not there. Check how it is written.'),
-        ({"original_image": ""}, "original image: is empty; choose the image as it is before the change."),
-        ({"mode": "Multi-ADDifT", "diff_target_name": ""}, "diff target name: is empty, so each image would be paired"),
+        ({"original_image": ""}, "original image: It is empty. Choose the image as it is before the change."),
+        (
+            {"mode": "Multi-ADDifT", "diff_target_name": ""},
+            "diff target name: It is empty, so each image would be paired",
+        ),
         ({"mode": "Multi-ADDifT", "diff_target_name": "_no"}, "Write what the targets' file names end in"),
     ],
 )

@@ -270,7 +270,7 @@ def refused(given: Job, host: Standalone) -> str:
 def test_missing(job, host: Standalone) -> None:
     sentence = refused(job(network_resume="nothing"), host)
     assert sentence.startswith(
-        "network resume: nothing: there is no such LoRA file. Give its full path, or put it into"
+        "network resume: nothing: There is no such LoRA file. Give its full path, or put it into"
     )
 
 
@@ -313,7 +313,7 @@ def test_nan_is_found_before_the_model_is_loaded(job, host: Standalone, models, 
     tensors[key][0, 0] = float("nan")
     path = file.save(tmp_path / "broken.safetensors", tensors, {})
     sentence = refused(job(**{setting: str(path)}), host)
-    assert f"broken.safetensors: has NaN or infinite numbers in {key}" in sentence
+    assert f"broken.safetensors: It has NaN or infinite numbers in {key}" in sentence
 
 
 FOREIGN = {
@@ -397,7 +397,7 @@ def test_another_kind_of_network_is_called_what_it_is(job, host: Standalone, tmp
     )
     assert str(identify(path).label) == label
     assert refused(job(network_resume=str(path)), host) == (
-        f"network resume: odd.safetensors: is {label}, which Trainyard cannot use. "
+        f"network resume: odd.safetensors: It is {label}, which Trainyard cannot use. "
         "Choose a file of one of these kinds: LoRA, LoHa."
     )
 
@@ -421,6 +421,6 @@ def test_nothing_left_to_train(job, host: Standalone, models, tmp_path: Path) ->
         with pytest.raises(NetworkError) as caught:
             run(given, host, Control(), lambda event: None)
         assert str(caught.value) == (
-            "network blocks (BASE = TextEncoder): nothing is left to train. "
+            "network blocks (BASE = TextEncoder): Nothing is left to train. "
             "Choose at least one block that has modules of the chosen network type and element."
         )

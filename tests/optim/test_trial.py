@@ -91,7 +91,7 @@ def test_a_warm_up_that_is_never_over_is_refused(name: str) -> None:
         return [str(problem) for problem in check_for_run(given)]
 
     assert told(train_lr_warmup_steps=11) == []
-    endless = "the warm-up takes 12 steps and the run only 12, so it never ends. Write a number below 12"
+    endless = "The warm-up takes 12 steps and the run only 12, so it never ends. Write a number below 12"
     assert told(train_lr_warmup_steps=12) == [f"train lr warmup steps: {endless}"]
     assert told(train_lr_scheduler_settings="num_warmup_steps=12") == [f"train lr scheduler settings: {endless}"]
     assert told(train_lr_scheduler_settings="num_warmup_steps=2", train_lr_warmup_steps=12) == []

@@ -126,7 +126,7 @@ def test_a_log_longer_than_any_run(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="the log cannot be written"):
+    with pytest.raises(OutputError, match="The log cannot be written"):
         CSVLog(tmp_path / "file" / "x.csv", Settings(), "SD1")
 
 

@@ -22,6 +22,10 @@ KEY = re.compile(r"""["'`]([a-z_]+\.[\w\- ]+)["'`]""")
 BEGUN = re.compile(r"""["'`]([a-z_]+\.[\w\-]*)(?:\$?\{|["'`] \+)""")
 """A key that is put together: what it begins with."""
 ASKED = re.compile(r"""\b(?:message|say|Warned|Detail|WrongValue|\w*Error)\(\s*["']([a-z_]+\.[\w\- ]+)["']""")
+RAISED = re.compile(r"""\b(?:WrongValue|(?!FileError|ArgumentType)\w*Error)\(\s*["']([a-z_]+\.[\w\- ]+)["']""")
+"""Of these a text stands behind what it is of and a colon, or alone; of a file's behind its name in one sentence."""
+PARTS = frozenset(("error.problem", "error.problems", "config.sample_problem"))
+FRAGMENTS = ("config.sample_no_", "config.sample_outside", "hosts.model_", "hosts.other_unet", "models.config")
 NAMES = frozenset(("Trainyard", "LoRA", "VAE", "U-Net", "ControlNet", "IP-Adapter"))
 """What a Japanese text may say without a Japanese letter."""
 CHARACTERS = re.compile("[ぁ-んァ-ン一-龥]")
@@ -53,6 +57,14 @@ def test_every_text_that_is_asked_for_exists() -> None:
     asked = set(ASKED.findall(sources()))
     assert len(asked) > 100
     assert asked - ENGLISH.keys() == set()
+
+
+def test_what_is_raised_is_said_in_whole_sentences() -> None:
+    """ "original prompt: is empty" is none."""
+    raised = set(RAISED.findall(sources())) - PARTS
+    raised |= {key for key in ENGLISH if key.startswith("config.no_")}
+    assert len(raised) > 200
+    assert {key for key in raised if ENGLISH[key][0].islower() and not key.startswith(FRAGMENTS)} == set()
 
 
 def test_no_text_is_left_over() -> None:

@@ -106,13 +106,13 @@ def test_an_answer_says_in_japanese_what_is_wrong(
 
 def test_a_caller_chooses_the_language_of_an_answer(worker: Worker, folders: Folders) -> None:
     with serves(worker, folders, "en") as server:
-        assert server.ask("/presets/nothing")[1]["error"].startswith("nothing: there is no such preset")
+        assert server.ask("/presets/nothing")[1]["error"].startswith("nothing: There is no such preset")
         assert is_japanese(server.ask("/presets/nothing?language=ja")[1]["error"])
         assert is_japanese(server.ask("/jobs?language=ja", {}, **{"X-Trainyard-Token": "guessed"})[1]["detail"])
         assert server.ask("/drawings/gone.png?language=ja")[0] == 404
         assert is_japanese(server.ask("/drawings/gone.png?language=ja")[1]["detail"])
     with serves(worker, folders, "ja") as server:
-        assert server.ask("/presets/nothing?language=en")[1]["error"].startswith("nothing: there is no such preset")
+        assert server.ask("/presets/nothing?language=en")[1]["error"].startswith("nothing: There is no such preset")
 
 
 def test_a_job_that_cannot_run_says_so_in_both_languages(server: Server, worker: Worker) -> None:
@@ -123,7 +123,7 @@ def test_a_job_that_cannot_run_says_so_in_both_languages(server: Server, worker:
     assert job["status"] == FAILED
     assert is_japanese(re.sub(r"/\S+|nowhere\.ckpt", "", job["message"]))
     assert is_japanese(re.sub(r"/\S+|nowhere\.ckpt", "", server.get("/status")["run"]["message"]))
-    assert "there is no file nowhere.ckpt" in server.get("/jobs?language=en")["jobs"][0]["message"]
+    assert "There is no file nowhere.ckpt" in server.get("/jobs?language=en")["jobs"][0]["message"]
 
 
 def test_a_message_of_an_older_version_stays_as_it_was_written(server: Server, worker: Worker) -> None:

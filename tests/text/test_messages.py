@@ -17,7 +17,7 @@ HOSTILE = 'a "b" {c} %s \\ <i> 犬'
 
 def test_a_message_is_rendered_in_the_readers_language() -> None:
     error = UserError("jobs.cannot_edit", where=HOSTILE, status=message("queue.is_running"))
-    assert str(error) == f"{HOSTILE}: is running. Duplicate it, and edit the copy."
+    assert str(error) == f"{HOSTILE}: It is running. Duplicate it, and edit the copy."
     assert (
         error.text("ja_JP") == f"{HOSTILE}: 状態が「学習中」のため編集できません。複製して、そちらを編集してください。"
     )
@@ -72,7 +72,7 @@ def test_a_message_keeps_no_exception_alive() -> None:
 
 def test_an_error_keeps_its_text_in_another_place() -> None:
     error = UserError("web.no_such_run", where="a").at(label("model"))
-    assert str(error) == "model: there is no such run. Refresh the list."
+    assert str(error) == "model: There is no such run. Refresh the list."
 
 
 def test_all_problems_of_settings_are_one_message() -> None:
@@ -80,7 +80,7 @@ def test_all_problems_of_settings_are_one_message() -> None:
     wrong = message("config.not_text", value=1)
     error = SettingsError([Problem(name, label(name), wrong) for name in names])
     assert str(error) == (
-        "network rank: must be text, not 1; train seed: must be text, not 1; model: must be text, not 1."
+        "network rank: It must be text, not 1. train seed: It must be text, not 1. model: It must be text, not 1."
     )
     assert from_json(error.whole.as_json()).text("ja") == error.text("ja")
     assert error.text("ja").count("。") == 3

@@ -151,16 +151,16 @@ def test_stopping_keeps_what_is_written_and_leaves_no_half(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({}, "image file or directory: is empty"),
-        ({"source": "a", "number": "many", "most_angle": 200}, 'must be a number, not "many"; max tilting angle'),
+        ({}, "image file or directory: It is empty"),
+        ({"source": "a", "number": "many", "most_angle": 200}, 'must be a number, not "many". max tilting angle'),
         ({"source": "a", "number": 1.5}, "must be a whole number from 1 to 1000"),
-        ({"source": "a", "least_scale": 0}, "minimum downscale ratio: must be a number from 0.01 to 1"),
+        ({"source": "a", "least_scale": 0}, "minimum downscale ratio: It must be a number from 0.01 to 1"),
         ({"source": "a", "least_scale": "nan"}, "must be a number"),
         ({"source": "a", "seed": "inf"}, "must be a number"),
         ({"source": "a", "fixed_side": "middle"}, "must be one of none, right, left, top, bottom"),
         ({"source": "a", "name": "../b"}, "would leave the folder"),
         ({"source": "a\nb"}, "line break"),
-        ({"source": "a", "colour": 1}, "colour: is not known here"),
+        ({"source": "a", "colour": 1}, "colour: It is not known here"),
         ({"source": "a", "captions": "yes"}, "must be true or false"),
     ],
 )
@@ -194,7 +194,7 @@ def test_the_command_line_makes_them_too(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_the_command_line_tells_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["images", str(tmp_path / "nowhere"), "--number", "0"]) == 2
-    assert 'number of images: must be a whole number from 1 to 1000, not "0"' in capsys.readouterr().err
+    assert 'number of images: It must be a whole number from 1 to 1000, not "0"' in capsys.readouterr().err
     (tmp_path / "a.png").write_bytes(b"no picture")
     assert main(["images", str(tmp_path / "a.png")]) == 2
     assert "a.png is no image" in capsys.readouterr().out

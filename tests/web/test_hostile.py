@@ -57,7 +57,7 @@ def test_hostile_text_is_shown_as_text(visit: Callable[..., Visitor], site: Site
     # Names that the folders have, and a preset of such a name, which could not be one elsewhere.
     someone.write("preset", FILE)
     someone.press("preset_load")
-    someone.message("there is no such preset")
+    someone.message("There is no such preset")
     assert_harmless(someone)
     someone.write("preset", BAD)
     someone.press("preset_save")
@@ -73,7 +73,7 @@ def test_hostile_text_is_shown_as_text(visit: Callable[..., Visitor], site: Site
     someone.write("target_prompt", f"blue {BAD}")
     someone.write("save_lora_name", BAD)
     someone.press("start")
-    someone.message("save lora name: must not contain")
+    someone.message("save lora name: It must not contain")
     someone.write("save_lora_name", NAME)
     someone.press("start")
     someone.message("Started")

@@ -38,6 +38,11 @@ class FileError(DataError):
         super().__init__("error.problem", problem=problem, where=where if isinstance(where, Message) else str(where))
         self.problem = problem
 
+    @property
+    def whole(self) -> Message:
+        """As what is said of the files of a folder: the name, and behind it what is wrong."""
+        return message("data.file_error", file=self.where, problem=self.problem) if self.where else self.message
+
     def at(self, where: str | Message) -> UserError:
         return FileError(self.problem, where)
 

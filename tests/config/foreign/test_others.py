@@ -146,7 +146,7 @@ def test_a_file_that_one_trainer_has_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"training_method": "EMBEDDING"}, "it is for EMBEDDING"),
+        ({"training_method": "EMBEDDING"}, "It is for EMBEDDING"),
         ({"peft_type": "LOKR"}, "the kind LOKR"),
         ({"model_type": "FLUX_DEV_1"}, "the kind FLUX_DEV_1"),
     ],
@@ -272,8 +272,8 @@ def test_the_same_as_json(tmp_path: Path) -> None:
         ("is_xl: true", "is_flux: true", "the kind flux"),
         ("is_xl: true", "arch: qwen_image", "the kind qwen_image"),
         ('type: "lora"', 'type: "lokr"', "the kind lokr"),
-        ("type: 'sd_trainer'", "type: 'textual_inversion_trainer'", "it is for textual_inversion_trainer"),
-        ("process:", "other:", "there is no process under config"),
+        ("type: 'sd_trainer'", "type: 'textual_inversion_trainer'", "It is for textual_inversion_trainer"),
+        ("process:", "other:", "There is no process under config"),
     ],
 )
 def test_what_ai_toolkit_trains_that_trainyard_does_not(old: str, new: str, said: str, tmp_path: Path) -> None:

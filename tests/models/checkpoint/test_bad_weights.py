@@ -122,5 +122,5 @@ def test_the_machines_memory_is_not_enough(tmp_path: Path, monkeypatch: pytest.M
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr("trainer.models.checkpoint.weights._changed", full)
-    with pytest.raises(UserError, match=r"^there is not enough memory\. "):
+    with pytest.raises(UserError, match=r"^There is not enough memory\. "):
         train(path, tmp_path)

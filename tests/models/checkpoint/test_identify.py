@@ -362,7 +362,7 @@ def test_a_download_that_stopped(tmp_path: Path) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         load_bundle(tmp_path / "gone.safetensors")
-    assert str(caught.value) == f"there is no file gone.safetensors in {tmp_path}. Choose one that is there."
+    assert str(caught.value) == f"There is no file gone.safetensors in {tmp_path}. Choose one that is there."
 
 
 @pytest.mark.usefixtures("no_weights")

@@ -80,7 +80,7 @@ def test_clip_skip(bundle: Bundle) -> None:
     raw = hidden_states(bundle.text_encoders[0], ids, clip_skip=1, final_norm=False).states
     inner = getattr(bundle.text_encoders[0], "text_model", bundle.text_encoders[0])
     torch.testing.assert_close(inner.final_layer_norm(raw), last)
-    with pytest.raises(ModelError, match="clip skip 3 is not possible with a text encoder of 2 layers. Choose 1 to 2"):
+    with pytest.raises(ModelError, match="Clip skip 3 is not possible with a text encoder of 2 layers. Choose 1 to 2"):
         bundle.family.encode(bundle, ["a cat"], clip_skip=3)
     layers = inner.encoder.layers
     assert not any(layer._forward_hooks for layer in layers)
@@ -110,7 +110,7 @@ def test_clip_skip_of_families_that_do_not_use_the_last_layer(
         bundle.clip_skip = skip
         assert torch.equal(bundle.encode(["a cat"]).sequence, expected)
     bundle.clip_skip = 9
-    with pytest.raises(ModelError, match="clip skip 9 is not possible with a text encoder of 3 layers. Choose 1 to 3"):
+    with pytest.raises(ModelError, match="Clip skip 9 is not possible with a text encoder of 3 layers. Choose 1 to 3"):
         bundle.encode(["a cat"])
 
 

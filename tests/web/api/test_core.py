@@ -152,11 +152,11 @@ def test_of_a_long_queue_those_around_the_first_that_has_not_ended_are_told(serv
 
 
 @pytest.mark.parametrize(("path", "body", "words"), [
-    ("/jobs", {"mode": "iLECO"}, "original prompt: is empty"),
-    ("/jobs", {**ILECO, "train_iterations": "x"}, "train iterations: must be a whole number"),
-    ("/jobs/99/run", {}, "there is no such job"),
+    ("/jobs", {"mode": "iLECO"}, "original prompt: It is empty"),
+    ("/jobs", {**ILECO, "train_iterations": "x"}, "train iterations: It must be a whole number"),
+    ("/jobs/99/run", {}, "There is no such job"),
     ("/jobs/clear", {"statuses": ["waiting"]}, "must be a list of"),
-    ("/check", {"name": "nothing", "value": 1}, "there is no such setting"),
+    ("/check", {"name": "nothing", "value": 1}, "There is no such setting"),
 ])  # fmt: skip
 def test_mistakes_are_sentences(server: Server, path: str, body: dict[str, Any], words: str) -> None:
     status, answer = server.ask(path, body)
@@ -347,7 +347,7 @@ def test_a_job_may_be_written_for_another_program(server: Server, tmp_path: Path
     assert (settings["network_rank"], settings["network_alpha"], settings["lora_data_directory"]) == (32, 1.0, data)
     status, answer = server.ask("/jobs", {**theirs, "network_module": "networks.dylora"})
     assert status == 400
-    assert answer["error"].startswith("sd-scripts: its network is of the kind networks.dylora")
+    assert answer["error"].startswith("sd-scripts: Its network is of the kind networks.dylora")
 
 
 def test_a_job_without_a_model_is_refused_where_none_is_lent(folders: Folders) -> None:
@@ -356,8 +356,8 @@ def test_a_job_without_a_model_is_refused_where_none_is_lent(folders: Folders) -
     core.mount(app, worker, access)
     with served(app, access.token) as server:
         for body, words in (
-            (named(), "model: no model is chosen."),
-            (named(model="gone"), "model: there is no file gone"),
+            (named(), "model: No model is chosen."),
+            (named(model="gone"), "model: There is no file gone"),
         ):
             status, answer = server.ask("/jobs", body)
             assert (status, words in answer["error"]) == (400, True), answer

@@ -45,7 +45,7 @@ def test_runs_are_chosen_and_drawn(visit: Callable[..., Visitor], site: Site) ->
     someone = visit()
     someone.tab("Plot")
     panel = someone.page.locator("#trainyard_plot")
-    someone.until(lambda: "there is no run yet" in panel.inner_text())
+    someone.until(lambda: "There is no run yet" in panel.inner_text())
     for number, name in enumerate(("first", "<b>second</b>", "third")):
         write_log(
             site.data / "runs" / "20261121" / f"{name.replace('/', '_')}-20261121_09000{number}.csv", 1e9 + number
@@ -90,7 +90,7 @@ def test_runs_are_chosen_and_drawn(visit: Callable[..., Visitor], site: Site) ->
 @pytest.mark.more
 def test_a_run_that_is_not_there_is_told(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
-    for query, words in (("run=../../secret", "there is no such run"), ("run=a&run=b" * 20, "too many")):
+    for query, words in (("run=../../secret", "There is no such run"), ("run=a&run=b" * 20, "too many")):
         answer = someone.page.request.get(f"{site.address}trainyard/v1/plot?{query}")
         assert answer.status == 400
-        assert words in answer.json()["error"] or "there is no run yet" in answer.json()["error"]
+        assert words in answer.json()["error"] or "There is no run yet" in answer.json()["error"]

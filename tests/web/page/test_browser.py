@@ -132,7 +132,7 @@ def test_what_is_chosen_while_the_lists_are_refreshed_stays(visit: Callable[...,
         someone.write("model", "elsewhere/another.safetensors")
         someone.write("preset", "ADDifT_Style_XL")
     someone.until(
-        lambda: "there is no file elsewhere/another.safetensors" in someone.page.inner_text("#trainyard_form")
+        lambda: "There is no file elsewhere/another.safetensors" in someone.page.inner_text("#trainyard_form")
     )
     assert [someone.box(name).input_value() for name in ("model", "vae", "preset")] == [
         "elsewhere/another.safetensors", "None", "ADDifT_Style_XL",
@@ -149,7 +149,7 @@ def test_a_wrong_value_is_marked_beside_its_field_and_unmarked_by_a_preset(visit
     note = someone.page.locator("#trainyard_train_iterations .trainyard-wrong")
     someone.until(lambda: note.is_visible() and 'must be a whole number, not "many"' in note.inner_text())
     someone.press("start")
-    someone.message("train iterations: must be a whole number")
+    someone.message("train iterations: It must be a whole number")
     someone.write("preset", "ADDifT_Style_XL")
     someone.press("preset_load")
     someone.message("Loaded")
@@ -180,7 +180,7 @@ def test_presets_are_saved_loaded_and_deleted(visit: Callable[..., Visitor], sit
 @pytest.mark.more
 def test_the_preset_field_names_the_preset_that_a_modes_defaults_are(visit: Callable[..., Visitor]) -> None:
     someone = visit()
-    preset, line = someone.box("preset"), someone.page.locator("#trainyard_preset_line")
+    preset, line = someone.box("preset"), someone.page.locator("#trainyard_preset_line").first
     assert preset.input_value() == "character-from-images"
     someone.choose("iLECO")
     someone.until(lambda: preset.input_value() == "change-concept")
@@ -201,7 +201,7 @@ def test_the_preset_field_names_the_preset_that_a_modes_defaults_are(visit: Call
 @pytest.mark.more
 def test_a_preset_of_ours_says_what_it_is_for_and_fits_the_chosen_gpu(visit: Callable[..., Visitor]) -> None:
     someone = visit()
-    line, fitted = someone.page.locator("#trainyard_preset_line"), "#trainyard_use_gradient_checkpointing input"
+    line, fitted = someone.page.locator("#trainyard_preset_line").first, "#trainyard_use_gradient_checkpointing input"
     someone.mode("iLECO")
     someone.write("original_prompt", "blue")
     someone.mode("LoRA")
@@ -436,11 +436,11 @@ def test_what_became_of_another_programs_settings_is_told_and_stays(
     path.write_text(json.dumps({**theirs, "LoRA_type": "LyCORIS/LoKr"}), "utf-8")
     someone.write("preset", str(path))
     someone.press("preset_load")
-    someone.message(r"\(kohya_ss\): its network is of the kind LyCORIS/LoKr")
+    someone.message(r"\(kohya_ss\): Its network is of the kind LyCORIS/LoKr")
     assert someone.box("network_rank").input_value() == "48"
     someone.write("preset", f"/{'long' * 100}.json")
     someone.press("preset_load")
-    someone.message("long: there is no such|name is too long|longlong")
+    someone.message("long: There is no such|name is too long|longlong")
     widths = "element => [element.scrollWidth, element.clientWidth]"
     needed, there = someone.page.locator("#trainyard_message .trainyard-told").evaluate(widths)
     assert needed <= there

@@ -120,7 +120,7 @@ def with_text(form: Form, mode: str, name: str, text: str) -> list[Any]:
 
 
 def test_a_wrong_value_is_named_by_its_label(form: Form) -> None:
-    with pytest.raises(SettingsError, match=r"train iterations: must be a whole number, not \"many\""):
+    with pytest.raises(SettingsError, match=r"train iterations: It must be a whole number, not \"many\""):
         form.settings(with_text(form, "LoRA", "train_iterations", "many"))
 
 

@@ -30,7 +30,7 @@ def test_a_model_says_what_it_is_and_brings_its_defaults(visit: Callable[..., Vi
     someone.until(lambda: someone.box("train_learning_rate").input_value() == "0.002")
     assert someone.box("train_batch_size").input_value() == "7"
     someone.write("model", "gone.safetensors")
-    someone.until(lambda: "there is no file gone.safetensors" in note(someone))
+    someone.until(lambda: "There is no file gone.safetensors" in note(someone))
     large.unlink()
 
 

@@ -24,7 +24,7 @@ def test_what_is_told_has_its_time(visit: Callable[..., Visitor]) -> None:
         someone.until(lambda: not someone.told())
         someone.write("preset", "mine")
     someone.press("preset_save")
-    someone.message("there is a preset of that name")
+    someone.message("There is a preset of that name")
     someone.page.evaluate(LATER)
     someone.page.wait_for_timeout(3500)
     assert someone.told(), "that is for somebody to mend"
@@ -37,12 +37,12 @@ def test_what_is_wrong_stays_until_somebody_has_gone_on(visit: Callable[..., Vis
     someone.choose("iLECO")
     for _ in range(2):
         someone.press("start")
-        someone.message("original prompt: is empty")
+        someone.message("original prompt: It is empty")
         someone.page.wait_for_timeout(3500)
         someone.page.evaluate(LATER)
         someone.page.wait_for_timeout(3500)
         someone.write("train_iterations", "7")
         someone.page.wait_for_timeout(3500)
-        assert "original prompt: is empty" in someone.told()
+        assert "original prompt: It is empty" in someone.told()
         someone.page.evaluate(LATER)
         someone.until(lambda: not someone.told())

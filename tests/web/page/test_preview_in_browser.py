@@ -16,7 +16,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 def words(someone: Visitor, part: str, holds: str) -> None:
-    someone.until(lambda: holds in someone.page.locator(f"#trainyard_{part}").inner_text())
+    someone.until(lambda: holds in someone.page.locator(f"#trainyard_{part}").first.inner_text())
 
 
 def is_as_wide_as_its_window(someone: Visitor) -> bool:
@@ -98,9 +98,9 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     words(someone, "data", "30 images in")
     someone.write("lora_data_directory", str(tmp_path / "nowhere"))
     press_by_key(someone, "data_look")
-    words(someone, "data", "there is no folder")
+    words(someone, "data", "There is no folder")
     (tmp_path / "empty").mkdir()
-    for folder, reason in (("nowhere", "there is no folder"), ("empty", "is empty, and so are its sub-folders")):
+    for folder, reason in (("nowhere", "There is no folder"), ("empty", "is empty, and so are its sub-folders")):
         someone.write("lora_data_directory", str(tmp_path / folder))
         someone.press("add")
         words(someone, "message", reason)
@@ -178,7 +178,7 @@ def test_variations_are_looked_at_and_written(
     someone = visit(**window)
     someone.tab("Image")
     press_by_key(someone, "vary_show")
-    words(someone, "vary", "image file or directory: is empty")
+    words(someone, "vary", "image file or directory: It is empty")
     someone.write("vary_source", str(tmp_path / "a.png"))
     someone.write("vary_number", "3")
     someone.page.click("#trainyard_vary_fixed_side label:has(input[value='bottom'])")
@@ -211,7 +211,7 @@ def test_a_dropped_picture_is_varied(visit: Callable[..., Visitor], tmp_path: Pa
     someone.tab("Image")
     chosen = "#trainyard_vary_drop input[type=file]"
     someone.page.set_input_files(chosen, str(tmp_path / "broken.png"))
-    words(someone, "vary_drop", "broken.png: is no image")
+    words(someone, "vary_drop", "broken.png is no image")
     someone.page.set_input_files(chosen, str(tmp_path / "mine.png"))
     someone.until(lambda: someone.box("vary_source").input_value().endswith(".png"))
     shown = someone.page.locator("#trainyard_vary_drop img")

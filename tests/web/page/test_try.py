@@ -131,7 +131,7 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     fresh.until(lambda: "can be made once it has ended or is paused" in panel.inner_text())
     fresh.page.fill("#trainyard_try_prompt", "mine")
     fresh.page.click("#trainyard_try_draw")
-    fresh.until(lambda: "no images can be made while a LoRA is being trained" in panel.inner_text())
+    fresh.until(lambda: "No images can be made while a LoRA is being trained" in panel.inner_text())
     fresh.tab("Queue")
     fresh.row_button("earlier", "Try it")  # which is chosen already
     fresh.page.wait_for_timeout(1000)

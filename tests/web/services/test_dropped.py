@@ -58,9 +58,9 @@ def test_where_relative_paths_are_looked_for_is_said_at_once(tmp_path: Path, fol
     assert str(folders.data / "datasets") in said
     (row,) = dropped.account.rows
     assert row.is_odd
-    assert 'there is no folder "cats"' in str(row.text)
+    assert 'There is no folder "cats"' in str(row.text)
 
 
 def test_what_is_wrong_with_a_file_is_said_of_its_own_name(tmp_path: Path, folders: Folders) -> None:
-    with pytest.raises(UserError, match=r"^bad\.toml: is not TOML"):
+    with pytest.raises(UserError, match=r"^bad\.toml: It is not TOML"):
         read_dropped(upload(tmp_path / "upload", "bad.toml", "a = ["), folders)

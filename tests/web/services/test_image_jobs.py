@@ -123,7 +123,7 @@ def test_one_at_a_time_and_the_last_sheet_is_replaced() -> None:
     painter = Painter()
     image_jobs = ImageJobs(lambda: painter)  # type: ignore[arg-type, return-value]
     image_jobs.begin("x", "", PAIR)
-    with pytest.raises(UserError, match="other images are being made"):
+    with pytest.raises(UserError, match="Other images are being made"):
         image_jobs.begin("y", "", PAIR)
     image_jobs.refuse("x", "", UserError(literal("not now.")))
     assert image_jobs.sheets()["x"].state == DRAWING
@@ -157,7 +157,7 @@ def test_stopped() -> None:
     ("fails", "words"),
     [
         (ModelError(literal("there is no file x. Choose one.")), "there is no file x. Choose one."),
-        (RuntimeError("odd"), "something went wrong that should not have (RuntimeError: odd)"),
+        (RuntimeError("odd"), "Something went wrong that should not have (RuntimeError: odd)"),
     ],
 )
 def test_a_failure_is_a_sentence_and_the_next_one_works(fails: Exception, words: str) -> None:
@@ -293,11 +293,11 @@ def test_prompts_and_strip_are_the_samplers_pictures(context: PageContext, clien
 
 def test_mistakes_are_answered(client: TestClient) -> None:
     refused = client.post(f"{PREFIX}/drawings/strip", json={"lora": "gone"})
-    assert (refused.status_code, "gone: there is no such LoRA" in refused.json()["error"]) == (400, True)
+    assert (refused.status_code, "gone: There is no such LoRA" in refused.json()["error"]) == (400, True)
     assert client.get(f"{PREFIX}/lora", params={"name": HOSTILE}).status_code == 400
     assert client.get(f"{PREFIX}/drawings/gone.png").status_code == 404
     post(client, "/drawings/prompts/original", {"settings": {"mode": "iLECO"}})
-    assert "original prompt: is empty" in sheet(client, "prompts")["message"]
+    assert "original prompt: It is empty" in sheet(client, "prompts")["message"]
     assert post(client, "/drawings/stop", {}) == {"stopped": False}
 
 

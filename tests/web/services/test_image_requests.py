@@ -69,14 +69,14 @@ def test_several_concepts_and_sliders() -> None:
 @pytest.mark.parametrize(
     ("changes", "asked", "words"),
     [
-        ({"original_prompt": " "}, {}, "original prompt: is empty"),
+        ({"original_prompt": " "}, {}, "original prompt: It is empty"),
         ({"target_prompt": "a\nb"}, {}, "has 2 lines"),
-        ({}, {"seed": "x"}, 'seed: must be a whole number, not "x"'),
-        ({}, {"steps": "0"}, "steps: must be a number from 1 to 150"),
-        ({}, {"steps": "2.5"}, "steps: must be a whole number"),
-        ({}, {"cfg": "nan"}, "guidance scale: must be a number from 0 to 30"),
-        ({}, {"cfg": True}, "guidance scale: must be a number"),
-        ({}, {"cfg": [1]}, "guidance scale: must be a number"),
+        ({}, {"seed": "x"}, 'seed: It must be a whole number, not "x"'),
+        ({}, {"steps": "0"}, "steps: It must be a number from 1 to 150"),
+        ({}, {"steps": "2.5"}, "steps: It must be a whole number"),
+        ({}, {"cfg": "nan"}, "guidance scale: It must be a number from 0 to 30"),
+        ({}, {"cfg": True}, "guidance scale: It must be a number"),
+        ({}, {"cfg": [1]}, "guidance scale: It must be a number"),
         ({"original_prompt": "\n".join("abcdefghi"), "target_prompt": ""}, {}, "18 images are too many"),
     ],
 )
@@ -106,15 +106,15 @@ def test_a_lora_by_name_at_strengths_as_they_are_typed(folders: Folders) -> None
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({}, "LoRA: is empty"),
-        ({"lora": "gone"}, "gone: there is no such LoRA file"),
+        ({}, "LoRA: It is empty"),
+        ({"lora": "gone"}, "gone: There is no such LoRA file"),
         ({"lora": "x" * 5000}, "is too long for a path"),
         ({"lora": "a\0b"}, "has a line break or another control character"),
         ({"lora": "mine", "strengths": "1, many"}, "strengths: "),
         ({"lora": "mine", "strengths": [0] * 17}, "17 images are too many"),
         ({"lora": "mine", "size": "100"}, "height, width: "),
         ({"lora": "mine", "seed": -1}, "seed: "),
-        ({"lora": "mine", "prompts": "x"}, '"prompts": is not known here'),
+        ({"lora": "mine", "prompts": "x"}, '"prompts": It is not known here'),
     ],
 )
 def test_mistakes_in_strips(folders: Folders, asked: dict[str, Any], words: str) -> None:

@@ -53,11 +53,11 @@ def test_what_is_missing_before_a_run_is_told_in_japanese(mode: str) -> None:
 
 def test_the_values_stay_in_the_sentence() -> None:
     problem = value_problem("train_iterations", "many")
-    assert in_words(problem, "ja") == '整数を書いてください("many" は使えません)。例: 1000'
+    assert in_words(problem, "ja") == '整数を書いてください("many" は使えません)。例: 1000。'
     label = message("config.of_pass", name=message("config.second_pass"), label=setting_label("network_rank"))
     wrong = message("config.too_small", least=1, value=0)
     error = SettingsError([Problem("2nd pass.network_rank", label, wrong)])
-    assert in_words(error) == "2nd pass, network rank: must be at least 1, not 0."
+    assert in_words(error) == "2nd pass, network rank: It must be at least 1, not 0."
     assert in_words(error, "ja") == "2回目の学習、ランク (rank): 1 以上にしてください(0 は使えません)。"
 
 
@@ -83,13 +83,13 @@ def test_what_the_queue_refuses_is_told_without_numbers_and_in_japanese(tmp_path
         (waiting, "{x} is the name of a job that is waiting", "{x} は待機中のジョブの名前です"),
         (running, "{x} is the name of a job that is running", "{x} は学習中のジョブの名前です"),
         (taken, "there.safetensors already exists", "there.safetensors はもうあります"),
-        (gone, "there is no such job in the queue", "そのジョブはもうキューにありません"),
+        (gone, "There is no such job in the queue", "そのジョブはもうキューにありません"),
     ):
         assert english in in_words(error)
         assert japanese in in_words(error, "ja")
         assert not re.search(r"job \d|ジョブ \d", in_words(error) + in_words(error, "ja"))
     for act in (store.again, store.delete, lambda each: store.move(each, 1)):
-        assert in_words(refused(lambda act=act: act(number))).startswith("{x}: is running")
+        assert in_words(refused(lambda act=act: act(number))).startswith("{x}: It is running")
     lease.end()
     store.close()
 
@@ -104,7 +104,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert value_problem("lora_data_directory", "") is None
     missing = value_problem("lora_data_directory", str(tmp_path / "gone"))
     assert missing is not None
-    assert in_words(missing).startswith("there is no folder")
+    assert in_words(missing).startswith("There is no folder")
     assert "フォルダ" in in_words(missing, "ja")
 
 
@@ -112,7 +112,7 @@ def test_a_job_that_would_not_find_its_folder_is_refused(tmp_path: Path) -> None
     gone = str(tmp_path / "gone")
     for mode in ("LoRA", "Multi-ADDifT"):
         require_folder(Settings(mode=mode, lora_data_directory=str(tmp_path)))
-        with pytest.raises(DataError, match="lora data directory: there is no folder"):
+        with pytest.raises(DataError, match="lora data directory: There is no folder"):
             require_folder(Settings(mode=mode, lora_data_directory=gone))
     require_folder(Settings(mode="iLECO", lora_data_directory=gone))
 
@@ -125,5 +125,5 @@ def test_a_dataset_file_may_stand_for_the_folder(tmp_path: Path) -> None:
     require_folder(Settings(mode="LoRA", dataset_config=str(path)))
     with pytest.raises(DataError, match="is a file"):  # pairs are in a folder
         require_folder(Settings(mode="Multi-ADDifT", lora_data_directory=str(path)))
-    with pytest.raises(DataError, match="dataset config: there is no file"):
+    with pytest.raises(DataError, match="dataset config: There is no file"):
         require_folder(Settings(mode="LoRA", dataset_config=str(tmp_path / "gone.toml")))

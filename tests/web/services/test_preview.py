@@ -256,7 +256,7 @@ def test_a_folder_that_is_none_is_a_sentence(server: Server, folder: str) -> Non
     status, answer = server.ask("/preview", {"lora_data_directory": folder})
     problem = answer["error"] if status == 400 else when_done(server, "/preview")["problem"]
     assert "lora data directory" in problem
-    assert "something went wrong" not in problem
+    assert "Something went wrong" not in problem
 
 
 # ---- single images -----------------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_what_is_dropped_and_no_picture_is_a_sentence_and_not_kept(
     content = image(tmp_path / "a.png", (300, 300)).read_bytes()[:cut]
     status, answer = server.ask(f"/pictures?name={urllib.parse.quote(HOSTILE)}", content)
     assert status == 400
-    assert answer["error"].startswith(f"{HOSTILE}: is ")
+    assert answer["error"].startswith(f"{HOSTILE} is ")
     assert not list((folders.data / "pictures").iterdir())
 
 
@@ -383,4 +383,4 @@ def test_wrong_fields_are_told(server: Server) -> None:
     status, answer = server.ask("/variations/show", {"source": "x", "number": "many"})
     assert status == 400
     assert answer["problems"] == [{"key": "number", "label": "number of images",
-                                   "what": 'must be a number, not "many"'}]  # fmt: skip
+                                   "what": 'It must be a number, not "many"'}]  # fmt: skip

@@ -1,7 +1,7 @@
 """Texts of images, captions and pairs, and of the image tool.
 
-What is wrong with a file, and what is done about it, begin in lower case and have no full stop: they stand behind the
-file's name.
+What is wrong with a file of a folder, and what is done about it, begin in lower case and have no full stop: they stand
+behind the file's name.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         "data.file_problem": "{name} {what}: {done}",
+        "data.file_error": "{file} {problem}.",
         "data.problem_of_many": "{what}: {done} ({names})",
         "data.likewise": "{problem} (likewise {names})",
         "data.and_more": "{count} more",
@@ -28,14 +29,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.empty_file_many": "{count:file is|files are} empty (0 bytes)",
         "data.named_problem": "{name} {what}",
         # ---- folders
-        "data.no_folder_given": "is empty. Write the folder that holds the images.",
+        "data.no_folder_given": "It is empty. Write the folder that holds the images.",
         "data.folder_is_file": '"{path}" is a file. Write the folder that holds the images.',
-        "data.no_folder": 'there is no folder "{path}". {advice}',
+        "data.no_folder": 'There is no folder "{path}". {advice}',
         "data.folder_unreadable": (
-            'the folder "{folder}" cannot be opened ({reason}). Allow reading it, or choose another.'
+            'The folder "{folder}" cannot be opened ({reason}). Allow reading it, or choose another.'
         ),
-        "data.no_image": 'the folder "{folder}" holds no image, only other files ({files}). {advice}',
-        "data.empty_folder": 'the folder "{folder}" is empty, and so are its sub-folders. {advice}',
+        "data.no_image": 'The folder "{folder}" holds no image, only other files ({files}). {advice}',
+        "data.empty_folder": 'The folder "{folder}" is empty, and so are its sub-folders. {advice}',
         "data.advice_without_quotes": "Write it without the quotes: {path}.",
         "data.advice_without_spaces": "Write it without the spaces around it: {path}.",
         "data.advice_near": "Perhaps you mean {path}.",
@@ -54,29 +55,29 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.at_key": "{place}, {key}",
         "data.of_dataset": "a dataset, as all subsets of one share it",
         "data.of_subset": "a single subset",
-        "data.no_dataset_file": 'there is no file "{path}". Write the path of a dataset file (TOML or JSON).',
-        "data.no_dataset": "describes no dataset. Write [[datasets]] with [[datasets.subsets]] in it.",
+        "data.no_dataset_file": 'There is no file "{path}". Write the path of a dataset file (TOML or JSON).',
+        "data.no_dataset": "It describes no dataset. Write [[datasets]] with [[datasets.subsets]] in it.",
         "data.no_table": '"{key}" must be a table, not {value}. Write [{key}] with its keys below.',
         "data.no_tables": '"{key}" must be a list of tables, not {value}. Write [[{key}]] with its keys below.',
-        "data.no_image_dir": "has no image_dir. Write the folder that holds its images.",
-        "data.no_resolution": "must be a size such as 512 or [512, 768] (width, height), not {value}",
+        "data.no_image_dir": "It has no image_dir. Write the folder that holds its images.",
+        "data.no_resolution": "It must be a size such as 512 or [512, 768] (width, height), not {value}",
         "data.wrong_value": "{problem}. Change it in the file.",
         "data.buckets_without_resolution": (
-            "the resolution {size} is outside the sizes of the buckets, {least} to {most}. Change min_bucket_reso or "
+            "The resolution {size} is outside the sizes of the buckets, {least} to {most}. Change min_bucket_reso or "
             "max_bucket_reso."
         ),
         "data.is_no_file": '"{path}" is a folder. Write a file.',
         "data.is_no_folder": '"{path}" is a file. Write a folder.',
         "data.folder_missing": (
-            'there is no folder "{path}", neither in {here}, where the program runs, nor beside the file in {beside}. '
+            'There is no folder "{path}", neither in {here}, where the program runs, nor beside the file in {beside}. '
             "Write its full path."
         ),
         "data.file_missing": (
-            'there is no file "{path}", neither in {here}, where the program runs, nor beside the file in {beside}. '
+            'There is no file "{path}", neither in {here}, where the program runs, nor beside the file in {beside}. '
             "Write its full path."
         ),
         "data.path_from_file": '{place}: {key} "{path}" is taken from the folder of the file.',
-        "data.key_misspelt": "dataset files know no {key}; perhaps {near} is meant. Change it in the file.",
+        "data.key_misspelt": "Dataset files know no {key}; perhaps {near} is meant. Change it in the file.",
         "data.key_unknown": "{place}: dataset files know no {key}; it is not used.",
         "data.key_unknown_near": "{place}: dataset files know no {key}, perhaps {near} is meant; it is not used.",
         "data.key_unsupported": "{place}: {key} is not supported; it is not used.",
@@ -99,16 +100,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{place}: {folder} holds no image itself, and {count} in its sub-folders are not used, as in sd-scripts. "
             "Give each sub-folder a subset of its own."
         ),
-        "data.no_image_described": "none of its subsets has an image to learn from. {problems}",
+        "data.no_image_described": "None of its subsets has an image to learn from. {problems}",
         "data.skipped_size": "is not larger ({size}) than skip_image_resolution",
         "data.metadata_without_image": "is in {file}, but there is no such image",
-        "data.metadata_bad_line": "line {line} of {file} is no object with an image_path. Mend or remove it.",
-        "data.metadata_no_object": 'the entry "{key}" must be an object with a caption or tags, not {value}. Mend it.',
-        "data.metadata_no_text": 'the {name} of "{key}" must be text, not {value}. Mend it.',
+        "data.metadata_bad_line": "Line {line} of {file} is no object with an image_path. Mend or remove it.",
+        "data.metadata_no_object": 'The entry "{key}" must be an object with a caption or tags, not {value}. Mend it.',
+        "data.metadata_no_text": 'The {name} of "{key}" must be text, not {value}. Mend it.',
         # ---- folders of sd-scripts
-        "data.reg_is_data": "is the same folder as {setting}. Choose one with other images of the same class.",
+        "data.reg_is_data": "It is the same folder as {setting}. Choose one with other images of the same class.",
         "data.only_reg": (
-            'the folder "{folder}" holds no image to learn from, only regularisation images in {name}. Put the images '
+            'The folder "{folder}" holds no image to learn from, only regularisation images in {name}. Put the images '
             "beside them, or rename {name}."
         ),
         "data.reg_unused": (
@@ -138,9 +139,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.too_many_samples": (
             "{count:image|images}, each {repeats} times, are more than {most:,} samples. Choose fewer repeats."
         ),
-        "data.nothing_usable": 'no image in "{folder}" can be trained: {problems}. Mend or replace them.',
+        "data.nothing_usable": 'No image in "{folder}" can be trained: {problems}. Mend or replace them.',
         "data.nothing_usable_more": (
-            'no image in "{folder}" can be trained: {problems}, and {more} more. Mend or replace them.'
+            'No image in "{folder}" can be trained: {problems}, and {more} more. Mend or replace them.'
         ),
         # ---- what is wrong with an image
         "data.cannot_open": "cannot be opened ({reason})",
@@ -181,7 +182,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.mask_empty_middle": "has a mask, {file}, that leaves nothing of what would be trained",
         "data.no_mask": "has no mask, though others have one",
         "data.folder_inside_unreadable": "is a folder that cannot be opened ({reason})",
-        "data.changed": "has changed: it was {before} and is {now} now. Start again.",
+        "data.changed": "It has changed: it was {before} and is {now} now. Start again.",
         # ---- what is wrong with a caption
         "data.caption_too_long": "is too long for a caption (more than {most} kB)",
         "data.caption_is_image": "is a {format} image by its content",
@@ -245,9 +246,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.used_for_each": "used for each of them",
         "data.read_as": "read as {encoding}; check it",
         # ---- pairs
-        "data.no_suffix": "is empty, so each image would be paired with itself. {advice}",
+        "data.no_suffix": "It is empty, so each image would be paired with itself. {advice}",
         "data.no_pair": (
-            'no two images in "{folder}" are called the same but for "{suffix}" at the end of one of them. {advice}'
+            'No two images in "{folder}" are called the same but for "{suffix}" at the end of one of them. {advice}'
         ),
         "data.advice_suffix": (
             "Write what the targets' file names end in, such as _closed for a.png and a_closed.png."
@@ -267,19 +268,19 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.given_missing": '"{path}" is not there. Check how it is written.',
         "data.given_unusable": '"{path}" {problem}. Choose another image.',
         "data.same_as_original": (
-            "is the same file as the original image, so there is nothing to learn. Choose another."
+            "It is the same file as the original image, so there is nothing to learn. Choose another."
         ),
         "data.shapes_differ": (
-            "differ in shape: the original is {original}, the target {target}. Crop one of them to the shape of the "
-            "other."
+            "They differ in shape: the original is {original}, the target {target}. Crop one of them to the shape of "
+            "the other."
         ),
         "data.pair_alike": (
-            "the two images do not differ where they can be seen, so the mask would be empty. Choose images that "
+            "The two images do not differ where they can be seen, so the mask would be empty. Choose images that "
             "differ, or turn off {setting}."
         ),
         "data.sample_alike": (
-            "does not differ from its target where both can be seen, so the mask would be empty. Take the pair out, "
-            "or turn off {setting}."
+            "It does not differ from its target where both can be seen, so the mask would be empty. Take the pair "
+            "out, or turn off {setting}."
         ),
         "data.image_resized": "{name} ({size}): trained at {frame}.",
         "data.pair_resized": "{name} ({size}) and {other} ({other_size}): trained at {frame}.",
@@ -400,11 +401,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "In {count} of {pairs:pair|pairs} both images have the same pixels: nothing is learned from them."
         ),
         "data.all_pairs_equal": (
-            'in every pair of "{folder}" both images have the same pixels, so there is nothing to learn. Choose '
+            'In every pair of "{folder}" both images have the same pixels, so there is nothing to learn. Choose '
             "targets that differ from their originals."
         ),
         "data.pair_same_pixels": (
-            "has the same pixels as the original image, so there is nothing to learn. Choose another."
+            "It has the same pixels as the original image, so there is nothing to learn. Choose another."
         ),
         "data.pair_hardly_differs": (
             "The two images hardly differ: there is next to nothing to learn. Make sure that they are the right ones."
@@ -443,16 +444,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "sub image num is {count}, but there are only {frames} smaller frames: each image goes to all of them."
         ),
         # ---- the image tool
-        "data.field_unknown": "is not known here; the fields are {known}",
-        "data.no_source": "is empty; write an image's path, or a folder's",
-        "data.field_no_choice": "must be one of {choices}, not {value}",
-        "data.field_not_whole": "must be a whole number from {least} to {most}, not {value}",
-        "data.field_not_between": "must be a number from {least} to {most}, not {value}",
-        "data.field_no_number": "must be a number, not {value}",
-        "data.field_no_truth": "must be true or false, not {value}",
+        "data.field_unknown": "It is not known here. The fields are {known}",
+        "data.no_source": "It is empty. Write an image's path, or a folder's",
+        "data.field_no_choice": "It must be one of {choices}, not {value}",
+        "data.field_not_whole": "It must be a whole number from {least} to {most}, not {value}",
+        "data.field_not_between": "It must be a number from {least} to {most}, not {value}",
+        "data.field_no_number": "It must be a number, not {value}",
+        "data.field_no_truth": "It must be true or false, not {value}",
         "data.source_missing": '"{path}" is not there. Check how it is written.',
         "data.target_is_file": '"{path}" is a file. Write a folder.',
-        "data.only_variations": 'the folder "{folder}" holds variations only. Choose the folder they are of.',
+        "data.only_variations": 'The folder "{folder}" holds variations only. Choose the folder they are of.',
         "data.no_folder_beside": '"{path}" has no folder beside it. Write one.',
         # ---- epochs and validation
         "data.too_many_epochs": (

@@ -47,7 +47,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- errors
         "engine.name_taken": "{name} is already there. Choose another name, or turn on {setting}.",
-        "engine.folder_not_writable": "cannot be written to. Choose another folder for the LoRA.",
+        "engine.folder_not_writable": "It cannot be written to. Choose another folder for the LoRA.",
         "engine.no_room": (
             "The disk has {free} MB left, and the LoRA takes {size} MB. Make room, or choose another folder."
         ),
@@ -56,7 +56,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "often, or lower the rank."
         ),
         "engine.not_enough_memory": (
-            "there is not enough memory. Turn on gradient checkpointing, or lower the batch size, the image size or "
+            "There is not enough memory. Turn on gradient checkpointing, or lower the batch size, the image size or "
             "the rank."
         ),
         "engine.memory_needed": "With these settings a run takes about {needed} of memory beyond the program's own.",
@@ -86,13 +86,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.card_on": "{setting} on",
         "engine.card_off": "{setting} off",
         "engine.card_value": "{setting} {value}",
-        "engine.unexpected": "something went wrong that should not have ({kind}: {reason}).",
+        "engine.unexpected": "Something went wrong that should not have ({kind}: {reason}).",
         "engine.loss_diverged": (
-            "the loss of sample {sample} of {count} at timestep {timestep} is NaN or infinite. Lower the learning "
+            "The loss of sample {sample} of {count} at timestep {timestep} is NaN or infinite. Lower the learning "
             "rate, or use bf16 or fp32 as model precision. Nothing broken was saved."
         ),
         "engine.named_loss_diverged": (
-            "the loss of sample {sample} of {count}, {name}, at timestep {timestep} is NaN or infinite. Lower the "
+            "The loss of sample {sample} of {count}, {name}, at timestep {timestep} is NaN or infinite. Lower the "
             "learning rate, or use bf16 or fp32 as model precision. Nothing broken was saved."
         ),
         "engine.broken_tensors": (

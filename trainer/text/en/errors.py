@@ -11,20 +11,21 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "error.settings": "{problems}.",
         "error.also": "{first} {second}",
         "error.problem": "{problem}.",
-        "error.problems": "{first}; {others}",
+        "error.problems": "{first}. {others}",
         # ---- files
-        "paths.not_written": "could not be written ({reason}). Make room on the disk, or choose a folder you may write "
-        "to.",
-        "paths.no_free_name": "is taken, and so is every name like it. Choose another name.",
-        "paths.control_character": "has a line break or another control character in it; write one path",
-        "paths.too_long": "is too long for a path ({count:letter|letters}, {start}); write a shorter one",
-        "paths.device_name": "is the name of a device on Windows ({name}); choose another one",
-        "paths.no_home": "begins with the home folder of a user who is not known ({name}); write the whole path",
+        "paths.not_written": (
+            "It could not be written ({reason}). Make room on the disk, or choose a folder you may write to."
+        ),
+        "paths.no_free_name": "It is taken, and so is every name like it. Choose another name.",
+        "paths.control_character": "It has a line break or another control character in it. Write one path",
+        "paths.too_long": "It is too long for a path ({count:letter|letters}, {start}). Write a shorter one",
+        "paths.device_name": "It is the name of a device on Windows ({name}). Choose another one",
+        "paths.no_home": "It begins with the home folder of a user who is not known ({name}). Write the whole path",
         "paths.is_pipe": "it is a pipe, not a file",
         "paths.is_socket": "it is a socket, not a file",
         "paths.is_device": "it is a device, not a file",
         # ---- a bug of ours
-        "paths.bug": "something went wrong that should not have ({kind}: {error}). Please report it, with the file "
+        "paths.bug": "Something went wrong that should not have ({kind}: {error}). Please report it, with the file "
         "{file}.",
     }
 )

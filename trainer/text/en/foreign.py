@@ -70,14 +70,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "foreign.by_time": "Trainyard counts steps and epochs, not time ({unit}).",
         # ---- errors
         "foreign.no_network": (
-            "its network is of the kind {name}, which Trainyard does not train. Choose LoRA, LoCon or LoHa in the file."
+            "Its network is of the kind {name}, which Trainyard does not train. Choose LoRA, LoCon or LoHa in the file."
         ),
         "foreign.no_family": (
-            "it is for a model of the kind {name}. Trainyard trains Stable Diffusion 1 and 2 and SDXL."
+            "It is for a model of the kind {name}. Trainyard trains Stable Diffusion 1 and 2 and SDXL."
         ),
-        "foreign.no_training": "it is for {name}. Trainyard trains LoRAs.",
+        "foreign.no_training": "It is for {name}. Trainyard trains LoRAs.",
         "foreign.no_script": "{name} does not train what Trainyard trains. Commands of {scripts} can be read.",
-        "foreign.no_process": "there is no process under config. Choose a file with a whole training job.",
+        "foreign.no_process": "There is no process under config. Choose a file with a whole training job.",
         "foreign.is_dataset": (
             "This is the content of a dataset file: it says which images to train on, and not how. Give the path of "
             "the file as dataset_config."
@@ -91,11 +91,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{path}."
         ),
         "foreign.no_config_file": (
-            "the command takes its settings from {path}, which is not there. Give that file itself."
+            "The command takes its settings from {path}, which is not there. Give that file itself."
         ),
-        "foreign.no_command": "has no command with options such as --network_dim in it. Choose a settings file.",
+        "foreign.no_command": "It has no command with options such as --network_dim in it. Choose a settings file.",
         "foreign.nobodys": (
-            "has no settings that Trainyard, kohya_ss, sd-scripts, LoRA_Easy_Training_Scripts, OneTrainer or "
+            "It has no settings that Trainyard, kohya_ss, sd-scripts, LoRA_Easy_Training_Scripts, OneTrainer or "
             "ai-toolkit would know. Choose another file."
         ),
         # ---- docs/from-other-trainers.md

@@ -14,11 +14,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "file.",
         "hosts.models_of_webui": "Empty: the checkpoint that is loaded, straight from memory. Any other is read from "
         "its file, and the loaded one stays loaded.",
-        "hosts.no_model": "no model is chosen. Give the name of a checkpoint, or the path of its file.",
-        "hosts.no_file": "there is no file {name}. Give its full path, or put it into {folder}.",
-        "hosts.not_in_list": "there is no file {name}. Choose one from the list, or put it into {folder}.",
-        "hosts.no_checkpoint": "the WebUI has no checkpoint. Put one into its models folder.",
-        "hosts.checkpoint_not_loaded": "the WebUI could not load its checkpoint. Its console says why.",
+        "hosts.no_model": "No model is chosen. Give the name of a checkpoint, or the path of its file.",
+        "hosts.no_file": "There is no file {name}. Give its full path, or put it into {folder}.",
+        "hosts.not_in_list": "There is no file {name}. Choose one from the list, or put it into {folder}.",
+        "hosts.no_checkpoint": "The WebUI has no checkpoint. Put one into its models folder.",
+        "hosts.checkpoint_not_loaded": "The WebUI could not load its checkpoint. Its console says why.",
         # ---- during a run
         "hosts.phase": "Trainyard: {phase}",
         "hosts.progress": "Trainyard: {phase} {done} of {total}",
@@ -34,12 +34,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "hosts.model_is_quantised": "the WebUI keeps it quantised",
         "hosts.modules_unused": "{reason}; not used: {files}",
         # ---- images
-        "hosts.images_too_large": "there is not enough memory for these images. Make them smaller.",
-        "hosts.training_has_device": "no images can be made while a LoRA is being trained. Pause the training, or wait "
-        "until it ends.",
-        "hosts.lora_not_copied": "the LoRA could not be put into {folder} ({reason}). Make room on the disk, or choose "
-        "a folder you may write to.",
-        "hosts.image_failed": "the WebUI could not make the image ({reason}). Its console says more.",
-        "hosts.image_interrupted": "the image was interrupted. Ask for it again.",
+        "hosts.images_too_large": "There is not enough memory for these images. Make them smaller.",
+        "hosts.training_has_device": (
+            "No images can be made while a LoRA is being trained. Pause the training, or wait until it ends."
+        ),
+        "hosts.lora_not_copied": (
+            "The LoRA could not be put into {folder} ({reason}). Make room on the disk, or choose a folder you may "
+            "write to."
+        ),
+        "hosts.image_failed": "The WebUI could not make the image ({reason}). Its console says more.",
+        "hosts.image_interrupted": "The image was interrupted. Ask for it again.",
     }
 )

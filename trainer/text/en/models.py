@@ -52,7 +52,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.part_of": "the {part} of {file}",
         "models.weight_of": "{weight} of the {part}",
         # ---- files that cannot be read
-        "models.no_file": "there is no file {file} in {folder}. Choose one that is there.",
+        "models.no_file": "There is no file {file} in {folder}. Choose one that is there.",
         "models.unreadable": "{file} cannot be read ({reason}). Choose another copy of it.",
         "models.empty": "{file} is empty (0 bytes). Download or copy it again.",
         "models.gguf": "{file} is a GGUF file, whose weights cannot be trained on. Choose a .safetensors file.",
@@ -144,7 +144,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- computing
         "models.clip_skip": (
-            "clip skip {value} is not possible with a text encoder of {layers:layer|layers}. Choose 1 to {layers}."
+            "Clip skip {value} is not possible with a text encoder of {layers:layer|layers}. Choose 1 to {layers}."
         ),
         "models.device": "device",
         "models.no_device": "{device} cannot be used here. Choose cpu, or leave it out.",
@@ -156,10 +156,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{file} has NaN or infinite numbers in {tensor}: it is damaged, or was saved so. Choose another copy of it."
         ),
         "models.nan_image": (
-            "the image made with {file} is not a number (NaN) anywhere. Choose fp32 as precision, or another LoRA."
+            "The image made with {file} is not a number (NaN) anywhere. Choose fp32 as precision, or another LoRA."
         ),
         "models.other_size": (
-            "the sides of images for {family} are multiples of {multiple}, and {size} are not. Choose another size."
+            "The sides of images for {family} are multiples of {multiple}, and {size} are not. Choose another size."
         ),
         # ---- what a run tells of its model
         "models.heading": "Model",

@@ -8,9 +8,9 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         # ---- LoRA files
-        "networks.no_file": "there is no such file.",
-        "networks.no_such_lora": "there is no such LoRA file. Give its full path, or put it into {folder}.",
-        "networks.unreadable": "cannot be read ({reason}). Choose another copy of it.",
+        "networks.no_file": "There is no such file.",
+        "networks.no_such_lora": "There is no such LoRA file. Give its full path, or put it into {folder}.",
+        "networks.unreadable": "It cannot be read ({reason}). Choose another copy of it.",
         "networks.unused": "Not used of {file}: {parts}.",
         "networks.carried": "Kept in the new file as it is in {file}: {parts}.",
         "networks.dropped": "Not used of {file}, and not in the new file: {parts}.",
@@ -28,20 +28,22 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "networks.part_unknown": "{count:tensor|tensors} of an unknown kind ({example} …)",
         "networks.part_placeless": "{count:module|modules} that the model does not have ({example} …)",
         "networks.nan": (
-            "has NaN or infinite numbers in {tensor}: the run that made it broke down, or the file is damaged. Choose "
-            "another LoRA."
+            "It has NaN or infinite numbers in {tensor}: the run that made it broke down, or the file is damaged. "
+            "Choose another LoRA."
         ),
-        "networks.misshapen": "the tensors of {module} do not fit together. Choose another LoRA, or fetch it again.",
-        "networks.broken_alpha": "what it says of its alpha cannot be read ({reason}). Fetch it again.",
+        "networks.misshapen": "The tensors of {module} do not fit together. Choose another LoRA, or fetch it again.",
+        "networks.broken_alpha": "What it says of its alpha cannot be read ({reason}). Fetch it again.",
         "networks.no_lora": (
-            "is no LoRA of a kind that Trainyard knows. Choose a file of one of these kinds: {kinds}."
+            "It is no LoRA of a kind that Trainyard knows. Choose a file of one of these kinds: {kinds}."
         ),
         "networks.other_kind": (
-            "is no LoRA of a kind that Trainyard knows ({example} …). Choose a file of one of these kinds: {kinds}."
+            "It is no LoRA of a kind that Trainyard knows ({example} …). Choose a file of one of these kinds: {kinds}."
         ),
-        "networks.other_type": ("is {kind}, which Trainyard cannot use. Choose a file of one of these kinds: {kinds}."),
+        "networks.other_type": (
+            "It is {kind}, which Trainyard cannot use. Choose a file of one of these kinds: {kinds}."
+        ),
         "networks.other_family": (
-            "was trained for {trained_for}, but the model is {family}. Choose a LoRA for {family}, or another model."
+            "It was trained for {trained_for}, but the model is {family}. Choose a LoRA for {family}, or another model."
         ),
         "networks.other_model": (
             "{count} of its {total} modules have no place in this model ({example} …). Choose a LoRA for {family}."
@@ -50,15 +52,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{module} has shapes {shapes}, the model's {wanted}. This LoRA was trained on another kind of model."
         ),
         "networks.no_settings": (
-            "has no settings in it; it was not trained with Trainyard. Choose a preset or a .json file."
+            "It has no settings in it; it was not trained with Trainyard. Choose a preset or a .json file."
         ),
         # ---- training
         "networks.nothing_to_train": (
-            "nothing is left to train. Choose at least one block that has modules of the chosen network type and "
+            "Nothing is left to train. Choose at least one block that has modules of the chosen network type and "
             "element."
         ),
         "networks.none_reads_prompts": (
-            "none of these blocks reads the prompt, so there is nothing to start from a closed form. Choose more "
+            "None of these blocks reads the prompt, so there is nothing to start from a closed form. Choose more "
             "blocks, or turn off {setting}."
         ),
         # ---- continuing from a LoRA

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
+        "data.file_error": "{file}: {problem}。",
         "data.file_problem": "{name}: {what}。{done}。",
         "data.problem_of_many": "{what}。{done}({names})。",
         "data.likewise": "{problem}同じもの: {names}",

@@ -35,7 +35,9 @@ def value_problem(name: str, value: Any) -> Message | None:
     error = None
     if problem is None and name == _FOLDER and not _is_dataset_file(value):
         error = _folder_error(value)
-    return problem if error is None else error.message
+    if error is not None:
+        return error.message
+    return None if problem is None else message("error.problem", problem=problem)
 
 
 def problem_of(name: str, value: Any) -> Message | None:
