@@ -104,9 +104,9 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
         someone.write("lora_data_directory", str(tmp_path / folder))
         someone.press("add")
         words(someone, "message", reason)
-    someone.page.get_by_role("tab", name="Queue").click()
+    someone.tab("Queue")
     words(someone, "queue", "The queue is empty")
-    someone.page.get_by_role("tab", name="Train").click()
+    someone.tab("Train")
     someone.page.get_by_role("button", name="Close", exact=True).click()
     someone.until(lambda: not someone.page.is_visible("#trainyard_data"))
 
