@@ -21,7 +21,7 @@ from trainer.config.choices import BLOCKS
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.engine import effect as effect_module
-from trainer.engine.asked import concepts, images
+from trainer.engine.asked import concepts, images, trigger
 from trainer.engine.effect import STEPS, STRENGTHS, TOO_SMALL, measure
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
@@ -49,9 +49,9 @@ def bundle(model: Path) -> Bundle:
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was asked is measured on a few rough images; test_asked.py looks at what is found."""
-    for module in (images, concepts, effect_module):
+    for module in (images, concepts, trigger, effect_module):
         monkeypatch.setattr(module, "IMAGES", 2)
-    for module in (images, concepts):
+    for module in (images, concepts, trigger):
         monkeypatch.setattr(module, "STEPS", 1)
 
 

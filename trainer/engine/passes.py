@@ -173,10 +173,11 @@ class PassRunner:
         run = self._run
         settings, usage = self._settings, self._network.usage
         request = request_of(settings, usage.prompt, effect.STEPS) if run.settings.effect_strip else None
+        question = question_of(usage, settings, run.data)
         path = run.files.samples / "effect.png"
         with suppress(Stopped):  # the LoRA is saved
             effect.report(
-                done.path, run.bundle, request, path, settings, question_of(usage, settings),
+                done.path, run.bundle, request, path, settings, question,
                 control=run.control, emit=self._emit_and_let_others,
             )  # fmt: skip
 

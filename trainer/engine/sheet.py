@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 COLUMNS = 3
 """Of images that are looked at together."""
@@ -21,7 +21,7 @@ def side_by_side(images: Sequence[Image.Image], labels: Sequence[str]) -> Image.
 
 
 def sheet(groups: Sequence[Sequence[Row]]) -> Image.Image:
-    """Groups of rows of images, all of one size, one below the other.
+    """Groups of rows of images, one below the other; images of another size than the first are fitted into it.
 
     The letters grow with the images, so that they can be read where the sheet is shown smaller.
     """
@@ -36,7 +36,8 @@ def sheet(groups: Sequence[Sequence[Row]]) -> Image.Image:
         top += band * begins_group
         for column, (image, label) in enumerate(row):
             left = column * (width + gap)
-            whole.paste(image, (left, top))
+            fitted = image if image.size == (width, height) else ImageOps.pad(image, (width, height), color="white")
+            whole.paste(fitted, (left, top))
             written = _written(label, letters)
             whole.paste("black", (left + 2, top + height + (band - letters) // 2), written)
         top += height + band

@@ -55,7 +55,8 @@ class ILECO:
             becomes = [f'becomes "{target}"' if target else "is erased" for target in targets]
             each = [f'"{one}" {happens}' for one, happens in zip(originals, becomes, strict=True)]
         changing = () if slider else tuple((one, to) for one, to in zip(originals, targets, strict=True) if one)
-        return Usage(originals[0], meaning=", ".join(each), prompt_pairs=changing)
+        sliders = tuple((one, up, down) for one, (up, down) in zip(originals, slider, strict=bool(slider)))
+        return Usage(originals[0], meaning=", ".join(each), prompt_pairs=changing, sliders=sliders)
 
 
 def _slider(settings: Settings, count: int) -> list[tuple[str, str]]:

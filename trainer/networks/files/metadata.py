@@ -43,12 +43,14 @@ class Usage:
         trigger: the word that calls it up; empty if it needs none.
         meaning: what it does at the strength it was trained at, e.g. ``"blue" becomes "yellow"``; may be empty.
         prompt_pairs: prompts, and those whose images they are to give with it.
+        sliders: prompts, and those that they are to lead to above and below strength 0.
     """
 
     prompt: str
     trigger: str = ""
     meaning: str = ""
     prompt_pairs: tuple[tuple[str, str], ...] = ()
+    sliders: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -240,6 +240,56 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{value})."
         ),
         "engine.asked_describe": "To keep more, set {setting} to 48 (now 0).",
+        "engine.asked_slider": (
+            "The slider leads towards its positive end at +1 in {up} of {images}, and towards its negative end at -1 "
+            "in {down} of {images:image|images}."
+        ),
+        "engine.asked_unknown_slider": (
+            "Whether the slider leads towards its ends cannot be told from its images. Look at the strip."
+        ),
+        "engine.asked_scale": "Or raise {scale} (now {by}).",
+        "engine.asked_shown_slider": "Below it, at -1, without the LoRA (off) and at +1: {prompts}.",
+        "engine.asked_pair": (
+            "The LoRA turns the original image into what the target image shows in {changed} of {images:try|tries}, "
+            "each with other noise."
+        ),
+        "engine.asked_pairs": (
+            "The LoRA turns original images into what their target images show in {changed} of {images:try|tries}, "
+            "each with other noise."
+        ),
+        "engine.asked_partly": "In {partly} more it goes part of the way.",
+        "engine.asked_unknown_pair": (
+            "Whether the LoRA turns the original image into what the target image shows cannot be told: in {untold} of "
+            "{images:try|tries}, the model does not come back to the original without it. Look at the strip."
+        ),
+        "engine.asked_unknown_pairs": (
+            "Whether the LoRA turns original images into what their target images show cannot be told: in {untold} of "
+            "{images:try|tries}, the model does not come back to the original without it. Look at the strip."
+        ),
+        "engine.asked_shown_pairs": (
+            "Below it, what the model makes of the original in noise, without the LoRA (off) and with it (+1)."
+        ),
+        "engine.asked_train_or_strength": (
+            "Raise {iterations} (now {steps}), {rate} (now {value}) or {strength} (now {factor})."
+        ),
+        "engine.asked_trigger": (
+            'With "{trigger}" in the prompt, the LoRA clearly changes {changed} of {images:image|images}.'
+        ),
+        "engine.asked_captions": "The LoRA clearly changes {changed} of {images:image|images} of its captions.",
+        "engine.asked_other_word": (
+            'Another unknown word in place of "{trigger}" makes much the same in {made} of {images:image|images}.'
+        ),
+        "engine.asked_other_word_unknown": (
+            'Whether another unknown word in place of "{trigger}" makes much the same cannot be told.'
+        ),
+        "engine.asked_hold_words": (
+            "To keep it to the trigger word, set {weight} to 1 (now {now}) and {count} to 32 (now {images_now})."
+        ),
+        "engine.asked_hold_more_words": (
+            "To keep it to the trigger word, raise {weight} (now {now}) or {count} (now {images_now}), or choose a "
+            "trigger word that has less in common with other words."
+        ),
+        "engine.asked_train_text": "Train the text encoder as well: {block} in {blocks}.",
         "engine.asked_train_more": "Raise {iterations} (now {steps}) or {rate} (now {value}).",
         "engine.asked_train_longer": "Raise {iterations} (now {steps}).",
         "engine.asked_empty": (

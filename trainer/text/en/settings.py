@@ -610,8 +610,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "The LoRA strengths to show side by side, separated by commas. 0 shows the model without the LoRA."
         ),
         "effect_strip": (
-            "After training, makes an image at LoRA strength -1, 0 and 1 to show the LoRA's effect. In iLECO, also "
-            "tells in how many of 6 images it does what was asked. Slow without a GPU."
+            "After training, makes an image at LoRA strength -1, 0 and 1 to show the LoRA's effect, and tells in how "
+            "many of 6 images it does what was asked. Slow without a GPU."
         ),
         "model_v_pred": (
             "Whether the model uses v-prediction. automatic: as its file says. yes: it does, although the file does "

@@ -242,6 +242,55 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "engine.asked_describe": "もっと保つには、{setting}を48にしてください(現在は0)。",
         "engine.asked_untold": "残りのうち {untold} 枚は判定できません。",
+        "engine.asked_slider": (
+            "このスライダーは、+1では {images} 枚中 {up} 枚で正の側へ、"
+            "-1では {images} 枚中 {down} 枚で負の側へ近づけます。"
+        ),
+        "engine.asked_unknown_slider": (
+            "このスライダーが両端へ近づけるかどうかは、画像から判定できません。比較画像を見てください。"
+        ),
+        "engine.asked_scale": "または、{scale}(現在 {by})を上げてください。",
+        "engine.asked_shown_slider": "その下は、強さ -1、LoRAなし(off)、+1 の画像です: {prompts}。",
+        "engine.asked_pair": (
+            "このLoRAは、ノイズを変えた {images} 回中 {changed} 回で、元の画像を目標の画像のように変えます。"
+        ),
+        "engine.asked_pairs": (
+            "このLoRAは、ノイズを変えた {images} 回中 {changed} 回で、元の画像をそれぞれの目標の画像のように変えます。"
+        ),
+        "engine.asked_partly": "ほかの {partly} 回は、途中までの変化です。",
+        "engine.asked_unknown_pair": (
+            "LoRAが元の画像を目標の画像のように変えるかどうかは判定できません。LoRAなしでは、"
+            "{images} 回中 {untold} 回で元の画像に戻らないからです。比較画像を見てください。"
+        ),
+        "engine.asked_unknown_pairs": (
+            "LoRAが元の画像をそれぞれの目標の画像のように変えるかどうかは判定できません。LoRAなしでは、"
+            "{images} 回中 {untold} 回で元の画像に戻らないからです。比較画像を見てください。"
+        ),
+        "engine.asked_shown_pairs": (
+            "その下は、元の画像にノイズを加えてモデルが描き直したもので、LoRAなし(off)とあり(+1)です。"
+        ),
+        "engine.asked_train_or_strength": (
+            "{iterations}(現在 {steps})、{rate}(現在 {value})、{strength}(現在 {factor})のどれかを上げてください。"
+        ),
+        "engine.asked_trigger": (
+            "プロンプトに「{trigger}」があると、このLoRAは {images} 枚中 {changed} 枚の画像をはっきり変えます。"
+        ),
+        "engine.asked_captions": "このLoRAは、キャプションの画像を {images} 枚中 {changed} 枚はっきり変えます。",
+        "engine.asked_other_word": (
+            "「{trigger}」を別の未知の言葉に替えても、{images} 枚中 {made} 枚でよく似た画像になります。"
+        ),
+        "engine.asked_other_word_unknown": (
+            "「{trigger}」を別の未知の言葉に替えてもよく似た画像になるかどうかは、判定できません。"
+        ),
+        "engine.asked_hold_words": (
+            "トリガーワードだけで働くようにするには、{weight}を1(現在 {now})に、{count}を32(現在 {images_now})に"
+            "してください。"
+        ),
+        "engine.asked_hold_more_words": (
+            "トリガーワードだけで働くようにするには、{weight}(現在 {now})か{count}(現在 {images_now})を上げるか、"
+            "ほかの言葉と似ていないトリガーワードを選んでください。"
+        ),
+        "engine.asked_train_text": "テキストエンコーダも学習してください({blocks}の {block})。",
         "engine.asked_train_more": "{iterations}(現在 {steps})か{rate}(現在 {value})を上げてください。",
         "engine.asked_train_longer": "{iterations}(現在 {steps})を上げてください。",
         "engine.asked_empty": (

@@ -602,8 +602,8 @@ HELP: Mapping[str, str] = MappingProxyType(
         "sample_seed": "プレビューのシードです。いつも同じ値を使うので、画像を見比べられます。",
         "sample_strengths": "並べて比べるLoRAの強さを、コンマ区切りで書きます。0はLoRAなしの画像です。",
         "effect_strip": (
-            "学習後に、LoRAの強さ-1、0、1の比較画像を生成し、効果を確かめます。iLECOでは、6枚中何枚が狙いどおりに"
-            "変わるかも調べます。GPUがないと時間がかかります。"
+            "学習後に、LoRAの強さ-1、0、1の比較画像を生成し、6枚中何枚が狙いどおりに変わるかも調べます。GPUがないと"
+            "時間がかかります。"
         ),
         "model_v_pred": (
             "v-predictionのモデルかどうかです。automaticはファイルから判別します。画像がノイズになるときはyes、"
