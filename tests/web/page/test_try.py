@@ -46,7 +46,7 @@ def test_prompts_before_a_run_and_strengths_after_it(visit: Callable[..., Visito
     someone.choose("iLECO")
     someone.press("generate_both")
     problem = someone.page.locator("#trainyard_prompts .trainyard-wrong")
-    someone.until(lambda: "original prompt: is empty" in problem.inner_text())
+    someone.until(lambda: "original prompt: It is empty" in problem.inner_text())
 
     someone.write("original_prompt", HOSTILE)
     someone.write("target_prompt", "a blue circle")
