@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -98,7 +99,7 @@ def _seeds(lines: Iterable[Line]) -> str:
 # ---- cells ----------------------------------------------------------------------------------------------------------
 
 
-def share(one: Share | None, *, least: float = 0, most: float = 100, base: bool = False) -> str:
+def share(one: Share | None, *, least: float = 0, most: float = math.inf, base: bool = False) -> str:
     """A count with its share, and the base's, and whether it misses what it has to be, in percent."""
     if one is None or not one.of:
         return "–"

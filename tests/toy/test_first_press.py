@@ -74,6 +74,11 @@ def test_pairs_of_images_are_not_held_to_values_they_say_nothing_about() -> None
     assert (held, shown) == ("3/24 (12 %) †", "3/24 (12 %)")
 
 
+def test_more_may_be_erased_than_the_base_lacks_without_the_word() -> None:
+    rows = tables([line(OURS, (30, 20, 0, 24), "erase")], "test").split("## By pair")[0]
+    assert row_with(rows, "erase")[4] == "30/20 (150 %; base 0/24)"
+
+
 @pytest.mark.parametrize(
     ("positive", "monotone"),
     [((0, 2, 2, 9, 20), "yes"), ((0, 2, 1, 9, 20), "no †"), ((4, 4, 4, 4, 4), "no †")],
