@@ -52,8 +52,14 @@ class Conditioning(ABC):
 
     def __getitem__(self: Own, rows: int | slice | Sequence[int] | Tensor) -> Own:
         """The prompts of these rows, still as a batch."""
-        chosen = [rows] if isinstance(rows, int) else rows
-        return self._each(lambda tensor: tensor[chosen])
+        if isinstance(rows, slice | Tensor):
+            return self._each(lambda tensor: tensor[rows])
+        every = range(len(self))
+        numbers = [every[number] for number in ([rows] if isinstance(rows, int) else rows)]
+        if numbers and numbers == [*range(numbers[0], numbers[-1] + 1)]:
+            return self._each(lambda tensor: tensor[numbers[0] : numbers[-1] + 1])
+        # Not by the list, which would become a tensor on the host that the device has to be given.
+        return self._each(lambda tensor: torch.cat([tensor[:0], *(tensor[each : each + 1] for each in numbers)]))
 
     def to(self: Own, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Own:
         """The same on another device or in another type; whole numbers and masks keep theirs."""

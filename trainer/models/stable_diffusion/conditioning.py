@@ -42,7 +42,11 @@ class CLIPConditioning(Conditioning):
             ValueError: some have a pooled vector and others not.
         """
         common = math.lcm(*(part.sequence.shape[1] for part in parts))
-        sequences = [part.sequence.repeat(1, common // part.sequence.shape[1], 1) for part in parts]
+        times = [common // part.sequence.shape[1] for part in parts]
+        sequences = [
+            part.sequence.repeat(1, count, 1) if count > 1 else part.sequence
+            for part, count in zip(parts, times, strict=True)
+        ]
         return CLIPConditioning(
             torch.cat(sequences),
             _cat_all([part.pooled for part in parts]),
@@ -63,7 +67,8 @@ class CLIPConditioning(Conditioning):
         if self.pooled is None:
             return self
         sequence, pooled = self.sequence.clone(), self.pooled.clone()
-        sequence[rows], pooled[rows] = 0, 0
+        for row in rows:
+            sequence[row], pooled[row] = 0, 0
         return replace(self, sequence=sequence, pooled=pooled)
 
 
