@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -17,6 +17,7 @@ from ..errors import NetworkError
 from ..models.checkpoint.parts import TEXT_ENCODER, is_text_encoder
 from ..models.lora_target import Target
 from ..text.messages import label
+from .copies import copied
 from .dropout import Dropout
 
 
@@ -48,6 +49,9 @@ class Adapter(nn.Module, ABC):
     a file holds them, and how large the update is.
 
     The original module is kept out of this module's children: its weights are not ours to move, save or train.
+
+    Attributes:
+        copies: of its parameters, in the type they are used in; see :mod:`.copies`.
     """
 
     label: ClassVar[str]
@@ -61,6 +65,8 @@ class Adapter(nn.Module, ABC):
     """What it leaves out in training, shared by a network's adapters; None: nothing."""
     number = 0
     """Its place in the network, which tells its masks from the others'."""
+    computes_in: torch.dtype | None = None
+    """The type of its last input."""
 
     def __init__(self, target: Target, strength: Strength) -> None:
         super().__init__()
@@ -69,6 +75,7 @@ class Adapter(nn.Module, ABC):
         self.depth = target.depth
         self.reads_prompt = target.reads_prompt
         self.strength = strength
+        self.copies: dict[Tensor, Tensor] = {}
         self._target = (target.module,)
         self._inner: Callable[..., Tensor] = target.module.forward
 
@@ -182,10 +189,22 @@ class Adapter(nn.Module, ABC):
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # diffusers of the older hosts passes a ``scale`` to its projections; the original module does not take it.
-        original = self._inner(x)
         if self.strength.is_off() or (self.dropout is not None and self.dropout.leaves_out(self.number)):
-            return original
-        return original + self.update(x) * self.strength.times(self.scale, original)
+            return self._inner(x)
+        return self.changed(x)
+
+    def changed(self, x: Tensor) -> Tensor:
+        """The module's output for the input ``x``, with the update."""
+        original, update = self._inner(x), self.update(x)
+        factor = self.strength.times(self.scale, original)
+        if isinstance(factor, Tensor):
+            return original + update * factor
+        return torch.add(original, update, alpha=factor)
+
+    def in_type_of(self, x: Tensor, *parameters: Tensor) -> list[Tensor]:
+        """Its parameters in the type of an input: their copies, where a batch has any, and else cast here."""
+        self.computes_in = x.dtype
+        return [self.copies.get(parameter, parameter).to(x.dtype) for parameter in parameters]
 
     def attach(self) -> None:
         """Stand in for the module's ``forward``; adapters attached before this one stay inside."""
@@ -297,9 +316,12 @@ class Network(nn.Module):
             if any(parameter.requires_grad for parameter in adapter.parameters()):
                 adapter.dropout, adapter.number = dropout, number
 
-    def in_batch(self, rng: StepRandom) -> AbstractContextManager[None]:
+    @contextmanager
+    def in_batch(self, rng: StepRandom) -> Iterator[None]:
         """A batch is trained while the block lasts, its backward pass included; dropout acts nowhere else."""
-        return nullcontext() if self._dropout is None else self._dropout.during(rng)
+        dropping_out = nullcontext() if self._dropout is None else self._dropout.during(rng)
+        with dropping_out, copied(list(self)):
+            yield
 
     def tensors(self, *, factor: float = 1.0) -> dict[str, Tensor]:
         """Every tensor of the file by its key, the update multiplied by ``factor``; detached, not copied."""

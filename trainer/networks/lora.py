@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+from ..models.checkpoint.layers import Linear
 from ..models.lora_target import Target
 from .base import Adapter, Parts, Strength, does_not_fit, scaled_product, weight_of
 
@@ -17,8 +21,8 @@ _LARGEST_RANK = 4096
 class LoRA(Adapter):
     """A product of two thin matrices beside a Linear or a Conv2d.
 
-    Both are kept in their own precision (float32 as a rule) and cast to that of the input where they are used: the
-    optimizer sees full precision, the model's half precision is not left, and no autocast is needed.
+    Both are kept in their own precision (float32 as a rule) and used in that of the input: the optimizer sees full
+    precision, the model's half precision is not left, and no autocast is needed.
     """
 
     label = "LoRA"
@@ -70,8 +74,32 @@ class LoRA(Adapter):
     def scale(self) -> float:
         return self.alpha / self.down.shape[0]
 
+    def changed(self, x: Tensor) -> Tensor:
+        """On linears strength and scale are factors of the products, and the sum is part of the last one."""
+        if self._conv is not None or self.dropout is not None:
+            return super().changed(x)
+        down, up = self.in_type_of(x, self.down, self.up)
+        factor = self.strength.times(self.scale, x)
+        weight, bias = self._plain(x)
+        if weight is not None:
+            changed: Tensor = _Linear.apply(x, weight, bias, down, up, factor)
+            return changed
+        original = self._inner(x)
+        if original.dtype != x.dtype:
+            return original + F.linear(F.linear(x, down), up) * self.strength.times(self.scale, original)
+        added: Tensor = _Added.apply(original, x, down, up, factor)
+        return added
+
+    def _plain(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Weight and bias, where the module would do nothing but multiply by them in the type of ``x``."""
+        module = self.module
+        if type(module) is not Linear or getattr(self._inner, "__func__", None) is not Linear.forward:
+            return None, None
+        plain = module.weight.dtype == x.dtype and not module.weight.requires_grad
+        return (module.weight, module.bias) if plain else (None, None)
+
     def update(self, x: Tensor) -> Tensor:
-        down, up = self.down.to(x.dtype), self.up.to(x.dtype)
+        down, up = self.in_type_of(x, self.down, self.up)
         if self._conv is None:
             return F.linear(self._thinned(F.linear(x, down), -1), up)
         stride, padding, dilation = self._conv
@@ -103,6 +131,82 @@ class LoRA(Adapter):
 
     def scaled(self, factor: float) -> dict[str, Tensor]:
         return scaled_product(self.tensors(), factor)
+
+
+Factor = float | Tensor
+"""What an update is multiplied by: a number, or ``(B, 1, …)``, one a sample."""
+
+
+class _Linear(torch.autograd.Function):
+    """``x Wᵀ + b + factor · (x downᵀ) upᵀ``; differentiable by ``x``, ``down`` and ``up``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, factor: Factor
+    ) -> Tensor:
+        hidden, scale = _hidden(x, down, factor)
+        ctx.save_for_backward(x, hidden, weight, down, up)
+        ctx.factor = factor
+        output = F.linear(x.reshape(-1, x.shape[-1]), weight, bias)
+        return output.addmm_(hidden, up.T, alpha=scale).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, hidden, weight, down, up = ctx.saved_tensors
+        of_hidden, of_down, of_up = _gradients(gradient, x, hidden, up, ctx.factor, ctx.needs_input_grad[3:5])
+        of_input = None
+        if ctx.needs_input_grad[0]:
+            of_input = (gradient.reshape(-1, gradient.shape[-1]) @ weight).addmm_(of_hidden, down).view(x.shape)
+        return of_input, None, None, of_down, of_up, None
+
+
+class _Added(torch.autograd.Function):
+    """``original + factor · (x downᵀ) upᵀ``."""
+
+    @staticmethod
+    def forward(ctx: Any, original: Tensor, x: Tensor, down: Tensor, up: Tensor, factor: Factor) -> Tensor:
+        hidden, scale = _hidden(x, down, factor)
+        ctx.save_for_backward(x, hidden, down, up)
+        ctx.factor = factor
+        return torch.addmm(original.reshape(-1, original.shape[-1]), hidden, up.T, alpha=scale).view(original.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, hidden, down, up = ctx.saved_tensors
+        of_hidden, of_down, of_up = _gradients(gradient, x, hidden, up, ctx.factor, ctx.needs_input_grad[2:4])
+        of_input = (of_hidden @ down).view(x.shape) if ctx.needs_input_grad[1] else None
+        return gradient, of_input, of_down, of_up, None
+
+
+def _hidden(x: Tensor, down: Tensor, factor: Factor) -> tuple[Tensor, float]:
+    """``x downᵀ``, ``(N, rank)``, times a factor of each sample; and the number that is left to multiply by."""
+    hidden = x.reshape(-1, x.shape[-1]) @ down.T
+    return (_of_samples(hidden, factor), 1.0) if isinstance(factor, Tensor) else (hidden, factor)
+
+
+def _of_samples(rows: Tensor, factor: Tensor) -> Tensor:
+    """``(N, rank)`` times each sample's factor; a sample has as many of the rows as the others."""
+    return (rows.view(len(factor), -1, rows.shape[-1]) * factor.view(-1, 1, 1)).view(rows.shape)
+
+
+def _gradients(
+    gradient: Tensor, x: Tensor, hidden: Tensor, up: Tensor, factor: Factor, needed: Sequence[bool]
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The gradients of ``x downᵀ`` before any factor, of ``down`` and of ``up``."""
+    gradient = gradient.reshape(-1, gradient.shape[-1])
+    scale = 1.0 if isinstance(factor, Tensor) else factor
+    of_hidden = _product(gradient, up, scale)
+    if isinstance(factor, Tensor):
+        of_hidden = _of_samples(of_hidden, factor)
+    of_down = of_hidden.T @ x.reshape(-1, x.shape[-1]) if needed[0] else None
+    return of_hidden, of_down, _product(gradient.T, hidden, scale) if needed[1] else None
+
+
+def _product(one: Tensor, other: Tensor, scale: float) -> Tensor:
+    """``scale · one @ other`` in one kernel."""
+    return torch.addmm(one.new_empty(1), one, other, beta=0, alpha=scale)
 
 
 def product_norm(up: Tensor, down: Tensor) -> float:
