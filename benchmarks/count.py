@@ -1,0 +1,279 @@
+"""What a training step asks of a card, counted on a machine without one: the same numbers everywhere.
+
+    python -m benchmarks.count                      # the table of docs/benchmarks.md
+    python -m benchmarks.count SD1 iLECO --places   # these models and cases, and where waits and copies come from
+
+Models have their full size, and no numbers (:mod:`.counting`). Passes, network, optimizer and loop are Trainyard's own.
+Counted are four steps after the first, since some modes take turns, and a quarter of them is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+from benchmarks.counting import SPEEDS, Card, Counts, Speed
+from tests.helpers.full_size import shapes_of
+from trainer.config.choices import MODES
+from trainer.config.settings import Settings
+from trainer.config.size import Size
+from trainer.data.latents import empty_dataset
+from trainer.data.samples import Sample
+from trainer.engine import loss_reader
+from trainer.engine.loop import LoopHooks, train
+from trainer.job import Control
+from trainer.models.base import Bundle
+from trainer.models.memory_trace import META
+from trainer.models.placement import dtype_of, place, stored_types
+from trainer.models.precision import choose_precision
+from trainer.models.registry import load_bundle
+from trainer.modes.base import PassContext
+from trainer.modes.registry import mode_of
+from trainer.networks.base import Network, build
+from trainer.networks.registry import builder, targets_of
+from trainer.optim.groups import rate_groups
+
+WARM_UP, COUNTED = 1, 4
+BASE = Settings(
+    model="x", original_prompt="a red car", target_prompt="a blue car", lora_data_directory="x", network_rank=16,
+    network_alpha=16.0, train_batch_size=1, train_model_precision="bf16", train_iterations=WARM_UP + COUNTED,
+    train_optimizer_settings="fused=True",
+)  # fmt: skip
+"""Of every case; on a real card the optimizer is fused without being told."""
+TEXT_FREE = ("M00", *(f"IN{n:02}" for n in range(12)), *(f"OUT{n:02}" for n in range(12)))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row.
+
+    Attributes:
+        changes: settings that differ from :data:`BASE`.
+    """
+
+    family: str
+    mode: str
+    name: str = ""
+    changes: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def size(self) -> Size:
+        side = {"SD1": 512, "SD2": 768, "SDXL": 1024}[self.family]
+        return Size(side, side)
+
+    @property
+    def settings(self) -> Settings:
+        mode = BASE.mode if self.mode == ALONE else self.mode
+        return replace(BASE, mode=mode, image_size=self.size, network_blocks=TEXT_FREE, **self.changes)  # type: ignore[arg-type]
+
+    @property
+    def title(self) -> str:
+        return f"{self.mode}{', ' if self.name else ''}{self.name}"
+
+
+ALONE = "U-Net alone"
+CASES = (
+    Case("SD1", ALONE),
+    Case("SD1", "LoRA"),
+    Case("SD1", "LoRA", "checkpointing", {"use_gradient_checkpointing": True}),
+    Case("SD1", "LoRA", "int8", {"train_model_precision": "int8"}),
+    Case("SD1", "LoRA", "batch 4", {"train_batch_size": 4}),
+    Case("SD1", "LoRA", "loha", {"network_type": "loha"}),
+    Case("SD1", "LoRA", "c3lier", {"network_type": "c3lier"}),
+    Case("SD1", "iLECO"),
+    Case("SD1", "ADDifT"),
+    Case("SD1", "Multi-ADDifT"),
+    Case("SD1", "Difference"),
+    Case("SD2", "LoRA"),
+    Case("SDXL", ALONE),
+    Case("SDXL", "LoRA"),
+    Case("SDXL", "LoRA", "checkpointing", {"use_gradient_checkpointing": True}),
+    Case("SDXL", "iLECO"),
+    Case("SDXL", "ADDifT"),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of a case takes; bytes where nothing else is said.
+
+    Attributes:
+        parts: what lives at the peak, by what it is for: weights, network and optimizer, the rest of the step.
+    """
+
+    modules: int
+    parameters: int
+    counts: Counts
+    parts: dict[str, int]
+
+    @property
+    def kernels(self) -> float:
+        return self.counts.kernels.total() / COUNTED
+
+    @property
+    def peak(self) -> int:
+        return sum(self.parts.values())
+
+
+def counted(case: Case, card: Card, folder: Path) -> Step:
+    """Take the steps of a case, and count."""
+    settings = case.settings
+    bundle = load_bundle(_without_numbers(folder / f"{case.family}.safetensors", case.family))
+    precision = choose_precision(settings, stored_types(bundle), card.device)
+    place(bundle, META, precision.parts, int8=precision.int8)
+    bundle.vae.to(META)
+    targets = targets_of(bundle, settings, trains_text=False)
+    network = build(targets, builder(settings, precision.network, META), torch.Generator())
+    before = card.living.now
+    with card.on():
+        for encoder in bundle.text_encoders:
+            card.put(encoder)
+        weights, of_network = card.put(bundle.denoiser), card.put(network)
+        if case.mode == ALONE:
+            found = _alone(bundle, card, settings)
+        else:
+            scales = precision.scales_loss
+            found = _of_steps(bundle, network, card, settings, scale_loss=scales)
+    of_optimizer = 0 if case.mode == ALONE else 2 * of_network
+    weights += sum(card.size_of(encoder) for encoder in bundle.text_encoders)
+    rest = card.living.peak - before - weights - of_network - of_optimizer
+    parts = {"weights": weights, "network and optimizer": of_network + of_optimizer, "rest": rest}
+    return Step(len(network), sum(each.numel() for each in network.parameters()), found, parts)
+
+
+def _of_steps(bundle: Bundle, network: Network, card: Card, settings: Settings, *, scale_loss: bool) -> Counts:
+    """Those of the loop, after it has warmed up."""
+    mode = mode_of(settings.mode)
+    training = mode.passes(settings)[-1]
+    family, images = bundle.family, MODES[settings.mode].images
+    data = None
+    if images != "none":
+        sample = _sample(settings.size, pairs=images in ("pair", "folder of pairs"))
+        data = empty_dataset([sample] * settings.train_batch_size, bundle, settings)
+    found, counting = Counts(), ExitStack()
+
+    def step_done(number: int) -> None:
+        nonlocal found
+        if number == WARM_UP:
+            found = counting.enter_context(card.counted())
+        elif number == WARM_UP + COUNTED:
+            counting.close()
+
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(loss_reader, "_READ_SECONDS", math.inf))  # a real card is not waited for
+        stack.enter_context(network.attached())
+        stack.enter_context(family.checkpointing(bundle) if settings.use_gradient_checkpointing else nullcontext())
+        training.prepare(PassContext(settings, bundle, network, bundle.diffusion.to(card.device), data))
+        for encoder in bundle.text_encoders:
+            card.put_away(encoder)
+        train(
+            training, network, settings, device=card.device, scale_loss=scale_loss, control=Control(), emit=_nothing,
+            hooks=LoopHooks(_nothing, _nothing, _nothing, step_done),
+            groups=rate_groups(network, settings, family.block_of),
+        )  # fmt: skip
+    return found
+
+
+def _alone(bundle: Bundle, card: Card, settings: Settings) -> Counts:
+    """The denoiser's own forward and backward passes, of its input."""
+    conditioning = bundle.encode(["a car"] * settings.train_batch_size, size=settings.size)
+    for encoder in bundle.text_encoders:
+        card.put_away(encoder)
+    shape = settings.train_batch_size, *bundle.latent_shape(settings.size)
+    latents = torch.empty(shape, dtype=dtype_of(bundle.denoiser), device=card.device, requires_grad=True)
+    timesteps = torch.empty(settings.train_batch_size, dtype=torch.int64, device=card.device)
+    with card.counted() as found:
+        for _ in range(COUNTED):
+            bundle.predict(latents, timesteps, conditioning).sum().backward()
+    return found
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+def _sample(frame: Size, *, pairs: bool) -> Sample:
+    def one(name: str, target: Sample | None = None) -> Sample:
+        return Sample(Path(name), "a car", frame, frame, (0, 0), False, False, frame, target)
+
+    return one("original.png", one("target.png") if pairs else None)
+
+
+def _without_numbers(path: Path, family: str) -> Path:
+    """A checkpoint of full size that takes no room: its header is there, and nothing behind it."""
+    if path.exists():
+        return path
+    header, end = dict[str, object](), 0
+    for name, shape in shapes_of(family).items():
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+    return path
+
+
+COLUMNS = (
+    "model, size", "case", "modules", "parameters", "kernels", "casts", "TFLOP", "GB moved", "floor ms", "roofline ms",
+    "waits", "copies", "GiB at most", "weights", "network and optimizer", "rest",
+)  # fmt: skip
+
+
+def row(case: Case, step: Step, speed: Speed) -> str:
+    """A case as a row of the table."""
+    counts, gib = step.counts, 2**30
+    cells = (
+        f"{case.family} {case.size.width}²", case.title, str(step.modules), f"{step.parameters / 1e6:.2f} M",
+        f"{step.kernels:,.0f}", f"{counts.kernels['_to_copy'] / COUNTED:,.0f}", f"{counts.flop / COUNTED / 1e12:.2f}",
+        f"{counts.bytes / COUNTED / 1e9:.1f}", f"{1e3 * counts.flop / COUNTED / speed.flops:.1f}",
+        f"{1e3 * counts.seconds(speed) / COUNTED:.1f}", f"{counts.waits.total() / COUNTED:g}",
+        f"{counts.copies.total() / COUNTED:g}", f"{step.peak / gib:.2f}", f"{step.parts['weights'] / gib:.2f}",
+        f"{step.parts['network and optimizer'] / gib:.2f}", f"{step.parts['rest'] / gib:.2f}",
+    )  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def places(found: Counter[str]) -> Iterable[str]:
+    return (f"  {count / COUNTED:g} {place or 'in the backward pass'}" for place, count in found.most_common())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    families, titles = ({getattr(case, name): None for case in CASES} for name in ("family", "title"))
+    parser.add_argument("names", nargs="*", choices=[[], *families, *titles], help="models and cases; default: all")
+    parser.add_argument("--card", choices=SPEEDS, default="H200", help="whose floor is shown; default: %(default)s")
+    parser.add_argument("--places", action="store_true", help="where waits and copies are asked for, and the kernels")
+    chosen = parser.parse_args(arguments)
+    card = Card()
+    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for case in CASES:
+            if all({*names}.isdisjoint(chosen.names) or name in chosen.names for names, name in (
+                (families, case.family), (titles, case.title),
+            )):  # fmt: skip
+                step = counted(case, card, Path(folder))
+                print(row(case, step, SPEEDS[chosen.card]), flush=True)
+                if chosen.places:
+                    print("waits:", *places(step.counts.waits), "copies:", *places(step.counts.copies), sep="\n")
+                    print("kernels:", *places(step.counts.kernels), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # torch has a thread for the pretended card, which it does not end
