@@ -140,17 +140,18 @@ def counted(case: Case, card: Card, folder: Path) -> Step:
     with card.on():
         for encoder in bundle.text_encoders:
             card.put(encoder)
-        weights, of_network = card.put(bundle.denoiser), card.put(network)
+        weights = card.put(bundle.denoiser)
         if case.mode == ALONE:
-            found = _alone(bundle, card, settings)
-        else:
-            scales = precision.scales_loss
-            found = _of_steps(bundle, network, card, settings, scale_loss=scales)
-    of_optimizer = 0 if case.mode == ALONE else 2 * of_network
-    weights += sum(card.size_of(encoder) for encoder in bundle.text_encoders)
-    rest = card.living.peak - before - weights - of_network - of_optimizer
-    parts = {"weights": weights, "network and optimizer": of_network + of_optimizer, "rest": rest}
+            return Step(0, 0, _alone(bundle, card, settings), _parts(card, before, weights, 0))
+        of_network = card.put(network)
+        found = _of_steps(bundle, network, card, settings, scale_loss=precision.scales_loss)
+    parts = _parts(card, before, weights, 3 * of_network)  # AdamW has two numbers for each of the network's
     return Step(len(network), sum(each.numel() for each in network.parameters()), found, parts)
+
+
+def _parts(card: Card, before: int, weights: int, trained: int) -> dict[str, int]:
+    rest = card.living.peak - before - weights - trained
+    return {"weights": weights, "network and optimizer": trained, "rest": rest}
 
 
 def _of_steps(bundle: Bundle, network: Network, card: Card, settings: Settings, *, scale_loss: bool) -> Counts:
@@ -238,7 +239,8 @@ def row(case: Case, step: Step, speed: Speed) -> str:
     """A case as a row of the table."""
     counts, gib = step.counts, 2**30
     cells = (
-        f"{case.family} {case.size.width}²", case.title, str(step.modules), f"{step.parameters / 1e6:.2f} M",
+        f"{case.family} {case.size.width}²", case.title, str(step.modules or "–"),
+        f"{step.parameters / 1e6:.2f} M" if step.parameters else "–",
         f"{step.kernels:,.0f}", f"{counts.kernels['_to_copy'] / COUNTED:,.0f}", f"{counts.flop / COUNTED / 1e12:.2f}",
         f"{counts.bytes / COUNTED / 1e9:.1f}", f"{1e3 * counts.flop / COUNTED / speed.flops:.1f}",
         f"{1e3 * counts.seconds(speed) / COUNTED:.1f}", f"{counts.waits.total() / COUNTED:g}",

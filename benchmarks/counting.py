@@ -150,11 +150,6 @@ class Card:
         _change(module, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="meta"))
         return before - self.living.now
 
-    def size_of(self, module: nn.Module) -> int:
-        """The bytes of a module that are on the card."""
-        tensors = (*module.parameters(), *module.buffers())
-        return sum(each.numel() * each.element_size() for each in tensors if self._is_here(each))
-
     def _of_meta(self, tensor: Tensor) -> Tensor:
         made = FakeTensor(self._fake, tensor.to("meta"), self.device)
         self.living.add(made)
