@@ -373,8 +373,8 @@ def test_the_text_encoder_is_trained_where_there_is_something_to_read() -> None:
 @pytest.mark.parametrize(
     ("changes", "label", "words"),
     [
-        ({"diff_keep_outside": 1.0}, "diff keep outside", "set diff use diff mask"),
-        ({"network_blocks": ("BASE",)}, "network blocks", "write a trigger word or a prompt"),
+        ({"diff_keep_outside": 1.0}, "diff keep outside", "Set diff use diff mask"),
+        ({"network_blocks": ("BASE",)}, "network blocks", "Write a trigger word or a prompt"),
     ],
 )
 def test_what_cannot_go_together_is_said(changes: dict[str, Any], label: str, words: str) -> None:

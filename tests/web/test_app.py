@@ -46,7 +46,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
         taken.listen()
         port = taken.getsockname()[1]
         assert main(["ui", "--port", str(port), "--data-dir", str(tmp_path)]) == 2
-    assert f"port {port} cannot be used" in capsys.readouterr().err
+    assert f"Port {port} cannot be used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("asked", [False, True])
