@@ -85,7 +85,7 @@ class LoHa(Adapter):
         return self.alpha / self.factors["w1_b"].shape[0]
 
     def update(self, x: Tensor) -> Tensor:
-        applied: Tensor = _Apply.apply(x, self._layer, *_in_order(self.factors))
+        applied: Tensor = _Apply.apply(x, self._layer, *self.in_type_of(x, *_in_order(self.factors)))
         outputs = self.weight.shape[0]
         rows = None if self.dropout is None else self.dropout.rows(outputs, self.number, applied)
         if rows is None:
