@@ -44,7 +44,7 @@ from .host import Host
 from .previews import makes_previews
 
 _GLIBC = platform.libc_ver()[0] == "glibc"
-_KEPT, _KEPT_CHECKPOINTED = (1.85, 4.3) if _GLIBC else (1.2, 1.2)
+_KEPT, _KEPT_CHECKPOINTED = (1.4, 3.2) if _GLIBC else (1.2, 1.2)
 """On the CPU: bytes of the process for each that lives in a small block, without and with gradient checkpointing.
 glibc keeps what is freed between blocks."""
 _KEPT_ON_CARD = 1.1
