@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import io
 import json
 import mmap
 import os
@@ -48,6 +49,7 @@ from trainer.paths import CHECKOUT, Folders
 
 MODEL = CHECKOUT / "tests" / "toy" / "toy-sd1.safetensors"
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone.utc)
+STRIP = "/effect.png"
 CALLS = ("link", "replace", "fsync", "unlink")
 """Of ``os``: what puts files in their place and takes them away."""
 _PATIENCE = 300.0
@@ -296,7 +298,8 @@ class Findings:
     other_bytes: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     undescribed: int = 0
-    """Jobs that were killed when their LoRA was there already: they are done, without their strip or their card."""
+    """Jobs that were killed when their LoRA was there already: they are done, without their strip, what is
+    measured below it, or their card."""
 
     @property
     def is_well(self) -> bool:
@@ -352,12 +355,21 @@ def _compare(name: str, one: Reference, home: Path, findings: Findings) -> None:
     if entry.status != DONE or entry.path != folders_in(home).lora(one.job.name):
         findings.lost.append(f"{name}: {entry.status} {entry.path} {entry.message or ''}")
     gone = one.files.keys() - now.keys()
-    may_be_gone = {path for path in gone if path.endswith("/effect.png") or _is_card(path, gone)}
-    findings.undescribed += bool(may_be_gone)
+    may_be_gone = {path for path in gone if path.endswith(STRIP) or _is_card(path, gone)}
+    begun = {path for path in one.files.keys() - gone if path.endswith(STRIP) and begins(one.files[path], now[path])}
+    findings.undescribed += bool(may_be_gone or begun)
     findings.other_bytes += [
-        f"{name}: {path}" for path in one.files.keys() - may_be_gone if now.get(path) != one.files[path]
+        f"{name}: {path}" for path in one.files.keys() - may_be_gone - begun if now.get(path) != one.files[path]
     ]
     findings.left += [f"{name}: {path}" for path in now.keys() - one.files.keys()]
+
+
+def begins(whole: bytes, part: bytes) -> bool:
+    """Whether an image is the upper part of another: a strip is written before what is measured is below it."""
+    wanted, found = (Image.open(io.BytesIO(content)) for content in (whole, part))
+    if found.width != wanted.width or found.height >= wanted.height:
+        return False
+    return bool(np.array_equal(np.asarray(wanted.crop((0, 0, *found.size))), np.asarray(found)))
 
 
 def _is_card(path: str, gone: Collection[str]) -> bool:
