@@ -92,6 +92,6 @@ def rows_of(text: str) -> dict[tuple[str, str], dict[str, str]]:
             columns = cells
         elif not line.startswith("|"):
             columns = []
-        elif columns and len(cells) == len(columns):
+        elif columns and len(cells) == len(columns) and cells[0] != "---":
             found[cells[0], cells[1]] = dict(zip(columns, cells, strict=True))
     return found
