@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from trainer.config.presets import load_file
 from trainer.config.settings import Settings, effective
 from trainer.data.look import Look
@@ -29,7 +27,27 @@ def test_a_concept_that_the_preset_for_erasing_changes_is_not_erased() -> None:
     )
 
 
-@pytest.mark.parametrize("changes", [{"ileco_scale": 1.0}, {"mode": "ADDifT"}], ids=str)
-def test_a_change_that_ends_at_its_target_is_what_it_says(changes: dict[str, object]) -> None:
+def test_a_change_that_ends_at_its_target_is_what_it_says() -> None:
     erasing = load_file(OURS / "erase-concept.json").settings
-    assert notes(replace(erasing, original_prompt="red", target_prompt="blue", **changes)) == []
+    assert notes(replace(erasing, original_prompt="red", target_prompt="blue", ileco_scale=1.0)) == []
+
+
+def test_what_erases_because_a_field_is_empty_says_so() -> None:
+    slider = replace(load_file(OURS / "concept-slider.json").settings, original_prompt="circle")
+    (note,) = notes(slider)
+    assert note == (
+        '"circle" is erased, since there is no target prompt. To change it into something else, write target prompt. '
+        "For a slider, write slider positive and slider negative."
+    )
+    assert notes(replace(slider, slider_positive="large circle")) == []
+    assert notes(replace(slider, target_prompt="square")) == []
+
+
+def test_prompts_that_name_the_change_of_a_pair_are_told() -> None:
+    pair = replace(load_file(OURS / "action-from-pair.json").settings, original_prompt="a red circle")
+    assert notes(pair) == notes(replace(pair, target_prompt="a red circle")) == []
+    (note,) = notes(replace(pair, target_prompt="a blue circle"))
+    assert note == (
+        "The prompts of the two images differ. What they name the model knows already, so less of it is learned. "
+        "Write the same for both, without what changes."
+    )

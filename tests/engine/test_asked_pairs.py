@@ -114,8 +114,8 @@ RAISE = "Raise train iterations (now 30) or train learning rate (now 0.001)."
     [
         (Counts(6, 0), 1, {}, [ONE.format(6)]),
         (Counts(5, 1), 1, {}, [ONE.format(5)]),
-        (Counts(3, 2), 1, {}, [ONE.format(3), "In 1 more it goes part of the way.", RAISE]),
-        (Counts(4, 0), 1, {}, [ONE.format(4), "In 2 more it goes part of the way.", RAISE]),
+        (Counts(3, 2), 1, {}, [ONE.format(3), "In 1 it goes part of the way.", RAISE]),
+        (Counts(4, 0), 1, {}, [ONE.format(4), "In 2 it goes part of the way.", RAISE]),
         (Counts(3, 0, 3), 1, {}, [ONE.format(3), "In 3 images it cannot be told."]),
         (
             Counts(0, 6), 1, {"diff_reach_target": False},

@@ -299,7 +299,8 @@ def _drawing(job: Job, host: Host, lora: Path, prompt: str) -> str:
     arguments += ["--clip-skip", str(settings.clip_skip)] if settings.clip_skip else []
     for name, strength in split_loras(settings.base_loras):
         arguments += ["--lora", f"{short(find_lora(name, host.folders.loras))}:{strength:g}"]
-    arguments += ["--lora", f"{short(lora)}:0,1"]
+    strengths = "-1,0,1" if settings.slider_positive or settings.slider_negative else "0,1"
+    arguments += ["--lora", f"{short(lora)}:{strengths}"]
     arguments += ["--prompt", prompt or next(filter(None, trained), told("commands.your_prompt"))]
     out = host.folders.data / "samples" / f"{lora.stem}.png"
     return own_command("sample", *arguments, "--out", short(out))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..config.choices import WITH_FOLDER
+from ..config.choices import MODES, WITH_FOLDER
 from ..config.key_values import prompt_pairs
 from ..config.settings import Settings
 from ..config.size import Size
@@ -28,7 +28,7 @@ def account_before(settings: Settings, found: Look | Unfinished, host: Host | No
         settings: those in effect.
         host: whose model it is; None where that is not known yet.
     """
-    of_prompts = tuple(_not_erased(settings))
+    of_prompts = tuple(_of_prompts(settings))
     if host is None:
         return account_of(settings, found, notes=of_prompts)
     # Modes without a folder of images have other defaults than the size the model is made for.
@@ -44,13 +44,21 @@ def account_before(settings: Settings, found: Look | Unfinished, host: Host | No
     return Account((*data, *_of_model(about), *notes))
 
 
-def _not_erased(settings: Settings) -> Iterator[Message]:
-    """A target prompt beside a scale that is for erasing: the concept becomes it, and goes beyond."""
-    pairs = zip(*prompt_pairs(settings.original_prompt, settings.target_prompt), strict=False)
-    original, target = next((pair for pair in pairs if pair[1]), ("", ""))
-    if target and settings.ileco_scale > 1:
-        values = {"target_setting": label("target_prompt"), "scale_setting": label("ileco_scale")}
-        yield message("engine.not_erased", original=original, target=target, **values)
+def _of_prompts(settings: Settings) -> Iterator[Message]:
+    """What prompts lead to that their user may not mean."""
+    setting = {"target_setting": label("target_prompt")}
+    if MODES[settings.mode].images == "pair":
+        if settings.original_prompt and settings.target_prompt not in ("", settings.original_prompt):
+            yield message("engine.prompts_differ")
+    elif settings.mode == "iLECO" and not (settings.slider_positive or settings.slider_negative):
+        pairs = list(zip(*prompt_pairs(settings.original_prompt, settings.target_prompt), strict=False))
+        changed, erased = ([pair for pair in pairs if bool(pair[1]) == has_target] for has_target in (True, False))
+        if changed and settings.ileco_scale > 1:  # for erasing: the concept becomes the target, and goes beyond
+            named = dict(zip(("original", "target"), changed[0], strict=True))
+            yield message("engine.not_erased", **named, **setting, scale_setting=label("ileco_scale"))
+        elif erased and erased[0][0] and settings.ileco_scale == 1:
+            ends = {"positive": label("slider_positive"), "negative": label("slider_negative")}
+            yield message("engine.erased", original=erased[0][0], **setting, **ends)
 
 
 def _of_model(about: About) -> Iterator[AccountRow]:

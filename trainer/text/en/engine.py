@@ -45,6 +45,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             '"{original}" is not erased but becomes "{target}", since that is its target prompt. To erase it, leave '
             "{target_setting} empty. To change it, set {scale_setting} to 1, or it goes beyond the target."
         ),
+        "engine.erased": (
+            '"{original}" is erased, since there is no target prompt. To change it into something else, write '
+            "{target_setting}. For a slider, write {positive} and {negative}."
+        ),
+        "engine.prompts_differ": (
+            "The prompts of the two images differ. What they name the model knows already, so less of it is learned. "
+            "Write the same for both, without what changes."
+        ),
         # ---- errors
         "engine.name_taken": "{name} is already there. Choose another name, or turn on {setting}.",
         "engine.folder_not_writable": "It cannot be written to. Choose another folder for the LoRA.",
@@ -257,7 +265,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "The LoRA turns original images into what their target images show in {changed} of {images:try|tries}, "
             "each with other noise."
         ),
-        "engine.asked_partly": "In {partly} more it goes part of the way.",
+        "engine.asked_partly": "In {partly} it goes part of the way.",
         "engine.asked_unknown_pair": (
             "Whether the LoRA turns the original image into what the target image shows cannot be told: in {untold} of "
             "{images:try|tries}, the model does not come back to the original without it. Look at the strip."

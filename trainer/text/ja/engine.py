@@ -45,6 +45,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{target_setting}を空欄にしてください。変えるだけなら{scale_setting}を1にしてください。今のままでは目標を"
             "通り越します。"
         ),
+        "engine.erased": (
+            "目標のプロンプトがないため、「{original}」は消えるように学習します。別のものに変えるには{target_setting}を、"
+            "スライダーにするには{positive}と{negative}を書いてください。"
+        ),
+        "engine.prompts_differ": (
+            "2枚の画像のプロンプトが違います。プロンプトに書いた違いはモデルがすでに知っているため、その分は学習"
+            "されにくくなります。変わる部分を書かずに、両方に同じ文を書いてください。"
+        ),
         # ---- エラー
         "engine.name_taken": "{name} はすでにあります。別の名前にするか、「{setting}」をオンにしてください。",
         "engine.folder_not_writable": "書き込めません。LoRAの保存先に別のフォルダを選んでください。",
