@@ -42,6 +42,19 @@ def train(*arguments: str) -> int:
     return main(["train", *arguments])
 
 
+def test_a_slider_is_drawn_at_both_ends(model: str, folders: list[str], capsys) -> None:
+    ends = [
+        "--set",
+        "original_prompt=circle",
+        "--set",
+        "slider_positive=red circle",
+        "--set",
+        "slider_negative=blue circle",
+    ]
+    assert train("iLECO", "--model", model, *ends, *SMALL, "--set", "save_lora_name=slider", *folders) == 0
+    assert "slider.safetensors:-1,0,1" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_preset_to_lora_to_picture_to_plot(model: str, folders: list[str], tmp_path: Path, capsys) -> None:
     """The whole way, in one sitting."""
     code = train("iLECO", "--model", model, *WORDS, *SMALL, "--set", "save_lora_name=first", "--train-seed=1", *folders)

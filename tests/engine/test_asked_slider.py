@@ -116,4 +116,4 @@ def test_a_lora_without_an_update_leads_nowhere(monkeypatch: pytest.MonkeyPatch)
     assert [label for label, _ in answer.rows] == ["-1", "off", "+1"]
     (_, down), (_, off), (_, up) = answer.rows
     assert all(torch.equal(one, other) for row in (down, up) for one, other in zip(row, off, strict=True))
-    assert str(answer.asked.shown).startswith('Below it, at -1, without the LoRA (off) and at +1: "a circle", "')
+    assert str(answer.asked.shown).startswith('Below it, at -1, without the LoRA (off) and at +1: 1 "a circle", 2 "')

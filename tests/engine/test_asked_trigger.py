@@ -50,7 +50,8 @@ def test_only_what_is_changed_is_asked_of_other_words() -> None:
     assert seen(0, 0).share == 1.0
 
 
-CHANGES = 'With "zorp" in the prompt, the LoRA clearly changes {} of 6 images.'
+EYES = "Whether they show what yours do, only your eyes can tell."
+CHANGES = 'With "zorp" in the prompt, the LoRA clearly changes {} of 6 images. ' + EYES
 MAKES = 'Another unknown word in place of "zorp" makes much the same in {} of {} images.'
 HOLD = "To keep it to the trigger word, set train self reg to 1 (now 0) and train self reg images to 32 (now 0)."
 HOLD_MORE = (
@@ -157,4 +158,4 @@ def test_captions_of_a_run_are_looked_at(
     )
     assert str(asked.words[0]) == beginning
     caption = "zorp, on a white background" if word else "on a white background"
-    assert str(asked.shown) == f'Below it, without the LoRA (off) and with it (+1): "{caption}", "{caption}".'
+    assert str(asked.shown) == f'Below it, without the LoRA (off) and with it (+1): 1 "{caption}", 2 "{caption}".'

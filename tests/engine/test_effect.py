@@ -198,7 +198,7 @@ def test_below_the_strip_is_what_was_measured(model: Path, bundle: Bundle, host:
                 left, top = column * 68, 80 + 16 + row * 80
                 seen = np.asarray(strip.crop((left, top, left + 64, top + 64)), float)
                 assert np.abs(seen - np.asarray(wanted, float)).max() <= 1  # a batch of two may round otherwise
-    assert str(effect.asked.shown) == 'Below it, without the LoRA (off) and with it (+1): "red", "red".'
+    assert str(effect.asked.shown) == 'Below it, without the LoRA (off) and with it (+1): 1 "red", 2 "red".'
 
 
 def test_the_strip_is_left_out_when_not_wanted_and_changes_no_file(model: Path, host: Standalone) -> None:

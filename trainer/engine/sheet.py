@@ -45,10 +45,13 @@ def sheet(groups: Sequence[Sequence[Row]]) -> Image.Image:
 
 
 def in_columns(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> list[list[Row]]:
-    """Rows of any length, each with its label, as groups that are :data:`COLUMNS` wide."""
+    """Rows of any length, each with its label, as groups that are :data:`COLUMNS` wide; the images are numbered."""
     count = len(rows[0][1])
     return [
-        [[(image, label) for image in images[at : at + COLUMNS]] for label, images in rows]
+        [
+            [(image, f"{number}: {label}") for number, image in enumerate(images[at : at + COLUMNS], at + 1)]
+            for label, images in rows
+        ]
         for at in range(0, count, COLUMNS)
     ]
 

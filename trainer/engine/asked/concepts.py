@@ -20,7 +20,7 @@ from ...modes.alike import taken_for
 from ...modes.anchors import examples
 from ...text.messages import Message, label, message
 from .advice import more_training, rate_of
-from .images import IMAGES, NOISE, STEPS, Answer, Images, distance, mean_distance
+from .images import IMAGES, NOISE, STEPS, Answer, Images, distance, mean_distance, numbered
 
 MARGIN = 0.06
 """By what share of both losses the target's is lower where an image shows the target, and not just something else."""
@@ -147,7 +147,7 @@ class ConceptQuestion:
         )
         same = self.same_words(images)
         words = tuple(words_of(found, self.prompt_pairs, same, settings))
-        shown = message("engine.asked_shown", prompts=[f'"{each.example.original}"' for each in seen])
+        shown = message("engine.asked_shown", prompts=numbered(each.example.original for each in seen))
         asked = Asked(found.changed, found.unchanged, IMAGES, words, found.kept, found.lost, found.moved, shown)
         off, on = (tuple(getattr(each, name)[0] for each in seen) for name in ("original", "changed"))
         return Answer(asked, (("off", off), ("+1", on)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -112,6 +112,11 @@ class Images:
             found += (predicted - wanted).square().flatten(1).mean(1)
         first, second = found.tolist()
         return first, second
+
+
+def numbered(prompts: Iterable[str]) -> list[str]:
+    """Prompts as they are named below a sheet, where their images have numbers."""
+    return [f'{number} "{prompt}"' for number, prompt in enumerate(prompts, 1)]
 
 
 def distance(one: Tensor, other: Tensor) -> float:

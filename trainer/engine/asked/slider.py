@@ -19,7 +19,7 @@ from ...job import Asked
 from ...modes.anchors import pool
 from ...text.messages import Message, label, message
 from .advice import more_training
-from .images import IMAGES, NOISE, STEPS, Answer, Images
+from .images import IMAGES, NOISE, STEPS, Answer, Images, numbered
 
 SHARE = 0.05
 
@@ -82,7 +82,7 @@ class SliderQuestion:
         readings = [readings_of(images, each) for each in seen]
         ends = [[each[side].is_nearer for each in readings] for side in range(2)]
         words = tuple(words_of(ends[0], ends[1], settings))
-        shown = message("engine.asked_shown_slider", prompts=[f'"{each.prompts[0]}"' for each in seen])
+        shown = message("engine.asked_shown_slider", prompts=numbered(each.prompts[0] for each in seen))
         both = [one and other for one, other in zip(*ends, strict=True)]
         not_both = sum(False in each for each in zip(*ends, strict=True))
         rows = tuple(

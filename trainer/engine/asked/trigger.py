@@ -21,7 +21,7 @@ from ...job import Asked
 from ...modes.other_words import other_word
 from ...text.messages import Message, label, message
 from .advice import more_training
-from .images import IMAGES, STEPS, Answer, Images, distance, mean_distance
+from .images import IMAGES, STEPS, Answer, Images, distance, mean_distance, numbered
 
 CHANGED = 0.3
 MADE, NOT_MADE = 0.35, 0.65
@@ -97,7 +97,7 @@ class CaptionQuestion:
         apart = mean_distance([each.base for each in seen])
         found = counted(seen, apart)
         words = tuple(words_of(found, self.trigger, settings))
-        shown = message("engine.asked_shown", prompts=[f'"{each.caption}"' for each in seen])
+        shown = message("engine.asked_shown", prompts=numbered(each.caption for each in seen))
         asked = Asked(found.changed, IMAGES - found.changed, IMAGES, words, shown=shown)
         off, on = (tuple(getattr(each, name)[0] for each in seen) for name in ("base", "own"))
         return Answer(asked, (("off", off), ("+1", on)))

@@ -281,7 +281,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "Raise {iterations} (now {steps}), {rate} (now {value}) or {strength} (now {factor})."
         ),
         "engine.asked_trigger": (
-            'With "{trigger}" in the prompt, the LoRA clearly changes {changed} of {images:image|images}.'
+            'With "{trigger}" in the prompt, the LoRA clearly changes {changed} of {images:image|images}. Whether they '
+            "show what yours do, only your eyes can tell."
         ),
         "engine.asked_captions": "The LoRA clearly changes {changed} of {images:image|images} of its captions.",
         "engine.asked_other_word": (

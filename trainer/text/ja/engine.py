@@ -282,6 +282,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "engine.asked_trigger": (
             "プロンプトに「{trigger}」があると、このLoRAは {images} 枚中 {changed} 枚の画像をはっきり変えます。"
+            "学習させたものが写っているかどうかは、画像を見て確かめてください。"
         ),
         "engine.asked_captions": "このLoRAは、キャプションの画像を {images} 枚中 {changed} 枚はっきり変えます。",
         "engine.asked_other_word": (
