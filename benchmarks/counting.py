@@ -8,7 +8,6 @@ wait for, or copy for it, is counted with the line of Trainyard's that asked for
 from __future__ import annotations
 
 import sys
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -30,6 +29,7 @@ from torch.utils.backend_registration import _DummyBackendModule, _setup_private
 from torch.utils.flop_counter import flop_registry
 
 from trainer.diffusion.random import StepRandom
+from trainer.models.memory_trace import Living
 
 NAME = "card"
 CODE = Path(__file__).resolve().parents[1] / "trainer"
@@ -80,28 +80,6 @@ class Counts:
         return sum(count * max(flop / speed.flops, size / speed.bytes) for (flop, size), count in self.work.items())
 
 
-class Living:
-    """The bytes of the card's tensors that live."""
-
-    def __init__(self) -> None:
-        self.now = self.peak = 0
-        self._known: dict[int, Any] = {}
-
-    def add(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        if key in self._known:
-            return
-
-        def freed(_reference: object) -> None:
-            del self._known[key]
-            self.now -= size
-
-        self._known[key] = weakref.ref(storage, freed)
-        self.now += size
-        self.peak = max(self.peak, self.now)
-
-
 class Card:
     """The pretended card. One a process."""
 
@@ -132,7 +110,7 @@ class Card:
         """What is asked of the card in the block."""
         assert self._counted is None, "counted twice"
         self._counted = counts = Counts()
-        self.living.peak = self.living.now
+        self.living.restart()
         try:
             yield counts
         finally:

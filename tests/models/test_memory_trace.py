@@ -23,23 +23,23 @@ def test_what_is_kept_for_the_backward_pass_is_counted_and_let_go() -> None:
     with MemoryTrace([x, *model.parameters()]) as trace:
         y = model(x).tanh()
         # Frozen layers keep nothing; tanh keeps its own output. What lies between is gone but for that.
-        assert trace.now == 1024 * KIB
-        assert trace.peak == 2 * 1024 * KIB
+        assert trace.living.now == 1024 * KIB
+        assert trace.living.peak == 2 * 1024 * KIB
         loss = y.mean()
         del y
-        trace.restart()
+        trace.living.restart()
         trace.backward(loss)
         assert x.grad is not None
         del loss
-    assert trace.now == x.grad.numel() * 4
+    assert trace.living.now == x.grad.numel() * 4
 
 
 def test_only_blocks_that_an_allocator_keeps_are_small() -> None:
     with MemoryTrace() as trace:
         held = [torch.empty(SMALL // 4, device=META), torch.empty(SMALL // 8, device=META)]
-        assert (trace.peak, trace.peak_small) == (SMALL + SMALL // 2, SMALL // 2)
+        assert (trace.living.peak, trace.living.peak_small) == (SMALL + SMALL // 2, SMALL // 2)
         del held
-    assert (trace.now, trace.peak) == (0, SMALL + SMALL // 2)
+    assert (trace.living.now, trace.living.peak) == (0, SMALL + SMALL // 2)
 
 
 @pytest.mark.parametrize("heads", [1, 8])
@@ -49,7 +49,9 @@ def test_attention_never_holds_all_scores(heads: int) -> None:
     with MemoryTrace(parts) as trace:
         output = F.scaled_dot_product_attention(*parts)
         assert output.shape == parts[0].shape
-        assert trace.now == 4 * (tokens * width + heads * tokens)  # the output, and a number for each row and head
+        assert trace.living.now == 4 * (
+            tokens * width + heads * tokens
+        )  # the output, and a number for each row and head
 
 
 def test_what_checkpointing_computes_again_is_counted_in_its_backward_pass() -> None:
@@ -63,11 +65,11 @@ def test_what_checkpointing_computes_again_is_counted_in_its_backward_pass() -> 
         with MemoryTrace([x]) as trace:
             for _ in range(4):
                 x = checkpoint(block, x, use_reentrant=False) if checkpointed else block(x)
-            forward = trace.now
+            forward = trace.living.now
             loss = x.mean()
-            trace.restart()
+            trace.living.restart()
             trace.backward(loss)
-        return forward, trace.peak
+        return forward, trace.living.peak
 
     whole, backward_of_whole = peaks(checkpointed=False)
     forward, backward = peaks(checkpointed=True)

@@ -203,7 +203,7 @@ class _Estimate:
         with network.attached(), checkpointing, self._trace(network) as trace:
             images = None if data is None else empty_dataset(data, bundle, settings)
             training.prepare(PassContext(settings, bundle, network, bundle.diffusion.to(META), images))
-            trace.restart()
+            trace.living.restart()
             trace.backward(training.loss(random_of_nothing()).samples.mean())
             captions = self._changing_captions(settings)
         network.zero_grad(set_to_none=True)
@@ -233,10 +233,11 @@ class _Estimate:
 
     def _taken(self, trace: MemoryTrace) -> int:
         if not self._is_cpu:
-            return int(_KEPT_ON_CARD * trace.peak)
+            return int(_KEPT_ON_CARD * trace.living.peak)
         kept = _KEPT_CHECKPOINTED if self._settings.use_gradient_checkpointing else _KEPT
         # A convolution on the CPU brings its weight into another order: a copy for as long as it lasts.
-        return int(kept * trace.peak_small) + trace.peak - trace.peak_small + 2 * self._largest_kernel
+        small = trace.living.peak_small
+        return int(kept * small) + trace.living.peak - small + 2 * self._largest_kernel
 
 
 def _sample(frame: Size, caption: str, target_caption: str, *, pairs: bool) -> Sample:

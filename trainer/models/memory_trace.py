@@ -25,6 +25,47 @@ SMALL = 32 * 2**20
 """Bytes of the largest block that glibc may keep when it is freed (``M_MMAP_THRESHOLD``, where it ends)."""
 
 
+class Living:
+    """The bytes of tensors that live, each memory once.
+
+    Attributes:
+        now: at the moment.
+        peak: the most since :meth:`restart`.
+        peak_small: how much of the peak was in blocks below :data:`SMALL`.
+    """
+
+    def __init__(self, known: Iterable[Tensor] = ()) -> None:
+        """Args:
+        known: tensors that are not counted.
+        """
+        self.now = self.peak = self.peak_small = self._now_small = 0
+        self._not_counted = [tensor.untyped_storage() for tensor in known]  # kept, so that no other gets their address
+        self._known: dict[int, Any] = dict.fromkeys(storage._cdata for storage in self._not_counted)
+
+    def restart(self) -> None:
+        """Find the peak from here on."""
+        self.peak, self.peak_small = self.now, self._now_small
+
+    def add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known:
+            return
+
+        def freed(_reference: object) -> None:
+            del self._known[key]
+            self._add(-size)
+
+        self._known[key] = weakref.ref(storage, freed)
+        self._add(size)
+        if self.now > self.peak:
+            self.restart()
+
+    def _add(self, size: int) -> None:
+        self.now += size
+        self._now_small += size if abs(size) < SMALL else 0
+
+
 class MemoryTrace:
     """A block in which computations on the meta device are counted.
 
@@ -32,19 +73,14 @@ class MemoryTrace:
     computed in one kernel that never holds all scores, as it is on every device.
 
     Attributes:
-        now: bytes that live at the moment.
-        peak: the most since :meth:`restart`.
-        peak_small: how much of the peak was in blocks below :data:`SMALL`.
+        living: what lives.
     """
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
         """Args:
         known: tensors that are there before, such as weights, which are not counted.
         """
-        self.now = self.peak = self.peak_small = 0
-        self._now_small = 0
-        self._known = [tensor.untyped_storage() for tensor in known]  # kept, so that no other gets their address
-        self._living: dict[int, Any] = dict.fromkeys(storage._cdata for storage in self._known)
+        self.living = Living(known)
         self._counted = _Counted(self._count)
         self._on_meta = _OnMeta()
 
@@ -68,30 +104,9 @@ class MemoryTrace:
             gradient = torch.empty_like(loss)
         engine.run_backward((loss,), (gradient,), False, False, (), allow_unreachable=True, accumulate_grad=True)
 
-    def restart(self) -> None:
-        """Find the peak from here on."""
-        self.peak, self.peak_small = self.now, self._now_small
-
     def _count(self, tensor: Tensor) -> None:
-        if tensor.device != META:
-            return
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        if key in self._living:
-            return
-
-        def freed(_reference: object) -> None:
-            del self._living[key]
-            self._add(-size)
-
-        self._living[key] = weakref.ref(storage, freed)
-        self._add(size)
-        if self.now > self.peak:
-            self.peak, self.peak_small = self.now, self._now_small
-
-    def _add(self, size: int) -> None:
-        self.now += size
-        self._now_small += size if abs(size) < SMALL else 0
+        if tensor.device == META:
+            self.living.add(tensor)
 
 
 def random_of_nothing(step: int = 1) -> StepRandom:
