@@ -88,7 +88,7 @@ def rows_of(text: str) -> dict[tuple[str, str], dict[str, str]]:
     columns: list[str] = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if cells[:2] == ["model, size", "case"]:
+        if cells[:3] == ["model, size", "case", "modules"]:
             columns = cells
         elif not line.startswith("|"):
             columns = []
