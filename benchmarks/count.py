@@ -256,18 +256,21 @@ def places(found: Counter[str]) -> Iterable[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    families, titles = ({getattr(case, name): None for case in CASES} for name in ("family", "title"))
-    parser.add_argument("names", nargs="*", choices=[[], *families, *titles], help="models and cases; default: all")
+    every = [list(dict.fromkeys(getattr(case, name) for case in CASES)) for name in ("family", "title")]
+    names = f"models ({', '.join(every[0])}) and cases (such as {every[1][1]}); default: all"
+    parser.add_argument("names", nargs="*", help=names)
     parser.add_argument("--card", choices=SPEEDS, default="H200", help="whose floor is shown; default: %(default)s")
     parser.add_argument("--places", action="store_true", help="where waits and copies are asked for, and the kernels")
     chosen = parser.parse_args(arguments)
+    unknown = sorted({*chosen.names} - {*every[0], *every[1]})
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: no such model or case. There are {', '.join([*every[0], *every[1]])}.")
+    chosen_families, chosen_titles = ([each for each in names if each in chosen.names] or names for names in every)
     card = Card()
     print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for case in CASES:
-            if all({*names}.isdisjoint(chosen.names) or name in chosen.names for names, name in (
-                (families, case.family), (titles, case.title),
-            )):  # fmt: skip
+            if case.family in chosen_families and case.title in chosen_titles:
                 step = counted(case, card, Path(folder))
                 print(row(case, step, SPEEDS[chosen.card]), flush=True)
                 if chosen.places:

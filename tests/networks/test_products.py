@@ -21,7 +21,8 @@ SAMPLES, TOKENS, INPUTS, OUTPUTS, RANK, ALPHA = 3, 5, 12, 7, 4, 6.0
 
 
 def layer(kind: str, dtype: torch.dtype) -> nn.Module:
-    """``own``: one that Trainyard has made; ``hooked``: one in whose place something else computes."""
+    """``own``: one that Trainyard has made; ``hooked``: one in whose place something else computes; ``wide``: so in
+    float32 whatever its input is."""
     torch.manual_seed(1)
     made = nn.Linear(INPUTS, OUTPUTS).to(dtype).requires_grad_(False)
     if kind == "own":
@@ -29,6 +30,9 @@ def layer(kind: str, dtype: torch.dtype) -> nn.Module:
     elif kind == "hooked":
         inner = made.forward
         made.forward = lambda x: inner(x) * 1  # type: ignore[method-assign]
+    elif kind == "wide":
+        narrow = made.forward
+        made.forward = lambda x: narrow(x).float()  # type: ignore[method-assign]
     elif kind == "int8":
         store_as_int8(made, made.weight.data)
     return made
@@ -59,7 +63,7 @@ def given(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return x.requires_grad_(), sent
 
 
-@pytest.mark.parametrize("kind", ["own", "hooked", "int8"])
+@pytest.mark.parametrize("kind", ["own", "hooked", "wide", "int8"])
 @pytest.mark.parametrize("strength", [1.0, -0.5, torch.tensor([1.0, -0.25, 0.0])], ids=["1", "-0.5", "by sample"])
 @pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)], ids=["fp32", "bf16"])
 def test_output_and_gradients(kind: str, strength: float | Tensor, dtype: torch.dtype, off: float) -> None:
@@ -70,7 +74,7 @@ def test_output_and_gradients(kind: str, strength: float | Tensor, dtype: torch.
     with copied([adapter]):
         assert len(adapter.copies) == (0 if dtype is torch.float32 else 2)
         output = module(x)
-        output.backward(sent)
+        output.backward(sent.to(output.dtype))
     wanted = in_doubles(module, adapter, x, strength, sent)
     for found, exact in zip((output, x.grad, adapter.down.grad, adapter.up.grad), wanted, strict=True):
         assert found is not None

@@ -47,10 +47,11 @@ def account_before(settings: Settings, found: Look | Unfinished, host: Host | No
 def _of_prompts(settings: Settings) -> Iterator[Message]:
     """What prompts lead to that their user may not mean."""
     setting = {"target_setting": label("target_prompt")}
-    if MODES[settings.mode].images == "pair":
+    mode = MODES[settings.mode]
+    if mode.images == "pair" and "turns" in mode.groups:
         if settings.original_prompt and settings.target_prompt not in ("", settings.original_prompt):
             yield message("engine.prompts_differ")
-    elif settings.mode == "iLECO" and not (settings.slider_positive or settings.slider_negative):
+    elif mode.images == "none" and not (settings.slider_positive or settings.slider_negative):
         pairs = list(zip(*prompt_pairs(settings.original_prompt, settings.target_prompt), strict=False))
         changed, erased = ([pair for pair in pairs if bool(pair[1]) == has_target] for has_target in (True, False))
         if changed and settings.ileco_scale > 1:  # for erasing: the concept becomes the target, and goes beyond

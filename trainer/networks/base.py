@@ -195,8 +195,12 @@ class Adapter(nn.Module, ABC):
 
     def changed(self, x: Tensor) -> Tensor:
         """The module's output for the input ``x``, with the update."""
-        original, update = self._inner(x), self.update(x)
+        return self.added(self._inner(x), x)
+
+    def added(self, original: Tensor, x: Tensor) -> Tensor:
+        """The update for the input ``x`` added to what the module makes of it."""
         factor = self.strength.times(self.scale, original)
+        update = self.update(x)
         if isinstance(factor, Tensor):
             return original + update * factor
         return torch.add(original, update, alpha=factor)

@@ -86,7 +86,7 @@ class LoRA(Adapter):
             return changed
         original = self._inner(x)
         if original.dtype != x.dtype:
-            return original + F.linear(F.linear(x, down), up) * self.strength.times(self.scale, original)
+            return self.added(original, x)
         added: Tensor = _Added.apply(original, x, down, up, factor)
         return added
 
