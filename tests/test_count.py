@@ -44,8 +44,6 @@ with card.on():
         x + torch.zeros(2, 4)
     except RuntimeError as error:
         print("at least two devices" in str(error), flush=True)
-import os
-os._exit(0)
 """
 
 
