@@ -129,7 +129,8 @@
         const {parts} = panel;
         const folder = kept.folder ? ["samples", ...kept.folder.map(encodeURIComponent)].join("/") : "";
         const strip = kept.strip ? [imageFigure(kept.strip, say("try.strip", kept), folder)] : [];
-        parts.kept.replaceChildren(...strip);
+        const words = kept.words.map((each, at) => make("p", at ? "" : "asked", each));
+        parts.kept.replaceChildren(...strip, ...words);
         if (kept.pictures.length) {
             const fold = document.createElement("details");
             fold.append(make("summary", "", say("try.images", {count: kept.pictures.length})));

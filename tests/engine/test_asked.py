@@ -18,7 +18,7 @@ from trainer.engine.asked.concepts import ConceptQuestion, Counts, Reading, empt
 from trainer.engine.asked.images import Images
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
-from trainer.job import Asked, Control, Effect, Event, Job
+from trainer.job import Asked, Control, Effect, Event, Job, Step, Warned
 from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
 from trainer.models.placement import place_for_images
@@ -71,10 +71,6 @@ SEVERAL_ALIKE = (
 KEEP = (
     "To keep more, name what should stay in keep prompts, raise keep weight (now 2) or lower train learning rate (now "
     "0.0005)."
-)
-SAME = (
-    'To the model, "green" is nearly the same as "pink", "brown", "gray". If it does not know the word, choose another '
-    "one."
 )
 TURNS = 'The LoRA turns "red" into "green" in {} of 6 images.'
 
@@ -151,16 +147,8 @@ TURNS = 'The LoRA turns "red" into "green" in {} of 6 images.'
 def test_what_is_found_in_words(
     counts: Counts, prompt_pairs: list[tuple[str, str]], settings: dict[str, object], words: list[str]
 ) -> None:
-    found = words_of(counts, prompt_pairs, {}, replace(SETTINGS, **settings))
+    found = words_of(counts, prompt_pairs, replace(SETTINGS, **settings))
     assert [str(each) for each in found] == words
-
-
-def test_words_that_are_the_same_to_the_model_are_named() -> None:
-    found = words_of(Counts(6, 0, 0), ONE, {"green": ["pink", "brown", "gray", "cyan"]}, SETTINGS)
-    assert [str(each) for each in found] == [
-        TURNS.format(6),
-        SAME,
-    ]
 
 
 @pytest.mark.parametrize(
@@ -276,6 +264,35 @@ def test_words_the_model_does_not_know_are_told(
     made = Images(bundle, without_update(bundle), ImageSpec("", seed=5, size=Size(64, 64)))
     answer = ConceptQuestion([pair], described=bool(pair[1]), asks_empty=False).answer(made, SETTINGS)
     assert [str(each).split(" in ")[0].removesuffix(",") for each in answer.asked.words] == [beginning]
+
+
+@pytest.mark.parametrize(
+    ("original", "words"),
+    [
+        (
+            "star",
+            [
+                (
+                    'To the model, "star" is nearly the same as "heart", "cube". If it does not know the word, choose '
+                    "another one."
+                )
+            ],
+        ),
+        ("triangle", []),
+    ],
+)
+def test_words_the_model_does_not_know_are_told_before_the_first_step(
+    host: Standalone, original: str, words: list[str]
+) -> None:
+    events: list[Event] = []
+    settings = replace(
+        SETTINGS, model=str(TOY), original_prompt=original, target_prompt="square", image_size=Size(64, 64),
+        network_rank=1, train_iterations=1, save_lora_name="x", effect_strip=False,
+    )  # fmt: skip
+    run(Job.create(settings, datetime(2026, 1, 2, tzinfo=timezone.utc)), host, Control(), events.append)
+    first = next(at for at, event in enumerate(events) if isinstance(event, Step))
+    told = [event.message for event in events[:first] if isinstance(event, Warned)]
+    assert [str(each) for each in told if each.key == "engine.same_words"] == words
 
 
 def trained(host: Standalone, **changes: object) -> tuple[Path, Asked]:

@@ -102,6 +102,7 @@ def test_part_of_the_way_and_a_base_that_makes_another_image_tell_nothing(
 
 
 ONE = "The LoRA turns the original image into what the target image shows in {} of 6 tries, each with other noise."
+LEAVE = "Leave what it changes out of your prompts: a prompt that names it may keep it as it was."
 UNKNOWN = (
     "Whether the LoRA turns the original image into what the target image shows cannot be told: in 4 of 6 tries, the "
     "model does not come back to the original without it. Look at the strip."
@@ -112,10 +113,10 @@ RAISE = "Raise train iterations (now 30) or train learning rate (now 0.001)."
 @pytest.mark.parametrize(
     ("counts", "number", "settings", "words"),
     [
-        (Counts(6, 0), 1, {}, [ONE.format(6)]),
-        (Counts(5, 1), 1, {}, [ONE.format(5)]),
+        (Counts(6, 0), 1, {}, [ONE.format(6), LEAVE]),
+        (Counts(5, 1), 1, {}, [ONE.format(5), LEAVE]),
         (Counts(3, 2), 1, {}, [ONE.format(3), "In 1 it goes part of the way.", RAISE]),
-        (Counts(4, 0), 1, {}, [ONE.format(4), "In 2 it goes part of the way.", RAISE]),
+        (Counts(4, 0), 1, {}, [ONE.format(4), LEAVE, "In 2 it goes part of the way.", RAISE]),
         (Counts(3, 0, 3), 1, {}, [ONE.format(3), "In 3 images it cannot be told."]),
         (
             Counts(0, 6), 1, {"diff_reach_target": False},
@@ -130,7 +131,8 @@ RAISE = "Raise train iterations (now 30) or train learning rate (now 0.001)."
             [
                 ONE.format(6).replace("the original image", "original images").replace(
                     "the target image shows", "their target images show"
-                )
+                ),
+                LEAVE,
             ],
         ),
         (

@@ -16,7 +16,6 @@ from PIL import Image
 from torch import nn
 
 from trainer.cli import main
-from trainer.commands.train import effect_lines
 from trainer.config.choices import BLOCKS
 from trainer.config.settings import Settings
 from trainer.config.size import Size
@@ -36,6 +35,7 @@ from trainer.networks.base import Network, Strength
 from trainer.networks.files import file
 from trainer.networks.files.read import network_from_file, read_lora
 from trainer.networks.lora import LoRA, product_norm
+from trainer.reports.effect import lines_of
 from trainer.text.messages import literal
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -172,7 +172,7 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
     (wanted,) = effect_module.strength_grid(bundle, network_from_file(done.path, bundle), [request], STRENGTHS)
     with Image.open(effect.strip) as strip:
         assert strip.size == (64 * 3 + 4 * 2, 3 * (64 + 16) + 16)
-        assert strip.text == {"lora": "x", "prompt": "red"}
+        assert (strip.text["lora"], strip.text["prompt"]) == ("x", "red")
         parts = [np.asarray(strip.crop((left, 0, left + 64, 64)), float) for left in (0, 68, 136)]
     for part, picture in zip(parts, wanted, strict=True):
         assert np.array_equal(part, np.asarray(picture))
@@ -351,13 +351,13 @@ def test_what_to_raise_is_of_the_mode(mode: str, reaching: bool) -> None:
 def test_the_command_line_tells(model: Path, host: Standalone, capsys) -> None:
     blocks = (Change("IN01", 1.0, 0.02), Change("M00", 2.0, 0.05), Change("OUT03", 1.0, 0.0301), Change("OUT04", 1, 0))
     effect = Effect(Path("x"), Change("", 2.5, 0.0123), blocks, Path("s.png"), "red", ((-1.0, 3.25), (1.0, 10.0)))
-    assert effect_lines(effect) == [
+    assert lines_of(effect) == [
         "The LoRA changes the weights by 1.2 % (norm 2.5).",
         "Its images differ from those without it at -1 by 3.2, at +1 by 10.0 of 255 levels: s.png",
     ]
-    assert len(effect_lines(replace(effect, blocks=blocks[:1], strip=None))) == 1
+    assert len(lines_of(replace(effect, blocks=blocks[:1], strip=None))) == 1
     found = Asked(5, 1, 6, (literal("It does in 5 of 6."), literal("Fine.")), shown=literal("Below it: six."))
-    lines = effect_lines(replace(effect, asked=found))
+    lines = lines_of(replace(effect, asked=found))
     assert (lines[:2], lines[-1]) == (["It does in 5 of 6.", "Fine."], "Below it: six.")
 
 

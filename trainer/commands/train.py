@@ -24,6 +24,7 @@ from ..errors import MemoryShortError, UserError
 from ..jobs.ending import WITHIN, heard, on_console_close
 from ..networks.files.find import find_lora
 from ..networks.files.settings import load_settings
+from ..reports.effect import lines_of
 from ..text.language import language_of_machine
 from ..text.messages import Message, message
 from .bar import Bar
@@ -34,7 +35,7 @@ from .words import account_lines, phase_line, told
 if TYPE_CHECKING:
     from ..engine.host import Host
     from ..engine.state import Summary
-    from ..job import Account, Effect, Event, Job
+    from ..job import Account, Event, Job
     from ..paths import Folders
 
 
@@ -380,26 +381,6 @@ def say_last(line: str) -> None:
         return
 
 
-def effect_lines(effect: Effect) -> list[str]:
-    """What a LoRA does, for people; ``info`` has the norms by block."""
-    whole = effect.whole
-    lines = [] if effect.asked is None else [told(each) for each in effect.asked.words]
-    lines.append(told("commands.effect", share=_percent(whole.relative), norm=f"{whole.norm:.4g}"))
-    if effect.strip is not None:
-        levels = [
-            message("commands.effect_at", strength=f"{strength:+g}", levels=f"{levels:.1f}")
-            for strength, levels in effect.differences
-        ]
-        lines.append(told("commands.effect_images", levels=levels, path=effect.strip))
-    if effect.asked is not None and effect.asked.shown is not None:
-        lines.append(told(effect.asked.shown))
-    return lines
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
-
-
 class Progress:
     """Shows a run's events in a terminal: a line a phase, a bar for the steps."""
 
@@ -447,7 +428,7 @@ class Progress:
             self._say(told("commands.saved_at", step=event.step, path=event.path))
         elif isinstance(event, Effect):
             self.prompt = event.prompt
-            for line in effect_lines(event):
+            for line in lines_of(event, language_of_machine()):
                 self._say(line)
 
     def _say(self, line: str) -> None:

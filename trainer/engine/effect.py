@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..config.choices import MODES
 from ..config.settings import Settings
-from ..errors import Stopped, UserError
+from ..errors import OutputError, Stopped, UserError
 from ..job import Change, Control, Effect, Listener, Phase, Warned
 from ..models.base import Bundle, Family
 from ..models.image_spec import ImageSpec
@@ -25,6 +25,7 @@ from ..networks.base import Adapter, Network
 from ..networks.files.metadata import plain
 from ..networks.files.read import network_from_file
 from ..paths import write_whole
+from ..reports.effect import text_of
 from ..text.messages import Message, message
 from .asked.images import IMAGES, Images, Question
 from .sheet import Row, in_columns, sheet
@@ -40,8 +41,11 @@ SAME = 0.01
 """Mean difference in levels of 255 up to which two images count as the same."""
 LITTLE = 0.5
 """The same, up to which hardly anything is seen, unless it is a very small thing: measured on runs of a few steps."""
-LORA_KEY, PROMPT_KEY = "lora", "prompt"
-"""Under which the strip's file says what it shows: the name that the LoRA has in itself, and the prompt."""
+LORA_KEY, PROMPT_KEY, WORDS_KEY = "lora", "prompt", "asked"
+"""Under which the strip's file says what it shows: the name that the LoRA has in itself, the prompt, and whether it
+does what was asked, a line of JSON for each sentence."""
+WORDS = "effect.txt"
+"""The file beside the strip that has what was found in words."""
 _PHASE = message("phase.measuring_effect")
 
 
@@ -152,6 +156,11 @@ def report(
         except Exception as error:  # noqa: BLE001 - as above
             emit(Warned(_failed(effect), reason=_reason(error)))
     emit(effect)
+    if effect.strip is not None:
+        try:
+            write_whole(strip.with_name(WORDS), [text_of(effect).encode()], overwrite=True)
+        except OutputError as error:
+            emit(Warned(error.whole))
     for warning in _warnings(effect, settings, black):
         emit(Warned(warning))
 
@@ -191,6 +200,8 @@ def _write_sheet(effect: Effect, groups: Sequence[Sequence[Row]], path: Path) ->
     content, texts = io.BytesIO(), PngImagePlugin.PngInfo()
     texts.add_itxt(LORA_KEY, plain(effect.path.stem))
     texts.add_itxt(PROMPT_KEY, effect.prompt)
+    if effect.asked is not None:
+        texts.add_itxt(WORDS_KEY, "\n".join(words.as_json() for words in effect.asked.words))
     sheet(groups).save(content, "PNG", pnginfo=texts)
     write_whole(path, [content.getvalue()], overwrite=True)
 

@@ -17,6 +17,7 @@ from ..config.choices import MODES
 from ..errors import Stopped
 from ..job import Done, Event, Phase, Step, Trained
 from ..models.placement import text_to
+from ..modes.alike import same_words
 from ..modes.base import Pass, PassContext, PassSpec
 from ..modes.registry import mode_of
 from ..networks.base import Network
@@ -37,6 +38,9 @@ from .previews import Previews, request_of
 from .reporting import Reporter, StepLogs, growth_of, step_logs
 from .trained import put_into, tensors_of
 from .validation import Validation
+
+_SAID = 3
+"""Words that are named at most."""
 
 
 def run_passes(run: RunContext, passes: list[Pass]) -> Done:
@@ -192,6 +196,8 @@ class PassRunner:
         diffusion, progress = bundle.diffusion.to(device), self._reporter.progress
         context = PassContext(self._settings, bundle, network, diffusion, run.data, progress, run.cache)
         training.prepare(context)
+        with network.off():
+            self._tell_same_words()
         validation = None
         if run.validation is not None:
             another = mode_of(run.settings.mode).passes(run.settings)[self._number - 1]
@@ -202,6 +208,12 @@ class PassRunner:
         if not (run.origin.trains_text_encoder or training.needs_text_encoder):
             text_to(bundle, "cpu")
         return validation
+
+    def _tell_same_words(self) -> None:
+        """Name the words that the model does not tell from others; no network is on."""
+        same = same_words(self._run.bundle, self._network.usage.prompt_pairs)
+        for prompt, words in list(same.items())[:_SAID]:
+            self._reporter.warn("engine.same_words", prompt=prompt, words=[f'"{word}"' for word in words[:_SAID]])
 
     @contextmanager
     def _logs(self, groups: int, start: PassStart | None) -> Iterator[StepLogs]:

@@ -31,3 +31,14 @@ def taken_for(bundle: Bundle, concept: str, others: Sequence[str]) -> list[str]:
     away = (states[1:] - states[0]).square().sum((1, 2))
     whole = away[len(kind) :].max() if ends else away.max()
     return [each for each, distance in zip(kind, away, strict=False) if distance < _ALIKE * whole]
+
+
+def same_words(bundle: Bundle, prompt_pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """The prompts of pairs that the model takes for other words, with those; no network is on.
+
+    Args:
+        prompt_pairs: prompts, and what they become; where that is empty, nothing can be told.
+    """
+    every = [pair for pair in prompt_pairs if all(pair)]
+    turned = [*every, *(pair[::-1] for pair in every)]
+    return {one: same for one, other in turned if (same := taken_for(bundle, one, (other,)))}

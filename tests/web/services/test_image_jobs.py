@@ -274,7 +274,7 @@ def test_prompts_and_strip_are_the_samplers_pictures(context: PageContext, clien
 
     assert client.get(f"{PREFIX}/loras").json() == {"loras": ["mine"], "models": ["toy.safetensors"], "latest": ""}
     suited = client.get(f"{PREFIX}/lora", params={"name": "mine"}).json()
-    nothing = {"folder": None, "strip": None, "prompt": "", "pictures": []}
+    nothing = {"folder": None, "strip": None, "prompt": "", "words": [], "pictures": []}
     assert suited == {"prompt": HOSTILE, "model": "toy.safetensors", "path": str(path), "kept": nothing}
     body = {"lora": "mine", "strengths": "-1, 0, 1", "size": "64", "prompt": "a cross", "model": suited["model"]}
     until(lambda: not context.image_jobs.stop())

@@ -85,6 +85,13 @@ def test_each_lora_has_the_strip_and_the_pictures_of_its_own_run(
     assert kept["pictures"] == [{"step": 1, "name": "000001_+1.png"}, {"step": 2, "name": "000002_+1.png"}]
     day, run = kept["folder"]
     assert run.startswith(name.replace("/", "_"))
+    said = (folders.data / "samples" / day / run / "effect.txt").read_text(encoding="utf-8").splitlines()
+    assert kept["words"] == said[: len(kept["words"])]
+    assert PROMPT in kept["words"][0]
+    assert "effect.png" in said[len(kept["words"]) + 1]
+    in_japanese = get(client, "/lora", name=name, language="ja")["kept"]["words"]
+    assert len(in_japanese) == len(kept["words"])
+    assert in_japanese[0] != kept["words"][0]
     for each, width in (("effect.png", 3 * 64 + 2 * 4), ("000001_+1.png", 64)):
         content = client.get(f"{PREFIX}/samples/{day}/{run}/{each}").content
         assert content == (folders.data / "samples" / day / run / each).read_bytes()
@@ -111,12 +118,13 @@ def test_a_lora_that_was_moved_keeps_its_pictures_and_one_saved_on_the_way_has_n
     (strip,) = folders.data.glob("samples/*/first-*/effect.png")
     with Image.open(strip) as image:
         image.load()
-        assert image.info == {"lora": "first", "prompt": PROMPT}
+        assert image.info["lora"] == "first"
+        assert image.info["prompt"] == PROMPT
         away = strip.rename(strip.with_suffix(".away"))
         image.save(strip)  # one that does not say whose it is
     try:
         kept = run_images.of_lora(moved, folders)
-        assert (kept.strip, kept.prompt, len(kept.images)) == (None, "", 2)
+        assert (kept.strip, kept.prompt, kept.words, len(kept.images)) == (None, "", (), 2)
     finally:
         away.replace(strip)
         moved.unlink()

@@ -8,7 +8,7 @@ one prompt or of the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -31,9 +31,6 @@ KEPT, LOST = 0.2, 0.4
 second on it is another one."""
 ALIKE = 0.2
 """Up to this share of what two of the base's images differ by, it makes nearly the same of both prompts."""
-
-_SAID = 3
-"""Words that are named at most."""
 
 
 @dataclass(frozen=True)
@@ -145,18 +142,11 @@ class ConceptQuestion:
             lost=sum(share >= LOST for share in others),
             moved=sum(each >= MOVED for each in empty_distances(images)) if self.asks_empty else None,
         )
-        same = self.same_words(images)
-        words = tuple(words_of(found, self.prompt_pairs, same, settings))
+        words = tuple(words_of(found, self.prompt_pairs, settings))
         shown = message("engine.asked_shown", prompts=numbered(each.example.original for each in seen))
         asked = Asked(found.changed, found.unchanged, IMAGES, words, found.kept, found.lost, found.moved, shown)
         off, on = (tuple(getattr(each, name)[0] for each in seen) for name in ("original", "changed"))
         return Answer(asked, (("off", off), ("+1", on)))
-
-    def same_words(self, images: Images) -> dict[str, list[str]]:
-        """The prompts that the model takes for other words, with those."""
-        every = [pair for pair in self.prompt_pairs if all(pair)]
-        turned = [*every, *(pair[::-1] for pair in every)]
-        return {one: same for one, other in turned if (same := taken_for(images.bundle, one, (other,)))}
 
     def examples(self, images: Images) -> list[Example]:
         """One for each of :data:`IMAGES`, the concepts in turn; drawn by the images' seed."""
@@ -213,14 +203,8 @@ def empty_distances(images: Images) -> list[float]:
 # ---- in words -------------------------------------------------------------------------------------------------------
 
 
-def words_of(
-    found: Counts, prompt_pairs: Sequence[tuple[str, str]], same: Mapping[str, Sequence[str]], settings: Settings
-) -> Iterator[Message]:
-    """What was found, in sentences, and what to change where it did not work.
-
-    Args:
-        same: prompts that the model takes for other words, with those.
-    """
+def words_of(found: Counts, prompt_pairs: Sequence[tuple[str, str]], settings: Settings) -> Iterator[Message]:
+    """What was found, in sentences, and what to change where it did not work."""
     kind, named = _asked_of(prompt_pairs)
     if found.alike * 2 > IMAGES:
         yield message(f"engine.asked_alike_{kind}", **named, alike=found.alike, images=IMAGES)
@@ -234,8 +218,6 @@ def words_of(
             yield message("engine.asked_untold", untold=untold)
         if found.unchanged * 3 >= IMAGES:
             yield more_training(settings)
-    for prompt, words in list(same.items())[:_SAID]:
-        yield message("engine.asked_same", prompt=prompt, words=[f'"{word}"' for word in words[:_SAID]])
     yield from _of_others(found, settings)
     if found.moved is not None and found.moved * 2 >= IMAGES:
         yield message("engine.asked_empty", moved=found.moved, images=IMAGES)

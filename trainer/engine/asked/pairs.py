@@ -171,6 +171,8 @@ def words_of(found: Counts, pairs: int, settings: Settings) -> Iterator[Message]
         yield message(f"engine.asked_unknown_{kind}", untold=found.untold, images=IMAGES)
         return
     yield message(f"engine.asked_{kind}", changed=found.changed, images=IMAGES)
+    if found.changed * 2 > IMAGES:
+        yield message("engine.asked_leave_out")
     if found.partly:
         yield message("engine.asked_partly", partly=found.partly)
     if found.untold:

@@ -235,7 +235,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "Without the LoRA, the model makes nearly the same image of the original and of the target prompt in "
             "{alike} of {images}: it does not seem to tell them apart. Choose other words."
         ),
-        "engine.asked_same": (
+        "engine.same_words": (
             'To the model, "{prompt}" is nearly the same as {words}. If it does not know the word, choose another one.'
         ),
         "engine.asked_kept": "Other words: {kept} of {images:image|images} stay nearly as they were.",
@@ -264,6 +264,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.asked_pairs": (
             "The LoRA turns original images into what their target images show in {changed} of {images:try|tries}, "
             "each with other noise."
+        ),
+        "engine.asked_leave_out": (
+            "Leave what it changes out of your prompts: a prompt that names it may keep it as it was."
         ),
         "engine.asked_partly": "In {partly} it goes part of the way.",
         "engine.asked_unknown_pair": (

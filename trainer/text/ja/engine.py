@@ -236,7 +236,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "LoRAなしでも、{images} 枚中 {alike} 枚で元のプロンプトと目標のプロンプトの画像がほぼ同じです。"
             "モデルは両者を区別していないようです。別の言葉を選んでください。"
         ),
-        "engine.asked_same": (
+        "engine.same_words": (
             "モデルにとって「{prompt}」は {words} とほぼ同じです。モデルがこの言葉を知らないのであれば、"
             "別の言葉を選んでください。"
         ),
@@ -264,6 +264,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         "engine.asked_pairs": (
             "このLoRAは、ノイズを変えた {images} 回中 {changed} 回で、元の画像をそれぞれの目標の画像のように変えます。"
+        ),
+        "engine.asked_leave_out": (
+            "LoRAが変えるものはプロンプトに書かないでください。書くと、元のまま残ることがあります。"
         ),
         "engine.asked_partly": "ほかの {partly} 回は、途中までの変化です。",
         "engine.asked_unknown_pair": (

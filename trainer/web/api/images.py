@@ -96,7 +96,8 @@ class _Routes:
     def lora(self, name: str) -> dict[str, Any]:
         """What to try a LoRA with: prompt, model, size … as far as its file says.
 
-        Also its "path", and as "kept" the images its run has left: strip, prompt, the latest made during training.
+        Also its "path", and as "kept" what its run has left: strip, prompt, whether it does what was asked, the latest
+        images made during training.
         """
         folders, catalogue = self._context.folders, self._context.catalogue
         path = find_lora(name, folders.loras)
@@ -148,5 +149,6 @@ def _kept(kept: RunImages) -> dict[str, Any]:
         "folder": None if kept.folder is None else [kept.folder.parent.name, kept.folder.name],
         "strip": None if kept.strip is None else kept.strip.name,
         "prompt": kept.prompt,
+        "words": list(kept.words),
         "pictures": [run_images.described(each) for each in kept.images],
     }

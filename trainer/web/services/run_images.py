@@ -16,6 +16,7 @@ from ...jobs.run_status import latest_previews
 from ...models.checkpoint.header import read_header
 from ...networks.files.settings import settings_of
 from ...paths import Folders, open_file, path_problem
+from ...text.messages import Message, from_json
 
 _STRIP = "effect.png"
 _SAMPLE = re.compile(r"(\d+)_(?:p(\d+)_)?[+-].*\.png")
@@ -27,12 +28,14 @@ class RunImages:
     folder: where they are: the run's folder within the day's; None if there are none.
     strip: the LoRA at several strengths.
     prompt: what the strip was made from.
+    words: whether the LoRA does what was asked, in sentences.
     images: the latest made during training, oldest first.
     """
 
     folder: Path | None = None
     strip: Path | None = None
     prompt: str = ""
+    words: tuple[Message, ...] = ()
     images: tuple[Preview, ...] = ()
 
 
@@ -53,7 +56,8 @@ def of_lora(path: Path, folders: Folders) -> RunImages:
     told = _told(folder / _STRIP)
     if told.get("lora") != metadata.get("ss_output_name"):  # a run may save several LoRAs
         return RunImages(folder, images=latest)
-    return RunImages(folder, folder / _STRIP, told.get("prompt", ""), latest)
+    words = tuple(from_json(line) for line in told.get("words", "").splitlines())
+    return RunImages(folder, folder / _STRIP, told.get("prompt", ""), words, latest)
 
 
 def image(day: str, run: str, name: str, folders: Folders) -> Path | None:
@@ -76,10 +80,11 @@ def _told(strip: Path) -> dict[str, str]:
     """What the strip's metadata says; nothing if there is no strip."""
     from PIL import Image
 
-    from ...engine.effect import LORA_KEY, PROMPT_KEY  # with torch
+    from ...engine.effect import LORA_KEY, PROMPT_KEY, WORDS_KEY  # with torch
 
+    keys = {"lora": LORA_KEY, "prompt": PROMPT_KEY, "words": WORDS_KEY}
     try:
         with open_file(strip) as file, Image.open(file) as opened:
-            return {name: str(opened.info.get(key, "")) for name, key in (("lora", LORA_KEY), ("prompt", PROMPT_KEY))}
+            return {name: str(opened.info.get(key, "")) for name, key in keys.items()}
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return {}
