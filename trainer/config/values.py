@@ -9,6 +9,7 @@ import difflib
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from types import MappingProxyType
@@ -30,6 +31,9 @@ it, so false leaves it to the file."""
 _MOST_WHOLE = 2**31 - 1
 _LORA_ENDING = ".safetensors"
 _COMMAS = re.compile(r"[,，、\s]+")
+_TIMES = re.compile(r"\s*(\d+)\s*[x×*]\s*(\d+)\s*")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_MINUS_SIGNS = str.maketrans(dict.fromkeys("−‐‑–", "-"))
 
 
 def read_value(value: Any, row: Row) -> Any:
@@ -196,7 +200,7 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     try:
-        return int(value) if isinstance(value, str) else int(str(value))
+        return int(_plain_digits(value)) if isinstance(value, str) else int(str(value))
     except ValueError:
         number = _number(value)
         return int(number) if number is not None and math.isfinite(number) and number.is_integer() else None
@@ -208,6 +212,8 @@ def _float_or_none(value: Any, row: Row) -> float | None:
 
 
 def _float(value: Any, row: Row) -> float:
+    if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(plain := _plain_digits(value).strip()):
+        value = plain.replace(",", ".")
     number = _number(value)
     if number is None:
         raise WrongValue("config.not_number", value=shown(value), example=_example(row))
@@ -226,11 +232,16 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     try:
-        return float(value)
+        return float(_plain_digits(value)) if isinstance(value, str) else float(value)
     except ValueError:
         return None
     except OverflowError:
         return math.inf
+
+
+def _plain_digits(text: str) -> str:
+    """A number with ASCII digits and signs: an East Asian keyboard writes ``１ｅ－４``, a text program ``−1``."""
+    return unicodedata.normalize("NFKC", text).translate(_MINUS_SIGNS)
 
 
 def _check_bounds(number: float, row: Row) -> None:
@@ -246,7 +257,10 @@ def _check_bounds(number: float, row: Row) -> None:
 
 
 def _size(value: Any, row: Row) -> Size | None:
-    """0 stands for no chosen size, just as an empty text does."""
+    """0 stands for no chosen size, just as an empty text does. ``768x512`` is width by height; ``512,768``, with the
+    height first as in the JSON key, is the same."""
+    if isinstance(value, str) and (times := _TIMES.fullmatch(_plain_digits(value).casefold())):
+        value = [times[2], times[1]]
     parts = _list(value) if isinstance(value, (str, list, tuple)) else [value]
     numbers = [_whole(part) for part in parts]
     if len(numbers) not in (1, 2) or None in numbers:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
 from collections.abc import Callable, Iterator
 
 import pytest
+from PIL import Image
 
 from tests.helpers.browser.site import Site, served
 from tests.helpers.browser.visitor import Visitor
@@ -31,6 +35,27 @@ def test_a_model_says_what_it_is_and_brings_its_defaults(visit: Callable[..., Vi
     assert someone.box("train_batch_size").input_value() == "7"
     someone.write("model", "gone.safetensors")
     someone.until(lambda: "There is no file gone.safetensors" in note(someone))
+    large.unlink()
+
+
+def test_a_job_that_is_quicker_than_the_page_suits_the_model_as_well(visit: Callable[..., Visitor], site: Site) -> None:
+    large = small_checkpoint(site.data / "models", "SDXL")
+    someone = visit()
+    someone.press("refresh")
+    folder = site.data / "images"
+    folder.mkdir()
+    Image.new("RGB", (1024, 1024), "red").save(folder / "red.png")
+    someone.write("lora_data_directory", str(folder))
+    someone.write("train_iterations", "77")
+    someone.until(lambda: someone.box("image_size").input_value() == "64")  # as the toy has it
+    with someone.held():
+        someone.write("model", large.name)
+        someone.press("add")
+        someone.message("LoRA is number 1 in the queue")
+        assert someone.box("image_size").input_value() == "64"
+    with contextlib.closing(sqlite3.connect(site.data / "queue" / "queue.db")) as jobs:
+        ((kept,),) = jobs.execute("SELECT settings FROM job")
+    assert (json.loads(kept)["image_size(height, width)"], json.loads(kept)["train_iterations"]) == ("1024", 77)
     large.unlink()
 
 

@@ -57,6 +57,19 @@ def test_nobody_waits_for_an_answer() -> None:
     assert advisor.on(Settings(model="b")) == Advice(literal("b"), doubts=(literal("a doubt"),))
 
 
+def test_whoever_needs_an_answer_gets_it_and_does_not_wait_for_ever() -> None:
+    host = SlowHost()
+    advisor = Advisor(lambda: host)  # type: ignore[arg-type, return-value]
+    chosen = Settings(mode="ADDifT", model="a")
+    assert advisor.soon(chosen, patience=0.05) is None
+    threading.Timer(0.05, host.let.set).start()
+    found = advisor.soon(chosen, patience=30)
+    assert found is not None
+    assert found.defaults == {"train_learning_rate": 2e-4}
+    assert host.asked == ["a"]
+    assert advisor.soon(chosen, patience=0) == found
+
+
 def test_a_question_that_finds_no_answer_holds_up_no_other() -> None:
     """As about a file on a network drive that has gone."""
     host, now = SlowHost(), [0.0]

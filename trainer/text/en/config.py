@@ -35,7 +35,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.too_small": "It must be at least {least}, not {value}",
         "config.too_large": "It must be at most {most}, not {value}",
         "config.no_size": (
-            "{value} is not a size. Write one number for a square (512), or height,width (512,512 or 768,512)"
+            "{value} is not a size. Write one number for a square (512), width x height (512x768), or height,width "
+            "(768,512)"
         ),
         "config.no_list": "It must be a list, not {value}. Put commas between its parts",
         "config.unknown_blocks": "There is no block {names}. The blocks are {blocks}",

@@ -247,8 +247,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "The suffix of target file names: with _closed, a.png is paired with a_closed.png in the same folder."
         ),
         "image_size": (
-            "The size to train at, 512 or height,width such as 768,512. Use what the model was made for: usually 512, "
-            "SDXL 1024. Of a pair of images, empty or 0 keeps their own size."
+            "The size to train at: 512, width x height as 512x768, or height,width as 768,512. Best what the model was "
+            "made for: SDXL 1024, others mostly 512. For a pair, empty keeps its own size."
         ),
         "dataset_config": (
             "A dataset file of sd-scripts (TOML or JSON) that describes the training data, used in place of the lora "

@@ -35,7 +35,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.too_small": "{least} 以上にしてください({value} は使えません)",
         "config.too_large": "{most} 以下にしてください({value} は使えません)",
         "config.no_size": (
-            "{value} は画像サイズではありません。正方形なら 512、そうでなければ 高さ,幅 (768,512) と書いてください"
+            "{value} は画像サイズではありません。正方形なら 512、そうでなければ 幅x高さ (512x768) か "
+            "高さ,幅 (768,512) と書いてください"
         ),
         "config.no_list": "コンマで区切って並べてください({value} は使えません)",
         "config.unknown_blocks": "{names} というブロックはありません。ブロックは {blocks} です",

@@ -340,8 +340,17 @@ class _Train:
     def _with_settings(self, values: Sequence[Any], act: Callable[[Settings], str]) -> list[Any]:
         """A button's answer; afterwards the next free name is proposed and no job is being edited."""
         try:
-            settings = self.form.settings(values)
+            settings = self.form.settings(self._suited(values))
             message = act(settings)
         except UserError as error:
             return [self.message.wrong(error), *(gr.update() for _ in range(4))]
         return [message, self._proposed(settings), *self._editing(0)]
+
+    def _suited(self, values: Sequence[Any]) -> list[Any]:
+        """The form's values with what suits the model in the fields that nobody has touched.
+
+        The page fills them as soon as the model has been looked at. Whoever is quicker gets the same job.
+        """
+        advice = self.context.advisor.soon(self.form.chosen(values))
+        updates = self.form.fitted(values, advice.defaults if advice else None)
+        return [update.get("value", value) for update, value in zip(updates, values, strict=True)]

@@ -53,6 +53,10 @@ class _Question:
         return Settings(mode=self.mode, model=self.model, vae=self.vae, model_v_pred=self.v_pred)
 
 
+def _question_of(settings: Settings) -> _Question:
+    return _Question(settings.mode, settings.model, settings.vae, settings.model_v_pred)
+
+
 class Advisor:
     """Answers at once with what it knows, and looks up the rest meanwhile. Any thread may ask."""
 
@@ -65,6 +69,7 @@ class Advisor:
         self._host = host
         self._clock = clock
         self._lock = threading.Lock()
+        self._answered = threading.Condition(self._lock)
         self._answers: dict[_Question, tuple[float, Advice]] = {}
         self._open: list[_Question] = []
         self._latest: _Question | None = None
@@ -73,10 +78,22 @@ class Advisor:
 
     def on(self, settings: Settings) -> Advice | None:
         """What is known about the settings' model; None until something is."""
-        question = _Question(settings.mode, settings.model, settings.vae, settings.model_v_pred)
+        question = _question_of(settings)
         with self._lock:
             self._latest = question
             return self._look(question)
+
+    def soon(self, settings: Settings, patience: float = _PATIENCE) -> Advice | None:
+        """What is known about the settings' model, once it has been looked at; None if that takes longer.
+
+        Args:
+            patience: seconds.
+        """
+        question = _question_of(settings)
+        with self._answered:
+            self._look(question)
+            self._answered.wait_for(lambda: question in self._answers, patience)
+            return self._answers.get(question, (0.0, None))[1]
 
     @property
     def number(self) -> int:
@@ -117,6 +134,7 @@ class Advisor:
                 _, before = self._answers.get(question, (0.0, None))
                 self._answers[question] = (began, found)
                 self._number += found != before
+                self._answered.notify_all()
                 waiting = [each for each in self._open if each not in self._looking]
                 if not waiting:
                     return
