@@ -191,7 +191,7 @@ def test_a_card_of_the_queue_and_one_that_is_not_there(folders: list[str], tmp_p
         (["LoRA", "--model", "MODEL"], ["lora data directory", "is empty"]),
         (
             ["LoRA"],
-            ["lora data directory: It is empty", "or a dataset file in dataset config. model: No model is chosen."],
+            ["lora data directory: It is empty", "or a dataset file in dataset config. model: No model is chosen"],
         ),
         (["iLECO", "--model", "MODEL", *WORDS, "--device", "cuda:7"], ["device", "cuda:7"]),
         (["iLECO", "--model", "MODEL", *WORDS, "--train-optimizer-settings", "weight_dekay=1"], ["weight_dekay"]),

@@ -90,7 +90,7 @@ def test_a_prompt_that_cannot_be_drawn_does_not_keep_the_others_from_it(model: P
         def draw(self, request: ImageRequest, advance: Any) -> list[Image.Image]:
             drawn.append(request.prompt)
             if request.prompt == "b":
-                raise UserError("hosts.no_model")
+                raise UserError("hosts.training_has_device")
             return [Image.new("RGB", (8, 8), "white")] * len(request.strengths)
 
     other = Host(host.device, host.folders)
@@ -126,4 +126,4 @@ def test_the_gallery_has_every_prompt_of_the_latest_steps(monkeypatch: pytest.Mo
     for each in every:
         status(each)
     assert status.snapshot().images == tuple(every[-24:])
-    status(Failed(UserError("hosts.no_model")))
+    status(Failed(UserError("hosts.training_has_device")))

@@ -26,7 +26,7 @@ from ..models.sample import sample
 from ..networks.files.read import network_from_file
 from ..paths import Folders, path_of
 from ..text.messages import Message, label
-from .catalogue import described
+from .catalogue import FolderCatalogue, described
 
 
 class Standalone:
@@ -155,7 +155,9 @@ class Standalone:
 
     def _model(self, settings: Settings) -> Path:
         if not settings.model:
-            raise ModelError("hosts.no_model", where=label("model"))
+            folder = self.folders.models
+            key = "hosts.no_model" if FolderCatalogue(folder).models() else "hosts.no_model_there"
+            raise ModelError(key, where=label("model"), folder=folder)
         return find_model(settings.model, self.folders.models, "model")
 
     def _vae(self, settings: Settings) -> Path | None:

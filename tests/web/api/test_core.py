@@ -356,7 +356,7 @@ def test_a_job_without_a_model_is_refused_where_none_is_lent(folders: Folders) -
     core.mount(app, worker, access)
     with served(app, access.token) as server:
         for body, words in (
-            (named(), "model: No model is chosen."),
+            (named(), "model: No model is chosen"),
             (named(model="gone"), "model: There is no file gone"),
         ):
             status, answer = server.ask("/jobs", body)

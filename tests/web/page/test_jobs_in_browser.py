@@ -59,6 +59,20 @@ def test_a_job_that_is_quicker_than_the_page_suits_the_model_as_well(visit: Call
     large.unlink()
 
 
+def test_a_model_that_is_put_into_the_folder_is_noticed(visit: Callable[..., Visitor], site: Site) -> None:
+    toy = site.data / "models" / "toy-sd1.safetensors"
+    away = toy.rename(site.data / "away")
+    try:
+        someone = visit()
+        someone.write("model", "")
+        someone.until(lambda: f"there is none in {toy.parent}. Put a checkpoint" in note(someone))
+    finally:
+        away.rename(toy)
+    someone.until(lambda: "Choose one" in note(someone))
+    someone.box("model").click()
+    someone.until(lambda: someone.page.get_by_role("option", name=toy.name).is_visible())
+
+
 def test_a_free_name_is_proposed_and_a_queued_job_goes_back_into_the_form(visit: Callable[..., Visitor]) -> None:
     someone = visit()
 

@@ -14,7 +14,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "file.",
         "hosts.models_of_webui": "Empty: the checkpoint that is loaded, straight from memory. Any other is read from "
         "its file, and the loaded one stays loaded.",
-        "hosts.no_model": "No model is chosen. Give the name of a checkpoint, or the path of its file.",
+        "hosts.no_model": (
+            "No model is chosen. Choose one, or give the path of its file. Models are looked for in {folder}."
+        ),
+        "hosts.no_model_there": (
+            "No model is chosen, and there is none in {folder}. Put a checkpoint (.safetensors) there, or give the "
+            "path of its file."
+        ),
         "hosts.no_file": "There is no file {name}. Give its full path, or put it into {folder}.",
         "hosts.not_in_list": "There is no file {name}. Choose one from the list, or put it into {folder}.",
         "hosts.no_checkpoint": "The WebUI has no checkpoint. Put one into its models folder.",

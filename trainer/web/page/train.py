@@ -205,6 +205,8 @@ class _Train:
         advice = self.context.advisor.on(chosen)
         updates = self.form.fitted(values, advice.defaults if advice else None)
         updates[self.form.place_of("save_lora_name")] = self._proposed(chosen)
+        if not chosen.model:  # one may have been put there since
+            updates = self._with_lists(updates, values)
         return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
 
     def _measure(self, _purpose: str, card: Any, *values: Any) -> str:
@@ -274,10 +276,16 @@ class _Train:
         is_whole = updates is not None
         if updates is None:
             updates = self._fitted(values)
+        updates = self._with_lists(updates, values)
+        return [self.form.answer(values, updates, is_whole=is_whole), self.saved.opened(is_filled=is_whole), message]
+
+    def _with_lists(self, updates: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """The same updates, with the models and VAEs that there are now."""
+        found = list(updates)
         model, vae = (self.form.place_of(name) for name in ("model", "vae"))
         for place, names in zip((model, vae), self.model.names(values[model]), strict=True):
-            updates[place] = {**updates[place], "choices": choices(names)}
-        return [self.form.answer(values, updates, is_whole=is_whole), self.saved.opened(is_filled=is_whole), message]
+            found[place] = {**found[place], "choices": choices(names)}
+        return found
 
     def _lists(self, model: str) -> list[Any]:
         self.context.catalogue.refresh()
