@@ -110,7 +110,7 @@
 
     async function begin(panel) {
         const asked = {
-            vae: panel.suited.vae || "", v_pred: panel.suited.v_pred || "", clip_skip: panel.suited.clip_skip || 0,
+            vae: panel.suited.vae || "", prediction: panel.suited.prediction || "", clip_skip: panel.suited.clip_skip || 0,
         };
         for (const [name, element] of Object.entries(panel.fields)) asked[name] = element.value;
         panel.parts.draw.disabled = true;

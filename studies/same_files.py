@@ -161,7 +161,7 @@ JOBS = (
     _job("lora, Smooth-L1", "LoRA", _FOLDER, train_loss_function="Smooth-L1", train_min_timesteps=200,
          train_max_timesteps=600),
     _job("lora, checkpointed", "LoRA", _FOLDER, use_gradient_checkpointing=True),
-    _job("lora, velocity", "LoRA", _FOLDER, _SAMPLES, model_v_pred="yes"),
+    _job("lora, velocity", "LoRA", _FOLDER, _SAMPLES, prediction="velocity"),
     _job("lora, a VAE file", "LoRA", _FOLDER, vae="{home}/models/vae.safetensors", train_VAE_precision="bf16"),
     _job("lora, int8", "LoRA", _FOLDER, _SAMPLES, train_model_precision="int8", save_precision="model"),
     _job("lora, bf16", "LoRA", _FOLDER, train_model_precision="bf16", train_lora_precision="bf16",

@@ -410,7 +410,7 @@ def test_any_settings_come_back(seed: int) -> None:
 
 def test_written_file_has_the_tables_keys_in_its_order_then_the_unknown() -> None:
     written = to_json(parse({"zeta": 1, "network_rank": "4", "alpha": [1], "2nd pass": {"own": {}}}).settings)
-    assert list(written) == [*(row.key for row in ROWS), "2nd pass", "zeta", "alpha"]
+    assert list(written) == [*(row.key for row in ROWS), "model_v_pred", "2nd pass", "zeta", "alpha"]
     assert (written["network_rank"], written["image_size(height, width)"]) == (4, "512")
     assert written["train_textencoder_learning_rate"] == ""
     assert (written["zeta"], written["alpha"], written["2nd pass"]["own"]) == (1, [1], {})

@@ -219,23 +219,23 @@ def test_the_text_encoders_learn_at_their_own_rate(models: dict[str, Path], pict
 def test_v_prediction_asked_for_is_told(models: dict[str, Path], pictures: Path, tmp_path: Path) -> None:
     """A v-prediction checkpoint without a mark needs the setting; with it, the setting changes nothing. One that has
     inherited its mark needs to be denied it."""
-    not_marked = "small-sdxl.safetensors is not marked as a v-prediction model"
-    denied = "small-sdxl-v.safetensors is a v-prediction model by its own account"
+    not_marked = "small-sdxl.safetensors does not say that it predicts the velocity"
+    denied = "small-sdxl-v.safetensors predicts the velocity (v-prediction) by its own account"
     for family, choice, sentence, predicts in (
-        ("SDXL", "yes", not_marked, "v"),
-        ("SDXL-v", "yes", "", "v"),
-        ("SDXL-v", "no", denied, "epsilon"),
+        ("SDXL", "velocity", not_marked, "v"),
+        ("SDXL-v", "velocity", "", "v"),
+        ("SDXL-v", "noise", denied, "epsilon"),
     ):
         given = settings(
-            models[family], pictures, "iLECO", model_v_pred=choice, train_iterations=1,
+            models[family], pictures, "iLECO", prediction=choice, train_iterations=1,
             save_lora_name=f"{family}-{choice}",
         )  # fmt: skip
         path, events = trained(given, tmp_path)
         with safe_open(str(path), "pt") as file:
             assert file.metadata()["modelspec.prediction_type"] == predicts
         (account,) = (event for event in events if isinstance(event, Account))
-        odd = [str(row.text) for row in account.rows if row.is_odd and "model v pred" in str(row.text)]
+        odd = [str(row.text) for row in account.rows if row.is_odd and "prediction is" in str(row.text)]
         assert [each.startswith(sentence) for each in odd] == ([True] if sentence else [])
         assert any(
-            f"the settings say so (model v pred: {choice})." in str(row.text) for row in account.rows if not row.is_odd
+            f"the settings say so (prediction: {choice})." in str(row.text) for row in account.rows if not row.is_odd
         )

@@ -508,7 +508,7 @@ def test_v_prediction_on_demand(model: Path, host: Standalone, tmp_path: Path) -
     """A velocity model's Min-SNR weight is another one, and the file says what it was trained as."""
     noise, eps = collect(job(model), host)
     elsewhere = Standalone(host.device, replace(host.folders, loras=tmp_path / "elsewhere"))
-    velocity, v = collect(job(model, model_v_pred="yes"), elsewhere)
+    velocity, v = collect(job(model, prediction="velocity"), elsewhere)
     assert header(noise.path)[0]["modelspec.prediction_type"] == "epsilon"
     assert header(velocity.path)[0]["modelspec.prediction_type"] == "v"
     losses = [[event.loss for event in events if isinstance(event, Step)] for events in (eps, v)]

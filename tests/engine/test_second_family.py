@@ -166,7 +166,7 @@ def test_a_run_saves_what_is_read_back(model: Path, images: Path, host: Standalo
         "lora_te_project",
     }
     assert (metadata["ss_base_model_version"], metadata["modelspec.architecture"]) == ("tiny_v1", "tiny-flow/lora")
-    assert "modelspec.prediction_type" not in metadata
+    assert metadata["modelspec.prediction_type"] == "flow"
 
     bundle = load_bundle(model)
     base, network = predictions(bundle), network_from_file(path, bundle)
@@ -222,7 +222,7 @@ def test_sizes_its_latents_cannot_have_are_refused(model: Path, images: Path, ho
 
 def test_the_velocity_of_another_family_is_not_forced_on_it(model: Path, images: Path, host: Standalone) -> None:
     plain, _ = trained(settings_for(model, images, "LoRA"), host)
-    forced, events = trained(settings_for(model, images, "LoRA", model_v_pred="yes", save_lora_name="forced"), host)
+    forced, events = trained(settings_for(model, images, "LoRA", prediction="velocity", save_lora_name="forced"), host)
     assert not [event for event in events if isinstance(event, Warned) and "v-prediction" in str(event.message)]
     one, other = (file.read(path)[0] for path in (plain, forced))
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -18,6 +18,7 @@ from tests.hosts.doubles.base import read
 from tests.hosts.test_hosts import Told, adapter_of, same, settings_of, trained
 from trainer.config.settings import Settings
 from trainer.diffusion.parameterisation import VELOCITY
+from trainer.errors import ModelError
 from trainer.hosts.webui.host import WebUI
 from trainer.job import Done
 from trainer.jobs.store import Store
@@ -105,6 +106,28 @@ def test_what_is_predicted_is_as_the_host_says(double: A1111Double, host: WebUI)
     host.give_back()
     assert bundle.diffusion.parameterisation is VELOCITY
     assert not bundle.diffusion.schedule.leaves_signal
+
+
+@pytest.mark.parametrize(("scaling", "stated", "called"), [("EDMScaling", "eps", "EDMScaling"), ("", "x0", "x0")])
+def test_what_is_not_known_is_refused_by_name(
+    double: A1111Double, host: WebUI, scaling: str, stated: str, called: str
+) -> None:
+    """The host calls every SDXL model "eps" that is not one for the velocity."""
+    double.model.parameterization = stated
+    if scaling:
+        double.model.denoiser = torch.nn.Module()
+        double.model.denoiser.scaling = type(scaling, (torch.nn.Module,), {})()
+    for refused in (host.check_model, host.take_model):
+        with pytest.raises(ModelError, match=f'first.safetensors cannot be trained: .* it predicts "{called}"'):
+            refused(Settings())
+    host.give_back()
+
+
+@pytest.mark.parametrize("scaling", ["EpsScaling", "VScaling"])
+def test_what_sdxl_is_scaled_by_in_the_host_is_known(double: A1111Double, host: WebUI, scaling: str) -> None:
+    double.model.denoiser = torch.nn.Module()
+    double.model.denoiser.scaling = type(scaling, (torch.nn.Module,), {})()
+    assert host.check_model(Settings()).family == "SD1"
 
 
 def test_nothing_loaded_yet_is_loaded(double: A1111Double, host: WebUI) -> None:

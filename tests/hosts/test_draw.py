@@ -92,7 +92,7 @@ def test_the_model_is_read_once_and_again_when_another_is_meant(
     assert same(first, host.draw(PLAIN, ignore)[0])
     assert len(read) == 1
     # As a velocity the same prediction means another image.
-    assert not same(first, host.draw(replace(PLAIN, v_pred="yes"), ignore)[0])
+    assert not same(first, host.draw(replace(PLAIN, prediction="velocity"), ignore)[0])
     assert same(first, host.draw(PLAIN, ignore)[0])
     assert len(read) == 3
 

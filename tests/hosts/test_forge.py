@@ -11,7 +11,8 @@ import torch
 from tests.helpers.checkpoints import GROUPS, sd1_tensors, write_safetensors
 from tests.hosts.doubles.forge import ForgeDouble, Patched, ReForgeDouble
 from trainer.config.settings import Settings
-from trainer.diffusion.parameterisation import EPSILON, VELOCITY
+from trainer.diffusion.parameterisation import EPSILON, FLOW, VELOCITY
+from trainer.errors import ModelError
 from trainer.hosts.webui.forge import Forge, ReForge
 from trainer.models.placement import place, tensors_of
 from trainer.models.registry import load_bundle
@@ -201,10 +202,86 @@ def test_how_the_host_takes_the_model_is_how_we_do(tmp_path: Path, kind: type[Pa
         assert not bundle.diffusion.schedule.leaves_signal
         assert "the WebUI treats it that way" in str(host.check_model(Settings()).about.facts[0])
         host.give_back()
-        bundle = host.take_model(Settings(model_v_pred="no"))
+        bundle = host.take_model(Settings(prediction="noise"))
         assert bundle.diffusion.parameterisation is EPSILON
         assert bundle.diffusion.schedule.leaves_signal
         host.give_back()
+
+
+def predicting(double: Patched, *names: str, **values: object) -> None:
+    """Have the host's model predict by a schedule of these classes."""
+    bases = tuple(type(name, (), {}) for name in names)
+    kind = bases[0] if len(names) == 1 else type("ModelSampling", bases, {})
+    schedule = kind()
+    vars(schedule).update({"sigmas": torch.tensor([0.001, 1.0]), "prediction_type": "const", **values})
+    setattr(double.asked_for_model().forge_objects_original.unet.model, double.schedule, schedule)
+
+
+FLOWS = {ForgeDouble: ("PredictionDiscreteFlow",), ReForgeDouble: ("ModelSamplingDiscreteFlow", "CONST")}
+HOSTS = pytest.mark.parametrize("kind", [ForgeDouble, ReForgeDouble], ids=["Forge", "reForge"])
+
+
+@HOSTS
+def test_a_rectified_flow_that_the_host_alone_knows_is_trained_as_one(tmp_path: Path, kind: type[Patched]) -> None:
+    """From the host's memory, and from the file where the host keeps the weights in another type."""
+    double = kind(tmp_path / "host")
+    with double.around():
+        host = Forge() if kind is ForgeDouble else ReForge()
+        predicting(double, *FLOWS[kind])
+        assert "the WebUI treats it that way" in str(host.check_model(Settings()).about.facts[0])
+        bundle = host.take_model(Settings())
+        assert bundle.diffusion.parameterisation is FLOW
+        assert torch.equal(bundle.diffusion.schedule.noise, torch.arange(1, 1001) / 1000)
+        assert is_shared(double, bundle.denoiser.parameters())
+        host.give_back()
+        bundle = host.take_model(Settings(prediction="noise"))
+        assert bundle.diffusion.parameterisation is EPSILON
+        host.give_back()
+        unet = double.asked_for_model().forge_objects_original.unet.model.diffusion_model
+        with torch.inference_mode():
+            unet.to(torch.float8_e4m3fn)
+        bundle = host.take_model(Settings())
+        assert bundle.diffusion.parameterisation is FLOW
+        assert not is_shared(double, bundle.denoiser.parameters())
+        host.give_back()
+
+
+UNKNOWN = {
+    ForgeDouble: [
+        ("PredictionContinuousEDM", "v_prediction", "PredictionContinuousEDM (v_prediction)"),
+        ("Prediction", "edm", "Prediction (edm)"),
+        ("PredictionFlux", "const", "PredictionFlux (const)"),
+    ],
+    ReForgeDouble: [
+        ("ModelSamplingContinuousEDM EDM", "", "ModelSamplingContinuousEDM + EDM"),
+        ("ModelSamplingContinuousEDM V_PREDICTION", "", "ModelSamplingContinuousEDM + V_PREDICTION"),
+        ("ModelSamplingDiscrete X0", "", "ModelSamplingDiscrete + X0"),
+    ],
+}
+
+
+@HOSTS
+def test_a_predictor_that_is_not_known_is_refused_by_name(tmp_path: Path, kind: type[Patched]) -> None:
+    """Whatever the settings say, before anything is read, and the host is left as it was."""
+    double = kind(tmp_path / "host")
+    with double.around():
+        host = Forge() if kind is ForgeDouble else ReForge()
+        marks = double.marks()
+        for names, stated, called in UNKNOWN[kind]:
+            predicting(double, *names.split(), prediction_type=stated)
+            told = f'first.safetensors cannot be trained: by the way the WebUI uses it, it predicts "{called}".'
+            for settings in (Settings(), Settings(prediction="noise")):
+                for refused in (host.check_model, host.take_model):
+                    with pytest.raises(ModelError) as error:
+                        refused(settings)
+                    assert str(error.value).startswith(told)
+                host.give_back()
+        if kind is ForgeDouble:
+            predicting(double, "PredictionDiscreteFlow", multiplier=1.0)
+            with pytest.raises(ModelError, match="PredictionDiscreteFlow"):
+                host.check_model(Settings())
+        assert double.marks() == marks
+        assert host.check_model(Settings(model="second")).family == "SD1"
 
 
 def test_what_the_host_keeps_off_its_device_is_moved_there_as_our_own(double: ForgeDouble, host: Forge) -> None:

@@ -184,7 +184,7 @@ def test_stopped_in_the_1st_pass(world: Path, host: Standalone, saves: bool) -> 
 
 
 def test_what_the_second_pass_takes_from_the_first() -> None:
-    first = replace(Settings(), model="m", save_precision="bf16", model_v_pred="yes", train_seed=5, network_rank=8)
+    first = replace(Settings(), model="m", save_precision="bf16", prediction="yes", train_seed=5, network_rank=8)
     assert of_second_pass(first) == first
     own = replace(first, second_pass=replace(Settings(), network_rank=2), use_2nd_pass_settings=True)
     second = of_second_pass(own)

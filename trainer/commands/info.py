@@ -93,8 +93,8 @@ def _of_model(kind: FileKind) -> dict[str, Any]:
 
     try:
         about = about_model(kind, family_of(kind))
-    except UserError:  # not a checkpoint, or one that cannot be trained on: what it is says so
-        return {}
+    except UserError as error:  # not a checkpoint, or one that cannot be trained on: mostly, what it is says so
+        return {"problem": told(error.whole)} if error.message.key == "models.other_prediction" else {}
     return {"about": [told(each) for each in (*about.facts, *about.doubts)]}
 
 

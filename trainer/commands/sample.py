@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from ..config.settings import AUTOMATIC, NO, YES
+from ..config.settings import FOUND, PREDICTIONS
 from ..config.size import Size
 from ..errors import NetworkError, UserError
 from ..networks.files.find import find_lora
@@ -28,7 +28,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--model", required=True, metavar="F", help=told("commands.sample_model"))
     parser.add_argument("--vae", default="", metavar="F", help=told("commands.sample_vae"))
-    parser.add_argument("--v-pred", choices=(AUTOMATIC, YES, NO), default=AUTOMATIC, help=told("help.model_v_pred"))
+    parser.add_argument("--prediction", choices=PREDICTIONS, default=FOUND, help=told("help.prediction"))
     parser.add_argument("--lora", action="append", default=[], metavar="F:STRENGTH", help=told("commands.sample_lora"))
     parser.add_argument("--prompt", required=True, help=told("commands.sample_prompt"))
     parser.add_argument("--negative", default="", help=told("commands.sample_negative"))
@@ -61,11 +61,11 @@ def _sample(options: argparse.Namespace) -> int:
     models = folders.models
     vae = find_model(options.vae, models, "vae") if options.vae else None
     model = find_model(options.model, models, "model")
-    for doubt in _doubts(model, options.v_pred):
+    for doubt in _doubts(model, options.prediction):
         _tell(doubt)
-    size = options.size or size_for(model, v_pred=options.v_pred)
+    size = options.size or size_for(model, prediction=options.prediction)
     print(phase_line(message("phase.loading_model")), file=sys.stderr)
-    bundle = load_bundle(model, vae=vae, v_pred=options.v_pred)
+    bundle = load_bundle(model, vae=vae, prediction=options.prediction)
     place_for_images(bundle, device)
     bundle.clip_skip = options.clip_skip
     request = ImageSpec(options.prompt, options.negative, options.seed, options.steps, options.cfg, size)
@@ -86,12 +86,12 @@ def _sample(options: argparse.Namespace) -> int:
     return 0
 
 
-def _doubts(model: Path, v_pred: str) -> tuple[Message, ...]:
+def _doubts(model: Path, prediction: str) -> tuple[Message, ...]:
     from ..models.about import about_model
     from ..models.registry import family_of, refuse_unless_checkpoint
 
     kind = refuse_unless_checkpoint(model)
-    return about_model(kind, family_of(kind), v_pred).doubts
+    return about_model(kind, family_of(kind), prediction).doubts
 
 
 def _tell(what: Message) -> None:

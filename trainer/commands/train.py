@@ -18,7 +18,7 @@ from ..config.choices import CARDS, MODES
 from ..config.key_values import split_lines, split_loras
 from ..config.labels import help_of, section_of
 from ..config.schema import Parsed, dump, parse, parse_assignment
-from ..config.settings import AUTOMATIC, ROWS, SECOND_PASS_KEY, SECTIONS, Settings
+from ..config.settings import FOUND, ROWS, SECOND_PASS_KEY, SECTIONS, Settings
 from ..config.values import to_json_value
 from ..errors import MemoryShortError, UserError
 from ..jobs.ending import WITHIN, heard, on_console_close
@@ -296,7 +296,7 @@ def _drawing(job: Job, host: Host, lora: Path, prompt: str) -> str:
     model, *vae = map(short, host.files(settings))
     arguments = ["--model", model]
     arguments += ["--vae", *vae] if vae else []
-    arguments += ["--v-pred", settings.model_v_pred] if settings.model_v_pred != AUTOMATIC else []
+    arguments += ["--prediction", settings.prediction] if settings.prediction != FOUND else []
     arguments += ["--clip-skip", str(settings.clip_skip)] if settings.clip_skip else []
     for name, strength in split_loras(settings.base_loras):
         arguments += ["--lora", f"{short(find_lora(name, host.folders.loras))}:{strength:g}"]

@@ -17,14 +17,15 @@ from .choices import MODES
 from .foreign.suggest import meant_by
 from .settings import NAMED_ONCE, ROWS, SECOND_PASS_KEY, Row, Settings, row_of
 from .size import DEFAULT_SIZE
-from .values import read_value, shown, to_json_value
+from .values import prediction_of_switch, read_value, shown, to_json_value
 
 _SIZE = row_of("image_size")
 """TrainTrain writes 512 under this key into the files of every mode, whether or not it was chosen, and a pair of images
 has its own size. So 512 under its key stands for nothing chosen; under the short name it is what it says."""
 _SECOND_PASS_NAMES = (SECOND_PASS_KEY, "2nd_pass", "second_pass")
-_ALIASES = MappingProxyType({"image_shuffle_tags": "caption_shuffle"})
-"""What newer versions of TrainTrain call settings that have another name here."""
+_V_PREDICTION = "model_v_pred"
+_ALIASES = MappingProxyType({"image_shuffle_tags": "caption_shuffle", _V_PREDICTION: "prediction"})
+"""What TrainTrain, and earlier versions of ours, call settings that have another name here."""
 _TEXT_ENCODER = "te"
 """The file that newer versions of TrainTrain take the text encoder of some families from; none of them is here, and
 those that are have their own."""
@@ -166,8 +167,10 @@ class _Reader:
         second: dict[str, Any] = {}
         for key, value in values.items():
             row = by_name.get(key)
+            if key == _V_PREDICTION and "prediction" in values:
+                continue  # which says more
             if row is not None:
-                self._read_one(row, key, value, changes)
+                self._read_one(row, key, prediction_of_switch(value) if key == _V_PREDICTION else value, changes)
             elif key in _SECOND_PASS_NAMES:
                 changes["second_pass"] = self._second_pass(value, base, second)
             elif _inside_second_pass(key) and not self._second:
@@ -275,6 +278,7 @@ def to_json(settings: Settings) -> dict[str, Any]:
     for row in ROWS:
         key = row.name if row is _SIZE and chosen else row.key
         written[key] = to_json_value(getattr(settings, row.name), row)
+    written[_V_PREDICTION] = settings.prediction == "velocity"  # TrainTrain reads our files, too
     if settings.second_pass is not None:
         written[SECOND_PASS_KEY] = _second_to_json(settings.second_pass)
     return written | dict(settings.unknown)

@@ -39,7 +39,7 @@ SHARED_BY_PASSES: Final = (
     "train_VAE_precision", "save_lora_name", "save_per_steps", "save_precision", "save_overwrite", "save_as_json",
     "diff_load_1st_pass", "diff_save_1st_pass", "diff_1st_pass_only", "logging_save_csv", "logging_verbose",
     "state_every_minutes", "sample_prompt", "sample_prompts_file", "sample_negative", "sample_every_steps",
-    "sample_at_start", "sample_seed", "sample_strengths", "effect_strip", "model_v_pred", "train_noise_offset",
+    "sample_at_start", "sample_seed", "sample_strengths", "effect_strip", "prediction", "train_noise_offset",
     "train_noise_offset_random", "train_adaptive_noise_scale", "train_multires_noise_iterations",
     "train_multires_noise_discount", "save_comment", "save_file_name", "logging_tensorboard", "logging_wandb",
     "clip_skip",
@@ -54,6 +54,9 @@ MAX_SEED: Final = 2**32 - 1
 AUTOMATIC: Final = "automatic"
 YES: Final = "yes"
 NO: Final = "no"
+FOUND: Final = "found"
+PREDICTIONS: Final = (FOUND, "noise", "velocity", "flow")
+"""What a model predicts: what is found out about it, or one of those that are known."""
 MAX_STEPS: Final = 1_000_000
 
 _OF_A_PASS: Final[tuple[Group, ...]] = ("pass",)
@@ -265,7 +268,7 @@ class Settings:
     sample_seed: int = _int(0, "Samples", least=0, most=MAX_SEED)
     sample_strengths: tuple[float, ...] = _row("floats", (0.0, 1.0), "Samples")
     effect_strip: bool = _switch("Samples", default=True)
-    model_v_pred: str = _row("three states", AUTOMATIC, "Training", choices=(AUTOMATIC, YES, NO))
+    prediction: str = _choice(FOUND, PREDICTIONS, "Training")
     clip_skip: int = _int(0, "Training", "run", least=0, most=12)
 
     second_pass: Settings | None = dataclasses.field(

@@ -20,7 +20,7 @@ from ..paths import path_problem
 from .choices import BLOCKS, FAMILIES, TEXT_ENCODERS
 from .filenames import name_problem, pattern_problem
 from .key_values import parse_literals, split_block_rates
-from .settings import AUTOMATIC, NO, YES, Row
+from .settings import AUTOMATIC, FOUND, NO, YES, Row
 from .size import DEFAULT_SIZE, Size
 
 _TRUE = frozenset(("true", "1", "on", "yes"))
@@ -28,6 +28,7 @@ _FALSE = frozenset(("false", "0", "off", "no", ""))
 _STORED_STATES: Mapping[str, Any] = MappingProxyType({AUTOMATIC: False, YES: True, NO: NO})
 """How JSON files carry three states: those of TrainTrain have a switch there, and write false where nobody has pressed
 it, so false leaves it to the file."""
+_PREDICTION_OF_STATE: Mapping[str, str] = MappingProxyType({AUTOMATIC: FOUND, YES: "velocity", NO: "noise"})
 _MOST_WHOLE = 2**31 - 1
 _LORA_ENDING = ".safetensors"
 _COMMAS = re.compile(r"[,，、\s]+")
@@ -48,6 +49,13 @@ def read_value(value: Any, row: Row) -> Any:
     if isinstance(value, str) and value.strip().casefold() in row.also_default:
         return row.default
     return _READERS[row.kind](value, row)
+
+
+def prediction_of_switch(value: Any) -> Any:
+    """What the setting ``prediction`` is where a file has ``model_v_pred`` instead: TrainTrain's switch, or the three
+    states that this program had for a while. What is neither is left for that setting to refuse."""
+    state = _state_of(value or "", tuple(_PREDICTION_OF_STATE))
+    return value if state is None else _PREDICTION_OF_STATE[state]
 
 
 def to_json_value(value: Any, row: Row) -> Any:
@@ -161,6 +169,14 @@ def _choice(value: Any, row: Row) -> str:
 
 
 def _bool(value: Any, _row: Row) -> bool:
+    found = _switched(value)
+    if found is None:
+        raise WrongValue("config.not_bool", value=shown(value))
+    return found
+
+
+def _switched(value: Any) -> bool | None:
+    """On or off, however it is written; None for anything else."""
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float, str)):
@@ -169,17 +185,22 @@ def _bool(value: Any, _row: Row) -> bool:
             return True
         if word in _FALSE:
             return False
-    raise WrongValue("config.not_bool", value=shown(value))
+    return None
 
 
 def _three_states(value: Any, row: Row) -> str:
-    """One of the three; what a switch holds stands for yes and for automatic."""
-    if isinstance(value, str) and _plain(value) in row.choices:
+    state = _state_of(value, row.choices)
+    if state is None:
+        raise WrongValue("config.no_choice", value=shown(value), choices=row.choices)
+    return state
+
+
+def _state_of(value: Any, states: Collection[str]) -> str | None:
+    """One of the three; what a switch holds stands for yes and for automatic. None for anything else."""
+    if isinstance(value, str) and _plain(value) in states:
         return _plain(value)
-    try:
-        return YES if _bool(value, row) else AUTOMATIC
-    except WrongValue:
-        raise WrongValue("config.no_choice", value=shown(value), choices=row.choices) from None
+    word = _switched(value)
+    return None if word is None else YES if word else AUTOMATIC
 
 
 def _int(value: Any, row: Row) -> int:

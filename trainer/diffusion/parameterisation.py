@@ -17,6 +17,8 @@ imported here: a file's header is enough to say how its model predicts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ class Parameterisation(ABC):
 
     Attributes:
         name: as model files and diffusers call it.
-        modelspec: as ModelSpec's ``prediction_type`` calls it; empty where that has no word for it.
+        modelspec: what ModelSpec's ``prediction_type`` says. It has words for the noise and the velocity, and leaves
+            other kinds of models their own.
         needs_signal: whether a prediction tells nothing about the latents where there is no signal left.
     """
 
@@ -107,7 +110,7 @@ class Flow(Parameterisation):
     """The direction of a straight way from the latents to the noise."""
 
     name = "flow"
-    modelspec = ""
+    modelspec = "flow"
 
     def target(self, latents: Tensor, noise: Tensor, _a: Tensor, _s: Tensor, /) -> Tensor:
         return noise - latents
@@ -126,3 +129,7 @@ def _bounded(snr: Tensor) -> Tensor:
 EPSILON = Epsilon()
 VELOCITY = Velocity()
 FLOW = Flow()
+CHOICES: Final[Mapping[str, Parameterisation]] = MappingProxyType(
+    {"noise": EPSILON, "velocity": VELOCITY, "flow": FLOW}
+)
+"""By what the setting ``prediction`` calls them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.settings import AUTOMATIC
+from ..config.settings import FOUND
 from ..models.image_spec import ImageSpec
 
 
@@ -14,14 +14,14 @@ class ImageRequest(ImageSpec):
     """Images from the same noise: one for each strength of a LoRA, or one without a LoRA.
 
     Attributes:
-        model, vae, v_pred, clip_skip: as in :class:`Settings`; an empty model means what is loaded.
+        model, vae, prediction, clip_skip: as in :class:`Settings`; an empty model means what is loaded.
         lora: a LoRA file.
         strengths: how strongly the LoRA is put on in each image.
     """
 
     model: str = ""
     vae: str = ""
-    v_pred: str = AUTOMATIC
+    prediction: str = FOUND
     clip_skip: int = 0
     lora: Path | None = None
     strengths: tuple[float, ...] = (1.0,)

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..config.sample_prompts import SamplePrompt
-from ..config.settings import AUTOMATIC, Settings
+from ..config.settings import FOUND, Settings
 from ..errors import Stopped, UserError
 from ..job import Preview
 from ..models.placement import text_device, text_to
@@ -41,7 +41,7 @@ def request_of(settings: Settings, prompt: str, steps: int = ImageRequest.steps)
         size=settings.size,
         model=settings.model,
         vae=settings.vae,
-        v_pred=settings.model_v_pred,
+        prediction=settings.prediction,
         clip_skip=settings.clip_skip,
         strengths=settings.sample_strengths,
     )
@@ -102,7 +102,7 @@ class Previews:
             self.run.emit(Preview(step, path, number, line.prompt) if is_one_of_several else Preview(step, path))
 
     def _drawing(self, network: Network) -> AbstractContextManager[_Draw]:
-        as_it_is = not self.settings.base_loras and self.settings.model_v_pred == AUTOMATIC
+        as_it_is = not self.settings.base_loras and self.settings.prediction == FOUND
         can_host = self.run.host.makes_previews and as_it_is
         return self._by_host(network) if can_host else self._by_sampler(network)
 

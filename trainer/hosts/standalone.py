@@ -51,7 +51,7 @@ class Standalone:
     def check_model(self, settings: Settings) -> Choice:
         model, vae = check_files(self._model(settings), vae=self._vae(settings))
         family = family_of(model)
-        return Choice(described(model, vae), family.name, about_model(model, family, settings.model_v_pred))
+        return Choice(described(model, vae), family.name, about_model(model, family, settings.prediction))
 
     def files(self, settings: Settings) -> tuple[Path, ...]:
         vae = self._vae(settings)
@@ -59,7 +59,7 @@ class Standalone:
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
-            return defaults_for(self._model(settings), settings.mode, v_pred=settings.model_v_pred)
+            return defaults_for(self._model(settings), settings.mode, prediction=settings.prediction)
         except UserError:
             return {}
 
@@ -71,7 +71,7 @@ class Standalone:
         del check  # images that it waits for end at their next step
         self._clear_for_run()
         self.prepare()
-        return load_bundle(self._model(settings), vae=self._vae(settings), v_pred=settings.model_v_pred)
+        return load_bundle(self._model(settings), vae=self._vae(settings), prediction=settings.prediction)
 
     def give_back(self) -> None:
         self._has_run.clear()
@@ -127,11 +127,11 @@ class Standalone:
         """The model, kept for the next images: loading it may take longer than making them."""
         chosen = Settings(model=request.model, vae=request.vae)
         files = self._model(chosen), self._vae(chosen)
-        key = (*((path, path.stat().st_mtime_ns) for path in files if path), request.v_pred)
+        key = (*((path, path.stat().st_mtime_ns) for path in files if path), request.prediction)
         if self._kept is None or self._kept[0] != key:
             self._drop()
             self.prepare()
-            bundle = load_bundle(files[0], vae=files[1], v_pred=request.v_pred)
+            bundle = load_bundle(files[0], vae=files[1], prediction=request.prediction)
             place_for_images(bundle, self.device)
             self._kept = key, bundle
         self._kept[1].clip_skip = request.clip_skip

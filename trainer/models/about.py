@@ -14,8 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ..config.settings import NO, YES, Settings
-from ..diffusion.parameterisation import EPSILON, VELOCITY
+from ..config.settings import FOUND, Settings
+from ..diffusion.parameterisation import EPSILON, FLOW, VELOCITY, Parameterisation
+from ..errors import ModelError
 from ..text.messages import Message, label, message
 from .base import Family, Predicts
 from .checkpoint.identify import FileKind, as_chosen
@@ -34,61 +35,78 @@ class About(NamedTuple):
     doubts: tuple[Message, ...] = ()
 
 
-def about_model(kind: FileKind, family: Family, v_pred: str = Settings.model_v_pred) -> About:
+def about_model(kind: FileKind, family: Family, prediction: str = Settings.prediction) -> About:
     """Everything that is said of a checkpoint.
 
     Args:
         kind: what it is, by itself or as a host has loaded it.
         family: the one it is of.
-        v_pred: ``model_v_pred``.
+        prediction: the setting.
     """
-    found, taken = family.predicts(kind), family.predicts(as_chosen(kind, v_pred))
-    facts = [*_prediction(taken, v_pred), *_stored_types(kind, family)]
-    doubts = [*_overruled(kind, found, v_pred), *_doubted(kind, found, v_pred), *_distilled(kind)]
+    chosen = as_chosen(kind, prediction)
+    taken = family.predicts(chosen)
+    facts = [*_prediction(taken, prediction), *_stored_types(kind, family)]
+    doubts = [*_overruled(kind, taken, family, prediction), *_doubted(chosen, taken), *_distilled(kind)]
     return About(tuple(facts), tuple(doubts))
 
 
 # ---- what it predicts -----------------------------------------------------------------------------------------------
 
 
-def _prediction(taken: Predicts | None, v_pred: str) -> list[Message]:
+def _prediction(taken: Predicts | None, prediction: str) -> list[Message]:
     if taken is None:
         return []
-    reason = _reason(taken.reason, v_pred)
-    told = [message("models.predicts", what=message(f"models.predicts_{taken.what.name}"), reason=reason)]
+    told = [message("models.predicts", what=_called(taken.what), reason=_reason(taken.reason, prediction))]
     if taken.zero_snr:
         told.append(message("models.zero_snr"))
     return told
 
 
-def _reason(reason: str, v_pred: str) -> Message:
-    values = {"setting": label("model_v_pred"), "value": v_pred} if reason == "chosen" else {}
+def _called(what: Parameterisation) -> Message:
+    return message(f"models.predicts_{what.name}")
+
+
+def _reason(reason: str, prediction: str = "") -> Message:
+    values = {"setting": label("prediction"), "value": prediction} if reason == "chosen" else {}
     return message(f"models.because_{reason or 'nothing'}", **values)
 
 
-def _overruled(kind: FileKind, found: Predicts | None, v_pred: str) -> list[Message]:
+def _overruled(kind: FileKind, taken: Predicts | None, family: Family, prediction: str) -> list[Message]:
     """Where the user's choice is not what the file says."""
-    wanted = {YES: VELOCITY, NO: EPSILON}.get(v_pred)
-    if found is None or wanted is None or found.what is wanted:
+    if taken is None or prediction == FOUND:
         return []
-    key = "models.velocity_chosen" if wanted is VELOCITY else "models.velocity_denied"
-    return [message(key, file=kind.name, setting=label("model_v_pred"), reason=_reason(found.reason, v_pred))]
+    values = {"file": kind.name, "what": _called(taken.what), "setting": label("prediction"), "value": prediction}
+    try:
+        found = family.predicts(kind)
+    except ModelError as error:  # which nobody could train without the choice
+        return [message("models.prediction_unknown", reason=error.whole, **values)]
+    if found is None or found.what is taken.what:
+        return []
+    if not found.reason:
+        return [message("models.prediction_chosen", reason=_reason(""), default=FOUND, **values)]
+    said = {"found": _called(found.what), "reason": _reason(found.reason), "default": FOUND}
+    return [message("models.prediction_denied", **said, **values)]
 
 
 _NAMES_VELOCITY = (("vpred",), ("v", "pred"), ("vprediction",), ("v", "prediction"), ("vparam",))
 _NAMES_EPSILON = (("eps",), ("epsilon",), ("epspred",))
+_NAMES_FLOW = (("rf",), ("rectified", "flow"), ("rectifiedflow",))
 
 
-def _doubted(kind: FileKind, found: Predicts | None, v_pred: str) -> list[Message]:
-    """Where the name says something else, and nobody has chosen."""
-    if found is None or v_pred in (YES, NO):
+def _doubted(kind: FileKind, found: Predicts | None) -> list[Message]:
+    """Where the name alone says it or says something else, and nobody has chosen."""
+    if found is None or found.reason == "chosen":
         return []
     words = _words(kind.name)
-    values = {"file": kind.name, "setting": label("model_v_pred")}
+    values = {"file": kind.name, "reason": _reason(found.reason), "setting": label("prediction")}
+    if found.reason == "name":
+        return [message("models.taken_by_name", **values)]
+    if found.what is not FLOW and _has(words, _NAMES_FLOW) and found.reason != "scheduler":
+        return [message("models.named_flow", found=_called(found.what), **values)]
     if found.what is EPSILON and _has(words, _NAMES_VELOCITY) and found.reason != "scheduler":
-        return [message("models.named_velocity", reason=_reason(found.reason, v_pred), **values)]
+        return [message("models.named_velocity", **values)]
     if found.what is VELOCITY and _has(words, _NAMES_EPSILON) and not _has(words, _NAMES_VELOCITY):
-        return [message("models.named_epsilon", reason=_reason(found.reason, v_pred), **values)]
+        return [message("models.named_epsilon", **values)]
     return []
 
 

@@ -114,7 +114,10 @@ class Sampler(Protocol):
     """A deterministic way from noise to latents."""
 
     def timesteps(self, steps: int) -> Tensor:
-        """Where the denoiser is asked, from the noisiest on, int64; called before :meth:`step`."""
+        """Where the denoiser is asked, from the noisiest on; int64, or float32 where some lie between two timesteps.
+
+        Called before :meth:`step`.
+        """
 
     def step(self, predicted: Tensor, timestep: Tensor, latents: Tensor) -> Tensor:
         """The latents of the next timestep, from those of ``timestep`` and what was predicted of them."""
@@ -192,7 +195,7 @@ class Bundle:
 
         Args:
             latents: noisy latents ``(B, C, h, w)``, in the denoiser's type.
-            timesteps: ``(B,)``, 0 … T-1.
+            timesteps: ``(B,)``, 0 … T-1, also between two.
             conditioning: of ``B`` prompts, or of one for the whole batch, in any type.
 
         Returns:
@@ -234,7 +237,7 @@ class Predicts(NamedTuple):
     """What a checkpoint's denoiser is taken to predict.
 
     Attributes:
-        what: the noise or the velocity.
+        what: the noise, the velocity or the flow.
         reason: a file's :attr:`.FileKind.prediction_reason`; ``"weights"`` where they show it; empty where nothing says
             otherwise.
         zero_snr: whether no signal is left at the last timestep.

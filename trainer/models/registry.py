@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import choices
 from ..config.choices import WITH_FOLDER, load
-from ..config.settings import AUTOMATIC
+from ..config.settings import FOUND
 from ..config.size import DEFAULT_SIZE, Size
 from ..errors import ModelError, NotBuiltError
 from .base import Bundle, Family
@@ -21,13 +21,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 )
 
 
-def load_bundle(path: Path | str, *, vae: Path | str | None = None, v_pred: str = AUTOMATIC) -> Bundle:
+def load_bundle(path: Path | str, *, vae: Path | str | None = None, prediction: str = FOUND) -> Bundle:
     """A checkpoint, or a diffusers folder, as ready modules on the file's own pages.
 
     Args:
         path: the checkpoint.
         vae: a VAE file to use instead of the checkpoint's own.
-        v_pred: ``model_v_pred``.
+        prediction: the setting.
 
     Raises:
         ModelError: a file is missing, broken, or not what it is chosen as. No weights have been read by then.
@@ -35,7 +35,7 @@ def load_bundle(path: Path | str, *, vae: Path | str | None = None, v_pred: str 
     """
     kind, vae_kind = check_files(path, vae=vae)
     chosen_vae = None if vae_kind is None else Source.of_file(vae_kind)
-    return family_of(kind).take(Source.of_file(as_chosen(kind, v_pred)), vae=chosen_vae)
+    return family_of(kind).take(Source.of_file(as_chosen(kind, prediction)), vae=chosen_vae)
 
 
 def load_libraries() -> None:
@@ -60,27 +60,27 @@ def check_files(path: Path | str, *, vae: Path | str | None = None) -> tuple[Fil
     return kind, vae_kind
 
 
-def defaults_for(path: Path | str, mode: str, *, v_pred: str = AUTOMATIC) -> dict[str, Any]:
+def defaults_for(path: Path | str, mode: str, *, prediction: str = FOUND) -> dict[str, Any]:
     """Settings by short name that suit a checkpoint better than the table's defaults, in a mode.
 
     Args:
-        v_pred: ``model_v_pred``.
+        prediction: the setting.
 
     Raises:
         ModelError: the file is missing, broken, or no checkpoint.
         NotBuiltError: it is one of a family that is not built yet.
     """
     kind = identify(path)
-    return family_of(kind).defaults(mode, as_chosen(kind, v_pred))
+    return family_of(kind).defaults(mode, as_chosen(kind, prediction))
 
 
-def size_for(path: Path | str, *, v_pred: str = AUTOMATIC) -> Size:
+def size_for(path: Path | str, *, prediction: str = FOUND) -> Size:
     """The size of images that a checkpoint is made for, which a run on a folder of images has as its default.
 
     Raises:
         ModelError, NotBuiltError: as :func:`defaults_for`.
     """
-    size = defaults_for(path, WITH_FOLDER, v_pred=v_pred).get("image_size")
+    size = defaults_for(path, WITH_FOLDER, prediction=prediction).get("image_size")
     return size if isinstance(size, Size) else DEFAULT_SIZE
 
 

@@ -130,7 +130,7 @@ def test_a_file_that_one_trainer_has_saved(tmp_path: Path) -> None:
         train_max_timesteps=900,
         train_ema_decay=0.99,
         image_use_masks=True,
-        model_v_pred="yes",
+        prediction="velocity",
         save_every_epochs=5,
         save_per_steps=0,
         sample_every_steps=100,
@@ -228,7 +228,7 @@ def test_a_file_of_ai_toolkit(tmp_path: Path) -> None:
     check(
         parsed,
         model="/m/sdxl.safetensors",
-        model_v_pred="no",
+        prediction="noise",
         dataset_config=str(path),
         lora_trigger_word="p3r5on",
         save_lora_name="my_sdxl_lora",

@@ -61,6 +61,22 @@ def as_transformers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+class Prediction(types.SimpleNamespace):
+    """Forge's, for the noise and for the velocity."""
+
+
+class ModelSamplingDiscrete(types.SimpleNamespace):
+    """ComfyUI's schedule of timesteps."""
+
+
+class EPS:
+    """ComfyUI's, for the noise."""
+
+
+class ModelSampling(ModelSamplingDiscrete, EPS):
+    """As ComfyUI puts the two together for each model."""
+
+
 class Patched(Double):
     """What the two do alike."""
 
@@ -92,8 +108,7 @@ class Patched(Double):
             embedding.wrapped.weight = embedding.weight  # a second time, for textual inversion
             encoder.register_parameter("logit_scale", nn.Parameter(torch.ones(())))
         vae.eval()
-        schedule = types.SimpleNamespace(sigmas=torch.tensor([0.03, 14.6]), prediction_type="epsilon")
-        setattr(unet, self.schedule, schedule)
+        setattr(unet, self.schedule, self.predictor(sigmas=torch.tensor([0.03, 14.6]), prediction_type="epsilon"))
         model = types.SimpleNamespace(sd_checkpoint_info=CheckpointInfo(str(path)), loaded_vae_file=None)
         model.current_lora_hash = str([])
         model.get_learned_conditioning = functools.partial(self._conditioning, model)
@@ -106,6 +121,8 @@ class Patched(Double):
 
     schedule: str
     """What the U-Net's model calls its noise schedule."""
+    predictor: type
+    """Its class, where the model predicts the noise."""
     has_last_layer: bool
     """Whether the last layer of SD2's text encoder is there; nothing is taken from it."""
 
@@ -218,6 +235,7 @@ class ForgeDouble(Patched):
     adapter = "forge:Forge"
     patcher = ForgePatcher
     schedule = "predictor"
+    predictor = Prediction
     already_loaded_is_left_alone = True
     has_last_layer = False
     keeps_flags = True
@@ -287,6 +305,7 @@ class ReForgeDouble(Patched):
     adapter = "forge:ReForge"
     patcher = ComfyPatcher
     schedule = "model_sampling"
+    predictor = ModelSampling
     already_loaded_is_left_alone = False
     has_last_layer = True
     keeps_flags = False

@@ -37,7 +37,8 @@ from tests.helpers.checkpoints import (
 )
 from trainer.errors import ModelError, NotBuiltError, UserError
 from trainer.models.checkpoint import weights
-from trainer.models.checkpoint.identify import Kind, identify
+from trainer.models.checkpoint.header import Header, TensorInfo
+from trainer.models.checkpoint.identify import Kind, classify, identify
 from trainer.models.checkpoint.parts import DENOISER, TEXT_ENCODER
 from trainer.models.checkpoint.parts import VAE as VAE_PART
 from trainer.models.registry import check_files, load_bundle, refuse_unless_checkpoint, refuse_unless_vae
@@ -164,7 +165,7 @@ def test_parts_and_family(tmp_path: Path) -> None:
     assert str(alone.label) == "the U-Net of an SD1 checkpoint"
 
 
-V, E = "v_prediction", "epsilon"
+V, E, F = "v_prediction", "epsilon", "flow"
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,14 @@ V, E = "v_prediction", "epsilon"
         ({}, {}, "    parameterization: eps", E),
         ({}, {}, "model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n", E),
         ({}, {}, "# parameterization: v\nsomething: else", None),
+        ({}, {"modelspec.prediction_type": "flow"}, "", F),
+        ({}, {"modelspec.prediction_type": "Rectified_Flow"}, "", F),
+        ({}, {"trainyard_config": '{"unet_norm_groups": 8, "prediction": "flow"}'}, "", F),
+        ({}, {"trainyard_config": '{"prediction": "velocity"}', "modelspec.prediction_type": "epsilon"}, "", V),
+        ({}, {"trainyard_config": "[", "modelspec.prediction_type": "epsilon"}, "", E),
+        ({}, {"modelspec.prediction_type": " none "}, "", None),
+        ({}, {"modelspec.prediction_type": "EDM"}, "", "EDM"),
+        ({}, {}, "    parameterization: x0", "x0"),
     ],
 )
 def test_prediction_type(
@@ -193,6 +202,43 @@ def test_prediction_type(
     found = identify(path)
     assert found.prediction_type == expected
     assert found.metadata == metadata
+
+
+@pytest.mark.parametrize(
+    ("name", "flows"),
+    [
+        ("ChenkinNoob-XL-v0.2-Rectified-Flow", True), ("noob_rf_v1", True), ("NoobRF-epoch3", True), ("x-RF", True),
+        ("rf", True), ("SURF-style", False), ("surf_xl", False), ("perf-RFX", False), ("dwarf", False), ("nerf", False),
+    ],
+)  # fmt: skip
+def test_a_rectified_flow_of_sdxl_is_known_by_its_name(tmp_path: Path, name: str, *, flows: bool) -> None:
+    tmp_path = tmp_path / "models"  # whatever the test's own folder is called
+    tmp_path.mkdir()
+    found = identify(write_header(tmp_path / f"{name}.safetensors", sdxl(SDXL)))
+    assert (found.prediction_type, found.prediction_reason) == ((F, "name") if flows else (None, ""))
+    marked = identify(write_header(tmp_path / f"{name}-v.safetensors", {**sdxl(SDXL), "v_pred": (0,)}))
+    assert (marked.prediction_type, marked.prediction_reason) == (V, "mark")
+    told = identify(write_header(tmp_path / f"{name}-n.safetensors", sdxl(SDXL), {"modelspec.prediction_type": "eps"}))
+    assert (told.prediction_type, told.prediction_reason) == (E, "metadata")
+    assert identify(write_header(tmp_path / f"{name}-1.safetensors", sd1_shapes())).prediction_type is None
+
+
+def test_the_whole_word_in_a_folders_name_will_do(tmp_path: Path) -> None:
+    for folder, expected in (("my rectified ones", F), ("RF", None)):
+        (tmp_path / folder).mkdir()
+        assert identify(write_header(tmp_path / folder / "x.safetensors", sdxl(SDXL))).prediction_type == expected
+
+
+def test_what_a_folders_scheduler_says_by_its_class() -> None:
+    header = Header({name: TensorInfo("F16", shape) for name, shape in sdxl(SDXL).items()})
+    for name, kind, expected in (
+        ("FlowMatchEulerDiscreteScheduler", Kind.SDXL, (F, "scheduler")),
+        ("EulerDiscreteScheduler", Kind.SDXL, (E, "scheduler")),
+        ("EDMDPMSolverMultistepScheduler", Kind.SDXL_EDM, (E, "scheduler")),
+    ):
+        config = {"_class_name": name} | ({} if expected[0] == F else {"prediction_type": "epsilon"})
+        found = classify("it", header, configs={"scheduler": config})
+        assert (found.kind, found.prediction_type, found.prediction_reason) == (kind, *expected)
 
 
 def test_zero_terminal_snr_is_marked(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_sd2_says_by_its_weights_what_it_predicts(tmp_path: Path, velocity: bool
     path.with_suffix(".yaml").write_text(f"parameterization: {'eps' if velocity else 'v'}")
     assert load_bundle(path).diffusion.parameterisation.name == other
     assert defaults_for(path, "LoRA")["image_size"] == (Size(512, 512) if velocity else Size(768, 768))
-    assert defaults_for(path, "LoRA", v_pred="yes")["image_size"] == Size(768, 768)
+    assert defaults_for(path, "LoRA", prediction="velocity")["image_size"] == Size(768, 768)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from trainer.web.services import image_requests
 
 FORM = Settings(
     mode="iLECO", original_prompt="a cat", target_prompt="a dog", sample_negative="blur", image_size=Size(96, 64),
-    model="m", vae="v", model_v_pred="yes",
+    model="m", vae="v", prediction="velocity",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def prompts(settings: Settings = FORM, which: str = "both", **asked: Any) -> lis
 
 def test_both_prompts_share_everything_but_the_prompt() -> None:
     one, other = image_requests.of_prompts(FORM, "both", {"seed": "7", "steps": "8", "cfg": "2.5"})
-    assert one.request == ImageRequest("a cat", "blur", 7, 8, 2.5, Size(96, 64), "m", "v", v_pred="yes")
+    assert one.request == ImageRequest("a cat", "blur", 7, 8, 2.5, Size(96, 64), "m", "v", prediction="velocity")
     assert other.request == replace(one.request, prompt="a dog")
 
 
@@ -91,10 +91,10 @@ def test_mistakes_in_prompts(changes: dict[str, Any], asked: dict[str, Any], wor
 def test_a_lora_by_name_at_strengths_as_they_are_typed(folders: Folders) -> None:
     path = lora(folders, "mine")
     asked = {"lora": "mine", "prompt": "a cat", "strengths": "-1, 0,0.25", "seed": 3, "steps": "4", "cfg": 1.5,
-             "size": "64, 128", "model": "m", "vae": "", "negative": "n", "v_pred": "yes"}  # fmt: skip
+             "size": "64, 128", "model": "m", "vae": "", "negative": "n", "prediction": "velocity"}  # fmt: skip
     piece = image_requests.of_lora(asked, folders)
     assert piece.request == ImageRequest(
-        "a cat", "n", 3, 4, 1.5, Size(128, 64), "m", "", v_pred="yes", lora=path, strengths=(-1.0, 0.0, 0.25)
+        "a cat", "n", 3, 4, 1.5, Size(128, 64), "m", "", prediction="velocity", lora=path, strengths=(-1.0, 0.0, 0.25)
     )
     assert tuple(map(str, piece.labels)) == ("-1", "off", "+0.25")
     blank = {"lora": "mine", "strengths": "", "seed": " ", "steps": "", "size": None}
@@ -135,7 +135,7 @@ def test_the_newest_lora_comes_first(folders: Folders) -> None:
 def test_a_lora_says_what_it_is_best_tried_with(folders: Folders) -> None:
     found = image_requests.suited(lora(folders, "ileco", FORM), ["m", "n"], "n")
     assert found == {
-        "prompt": "a cat", "negative": "blur", "model": "m", "vae": "v", "v_pred": "yes", "clip_skip": 0,
+        "prompt": "a cat", "negative": "blur", "model": "m", "vae": "v", "prediction": "velocity", "clip_skip": 0,
         "size": [64, 96],
     }  # fmt: skip
     trigger = Settings(mode="LoRA", lora_trigger_word="sks", sample_prompt="something", model="gone")

@@ -120,7 +120,7 @@ def _ema(_value: Any, given: Given) -> Mapping[str, Any]:
 
 
 def _prediction(value: Any, _given: Given) -> Mapping[str, Any]:
-    return {"model_v_pred": "yes" if is_on(value) else "no"}
+    return {"prediction": "velocity" if is_on(value) else "noise"}
 
 
 def _prompts(value: Any, given: Given) -> Turned:
@@ -150,7 +150,7 @@ ROWS: Final = (
           "logging.project_name", "logging.run_name", "logging.use_ui_logger", "meta"),
     same("model.name_or_path", "model"),
     same("model.vae_path", "vae"),
-    turns("model.is_v_pred", "model_v_pred", _prediction, False),
+    turns("model.is_v_pred", "prediction", _prediction, False),
     *idle(*(f"model.{key}" for key in _MODEL_IDLE)),
     *missing("model.quantize", note="foreign.fp8"),
     *missing("model.lora_path", "model.assistant_lora_path", "model.unet_path", "model.refiner_name_or_path"),

@@ -190,9 +190,11 @@ def _skip(value: Any, given: Given) -> Mapping[str, Any]:
 
 def _prediction(_value: Any, given: Given) -> Mapping[str, Any]:
     forced = [
-        word for word, key in (("yes", "force_v_prediction"), ("no", "force_epsilon_prediction")) if given.flag(key)
+        word
+        for word, key in (("velocity", "force_v_prediction"), ("noise", "force_epsilon_prediction"))
+        if given.flag(key)
     ]
-    return {"model_v_pred": forced[0]} if forced else {}
+    return {"prediction": forced[0]} if forced else {}
 
 
 def _warmup(value: Any, _given: Given) -> Mapping[str, Any]:
@@ -204,8 +206,8 @@ _PART: Final = ("weight_dtype", "dropout_probability", "stop_training_after", "s
 ROWS: Final = (
     same("base_model_name", "model"),
     same("vae.model_name", "vae"),
-    turns("force_v_prediction", "model_v_pred", _prediction, False),
-    turns("force_epsilon_prediction", "model_v_pred", _prediction, False),
+    turns("force_v_prediction", "prediction", _prediction, False),
+    turns("force_epsilon_prediction", "prediction", _prediction, False),
     *missing("rescale_noise_scheduler_to_zero_terminal_snr", note="foreign.zero_snr"),
     *idle("training_method", "model_type", "model_names", "__version", "quantization", "compile"),
     turns("resolution", "image_size", _resolution, "512"),

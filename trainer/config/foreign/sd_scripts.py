@@ -218,7 +218,7 @@ def _layer(value: Any, given: Given) -> Turned:
 
 
 def _prediction(value: Any, _given: Given) -> Mapping[str, Any]:
-    return {"model_v_pred": "yes" if is_on(value) else "no"}
+    return {"prediction": "velocity" if is_on(value) else "noise"}
 
 
 def _masks(_value: Any, given: Given) -> Mapping[str, Any]:
@@ -235,7 +235,7 @@ ROWS: Final[tuple[Synonym, ...]] = (
     # the model
     same("pretrained_model_name_or_path", "model"),
     same("vae"),
-    turns("v_parameterization", "model_v_pred", _prediction, False, about="foreign.about_prediction"),
+    turns("v_parameterization", "prediction", _prediction, False, about="foreign.about_prediction"),
     *missing("zero_terminal_snr", note="foreign.zero_snr"),
     *idle("v2", "sdxl", "tokenizer_cache_dir", "disable_mmap_load_safetensors", "lowram", "highvram"),
     # the data

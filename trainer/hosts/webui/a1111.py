@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...config.size import Size
+from ...diffusion.parameterisation import EPSILON, VELOCITY
 from ...errors import ModelError
 from ...models.base import HostTensors
 from ...text.messages import label
@@ -58,8 +59,13 @@ class A1111(WebUI):
         }
         return HostTensors(denoiser, vae, texts)
 
-    def predicts_velocity(self, loaded: Loaded) -> bool:
-        return getattr(loaded.model, "parameterization", "eps") == "v"
+    def prediction(self, loaded: Loaded) -> str:
+        model = loaded.model
+        scaling = type(getattr(getattr(model, "denoiser", None), "scaling", None)).__name__  # of SDXL alone
+        if scaling not in ("NoneType", "EpsScaling", "VScaling"):  # which the host goes on to call "eps" all the same
+            return scaling
+        stated = str(getattr(model, "parameterization", "eps"))
+        return {"eps": EPSILON.name, "v": VELOCITY.name}.get(stated, stated)
 
     def has_zero_terminal_snr(self, loaded: Loaded) -> bool:
         from modules import shared

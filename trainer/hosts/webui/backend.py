@@ -71,8 +71,8 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def predicts_velocity(self, loaded: Loaded) -> bool:
-        """Whether the host treats the model as a v-prediction model."""
+    def prediction(self, loaded: Loaded) -> str:
+        """What the host takes the model to predict: the name of a parameterisation, or what the host calls it."""
 
     @abstractmethod
     def has_zero_terminal_snr(self, loaded: Loaded) -> bool:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...config.size import Size
+from ...diffusion.parameterisation import EPSILON, FLOW, VELOCITY
 from ...errors import ModelError
 from ...models.base import HostTensors
 from ...models.checkpoint.identify import identify
@@ -35,6 +37,16 @@ _NO_LORAS = str([])
 _OUTDATED = "outdated"
 _MOST_SIGMA = 1000.0
 """No noise schedule that leaves a signal at the last timestep has a sigma this large."""
+_STEPS = 1000
+"""What the times of a rectified flow are multiplied by where the U-Net counts timesteps."""
+_SAMPLINGS: Mapping[frozenset[str], str] = MappingProxyType(
+    {
+        frozenset(("ModelSamplingDiscrete", "EPS")): EPSILON.name,
+        frozenset(("ModelSamplingDiscrete", "V_PREDICTION")): VELOCITY.name,
+        frozenset(("ModelSamplingDiscreteFlow", "CONST")): FLOW.name,
+    }
+)
+"""The classes that the noise schedule of a ComfyUI model is made of -> what the model predicts."""
 _LAYER_OF_SD2 = re.compile(r"clip_h\.transformer\.text_model\.encoder\.layers\.(\d+)\.")
 
 
@@ -196,8 +208,14 @@ class Forge(ForgeFamily):
                 raise NotPlainError("hosts.modules_unused", reason=error.reason, files=others) from error
             raise
 
-    def predicts_velocity(self, loaded: Loaded) -> bool:
-        return bool(self._schedule(loaded).prediction_type == "v_prediction")
+    def prediction(self, loaded: Loaded) -> str:
+        predictor = self._schedule(loaded)
+        kind, stated = type(predictor).__name__, str(predictor.prediction_type)
+        if kind == "Prediction" and stated in (EPSILON.name, VELOCITY.name):
+            return stated
+        if kind == "PredictionDiscreteFlow" and getattr(predictor, "multiplier", _STEPS) == _STEPS:
+            return FLOW.name
+        return f"{kind} ({stated})"
 
     def _management(self) -> Any:
         from backend import memory_management
@@ -231,8 +249,11 @@ class ReForge(ForgeFamily):
     def chosen(self) -> Path:
         return selected_checkpoint()
 
-    def predicts_velocity(self, loaded: Loaded) -> bool:
-        return getattr(loaded.model, "parameterization", "eps") == "v"
+    def prediction(self, loaded: Loaded) -> str:
+        kinds = [each.__name__ for each in type(self._schedule(loaded)).__bases__]
+        stated = _SAMPLINGS.get(frozenset(kinds), " + ".join(kinds))
+        is_velocity = stated == EPSILON.name and getattr(loaded.model, "parameterization", "eps") == "v"
+        return VELOCITY.name if is_velocity else stated
 
     def _management(self) -> Any:
         from ldm_patched.modules import model_management

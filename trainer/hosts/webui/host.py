@@ -17,12 +17,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...config.settings import AUTOMATIC, NO, YES, Settings
+from ...config.settings import FOUND, Settings
 from ...config.size import Size
-from ...diffusion.parameterisation import VELOCITY
+from ...diffusion.parameterisation import CHOICES, EPSILON, FLOW
 from ...engine.host import Choice
 from ...engine.image_request import ImageRequest
-from ...errors import UserError
+from ...errors import ModelError, UserError
 from ...models.about import about_model
 from ...models.base import Bundle, Conditioning, Family, HostTensors
 from ...models.checkpoint.identify import FileKind, as_chosen, identify
@@ -67,7 +67,7 @@ class WebUI(Backend):
         self._host_memory: HostMemory | None = None
         self._bundle: Bundle | None = None
         self._files: Files | None = None
-        self._v_pred = AUTOMATIC
+        self._prediction = FOUND
         self._aside = False
         self._is_changed = False
         self._notes: list[Message] = []
@@ -95,7 +95,7 @@ class WebUI(Backend):
         model, vae = check_files(files.model, vae=files.vae)
         family, loaded = family_of(model), self.loaded()
         as_loaded = self._as_loaded(loaded, model) if loaded and _same(loaded.path, files.model) else model
-        return Choice(described(model, vae), family.name, about_model(as_loaded, family, settings.model_v_pred))
+        return Choice(described(model, vae), family.name, about_model(as_loaded, family, settings.prediction))
 
     def files(self, settings: Settings) -> tuple[Path, ...]:
         model, vae = self._wanted(settings)
@@ -103,7 +103,7 @@ class WebUI(Backend):
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
-            return defaults_for(self._wanted(settings).model, settings.mode, v_pred=settings.model_v_pred)
+            return defaults_for(self._wanted(settings).model, settings.mode, prediction=settings.prediction)
         except UserError:
             return {}
 
@@ -121,7 +121,7 @@ class WebUI(Backend):
         _wait_for_loading()
         if not settings.model and self.loaded() is None:
             self.load()
-        self._files, self._v_pred = self._wanted(settings), settings.model_v_pred
+        self._files, self._prediction = self._wanted(settings), settings.prediction
         bundle = self._from_host(self._files)
         if bundle is None:
             bundle = self._from_files(self._files)
@@ -180,7 +180,7 @@ class WebUI(Backend):
         it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
         it_is = it_is and (request.lora is None or images.takes_loras())
         it_is = it_is and (request.clip_skip <= _SKIPPED_BY_ALL or self.skips_in_every_family)
-        if loaded is not None and it_is and self._predicts_as(request.v_pred, loaded):
+        if loaded is not None and it_is and self._predicts_as(request.prediction, loaded):
 
             def begin(done: int, total: int) -> None:
                 advance(done, total)
@@ -192,7 +192,10 @@ class WebUI(Backend):
 
         own = Standalone(self.device, self.folders)
         self._make_device_free()
-        return own.draw(replace(request, model=str(files.model), vae=str(files.vae or "")), advance)
+        prediction = self._prediction_of(files, request.prediction)
+        return own.draw(
+            replace(request, model=str(files.model), vae=str(files.vae or ""), prediction=prediction), advance
+        )
 
     def give_back(self) -> None:
         self._bundle = self._host_memory = self._files = None
@@ -228,9 +231,9 @@ class WebUI(Backend):
         return bundle
 
     def _borrow(self, loaded: Loaded, files: Files) -> Bundle:
-        held = self.tensors(loaded)
         kind = identify(files.model)
-        family = family_of(kind)
+        family, as_loaded = family_of(kind), self._as_loaded(loaded, kind)
+        held = self.tensors(loaded)
         vae, same = None, False
         if files.vae is not None:
             theirs = family.named_as_in_file(HostTensors({}, held.vae, {}))
@@ -240,27 +243,46 @@ class WebUI(Backend):
             family.named_as_in_file(held),
             kind.name,
             files.model,
-            like=as_chosen(self._as_loaded(loaded, kind), self._v_pred),
+            like=as_chosen(as_loaded, self._prediction),
         )
         bundle = family.take(source, vae=vae)
         bundle.host_parts = frozenset(bundle.modules) - ({VAE} if vae is not None and not same else set())
-        if self._v_pred != NO and self.has_zero_terminal_snr(loaded):
+        is_denied = self._prediction != FOUND and CHOICES[self._prediction].needs_signal
+        if not is_denied and bundle.diffusion.parameterisation is not FLOW and self.has_zero_terminal_snr(loaded):
             bundle.diffusion = bundle.diffusion.with_zero_terminal_snr()
         bundle.encode_prompt = partial(self._encode, family)
         return bundle
 
     def _as_loaded(self, loaded: Loaded, kind: FileKind) -> FileKind:
-        if kind.prediction_type != VELOCITY.name and self.predicts_velocity(loaded):
-            return replace(kind, prediction_type=VELOCITY.name, prediction_reason="host")
-        return kind
+        """The checkpoint as the host takes it, if that is not as a model that predicts the noise.
 
-    def _predicts_as(self, v_pred: str, loaded: Loaded) -> bool:
-        """Whether the host treats its model as ``model_v_pred`` says."""
-        return v_pred == AUTOMATIC or (v_pred == YES) == self.predicts_velocity(loaded)
+        Raises:
+            ModelError: the host takes it for one that cannot be trained.
+        """
+        taken = self.prediction(loaded)
+        if taken not in (each.name for each in CHOICES.values()):
+            raise ModelError("hosts.other_prediction", file=kind.name, what=taken)
+        if taken in (EPSILON.name, kind.prediction_type):  # it is what a host takes for granted
+            return kind
+        return replace(kind, prediction_type=taken, prediction_reason="host")
+
+    def _prediction_of(self, files: Files, wanted: str) -> str:
+        """The setting ``prediction`` for a model that is read from its file: what the host knows of it is not lost."""
+        loaded = self.loaded()
+        if loaded is None or not _same(loaded.path, files.model):
+            return wanted
+        as_loaded = self._as_loaded(loaded, identify(files.model))
+        if wanted != FOUND or as_loaded.prediction_reason != "host":
+            return wanted
+        return next(word for word, each in CHOICES.items() if each.name == as_loaded.prediction_type)
+
+    def _predicts_as(self, prediction: str, loaded: Loaded) -> bool:
+        """Whether the host takes its model as the setting ``prediction`` says."""
+        return prediction == FOUND or CHOICES[prediction].name == self.prediction(loaded)
 
     def _from_files(self, files: Files) -> Bundle:
         self._make_device_free()
-        return load_bundle(files.model, vae=files.vae, v_pred=self._v_pred)
+        return load_bundle(files.model, vae=files.vae, prediction=self._prediction_of(files, self._prediction))
 
     def _loaded_is_ours(self) -> bool:
         """Whether the host has in memory the model that the run trains on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...config.choices import FAMILIES
-from ...config.settings import NO, YES
-from ...diffusion.parameterisation import EPSILON, VELOCITY
+from ...config.settings import FOUND
+from ...diffusion.parameterisation import CHOICES, EPSILON, FLOW, VELOCITY
 from ...errors import ModelError
 from ...paths import open_file
 from ...text.messages import Message, message
@@ -91,9 +92,9 @@ class FileKind:
         family: ``"SD1"``, ``"SD2"``, ``"SDXL"`` … or None where that cannot be said; of a LoRA only one of those that
             Trainyard does not train.
         parts: which of ``"denoiser"``, ``"vae"``, ``"text_encoder"`` it holds.
-        prediction_type: ``"epsilon"`` or ``"v_prediction"`` where the file says so, else None.
-        prediction_reason: what of it says so: ``"mark"``, ``"scheduler"``, ``"beside"`` or ``"metadata"``; ``"chosen"``
-            and ``"host"`` for the user's choice and the WebUI's; empty where nothing does.
+        prediction_type: the name of a parameterisation, or any other word, where the file says so; else None.
+        prediction_reason: what of it says so: ``"mark"``, ``"scheduler"``, ``"beside"``, ``"metadata"`` or ``"name"``;
+            ``"chosen"`` and ``"host"`` for the user's choice and the WebUI's; empty where nothing does.
         tensors: name -> type and shape.
         metadata: safetensors' own metadata; empty for other formats.
         files: prefix of the tensors' names -> the files they are in; a single file has the prefix ``""``. Empty for
@@ -138,7 +139,8 @@ def identify(path: Path | str) -> FileKind:
         return _identify_folder(path)
     header = read_header(path)
     named = replace(header, tensors=with_own_names(header.tensors))
-    return classify(path.name, named, files={"": (path,)}, beside=_prediction_beside(path))
+    called = f"{path.parent.name}/{path.name}"
+    return classify(path.name, named, files={"": (path,)}, beside=_prediction_beside(path), called=called)
 
 
 def classify(
@@ -148,14 +150,23 @@ def classify(
     files: Mapping[str, tuple[Path, ...]] | None = None,
     configs: Mapping[str, Mapping[str, Any]] | None = None,
     beside: str | None = None,
+    called: str = "",
 ) -> FileKind:
-    """Say what tensors of these names and shapes make up; ``beside`` is what a file beside them says of the
-    prediction type."""
+    """Say what tensors of these names and shapes make up.
+
+    Args:
+        beside: what a file beside them says of the prediction type.
+        called: the file's folder and name, which may say it, too.
+    """
     kind, label, family = _identified(header)
+    if kind is Kind.SDXL and _scheduler(configs or {}).startswith("EDM"):
+        kind, label = Kind.SDXL_EDM, message("models.kind_sdxl_edm")
     parts = _parts_of(header.tensors) | ({DENOISER} if kind is Kind.CHECKPOINT else set())
     if kind in _FAMILIES and parts == {DENOISER}:
         label = message("models.kind_unet_of", kind=label)
     prediction, reason = _prediction_type(header, configs or {}, beside)
+    if kind is Kind.SDXL and prediction is None and _NAMES_FLOW.search(called):
+        prediction, reason = FLOW.name, "name"
     return FileKind(
         name, kind, label, family, parts, prediction, header.tensors, header.metadata, files or {},
         configs or {}, reason,
@@ -305,6 +316,19 @@ def _parts_of(tensors: Tensors) -> frozenset[str]:
     return frozenset(found)
 
 
+_PREDICTIONS: Mapping[str, str] = {
+    **dict.fromkeys(("eps", EPSILON.modelspec, EPSILON.name), EPSILON.name),
+    **dict.fromkeys((VELOCITY.modelspec, VELOCITY.name), VELOCITY.name),
+    **dict.fromkeys(("flow_matching", "flow_prediction", "rectified_flow", FLOW.modelspec), FLOW.name),
+}
+"""What files call it -> the name of the parameterisation. ModelSpec and diffusers have words for the first two alone;
+for the flow these are what programs write."""
+_SAYS_NOTHING = ("", "none", "null")
+_NAMES_FLOW = re.compile(r"(?i:rectified)|(?:(?<![A-Za-z])rf|(?<![A-Z])RF)(?![A-Za-z])(?!.*/)")
+"""In a file's name, or, as the whole word, in its folder's. The published rectified-flow models of SDXL have no mark
+and no metadata, only their name; Forge Neo goes by it, too."""
+
+
 def _prediction_type(
     header: Header, configs: Mapping[str, Mapping[str, Any]], beside: str | None
 ) -> tuple[str | None, str]:
@@ -314,37 +338,50 @@ def _prediction_type(
         return VELOCITY.name, "mark"
     metadata = header.metadata
     architecture = metadata.get("modelspec.architecture", "")
+    flow = _scheduler(configs).startswith("FlowMatch")
     for reason, stated in (
-        ("scheduler", str(configs.get("scheduler", {}).get("prediction_type", ""))),
+        ("scheduler", FLOW.name if flow else str(configs.get("scheduler", {}).get("prediction_type", ""))),
         ("beside", beside or ""),
+        ("metadata", _own_prediction(metadata)),
         ("metadata", metadata.get("modelspec.prediction_type", "")),
         ("metadata", {"stable-diffusion-v2-768-v": "v", "stable-diffusion-v2-512": "epsilon"}.get(architecture, "")),
     ):
-        if stated in (VELOCITY.modelspec, VELOCITY.name):
-            return VELOCITY.name, reason
-        if stated in ("eps", EPSILON.name):
-            return EPSILON.name, reason
+        word = stated.strip().lower()
+        if word not in _SAYS_NOTHING:
+            return _PREDICTIONS.get(word, stated.strip()), reason
     return None, ""
 
 
-def as_chosen(kind: FileKind, v_pred: str) -> FileKind:
-    """The file as ``model_v_pred`` says it is: left to the file, or a model for one kind of prediction.
+def _scheduler(configs: Mapping[str, Mapping[str, Any]]) -> str:
+    return str(configs.get("scheduler", {}).get("_class_name", ""))
+
+
+def _own_prediction(metadata: Mapping[str, str]) -> str:
+    """What our own metadata says, in the words of the setting ``prediction``."""
+    try:
+        stated = json.loads(metadata.get("trainyard_config", "{}")).get("prediction", "")
+    except (ValueError, AttributeError):  # who reads the rest of it says what is wrong with it
+        return ""
+    return CHOICES[stated].name if stated in CHOICES else str(stated)
+
+
+def as_chosen(kind: FileKind, prediction: str) -> FileKind:
+    """The file as the setting ``prediction`` says it is: what is found of it, or a model for one kind of prediction.
 
     Who denies the velocity denies the marks that say it. Zero terminal SNR is one of them: where no signal is left,
     the noise tells nothing of the image.
     """
-    if v_pred == YES:
-        return replace(kind, prediction_type=VELOCITY.name, prediction_reason="chosen")
-    if v_pred == NO:
-        scheduler = {key: value for key, value in kind.configs.get("scheduler", {}).items() if key != _RESCALED}
-        return replace(
-            kind,
-            prediction_type=EPSILON.name,
-            prediction_reason="chosen",
-            tensors={name: info for name, info in kind.tensors.items() if name not in MARKS},
-            configs={**kind.configs, "scheduler": scheduler} if kind.configs else kind.configs,
-        )
-    return kind
+    if prediction == FOUND:
+        return kind
+    chosen = replace(kind, prediction_type=CHOICES[prediction].name, prediction_reason="chosen")
+    if not CHOICES[prediction].needs_signal:
+        return chosen
+    scheduler = {key: value for key, value in kind.configs.get("scheduler", {}).items() if key != _RESCALED}
+    return replace(
+        chosen,
+        tensors={name: info for name, info in kind.tensors.items() if name not in MARKS},
+        configs={**kind.configs, "scheduler": scheduler} if kind.configs else kind.configs,
+    )
 
 
 _RESCALED = "rescale_betas_zero_snr"

@@ -20,16 +20,17 @@ from ...config.imports import without_advice
 from ...config.settings import Settings, row_of
 from ...config.size import DEFAULT_SIZE, Size
 from ...config.values import read_value
-from ...diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
+from ...diffusion.parameterisation import CHOICES, EPSILON, FLOW, Parameterisation
 from ...diffusion.process import Diffusion
 from ...diffusion.schedule import NoiseSchedule, scaled_linear_betas
 from ...diffusion.timesteps import Uniform
 from ...errors import ModelError
-from ...text.messages import Message, message
+from ...text.messages import Message, label, message
 from ..base import Bundle, CaptionReading, Family, HostTensors, Predicts, Sampler
 from ..checkpoint.identify import FileKind, Kind, unet_prefix
 from ..checkpoint.parts import DENOISER, VAE
 from ..checkpoint.weights import Source, build_empty, fill, refuse_not_finite, stored_dtype
+from ..euler import Euler
 from ..lora_target import Target, TargetChoice
 from . import ldm, shapes
 from .blocks import block_of
@@ -169,16 +170,18 @@ class StableDiffusion(Family):
         return self.default_size
 
     def predicts(self, kind: FileKind) -> Predicts:
-        what = VELOCITY if kind.prediction_type == VELOCITY.name else EPSILON
-        return Predicts(what, kind.prediction_reason, not self.schedule(kind).leaves_signal)
+        what = _stated(kind) or EPSILON
+        zero_snr = what is not FLOW and not self.schedule(kind).leaves_signal
+        return Predicts(what, kind.prediction_reason, zero_snr)
 
     def parameterisation(self, source: Source) -> Parameterisation:
-        """What the U-Net predicts, the noise or the velocity: as the file says, else the noise."""
-        return VELOCITY if source.kind.prediction_type == VELOCITY.name else EPSILON
+        """What the U-Net predicts: as the file says, else the noise."""
+        return _stated(source.kind) or EPSILON
 
     def schedule(self, kind: FileKind) -> NoiseSchedule:
         """The noise schedule of one checkpoint, of 1000 timesteps."""
-        del kind
+        if _stated(kind) is FLOW:
+            return NoiseSchedule.of_flow()
         return NoiseSchedule.of_betas(scaled_linear_betas())
 
     def take(self, source: Source, *, vae: Source | None = None) -> Bundle:
@@ -327,7 +330,8 @@ class StableDiffusion(Family):
         added = {}
         if conditioning.pooled is not None:
             added["added_cond_kwargs"] = {"text_embeds": conditioning.pooled, "time_ids": conditioning.size_ids}
-        predicted: Tensor = bundle.denoiser(latents, timesteps, conditioning.sequence, return_dict=False, **added)[0]
+        times = timesteps + 1 if bundle.diffusion.parameterisation is FLOW else timesteps  # the flow's are 1000 s_t
+        predicted: Tensor = bundle.denoiser(latents, times, conditioning.sequence, return_dict=False, **added)[0]
         return predicted
 
     def encode_images(self, bundle: Bundle, pixels: Tensor) -> Tensor:
@@ -342,6 +346,8 @@ class StableDiffusion(Family):
         return images
 
     def sampler(self, bundle: Bundle) -> Sampler:
+        if bundle.diffusion.parameterisation is FLOW:
+            return Euler(bundle.diffusion)
         from .sampler import DDIM
 
         return DDIM(bundle.diffusion)
@@ -420,6 +426,20 @@ def _notes_on_vae(vae: FileKind, family: str) -> tuple[Message, ...]:
     if sdxl == sd1 or sdxl == (family == "SDXL"):
         return ()
     return (message("models.vae_of_sdxl" if sdxl else "models.vae_of_sd", file=vae.name, family=family),)
+
+
+def _stated(kind: FileKind) -> Parameterisation | None:
+    """What a file says that its U-Net predicts; None where it says nothing.
+
+    Raises:
+        ModelError: it is nothing that can be trained.
+    """
+    stated = kind.prediction_type
+    found = next((each for each in CHOICES.values() if each.name == stated), None)
+    if stated and found is None:
+        values = {"reason": message(f"models.because_{kind.prediction_reason}"), "setting": label("prediction")}
+        raise ModelError("models.other_prediction", file=kind.name, what=stated, choices=list(CHOICES), **values)
+    return found
 
 
 def _latent_channels(vae: FileKind) -> int | None:

@@ -101,7 +101,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- docs/from-other-trainers.md
         "foreign.about_size": "Width before height there, height before width here.",
         "foreign.about_buckets": "Off: every image is cropped to the resolution.",
-        "foreign.about_prediction": "Off means no, whatever the model says of itself.",
+        "foreign.about_prediction": "Off means noise, whatever the model says of itself.",
         "foreign.about_wildcards": "On: a line of the caption is drawn each time; off: the first is taken.",
         "foreign.about_layer": "In SDXL it has no effect there.",
         "foreign.about_network": "networks.lora is lierla, and c3lier with conv_dim; lycoris.kohya is c3lier or loha.",

@@ -31,6 +31,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "hosts.other_model_loaded": "The WebUI has loaded another model. The run continues with {name} from its file; "
         "both are in memory now.",
         "hosts.read_from_file": "{name} is read from its file: {reason}.",
+        "hosts.other_prediction": (
+            '{file} cannot be trained: by the way the WebUI uses it, it predicts "{what}". Choose a checkpoint that '
+            "predicts the noise, the velocity or the flow."
+        ),
         # ---- why the model in memory cannot be trained on: the end of hosts.read_from_file
         "hosts.model_is_split": "the WebUI moves its model piece by piece (--medvram or --lowvram)",
         "hosts.other_unet": "the WebUI computes with another U-Net than the checkpoint's (its option SD Unet)",

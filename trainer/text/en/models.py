@@ -158,6 +158,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.nan_image": (
             "The image made with {file} is not a number (NaN) anywhere. Choose fp32 as precision, or another LoRA."
         ),
+        "models.other_prediction": (
+            '{file} predicts "{what}" ({reason}), which cannot be trained. Choose another checkpoint, or, if that is '
+            "wrong, set {setting} to one of {choices}."
+        ),
         "models.other_size": (
             "The sides of images for {family} are multiples of {multiple}, and {size} are not. Choose another size."
         ),
@@ -166,30 +170,44 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.predicts": "It predicts the {what}: {reason}.",
         "models.predicts_epsilon": "noise (eps)",
         "models.predicts_v_prediction": "velocity (v-prediction)",
+        "models.predicts_flow": "flow (rectified flow)",
         "models.because_mark": "it is marked as such (v_pred)",
         "models.because_scheduler": "its scheduler_config.json says so",
         "models.because_beside": "the .yaml file beside it says so",
         "models.because_metadata": "its metadata says so",
+        "models.because_name": "its name says so",
         "models.because_weights": "its weights show it",
         "models.because_host": "the WebUI treats it that way",
         "models.because_chosen": "the settings say so ({setting}: {value})",
         "models.because_nothing": "nothing in the file says otherwise",
         "models.zero_snr": "Its noise leaves no signal at the last timestep (zero terminal SNR), as the file says.",
-        "models.velocity_chosen": (
-            "{file} is not marked as a v-prediction model ({reason}). It is trained as one because {setting} is yes. "
-            "Choose automatic if the previews are noise."
+        "models.prediction_chosen": (
+            "{file} does not say that it predicts the {what} ({reason}). It is trained as if it did because {setting} "
+            "is {value}. Choose {default} if the previews are noise."
         ),
-        "models.velocity_denied": (
-            "{file} is a v-prediction model by its own account ({reason}). It is trained as a model that predicts the "
-            "noise because {setting} is no. Choose automatic if the previews are noise."
+        "models.prediction_denied": (
+            "{file} predicts the {found} by its own account ({reason}). It is trained as if it predicted the {what} "
+            "because {setting} is {value}. Choose {default} if the previews are noise."
+        ),
+        "models.prediction_unknown": (
+            "{file} is trained as if it predicted the {what} because {setting} is {value}. Without that it could not "
+            "be trained at all: {reason}"
+        ),
+        "models.taken_by_name": (
+            "{file} is taken for a rectified-flow model only because its name or its folder's says so. If it is none, "
+            "set {setting} to what it predicts; with the wrong one the LoRA is useless."
+        ),
+        "models.named_flow": (
+            "{file} is called a rectified-flow model, but it is taken for one that predicts the {found} ({reason}). If "
+            "its images come out as noise, set {setting} to flow."
         ),
         "models.named_velocity": (
             "{file} is called a v-prediction model, but it is taken for one that predicts the noise ({reason}). If its "
-            "images come out as noise, set {setting} to yes."
+            "images come out as noise, set {setting} to velocity."
         ),
         "models.named_epsilon": (
             "{file} is called a model that predicts the noise, but it is taken for a v-prediction model ({reason}); a "
-            "merge may have inherited that. If its images come out as noise, set {setting} to no."
+            "merge may have inherited that. If its images come out as noise, set {setting} to noise."
         ),
         "models.distilled": (
             "{file} is by its name distilled to a few steps ({how}). Training undoes part of that, and previews with "

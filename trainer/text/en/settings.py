@@ -155,7 +155,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "sample_seed": "sample seed",
         "sample_strengths": "sample strengths",
         "effect_strip": "effect strip",
-        "model_v_pred": "model v pred",
+        "prediction": "prediction",
         "clip_skip": "clip skip",
     }
 )
@@ -613,9 +613,9 @@ HELP: Mapping[str, str] = MappingProxyType(
             "After training, makes an image at LoRA strength -1, 0 and 1 to show the LoRA's effect, and tells in how "
             "many of 6 images it does what was asked. Slow without a GPU."
         ),
-        "model_v_pred": (
-            "Whether the model uses v-prediction. automatic: as its file says. yes: it does, although the file does "
-            "not say so; try it if images come out as noise. no: it does not, whatever the file says."
+        "prediction": (
+            "What the model predicts. found: as its file, its name or the WebUI says. Try velocity (v-prediction) or "
+            "flow (rectified flow) if images come out as noise; noise is for all others."
         ),
         "clip_skip": (
             "The layer of the text encoder that prompts and captions come from: 1 = the last, 2 = the one before. 0 = "

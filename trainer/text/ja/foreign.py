@@ -118,7 +118,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- docs/from-other-trainers.md
         "foreign.about_size": "あちらは 幅,高さ、こちらは 高さ,幅 の順です。",
         "foreign.about_buckets": "無効なら、どの画像も指定のサイズに切り抜きます。",
-        "foreign.about_prediction": "無効なら、モデルの情報にかかわらず no になります。",
+        "foreign.about_prediction": "無効なら、モデルの情報にかかわらず noise になります。",
         "foreign.about_wildcards": "有効ならキャプションの行を毎回選び、無効なら最初の行を使います。",
         "foreign.about_layer": "あちらではSDXLに効果がありません。",
         "foreign.about_network": (

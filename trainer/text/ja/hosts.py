@@ -33,6 +33,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "hosts.other_model_loaded": "WebUIが別のモデルを読み込みました。学習は {name} をファイルから読んで続けます"
         "(両方がメモリにあります)。",
         "hosts.read_from_file": "{name} はファイルから読み込みます({reason})。",
+        "hosts.other_prediction": (
+            "{file} は学習できません。WebUIでの扱いによれば、予測するものが「{what}」です。ノイズ、速度、フローの"
+            "どれかを予測するチェックポイントを選んでください。"
+        ),
         # ---- メモリ上のモデルを学習に使えない理由(hosts.read_from_fileに入ります)
         "hosts.model_is_split": "WebUIがモデルを分割して移動させているため: --medvram か --lowvram",
         "hosts.other_unet": "WebUIが設定のSD Unetで別のU-Netを使っているため",

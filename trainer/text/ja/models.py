@@ -175,6 +175,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.nan_image": (
             "{file} の画像が数値になりません(NaN)。精度にfp32を選ぶか、LoRAを使っているなら別のLoRAを選んでください。"
         ),
+        "models.other_prediction": (
+            "{file} が予測するものは「{what}」で ({reason})、このようなモデルは学習できません。別のチェックポイントを"
+            "選んでください。この情報が間違っている場合は、{setting} で {choices} のどれかを選んでください。"
+        ),
         "models.other_size": (
             "{family} の画像の縦横は {multiple} の倍数ですが、{size} はそうではありません。別の大きさにしてください。"
         ),
@@ -183,10 +187,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.predicts": "{what}を予測するモデルです({reason})。",
         "models.predicts_epsilon": "ノイズ(eps)",
         "models.predicts_v_prediction": "速度(v-prediction)",
+        "models.predicts_flow": "フロー(Rectified Flow)",
         "models.because_mark": "ファイルにあるv_predの印による",
         "models.because_scheduler": "scheduler_config.json の指定による",
         "models.because_beside": "同じ名前の .yaml の指定による",
         "models.because_metadata": "メタデータの記載による",
+        "models.because_name": "ファイル名による",
         "models.because_weights": "重みから判断",
         "models.because_host": "WebUIでの扱いによる",
         "models.because_chosen": "設定の「{setting}」が {value} のため",
@@ -194,21 +200,33 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.zero_snr": (
             "ファイルの指定により、最後のタイムステップで信号が残らないノイズ (zero terminal SNR) を使います。"
         ),
-        "models.velocity_chosen": (
-            "{file} はv-predictionモデルと確認できません ({reason})。{setting} が yes なので、v-predictionとして"
-            "学習します。プレビューがノイズになる場合は、automatic を選んでください。"
+        "models.prediction_chosen": (
+            "{file} は{what}を予測するモデルと確認できません ({reason})。{setting} が {value} なので、そのように"
+            "学習します。プレビューがノイズになる場合は、{default} を選んでください。"
         ),
-        "models.velocity_denied": (
-            "{file} の情報ではv-predictionモデルです ({reason})。{setting} が no なので、ノイズを予測するモデルとして"
-            "学習します。プレビューがノイズになる場合は、automatic を選んでください。"
+        "models.prediction_denied": (
+            "{file} の情報では{found}を予測するモデルです ({reason})。{setting} が {value} なので、{what}を予測する"
+            "モデルとして学習します。プレビューがノイズになる場合は、{default} を選んでください。"
+        ),
+        "models.prediction_unknown": (
+            "{setting} が {value} なので、{file} を{what}を予測するモデルとして学習します。この設定がなければ"
+            "学習できません: {reason}"
+        ),
+        "models.taken_by_name": (
+            "{file} は、ファイル名かフォルダー名だけを手がかりにRectified Flowのモデルとして扱います。違う場合は、"
+            "予測するものを {setting} で選んでください。間違えるとLoRAは役に立ちません。"
+        ),
+        "models.named_flow": (
+            "{file} は名前からするとRectified Flowのモデルですが、{found}を予測するモデルとして扱います ({reason})。"
+            "画像がノイズになる場合は、{setting} を flow にしてください。"
         ),
         "models.named_velocity": (
             "{file} は名前からするとv-predictionモデルですが、ノイズを予測するモデルとして扱います ({reason})。"
-            "画像がノイズになる場合は、{setting} を yes にしてください。"
+            "画像がノイズになる場合は、{setting} を velocity にしてください。"
         ),
         "models.named_epsilon": (
             "{file} は名前からするとノイズを予測するモデルですが、v-predictionモデルとして扱います ({reason})。"
-            "マージ元の印が残っているのかもしれません。画像がノイズになる場合は、{setting} を no にしてください。"
+            "マージ元の印が残っているのかもしれません。画像がノイズになる場合は、{setting} を noise にしてください。"
         ),
         "models.distilled": (
             "{file} は名前からすると、少ないステップ数用に蒸留されたモデルです ({how})。学習するとその効果が薄れ、"

@@ -168,7 +168,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "sample_seed": "プレビューのシード",
         "sample_strengths": "プレビューでのLoRAの強さ",
         "effect_strip": "学習後に効果を画像で確かめる",
-        "model_v_pred": "v-predictionモデル",
+        "prediction": "モデルの予測対象",
         "clip_skip": "CLIPスキップ",
     }
 )
@@ -605,9 +605,9 @@ HELP: Mapping[str, str] = MappingProxyType(
             "学習後に、LoRAの強さ-1、0、1の比較画像を生成し、6枚中何枚が狙いどおりに変わるかも調べます。GPUがないと"
             "時間がかかります。"
         ),
-        "model_v_pred": (
-            "v-predictionのモデルかどうかです。automaticはファイルから判別します。画像がノイズになるときはyes、"
-            "印の残ったノイズ予測のマージモデルではnoにします。"
+        "prediction": (
+            "モデルが予測するものです。foundはファイル・名前・WebUIから判別します。画像がノイズになるときはvelocity(v-prediction)"
+            "かflow(Rectified Flow)、ほかはnoiseです。"
         ),
         "clip_skip": (
             "プロンプトとキャプションに、テキストエンコーダーのどの層を使うかです。1は最後の層、2はその1つ前です。"

@@ -118,7 +118,7 @@ class _Routes:
         """Make images of a LoRA at several strengths.
 
         The body: "lora", "prompt", and optionally "strengths", "negative", "seed", "steps", "cfg",
-        "size", "model", "vae", "v_pred", "clip_skip".
+        "size", "model", "vae", "prediction", "clip_skip".
         """
         labelled = image_requests.of_lora(body, self._context.folders)
         assert labelled.request.lora is not None

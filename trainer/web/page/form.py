@@ -195,7 +195,7 @@ class Form:
             updates: of the components, and of what else the script fills.
             is_whole: whether all belong together, so that every field is decisive.
         """
-        names = ("mode", "model", "vae", "model_v_pred")
+        names = ("mode", "model", "vae", "prediction")
         own = range(len(self.fields)) if is_whole else (self.place_of(name) for name in names)
         decisive = [*own, len(self.fields)]
         bare = [{name: value for name, value in each.items() if name != "__type__"} for each in updates]
@@ -274,7 +274,7 @@ class Form:
     def chosen(self, values: Sequence[Any]) -> Settings:
         """Settings with the mode and the model only, whatever the other fields hold."""
         *shown, _ = values
-        names = ("mode", "model", "vae", "model_v_pred")
+        names = ("mode", "model", "vae", "prediction")
         found = {each.row.name: value for each, value in zip(self.fields, shown, strict=True)
                  if each.row.name in names and not each.second}  # fmt: skip
         return parse({name: value for name, value in found.items() if value is not None}).settings

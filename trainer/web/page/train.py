@@ -149,7 +149,7 @@ class _Train:
         for button, begin in ((self.start, self._start), (self.add, self._add)):
             on(button.click, begin, [self.edited, *fields], [message, name, *editing])
         asked = [on(self.open.click, self._open, fields, [self.answer, self.saved.chosen, message])]
-        decisive = (self.form.component("mode"), *self.model.components, self.form.component("model_v_pred"))
+        decisive = (self.form.component("mode"), *self.model.components, self.form.component("prediction"))
         for event in (self.fit.click, *map(changes, decisive)):
             asked.append(on(event, self._fit, fields, [self.answer], latest=True))
         fit = [self.saved.card, *fields]

@@ -46,15 +46,15 @@ class _Question:
     mode: str
     model: str
     vae: str
-    v_pred: str
+    prediction: str
 
     @property
     def settings(self) -> Settings:
-        return Settings(mode=self.mode, model=self.model, vae=self.vae, model_v_pred=self.v_pred)
+        return Settings(mode=self.mode, model=self.model, vae=self.vae, prediction=self.prediction)
 
 
 def _question_of(settings: Settings) -> _Question:
-    return _Question(settings.mode, settings.model, settings.vae, settings.model_v_pred)
+    return _Question(settings.mode, settings.model, settings.vae, settings.prediction)
 
 
 class Advisor:

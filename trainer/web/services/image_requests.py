@@ -28,9 +28,9 @@ MOST_STEPS = 150
 MOST_CFG = 30.0
 _ROWS = {"prompt": "sample_prompt", "negative": "sample_negative", "seed": "sample_seed",
          "strengths": "sample_strengths", "size": "image_size", "model": "model", "vae": "vae",
-         "v_pred": "model_v_pred", "clip_skip": "clip_skip"}  # fmt: skip
+         "prediction": "prediction", "clip_skip": "clip_skip"}  # fmt: skip
 """Fields that are checked like the setting of that name."""
-_ONLY_LABELS = ("vae", "model_v_pred", "clip_skip")
+_ONLY_LABELS = ("vae", "prediction", "clip_skip")
 """Settings without a field beside the images: errors name them by their label."""
 
 
@@ -65,7 +65,7 @@ def of_prompts(settings: Settings, which: str, asked: Mapping[str, Any]) -> list
         "size": settings.size,
         "model": settings.model,
         "vae": settings.vae,
-        "v_pred": settings.model_v_pred,
+        "prediction": settings.prediction,
         "clip_skip": settings.clip_skip,
     }
     first = _request(asked, **common)
@@ -154,7 +154,7 @@ def suited(lora: Path, models: list[str], proposed: str) -> dict[str, Any]:
         "negative": settings.sample_negative,
         "model": settings.model if known else proposed,
         "vae": settings.vae,
-        "v_pred": settings.model_v_pred,
+        "prediction": settings.prediction,
         "clip_skip": settings.clip_skip,
         "size": [settings.size.height, settings.size.width],
     }
