@@ -21,7 +21,8 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.engine import effect as effect_module
 from trainer.engine.asked import concepts, images, trigger
-from trainer.engine.effect import STEPS, STRENGTHS, TOO_SMALL, measure
+from trainer.engine.effect import STRENGTHS, TOO_SMALL, measure
+from trainer.engine.plan import IMAGE_STEPS
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Asked, Change, Control, Done, Effect, Event, Job, Phase, Step, Warned
@@ -52,7 +53,7 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (images, concepts, trigger, effect_module):
         monkeypatch.setattr(module, "IMAGES", 2)
     for module in (images, concepts, trigger):
-        monkeypatch.setattr(module, "STEPS", 1)
+        monkeypatch.setattr(module, "IMAGE_STEPS", 1)
 
 
 def job(model: Path, **changes: object) -> Job:
@@ -168,7 +169,7 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
     assert effect.prompt == "red"
     assert [strength for strength, _ in effect.differences] == [-1.0, 1.0]
     bundle.denoiser.float(), bundle.vae.float(), bundle.text_encoders[0].float()
-    request = ImageSpec("red", seed=7, steps=STEPS, size=Size(64, 64))
+    request = ImageSpec("red", seed=7, steps=IMAGE_STEPS, size=Size(64, 64))
     (wanted,) = effect_module.strength_grid(bundle, network_from_file(done.path, bundle), [request], STRENGTHS)
     with Image.open(effect.strip) as strip:
         assert strip.size == (64 * 3 + 4 * 2, 3 * (64 + 16) + 16)
@@ -182,7 +183,7 @@ def test_the_strip_shows_what_the_file_does(model: Path, bundle: Bundle, host: S
     assert warnings == []
     counted = [event for event in events if isinstance(event, Phase) and str(event.message) == "measuring the effect"]
     launches = concepts.ConceptQuestion([("red", "blue")], described=False, asks_empty=False).launches()
-    assert counted[-1].done + 1 == counted[-1].total == 3 * (STEPS + 1) + launches + 4
+    assert counted[-1].done + 1 == counted[-1].total == 3 * (IMAGE_STEPS + 1) + launches + 4
     assert effect.asked.images == 2
 
 

@@ -13,7 +13,7 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.epochs import counted, with_steps
 from trainer.data.scan import scan
-from trainer.engine.plan import Plan
+from trainer.engine.plan import Plan, is_filmed
 from trainer.errors import UserError
 
 
@@ -99,3 +99,31 @@ def test_too_many_epochs_are_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="1000000 epochs of 4 steps are 4000000 steps"):
         counted(settings(folder, train_epochs=1_000_000))
     assert counted(settings(folder)).train_iterations == 1000
+
+
+@pytest.mark.parametrize(
+    ("steps", "samples", "after"),
+    [
+        (1000, 1, (100, 200, 300, 400, 500, 600, 700, 800, 900)),
+        (300, 1, (75, 150, 225)),
+        (100, 1, (50,)),
+        (60, 1, ()),
+        (60, 2, (30,)),
+        (4, 100, (1, 2, 3)),
+        (1, 1000, ()),
+    ],
+)
+def test_images_that_nobody_has_asked_for_take_a_tenth_of_the_run(
+    steps: int, samples: int, after: tuple[int, ...]
+) -> None:
+    given = Settings(train_iterations=steps, train_batch_size=samples)
+    assert [step for step in range(steps + 1) if step in Plan(given, is_filmed=True).previews] == list(after)
+    assert len(after) * (10 * 2 + 3) <= 0.1 * steps * samples * 3
+    assert len(Plan(given).previews) == 0
+
+
+def test_who_has_asked_for_previews_gets_those_alone() -> None:
+    assert is_filmed(Settings())
+    for change in ({"sample_every_steps": 5}, {"sample_every_epochs": 1}, {"sample_at_start": True}):
+        assert not is_filmed(replace(Settings(), **change))
+    assert not is_filmed(Settings(effect_strip=False))

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from trainer.config.settings import Settings
 from trainer.config.size import Size
+from trainer.engine import passes, plan
 from trainer.engine.image_request import ImageRequest
 from trainer.engine.run import run
 from trainer.errors import UserError
@@ -79,6 +80,26 @@ def test_previews_before_the_first_step_show_the_model_as_it_is(model: Path, hos
     without = load_file(host.folders.lora("x"))
     assert without.keys() == with_previews.keys()
     assert all(torch.equal(without[name], with_previews[name]) for name in without)
+
+
+def test_a_run_makes_images_by_itself_and_learns_the_same(
+    model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "question_of", lambda *_: None)
+    monkeypatch.setattr(plan, "_SHARE", 6.0)  # of a run that is over in seconds
+    by_itself = previews(trained(model, host, effect_strip=True, sample_strengths=(-1.0, 0.0, 1.0), train_iterations=3))
+    assert [(each.step, each.path.name) for each in by_itself] == [(1, "000001_+1.png"), (2, "000002_+1.png")]
+    images = [each.path.read_bytes() for each in by_itself]
+    assert images[0] != images[1]
+    lora = load_file(host.folders.lora("x"))
+    for each in by_itself:
+        each.path.unlink()
+
+    asked_for = previews(trained(model, host, sample_prompt="red --s 10", sample_every_steps=1, train_iterations=3))
+    assert [each.path.read_bytes() for each in asked_for] == images
+    same = load_file(host.folders.lora("x"))
+    assert all(torch.equal(same[name], lora[name]) for name in lora)
+    assert previews(trained(model, host, train_iterations=3)) == []
 
 
 def test_a_prompt_that_cannot_be_drawn_does_not_keep_the_others_from_it(model: Path, host: Standalone) -> None:

@@ -31,8 +31,6 @@ from .asked.images import IMAGES, Images, Question
 from .sheet import Row, in_columns, sheet
 
 STRENGTHS = (-1.0, 0.0, 1.0)
-STEPS = 10
-"""Enough to see a difference; on a processor every step takes seconds."""
 TOO_SMALL = 1e-4
 """Relative change of the weights below which half precision, in which hosts add LoRAs, rounds most of it away."""
 TOO_LARGE = 1.0

@@ -41,7 +41,7 @@ from ..networks.files.read import network_from_file
 from ..networks.registry import builder, targets_of
 from ..optim.optimizers import state_bytes
 from .host import Host
-from .previews import makes_previews
+from .plan import makes_previews
 
 _GLIBC = platform.libc_ver()[0] == "glibc"
 _KEPT, _KEPT_CHECKPOINTED = (1.4, 3.2) if _GLIBC else (1.2, 1.2)

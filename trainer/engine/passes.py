@@ -33,7 +33,7 @@ from .keeper import PassPosition, PassStart
 from .loop import LoopHooks, train
 from .pass_network import PassNetwork
 from .pause import pause
-from .plan import Plan
+from .plan import IMAGE_STEPS, Plan, is_filmed
 from .previews import Previews, request_of
 from .reporting import Reporter, StepLogs, growth_of, step_logs
 from .trained import put_into, tensors_of
@@ -90,9 +90,12 @@ class PassRunner:
         )
         self._network = PassNetwork(run, spec, self._reporter)
         self._settings = self._network.settings
-        self._previews = Previews(run, self._settings, self._reporter, earlier, spec.suffix)
+        films = is_filmed(run.settings) and self._number == count
+        shown = replace(self._settings, sample_strengths=(1.0,)) if films else self._settings
+        self._previews = Previews(run, shown, self._reporter, earlier, spec.suffix)
         has_epochs = run.data is not None and MODES[run.settings.mode].learns_from_folder
-        self._plan = Plan(self._settings, run.data.batches.per_epoch if has_epochs and run.data else 0)
+        per_epoch = run.data.batches.per_epoch if has_epochs and run.data else 0
+        self._plan = Plan(self._settings, per_epoch, is_filmed=films)
         patience = self._settings.early_stop_patience
         self._early_stop = EarlyStop(patience, validates=run.validation is not None) if patience else None
 
@@ -176,7 +179,7 @@ class PassRunner:
         assert done.path is not None
         run = self._run
         settings, usage = self._settings, self._network.usage
-        request = request_of(settings, usage.prompt, effect.STEPS) if run.settings.effect_strip else None
+        request = request_of(settings, usage.prompt, IMAGE_STEPS) if run.settings.effect_strip else None
         question = question_of(usage, settings, run.data)
         path = run.files.samples / "effect.png"
         with suppress(Stopped):  # the LoRA is saved

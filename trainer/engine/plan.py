@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..config.settings import Settings
+
+IMAGE_STEPS = 10
+"""Denoising steps of an image that a run makes by itself: enough to see a difference."""
+_IMAGE, _SAMPLE = 2 * IMAGE_STEPS + 3, 3
+"""What an image and a training sample cost, in forward passes of the denoiser: guidance takes two a step and decoding
+about three; of a sample, the way back takes two. A mode that predicts more often has images for a smaller share."""
+_SHARE, _MOST_IMAGES = 0.1, 9
+
+
+class Steps(Sized, Protocol):
+    """Some of a pass's steps."""
+
+    def __contains__(self, step: int, /) -> bool: ...
+
+
+def makes_previews(settings: Settings) -> bool:
+    """Whether the settings ask for any."""
+    return settings.sample_every_steps > 0 or settings.sample_every_epochs > 0 or settings.sample_at_start
+
+
+def is_filmed(settings: Settings) -> bool:
+    """Whether a run makes images of its LoRA by itself while it trains."""
+    return settings.effect_strip and not makes_previews(settings)
+
+
+def filmed_steps(steps: int, samples: int) -> tuple[int, ...]:
+    """After which steps a pass makes an image by itself: at equal distances, at most one after each tenth, and so many
+    that they take a tenth of the pass at most. How long it takes is counted, not measured, so that it is the same each
+    time.
+
+    Args:
+        steps: of the pass.
+        samples: in a step.
+    """
+    count = min(_MOST_IMAGES, steps - 1, int(_SHARE * steps * samples * _SAMPLE / _IMAGE))
+    return tuple(steps * number // (count + 1) for number in range(1, count + 1))
 
 
 @dataclass(frozen=True)
@@ -39,9 +77,10 @@ class Plan:
         validations: those after which it measures the loss of the validation images.
     """
 
-    def __init__(self, settings: Settings, batches_per_epoch: int = 0) -> None:
+    def __init__(self, settings: Settings, batches_per_epoch: int = 0, *, is_filmed: bool = False) -> None:
         """Args:
         batches_per_epoch: 0 for modes without epochs.
+        is_filmed: whether images are made that nobody has asked for.
         """
         self.steps = settings.train_iterations
         self._batches = settings.train_gradient_accumulation
@@ -50,7 +89,9 @@ class Plan:
         before_last = self.steps - 1
         saves, previews = settings.save_every_epochs, settings.sample_every_epochs
         self.saves = Multiples((settings.save_per_steps, saves * self.steps_per_epoch), before_last)
-        self.previews = Multiples((settings.sample_every_steps, previews * self.steps_per_epoch), before_last)
+        self.previews: Steps = Multiples((settings.sample_every_steps, previews * self.steps_per_epoch), before_last)
+        if is_filmed:
+            self.previews = frozenset(filmed_steps(self.steps, settings.train_batch_size * self._batches))
         validates = settings.validation_split > 0
         every = settings.validation_every_steps or self.steps_per_epoch
         self.validations = Multiples((every if validates else 0,), self.steps)

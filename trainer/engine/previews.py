@@ -26,11 +26,6 @@ _Draw = Callable[[ImageRequest], Iterable[Image.Image]]
 """Makes the images of a request, one for each of its strengths."""
 
 
-def makes_previews(settings: Settings) -> bool:
-    """Whether a run makes any."""
-    return settings.sample_every_steps > 0 or settings.sample_every_epochs > 0 or settings.sample_at_start
-
-
 def request_of(settings: Settings, prompt: str, steps: int = ImageRequest.steps) -> ImageRequest:
     """Images of a prompt as the settings want them."""
     return ImageRequest(

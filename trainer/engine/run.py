@@ -51,7 +51,7 @@ from .host import Host
 from .keeper import StateKeeper
 from .memory_fit import out_of_memory
 from .passes import run_passes
-from .previews import makes_previews
+from .plan import IMAGE_STEPS, is_filmed, makes_previews
 from .reporting import Reporter
 from .saving import check_output, output_path
 
@@ -241,6 +241,8 @@ def _prepared(
     validation_images = 0 if validated is None else validated.images
     usage = mode.usage(settings, captions)
     origin = Origin(settings, bundle, precision.base, usage, trains_text, scan, validation_images)
+    if is_filmed(settings):
+        prompts = (SamplePrompt(usage.prompt, steps=IMAGE_STEPS),)
     return RunContext(
         job, settings, host, files, control, emit, bundle, precision, origin,
         hashing, data, validation, keeper, prompts, cache,

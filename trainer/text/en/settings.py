@@ -610,8 +610,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "The LoRA strengths to show side by side, separated by commas. 0 shows the model without the LoRA."
         ),
         "effect_strip": (
-            "After training, makes an image at LoRA strength -1, 0 and 1 to show the LoRA's effect, and tells in how "
-            "many of 6 images it does what was asked. Slow without a GPU."
+            "Images of the LoRA: at 10, 20 … % of the run, fewer if they take more than a tenth of it; then at "
+            "strength -1, 0 and 1, with a report on what it does. Slow without a GPU."
         ),
         "prediction": (
             "What the model predicts. found: as its file, its name or the WebUI says. Try velocity (v-prediction) or "
