@@ -283,6 +283,22 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit: Callable[...
         assert someone.page.evaluate("document.documentElement.scrollWidth") == 400
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance of WCAG 2, of ``rgb(r, g, b)``."""
+    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_words_on_the_main_button_can_be_read(visit: Callable[..., Visitor], scheme: str) -> None:
+    someone = visit(color_scheme=scheme)
+    style = "each => [getComputedStyle(each).color, getComputedStyle(each).backgroundColor]"
+    light, dark = sorted(map(luminance, someone.page.locator("#trainyard_start").evaluate(style)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
 @pytest.mark.parametrize(
     "site", [OWN, *(pytest.param(version, marks=pytest.mark.more, id=version) for version in AVAILABLE)], indirect=True
 )

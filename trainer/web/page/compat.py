@@ -72,8 +72,15 @@ def page(title: str) -> Any:
 
 
 def _theme() -> Any:
-    """Gradio's default theme with the machine's fonts: the page loads nothing from elsewhere."""
-    return gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    """Gradio's default theme with the machine's fonts: the page loads nothing from elsewhere. The main buttons are
+    darker: white on the theme's orange has a contrast of 2.8, and 4.5 can be read by everyone."""
+    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    fill = "button_primary_background_fill"
+    return theme.set(
+        **dict.fromkeys((fill, f"{fill}_dark"), "*primary_700"),
+        **dict.fromkeys((f"{fill}_hover", f"{fill}_hover_dark"), "*primary_800"),
+        **dict.fromkeys(("button_primary_text_color", "button_primary_text_color_dark"), "white"),
+    )
 
 
 def mount(app: Any, blocks: Any, head: str) -> Any:
