@@ -103,6 +103,10 @@ def family_of(kind: FileKind) -> Family:
         ModelError: the file is not a checkpoint.
         NotBuiltError: it is one of a family that is not built yet.
     """
+    if kind.kind is Kind.OTHER_FAMILY:
+        raise NotBuiltError(
+            "models.not_yet", file=kind.name, kind=kind.label, family=kind.family, families=list(FAMILIES)
+        )
     refuse_quantised(kind)
     for family in FAMILIES.values():
         if family.recognises(kind):
@@ -114,8 +118,6 @@ def family_of(kind: FileKind) -> Family:
         raise ModelError("models.no_base_model", **choice)
     if kind.kind is Kind.SDXL_EDM:
         raise ModelError("models.cannot_train", **choice)
-    if kind.family is not None and kind.kind is not Kind.LORA:
-        raise NotBuiltError("models.cannot_train", **choice)
     raise ModelError("models.unknown" if kind.kind is Kind.UNKNOWN else "models.no_checkpoint", **choice)
 
 
@@ -144,9 +146,10 @@ def refuse_unless_vae(path: Path | str) -> FileKind:
     """Identify a file chosen as VAE, from its header alone.
 
     Raises:
-        ModelError: it is no VAE.
+        ModelError: it is no VAE, or one that cannot be read.
     """
     kind = identify(path)
     if kind.kind is not Kind.VAE:
         raise ModelError("models.no_vae", file=kind.name, kind=kind.label)
+    refuse_quantised(kind)
     return kind

@@ -35,7 +35,7 @@ from tests.helpers.checkpoints import (
     write_checkpoint,
     write_diffusers,
 )
-from trainer.errors import ModelError, NotBuiltError, UserError
+from trainer.errors import ModelError, UserError
 from trainer.models.checkpoint import weights
 from trainer.models.checkpoint.header import Header, TensorInfo
 from trainer.models.checkpoint.identify import Kind, classify, identify
@@ -108,14 +108,6 @@ FILES: dict[str, tuple[Kind, dict[str, tuple[int, ...]]]] = {
     "sdxl refiner": (Kind.SDXL_REFINER, refiner()),
     "playground 2.5": (Kind.SDXL_EDM, {**sdxl(), "edm_mean": (1, 4, 1, 1), "edm_std": (1, 4, 1, 1)}),
     "cosxl": (Kind.SDXL_EDM, {**sdxl(), "edm_vpred.sigma_max": (), "edm_vpred.sigma_min": ()}),
-    "sd3": (Kind.SD3, {"model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": (4608, 1536)}),
-    "flux": (Kind.FLUX, {"double_blocks.0.img_attn.qkv.weight": (9216, 3072)}),
-    "flux checkpoint": (Kind.FLUX, {
-        "model.diffusion_model.double_blocks.0.img_attn.qkv.weight": (9216, 3072),
-        "vae.decoder.conv_in.weight": (512, 16, 3, 3),
-        "text_encoders.clip_l.transformer.text_model.encoder.layers.0.self_attn.k_proj.weight": (768, 768),
-    }),
-    "z-image": (Kind.LUMINA, {"noise_refiner.0.attention.qkv.weight": (11520, 3840), "layers.0.x": (3,)}),
     "kohya lora": (Kind.LORA, lora("lora_down.weight", "lora_up.weight", "alpha")),
     "loha": (Kind.LORA, lora("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "alpha")),
     "lokr": (Kind.LORA, lora("lokr_w1", "lokr_w2_a", "lokr_w2_b", "alpha")),
@@ -310,8 +302,6 @@ REFUSED = {
             f"which Trainyard cannot train. {CHOOSE}"
         ),
     ),
-    "sd3": (NotBuiltError, f"it.safetensors is an SD3 model, which Trainyard cannot train. {CHOOSE}"),
-    "flux": (NotBuiltError, f"it.safetensors is a Flux model, which Trainyard cannot train. {CHOOSE}"),
 }  # fmt: skip
 
 

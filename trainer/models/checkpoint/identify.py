@@ -16,8 +16,9 @@ from ...diffusion.parameterisation import CHOICES, EPSILON, FLOW, VELOCITY
 from ...errors import ModelError
 from ...paths import open_file
 from ...text.messages import Message, message
-from . import lora_kinds
+from . import known_models, lora_kinds
 from .folders import COMPONENTS, WeightSet, config_in, is_model_folder, model_folder, name_of, weights_in
+from .gguf import gguf_header
 from .header import Header, TensorInfo, read_header
 from .names import with_own_names
 from .parts import DENOISER, TEXT_ENCODER, VAE
@@ -47,9 +48,7 @@ class Kind(Enum):
     SDXL_REFINER = "sdxl_refiner"
     SDXL_EDM = "sdxl_edm"
     CHECKPOINT = "checkpoint"
-    SD3 = "sd3"
-    FLUX = "flux"
-    LUMINA = "lumina"
+    OTHER_FAMILY = "other_family"
     LORA = "lora"
     CONTROLNET = "controlnet"
     EMBEDDING = "embedding"
@@ -63,6 +62,8 @@ class Kind(Enum):
     UNKNOWN = "unknown"
 
 
+_PART_OF = {Kind.CHECKPOINT: DENOISER, Kind.OTHER_FAMILY: DENOISER, Kind.VAE: VAE}
+"""What there is at least in a file of these kinds, whatever it is called there."""
 _FAMILIES: Mapping[Kind, str] = {
     Kind.SD1: "SD1",
     Kind.SD1_INPAINTING: "SD1",
@@ -75,9 +76,6 @@ _FAMILIES: Mapping[Kind, str] = {
     Kind.SDXL_INPAINTING: "SDXL",
     Kind.SDXL_REFINER: "SDXL",
     Kind.SDXL_EDM: "SDXL",
-    Kind.SD3: "SD3",
-    Kind.FLUX: "Flux",
-    Kind.LUMINA: "Lumina 2",
 }
 
 
@@ -89,8 +87,8 @@ class FileKind:
         name: the file's (or folder's) name, as sentences call it.
         kind: what it is.
         label: what a sentence calls it: "a LoRA (192 modules)", "an SD1 checkpoint".
-        family: ``"SD1"``, ``"SD2"``, ``"SDXL"`` … or None where that cannot be said; of a LoRA only one of those that
-            Trainyard does not train.
+        family: ``"SD1"``, ``"SD2"``, ``"SDXL"`` … or None where that cannot be said; of a LoRA and a VAE only one of
+            those that Trainyard does not train.
         parts: which of ``"denoiser"``, ``"vae"``, ``"text_encoder"`` it holds.
         prediction_type: the name of a parameterisation, or any other word, where the file says so; else None.
         prediction_reason: what of it says so: ``"mark"``, ``"scheduler"``, ``"beside"``, ``"metadata"`` or ``"name"``;
@@ -100,6 +98,7 @@ class FileKind:
         files: prefix of the tensors' names -> the files they are in; a single file has the prefix ``""``. Empty for
             tensors that come from a host.
         configs: of a diffusers folder, component -> its parsed JSON.
+        quantised: the format its weights are quantised to, by its key; empty if they are plain numbers.
     """
 
     name: str
@@ -113,6 +112,7 @@ class FileKind:
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     prediction_reason: str = ""
+    quantised: str = ""
 
     @property
     def zero_terminal_snr(self) -> bool:
@@ -137,6 +137,9 @@ def identify(path: Path | str) -> FileKind:
     path = Path(path)
     if path.is_dir():
         return _identify_folder(path)
+    header = gguf_header(path)
+    if header is not None:
+        return classify(path.name, header, files={"": (path,)}, quantised=_GGUF)
     header = read_header(path)
     named = replace(header, tensors=with_own_names(header.tensors))
     called = f"{path.parent.name}/{path.name}"
@@ -151,25 +154,30 @@ def classify(
     configs: Mapping[str, Mapping[str, Any]] | None = None,
     beside: str | None = None,
     called: str = "",
+    quantised: str = "",
 ) -> FileKind:
     """Say what tensors of these names and shapes make up.
 
     Args:
         beside: what a file beside them says of the prediction type.
         called: the file's folder and name, which may say it, too.
+        quantised: see :attr:`FileKind.quantised`; empty to look at the names and types.
     """
-    kind, label, family = _identified(header)
+    quantised = quantised or _quantised(header)
+    kind, label, family = _identified(header, quantised)
     if kind is Kind.SDXL and _scheduler(configs or {}).startswith("EDM"):
         kind, label = Kind.SDXL_EDM, message("models.kind_sdxl_edm")
-    parts = _parts_of(header.tensors) | ({DENOISER} if kind is Kind.CHECKPOINT else set())
+    parts = _parts_of(header.tensors) | {_PART_OF[kind]} if kind in _PART_OF else _parts_of(header.tensors)
     if kind in _FAMILIES and parts == {DENOISER}:
         label = message("models.kind_unet_of", kind=label)
+    if quantised and kind is not Kind.LORA:
+        label = message("models.kind_quantised", kind=label, format=message(f"models.format_{quantised}"))
     prediction, reason = _prediction_type(header, configs or {}, beside)
     if kind is Kind.SDXL and prediction is None and _NAMES_FLOW.search(called):
         prediction, reason = FLOW.name, "name"
     return FileKind(
         name, kind, label, family, parts, prediction, header.tensors, header.metadata, files or {},
-        configs or {}, reason,
+        configs or {}, reason, quantised,
     )  # fmt: skip
 
 
@@ -179,10 +187,10 @@ def refuse_quantised(kind: FileKind) -> None:
     Raises:
         ModelError: says what they are quantised to.
     """
-    for name in kind.tensors:
-        for ending, what in _QUANTISED.items():
-            if name.endswith(ending):
-                raise ModelError("models.quantised", file=kind.name, format=message(f"models.format_{what}"))
+    if kind.quantised == _GGUF:
+        raise ModelError("models.gguf", file=kind.name)
+    if kind.quantised:
+        raise ModelError("models.quantised", file=kind.name, format=message(f"models.format_{kind.quantised}"))
 
 
 class _Trait(NamedTuple):
@@ -195,14 +203,17 @@ class _Trait(NamedTuple):
 
 # In this order: a LoRA's or ControlNet's names contain those of the model it is for.
 _ADDITIONS = (
-    _Trait(Kind.CONTROLNET, ("control_model.", "controlnet_cond_embedding.", "input_hint_block.", "lllite_")),
+    _Trait(
+        Kind.CONTROLNET,
+        (
+            "control_model.", "controlnet_cond_embedding.", "input_hint_block.", "lllite_", "controlnet_blocks.",
+            "controlnet_x_embedder.", "control_layers.", "control_all_x_embedder.",
+        ),
+    ),
     _Trait(Kind.IP_ADAPTER, ("image_proj.", "ip_adapter.")),
     _Trait(Kind.EMBEDDING, ("string_to_param.", "emb_params")),
-)
+)  # fmt: skip
 _WHOLES = (
-    _Trait(Kind.FLUX, contains=("double_blocks.0.img_attn.", "single_transformer_blocks.0.")),
-    _Trait(Kind.SD3, contains=("joint_blocks.0.", "transformer_blocks.0.attn.add_q_proj.")),
-    _Trait(Kind.LUMINA, contains=("noise_refiner.0.",)),
     _Trait(Kind.VAE, ("first_stage_model.", "vae.", "encoder.conv_in.", "decoder.conv_in.", "encoder.down.")),
     _Trait(Kind.T5, contains=("block.0.layer.0.SelfAttention.",)),
     _Trait(Kind.CLIP_VISION, ("vision_model.", "visual_projection.")),
@@ -212,31 +223,82 @@ _WHOLES = (
         Kind.UPSCALER, ("conv_first.", "params_ema.conv_first.", "params.conv_first.", "model.0."), ("RRDB", ".RDB1.")
     ),
 )
-_QUANTISED = {
-    ".absmax": "bitsandbytes_4",
-    ".SCB": "bitsandbytes_8",
-    "scaled_fp8": "scaled_fp8",
-    ".scale_weight": "scaled_fp8",
-    ".comfy_quant": "comfy",
-    ".qweight": "gptq",
-}
-"""Endings of the names of what is kept beside quantised weights -> the format they are quantised to, by its key."""
+_GGUF = "gguf"
 
 
-def _identified(header: Header) -> tuple[Kind, Message, str | None]:
-    """The kind, what a sentence calls it, and the family: of a LoRA only one that is not trained here."""
+class _Format(NamedTuple):
+    """A format of quantised weights, told by what is kept beside them: the ends of its names, its types if they tell,
+    and those of the weight it is of."""
+
+    name: str
+    endings: tuple[str, ...]
+    types: tuple[str, ...] = ()
+    weight_types: tuple[str, ...] = ()
+
+
+_SCALE = ".weight_scale"
+# In this order: a format has what a plainer one has, and more.
+_FORMATS = (
+    _Format("nvfp4", (".weight_scale_2",)),
+    _Format("svdquant", (".wscales", ".smooth_factor")),
+    _Format("bitsandbytes_4", (".absmax", ".bitsandbytes__nf4", ".bitsandbytes__fp4")),
+    _Format("bitsandbytes_8", (".SCB",)),
+    _Format("gptq", (".qweight",)),
+    _Format("mxfp8", (_SCALE,), ("F8_E8M0", "U8")),
+    _Format("int8", (_SCALE,), (), ("I8",)),
+    _Format("scaled_fp8", ("scaled_fp8", ".scale_weight", _SCALE)),
+    _Format("comfy", (".comfy_quant",)),
+)
+
+
+def _quantised(header: Header) -> str:
     tensors = header.tensors
-    lora = lora_kinds.described(tensors)
+    for each in _FORMATS:
+        for name, info in tensors.items():
+            if name.endswith(each.endings) and (not each.types or info.dtype in each.types):
+                weight = tensors.get(name.removesuffix("_scale"))
+                if not each.weight_types or (weight is not None and weight.dtype in each.weight_types):
+                    return each.name
+    return ""
+
+
+def _identified(header: Header, quantised: str) -> tuple[Kind, Message, str | None]:
+    """The kind, what a sentence calls it, and the family; see :class:`FileKind`."""
+    tensors = header.tensors
+    # SVDQuant keeps matrices of a low rank beside its weights, by the names a LoRA has.
+    lora = None if quantised == "svdquant" else lora_kinds.described(tensors)
     if lora is not None:
-        family = lora_kinds.foreign_family(tensors, header.metadata)
+        family = lora_kinds.foreign_family(_shapes(tensors), header.metadata)
         label = lora if family is None else message("models.kind_for_family", kind=lora, family=family)
         return Kind.LORA, label, family
     addition = next((trait.kind for trait in _ADDITIONS if _shows(trait, tensors)), None)
-    family = None if addition else _family_by_signature(tensors)
+    if addition is not None:
+        return addition, message(f"models.kind_{addition.value}"), None
+    family = _family_by_signature(tensors)
     if family is not None:
         return Kind.CHECKPOINT, message("models.kind_checkpoint", family=family), family
-    kind = addition or _kind_of(tensors)
+    denoiser = known_models.denoiser_of(tensors)
+    if denoiser is not None:
+        return Kind.OTHER_FAMILY, message("models.kind_checkpoint", family=denoiser.name), denoiser.family
+    kind = _kind_of(tensors)
+    vae = known_models.vae_of(tensors) if kind in (Kind.VAE, *_SAYS_LITTLE) else None
+    if vae is not None:
+        return Kind.VAE, message("models.kind_vae_of", family=vae.name), vae.family
+    text_encoder = (
+        known_models.text_encoder_of(tensors) if kind in (Kind.T5, Kind.LANGUAGE_MODEL, *_SAYS_LITTLE) else None
+    )
+    if text_encoder is not None:
+        kind = Kind.T5 if text_encoder.family == "T5" else Kind.LANGUAGE_MODEL
+        return kind, message("models.kind_text_encoder", name=text_encoder.name), None
     return kind, message(f"models.kind_{kind.value}"), _FAMILIES.get(kind)
+
+
+def _shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+    return {name: info.shape for name, info in tensors.items()}
+
+
+_SAYS_LITTLE = (Kind.UNKNOWN, Kind.EMBEDDING)
+"""Kinds of what no name has told; an embedding is told by having a few tensors only."""
 
 
 def _family_by_signature(tensors: Tensors) -> str | None:
@@ -251,6 +313,8 @@ def _kind_of(tensors: Tensors) -> Kind:
     unet = unet_prefix(tensors)
     if unet is not None:
         return _unet_kind(tensors, unet)
+    if _starts(tensors, "model.diffusion_model.") or (_starts(tensors, "transformer.") and _starts(tensors, "vae.")):
+        return Kind.UNKNOWN  # a whole model, so it is not what one of its parts is
     for trait in _WHOLES:
         if _shows(trait, tensors):
             return trait.kind
@@ -262,6 +326,10 @@ def _kind_of(tensors: Tensors) -> Kind:
 def _has(tensors: Tensors, ending: str, sizes: tuple[int, ...]) -> bool:
     found = (info.shape for name, info in tensors.items() if name.endswith(ending))
     return any(shape[: len(sizes)] == sizes for shape in found)
+
+
+def _starts(tensors: Tensors, prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in tensors)
 
 
 def _shows(trait: _Trait, tensors: Tensors) -> bool:
@@ -296,7 +364,7 @@ def _unet_kind(tensors: Tensors, prefix: str) -> Kind:
         only_open_clip = any(name.startswith("conditioner.embedders.0.model.") for name in tensors)
         if context == 1280 or only_open_clip:
             return Kind.SDXL_REFINER
-        return Kind.SDXL if channels == 4 else Kind.SDXL_INPAINTING
+        return {4: Kind.SDXL, 9: Kind.SDXL_INPAINTING}.get(channels, Kind.UNKNOWN)
     project = next((len(shape) for name, shape in own.items() if name.endswith("proj_in.weight")), 0)
     if project == 4 and not any("temporal" in name or "time_stack" in name for name in own):
         return {4: Kind.SD1, 8: Kind.UNKNOWN}.get(channels, Kind.SD1_INPAINTING)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from ...text.messages import Message, message
 
@@ -96,45 +96,142 @@ def described(keys: Iterable[str]) -> Message | None:
 
 _SAID: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "Flux": ("flux",),
+        "Flux.2": ("flux2", "flux-2", "flux.2", "flux_2"),
+        "Flux.1": ("flux",),
         "Wan": ("wan",),
         "Z-Image": ("zimage", "z-image", "z_image"),
         "Lumina 2": ("lumina",),
         "Qwen-Image": ("qwen",),
-        "HunyuanVideo": ("hunyuan",),
+        "HunyuanVideo": ("hunyuan-video", "hunyuanvideo", "hunyuan_video"),
+        "HunyuanImage": ("hunyuan-image", "hunyuanimage", "hunyuan_image"),
+        "HunyuanDiT": ("hunyuan-dit", "hunyuandit", "hunyuan_dit"),
         "SD3": ("sd3", "stable-diffusion-3"),
         "Chroma": ("chroma",),
         "LTX-Video": ("ltx",),
         "HiDream": ("hidream",),
         "PixArt": ("pixart",),
         "Anima": ("anima",),
+        "Krea 2": ("krea",),
+        "Ernie-Image": ("ernie",),
         "Stable Cascade": ("stable-cascade", "stable_cascade"),
     }
 )
 """Family -> how its name begins where a LoRA's metadata says it."""
-_LOOKS: Mapping[str, re.Pattern[str]] = MappingProxyType(
-    {
-        "Flux": re.compile(r"(^|_)(double_blocks_\d+_(img|txt)_|single_blocks_\d+_|single_transformer_blocks_\d+_)"),
-        "Qwen-Image": re.compile(r"(^|_)transformer_blocks_\d+_(img|txt)_(mlp|mod)_"),
-        "SD3": re.compile(r"(^|_)(joint_blocks_\d+_|transformer_blocks_\d+_attn_add_q_proj)"),
-        "Cosmos / Anima": re.compile(r"(^|_)blocks_\d+_(self|cross)_attn_(q|k|v|output)_proj"),
-        "Wan": re.compile(r"(^|_)blocks_\d+_(self|cross)_attn_(q|k|v|o|k_img|v_img)(_|$)"),
-        "Z-Image / Lumina 2": re.compile(
-            r"(^|_)((noise|context)_refiner_\d+_|layers_\d+_(attention_|feed_forward_w\d|adaLN_modulation))"
-        ),
-    }
+
+
+class _Look(NamedTuple):
+    """How a family's modules are called, with ``_`` for ``.``, and how many numbers they take in and give out."""
+
+    family: str
+    names: re.Pattern[str]
+    takes: int | None = None
+    gives: int | None = None
+
+    def shows(self, module: str, takes: int | None, gives: int | None) -> bool:
+        return self.takes in (None, takes) and self.gives in (None, gives) and self.names.search(module) is not None
+
+
+def _names(pattern: str) -> re.Pattern[str]:
+    return re.compile(f"(?:^|_)(?:{pattern})")
+
+
+_OF_FLUX = r"double_blocks_\d+_(img|txt)_|single_blocks_\d+_|single_transformer_blocks_\d+_"
+_OF_FLUX_2 = (
+    r"(double_blocks_\d+_(img|txt)_attn_qkv|single_blocks_\d+_linear1"
+    r"|single_transformer_blocks_\d+_attn_to_qkv_mlp_proj)$"
 )
-"""Family -> how its modules' names look, with ``_`` for ``.``."""
+_JOINT = r"joint_blocks_\d+_.*(qkv|fc1)|transformer_blocks_\d+_attn_add_[qkv]_proj"
+_OF_COSMOS = r"blocks_\d+_(self|cross)_attn_(q|output)_proj"
+_OF_WAN = r"blocks_\d+_(self|cross)_attn_(q|k|v|o|k_img|v_img)(_|$)"
+_OF_LUMINA = r"((noise|context)_refiner|layers)_\d+_(attention_(qkv|out|to_[qkv])|feed_forward_w[13])"
+_OF_PIXART = r"blocks_\d+_cross_attn_(q|kv)_linear"
+# In this order: what tells one family comes before what several share.
+_LOOKS = (
+    _Look("HiDream", _names(r"(double|single)_stream_blocks_\d+_block_")),
+    _Look("Flux.2 Klein 4B", _names(r"single_transformer_blocks_\d+_attn_to_qkv_mlp_proj$"), takes=3072),
+    _Look("Flux.2 Klein 4B", _names(r"single_blocks_\d+_linear1$"), gives=27648),
+    _Look("Flux.2 Klein 4B", _names(r"double_blocks_\d+_(img|txt)_mlp_0$"), takes=3072, gives=18432),
+    _Look("Flux.2 Klein 9B", _names(_OF_FLUX_2), takes=4096),
+    _Look("Flux.2 dev", _names(_OF_FLUX_2), takes=6144),
+    _Look("Flux.2", _names(r".*(single|double)_stream_modulation|single_transformer_blocks_\d+_attn_to_qkv_mlp_proj$")),
+    _Look("Chroma", _names(r"distilled_guidance_layer_")),
+    _Look(
+        "HunyuanVideo",
+        _names(
+            r".*individual_token_refiner_|double_blocks_19_|single_blocks_3[89]_|double_blocks_\d+_(img|txt)_mod_linear"
+        ),
+    ),
+    _Look("Flux.1", _names(r"double_blocks_\d+_(img|txt)_mod_lin$|single_blocks_\d+_modulation_lin$|guidance_in_")),
+    _Look("Flux.1", _names(r"single_transformer_blocks_\d+_norm_linear$|transformer_blocks_\d+_norm1_linear$")),
+    _Look("Qwen-Image", _names(r"transformer_blocks_\d+_(img|txt)_(mlp|mod)_")),
+    _Look("Flux.1 / Chroma", _names(_OF_FLUX)),
+    _Look("Qwen-Image", _names(r"transformer_blocks_(19|[2-5]\d)_attn_add_[qkv]_proj"), takes=3072),
+    _Look("Flux.1 / Qwen-Image", _names(r"transformer_blocks_\d+_attn_add_[qkv]_proj"), takes=3072),
+    _Look("SD3.5 Medium", _names(r"(joint|transformer)_blocks_\d+_(x_block_)?attn2_"), takes=1536),
+    _Look("SD3 / SD3.5 Medium", _names(_JOINT), takes=1536),
+    _Look("SD3.5 Large", _names(_JOINT), takes=2432),
+    _Look("SD3", _names(r"joint_blocks_\d+_|transformer_blocks_\d+_attn_add_q_proj")),
+    _Look("Krea 2", _names(r"blocks_\d+_attn_w[qkvo]$|txtfusion_|text_fusion_")),
+    _Look("Ernie-Image", _names(r"layers_\d+_(self_attention_to_|mlp_linear_fc2$)")),
+    _Look("Anima", _names(r"llm_adapter_")),
+    _Look("Anima / Cosmos-Predict2 2B", _names(_OF_COSMOS), takes=2048),
+    _Look("Cosmos-Predict2 14B", _names(_OF_COSMOS), takes=5120),
+    _Look("Anima / Cosmos-Predict2", _names(r"blocks_\d+_(self|cross)_attn_(q|k|v|output)_proj")),
+    _Look("Wan 2.1 1.3B", _names(_OF_WAN), takes=1536),
+    _Look("Wan 2.2 5B", _names(_OF_WAN), takes=3072),
+    _Look("Wan 2.1 / 2.2 14B", _names(_OF_WAN), takes=5120),
+    _Look("Wan", _names(_OF_WAN)),
+    _Look("Z-Image", _names(_OF_LUMINA), takes=3840),
+    _Look("Lumina 2", _names(_OF_LUMINA), takes=2304),
+    _Look(
+        "Z-Image / Lumina 2",
+        _names(r"(noise|context)_refiner_\d+_|layers_\d+_(attention_|feed_forward_w\d|adaLN_modulation)"),
+    ),
+    _Look("PixArt", _names(_OF_PIXART), takes=1152),
+    _Look("Sana", _names(_OF_PIXART), takes=2240),
+    _Look("PixArt / Sana", _names(_OF_PIXART)),
+    _Look("AuraFlow", _names(r"(double|single)_layers_\d+_attn_w|single_transformer_layers")),
+)
 _LONGEST_LOOK, _MOST_LOOKED_AT = 200, 10_000
 """Letters of a name, and keys of a file: enough for any LoRA."""
+_FIRST_MATRIX = re.compile(r"\.(lora_(down|A)(\.[\w-]+)?\.weight|lora\.down\.weight|hada_w1_b)$")
+_LAST_MATRIX = re.compile(r"\.(lora_(up|B)(\.[\w-]+)?\.weight|lora\.up\.weight|hada_w1_a)$")
 
 
-def foreign_family(keys: Iterable[str], metadata: Mapping[str, str]) -> str | None:
-    """The family a LoRA was trained for, if it is one of those that Trainyard does not train; else None."""
+def foreign_family(shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> str | None:
+    """The family a LoRA was trained for, if it is one of those that Trainyard does not train; else None.
+
+    What the metadata says is made more exact by what the tensors show, and comes before it.
+
+    Args:
+        shapes: key -> the shape of its tensor.
+    """
+    seen = _seen(shapes)
+    said = _said(metadata)
+    if said is None or (seen is not None and seen.startswith(f"{said} ") and "/" not in seen):
+        return seen
+    return said
+
+
+def _said(metadata: Mapping[str, str]) -> str | None:
     for key in ("ss_base_model_version", "modelspec.architecture"):
-        said = metadata.get(key, "").lower()
+        text = metadata.get(key, "").lower()
         for family, starts in _SAID.items():
-            if said.startswith(starts):
+            if text.startswith(starts):
                 return family
-    modules = {module_of(key)[:_LONGEST_LOOK].replace(".", "_") for key in islice(keys, _MOST_LOOKED_AT)}
-    return next((name for name, look in _LOOKS.items() if any(map(look.search, modules))), None)
+    return None
+
+
+def _seen(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    modules: dict[str, tuple[int | None, int | None]] = {}
+    for key, shape in islice(shapes.items(), _MOST_LOOKED_AT):
+        name = module_of(key)[:_LONGEST_LOOK].replace(".", "_")
+        takes, gives = modules.get(name, (None, None))
+        if len(shape) > 1 and _FIRST_MATRIX.search(key, _end_of(key)):
+            takes = shape[1]
+        elif shape and _LAST_MATRIX.search(key, _end_of(key)):
+            gives = shape[0]
+        modules[name] = takes, gives
+    return next(
+        (look.family for look in _LOOKS if any(look.shows(name, *sizes) for name, sizes in modules.items())), None
+    )

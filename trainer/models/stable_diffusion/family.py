@@ -149,6 +149,8 @@ class StableDiffusion(Family):
             raise ModelError("models.lacks", file=kind.name, parts=[self.part_label(part) for part in missing])
         if vae is not None and VAE not in vae.parts:
             raise ModelError("models.no_vae_for", file=vae.name, kind=vae.label, family=self.name)
+        if vae is not None and vae.family is not None:
+            raise ModelError("models.vae_of_other", file=vae.name, kind=vae.label, family=self.name)
         channels = None if vae is None else _latent_channels(vae)
         if vae is not None and channels not in (None, _LATENT_CHANNELS):
             raise ModelError(

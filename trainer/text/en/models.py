@@ -20,9 +20,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.kind_sdxl_refiner": "the SDXL refiner",
         "models.kind_sdxl_edm": "an SDXL checkpoint with EDM's way of noising (Playground 2.5, CosXL)",
         "models.kind_checkpoint": "a checkpoint of {family}",
-        "models.kind_sd3": "an SD3 model",
-        "models.kind_flux": "a Flux model",
-        "models.kind_lumina": "a Lumina 2 or Z-Image model",
         "models.kind_lora": "a LoRA ({count:module|modules})",
         "models.kind_loha": "a LoHa ({count:module|modules})",
         "models.kind_lokr": "a LoKr ({count:module|modules})",
@@ -35,6 +32,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.kind_controlnet": "a ControlNet",
         "models.kind_embedding": "a textual inversion embedding",
         "models.kind_vae": "a VAE",
+        "models.kind_vae_of": "the VAE of {family}",
+        "models.kind_text_encoder": "the text encoder {name}",
+        "models.kind_quantised": "{kind}, quantised to {format}",
         "models.kind_ip_adapter": "an IP-Adapter",
         "models.kind_clip": "a CLIP text encoder",
         "models.kind_clip_vision": "a CLIP image encoder",
@@ -99,11 +99,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.cannot_train": (
             "{file} is {kind}, which Trainyard cannot train. Choose a checkpoint of one of these families: {families}."
         ),
+        "models.not_yet": (
+            "{file} is {kind}, and Trainyard does not train {family} yet. "
+            "Choose a checkpoint of one of these families: {families}."
+        ),
         "models.no_checkpoint": (
             "{file} is {kind}, not a checkpoint. Choose a checkpoint of one of these families: {families}."
         ),
         "models.unknown": "{file} is {kind}. Choose a checkpoint of one of these families: {families}.",
         "models.no_vae": "{file} is {kind}, not a VAE. Choose a VAE file, or none.",
+        "models.vae_of_other": "{file} is {kind}, and the model is {family}. Choose a VAE made for {family}, or none.",
         "models.no_vae_for": "{file} is {kind}, not a VAE. Choose a VAE made for {family}.",
         "models.lacks_vae": "{file} has no VAE. Choose a VAE file as well, or a full checkpoint.",
         "models.lacks": "{file} lacks: {parts}. Choose a full checkpoint.",
@@ -138,6 +143,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.format_bitsandbytes_8": "int8 by bitsandbytes",
         "models.format_scaled_fp8": "scaled fp8",
         "models.format_comfy": "a format of ComfyUI's",
+        "models.format_svdquant": "4 bits by SVDQuant (Nunchaku)",
+        "models.format_nvfp4": "nvfp4",
+        "models.format_mxfp8": "mxfp8",
+        "models.format_int8": "scaled int8",
+        "models.format_gguf": "GGUF",
         "models.format_gptq": "4 or 8 bits by GPTQ or AWQ",
         "models.config": (
             "trainyard_config in the metadata of {file} is not as expected. Choose another copy of the model."

@@ -20,9 +20,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.kind_sdxl_refiner": "SDXLのリファイナー",
         "models.kind_sdxl_edm": "EDM方式のSDXLチェックポイント (Playground 2.5、CosXL)",
         "models.kind_checkpoint": "{family} のチェックポイント",
-        "models.kind_sd3": "SD3のモデル",
-        "models.kind_flux": "Fluxのモデル",
-        "models.kind_lumina": "Lumina 2またはZ-Imageのモデル",
         "models.kind_lora": "LoRA ({count}モジュール)",
         "models.kind_loha": "LoHa ({count}モジュール)",
         "models.kind_lokr": "LoKr ({count}モジュール)",
@@ -35,6 +32,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.kind_controlnet": "ControlNet",
         "models.kind_embedding": "Textual Inversionの埋め込み",
         "models.kind_vae": "VAE",
+        "models.kind_vae_of": "{family} のVAE",
+        "models.kind_text_encoder": "テキストエンコーダ {name}",
+        "models.kind_quantised": "{kind}、{format}で量子化",
         "models.kind_ip_adapter": "IP-Adapter",
         "models.kind_clip": "CLIPテキストエンコーダ",
         "models.kind_clip_vision": "CLIP画像エンコーダ",
@@ -110,6 +110,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.cannot_train": (
             "{file} は学習に対応していません ({kind})。次のいずれかのチェックポイントを選んでください: {families}"
         ),
+        "models.not_yet": (
+            "{file} は学習に使えません ({kind})。{family} の学習にはまだ対応していません。"
+            "次のいずれかのチェックポイントを選んでください: {families}"
+        ),
         "models.no_checkpoint": (
             "{file} はチェックポイントではありません ({kind})。"
             "次のいずれかのチェックポイントを選んでください: {families}"
@@ -118,6 +122,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{file} は学習に使えません ({kind})。次のいずれかのチェックポイントを選んでください: {families}"
         ),
         "models.no_vae": "{file} はVAEではありません ({kind})。VAEのファイルを選ぶか、「なし」にしてください。",
+        "models.vae_of_other": (
+            "{file} は {family} では使えません ({kind})。{family} 用のVAEを選ぶか、「なし」にしてください。"
+        ),
         "models.no_vae_for": "{file} はVAEではありません ({kind})。{family} 用のVAEを選んでください。",
         "models.lacks_vae": (
             "{file} にはVAEが入っていません。VAEのファイルも選ぶか、VAEの入ったチェックポイントを選んでください。"
@@ -154,6 +161,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.format_bitsandbytes_8": "bitsandbytesの int8",
         "models.format_scaled_fp8": "スケール付き fp8",
         "models.format_comfy": "ComfyUIの形式",
+        "models.format_svdquant": "SVDQuant (Nunchaku) の4ビット",
+        "models.format_nvfp4": "nvfp4形式",
+        "models.format_mxfp8": "mxfp8形式",
+        "models.format_int8": "スケール付き int8",
+        "models.format_gguf": "GGUF形式",
         "models.format_gptq": "GPTQまたはAWQの4ビットか8ビット",
         "models.config": (
             "{file} のメタデータにある trainyard_config が想定と異なります。モデルの別のコピーを選んでください。"
