@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from tests.helpers.checkpoints import small_checkpoint
 from trainer.cli import main
@@ -307,6 +308,21 @@ def test_pictures_that_cannot_be_written(model: str, tmp_path: Path, capsys) -> 
 def test_sample_finds_mistakes_before_the_model_is_read(arguments: list[str], words: str, capsys) -> None:
     assert main(["sample", "--model", "nowhere.ckpt", "--prompt", "x", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_sample_refuses_a_lora_for_another_family_before_the_model_is_read(
+    model: str, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loads(*_given: object, **_more: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("trainer.models.registry.load_bundle", loads)
+    module = "lora_unet_blocks_0_self_attn_q_proj"
+    tensors = {f"{module}.lora_down.weight": torch.ones(4, 2048), f"{module}.lora_up.weight": torch.ones(2048, 4)}
+    save_file(tensors, tmp_path / "style.safetensors")
+    given = ["--prompt", "x", "--out", "x.png", "--lora", str(tmp_path / "style.safetensors")]
+    assert main(["sample", "--model", model, *given]) == 2
+    assert "It was trained for Anima / Cosmos-Predict2 2B, but the model is SD" in capsys.readouterr().err
 
 
 def test_a_lora_goes_by_its_name(model: str, tmp_path: Path, capsys) -> None:

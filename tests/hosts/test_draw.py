@@ -203,3 +203,20 @@ def test_everybody_gets_the_same_host(folders: Folders) -> None:
     assert len(made) == 1
     assert len(got) == 4
     assert len(set(map(id, got))) == 1
+
+
+def test_a_lora_for_another_family_is_refused_before_the_model_is_loaded(
+    host: Standalone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loads(*_given: object, **_more: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(standalone, "load_bundle", loads)
+    module = "diffusion_model.layers.0.attention.to_q"
+    tensors = {f"{module}.lora_A.weight": torch.ones(4, 3840), f"{module}.lora_B.weight": torch.ones(3840, 4)}
+    path = file.save(tmp_path / "turbo.safetensors", tensors, {})
+    with pytest.raises(NetworkError) as caught:
+        host.draw(replace(PLAIN, lora=path), ignore)
+    assert str(caught.value) == (
+        "turbo.safetensors: It was trained for Z-Image, but the model is SD1. Choose a LoRA for SD1, or another model."
+    )

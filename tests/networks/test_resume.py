@@ -317,9 +317,9 @@ def test_nan_is_found_before_the_model_is_loaded(job, host: Standalone, models, 
 
 
 FOREIGN = {
-    "Flux": "lora_unet_double_blocks_{}_img_attn_proj",
+    "Flux.1 / Chroma": "lora_unet_double_blocks_{}_img_attn_proj",
     "Z-Image / Lumina 2": "diffusion_model.layers.{}.attention.to_q",
-    "Cosmos / Anima": "diffusion_model.blocks.{}.self_attn.q_proj",
+    "Anima / Cosmos-Predict2": "diffusion_model.blocks.{}.self_attn.q_proj",
     "Wan": "diffusion_model.blocks.{}.cross_attn.k_img",
     "Qwen-Image": "transformer_blocks.{}.img_mlp.net.2",
     "SD3": "lora_unet_joint_blocks_{}_x_block_attn_qkv",
@@ -337,6 +337,16 @@ def test_a_family_that_is_not_trained_here(job, host: Standalone, tmp_path: Path
     path = file.save(tmp_path / "it.safetensors", tensors, {})
     sentence = refused(job(**{setting: str(path)}), host)
     assert f"was trained for {family}, but the model is SD1. Choose a LoRA for SD1, or another model." in sentence
+
+
+@pytest.mark.parametrize("setting", ["network_resume", "base_loras"])
+def test_a_lora_for_another_family_that_is_trained_here(
+    job, host: Standalone, models, tmp_path: Path, setting: str
+) -> None:
+    tensors = written(models["SDXL"], tmp_path / "xl.safetensors", "lierla")
+    path = file.save(tmp_path / "other.safetensors", tensors, {"ss_base_model_version": "sdxl_base_v1-0"})
+    sentence = refused(job(**{setting: str(path)}), host)
+    assert "was trained for SDXL, but the model is SD1. Choose a LoRA for SD1, or another model." in sentence
 
 
 @pytest.mark.parametrize(

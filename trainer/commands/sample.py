@@ -61,8 +61,7 @@ def _sample(options: argparse.Namespace) -> int:
     models = folders.models
     vae = find_model(options.vae, models, "vae") if options.vae else None
     model = find_model(options.model, models, "model")
-    for doubt in _doubts(model, options.prediction):
-        _tell(doubt)
+    _check_model(model, [path for path, _ in loras], options.prediction)
     size = options.size or size_for(model, prediction=options.prediction)
     print(phase_line(message("phase.loading_model")), file=sys.stderr)
     bundle = load_bundle(model, vae=vae, prediction=options.prediction)
@@ -86,12 +85,22 @@ def _sample(options: argparse.Namespace) -> int:
     return 0
 
 
-def _doubts(model: Path, prediction: str) -> tuple[Message, ...]:
+def _check_model(model: Path, loras: list[Path], prediction: str) -> None:
+    """Tell what is doubtful about the model.
+
+    Raises:
+        UserError: it is no checkpoint, or a LoRA is for another family.
+    """
     from ..models.about import about_model
     from ..models.registry import family_of, refuse_unless_checkpoint
+    from ..networks.files.read import refuse_other_family
 
     kind = refuse_unless_checkpoint(model)
-    return about_model(kind, family_of(kind), prediction).doubts
+    family = family_of(kind)
+    for lora in loras:
+        refuse_other_family(lora, family.name)
+    for doubt in about_model(kind, family, prediction).doubts:
+        _tell(doubt)
 
 
 def _tell(what: Message) -> None:

@@ -23,7 +23,7 @@ from ..models.checkpoint.identify import MODEL_ENDINGS
 from ..models.placement import Away, place_for_images, tensors_of
 from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ..models.sample import sample
-from ..networks.files.read import network_from_file
+from ..networks.files.read import network_from_file, refuse_other_family
 from ..paths import Folders, path_of
 from ..text.messages import Message, label
 from .catalogue import FolderCatalogue, described
@@ -117,6 +117,8 @@ class Standalone:
                 raise MemoryShortError("hosts.images_too_large") from error
 
     def _images(self, request: ImageRequest, check: Callable[[], None]) -> list[Image.Image]:
+        if request.lora is not None:
+            refuse_other_family(request.lora, self.check_model(Settings(model=request.model, vae=request.vae)).family)
         bundle = self._bundle_for(request)
         if request.lora is None:
             return sample(bundle, [request], check=check)

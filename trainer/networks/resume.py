@@ -34,7 +34,7 @@ from ..text.messages import Message, label, message
 from .base import Adapter, Network, Strength, refuse_none
 from .files.find import find_lora
 from .files.keys import Key, sorted_keys, type_of_parts
-from .files.read import Stored, adapters_of, beside, family_in, modules_without_place, placeless, read_lora, type_of
+from .files.read import Stored, adapters_of, beside, modules_without_place, placeless, read_lora, trained_for, type_of
 from .registry import adapter_type
 
 _LABEL: Final = label("network_resume")
@@ -95,7 +95,7 @@ def _check_type(name: str, modules: Mapping[str, Mapping[str, Key]], network_typ
 
 
 def _check_family(kind: FileKind, modules: Mapping[str, Mapping[str, Key]], family: str) -> None:
-    made_for = family_in(kind, modules) or kind.family
+    made_for = trained_for(kind, modules)
     if made_for not in (None, family):
         raise NetworkError(
             "networks.resume_other_family", where=_LABEL, file=kind.name, trained_for=made_for, family=family

@@ -30,7 +30,8 @@ from ...models.checkpoint.parts import VAE
 from ...models.checkpoint.weights import Source
 from ...models.host_memory import HostMemory
 from ...models.placement import Away, tensors_of
-from ...models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
+from ...models.registry import FAMILIES, check_files, defaults_for, family_of, load_bundle, load_libraries
+from ...networks.files.read import refuse_other_family
 from ...paths import Folders
 from ...text.messages import Message, message, say
 from ..catalogue import described
@@ -177,6 +178,10 @@ class WebUI(Backend):
         if not request.model and self.loaded() is None:
             self.load()
         files, loaded = self._wanted(Settings(model=request.model, vae=request.vae)), self.loaded()
+        if request.lora is not None:
+            family = identify(files.model).family
+            if family is not None and family in FAMILIES:  # what the WebUI's other models take, it knows itself
+                refuse_other_family(request.lora, family)
         it_is = loaded is not None and _same(loaded.path, files.model) and loaded.vae == files.vae
         it_is = it_is and (request.lora is None or images.takes_loras())
         it_is = it_is and (request.clip_skip <= _SKIPPED_BY_ALL or self.skips_in_every_family)

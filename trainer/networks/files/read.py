@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...config.choices import BLOCKS
-from ...errors import NetworkError
+from ...errors import ModelError, NetworkError
 from ...models.base import Bundle
 from ...models.checkpoint.identify import FileKind, Kind, identify
 from ...models.checkpoint.lora_kinds import EMBEDDING, UNKNOWN, foreign_family, module_of
@@ -208,7 +208,12 @@ def modules_without_place(stored: Stored, bundle: Bundle) -> list[str]:
 
 
 def _other_model(stored: Stored, bundle: Bundle, foreign: Sequence[str]) -> NetworkError:
-    family = foreign_family(stored.modules, stored.metadata)
+    shapes = {
+        f"{name}.{part}": tuple(tensor.shape)
+        for name, parts in stored.modules.items()
+        for part, tensor in parts.items()
+    }
+    family = foreign_family(shapes, stored.metadata)
     if family is None:
         inputs = {name: tuple(parts[part].shape) for name, parts in stored.modules.items() for part in _inputs(parts)}
         made_for = family_of_lora(stored.metadata, inputs)
@@ -276,15 +281,40 @@ def refuse_unusable(path: Path, family: str) -> None:
         family: the model's.
 
     Raises:
-        UserError: it is no LoRA, for a family that is not trained here, broken, or has NaN in it.
+        UserError: it is no LoRA, for another family, broken, or has NaN in it.
     """
     kind = identify(path)
     if kind.kind is not Kind.LORA:
         raise NetworkError("networks.resume_no_lora", file=path.name, kind=kind.label)
-    modules = sorted_keys(kind.tensors, path.name).modules
-    if kind.family is not None and family_in(kind, modules) is None:
-        raise NetworkError("networks.other_family", where=path.name, trained_for=kind.family, family=family)
+    refuse_other_family(path, family)
     read_lora(path)
+
+
+def refuse_other_family(path: Path, family: str) -> None:
+    """Refuse a LoRA for another family than the model's, by its header alone; what else is wrong, its reader says.
+
+    Args:
+        family: the model's.
+
+    Raises:
+        NetworkError: it is for another family.
+    """
+    try:
+        kind = identify(path)
+    except ModelError:
+        return
+    try:
+        modules = sorted_keys(kind.tensors, path.name).modules
+    except NetworkError:  # of a network type that is not trained here, which a WebUI may know
+        modules = {}
+    made_for = trained_for(kind, modules)
+    if kind.kind is Kind.LORA and made_for not in (None, family):
+        raise NetworkError("networks.other_family", where=path.name, trained_for=made_for, family=family)
+
+
+def trained_for(kind: FileKind, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
+    """The family that a LoRA was trained for, whether it is one of ours or not; None if its header does not tell."""
+    return family_in(kind, modules) or kind.family
 
 
 def _owner_of(kind: str) -> Callable[[str], str]:
