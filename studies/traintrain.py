@@ -85,7 +85,7 @@ class FixedNoisePass(Pass):
         context, settings = self._context, self._context.settings
         batch, bundle = settings.train_batch_size, context.bundle
         x = self._x.expand(batch, -1, -1, -1)
-        timesteps = context.timesteps(rng, batch)
+        timesteps = context.timesteps(rng, x)
         numbers = [((rng.step - 1) * batch + sample) % len(self._original) for sample in range(batch)]
         with torch.no_grad(), context.network.off():
             wanted = bundle.predict(x, timesteps, self._target[numbers])

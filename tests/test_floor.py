@@ -36,7 +36,7 @@ IN_THE_OLDEST = {
         nn.modules.normalization.GroupNorm nn.modules.normalization.LayerNorm nn.utils.clip_grad_norm_ no_grad
         ones ones_like
         optim.Optimizer optim.lr_scheduler.ReduceLROnPlateau overrides.TorchFunctionMode promote_types rand
-        randint randn
+        randint randn sigmoid special.ndtri
         stack tensor uint8 utils._python_dispatch.TorchDispatchMode utils._pytree.tree_flatten where zeros
         zeros_like
     """,

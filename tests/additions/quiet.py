@@ -43,7 +43,7 @@ class QuietPass(Pass):
         context, settings = self._context, self._context.settings
         count = settings.train_batch_size
         noise = rng.noise((count, *context.bundle.latent_shape(settings.size)), torch.float32)
-        timesteps = context.timesteps(rng, count)
+        timesteps = context.timesteps(rng, noise)
         context.network.strength = 1.0
         predicted, kept = self._keep.predict(noise, timesteps, self._conditioning, rng)
         losses = sample_losses(predicted, torch.zeros_like(predicted), settings.train_loss_function)

@@ -20,7 +20,7 @@ def test_a_step_draws_the_same_whatever_came_before() -> None:
     torch.randn(10)
     again = StepRandom.of_step(7, 3, CPU)
     assert torch.equal(first.noise((2, 4), torch.float32), again.noise((2, 4), torch.float32))
-    assert torch.equal(Uniform().draw(first, 5, 0, 1000), Uniform().draw(again, 5, 0, 1000))
+    assert torch.equal(Uniform().draw(first, 5, (0, 1000), 1000), Uniform().draw(again, 5, (0, 1000), 1000))
 
 
 def test_steps_and_seeds_draw_apart() -> None:

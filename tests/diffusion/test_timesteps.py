@@ -15,7 +15,7 @@ DIFFUSION = Diffusion(NoiseSchedule.of_betas(scaled_linear_betas()), EPSILON, Un
 
 def drawn(seed: int, step: int, count: int, low: int, high: int, **options: bool) -> list[int]:
     rng = StepRandom.of_step(seed, step, torch.device("cpu"))
-    timesteps = DIFFUSION.timesteps(rng, count, (low, high), **options)
+    timesteps = DIFFUSION.timesteps(rng, count, (low, high), (8, 8), **options)
     assert (timesteps.shape, timesteps.dtype) == ((count,), torch.int64)
     found: list[int] = timesteps.tolist()
     return found

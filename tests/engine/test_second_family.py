@@ -132,11 +132,11 @@ def test_a_prompt_is_the_same_whatever_its_neighbours_are(model: Path) -> None:
 
 def test_timesteps_are_drawn_where_the_family_wants_them() -> None:
     density = ShiftedDensity(3.0)
-    draws = torch.cat([density.draw(StepRandom.of_step(1, step, CPU), 8, 0, 1000) for step in range(500)])
+    draws = torch.cat([density.draw(StepRandom.of_step(1, step, CPU), 8, (0, 1000), 1000) for step in range(500)])
     assert draws.double().median() / 1000 == pytest.approx(0.75, abs=0.02)  # k/2 / (1 + (k-1)/2)
-    window = torch.cat([density.sweep(StepRandom.of_step(1, step, CPU), 4, 200, 600) for step in range(1, 51)])
+    window = torch.cat([density.sweep(StepRandom.of_step(1, step, CPU), 4, (200, 600), 1000) for step in range(1, 51)])
     assert 200 <= int(window.min()) < int(window.max()) < 600
-    in_turn = [int(density.sweep(StepRandom.of_step(1, step, CPU), 1, 0, 1000)) for step in range(1, 11)]
+    in_turn = [int(density.sweep(StepRandom.of_step(1, step, CPU), 1, (0, 1000), 1000)) for step in range(1, 11)]
     assert in_turn == sorted(in_turn)
 
 
@@ -271,7 +271,7 @@ def test_loss_and_gradient_are_those_of_rectified_flow(scene: PassContext, model
     assert scene.data is not None
     batch, rng = scene.data.of_step(step), StepRandom.of_step(1, step, CPU)
     z, n = batch.latents, rng.noise(tuple(batch.latents.shape), torch.float64)
-    t = ShiftedDensity(3.0).draw(rng, len(z), 0, 1000)
+    t = ShiftedDensity(3.0).draw(rng, len(z), (0, 1000), 1000)
     s = ((t + 1) / 1000).float().double().view(-1, 1, 1, 1)  # the schedule's table is float32
     weights, losses = merged(scene.network, scene.bundle), []
     for row, caption in enumerate(batch.captions):

@@ -26,9 +26,8 @@ from trainer.config.choices import TEXT_ENCODERS, FamilyInfo
 from trainer.config.size import Size
 from trainer.diffusion.parameterisation import FLOW
 from trainer.diffusion.process import Diffusion
-from trainer.diffusion.random import StepRandom
 from trainer.diffusion.schedule import NoiseSchedule
-from trainer.diffusion.timesteps import Density, tenths_of
+from trainer.diffusion.timesteps import Density
 from trainer.errors import ModelError
 from trainer.models.base import Bundle, Conditioning, Family, HostTensors, Sampler
 from trainer.models.checkpoint.identify import FileKind
@@ -186,28 +185,16 @@ class TinyConditioning(Conditioning):
 
 
 class ShiftedDensity(Density):
-    """``sigma = k u / (1 + (k - 1) u)`` of a uniform ``u`` (Esser et al. 2024), cut off where the window ends."""
+    """``sigma = k u / (1 + (k - 1) u)`` of a uniform ``u`` (Esser et al. 2024)."""
 
     def __init__(self, shift: float) -> None:
         self._shift = shift
 
-    def draw(self, random: StepRandom, count: int, low: int, high: int) -> Tensor:
-        return self._timesteps(self._shares(random, count), low, high)
+    def below(self, u: float) -> float:
+        return u / (self._shift - (self._shift - 1) * u)
 
-    def sweep(self, random: StepRandom, count: int, low: int, high: int) -> Tensor:
-        return self._timesteps((tenths_of(random, count) + self._shares(random, count)) / 10, low, high)
-
-    def _shares(self, random: StepRandom, count: int) -> Tensor:
-        return torch.rand(count, generator=random.generator, device=random.generator.device, dtype=torch.float64)
-
-    def _timesteps(self, shares: Tensor, low: int, high: int) -> Tensor:
-        start, end = (self._mass(edge / STEPS) for edge in (low, high))
-        u = start + shares * (end - start)
-        sigma = self._shift * u / (1 + (self._shift - 1) * u)
-        return (sigma * STEPS).long().clamp(low, high - 1)
-
-    def _mass(self, sigma: float) -> float:
-        return sigma / (self._shift - (self._shift - 1) * sigma)
+    def at(self, share: Tensor) -> Tensor:
+        return self._shift * share / (1 + (self._shift - 1) * share)
 
 
 class Euler:

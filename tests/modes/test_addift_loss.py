@@ -125,7 +125,7 @@ def plain_turn(
         outside[:, :4] = 0
     rng = StepRandom.of_step(1, pair_of_turns, CPU)
     n = rng.noise((count, 4, 8, 8), torch.float64)
-    t = Uniform().sweep(rng, count, 0, 300)
+    t = Uniform().sweep(rng, count, (0, 300), 1000)
     losses = []
     for row in range(count):
         noise, time = n[row : row + 1], t[row : row + 1]
@@ -265,7 +265,7 @@ def test_the_target_is_reached_from_both_images(
     prompt, counted = ORIGINAL if swapped else TARGET, torch.ones(8, 8, dtype=torch.float64)
     counted[:2] = 0
     rng = StepRandom.of_step(1, 1, CPU)
-    n, t = rng.noise((2, 4, 8, 8), torch.float64), Uniform().sweep(rng, 2, 0, 300)
+    n, t = rng.noise((2, 4, 8, 8), torch.float64), Uniform().sweep(rng, 2, (0, 300), 1000)
     moved = [spread * rng.noise((2, 4, 1, 1), torch.float64) for _ in range(2)]
     ratio, end = scene.settings.diff_alt_ratio, y if step == 1 else z
     losses = []
@@ -306,7 +306,7 @@ def test_kept_prompts_go_with_both_turns(setting: Setting) -> None:
     assert keeping.data is not None
     data, rng = keeping.data.of_step(1), StepRandom.of_step(1, 1, CPU)
     n = rng.noise((2, 4, 8, 8), torch.float64)
-    t = Uniform().sweep(rng, 2, 0, 300)
+    t = Uniform().sweep(rng, 2, (0, 300), 1000)
     expected = []
     for latents, strength in ((data.targets, 0.25), (data.latents, -0.25)):
         for row in range(2):

@@ -81,7 +81,7 @@ def plain_loss(setting: Setting, number: int, step: int) -> Tensor:
     low, high = ((0, 250), (100, 300))[number]
     rng = StepRandom.of_step(1, step, CPU)
     noise = rng.noise((count, 4, 8, 16), torch.float64)
-    t = Uniform().draw(rng, count, low, high)
+    t = Uniform().draw(rng, count, (low, high), 1000)
     pixels = setting.pixels[number].astype(np.float64)
     if number == 0:
         pixels[setting.alpha == 0] = 128

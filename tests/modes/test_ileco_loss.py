@@ -60,7 +60,7 @@ def plain_loss(setting: Setting, step: int) -> Tensor:
     settings, plain = setting.settings, setting.plain
     rng = StepRandom.of_step(1, step, CPU)
     x = rng.noise((3, 4, 8, 16), torch.float64)
-    t = Uniform().draw(rng, 3, settings.train_min_timesteps, settings.train_max_timesteps)
+    t = Uniform().draw(rng, 3, (settings.train_min_timesteps, settings.train_max_timesteps), 1000)
     text = merged_weights(setting.network, plain.text_encoders[0], "lora_te", 6.0 / 3)
     unet = merged_weights(setting.network, plain.denoiser, "lora_unet", 6.0 / 3)
 

@@ -99,7 +99,7 @@ def settings_of(**changes: object) -> Settings:
 
 def drawn(step: int) -> tuple[Tensor, Tensor]:
     rng = StepRandom.of_step(1, step, CPU)
-    return rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 1000)
+    return rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, (0, 1000), 1000)
 
 
 @pytest.mark.parametrize("target", ["blue", ""])
@@ -156,7 +156,7 @@ def test_every_concept_of_a_slider_is_trained_at_both_ends(setting: Setting) -> 
     for step, strength, concept in ((1, 1.0, "a face"), (2, 1.0, "a hand"), (3, -1.0, "a face"), (4, -1.0, "a hand")):
         losses = setting.loss(settings, step)
         rng = StepRandom.of_step(1, step, CPU)
-        x, t = rng.noise((1, 4, 8, 8), torch.float64), Uniform().draw(rng, 1, 0, 1000)
+        x, t = rng.noise((1, 4, 8, 8), torch.float64), Uniform().draw(rng, 1, (0, 1000), 1000)
         old, young, before = (setting.plainly(x, t, [prompt], trained=False) for prompt in ("old", "young", concept))
         predicted = setting.plainly(x, t, [concept], trained=True, strength=strength)
         holds(setting, losses, predicted, before + strength * 1.5 * (old - young))

@@ -88,7 +88,7 @@ def plain_loss(setting: Setting, x: Tensor, t: Tensor, prompt: str, strength: fl
 def step_inputs(setting: Setting, step: int) -> tuple[StepRandom, Tensor, Tensor, Conditioning]:
     rng = StepRandom.of_step(1, step, CPU)
     x = rng.noise((ROWS, 4, 8, 8), torch.float64)
-    t = Uniform().draw(rng, ROWS, 0, 300)
+    t = Uniform().draw(rng, ROWS, (0, 300), 1000)
     with torch.no_grad():
         return rng, x, t, setting.scene.bundle.encode(["something else"])
 

@@ -92,7 +92,7 @@ def plain_loss(setting: Setting, step: int, kind: Parameterisation) -> Tensor:
 
     rng = StepRandom.of_step(1, step, CPU)
     z, n = batch.latents, rng.noise((3, 4, 8, 8), torch.float64)
-    t = Uniform().draw(rng, 3, 0, 300)
+    t = Uniform().draw(rng, 3, (0, 300), 1000)
     a, s = (root[t].sqrt().view(3, 1, 1, 1) for root in (KEPT, 1 - KEPT))
     target = n if kind is EPSILON else a * n - s * z
     losses = []
@@ -165,7 +165,7 @@ def test_captions_without_their_trigger_word_are_held_to_the_base(
     batch = setting.data.of_step(1)
     row = [name[0] for name in batch.names].index("0")
     rng = StepRandom.of_step(1, 1, CPU)
-    n, t = rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 300)
+    n, t = rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, (0, 300), 1000)
     a, s = (root[t].sqrt().view(3, 1, 1, 1) for root in (KEPT, 1 - KEPT))
     x = (a * batch.latents + s * n)[row : row + 1]
     found = with_and_without(setting, x, t[row : row + 1], "a green dog")
@@ -200,7 +200,7 @@ def test_other_words_are_held_at_images_of_their_own(
     added = losses_of(held, 1) - losses_of(without, 1)
 
     rng = StepRandom.of_step(1, 1, CPU)
-    n, t = rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, 0, 300)
+    n, t = rng.noise((3, 4, 8, 8), torch.float64), Uniform().draw(rng, 3, (0, 300), 1000)
     wanted = torch.zeros(3, dtype=torch.float64)
     for row in range(3):
         kept = KEPT[t[row]]

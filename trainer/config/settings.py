@@ -57,6 +57,7 @@ NO: Final = "no"
 FOUND: Final = "found"
 PREDICTIONS: Final = (FOUND, "noise", "velocity", "flow")
 """What a model predicts: what is found out about it, or one of those that are known."""
+DENSITIES: Final = (AUTOMATIC, "uniform", "logit-normal")
 MAX_STEPS: Final = 1_000_000
 
 _OF_A_PASS: Final[tuple[Group, ...]] = ("pass",)
@@ -204,6 +205,10 @@ class Settings:
     train_seed: int = _int(-1, "Training", least=-1, most=MAX_SEED)
     train_min_timesteps: int = _int(0, "Training", least=0, most=999)
     train_max_timesteps: int = _int(1000, "Training", least=1, most=1000)
+    train_timestep_density: str = _choice(AUTOMATIC, DENSITIES, "Training")
+    train_timestep_mean: float = _float(0.0, "Training", least=-5, most=5, offered=(-0.2, 0.0))
+    train_timestep_std: float = _float(1.0, "Training", above=0, most=10)
+    train_timestep_shift: float = _float(1.0, "Training", least=0, most=100, offered=(0.0, 1.0, 3.0))
     train_fixed_timsteps_in_batch: bool = _switch("Training")
     train_loss_function: str = _choice("MSE", LOSS_FUNCTIONS, "Training")
     train_snr_gamma: float = _float(5.0, "Training", least=0)

@@ -51,6 +51,10 @@ class Parameterisation(ABC):
         """What a prediction takes ``noisy`` for: the latents and the noise it is made of, each ``(B, C, h, w)``."""
 
     @abstractmethod
+    def moved(self, predicted: Tensor, by: Tensor, s: Tensor, /) -> Tensor:
+        """The prediction that finds the same noise, and latents that lie elsewhere ``by`` ``(B, C, h, w)``."""
+
+    @abstractmethod
     def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor | None:
         """Min-SNR weight of each sample, ``(B,)``, for ``gamma`` above 0, or None."""
 
@@ -76,6 +80,9 @@ class Epsilon(Parameterisation):
     def split(self, noisy: Tensor, predicted: Tensor, a: Tensor, s: Tensor, /) -> tuple[Tensor, Tensor]:
         return (noisy - s * predicted) / a, predicted
 
+    def moved(self, predicted: Tensor, _by: Tensor, _s: Tensor, /) -> Tensor:
+        return predicted
+
     def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor:
         return (gamma / snr).clamp(max=1.0)
 
@@ -94,6 +101,9 @@ class Velocity(Parameterisation):
 
     def split(self, noisy: Tensor, predicted: Tensor, a: Tensor, s: Tensor, /) -> tuple[Tensor, Tensor]:
         return a * noisy - s * predicted, s * noisy + a * predicted
+
+    def moved(self, predicted: Tensor, by: Tensor, s: Tensor, /) -> Tensor:
+        return predicted - s * by
 
     def snr_weight(self, snr: Tensor, gamma: float, /) -> Tensor:
         return snr.clamp(max=gamma) / (snr + 1.0)
@@ -117,6 +127,9 @@ class Flow(Parameterisation):
 
     def split(self, noisy: Tensor, predicted: Tensor, a: Tensor, s: Tensor, /) -> tuple[Tensor, Tensor]:
         return noisy - s * predicted, noisy + a * predicted
+
+    def moved(self, predicted: Tensor, by: Tensor, _s: Tensor, /) -> Tensor:
+        return predicted - by
 
     def snr_weight(self, _snr: Tensor, _gamma: float, /) -> None:
         return None

@@ -52,6 +52,10 @@ class Diffusion:
         a, s = self.schedule.signal_at(timesteps, noisy), self.schedule.noise_at(timesteps, noisy)
         return self.parameterisation.split(noisy, predicted, a, s)
 
+    def moved(self, predicted: Tensor, by: Tensor, timesteps: Tensor) -> Tensor:
+        """The prediction that finds the same noise, and latents that lie elsewhere ``by`` ``(B, C, h, w)``."""
+        return self.parameterisation.moved(predicted, by, self.schedule.noise_at(timesteps, predicted))
+
     def weighted(
         self, losses: Tensor, timesteps: Tensor, gamma: float, *, debiased: bool = False, noise_like: bool = False
     ) -> Tensor:
@@ -73,14 +77,23 @@ class Diffusion:
         return losses
 
     def timesteps(
-        self, random: StepRandom, count: int, window: tuple[int, int], *, same: bool = False, swept: bool = False
+        self,
+        random: StepRandom,
+        count: int,
+        window: tuple[int, int],
+        size: tuple[int, int],
+        *,
+        same: bool = False,
+        swept: bool = False,
     ) -> Tensor:
         """A step's timesteps ``(count,)`` int64 from ``[window[0], window[1])``.
 
         Args:
+            size: height and width of the latents.
             same: one for the whole batch.
             swept: step by step through the whole window; see :meth:`Density.sweep`.
         """
-        draw = self.density.sweep if swept else self.density.draw
-        drawn = draw(random, 1 if same else count, *window)
+        density = self.density.for_size(*size)
+        draw = density.sweep if swept else density.draw
+        drawn = draw(random, 1 if same else count, window, len(self))
         return drawn.expand(count) if same else drawn

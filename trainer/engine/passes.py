@@ -14,6 +14,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..config.choices import MODES
+from ..config.settings import Settings
+from ..diffusion.timesteps import Density, LogitNormal, Shifted, ShiftedBySize, Uniform
 from ..errors import Stopped
 from ..job import Done, Event, Phase, Step, Trained
 from ..models.placement import text_to
@@ -196,7 +198,8 @@ class PassRunner:
         self._reporter.phase(message("phase.encoding_prompts"))
         if self._earlier:  # whose text encoder has left the device
             text_to(bundle, device)
-        diffusion, progress = bundle.diffusion.to(device), self._reporter.progress
+        density = density_of(self._settings, bundle.diffusion.density)
+        diffusion, progress = replace(bundle.diffusion.to(device), density=density), self._reporter.progress
         context = PassContext(self._settings, bundle, network, diffusion, run.data, progress, run.cache)
         training.prepare(context)
         with network.off():
@@ -292,3 +295,15 @@ class PassRunner:
         self._run.emit(event)
         if isinstance(event, Phase):
             self._reporter.let_others(event.message, event.done, event.total)
+
+
+def density_of(settings: Settings, own: Density) -> Density:
+    """The density of timesteps that the settings ask for, or the model's own, shifted as they say."""
+    chosen = {
+        "uniform": Uniform(),
+        "logit-normal": LogitNormal(settings.train_timestep_mean, settings.train_timestep_std),
+    }.get(settings.train_timestep_density, own)
+    shift = settings.train_timestep_shift
+    if shift == 0:
+        return ShiftedBySize(chosen)
+    return chosen if shift == 1 else Shifted(chosen, shift)

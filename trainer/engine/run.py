@@ -15,7 +15,7 @@ from ..config.choices import MODES
 from ..config.key_values import split_loras
 from ..config.sample_prompts import SamplePrompt, sample_prompts
 from ..config.schema import dump
-from ..config.settings import Settings, effective
+from ..config.settings import Settings, effective, row_of
 from ..data.cache import GB, DataCache, key_of, open_cache
 from ..data.dataset_file import with_largest
 from ..data.epochs import counted, with_steps
@@ -25,7 +25,7 @@ from ..data.pairs import Pair
 from ..data.problems import summed_up
 from ..data.samples import Scan
 from ..data.validation import split_off
-from ..diffusion.parameterisation import VELOCITY
+from ..diffusion.parameterisation import FLOW, VELOCITY
 from ..errors import DivergedError, Problem, SettingsError, StateError, Stopped, UserError
 from ..job import Control, Done, Failed, Job, Listener, TrainsOn
 from ..models.base import Bundle, CaptionReading
@@ -332,6 +332,12 @@ def _report_cut_captions(captions: Iterable[str], bundle: Bundle, settings: Sett
 # ---- the model ------------------------------------------------------------------------------------------------------
 
 
+_OFF_FOR_FLOW = (
+    "train_debiased_estimation", "train_noise_offset", "train_adaptive_noise_scale", "train_multires_noise_iterations",
+)  # fmt: skip
+"""Settings that mean something for a diffusion whose noise hides an image in another way."""
+
+
 @dataclass
 class _Wait:
     """Called while the run waits for the host's lock, at first for the model and later for what others have of it.
@@ -368,6 +374,10 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
         reporter.warn(note)
     if settings.train_scale_v_pred_loss and bundle.diffusion.parameterisation is not VELOCITY:
         reporter.warn("engine.no_velocity_to_scale", file=bundle.name, setting=label("train_scale_v_pred_loss"))
+    if bundle.diffusion.parameterisation is FLOW:
+        chosen = [label(name) for name in _OFF_FOR_FLOW if getattr(settings, name) != row_of(name).default]
+        if chosen:
+            reporter.warn("engine.off_for_flow", file=bundle.name, settings=chosen)
     for note in precision.notes:
         reporter.warn(note)
     passes = [each.spec for each in mode_of(settings.mode).passes(settings) if not each.spec.loaded]

@@ -59,6 +59,8 @@ def _prediction(taken: Predicts | None, prediction: str) -> list[Message]:
     told = [message("models.predicts", what=_called(taken.what), reason=_reason(taken.reason, prediction))]
     if taken.zero_snr:
         told.append(message("models.zero_snr"))
+    if taken.what is FLOW:
+        told.append(message("models.flow_is_plain"))
     return told
 
 

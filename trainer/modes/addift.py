@@ -39,6 +39,7 @@ from ..config.choices import TEXT_ENCODERS
 from ..config.settings import Settings
 from ..data.latents import Batch, Dataset
 from ..diffusion.losses import sample_losses
+from ..diffusion.process import Diffusion
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from ..models.checkpoint.parts import TEXT_ENCODER
@@ -122,6 +123,8 @@ class Direction:
         base_noisy: ``(B, C, h, w)``, what the base sees, whose prediction is to be matched.
         base_captions: the captions that go with that.
         end: what is to be reached instead, on the way from that prediction.
+        by: ``(B, C, h, w)``, how the latents that the network sees differ from those that the base sees; None: they do
+            not, or are none.
     """
 
     strength: float
@@ -130,6 +133,13 @@ class Direction:
     base_noisy: Tensor
     base_captions: tuple[str, ...]
     end: End | None = None
+    by: Tensor | None = None
+
+    def wanted(self, of_base: Tensor, timesteps: Tensor, diffusion: Diffusion) -> Tensor:
+        """What is to be matched, from the base's prediction ``(B, C, h, w)``."""
+        if self.end is not None:
+            return self.end.reached(of_base)
+        return of_base if self.by is None else diffusion.moved(of_base, self.by, timesteps)
 
 
 class PairPass(Pass):
@@ -158,7 +168,7 @@ class PairPass(Pass):
         shared = rng.of(number)
         batch = self._data.of_step(number).repeated(self._repeated * settings.diff_noise_count)
         noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
-        timesteps = self._context.timesteps(shared, len(batch.latents), swept=True)
+        timesteps = self._context.timesteps(shared, batch.latents, swept=True)
         directions = self._directions(batch, noise, timesteps, shared, forward=forward, reverse=reverse)
         losses = self._losses(directions, timesteps, batch, rng).view(len(directions), -1).sum(0)
         return StepLoss(self._context.weighted(losses, timesteps), timesteps, batch.names)
@@ -172,17 +182,18 @@ class PairPass(Pass):
             return self._reaching(batch, noise, timesteps, shared, forward=forward, reverse=reverse)
         original = diffusion.noised(batch.latents, noise, timesteps)
         target = diffusion.noised(batch.targets, noise, timesteps)
-        captions, target_captions = batch.captions, batch.target_captions
+        by, captions, target_captions = batch.targets - batch.latents, batch.captions, batch.target_captions
         if settings.diff_revert_original_target:
             original, target, captions, target_captions = target, original, target_captions, captions
+            by = -by
         directions = []
         if forward:
-            directions.append(Direction(STRENGTH, target, target_captions, original, captions))
+            directions.append(Direction(STRENGTH, target, target_captions, original, captions, by=by))
         if reverse:
-            seen, base_seen = (original, target) if settings.diff_alt_ratio > 0 else (noise, noise)
-            directions.append(
-                Direction(-abs(settings.diff_alt_ratio) * STRENGTH, seen, target_captions, base_seen, captions)
-            )
+            strength, from_images = -abs(settings.diff_alt_ratio) * STRENGTH, settings.diff_alt_ratio > 0
+            seen, base_seen = (original, target) if from_images else (noise, noise)
+            back = -by if from_images else None
+            directions.append(Direction(strength, seen, target_captions, base_seen, captions, by=back))
         return directions
 
     def _reaching(
@@ -226,9 +237,8 @@ class PairPass(Pass):
             wanted = bundle.predict(
                 base_noisy, timesteps, self._of_base([each.base_captions for each in directions], batch)
             )
-        if settings.diff_reach_target:
-            parts = zip(directions, wanted.chunk(count), strict=True)
-            wanted = torch.cat([of_base if each.end is None else each.end.reached(of_base) for each, of_base in parts])
+            parts = zip(directions, wanted.chunk(count), timesteps.chunk(count), strict=True)
+            wanted = torch.cat([each.wanted(of_base, at, self._context.diffusion) for each, of_base, at in parts])
         conditioning = Conditioning.cat([self._with_network(each, batch) for each in directions])
         network.strength = _strength(directions)
         predicted, kept = self._keep.predict(noisy, timesteps, conditioning, rng)

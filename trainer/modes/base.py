@@ -15,6 +15,7 @@ from ..data.cache import DataCache
 from ..data.kept import KeptTensors
 from ..data.latents import Dataset
 from ..diffusion.noise import offset_noise, pyramid_noise
+from ..diffusion.parameterisation import FLOW
 from ..diffusion.process import Diffusion
 from ..diffusion.random import StepRandom
 from ..models.base import Bundle, Conditioning
@@ -50,12 +51,14 @@ class PassContext:
     progress: Callable[[Message, int, int], None] = no_progress
     cache: DataCache | None = None
 
-    def timesteps(self, rng: StepRandom, count: int, *, swept: bool = False) -> Tensor:
-        """A step's timesteps ``(count,)``, as the settings bound them; see :meth:`Diffusion.timesteps`."""
+    def timesteps(self, rng: StepRandom, latents: Tensor, *, swept: bool = False) -> Tensor:
+        """A step's timesteps ``(B,)`` for latents ``(B, C, h, w)``, as the settings bound them; see
+        :meth:`Diffusion.timesteps`."""
         settings = self.settings
         window = settings.train_min_timesteps, settings.train_max_timesteps
+        count, _, height, width = latents.shape
         same = settings.train_fixed_timsteps_in_batch
-        return self.diffusion.timesteps(rng, count, window, same=same, swept=swept)
+        return self.diffusion.timesteps(rng, count, window, (height, width), same=same, swept=swept)
 
     def weighted(self, losses: Tensor, timesteps: Tensor) -> Tensor:
         """Losses ``(B,)`` with the weights of their timesteps that are not switched off."""
@@ -69,9 +72,14 @@ class PassContext:
         )
 
     def noise(self, rng: StepRandom, latents: Tensor) -> Tensor:
-        """The noise that hides ``latents`` ``(B, C, h, w)``, in their type: white unless the settings say otherwise."""
+        """The noise that hides ``latents`` ``(B, C, h, w)``, in their type: white unless the settings say otherwise.
+
+        Along a rectified flow it always is: at its end there is nothing but the noise that sampling begins with.
+        """
         settings, wide = self.settings, torch.promote_types(latents.dtype, torch.float32)
         noise = rng.noise(tuple(latents.shape), wide)
+        if self.diffusion.parameterisation is FLOW:
+            return noise.to(latents.dtype)
         if settings.train_noise_offset or settings.train_adaptive_noise_scale:
             noise = offset_noise(
                 noise,

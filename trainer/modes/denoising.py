@@ -34,7 +34,7 @@ def denoising_loss(
     """
     diffusion = context.diffusion
     noise = context.noise(rng, latents)
-    timesteps = context.timesteps(rng, len(latents))
+    timesteps = context.timesteps(rng, latents)
     noisy = diffusion.noised(latents, noise, timesteps)
     context.network.strength = 1.0
     if kept is not None:

@@ -19,6 +19,7 @@ from ..config.choices import TEXT_ENCODERS
 from ..config.key_values import prompt_pairs, split_lines
 from ..config.settings import Settings
 from ..diffusion.losses import sample_losses
+from ..diffusion.parameterisation import FLOW
 from ..diffusion.random import StepRandom
 from ..diffusion.seeds import mixed_seed
 from ..errors import NetworkError
@@ -35,6 +36,9 @@ from .keep import Keep
 
 _STREAM = 4 << 32  # no step has this number
 _AT_ONCE = 64
+_FLOW_STEPS = 4
+"""Steps to the starting point on a rectified flow, where the settings ask for none: pure noise is one at ``s = 1``
+alone, and has another variance than what a model sees everywhere else."""
 
 
 class ILECO:
@@ -74,7 +78,8 @@ class ConceptPass(Pass):
     What is wanted is the base's ``e(c_original) + ileco_scale (e(c_target) - e(c_original))`` at ``(x, t)``: with 1
     the target's prediction, above 1 further away from the original, as ESD has it for an empty target (Gandikota et
     al. 2023); of a slider (Gandikota et al. 2023) ``e(c_original) + s slider_scale (e(c_positive) - e(c_negative))`` at
-    the strengths ``s`` of 1 and -1 in turn. With ``ileco_denoise_steps`` x is denoised to ``t`` first, as in LECO. With
+    the strengths ``s`` of 1 and -1 in turn. With ``ileco_denoise_steps``, and on a rectified flow in any case, x is
+    denoised to ``t`` first, as in LECO. With
     ``ileco_descriptions`` all prompts stand within descriptions that are drawn (:mod:`.anchors`), the same for each,
     and neighbours are held; in the place of what is erased other words of its kind are drawn, too. With
     ``ileco_closed_form`` the network starts with most of the change (:mod:`.closed_form`).
@@ -153,13 +158,14 @@ class ConceptPass(Pass):
         batch = settings.train_batch_size
         bundle = context.bundle
         x = rng.noise((batch, *bundle.latent_shape(settings.size)), dtype_of(bundle.denoiser))  # (B, C, H/8, W/8)
-        timesteps = context.timesteps(rng, batch)
+        timesteps = context.timesteps(rng, x)
         first = (rng.step - 1) * batch
         numbers = self._drawn(rng, first, batch)
         context.network.strength = strength = self._strength(rng.step, batch)
         original = self._original_of(numbers)
-        if settings.ileco_denoise_steps > 0:
-            x = denoised(context, x, timesteps, original.detach(), settings.ileco_denoise_steps)
+        steps = settings.ileco_denoise_steps or (_FLOW_STEPS if context.diffusion.parameterisation is FLOW else 0)
+        if steps > 0:
+            x = denoised(context, x, timesteps, original.detach(), steps)
         wanted = self._wanted(x, timesteps, numbers, strength)
         predicted, kept = self._keep.predict(x, timesteps, original, rng)
 
@@ -212,8 +218,8 @@ class ConceptPass(Pass):
 def denoised(context: PassContext, noise: Tensor, timesteps: Tensor, conditioning: Conditioning, steps: int) -> Tensor:
     """``noise`` denoised towards an image until each sample has reached its timestep.
 
-    Deterministic DDIM (Song et al. 2021) in ``steps`` even strides from the last timestep down, with the network as it
-    is set and without guidance: the starting points of LECO.
+    Deterministic DDIM (Song et al. 2021), on a rectified flow Euler's method, in ``steps`` even strides from the last
+    timestep down, with the network as it is set and without guidance: the starting points of LECO.
 
     Args:
         noise: ``(B, C, h, w)``, standard normal.

@@ -23,7 +23,7 @@ from ...config.values import read_value
 from ...diffusion.parameterisation import CHOICES, EPSILON, FLOW, Parameterisation
 from ...diffusion.process import Diffusion
 from ...diffusion.schedule import NoiseSchedule, scaled_linear_betas
-from ...diffusion.timesteps import Uniform
+from ...diffusion.timesteps import LogitNormal, Uniform
 from ...errors import ModelError
 from ...text.messages import Message, label, message
 from ..base import Bundle, CaptionReading, Family, HostTensors, Predicts, Sampler
@@ -53,6 +53,9 @@ Result = TypeVar("Result")
 
 _LATENT_CHANNELS = 4
 _IGNORED = ("position_ids",)
+_OF_FLOW = LogitNormal(-0.2)
+"""What the makers of SDXL's rectified-flow models train with, as they told those who train LoRAs on them
+(67372a/LoRA_Easy_Training_Scripts, issue 58)."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ class StableDiffusion(Family):
             vae=self._vae(autoencoder, _norm_groups(vae_source.kind, "vae"), what[1]),
             text_encoders=tuple(module for module, _ in texts),
             tokenizers=(tokenizer,) * len(texts),
-            diffusion=Diffusion(self.schedule(source.kind), self.parameterisation(source), Uniform()),
+            diffusion=self._diffusion(source),
             latent_channels=_LATENT_CHANNELS,
             dtypes={
                 DENOISER: stored_dtype(unet),
@@ -214,6 +217,10 @@ class StableDiffusion(Family):
             vae_name=vae.name if vae else "",
             notes=_notes_on_vae(vae.kind, self.name) if vae else (),
         )
+
+    def _diffusion(self, source: Source) -> Diffusion:
+        what = self.parameterisation(source)
+        return Diffusion(self.schedule(source.kind), what, _OF_FLOW if what is FLOW else Uniform())
 
     # ---- computing --------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timezone
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from ...config.size import Size
 from ...data.buckets import ONE_SIZE
 from ...data.samples import Sample, Scan, SubsetCounts
 from ...data.subsets import Subset
+from ...diffusion.parameterisation import FLOW
 from ...job import Job
 from ...models.base import Bundle
 from ...models.checkpoint.hashes import Hashes
@@ -116,7 +117,7 @@ def strength_of_training(settings: Settings) -> float:
 
 
 def _training(origin: Origin, steps: int) -> dict[str, str]:
-    settings = origin.settings
+    settings = _as_trained(origin)
     rate = settings.train_learning_rate
     text_rate = settings.train_textencoder_learning_rate
     return {
@@ -146,6 +147,16 @@ def _training(origin: Origin, steps: int) -> dict[str, str]:
         **_captions(settings),
         **_epochs(settings, origin, steps),
     }
+
+
+def _as_trained(origin: Origin) -> Settings:
+    """The settings, without what is off along a rectified flow."""
+    if origin.bundle.diffusion.parameterisation is not FLOW:
+        return origin.settings
+    return replace(
+        origin.settings, train_snr_gamma=0.0, train_debiased_estimation=False, train_noise_offset=0.0,
+        train_noise_offset_random=False, train_adaptive_noise_scale=0.0, train_multires_noise_iterations=0,
+    )  # fmt: skip
 
 
 def _noise(settings: Settings) -> dict[str, str]:

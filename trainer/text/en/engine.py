@@ -177,6 +177,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.no_velocity_to_scale": (
             "{setting} is on, but {file} does not predict the velocity, so it changes nothing."
         ),
+        "engine.off_for_flow": (
+            "{file} is trained as a rectified flow, for which these settings have no meaning; they are off: {settings}."
+        ),
         "engine.stopped_early_at_best": (
             "Stopped after step {step}, since the validation loss has had no new low for {patience:step|steps}. The "
             "LoRA of step {best_step} is saved, whose validation loss was the lowest ({loss})."

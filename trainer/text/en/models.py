@@ -191,6 +191,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.because_chosen": "the settings say so ({setting}: {value})",
         "models.because_nothing": "nothing in the file says otherwise",
         "models.zero_snr": "Its noise leaves no signal at the last timestep (zero terminal SNR), as the file says.",
+        "models.flow_is_plain": (
+            "So it is trained with white noise and without weights of timesteps: Min-SNR, debiased estimation, noise "
+            "offset and multi-resolution noise are off."
+        ),
         "models.prediction_chosen": (
             "{file} does not say that it predicts the {what} ({reason}). It is trained as if it did because {setting} "
             "is {value}. Choose {default} if the previews are noise."

@@ -91,6 +91,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_seed": "train seed",
         "train_min_timesteps": "train min timesteps",
         "train_max_timesteps": "train max timesteps",
+        "train_timestep_density": "train timestep density",
+        "train_timestep_mean": "train timestep mean",
+        "train_timestep_std": "train timestep std",
+        "train_timestep_shift": "train timestep shift",
         "train_fixed_timsteps_in_batch": "train fixed timsteps in batch",
         "train_loss_function": "train loss function",
         "train_snr_gamma": "train snr gamma",
@@ -437,9 +441,21 @@ HELP: Mapping[str, str] = MappingProxyType(
             "How the error is measured. MSE is the usual choice; L1 and Smooth-L1 are less sensitive to single large "
             "errors."
         ),
+        "train_timestep_density": (
+            "How often each timestep is trained. automatic: as suits the model, uniform for noise and velocity, "
+            "logit-normal for flow. logit-normal: mostly where there is as much noise as image."
+        ),
+        "train_timestep_mean": (
+            "Of logit-normal: above 0 more noise than image, below 0 less. SDXL rectified flow is trained with -0.2."
+        ),
+        "train_timestep_std": "Of logit-normal: how widely timesteps spread around the mean. 1 is usual.",
+        "train_timestep_shift": (
+            "Shifts the timesteps towards more noise, whatever their density: the ratio of noise to image is "
+            "multiplied by this. 1 = no shift, 3 = much. 0 = by image size, as Flux does it."
+        ),
         "train_snr_gamma": (
             "Min-SNR weighting, which keeps easy timesteps from dominating the training. 5 is a good value; 0 turns it "
-            "off."
+            "off. Flow models need none."
         ),
         "train_debiased_estimation": (
             "Weights timesteps so that noisy ones, which decide composition and colour, count for more. Set train "
@@ -482,7 +498,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "ileco_denoise_steps": (
             "Denoising steps before each training step, so that the LoRA learns from partly denoised images. Each one "
-            "makes training slower. 0 uses pure noise."
+            "makes training slower. 0 uses pure noise; on flow models, 4 steps."
         ),
         "ileco_closed_form": (
             "Starts from the change of the prompts, which is computed in seconds. Training only refines it and takes "

@@ -177,6 +177,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.no_velocity_to_scale": (
             "{setting}がオンですが、{file} はvを予測するモデルではないため、何も変わりません。"
         ),
+        "engine.off_for_flow": ("{file} はRectified Flowとして学習するので、次の設定は働きません: {settings}。"),
         "engine.stopped_early_at_best": (
             "検証の損失の最小値が {patience} ステップのあいだ更新されなかったため、ステップ {step} で終了しました。"
             "検証の損失が最も小さかった({loss})ステップ {best_step} のLoRAを保存します。"

@@ -212,6 +212,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.zero_snr": (
             "ファイルの指定により、最後のタイムステップで信号が残らないノイズ (zero terminal SNR) を使います。"
         ),
+        "models.flow_is_plain": (
+            "そのため、白色ノイズを使い、タイムステップの重み付けはしません。Min-SNR、debiased estimation、"
+            "ノイズオフセット、多重解像度ノイズは働きません。"
+        ),
         "models.prediction_chosen": (
             "{file} は{what}を予測するモデルと確認できません ({reason})。{setting} が {value} なので、そのように"
             "学習します。プレビューがノイズになる場合は、{default} を選んでください。"

@@ -104,6 +104,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_seed": "シード",
         "train_min_timesteps": "最小タイムステップ",
         "train_max_timesteps": "最大タイムステップ",
+        "train_timestep_density": "タイムステップの分布",
+        "train_timestep_mean": "タイムステップの平均",
+        "train_timestep_std": "タイムステップの標準偏差",
+        "train_timestep_shift": "タイムステップのシフト",
         "train_fixed_timsteps_in_batch": "バッチ内でタイムステップを揃える",
         "train_loss_function": "損失関数",
         "train_snr_gamma": "Min-SNRのガンマ",
@@ -438,8 +442,20 @@ HELP: Mapping[str, str] = MappingProxyType(
         "train_loss_function": (
             "誤差の計算方法です。普通はMSEを使います。L1とSmooth-L1は、一部の大きな誤差に引きずられにくくなります。"
         ),
+        "train_timestep_density": (
+            "各タイムステップを学習する頻度です。automaticはモデルに合わせ(ノイズ・速度はuniform、フローはlogit-normal)、"
+            "logit-normalはノイズと画像が同程度の所を重視します。"
+        ),
+        "train_timestep_mean": (
+            "logit-normalの平均です。0より上はノイズの多い所、下は少ない所が増えます。SDXLのRectified Flowは-0.2です。"
+        ),
+        "train_timestep_std": "logit-normalの広がりです。普通は1です。",
+        "train_timestep_shift": (
+            "分布にかかわらず、タイムステップをノイズの多い側へずらします。ノイズと画像の比にこの値を掛けます。1なら"
+            "そのまま、3なら大きく、0ならFluxのように画像の大きさに合わせます。"
+        ),
         "train_snr_gamma": (
-            "Min-SNRの値です。易しいタイムステップに学習が偏るのを防ぎます。5がおすすめで、0なら使いません。"
+            "Min-SNRの値です。易しいタイムステップに学習が偏るのを防ぎます。5がおすすめで、0なら使いません。フローのモデルでは働きません。"
         ),
         "train_debiased_estimation": (
             "構図や色が決まる、ノイズの多いタイムステップを重視します。「Min-SNRのガンマ」を0にしないと、両方が適用さ"
@@ -479,7 +495,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         ),
         "ileco_denoise_steps": (
             "各ステップの学習前に行うノイズ除去の回数です。ノイズの減った途中の画像から学習しますが、"
-            "その分遅くなります。0なら純粋なノイズから学習します。"
+            "その分遅くなります。0なら純粋なノイズから(フローのモデルでは4回)です。"
         ),
         "ileco_closed_form": (
             "プロンプトの変化を数秒の計算で求め、そこから学習します。残りは仕上げだけなので、ステップ数がずっと少なくて済みます。"
