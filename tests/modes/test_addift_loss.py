@@ -131,12 +131,18 @@ def plain_turn(
         noise, time = n[row : row + 1], t[row : row + 1]
         a, s = KEPT[time].sqrt(), (1 - KEPT[time]).sqrt()
         x = {name: a * latents + s * noise for name, latents in z.items()}
-        seen, base_seen, strength = x["target"], x["original"], 0.25
+        seen, base_seen, strength, by = x["target"], x["original"], 0.25, z["target"] - z["original"]
         if reverse:
-            strength = -abs(settings.diff_alt_ratio) / 4
-            seen, base_seen = (x["original"], x["target"]) if settings.diff_alt_ratio > 0 else (noise, noise)
+            strength, by = -abs(settings.diff_alt_ratio) / 4, -by
+            seen, base_seen = x["original"], x["target"]
+            if settings.diff_alt_ratio < 0:
+                seen, base_seen, by = noise, noise, torch.zeros_like(by)
         predicted = predict(setting, seen, time, prompts["target"], strength)
-        loss = error(predicted, predict(setting, base_seen, time, prompts["original"], 0).detach(), mask)
+        wanted = predict(setting, base_seen, time, prompts["original"], 0).detach()
+        if kind is VELOCITY:  # the base's noise, and its latents moved by the difference
+            clean, spread = a * base_seen - s * wanted, s * base_seen + a * wanted
+            wanted = a * spread - s * (clean + by)
+        loss = error(predicted, wanted, mask)
         if settings.diff_keep_outside:
             base = predict(setting, seen, time, prompts["target"], 0).detach()
             loss = loss + settings.diff_keep_outside * error(predicted, base, outside)
@@ -180,7 +186,7 @@ def test_each_turn_is_its_formula(
 
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_model_that_predicts_velocity(setting: Setting, step: int) -> None:
-    """The two predictions are held against each other whatever they are; only Min-SNR differs."""
+    """The noise of the base's prediction stays, and its latents move by the difference, as where noise is predicted."""
     scene = setting.scene(VELOCITY)
     plain = plain_turn(setting, scene, 1, reverse=step == 2, kind=VELOCITY).mean()
     same(setting, ours(scene, step), plain)
