@@ -515,11 +515,15 @@ def test_what_a_host_has_is_left_as_it_is(host: Host) -> None:
     assert len(said.splitlines()) == 1
 
 
-def test_forge_brings_its_own_bitsandbytes(host: Host) -> None:
+@pytest.mark.parametrize("brings", [True, False], ids=["Forge", "Neo"])
+def test_bitsandbytes_is_left_to_a_host_that_installs_it(host: Host, brings: bool) -> None:
+    """Both have the same packages; only one of them has the module that installs it."""
     for name in ("modules_forge", "backend"):
         (host.folder / name).mkdir()
+    if brings:
+        (host.folder / "modules_forge" / "bnb_installer.py").write_text("", "utf-8")
     host.start()
-    assert not any("bitsandbytes" in call["command"] for call in host.calls())
+    assert any("bitsandbytes" in call["command"] for call in host.calls()) is not brings
 
 
 def test_no_cuda_no_bitsandbytes(host: Host) -> None:
@@ -572,7 +576,7 @@ def test_a_module_without_a_record_counts_as_there(host: Host) -> None:
 def test_the_cap_follows_the_hosts_torch(torch: str, bounds: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dependencies, "installed", lambda name, module="": None)
     packages = json.loads(dependencies.TABLE.read_text("utf-8"))["packages"]
-    lacks, remarks = dependencies.find_lacks(packages, torch, forge=False, cuda=True)
+    lacks, remarks = dependencies.find_lacks(packages, torch, cuda=True)
     assert f"bitsandbytes{bounds}" in [lack.requirement for lack in lacks]
     assert remarks == []
 
@@ -582,7 +586,7 @@ def test_what_a_newer_python_has_is_not_added(python: tuple[int, ...], lacking: 
     monkeypatch.setattr(dependencies, "installed", lambda name, module="": None)
     monkeypatch.setattr(dependencies.sys, "version_info", python)
     packages = json.loads(dependencies.TABLE.read_text("utf-8"))["packages"]
-    lacks, _ = dependencies.find_lacks(packages, "2.9.0", forge=False, cuda=True)
+    lacks, _ = dependencies.find_lacks(packages, "2.9.0", cuda=True)
     assert ("tomli>=2,<3" in [lack.requirement for lack in lacks]) is lacking
 
 
@@ -605,7 +609,7 @@ def test_bounds(version: str, bounds: str, inside: bool) -> None:
 def test_every_row_of_the_hosts_table_is_whole() -> None:
     for package in json.loads(dependencies.TABLE.read_text("utf-8"))["packages"]:
         assert {"name", "import", "required", "accepts", "adds"} <= set(package)
-        assert set(package) <= {"name", "import", "required", "accepts", "adds", "needs", "not_on"}
+        assert set(package) <= {"name", "import", "required", "accepts", "adds", "needs", "brought_by"}
         assert "torch_below" not in package["adds"][-1], "some row has to hold for the newest torch"
         for row in package["adds"]:
             lowest = row["versions"].split(",")[0].removeprefix(">=")

@@ -134,7 +134,7 @@ def require_packages() -> None:
     """
     packages = json.loads(dependencies.TABLE.read_text("utf-8"))["packages"]
     torch = dependencies.installed("torch") or ""
-    lacks, _ = dependencies.find_lacks(packages, torch, dependencies.is_forge(), dependencies.has_cuda(torch))
+    lacks, _ = dependencies.find_lacks(packages, torch, dependencies.has_cuda(torch))
     missing = [lack.requirement for lack in lacks if lack.required]
     if missing:
         raise LackError(" ".join(f'"{each}"' for each in missing))

@@ -56,9 +56,7 @@ def installed(name: str, module: str = "") -> str | None:
         return "" if spec and spec.origin else None  # without an origin it is an empty folder
 
 
-def find_lacks(
-    packages: Iterable[Mapping[str, Any]], torch: str, forge: bool, cuda: bool
-) -> tuple[list[Lack], list[str]]:
+def find_lacks(packages: Iterable[Mapping[str, Any]], torch: str, cuda: bool) -> tuple[list[Lack], list[str]]:
     """What the host lacks, and a remark on each package whose version does not suit Trainyard."""
     lacks: list[Lack] = []
     remarks: list[str] = []
@@ -69,7 +67,7 @@ def find_lacks(
             if found and not within(found, package["accepts"]):
                 remarks.append(f"{package['name']} {found} is installed, Trainyard works with {package['accepts']}")
             continue
-        if not _wanted(package, forge, cuda):
+        if not _wanted(package, cuda):
             continue
         for row in package["adds"]:
             if "torch_below" not in row or release(torch) < release(row["torch_below"]):
@@ -78,12 +76,15 @@ def find_lacks(
     return lacks, remarks
 
 
-def _wanted(package: Mapping[str, Any], forge: bool, cuda: bool) -> bool:
-    """Whether this host has a use for it: ``needs`` names CUDA, or the last Python that lacks what the package does."""
+def _wanted(package: Mapping[str, Any], cuda: bool) -> bool:
+    """Whether this host has a use for it, and does not install it by itself.
+
+    ``needs`` names CUDA, or the last Python that lacks what the package does; ``brought_by`` a module of the host.
+    """
     what, _, python = package.get("needs", "").partition(" ")
     if (what == "cuda" and not cuda) or (what == "python" and sys.version_info[:2] > release(python)):
         return False
-    return not (package.get("not_on") == "forge" and forge)
+    return "brought_by" not in package or not _has_module(package["brought_by"])
 
 
 def has_cuda(torch: str) -> bool:
@@ -93,9 +94,12 @@ def has_cuda(torch: str) -> bool:
     return any(installed(name) for name in ("nvidia-cublas", "nvidia-cublas-cu12", "nvidia-cublas-cu11"))
 
 
-def is_forge() -> bool:
-    """Whether the host is Forge, which brings bitsandbytes itself; its older forks have no `backend`."""
-    return all(importlib.util.find_spec(name) is not None for name in ("modules_forge", "backend"))
+def _has_module(name: str) -> bool:
+    """Whether the host has this module, which may lie in a package that it does not have either."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def constraints() -> str:
@@ -136,7 +140,7 @@ def complete(launch: ModuleType) -> None:
     """Install what the host lacks; `launch` is the host's module of that name."""
     packages = json.loads(TABLE.read_text("utf-8"))["packages"]
     torch = installed("torch") or ""
-    lacks, remarks = find_lacks(packages, torch, is_forge(), has_cuda(torch))
+    lacks, remarks = find_lacks(packages, torch, has_cuda(torch))
     for remark in remarks:
         print(f"Trainyard: {remark}.")
     if lacks and getattr(getattr(launch, "args", None), "skip_install", False):
