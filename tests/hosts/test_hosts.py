@@ -21,7 +21,7 @@ from tests.helpers.checkpoints import write_safetensors
 from tests.helpers.some_networks import some_network
 from tests.hosts.doubles.a1111 import A1111Double
 from tests.hosts.doubles.base import Double, checkpoint, read
-from tests.hosts.doubles.forge import ForgeDouble, ReForgeDouble
+from tests.hosts.doubles.forge import ForgeDouble, NeoDouble, ReForgeDouble
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.engine.host import ImageRequest
@@ -34,7 +34,7 @@ from trainer.models.registry import load_bundle
 from trainer.networks.files import file
 from trainer.text.messages import message
 
-DOUBLES: tuple[type[Double], ...] = (A1111Double, ForgeDouble, ReForgeDouble)
+DOUBLES: tuple[type[Double], ...] = (A1111Double, ForgeDouble, NeoDouble, ReForgeDouble)
 WAIT = 60.0
 
 

@@ -1,4 +1,4 @@
-"""Doubles of Forge 2 and of reForge 1.0: models as patchers, which put LoRAs in when loaded."""
+"""Doubles of Forge 2, of Neo 2.26 and of reForge 1.0: models as patchers, which put LoRAs in when loaded."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ModelSampling(ModelSamplingDiscrete, EPS):
 
 
 class Patched(Double):
-    """What the two do alike."""
+    """What they do alike."""
 
     families = ("SD1",)  # of the others the text encoders, in test_forge.py
     patcher: type[Any]
@@ -87,7 +87,7 @@ class Patched(Double):
     def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
         super().__init__(root, family, dtype)
         self.current_loaded_models: list[LoadedModel] = []
-        self.load_lora_state_dict = functools.lru_cache(maxsize=5)(lambda name: read(Path(name)))
+        self.load_lora_state_dict: Any = functools.lru_cache(maxsize=5)(lambda name: read(Path(name)))
 
     # ---- the model --------------------------------------------------------------------------------------------------
 
@@ -296,6 +296,25 @@ class ForgeDouble(Patched):
         found["modules.sd_models"]["forge_model_reload"] = self.forge_model_reload
         refresh = {"refresh_model_loading_parameters": self.refresh_model_loading_parameters}
         return found | {"modules_forge.main_entry": refresh, "backend.memory_management": self.management()}
+
+
+class NeoDouble(ForgeDouble):
+    """Loads as Forge does, with ComfyUI's patchers; the files of LoRAs it reads anew each time."""
+
+    name = "Neo"
+    patcher = ComfyPatcher
+    already_loaded_is_left_alone = False
+    keeps_flags = False
+
+    def __init__(self, root: Path, family: str = "SD1", dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(root, family, dtype)
+        self.load_lora_state_dict = lambda name: read(Path(name))
+
+    @torch.inference_mode()
+    def made(self, path: Path) -> Any:
+        model = super().made(path)
+        model.forge_objects.unet.model.requires_grad_(False).eval()
+        return model
 
 
 class ReForgeDouble(Patched):
