@@ -67,7 +67,15 @@ def test_a_model_that_was_taken_away_is_loaded_anew(double: ForgeDouble, host: F
     assert (before == double.generate()).all()
 
 
-@pytest.mark.parametrize("kind", ["fp8", "bitsandbytes", "gguf"])
+class Packed(torch.Tensor):
+    """As Neo keeps int8, fp8 and 4-bit weights with scales: bytes that say to be the type they are computed in."""
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return torch.bfloat16
+
+
+@pytest.mark.parametrize("kind", ["fp8", "bitsandbytes", "gguf", "packed"])
 def test_other_than_plain_memory_is_said_and_the_file_read(double: ForgeDouble, host: Forge, kind: str) -> None:
     words = write_safetensors(double.root / "models" / "words.safetensors", _text_tensors())
     double.additional_modules = [str(words)]
@@ -75,7 +83,10 @@ def test_other_than_plain_memory_is_said_and_the_file_read(double: ForgeDouble, 
     double.generate()
     with torch.inference_mode():
         layer = double.parts()[0].get_submodule("diffusion_model.out.2")
-        if kind == "fp8":
+        if kind == "packed":
+            packed = layer.weight.to(torch.int8).as_subclass(Packed)
+            layer.weight = torch.nn.Parameter(packed, requires_grad=False)
+        elif kind == "fp8":
             layer.weight = torch.nn.Parameter(layer.weight.to(torch.float8_e4m3fn), requires_grad=False)
         else:
             setattr(layer.weight, "quant_state" if kind == "bitsandbytes" else "gguf_cls", object())

@@ -33,6 +33,8 @@ from .lists import no_checkpoint, selected_checkpoint
 _PLAIN = (torch.float32, torch.float16, torch.bfloat16)
 _QUANTISED = ("quant_state", "gguf_cls")
 """Attributes that only the parameters of bitsandbytes and GGUF have."""
+_PLAIN_CLASSES = (nn.Parameter, Tensor)
+"""Neo's other quantised parameters are of a class of their own, which names the type they are computed in."""
 _NO_LORAS = str([])
 _OUTDATED = "outdated"
 _MOST_SIGMA = 1000.0
@@ -277,7 +279,8 @@ def _without_loras(model: Any) -> Iterator[None]:
 
 def _refuse_unless_plain(module: nn.Module) -> None:
     for parameter in module.parameters():
-        if any(getattr(parameter, name, None) is not None for name in _QUANTISED):
+        is_marked = any(getattr(parameter, name, None) is not None for name in _QUANTISED)
+        if is_marked or type(parameter) not in _PLAIN_CLASSES:
             raise NotPlainError("hosts.model_is_quantised")
         if parameter.dtype not in _PLAIN:
             raise NotPlainError("hosts.model_kept_in", types=[str(parameter.dtype).removeprefix("torch.")])
