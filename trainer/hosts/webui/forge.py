@@ -162,7 +162,7 @@ class ForgeFamily(WebUI):
 
 
 class Forge(ForgeFamily):
-    """Forge 2, and Neo as far as its modules are the same."""
+    """Forge 2, and Neo, whose patchers are reForge's; what is asked of them is the same."""
 
     has_idle_layer = False
     skips_in_every_family = True
