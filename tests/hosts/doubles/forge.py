@@ -233,7 +233,7 @@ class ForgeDouble(Patched):
 
     name = "Forge"
     adapter = "forge:Forge"
-    patcher = ForgePatcher
+    patcher: type[Any] = ForgePatcher
     schedule = "predictor"
     predictor = Prediction
     already_loaded_is_left_alone = True
