@@ -7,9 +7,13 @@ The classes are taken from where torch defines them: Forge replaces those in ``t
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
+from torch.nn.grad import conv2d_input
 from torch.nn.modules import conv, linear, normalization
 
 
@@ -20,7 +24,15 @@ class Linear(linear.Linear):
 
 class Conv2d(conv.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, self.weight, self.bias)
+        if not (x.requires_grad and torch.is_grad_enabled()) or self.weight.requires_grad or self._is_special:
+            return self._conv_forward(x, self.weight, self.bias)
+        way = (self.stride, self.padding, self.dilation, self.groups)
+        output: Tensor = _FrozenConvolution.apply(x, self.weight, self.bias, way)
+        return output
+
+    @property
+    def _is_special(self) -> bool:
+        return self.padding_mode != "zeros" or isinstance(self.padding, str)
 
 
 class GroupNorm(normalization.GroupNorm):
@@ -31,6 +43,21 @@ class GroupNorm(normalization.GroupNorm):
 class LayerNorm(normalization.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class _FrozenConvolution(torch.autograd.Function):
+    """A two-dimensional convolution, differentiable by its input alone: which is not kept, as torch's own does."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, way: Any) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.way, ctx.shape = way, x.shape
+        return F.conv2d(x, weight, bias, *way)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (weight,) = ctx.saved_tensors
+        return conv2d_input(ctx.shape, weight, gradients[0], *ctx.way), None, None, None
 
 
 _OWN = {own.__base__: own for own in (Linear, Conv2d, GroupNorm, LayerNorm)}
