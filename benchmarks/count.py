@@ -25,7 +25,7 @@ import torch
 from benchmarks.counting import SPEEDS, Card, Counts, Speed
 from tests.helpers.full_size import shapes_of
 from trainer.config.choices import MODES
-from trainer.config.settings import Settings
+from trainer.config.settings import STREAMING, Settings
 from trainer.config.size import Size
 from trainer.data.latents import empty_dataset
 from trainer.data.samples import Sample
@@ -36,7 +36,9 @@ from trainer.models.base import Bundle
 from trainer.models.memory_trace import META
 from trainer.models.placement import dtype_of, place, stored_types
 from trainer.models.precision import choose_precision
+from trainer.models.recompute import keeping_less
 from trainer.models.registry import load_bundle
+from trainer.models.streaming import Streamed
 from trainer.modes.base import PassContext
 from trainer.modes.registry import mode_of
 from trainer.networks.base import Network, build
@@ -81,12 +83,25 @@ class Case:
         return f"{self.mode}{', ' if self.name else ''}{self.name}"
 
 
+def _ladder(precision: str, saving: str = "none") -> dict[str, object]:
+    return {
+        "use_gradient_checkpointing": True,
+        "train_model_precision": precision,
+        "train_memory_saving": saving,
+    }
+
+
 ALONE = "U-Net alone"
 CASES = (
     Case("SD1", ALONE),
     Case("SD1", "LoRA"),
+    Case("SD1", "LoRA", "light", {"train_memory_saving": "light"}),
     Case("SD1", "LoRA", "checkpointing", {"use_gradient_checkpointing": True}),
     Case("SD1", "LoRA", "int8", {"train_model_precision": "int8"}),
+    Case("SD1", "LoRA", "int8, checkpointing", _ladder("int8")),
+    Case("SD1", "LoRA", "nf4, checkpointing", _ladder("nf4")),
+    Case("SD1", "LoRA", "streaming", {"train_memory_saving": "streaming"}),
+    Case("SD1", "LoRA", "streaming, checkpointing", _ladder("bf16", "streaming")),
     Case("SD1", "LoRA", "batch 4", {"train_batch_size": 4}),
     Case("SD1", "LoRA", "loha", {"network_type": "loha"}),
     Case("SD1", "LoRA", "c3lier", {"network_type": "c3lier"}),
@@ -97,7 +112,12 @@ CASES = (
     Case("SD2", "LoRA"),
     Case("SDXL", ALONE),
     Case("SDXL", "LoRA"),
+    Case("SDXL", "LoRA", "light", {"train_memory_saving": "light"}),
     Case("SDXL", "LoRA", "checkpointing", {"use_gradient_checkpointing": True}),
+    Case("SDXL", "LoRA", "int8, checkpointing", _ladder("int8")),
+    Case("SDXL", "LoRA", "nf4, checkpointing", _ladder("nf4")),
+    Case("SDXL", "LoRA", "streaming, checkpointing", _ladder("bf16", "streaming")),
+    Case("SDXL", "LoRA", "int8, streaming, checkpointing", _ladder("int8", "streaming")),
     Case("SDXL", "iLECO"),
     Case("SDXL", "ADDifT"),
 )
@@ -130,7 +150,7 @@ def counted(case: Case, card: Card, folder: Path) -> Step:
     settings = case.settings
     bundle = load_bundle(_without_numbers(folder / f"{case.family}.safetensors", case.family))
     precision = choose_precision(settings, stored_types(bundle), card.device)
-    place(bundle, META, precision.parts, int8=precision.int8)
+    place(bundle, META, precision.parts, codes=precision.codes)
     bundle.vae.to(META)
     targets = targets_of(bundle, settings, trains_text=False)
     network = build(targets, builder(settings, precision.network, META), torch.Generator())
@@ -138,13 +158,23 @@ def counted(case: Case, card: Card, folder: Path) -> Step:
     with card.on():
         for encoder in bundle.text_encoders:
             card.put(encoder)
-        weights = card.put(bundle.denoiser)
+        if settings.train_memory_saving == STREAMING:
+            bundle.streamed = _streamed(bundle, card)
+        with nullcontext() if bundle.streamed is None else bundle.streamed.taken_out():
+            weights = card.put(bundle.denoiser)
         if case.mode == ALONE:
             return Step(0, 0, _alone(bundle, card, settings), _parts(card, before, weights, 0))
         of_network = card.put(network)
         found = _of_steps(bundle, network, card, settings, scale_loss=precision.scales_loss)
     parts = _parts(card, before, weights, 3 * of_network)  # AdamW has two numbers for each of the network's
     return Step(len(network), sum(each.numel() for each in network.parameters()), found, parts)
+
+
+def _streamed(bundle: Bundle, card: Card) -> Streamed:
+    blocks = bundle.family.blocks_to_stream(bundle)
+    for block in blocks:
+        card.put_on_host(block)
+    return Streamed(blocks, card.device)
 
 
 def _parts(card: Card, before: int, weights: int, trained: int) -> dict[str, int]:
@@ -173,7 +203,7 @@ def _of_steps(bundle: Bundle, network: Network, card: Card, settings: Settings, 
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(loss_reader, "_READ_SECONDS", math.inf))  # a real card is not waited for
         stack.enter_context(network.attached())
-        stack.enter_context(family.checkpointing(bundle) if settings.use_gradient_checkpointing else nullcontext())
+        stack.enter_context(keeping_less(bundle, settings))
         training.prepare(PassContext(settings, bundle, network, bundle.diffusion.to(card.device), data))
         for encoder in bundle.text_encoders:
             card.put_away(encoder)

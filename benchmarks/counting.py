@@ -122,6 +122,10 @@ class Card:
         _change(module, self._of_meta)
         return self.living.now - before
 
+    def put_on_host(self, module: nn.Module) -> None:
+        """Take a module of the meta device into the memory of a host that holds no numbers either."""
+        _change(module, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))
+
     def put_away(self, module: nn.Module) -> int:
         """Take it off the card again; its bytes."""
         before = self.living.now

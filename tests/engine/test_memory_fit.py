@@ -31,12 +31,14 @@ def host(tmp_path: Path) -> Standalone:
 
 def taken(settings: Settings, _host: Host, device: torch.device | None = None) -> MemoryEstimate:
     """A model of 8 GiB on a GPU, whose steps take 1 GiB a sample of 1024 x 1024, five times that if nothing is
-    computed again, and a 64th GiB a rank; what an image of the strip takes, 2 GiB."""
-    weights = {"int8": 3.5, "fp32": 16}.get(settings.train_model_precision, 8)
+    computed again and four times if a little is, and a 64th GiB a rank; what an image of the strip takes, 2 GiB."""
+    weights = {"nf4": 2, "int8": 3.5, "fp32": 16}.get(settings.train_model_precision, 8)
+    weights = 1 if settings.train_memory_saving == "streaming" else weights
     images = 1.0 if settings.train_VAE_precision == "fp16" else 1.5
     pixels = (settings.image_size or Size(1024, 1024)).area / 1024**2
     second = settings.second_pass if settings.use_2nd_pass_settings else None
-    sample = max((1 if each.use_gradient_checkpointing else 5) * each.train_batch_size
+    kept = 5 if settings.train_memory_saving == "none" else 4
+    sample = max((1 if each.use_gradient_checkpointing else kept) * each.train_batch_size
                  for each in (settings, second or settings))  # fmt: skip
     remembered = 0.5 if settings.train_optimizer == "AdamW8bit" else 1
     steps = pixels * sample + settings.network_rank * remembered / 64
@@ -55,13 +57,15 @@ def played(monkeypatch: pytest.MonkeyPatch) -> None:
 WANTED = replace(BASE, image_size=Size(1024, 1024), train_batch_size=4, network_rank=32, network_alpha=16.0,
                  effect_strip=True, train_optimizer="AdamW")  # fmt: skip
 STEPS = [
-    {"use_gradient_checkpointing": True},
+    {"train_memory_saving": "light"},
+    {"train_memory_saving": "none", "use_gradient_checkpointing": True},
     {"train_batch_size": 2, "train_gradient_accumulation": 2},
     {"train_batch_size": 1, "train_gradient_accumulation": 4},
     {"train_optimizer": "AdamW8bit"},
     {"effect_strip": False},
     {"train_VAE_precision": "fp16"},
     {"train_model_precision": "int8"},
+    {"train_memory_saving": "streaming"},
     {"network_rank": 16, "network_alpha": 8.0},
     {"network_rank": 8, "network_alpha": 4.0},
     {"image_size": Size(768, 768)},
@@ -135,7 +139,7 @@ def test_it_is_said_in_a_sentence_what_was_changed(host: Standalone) -> None:
     assert as_it_is.settings == found.settings
     assert "as it is" in as_it_is.message.text("en")
     never = fit(replace(WANTED, train_model_precision="int8", network_rank=4), host, "6", [
-        "image_size", "use_gradient_checkpointing"])  # fmt: skip
+        "image_size", "use_gradient_checkpointing", "train_memory_saving"])  # fmt: skip
     assert not never.fits
     assert "Nothing makes this run fit a GPU with 6 GB" in never.message.text("en")
 

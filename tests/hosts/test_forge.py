@@ -133,6 +133,32 @@ def test_a_unet_that_is_only_partly_on_the_device_is_read_from_its_file(tmp_path
         host.give_back()
 
 
+@pytest.mark.parametrize(
+    ("changes", "on_card", "own"),
+    [
+        ({"train_model_precision": "int8"}, True, True),
+        ({"train_model_precision": "nf4"}, True, True),
+        ({"train_memory_saving": "streaming"}, True, True),
+        ({"train_memory_saving": "light"}, False, False),
+        ({"train_model_precision": "int8"}, False, False),
+    ],
+    ids=str,
+)
+def test_weights_in_another_form_do_not_lie_beside_the_hosts_on_a_card(
+    double: ForgeDouble, host: Forge, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], on_card: bool, own: bool
+) -> None:
+    aside: list[bool] = []
+    monkeypatch.setattr(Forge, "step_aside", lambda _self: aside.append(True))
+    if on_card:
+        monkeypatch.setattr(Forge, "device", torch.device("meta"))  # stands for a card
+    bundle = host.take_model(Settings(**changes))  # type: ignore[arg-type]
+    assert is_shared(double, bundle.denoiser.parameters()) is not own
+    assert aside == [True] * own
+    told = [str(each) for each in host.between_steps("training", 1, 3)]
+    assert [each for each in told if "is read from its file: as int8, nf4 or streamed" in each] == told[:1] * own
+    host.give_back()
+
+
 def _text_tensors() -> dict[str, torch.Tensor]:
     start = "cond_stage_model.transformer."
     return {name[len(start) :]: each for name, each in sd1_tensors(seed=9).items() if name.startswith(start)}

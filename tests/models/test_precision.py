@@ -75,7 +75,7 @@ def test_base(wanted: str, stored: torch.dtype, device: torch.device, base: torc
     assert chosen.base is base
     assert sentences(chosen) == ([f"U-Net, text encoder: {told}"] if told else [])
     assert chosen.scales_loss is (base is F16)
-    assert chosen.int8 is (wanted == "int8")
+    assert chosen.codes == (wanted if wanted in ("int8", "nf4") else "")
 
 
 def test_notes_in_japanese() -> None:
@@ -225,8 +225,8 @@ def test_the_file_is_in_the_precision_asked_for(base: str, saved: str, model: Pa
     assert bool(notes) is (stored is F16 or base == "int8")
 
 
-def losses_in(base: torch.dtype, folder: Path, *, int8: bool = False) -> list[float]:
-    forced = Precision({"denoiser": base, "text_encoder": base, "vae": F32}, F32, F32, int8)
+def losses_in(base: torch.dtype, folder: Path, *, codes: str = "") -> list[float]:
+    forced = Precision({"denoiser": base, "text_encoder": base, "vae": F32}, F32, F32, codes)
     settings = replace(
         Settings(), mode="iLECO", model=str(CHECKPOINT), original_prompt="red", target_prompt="blue",
         image_size=Size(64, 64), train_iterations=40, train_learning_rate=3e-3, train_lr_scheduler="constant",
@@ -246,19 +246,19 @@ def in_float32(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
 
 @pytest.mark.more
 @pytest.mark.parametrize(
-    ("base", "int8"),
-    [(BF16, False), (F16, False), pytest.param(F32, True, marks=pytest.mark.slow)],
+    ("base", "codes"),
+    [(BF16, ""), (F16, ""), pytest.param(F32, "int8", marks=pytest.mark.slow)],
     ids=["bf16", "fp16", "int8"],
 )
 def test_small_formats_train_as_float32_does(
-    base: torch.dtype, int8: bool, in_float32: list[float], tmp_path: Path
+    base: torch.dtype, codes: str, in_float32: list[float], tmp_path: Path
 ) -> None:
     """The GPU's formats, computed on the CPU: same seed, so the losses must follow those of float32."""
     try:
         torch.layer_norm(torch.ones(1, 2, dtype=base), (2,))
     except RuntimeError:
         pytest.skip(f"this torch does not compute in {base} on the CPU")
-    wanted, found = in_float32, losses_in(base, tmp_path, int8=int8)
+    wanted, found = in_float32, losses_in(base, tmp_path, codes=codes)
     assert found[:10] == pytest.approx(wanted[:10], rel=0.05)
     assert sum(found) == pytest.approx(sum(wanted), rel=0.1)
     assert sum(found[-10:]) < 0.6 * sum(found[:10])

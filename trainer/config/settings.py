@@ -35,10 +35,11 @@ NAMED_ONCE: Final = (
 )
 """Of those below, what a file does not carry among the second pass's settings."""
 SHARED_BY_PASSES: Final = (
-    *NAMED_ONCE, "network_resume", "base_loras", "image_size", "train_model_precision", "train_lora_precision",
-    "train_VAE_precision", "save_lora_name", "save_per_steps", "save_precision", "save_overwrite", "save_as_json",
-    "diff_load_1st_pass", "diff_save_1st_pass", "diff_1st_pass_only", "logging_save_csv", "logging_verbose",
-    "state_every_minutes", "sample_prompt", "sample_prompts_file", "sample_negative", "sample_every_steps",
+    *NAMED_ONCE, "network_resume", "base_loras", "image_size", "train_model_precision", "train_memory_saving",
+    "train_lora_precision", "train_VAE_precision", "save_lora_name", "save_per_steps", "save_precision",
+    "save_overwrite", "save_as_json", "diff_load_1st_pass", "diff_save_1st_pass", "diff_1st_pass_only",
+    "logging_save_csv", "logging_verbose", "state_every_minutes", "sample_prompt", "sample_prompts_file",
+    "sample_negative", "sample_every_steps",
     "sample_at_start", "sample_seed", "sample_strengths", "effect_strip", "prediction", "train_noise_offset",
     "train_noise_offset_random", "train_adaptive_noise_scale", "train_multires_noise_iterations",
     "train_multires_noise_discount", "save_comment", "save_file_name", "logging_tensorboard", "logging_wandb",
@@ -46,7 +47,16 @@ SHARED_BY_PASSES: Final = (
 )
 # fmt: on
 """What the second pass takes from the first, even if it has its own settings."""
-MODEL_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16", "int8")
+INT8: Final = "int8"
+NF4: Final = "nf4"
+CODES: Final = (INT8, NF4)
+"""The precisions in which nothing computes: weights are decoded where they are used."""
+MODEL_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16", *CODES)
+NO_SAVING: Final = "none"
+LIGHT: Final = "light"
+STREAMING: Final = "streaming"
+MEMORY_SAVINGS: Final = (NO_SAVING, LIGHT, STREAMING)
+"""Each does what the one before it does, and more."""
 SAVE_PRECISIONS: Final = ("model", "fp32", "bf16", "fp16")
 PRECISIONS: Final = ("fp32", "bf16", "fp16")
 CAPTION_LINES: Final = ("first", "random", "joined")
@@ -220,6 +230,7 @@ class Settings:
     train_multires_noise_iterations: int = _int(0, "Training", "noise", least=0, most=16, offered=(0, 6, 8, 10))
     train_multires_noise_discount: float = _float(0.3, "Training", "noise", least=0, most=1)
     train_model_precision: str = _choice("fp16", MODEL_PRECISIONS, "Training")
+    train_memory_saving: str = _choice(NO_SAVING, MEMORY_SAVINGS, "Training")
     train_lora_precision: str = _choice("fp32", PRECISIONS, "Training")
     train_VAE_precision: str = _choice("fp32", PRECISIONS, "Training")  # noqa: N815 - the key is spelt so
     slider_positive: str = _text("Training", "concept")

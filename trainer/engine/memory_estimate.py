@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..config.choices import MODES
 from ..config.key_values import split_loras
-from ..config.settings import Settings, effective
+from ..config.settings import STREAMING, Settings, effective
 from ..config.size import Size
 from ..data.augmentation import Augmentation
 from ..data.caption_variants import with_trigger
@@ -31,7 +31,9 @@ from ..models.latents import decode, encode_images
 from ..models.memory_trace import META, MemoryTrace, random_of_nothing
 from ..models.placement import place, stored_types
 from ..models.precision import Precision, choose_precision
+from ..models.recompute import keeping_less
 from ..models.registry import load_bundle
+from ..models.streaming import streamed_bytes
 from ..modes.base import Pass, PassContext
 from ..modes.captions import bytes_of, most_bytes
 from ..modes.registry import mode_of
@@ -130,7 +132,7 @@ class _Estimate:
             self._device,
             vae_survives_half=bundle.family.vae_survives_half(bundle.vae_name),
         )
-        place(bundle, META, precision.parts, int8=precision.int8)
+        place(bundle, META, precision.parts, codes=precision.codes)
         bundle.vae.to(META)
         return precision
 
@@ -149,9 +151,12 @@ class _Estimate:
         return sample.frame, (sample.caption, sample.target.caption if sample.target else "")
 
     def _weights(self) -> int:
-        """On a card the VAE is there only while it is needed, and counted then."""
-        parts = self._bundle.modules
-        return sum(_bytes(_tensors(module)) for part, module in parts.items() if self._is_cpu or part != VAE)
+        """On a card the VAE is there only while it is needed, and counted then; so is what is streamed."""
+        parts, streamed, at_once = self._bundle.modules, 0, 0
+        if self._settings.train_memory_saving == STREAMING:
+            streamed, at_once = streamed_bytes(self._bundle.family.blocks_to_stream(self._bundle))
+        whole = sum(_bytes(_tensors(module)) for part, module in parts.items() if self._is_cpu or part != VAE)
+        return whole + at_once if self._is_cpu else whole - streamed + at_once
 
     @property
     def _is_cpu(self) -> bool:
@@ -199,8 +204,7 @@ class _Estimate:
         bundle = self._bundle
         sample = _sample(self._frame, *self._captions, pairs=MODES[settings.mode].images in ("pair", "folder of pairs"))
         data = None if MODES[settings.mode].images == "none" else [sample] * settings.train_batch_size
-        checkpointing = bundle.family.checkpointing(bundle) if settings.use_gradient_checkpointing else nullcontext()
-        with network.attached(), checkpointing, self._trace(network) as trace:
+        with network.attached(), keeping_less(bundle, settings), self._trace(network) as trace:
             images = None if data is None else empty_dataset(data, bundle, settings)
             training.prepare(PassContext(settings, bundle, network, bundle.diffusion.to(META), images))
             trace.living.restart()

@@ -14,7 +14,18 @@ from typing import Any, Final
 import torch
 
 from ..config.choices import AUTOMATIC_CARD, MODES, WITH_SECOND_PASS
-from ..config.settings import ROWS, SHARED_BY_PASSES, Settings, effective, row_of
+from ..config.settings import (
+    INT8,
+    LIGHT,
+    NF4,
+    NO_SAVING,
+    ROWS,
+    SHARED_BY_PASSES,
+    STREAMING,
+    Settings,
+    effective,
+    row_of,
+)
 from ..config.size import Size
 from ..data.dataset_file import dataset_file
 from ..errors import MemoryShortError, UserError
@@ -229,7 +240,8 @@ def _savings(device: torch.device, *, has_sizes: bool) -> Iterator[_Save]:
         has_sizes: whether a dataset file says batch and image size.
     """
     on_card = device.type == "cuda"
-    yield partial(_set, name="use_gradient_checkpointing", value=True)
+    yield partial(_set, name="train_memory_saving", value=LIGHT, instead_of=NO_SAVING)
+    yield _checkpoint
     if not has_sizes:
         yield _smaller_batch
     if on_card and torch.cuda.is_available() and is_available("AdamW8bit"):
@@ -238,7 +250,10 @@ def _savings(device: torch.device, *, has_sizes: bool) -> Iterator[_Save]:
     if on_card:
         yield partial(_set, name="train_VAE_precision", value="fp16", instead_of="fp32")
         yield partial(_set, name="train_model_precision", value="fp16", instead_of="fp32")
-    yield partial(_set, name="train_model_precision", value="int8")
+    yield partial(_set, name="train_model_precision", value=INT8)
+    if on_card:
+        yield partial(_set, name="train_memory_saving", value=STREAMING)
+        yield partial(_set, name="train_model_precision", value=NF4)
     yield partial(_lower_rank, least=_RANK)
     if not has_sizes:
         for side in _SIDES:
@@ -248,6 +263,12 @@ def _savings(device: torch.device, *, has_sizes: bool) -> Iterator[_Save]:
 
 def _set(settings: Settings, name: str, value: Any, instead_of: Any = None) -> Change:
     return {name: value} if instead_of in (None, getattr(settings, name)) else {}
+
+
+def _checkpoint(settings: Settings) -> Change:
+    """Whole blocks are computed again, so there is nothing left for the milder way to do."""
+    milder = {"train_memory_saving": NO_SAVING} if settings.train_memory_saving == LIGHT else {}
+    return {"use_gradient_checkpointing": True, **milder}
 
 
 def _with(settings: Settings, save: _Save, keep: Collection[str]) -> Settings:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 from torch import Tensor
@@ -19,6 +19,7 @@ from ..diffusion.timesteps import Density, LogitNormal, Shifted, ShiftedBySize, 
 from ..errors import Stopped
 from ..job import Done, Event, Phase, Step, Trained
 from ..models.placement import text_to
+from ..models.recompute import keeping_less
 from ..modes.alike import same_words
 from ..modes.base import Pass, PassContext, PassSpec
 from ..modes.registry import mode_of
@@ -141,7 +142,7 @@ class PassRunner:
         with (
             network.attached(),
             self._logs(2 if trains_text else 1, start) as log,
-            run.bundle.family.checkpointing(run.bundle) if settings.use_gradient_checkpointing else nullcontext(),
+            keeping_less(run.bundle, settings),
         ):
             validation = self._prepare(training, network)
             done = 0 if start is None else start.step

@@ -15,7 +15,7 @@ from ..config.choices import MODES
 from ..config.key_values import split_loras
 from ..config.sample_prompts import SamplePrompt, sample_prompts
 from ..config.schema import dump
-from ..config.settings import Settings, effective, row_of
+from ..config.settings import STREAMING, Settings, effective, row_of
 from ..data.cache import GB, DataCache, key_of, open_cache
 from ..data.dataset_file import with_largest
 from ..data.epochs import counted, with_steps
@@ -218,6 +218,8 @@ def _prepared(
         emit(account)
     keeper.begin(Basis(settings, [each.spec for each in mode_of(settings.mode).passes(settings)], images, host))
     bundle, precision = _model(settings, host, reporter)
+    if bundle.streamed is not None:
+        stack.callback(bundle.streamed.close)
     emit(TrainsOn(bundle.name))
     _attach_base_loras(settings, host, bundle, reporter, stack)
     scan, settings = _scan(trained, settings, bundle, reporter)
@@ -384,7 +386,8 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
     told = [note for spec in passes for note in trial.notes(spec.settings or settings, host.device)]
     for note in {str(note): note for note in told}.values():
         reporter.warn(note)
-    place(bundle, host.device, precision.parts, int8=precision.int8)
+    streams = settings.train_memory_saving == STREAMING
+    place(bundle, host.device, precision.parts, codes=precision.codes, streams=streams)
     return bundle, precision
 
 

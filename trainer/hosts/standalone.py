@@ -20,7 +20,7 @@ from ..errors import MemoryShortError, ModelError, UserError
 from ..models.about import about_model
 from ..models.base import Bundle
 from ..models.checkpoint.identify import MODEL_ENDINGS
-from ..models.placement import Away, place_for_images, tensors_of
+from ..models.placement import away, place_for_images
 from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ..models.sample import sample
 from ..networks.files.read import network_from_file, refuse_other_family
@@ -83,13 +83,13 @@ class Standalone:
         """Nothing to do: no older file of that name is in memory."""
 
     def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
-        away = Away([*tensors_of(bundle), *tensors])
+        gone = away(bundle, tensors)
         self._has_run.clear()
 
         def come_back() -> None:
             self._clear_for_run()
             try:
-                away.come_back()
+                gone.come_back()
             except RuntimeError:
                 self._has_run.clear()
                 raise

@@ -25,6 +25,7 @@ from .checkpoint.identify import FileKind, Kind
 from .checkpoint.parts import DENOISER, VAE, part_label, text_encoder_part
 from .checkpoint.weights import Source
 from .lora_target import Target, TargetChoice
+from .streaming import Streamed
 
 Own = TypeVar("Own", bound="Conditioning")
 """The family's own class."""
@@ -160,6 +161,8 @@ class Bundle:
         clip_skip: the layer of the text encoders that prompts come from, 1 = the last; 0: as the family is made, or
             as the host's user chose.
         reading: how captions are read.
+        streamed: the blocks of the denoiser whose weights are on the device only while they are used; None: it is
+            there as a whole.
     """
 
     family: Family
@@ -178,6 +181,7 @@ class Bundle:
     encode_prompt: Callable[[str, Size | None, int], Conditioning | None] | None = None
     clip_skip: int = 0
     reading: CaptionReading = CaptionReading()
+    streamed: Streamed | None = None
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -451,6 +455,11 @@ class Family(ABC):
         finally:
             denoiser.disable_gradient_checkpointing()
             denoiser.eval()
+
+    def blocks_to_stream(self, _bundle: Bundle) -> Sequence[nn.Module]:
+        """The parts of the denoiser that it computes one after the other, none within another, each of them either
+        checkpointed as a whole by :meth:`checkpointing` or not at all; none where weights cannot be streamed."""
+        return ()
 
     # ---- LoRA -------------------------------------------------------------------------------------------------------
 

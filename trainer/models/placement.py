@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from ..text.messages import message
 from .base import Bundle
 from .checkpoint.parts import DENOISER, VAE, is_text_encoder
 from .checkpoint.weights import cast
-from .precision import computed_in
+from .precision import codes_of, computed_in
+from .streaming import Streamed
 
 
 def stored_types(bundle: Bundle) -> dict[str, dict[torch.dtype, int]]:
@@ -25,7 +27,9 @@ def stored_types(bundle: Bundle) -> dict[str, dict[torch.dtype, int]]:
     return found
 
 
-def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype], *, int8: bool = False) -> None:
+def place(
+    bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype], *, codes: str = "", streams: bool = False
+) -> None:
     """Bring denoiser and text encoders to ``device``; the VAE waits on the CPU, unless a host has it on ``device``.
 
     Weights that are there already in their type are not copied.
@@ -34,13 +38,23 @@ def place(bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype]
         bundle: the model.
         device: where it is to be.
         types: the type of each part, by its name in ``bundle.modules``.
-        int8: keep the weights of denoiser and text encoders as int8; what is not kept so has the part's type.
+        codes: keep the weights of the denoiser as codes, ``int8`` or ``nf4``, and those of the text encoders as int8;
+            what is not kept so has the part's type.
+        streams: the denoiser's blocks wait on the CPU, and are copied to the device when they are used.
     """
     bundle.host_parts = frozenset(part for part in bundle.host_parts if device_of(bundle.modules[part]) == device)
     for part, module in bundle.modules.items():
-        is_vae = part == VAE
-        waits = is_vae and part not in bundle.host_parts
-        cast(module, types[part], torch.device("cpu") if waits else device, int8=int8 and not is_vae)
+        waits = part == VAE and part not in bundle.host_parts
+        place_one = partial(cast, dtype=types[part], codes=codes_of(part, codes))
+        if part == DENOISER and streams:
+            blocks = bundle.family.blocks_to_stream(bundle)
+            for block in blocks:
+                place_one(block, device=torch.device("cpu"))
+            bundle.streamed = Streamed(blocks, device)
+            with bundle.streamed.taken_out():
+                place_one(module, device=device)
+        else:
+            place_one(module, device=torch.device("cpu") if waits else device)
 
 
 def place_for_images(bundle: Bundle, device: torch.device) -> None:
@@ -90,6 +104,13 @@ def tensors_of(bundle: Bundle) -> list[Tensor]:
     """Every parameter and buffer of the model, except the host's."""
     modules = [module for part, module in bundle.modules.items() if part not in bundle.host_parts]
     return [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+
+
+def away(bundle: Bundle, tensors: Iterable[Tensor] = ()) -> Away:
+    """A model's own tensors, and others, off the device."""
+    if bundle.streamed is not None:
+        bundle.streamed.put_back()
+    return Away([*tensors_of(bundle), *tensors])
 
 
 class Away:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..config.settings import Settings
+from ..config.settings import CODES, INT8, Settings
 from ..errors import UserError
 from ..text.messages import Message, message
 from .checkpoint.parts import DENOISER, VAE, part_label
@@ -29,14 +29,14 @@ class Precision:
         parts: part of the model -> the type it is computed in.
         network: the type of what is trained.
         saved: the type of the file.
-        int8: whether the weights of denoiser and text encoders are kept as int8.
+        codes: what the denoiser's weights are kept as if not as numbers to compute with, ``int8`` or ``nf4``.
         notes: one for each kind of copy.
     """
 
     parts: Mapping[str, torch.dtype]
     network: torch.dtype
     saved: torch.dtype
-    int8: bool = False
+    codes: str = ""
     notes: tuple[Message, ...] = ()
 
     @property
@@ -86,7 +86,6 @@ def choose_precision(
     Args:
         label: what a note calls a part; the family's word for it.
     """
-    int8 = settings.train_model_precision == "int8"
     wanted = settings.train_model_precision
     parts = {part: computed_in(wanted, main_type(types), device) for part, types in stored.items()}
     parts[VAE] = DTYPES[settings.train_VAE_precision]
@@ -99,8 +98,9 @@ def choose_precision(
     base = main_type(stored[DENOISER])
     as_stored = base if base in _NAMES else torch.float16
     saved = as_stored if settings.save_precision == "model" else DTYPES[settings.save_precision]
-    notes = _notes(stored, parts, device, label, int8=int8)
-    return Precision(parts, network, saved, int8, (*notes, message("models.vae_in_fp32")) if kept else notes)
+    codes = wanted if wanted in CODES else ""
+    notes = _notes(stored, parts, device, label, codes)
+    return Precision(parts, network, saved, codes, (*notes, message("models.vae_in_fp32")) if kept else notes)
 
 
 def main_type(types: Mapping[torch.dtype, int]) -> torch.dtype:
@@ -109,13 +109,13 @@ def main_type(types: Mapping[torch.dtype, int]) -> torch.dtype:
 
 
 def computed_in(wanted: str, stored: torch.dtype, device: torch.device) -> torch.dtype:
-    """The type to compute in, for weights stored in a type and wanted ``model``, ``int8`` or in one of ours.
+    """The type to compute in, for weights stored in a type and wanted ``model``, as codes or in one of ours.
 
-    What can be stored but not computed in (fp8) becomes fp16; so does what is beside int8, unless it is stored in half
+    What can be stored but not computed in (fp8) becomes fp16; so does what is beside codes, unless it is stored in half
     already.
     """
-    if wanted in ("model", "int8"):
-        as_it_is = _HALVES if wanted == "int8" else tuple(_NAMES)
+    if wanted == "model" or wanted in CODES:
+        as_it_is = _HALVES if wanted in CODES else tuple(_NAMES)
         dtype = stored if stored in as_it_is else torch.float16
     else:
         dtype = DTYPES[wanted]
@@ -124,26 +124,34 @@ def computed_in(wanted: str, stored: torch.dtype, device: torch.device) -> torch
     return torch.float32 if device.type == "cpu" and dtype in _HALVES else dtype
 
 
+def codes_of(part: str, codes: str) -> str:
+    """What a part's weights are kept as: text encoders, small and asked once, as nothing coarser than int8."""
+    if part == VAE or not codes:
+        return ""
+    return codes if part == DENOISER else INT8
+
+
 def _notes(
-    stored: Stored, parts: Mapping[str, torch.dtype], device: torch.device, label: Label, *, int8: bool
+    stored: Stored, parts: Mapping[str, torch.dtype], device: torch.device, label: Label, codes: str
 ) -> tuple[Message, ...]:
     """One for all parts that go the same way; none for those that are taken as they are stored."""
-    groups: dict[tuple[tuple[torch.dtype, ...], torch.dtype, bool], list[Message]] = {}
+    groups: dict[tuple[tuple[torch.dtype, ...], torch.dtype, str], list[Message]] = {}
     for part, types in stored.items():
-        becomes_int8 = int8 and part != VAE
-        if set(types) - {parts[part]} or becomes_int8:
+        own = codes_of(part, codes)
+        if set(types) - {parts[part]} or own:
             kept = main_type(types)
-            key = ((kept, *sorted(set(types) - {kept}, key=_name)), parts[part], becomes_int8)
+            key = ((kept, *sorted(set(types) - {kept}, key=_name)), parts[part], own)
             groups.setdefault(key, []).append(label(part))
     on_cpu = device.type == "cpu"
     return tuple(
         message(
-            "models.copied_to_int8" if becomes_int8 else "models.copied_for_cpu" if on_cpu else "models.copied",
+            "models.copied_to_codes" if own else "models.copied_for_cpu" if on_cpu else "models.copied",
             parts=labels,
             stored=_types(kept),
             type=_name(dtype),
+            **({"codes": own} if own else {}),
         )
-        for (kept, dtype, becomes_int8), labels in groups.items()
+        for (kept, dtype, own), labels in groups.items()
     )
 
 

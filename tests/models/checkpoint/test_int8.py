@@ -109,7 +109,7 @@ def test_every_family_predicts_nearly_the_same(family: str, tmp_path: Path) -> N
     x = draws(4, 4, 8, 8)
     plain, small = load_bundle(path), load_bundle(path)
     place(plain, CPU, in_float32(plain))
-    place(small, CPU, in_float32(small), int8=True)
+    place(small, CPU, in_float32(small), codes="int8")
     left = [
         name
         for part in ("denoiser", *(part for part in small.modules if part.startswith("text")))
@@ -128,7 +128,7 @@ def toy() -> Iterator[tuple[Bundle, Bundle]]:
     """The trained checkpoint, plain and as int8."""
     plain, small = load_bundle(CHECKPOINT), load_bundle(CHECKPOINT)
     place(plain, CPU, in_float32(plain))
-    place(small, CPU, in_float32(small), int8=True)
+    place(small, CPU, in_float32(small), codes="int8")
     yield plain, small
     gc.collect()
 
@@ -196,7 +196,7 @@ def test_a_hosts_tensors_stay_as_they_are() -> None:
     tensors = sd1_tensors(dtype=torch.float16)
     before = {name: (tensor.data_ptr(), tensor.clone()) for name, tensor in tensors.items()}
     bundle = load_of(tensors)
-    place(bundle, CPU, in_float32(bundle), int8=True)
+    place(bundle, CPU, in_float32(bundle), codes="int8")
     for name, (pointer, content) in before.items():
         assert tensors[name].data_ptr() == pointer
         assert torch.equal(tensors[name], content)
@@ -213,7 +213,7 @@ def load_of(tensors: dict[str, Tensor]) -> Bundle:
 
 def test_scales_stay_exact_when_the_rest_is_cast() -> None:
     module = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
-    cast(module, torch.float32, int8=True)
+    cast(module, torch.float32, codes="int8")
     scale = module[0].get_buffer("scale").clone()
     cast(module, torch.bfloat16)
     assert module[1].get_parameter("weight").dtype is torch.bfloat16
@@ -228,6 +228,6 @@ def test_a_broken_model_is_named() -> None:
     tensors[name][0, 0, 0, 0] = torch.nan
     bundle = load_of(tensors)
     assert "mid_block.resnets.0.conv1.weight of the U-Net" in str(broken_model(bundle))
-    place(bundle, CPU, in_float32(bundle), int8=True)
+    place(bundle, CPU, in_float32(bundle), codes="int8")
     assert "mid_block.resnets.0.conv1.scale of the U-Net" in str(broken_model(bundle))
     assert broken_model(load_of(sd1_tensors())) is None

@@ -21,7 +21,7 @@ _TYPES: Final = MappingProxyType(
         "BFLOAT_16": "bf16",
         "INT_8": "int8",
         "FLOAT_8": "fp16",
-        "NFLOAT_4": "int8",
+        "NFLOAT_4": "nf4",
         "NONE": "fp16",
     }
 )

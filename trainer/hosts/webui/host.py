@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...config.settings import FOUND, Settings
+from ...config.settings import CODES, FOUND, STREAMING, Settings
 from ...config.size import Size
 from ...diffusion.parameterisation import CHOICES, EPSILON, FLOW
 from ...engine.host import Choice
@@ -29,7 +29,7 @@ from ...models.checkpoint.identify import FileKind, as_chosen, identify
 from ...models.checkpoint.parts import VAE
 from ...models.checkpoint.weights import Source
 from ...models.host_memory import HostMemory
-from ...models.placement import Away, tensors_of
+from ...models.placement import Away, away
 from ...models.registry import FAMILIES, check_files, defaults_for, family_of, load_bundle, load_libraries
 from ...networks.files.read import refuse_other_family
 from ...paths import Folders
@@ -123,7 +123,7 @@ class WebUI(Backend):
         if not settings.model and self.loaded() is None:
             self.load()
         self._files, self._prediction = self._wanted(settings), settings.prediction
-        bundle = self._from_host(self._files)
+        bundle = None if self._keeps_own(settings) else self._from_host(self._files)
         if bundle is None:
             bundle = self._from_files(self._files)
         self._bundle = bundle
@@ -138,13 +138,13 @@ class WebUI(Backend):
         return notes
 
     def make_room(self, bundle: Bundle, tensors: Sequence[Tensor]) -> Callable[[], None]:
-        away = Away([*tensors_of(bundle), *tensors])
+        gone = away(bundle, tensors)
         self._leave()
 
         def come_back() -> None:
             self._return()
             try:
-                away.come_back()
+                gone.come_back()
             except RuntimeError:
                 self._leave()
                 raise
@@ -235,6 +235,16 @@ class WebUI(Backend):
         self._host_memory = HostMemory(bundle)
         return bundle
 
+    def _keeps_own(self, settings: Settings) -> bool:
+        """Whether a run keeps the weights in another form than the host, so that on a card they would take room beside
+        the host's; that is told."""
+        own = settings.train_model_precision in CODES or settings.train_memory_saving == STREAMING
+        if own and self.device.type != "cpu" and self._files is not None:
+            self._notes.append(
+                message("hosts.read_from_file", name=self._files.model.name, reason=message("hosts.kept_otherwise"))
+            )
+        return own and self.device.type != "cpu"
+
     def _borrow(self, loaded: Loaded, files: Files) -> Bundle:
         kind = identify(files.model)
         family, as_loaded = family_of(kind), self._as_loaded(loaded, kind)
@@ -311,14 +321,13 @@ class WebUI(Backend):
 
     def _let_others(self) -> None:
         bundle = self._bundle
-        own = tensors_of(bundle) if bundle is not None and self.device.type != "cpu" else []
-        away = Away(own)
+        gone = Away(()) if bundle is None or self.device.type == "cpu" else away(bundle)
         self._end()
         with _collector_on():
             self.lock.let_others(self._check)
         self._begin()
         self._take_again()
-        away.come_back()
+        gone.come_back()
 
     def _leave(self) -> None:
         if self.lock.is_mine:

@@ -1,18 +1,15 @@
 """Frozen weights as whole numbers of eight bits, half the memory of fp16: for linears and convolutions, on any device.
 
 A weight ``w`` is kept as ``codes · scale`` with one scale for each output channel: ``scale = max|w| / 127``,
-``codes = round(w / scale)``, so that no number is off by more than half a scale. The product is computed where it is
-used, in the type of the input, in the backward pass as well: what is kept for it is the codes, which are there anyway.
+``codes = round(w / scale)``, so that no number is off by more than half a scale.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_input
+
+from .compressed import Compressed, CompressedConv2d, CompressedLinear
 
 _HIGHEST = 127
 
@@ -37,32 +34,24 @@ def dequantise(codes: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.mul(codes, scale, out=torch.empty(codes.shape, dtype=dtype, device=codes.device))
 
 
-class Int8(nn.Module):
+class Int8(Compressed):
     """A module whose weight is kept as int8; :func:`store_as_int8` makes them."""
 
-    codes: Tensor
-    scale: Tensor
-
-    @property
-    def weight(self) -> Tensor:
-        """The weight as float32, computed at every call."""
-        return dequantise(self.codes, self.scale, torch.float32)
+    def decoded(self, codes: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+        return dequantise(codes, scale, dtype)
 
 
-class Int8Linear(Int8, nn.Linear):  # type: ignore[override]
-    def forward(self, x: Tensor, *_scale: Any) -> Tensor:
-        return cast(Tensor, _Linear.apply(x, self.codes, self.scale, self.bias))
+class Int8Linear(Int8, CompressedLinear):  # type: ignore[override]
+    pass
 
 
-class Int8Conv2d(Int8, nn.Conv2d):  # type: ignore[override]
-    def forward(self, x: Tensor, *_scale: Any) -> Tensor:
-        way = (self.stride, self.padding, self.dilation, self.groups)
-        return cast(Tensor, _Convolution.apply(x, self.codes, self.scale, self.bias, way))
+class Int8Conv2d(Int8, CompressedConv2d):  # type: ignore[override]
+    pass
 
 
 def can_be_int8(module: nn.Module) -> bool:
-    """Whether :func:`store_as_int8` knows this kind of module and it is not int8 yet."""
-    if isinstance(module, Int8):
+    """Whether :func:`store_as_int8` knows this kind of module and its weight is a plain one."""
+    if isinstance(module, Compressed):
         return False
     return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.padding_mode == "zeros")
 
@@ -70,47 +59,13 @@ def can_be_int8(module: nn.Module) -> bool:
 def store_as_int8(module: nn.Module, weight: Tensor) -> None:
     """Make a linear or convolution one that keeps ``weight`` as int8.
 
-    The module stays the same object, so references to it and hooks on it stay valid. Its old weight is let
-    go, not written to.
+    The module stays the same object, so references to it and hooks on it stay valid.
 
     Args:
         module: one that :func:`can_be_int8`.
         weight: its weight, on the device where it is to be.
     """
-    codes, scale = quantise(weight)
     del module.weight
     module.__class__ = Int8Linear if isinstance(module, nn.Linear) else Int8Conv2d
-    module.register_buffer("codes", codes)
-    module.register_buffer("scale", scale)
-
-
-class _Linear(torch.autograd.Function):
-    """``x wᵀ + b``; differentiable by ``x`` alone."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, codes: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(codes, scale)
-        return F.linear(x, dequantise(codes, scale, x.dtype), bias)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        codes, scale = ctx.saved_tensors
-        (gradient,) = gradients
-        return gradient @ dequantise(codes, scale, gradient.dtype), None, None, None
-
-
-class _Convolution(torch.autograd.Function):
-    """A two-dimensional convolution; differentiable by its input alone."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, codes: Tensor, scale: Tensor, bias: Tensor | None, way: Any) -> Tensor:
-        ctx.save_for_backward(codes, scale)
-        ctx.way, ctx.shape = way, x.shape
-        return F.conv2d(x, dequantise(codes, scale, x.dtype), bias, *way)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        codes, scale = ctx.saved_tensors
-        (gradient,) = gradients
-        weight = dequantise(codes, scale, gradient.dtype)
-        return conv2d_input(ctx.shape, weight, gradient, *ctx.way), None, None, None, None
+    assert isinstance(module, Int8)
+    module.keep(*quantise(weight))

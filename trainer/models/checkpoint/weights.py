@@ -18,12 +18,14 @@ from torch import Tensor, nn
 from ...errors import ModelError
 from ...paths import open_file
 from ...text.messages import Message, message
+from .compressed import Compressed
 from .header import Header, TensorInfo, read_header
 from .identify import MARKS, FileKind, classify
-from .int8 import Int8, can_be_int8, store_as_int8
+from .int8 import can_be_int8, store_as_int8
 from .layers import make_own
 from .mmap_tensors import Stretch, map_stretches
 from .names import with_own_names
+from .nf4 import can_be_nf4, store_as_nf4
 from .unpickle import Pickled, Span, StoredTensor, is_pickle, read_pickle, unpack
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -251,7 +253,7 @@ def stored_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
     return max(counts, key=lambda dtype: counts[dtype], default=torch.float32)
 
 
-def cast(module: Module, dtype: torch.dtype, device: torch.device | None = None, *, int8: bool = False) -> Module:
+def cast(module: Module, dtype: torch.dtype, device: torch.device | None = None, *, codes: str = "") -> Module:
     """Bring a module's weights into another type, to another device; what is there in it already is not copied.
 
     Weights go one after the other, in the order in which they lie in memory, each released when it has been copied:
@@ -262,13 +264,15 @@ def cast(module: Module, dtype: torch.dtype, device: torch.device | None = None,
         module: any module.
         dtype: the type of floating-point weights.
         device: where to; None leaves every tensor where it is.
-        int8: keep the weights of linears and convolutions as int8; ``dtype`` is that of the rest.
+        codes: keep the weights of linears and convolutions as codes, ``int8`` or ``nf4``; ``dtype`` is that of the
+            rest. With nf4 those that it is not made for are kept as int8.
     """
     for owners in _owners(module):
         owner, name = owners[0]
         parameter = getattr(owner, name)
-        if int8 and name == "weight" and len(owners) == 1 and can_be_int8(owner):
-            store_as_int8(owner, parameter if device is None else parameter.to(device))
+        if codes and name == "weight" and len(owners) == 1 and can_be_int8(owner):
+            store = store_as_nf4 if codes == "nf4" and can_be_nf4(owner) else store_as_int8
+            store(owner, parameter if device is None else parameter.to(device))
             continue
         changed = _changed(parameter.data, dtype, device)
         if changed.data_ptr() != parameter.data_ptr() or changed.dtype != parameter.dtype:
@@ -276,9 +280,9 @@ def cast(module: Module, dtype: torch.dtype, device: torch.device | None = None,
             for owner, name in owners:
                 setattr(owner, name, replaced)
     for owner in module.modules():
-        kept = torch.float32 if isinstance(owner, Int8) else dtype  # the scales
         for name, buffer in list(owner.named_buffers(recurse=False)):
-            setattr(owner, name, _changed(buffer, kept, device))
+            is_scale = isinstance(owner, Compressed) and name == "scale"
+            setattr(owner, name, _changed(buffer, torch.float32 if is_scale else dtype, device))
     return module
 
 

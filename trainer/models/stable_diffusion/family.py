@@ -56,6 +56,8 @@ _IGNORED = ("position_ids",)
 _OF_FLOW = LogitNormal(-0.2)
 """What the makers of SDXL's rectified-flow models train with, as they told those who train LoRAs on them
 (67372a/LoRA_Easy_Training_Scripts, issue 58)."""
+_BLOCKS = ("ResnetBlock2D", "BasicTransformerBlock")
+"""What diffusers calls the parts that a U-Net checkpoints, which hold nearly all of its weights."""
 
 
 @dataclass(frozen=True)
@@ -360,6 +362,9 @@ class StableDiffusion(Family):
         from .sampler import DDIM
 
         return DDIM(bundle.diffusion)
+
+    def blocks_to_stream(self, bundle: Bundle) -> list[nn.Module]:
+        return [each for each in bundle.denoiser.modules() if type(each).__name__ in _BLOCKS]
 
     # ---- LoRA -------------------------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "hosts.model_on_several_devices": "the WebUI keeps it on several devices",
         "hosts.model_partly_on_device": "only part of it fits on the WebUI's device",
         "hosts.model_is_quantised": "the WebUI keeps it quantised",
+        "hosts.kept_otherwise": "as int8, nf4 or streamed it would take memory beside the WebUI's, which moves away",
         "hosts.modules_unused": "{reason}; not used: {files}",
         # ---- images
         "hosts.images_too_large": "There is not enough memory for these images. Make them smaller.",

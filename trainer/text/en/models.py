@@ -232,7 +232,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.part_stored": "{part} {types}",
         "models.copied": "{parts}: stored as {stored}, copied to {type}.",
         "models.copied_for_cpu": "{parts}: stored as {stored}, copied to {type} because the CPU computes in it.",
-        "models.copied_to_int8": "{parts}: stored as {stored}, copied to int8 and computed in {type}.",
+        "models.copied_to_codes": "{parts}: stored as {stored}, copied to {codes} and computed in {type}.",
         "models.mixed_types": "{most} (in part {rest})",
         "models.vae_in_fp32": (
             "The VAE is computed in fp32: in fp16 its images turn black. Choose bf16 as VAE precision, or the VAE "

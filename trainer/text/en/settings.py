@@ -106,6 +106,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_multires_noise_iterations": "train multires noise iterations",
         "train_multires_noise_discount": "train multires noise discount",
         "train_model_precision": "train model precision",
+        "train_memory_saving": "train memory saving",
         "train_lora_precision": "train lora precision",
         "train_VAE_precision": "train VAE precision",
         "slider_positive": "slider positive",
@@ -533,7 +534,14 @@ HELP: Mapping[str, str] = MappingProxyType(
             "Ends the run when the loss has had no new low for this many steps. With validation images their loss "
             "counts, and the best LoRA is saved; else the last one. 0 turns it off."
         ),
-        "train_model_precision": "The precision of the model's weights. int8 saves memory; model keeps them as stored.",
+        "train_model_precision": (
+            "The precision of the model's weights. int8 halves their memory; nf4 saves more and is less exact. model "
+            "keeps them as stored."
+        ),
+        "train_memory_saving": (
+            "The same LoRA in less GPU memory. light computes norms and gates twice, a little slower. streaming also "
+            "keeps the weights in RAM, which must hold them, and copies them block by block."
+        ),
         "train_lora_precision": "The precision of the LoRA during training. fp32 is the safe choice.",
         "train_VAE_precision": "The precision of the VAE. SDXL's VAE may fail in fp16; fp32 is the safe choice.",
         "train_self_reg": (

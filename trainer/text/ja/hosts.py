@@ -44,6 +44,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "hosts.model_on_several_devices": "WebUIが複数のデバイスに分けて保持しているため",
         "hosts.model_partly_on_device": "WebUIのデバイスに一部しか載らないため",
         "hosts.model_is_quantised": "WebUIが量子化して保持しているため",
+        "hosts.kept_otherwise": "int8・nf4・ストリーミングではWebUIの重みとは別のメモリを使うため、WebUIのモデルは退避",
         "hosts.modules_unused": "{reason}。使わないファイル: {files}",
         # ---- 画像
         "hosts.images_too_large": "この大きさの画像にはメモリが足りません。小さくしてください。",

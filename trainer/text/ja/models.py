@@ -256,7 +256,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.copied_for_cpu": (
             "{parts}: {stored} で保存されているため {type} に変換します (CPUでは {type} で計算します)。"
         ),
-        "models.copied_to_int8": "{parts}: {stored} で保存されているため int8 に変換し、{type} で計算します。",
+        "models.copied_to_codes": "{parts}: {stored} で保存されているため {codes} に変換し、{type} で計算します。",
         "models.mixed_types": "{most} (一部は {rest})",
         "models.vae_in_fp32": (
             "fp16 では画像が黒くなるため、VAEは fp32 で計算します。メモリを節約するには、VAEの精度を bf16 にするか、"

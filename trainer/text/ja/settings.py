@@ -134,6 +134,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "early_stop_patience": "早期終了までのステップ数",
         "prior_loss_weight": "正則化画像の重み",
         "train_model_precision": "モデルの精度",
+        "train_memory_saving": "メモリの節約",
         "train_lora_precision": "LoRAの精度",
         "train_VAE_precision": "VAEの精度",
         "train_self_reg": "トリガーなしの保持",
@@ -529,7 +530,12 @@ HELP: Mapping[str, str] = MappingProxyType(
             "判断し、最良のLoRAを、なければ最後のLoRAを保存します。0なら使いません。"
         ),
         "train_model_precision": (
-            "モデルの重みの精度です。int8はメモリを節約でき、modelは保存されている精度のまま使います。"
+            "モデルの重みの精度です。int8はメモリが半分になり、nf4はさらに減りますが精度は下がります。"
+            "modelは保存されている精度のまま使います。"
+        ),
+        "train_memory_saving": (
+            "同じLoRAを少ないGPUメモリで学習します。lightは正規化などを2回計算し、少し遅くなります。"
+            "streamingはさらに重みをRAMに置き、ブロックごとに転送します。"
         ),
         "train_lora_precision": "学習中のLoRAの精度です。fp32なら安全です。",
         "train_VAE_precision": "VAEの精度です。SDXLのVAEはfp16だと失敗することがあるため、fp32が安全です。",
