@@ -21,14 +21,18 @@ IN_THE_OLDEST = {
     "torch": """
         Generator Size Tensor.detach add addmm arange as_tensor autograd.Function __config__.show
         autograd.Variable._execution_engine autograd.function.once_differentiable autograd.grad
-        backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 cat cdist
-        contiguous_format cuda.Event cuda.OutOfMemoryError cuda.current_device cuda.empty_cache
-        cuda.get_device_name cuda.is_available cuda.mem_get_info cuda.memory_reserved cuda.synchronize cumprod
+        autograd.graph.saved_tensors_hooks
+        backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 bucketize
+        cat cdist
+        contiguous_format cuda.Event cuda.OutOfMemoryError cuda.Stream
+        cuda.current_device cuda.current_stream cuda.empty_cache
+        cuda.get_device_name cuda.is_available cuda.mem_get_info cuda.memory_reserved cuda.stream
+        cuda.synchronize cumprod
         device diag dtype einsum empty empty_like enable_grad equal float16 float32 float64 finfo from_numpy frombuffer
-        full full_like get_num_threads inference_mode int64 int8 isfinite linalg.eigh linalg.solve linalg.vector_norm
+        full full_like get_num_threads inference_mode int64 int8 is_grad_enabled isfinite linalg.eigh linalg.solve linalg.vector_norm
         linspace mul nn.Conv2d
-        nn.Linear nn.Module nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList
-        nn.functional.adaptive_avg_pool2d nn.functional.adaptive_max_pool2d nn.functional.conv2d
+        nn.GroupNorm nn.LayerNorm nn.Linear nn.Module nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList
+        nn.functional.adaptive_avg_pool2d nn.functional.adaptive_max_pool2d nn.functional.conv2d nn.functional.embedding
         nn.functional.group_norm nn.functional.interpolate nn.functional.l1_loss nn.functional.layer_norm
         nn.functional.linear
         nn.functional.mse_loss nn.functional.scaled_dot_product_attention nn.functional.smooth_l1_loss
