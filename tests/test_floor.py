@@ -29,7 +29,8 @@ IN_THE_OLDEST = {
         cuda.get_device_name cuda.is_available cuda.mem_get_info cuda.memory_reserved cuda.stream
         cuda.synchronize cumprod
         device diag dtype einsum empty empty_like enable_grad equal float16 float32 float64 finfo from_numpy frombuffer
-        full full_like get_num_threads inference_mode int64 int8 is_grad_enabled isfinite linalg.eigh linalg.solve linalg.vector_norm
+        full full_like get_num_threads inference_mode int64 int8 is_grad_enabled isfinite
+        linalg.eigh linalg.solve linalg.vector_norm
         linspace mul nn.Conv2d
         nn.GroupNorm nn.LayerNorm nn.Linear nn.Module nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList
         nn.functional.adaptive_avg_pool2d nn.functional.adaptive_max_pool2d nn.functional.conv2d nn.functional.embedding

@@ -146,7 +146,7 @@ def test_too_little_memory_is_said_with_what_would_do(host: Standalone, monkeypa
     monkeypatch.setattr(memory_fit, "room_on", lambda device: int(0.8 * whole))
     advice = memory_advice(settings, host)
     assert not advice.fits
-    assert "turn on use gradient checkpointing" in advice.message.text("en")
+    assert "set train memory saving to light" in advice.message.text("en")
     monkeypatch.setattr(memory_fit, "room_on", lambda device: 1_000_000)
     assert "whatever the settings" in memory_advice(settings, host).message.text("en")
 

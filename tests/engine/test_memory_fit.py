@@ -174,5 +174,5 @@ def test_on_the_cpu_the_mildest_change_is_found_by_what_runs_take(host: Standalo
     whole = estimate_memory(settings, host).most
     found = fitting(settings, host, int(0.8 * whole))
     assert found is not None
-    assert found[0] == replace(settings, use_gradient_checkpointing=True)
+    assert found[0] == replace(settings, train_memory_saving="light")
     assert found[1].most <= 0.8 * whole
