@@ -1,6 +1,6 @@
 """What a backward pass needs and is cheap to compute is computed again there instead of being kept.
 
-Norms and gates make two fifths of what a transformer's step keeps, and hardly any of its work. Within
+Norms and gates make more than a third of what a U-Net's step keeps, and hardly any of its work. Within
 :func:`recomputing`, autograd is given the way to compute such a result in place of the result, which is let go as soon
 as the forward pass has used it. The numbers are the same, bit for bit.
 """
