@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.helpers.checkpoints import GROUPS, sd1_tensors, write_safetensors
-from tests.hosts.doubles.forge import ForgeDouble, Patched, ReForgeDouble
+from tests.hosts.doubles.forge import ForgeDouble, NeoDouble, Patched, ReForgeDouble
 from trainer.config.settings import Settings
+from trainer.config.size import Size
 from trainer.diffusion.parameterisation import EPSILON, FLOW, VELOCITY
+from trainer.engine.image_request import ImageRequest
 from trainer.errors import ModelError
 from trainer.hosts.webui.forge import Forge, ReForge
 from trainer.models.placement import place, tensors_of
@@ -281,6 +284,17 @@ def test_a_rectified_flow_that_the_host_alone_knows_is_trained_as_one(tmp_path: 
         assert bundle.diffusion.parameterisation is FLOW
         assert not is_shared(double, bundle.denoiser.parameters())
         host.give_back()
+
+
+def test_images_of_rectified_flow_are_drawn_with_a_schedule_that_neo_can_draw_with(tmp_path: Path) -> None:
+    double = NeoDouble(tmp_path / "host")
+    with double.around():
+        host, request = Forge(), ImageRequest("a red circle", seed=3, size=Size(64, 64))
+        plain = host.draw(request, lambda _done, _total: None)[0]
+        assert np.array_equal(np.asarray(plain), double.generate())
+        predicting(double, "PredictionDiscreteFlow")
+        assert not double.generate().any()
+        assert np.asarray(host.draw(request, lambda _done, _total: None)[0]).any()
 
 
 UNKNOWN = {

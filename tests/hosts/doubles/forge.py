@@ -310,6 +310,13 @@ class NeoDouble(ForgeDouble):
         super().__init__(root, family, dtype)
         self.load_lora_state_dict = lambda name: read(Path(name))
 
+    def process(self, wanted: Generation) -> Image.Image:
+        """Rectified flow of SD1 and SDXL is divided by σ = 0 unless a scheduler is chosen: what it draws is black."""
+        found = super().process(wanted)
+        predictor = self.asked_for_model().forge_objects_original.unet.model.predictor
+        is_divided = predictor.prediction_type == "const" and wanted.scheduler in (None, "Automatic")
+        return Image.new("RGB", found.size) if is_divided else found
+
     @torch.inference_mode()
     def made(self, path: Path) -> Any:
         model = super().made(path)

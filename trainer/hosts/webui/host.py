@@ -192,7 +192,7 @@ class WebUI(Backend):
                 self.reload.wait(lambda: advance(done, total))
 
             with clip_skip(request.clip_skip):
-                return images.draw(request, self.saved, begin)
+                return images.draw(request, self.saved, begin, is_flow=self.prediction(loaded) == FLOW.name)
         from ..standalone import Standalone  # with diffusers
 
         own = Standalone(self.device, self.folders)

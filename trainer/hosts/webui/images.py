@@ -19,6 +19,9 @@ from ...errors import MemoryShortError, UserError
 from . import api as webui_api
 
 _SAMPLER = "Euler"
+_SCHEDULER = "Automatic"
+_FLOW_SCHEDULER = "Simple"
+"""Neo's automatic one ends with σ = 0 twice for rectified flow of SDXL; Euler divides by it."""
 
 
 def takes_loras() -> bool:
@@ -29,13 +32,14 @@ def takes_loras() -> bool:
 
 
 def draw(
-    request: ImageRequest, listed: Callable[[Path], None], advance: Callable[[int, int], None]
+    request: ImageRequest, listed: Callable[[Path], None], advance: Callable[[int, int], None], *, is_flow: bool
 ) -> list[Image.Image]:
     """Make the images of a request with the model the host has loaded; called with the host's lock held.
 
     Args:
         listed: called with a LoRA file that is new in the host's folder, to have it listed.
         advance: see :meth:`Host.draw`; called before each image.
+        is_flow: the model predicts the flow.
 
     Raises:
         UserError: the host could not make one.
@@ -45,7 +49,8 @@ def draw(
     with _name_of(request.lora, listed) as name:
         for number, strength in enumerate(strengths):
             advance(number, len(strengths))
-            found.append(_image(request, f"<lora:{name}:{strength:g}>" if name and strength else ""))
+            lora = f"<lora:{name}:{strength:g}>" if name and strength else ""
+            found.append(_image(request, lora, _FLOW_SCHEDULER if is_flow else _SCHEDULER))
     advance(len(strengths), len(strengths))
     return found
 
@@ -74,7 +79,7 @@ def _name_of(lora: Path | None, listed: Callable[[Path], None]) -> Iterator[str]
         guest.unlink(missing_ok=True)
 
 
-def _image(request: ImageRequest, lora: str) -> Image.Image:
+def _image(request: ImageRequest, lora: str, scheduler: str) -> Image.Image:
     from modules import processing, scripts, shared
 
     wanted: dict[str, Any] = {
@@ -87,7 +92,7 @@ def _image(request: ImageRequest, lora: str) -> Image.Image:
         "width": request.size.width,
         "height": request.size.height,
         "sampler_name": _SAMPLER,
-        "scheduler": "Automatic",
+        "scheduler": scheduler,
         "do_not_save_samples": True,
         "do_not_save_grid": True,
     }
