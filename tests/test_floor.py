@@ -25,10 +25,14 @@ IN_THE_OLDEST = {
         backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 bucketize
         cat cdist
         contiguous_format cuda.Event cuda.OutOfMemoryError cuda.Stream
-        cuda.current_device cuda.current_stream cuda.empty_cache
+        cuda.current_device cuda.current_stream cuda.device_count cuda.empty_cache
         cuda.get_device_name cuda.is_available cuda.mem_get_info cuda.memory_reserved cuda.stream
         cuda.synchronize cumprod
-        device diag dtype einsum empty empty_like enable_grad equal float16 float32 float64 finfo from_numpy frombuffer
+        device diag
+        distributed.ProcessGroup distributed.all_gather distributed.all_gather_object distributed.all_reduce
+        distributed.broadcast distributed.broadcast_object_list distributed.destroy_process_group
+        distributed.init_process_group distributed.is_available distributed.is_nccl_available distributed.new_group
+        dtype einsum empty empty_like enable_grad equal float16 float32 float64 finfo from_numpy frombuffer
         full full_like get_num_threads inference_mode int64 int8 is_grad_enabled isfinite
         linalg.eigh linalg.solve linalg.vector_norm
         linspace mul nn.Conv2d

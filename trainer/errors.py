@@ -81,6 +81,10 @@ class StateError(UserError):
     """A run cannot be continued from its state: there is none, it is broken, or it is of something else."""
 
 
+class ProcessLostError(UserError):
+    """Another process of the run has ended, or cannot be reached."""
+
+
 class DivergedError(UserError):
     """Training broke down: a loss that is not a number."""
 

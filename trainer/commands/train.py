@@ -34,6 +34,7 @@ from .words import account_lines, phase_line, told
 
 if TYPE_CHECKING:
     from ..engine.host import Host
+    from ..engine.processes import Processes
     from ..engine.state import Summary
     from ..job import Account, Event, Job
     from ..paths import Folders
@@ -134,6 +135,10 @@ def _is_here(path: str) -> bool:
 def _train(options: argparse.Namespace) -> int:
     if options.json and not options.dry_run:
         raise UserError("commands.json_of_dry_run", where="--json")
+    from ..engine.processes import are_several
+
+    if are_several() and not options.dry_run:
+        return _train_together(options)
     if options.resume is not None:
         return _resume(options)
     parsed = read_settings(options)
@@ -162,6 +167,12 @@ def _train(options: argparse.Namespace) -> int:
         if not options.json:
             print(*_settings_lines(effective(job.settings)), sep="\n")
         return 0
+    _tell_broken_off(job, host, options)
+    return _run(job, host, options, resume=False)
+
+
+def _tell_broken_off(job: Job, host: Host, options: argparse.Namespace) -> None:
+    """Say that an earlier run of this name could be continued, if there is one."""
     from ..jobs.states import States
 
     broken_off = States(host.folders).latest_named(job.name)
@@ -170,7 +181,35 @@ def _train(options: argparse.Namespace) -> int:
         _, where = broken_off
         steps = {"step": where.step, "steps": where.steps}
         print(told("commands.was_broken_off", **steps, **again), file=sys.stderr)
-    return _run(job, host, options, resume=False)
+
+
+def _train_together(options: argparse.Namespace) -> int:
+    """Train as one of the processes that a launcher has started; see :mod:`.engine.processes`."""
+    from ..engine.processes import folders_for, joined, own_device
+    from ..hosts.standalone import Standalone
+    from ..models.precision import choose_device
+
+    device = choose_device(own_device(options.device))
+    with joined(device) as processes, folders_for(processes, folders_of(options)) as folders:
+        host = Standalone(device, folders)
+        job = processes.same(_job_of_all(options, host, processes) if processes.is_first else None)
+        return _run(job, host, options, resume=options.resume is not None, processes=processes)
+
+
+def _job_of_all(options: argparse.Namespace, host: Host, processes: Processes) -> Job:
+    """The job that all processes train, from the first one's settings; one that is continued stays as it was."""
+    from ..job import Job
+
+    if options.resume is not None:
+        return _continued(options, host.folders)
+    parsed = read_settings(options)
+    settings = fitted(options, parsed.with_defaults(host.defaults(parsed.settings)), host)
+    whole = parse(json.loads(dump(processes.with_all(settings)))).settings  # which refuses too many batches
+    job = Job.create(whole)
+    _tell_broken_off(job, host, options)
+    batches = whole.train_gradient_accumulation
+    print(told("commands.trains_together", count=processes.count, batches=batches), file=sys.stderr)
+    return job
 
 
 def _would_train(job: Job, host: Host, model: Message) -> str:
@@ -228,17 +267,27 @@ def _resuming(name: str, options: argparse.Namespace) -> dict[str, str]:
 
 def _resume(options: argparse.Namespace) -> int:
     """Continue a run that was broken off, with the settings it began with."""
-    settings = [name for name, value in vars(options).items() if name.startswith("setting.") and value is not None]
-    if options.settings or options.set or settings or options.dry_run or options.card:
-        raise UserError("commands.resume_alone", where="--resume")
     from ..hosts.standalone import Standalone
     from ..models.precision import choose_device
 
     folders = folders_of(options)
+    job = _continued(options, folders)
+    return _run(job, Standalone(choose_device(options.device), folders), options, resume=True)
+
+
+def _continued(options: argparse.Namespace, folders: Folders) -> Job:
+    """The job that ``--resume`` names; it says where it continues.
+
+    Raises:
+        UserError: there is none, or settings are given beside it.
+    """
+    settings = [name for name, value in vars(options).items() if name.startswith("setting.") and value is not None]
+    if options.settings or options.set or settings or options.dry_run or options.card:
+        raise UserError("commands.resume_alone", where="--resume")
     job, where = _broken_off(options.resume, folders)
     steps = {"step": where.step, "steps": where.steps}
     print(told("commands.continues_after", name=job.name, **steps), file=sys.stderr)
-    return _run(job, Standalone(choose_device(options.device), folders), options, resume=True)
+    return job
 
 
 def _broken_off(name: str, folders: Folders) -> tuple[Job, Summary]:
@@ -262,7 +311,7 @@ def _broken_off(name: str, folders: Folders) -> tuple[Job, Summary]:
     return Job(parse(json.loads(state.settings)).settings, state.summary.created), state.summary
 
 
-def _run(job: Job, host: Host, options: argparse.Namespace, *, resume: bool) -> int:
+def _run(job: Job, host: Host, options: argparse.Namespace, *, resume: bool, processes: Processes | None = None) -> int:
     from ..claims import tidy
     from ..engine.run import run
     from ..engine.state import find
@@ -271,9 +320,13 @@ def _run(job: Job, host: Host, options: argparse.Namespace, *, resume: bool) -> 
 
     tidy(host.folders)
     control = Control()
+    if processes is not None and not processes.is_first:
+        with Interrupt(control, "") as interrupt:
+            run(job, host, control, _in_silence, resume=resume, processes=processes)
+        return interrupt.code
     try:
         with Interrupt(control) as interrupt, Progress() as progress, awake():
-            done = run(job, host, control, progress, resume=resume)
+            done = run(job, host, control, progress, resume=resume, processes=processes)
     finally:
         if find(job, host.folders) is not None:
             say_last(f"\n{told('commands.can_resume', **_resuming(job.name, options))}")
@@ -283,6 +336,10 @@ def _run(job: Job, host: Host, options: argparse.Namespace, *, resume: bool) -> 
             command = _drawing(job, host, done.path, progress.prompt)
             say_last(f"\n{told('commands.draw_with_it', command=command)}")
     return interrupt.code
+
+
+def _in_silence(_event: Event) -> None:
+    """Of several processes, the first one shows the events."""
 
 
 def _drawing(job: Job, host: Host, lora: Path, prompt: str) -> str:
@@ -327,7 +384,7 @@ class Interrupt:
 
     def __init__(self, control: Stoppable, text: str = "commands.interrupted") -> None:
         """Args:
-        text: the key of what is printed the first time.
+        text: the key of what is printed the first time; empty to print nothing.
         """
         self.code = 0
         self._pressed = 0
@@ -350,7 +407,8 @@ class Interrupt:
         self._pressed += 1
         self.code = self.code or 128 + number
         if self._pressed == 1:
-            say_last(f"\n{told(self._text)}")
+            if self._text:
+                say_last(f"\n{told(self._text)}")
             self._control.stop_and_save()
         elif self._pressed == 2:
             self._control.stop()
@@ -361,7 +419,8 @@ class Interrupt:
         self.code = 128 + number
         self._control.interrupt()
         threading.Thread(target=self._end_at_last, name="trainyard-end", daemon=True).start()
-        say_last(f"\n{told('commands.ending')}")
+        if self._text:
+            say_last(f"\n{told('commands.ending')}")
 
     def _end_at_last(self) -> None:
         if not self._ended.wait(WITHIN):

@@ -16,6 +16,7 @@ from ..networks.files.metadata import Origin
 from ..paths import RunFiles
 from .host import Host
 from .keeper import StateKeeper
+from .processes import Processes
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class RunContext:
         keeper: what the run would be continued from, or is.
         prompts: of the previews.
         cache: what is kept of images and captions for later runs.
+        processes: that train together, of which this is one; None for one alone.
     """
 
     job: Job
@@ -49,3 +51,9 @@ class RunContext:
     keeper: StateKeeper
     prompts: tuple[SamplePrompt, ...]
     cache: DataCache | None = None
+    processes: Processes | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether files come of it: one of several processes writes them for all."""
+        return self.processes is None or self.processes.is_first

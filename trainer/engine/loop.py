@@ -7,7 +7,7 @@ twice ``READ_EVERY`` steps late (on the CPU at once), and the garbage collector 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -30,7 +30,8 @@ from ..optim.scaling import LossScaler
 from ..optim.schedules import READ_EVERY, make_schedule
 from .loss_reader import LossReader, Means
 from .plan import Plan
-from .trained import Trained, trained_of
+from .processes import Processes
+from .trained import Trained, tensors_of, trained_of
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def train(
     early_stop: EarlyStop | None = None,
     keeping: Keeping | None = None,
     start: Mapping[str, Any] | None = None,
+    processes: Processes | None = None,
 ) -> int:
     """Take ``train_iterations`` steps, or fewer if the user stops, or the loss no longer falls.
 
@@ -93,6 +95,7 @@ def train(
         groups: of the parameters, by their learning rates; None: as the settings say, without those of blocks.
         early_stop: when to end before the last step; None: never.
         start: what was put into ``keeping``; the loop continues there as if it had not ended.
+        processes: that take the steps together, of which this is one.
 
     Returns:
         The number of steps taken.
@@ -103,7 +106,7 @@ def train(
     plan, groups = plan or Plan(settings), groups or rate_groups(network, settings)
     loop = _Loop(
         training, network, settings, device, control, hooks, plan, groups, early_stop, keeping, emit,
-        scale_loss=scale_loss,
+        processes, scale_loss=scale_loss,
     )  # fmt: skip
     if start is not None:
         loop.trained.continue_from(start)
@@ -139,6 +142,7 @@ class _Loop:
         early_stop: EarlyStop | None,
         keeping: Keeping | None,
         emit: Listener,
+        processes: Processes | None,
         *,
         scale_loss: bool,
     ) -> None:
@@ -158,26 +162,39 @@ class _Loop:
         self._shown_rates = ShownRates(optimizer, groups)
         self._keeping = keeping
         self._reader = LossReader(settings.train_iterations, device, means)
+        self._processes = processes
+        self._asked = (False, False)
+        """Whether to stop and to pause, as all processes were told after the last step."""
 
     def run(self) -> None:
-        trained, control, keeping = self.trained, self._control, self._keeping
+        trained, keeping = self.trained, self._keeping
+        if self._processes is not None:
+            self._processes.same_numbers(list(tensors_of(trained.network).values()))
+            self._asked = self._processes.asked(self._control)
         if self._settings.sample_at_start and trained.step == 0 and self._goes_on():
             self._hooks.preview(0)
         while self._goes_on():
             with _collector_held():
-                while self._goes_on() and not control.asked_to_pause:
+                while self._goes_on() and not self._is_to_pause:
                     self._take_step(trained.step + 1)
                     if keeping is not None and keeping.is_due:
                         self._reader.read_all()
                         keeping.keep(trained.position())
                 self._reader.read_all()
-            if self._goes_on() and control.asked_to_pause:
+            if self._goes_on() and self._is_to_pause:
                 if keeping is not None:
                     keeping.keep(trained.position())
                 self._hooks.pause(trained.step, trained.on_device())
+                if self._processes is not None:
+                    self._asked = self._processes.asked(self._control)
 
     def _goes_on(self) -> bool:
-        return self.trained.step < self._plan.steps and not self._control.asked_to_stop and not self.trained.is_over
+        stops = self._control.asked_to_stop if self._processes is None else self._asked[0]
+        return self.trained.step < self._plan.steps and not stops and not self.trained.is_over
+
+    @property
+    def _is_to_pause(self) -> bool:
+        return self._control.asked_to_pause if self._processes is None else self._asked[1]
 
     def _take_step(self, number: int) -> None:
         trained, hooks, plan = self.trained, self._hooks, self._plan
@@ -199,13 +216,17 @@ class _Loop:
                 with trained.as_saved():
                     hooks.preview(number)
         hooks.step_done(number)
+        if self._processes is not None:
+            self._asked = self._processes.asked(self._control)
 
-    def _learn(self, batches: Iterable[int]) -> StepLoss:
+    def _learn(self, batches: Sequence[int]) -> StepLoss:
         """The gradients of a step's batches, and their losses."""
         trained, seed, found = self.trained, self._settings.train_seed, list[StepLoss]()
+        others = self._processes
+        own = batches if others is None else others.share_of(batches)
 
         def losses() -> Iterator[Tensor]:
-            for batch in batches:
+            for batch in own:
                 rng = StepRandom.of_step(seed, batch, self._device)
                 with trained.network.in_batch(rng):
                     loss = self._training.loss(rng)
@@ -213,9 +234,12 @@ class _Loop:
                 found.append(replace(loss, samples=loss.samples.detach()))
 
         take_gradients(
-            trained.optimizer, losses(), scaler=trained.scaler, max_norm=self._settings.train_max_grad_norm
+            trained.optimizer, losses(), scaler=trained.scaler, max_norm=self._settings.train_max_grad_norm,
+            add_up=None if others is None else others.added_up,
         )  # fmt: skip
-        return StepLoss.joined(found)
+        if others is None:
+            return StepLoss.joined(found)
+        return others.losses_of_all(StepLoss.joined(found) if found else None)
 
     def _validated(self, number: int) -> float | None:
         """The validation loss after a step, where the plan has one."""

@@ -158,19 +158,19 @@ class PassRunner:
                 run.emit(event)
 
             hooks = LoopHooks(
-                save=lambda step: self._network.save_while_training(network, step, self._plan.epoch_of(step)),
-                preview=lambda step: self._previews.make(network, step),
+                save=lambda step: self._save_while_training(network, step),
+                preview=lambda step: self._previews.make(network, step) if run.writes else None,
                 pause=self._pause,
                 step_done=self._after_step,
                 validate=lambda: None if validation is None else validation.loss(),
                 failed=lambda step: self._save_after_error(network, step),
             )
-            keeping = run.keeper.of_pass(self._position(log))
+            keeping = run.keeper.of_pass(self._position(log)) if run.writes else None
             steps = train(
                 training, network, settings, device=device, scale_loss=run.precision.scales_loss, control=run.control,
                 emit=emit, hooks=hooks, plan=self._plan,
                 groups=rate_groups(network, settings, run.bundle.family.block_of), early_stop=self._early_stop,
-                keeping=keeping, start=None if start is None else start.loop,
+                keeping=keeping, start=None if start is None else start.loop, processes=run.processes,
             )  # fmt: skip
         growth = growth_of(losses)
         if growth is not None:
@@ -238,6 +238,8 @@ class PassRunner:
     def _trackers(self, first: int) -> Iterator[Tracker]:
         """The programs that are to record the steps beside the log, from the step ``first`` on."""
         run, settings, path = self._run, self._settings, self._run.files.run_log(self._spec.suffix)
+        if not run.writes:
+            return
         if settings.logging_tensorboard:
             yield TensorBoard(run.host.folders.data / "tensorboard" / path.parent.name / path.stem, first)
         if settings.logging_wandb:
@@ -263,6 +265,8 @@ class PassRunner:
         stopped = steps < self._settings.train_iterations and early is None
         if stopped and (steps == 0 or not self._run.control.asked_to_save):
             return Done(None, steps, stopped=True)
+        if not self._run.writes:
+            return Done(None, steps, stopped=stopped)
         if not stopped and not self._spec.saved:
             self._network.discard()
             return Done(None, steps, stopped=False)
@@ -285,9 +289,13 @@ class PassRunner:
         patience = self._settings.early_stop_patience
         self._reporter.warn(key, step=step, patience=patience, best_step=early.best_step, loss=f"{early.best:.3g}")
 
+    def _save_while_training(self, network: Network, step: int) -> None:
+        if self._run.writes:
+            self._network.save_while_training(network, step, self._plan.epoch_of(step))
+
     def _save_after_error(self, network: Network, steps: int) -> None:
         """Save what an error left of a pass, for it may be all that the user gets of it."""
-        if steps:
+        if steps and self._run.writes:
             self._reporter.phase(message("phase.saving"))
             self._network.save_finished(network, steps)
             self._reporter.warn("engine.saved_after_error", step=steps, steps=self._settings.train_iterations)

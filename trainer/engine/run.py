@@ -52,6 +52,7 @@ from .keeper import StateKeeper
 from .memory_fit import out_of_memory
 from .passes import run_passes
 from .plan import IMAGE_STEPS, is_filmed, makes_previews
+from .processes import Processes
 from .reporting import Reporter
 from .saving import check_output, output_path
 
@@ -132,7 +133,16 @@ def _check_pass(spec: PassSpec, settings: Settings, host: Host) -> None:
 # ---- the run --------------------------------------------------------------------------------------------------------
 
 
-def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool = False, again: bool = False) -> Done:
+def run(
+    job: Job,
+    host: Host,
+    control: Control,
+    emit: Listener,
+    *,
+    resume: bool = False,
+    again: bool = False,
+    processes: Processes | None = None,
+) -> Done:
     """Train ``job`` on ``host`` and save what comes of it.
 
     Events go to ``emit`` in the thread that calls; the last one is ``Done`` or ``Failed``.
@@ -140,6 +150,7 @@ def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool 
     Args:
         again: the job has been run before: its log and its samples are written over.
         resume: continue from the state that an earlier run of the job has left; see :mod:`.state`.
+        processes: that train the job together, of which this is one.
 
     Raises:
         StateError: the run cannot be continued from the state, or there is none. ``Failed`` has not been sent: the
@@ -148,7 +159,7 @@ def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool 
     """
     try:
         with ExitStack() as stack:
-            done = _run(job, host, control, emit, stack, resume=resume, again=again)
+            done = _run(job, host, control, emit, stack, processes, resume=resume, again=again)
     except StateError:
         raise
     except UserError as error:
@@ -167,7 +178,15 @@ def run(job: Job, host: Host, control: Control, emit: Listener, *, resume: bool 
 
 
 def _run(
-    job: Job, host: Host, control: Control, emit: Listener, stack: ExitStack, *, resume: bool, again: bool
+    job: Job,
+    host: Host,
+    control: Control,
+    emit: Listener,
+    stack: ExitStack,
+    processes: Processes | None,
+    *,
+    resume: bool,
+    again: bool,
 ) -> Done:
     if not resume:  # or what the state has against the job is said first
         check(job, host)
@@ -176,14 +195,15 @@ def _run(
     files = stack.enter_context(run_files(job, host.folders, suffixes, is_own, again=again))
     taken_up = None
     if resume:
-        taken_up = state.read_for(job, files)
+        taken_up = state.read_for(job, files) if processes is None or processes.is_first else None
+        taken_up = taken_up if processes is None else processes.same(taken_up)
         check(job, host)
     keeper = StateKeeper(job, files, host.device, emit, taken_up)
     del taken_up  # the keeper lets go of it when its pass begins
     stack.callback(host.give_back)
     stack.callback(keeper.close)
     try:
-        run = _prepared(job, host, files, control, keeper, stack)
+        run = _prepared(job, host, files, control, keeper, stack, processes)
         with _broken_model_named(run.bundle):
             return run_passes(run, mode_of(run.settings.mode).passes(run.settings))
     except Stopped:
@@ -196,7 +216,13 @@ def _run(
 
 
 def _prepared(
-    job: Job, host: Host, files: RunFiles, control: Control, keeper: StateKeeper, stack: ExitStack
+    job: Job,
+    host: Host,
+    files: RunFiles,
+    control: Control,
+    keeper: StateKeeper,
+    stack: ExitStack,
+    processes: Processes | None,
 ) -> RunContext:
     """Images, model and precision, in the order in which each can go wrong; ``stack`` undoes what has to be undone."""
     settings, emit = effective(job.settings), keeper.emit
@@ -247,7 +273,7 @@ def _prepared(
         prompts = (SamplePrompt(usage.prompt, steps=IMAGE_STEPS),)
     return RunContext(
         job, settings, host, files, control, emit, bundle, precision, origin,
-        hashing, data, validation, keeper, prompts, cache,
+        hashing, data, validation, keeper, prompts, cache, processes,
     )  # fmt: skip
 
 

@@ -243,5 +243,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.demo_title": 'iLECO: "{original}" → "{target}", at LoRA strengths −1 … +1',
         "commands.demo_lora": "The LoRA: {path}",
         "commands.demo_image": "The image: {path}",
+        "commands.trains_together": (
+            "{count} processes train together: {batches:batch|batches} a step in all (train gradient accumulation)."
+        ),
     }
 )

@@ -315,5 +315,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.model_detail": "{model}: {family}, {predicts}, computed in {precision}",
         "engine.network_detail": ("{modules:module|modules}, {parameters} parameters, on {device}, seed {seed}"),
         "engine.step_detail": "step {step}: loss {loss}, learning rate {rates}",
+        "engine.process_lost": (
+            "Another process of this run has ended, so process {number} of {count} ends as well. If the run has a "
+            "state, start all of them again with --resume."
+        ),
+        "engine.processes_not_joined": (
+            "The {count} processes of this run could not connect ({reason}). Start them with torchrun or accelerate "
+            "launch, and the same address and port on every machine."
+        ),
     }
 )

@@ -243,5 +243,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.demo_title": "iLECO:「{original}」→「{target}」、LoRAの強さ −1 … +1",
         "commands.demo_lora": "LoRA: {path}",
         "commands.demo_image": "画像: {path}",
+        "commands.trains_together": (
+            "{count} 個のプロセスで学習します。1ステップのバッチ数は合計 {batches} です (勾配の累積数)。"
+        ),
     }
 )

@@ -314,5 +314,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.model_detail": "{model}: {family}、{predicts}、{precision} で計算",
         "engine.network_detail": "モジュール {modules} 個、パラメータ {parameters} 個、{device}、シード {seed}",
         "engine.step_detail": "ステップ {step}: 損失 {loss}、学習率 {rates}",
+        "engine.process_lost": (
+            "この学習の別のプロセスが終了したため、プロセス {number} ({count} 個中) も終了します。"
+            "状態が保存されていれば、すべてのプロセスを --resume で起動し直してください。"
+        ),
+        "engine.processes_not_joined": (
+            "この学習の {count} 個のプロセスが接続できませんでした ({reason})。torchrun か accelerate launch で、"
+            "どのマシンでも同じアドレスとポートを指定して起動してください。"
+        ),
     }
 )
