@@ -29,8 +29,8 @@ KL_WEIGHT = 1e-4
 WORLD_SHARE = 0.65
 
 
-def empty_vae() -> AutoencoderKL:
-    """The VAE before any training: 3 x 64 x 64 pictures, 4 x 8 x 8 latents."""
+def empty_vae(scale: float = LATENT_SCALE) -> AutoencoderKL:
+    """The VAE before any training: 3 x 64 x 64 pictures, 4 x 8 x 8 latents of unit variance times `scale`."""
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(WIDTHS),
         up_block_types=("UpDecoderBlock2D",) * len(WIDTHS),
@@ -39,7 +39,7 @@ def empty_vae() -> AutoencoderKL:
         latent_channels=4,
         norm_num_groups=NORM_GROUPS,
         sample_size=SIDE,
-        scaling_factor=LATENT_SCALE,
+        scaling_factor=scale,
     )
 
 
@@ -265,3 +265,16 @@ def scale_latents(vae: AutoencoderKL, rng: np.random.Generator) -> None:
     quant.bias[4:] -= 2 * spread.log()
     post.bias += post.weight[:, :, 0, 0] @ mean
     post.weight *= spread.view(1, 4, 1, 1)
+
+
+@torch.no_grad()
+def rescaled(vae: AutoencoderKL, scale: float) -> AutoencoderKL:
+    """The same VAE for another scale: what it gives, times that, are the same latents."""
+    made = empty_vae(scale)
+    made.load_state_dict(vae.state_dict())
+    times = vae.config.scaling_factor / scale
+    made.quant_conv.weight[:4] *= times
+    made.quant_conv.bias[:4] *= times
+    made.quant_conv.bias[4:] += 2 * np.log(times)
+    made.post_quant_conv.weight /= times
+    return made.requires_grad_(False).eval()

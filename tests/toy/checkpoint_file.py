@@ -1,4 +1,4 @@
-"""Writes and reads the toy checkpoint."""
+"""Writes and reads the toy checkpoints."""
 
 from __future__ import annotations
 
@@ -13,36 +13,43 @@ from safetensors.torch import load_file
 
 from tests.toy.autoencoder import NORM_GROUPS as VAE_NORM_GROUPS
 from tests.toy.autoencoder import empty_vae
-from tests.toy.conditioning import empty_text_model, load_tokenizer
-from tests.toy.diffusion import NORM_GROUPS as UNET_NORM_GROUPS
-from tests.toy.diffusion import empty_unet
+from tests.toy.conditioning import load_tokenizer
+from tests.toy.layouts import LAYOUTS, SD1, Layout
 from tests.toy.ldm_names import State, fill_modules
 from tests.toy.measure import Toy
+from tests.toy.unets import NORM_GROUPS as UNET_NORM_GROUPS
 from tests.toy.world import ATTRIBUTES
 
-PATH = Path(__file__).with_name("toy-sd1.safetensors")
+PATH = SD1.path
 
 
 def metadata(
-    seed: int, steps: dict[str, int], *, unet_groups: int = UNET_NORM_GROUPS, told: Sequence[str] = tuple(ATTRIBUTES)
+    layout: Layout,
+    seed: int,
+    steps: dict[str, int],
+    *,
+    unet_groups: int = UNET_NORM_GROUPS,
+    told: Sequence[str] = tuple(ATTRIBUTES),
 ) -> dict[str, str]:
-    """What the file says about itself; group counts cannot be seen from the shapes.
+    """What the file says about itself; group counts and what is predicted cannot be seen from the shapes.
 
     Args:
         told: the attributes its captions named; said only where they are not all.
     """
-    groups = {"unet_norm_groups": unet_groups, "vae_norm_groups": VAE_NORM_GROUPS}
+    config: dict[str, object] = {"unet_norm_groups": unet_groups, "vae_norm_groups": VAE_NORM_GROUPS}
+    if layout is not SD1:
+        config["prediction"] = layout.process.name
     made_by: dict[str, object] = {"script": "tests/toy/make.py", "seed": seed, "steps": steps}
     if set(told) != set(ATTRIBUTES):
         made_by["told"] = list(told)
     return {
         "format": "pt",
-        "modelspec.architecture": "stable-diffusion-v1",
+        "modelspec.architecture": layout.architecture,
         "modelspec.description": "Small latent diffusion model of coloured shapes, trained from scratch for tests",
-        "modelspec.prediction_type": "epsilon",
+        "modelspec.prediction_type": layout.process.name,
         "modelspec.resolution": "64x64",
-        "modelspec.title": "Trainyard toy",
-        "trainyard_config": json.dumps(groups, sort_keys=True),
+        "modelspec.title": layout.title,
+        "trainyard_config": json.dumps(config, sort_keys=True),
         "trainyard_made_by": json.dumps(made_by, sort_keys=True),
     }
 
@@ -67,7 +74,9 @@ def write(path: Path, state: State, notes: dict[str, str]) -> None:
 def load(path: Path = PATH) -> Toy:
     """The checkpoint in plain diffusers and transformers modules, fp32."""
     with safe_open(path, "pt") as file:
-        groups = json.loads(file.metadata()["trainyard_config"])["unet_norm_groups"]
-    unet, vae, text_model = empty_unet(groups), empty_vae(), empty_text_model()
-    fill_modules(load_file(path), unet, vae, text_model)
-    return Toy(unet, vae, text_model, load_tokenizer())
+        notes = file.metadata()
+    (layout,) = (each for each in LAYOUTS.values() if each.architecture == notes["modelspec.architecture"])
+    unet = layout.unet(json.loads(notes["trainyard_config"])["unet_norm_groups"])
+    vae, texts = empty_vae(layout.scale), layout.texts(load_tokenizer())
+    fill_modules(load_file(path), unet, vae, texts)
+    return Toy(unet, vae, texts, layout.process)

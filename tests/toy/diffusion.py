@@ -1,22 +1,26 @@
-"""The toy's U-Net and text model, trained together on the latents of rendered scenes."""
+"""A toy's U-Net and text models, trained together on the latents of rendered scenes."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL
 from torch import nn
 from torch.nn import functional
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
-from tests.toy.autoencoder import LATENT_SCALE, REFERENCE, to_tensor
+from tests.toy.autoencoder import to_tensor
 from tests.toy.averages import Average, cosine
-from tests.toy.conditioning import WIDTH, WordTable, empty_text_model, filler, load_tokenizer, tokenize, use_word_table
-from tests.toy.measure import Toy, accuracy, line, noise_schedule
+from tests.toy.conditioning import filler, load_tokenizer
+from tests.toy.layouts import SD1, Layout
+from tests.toy.measure import Toy, accuracy, line
+from tests.toy.unets import NORM_GROUPS, start_as_copy
 from tests.toy.world import (
     ATTRIBUTES,
     PLACE_POSITIONS,
@@ -28,7 +32,6 @@ from tests.toy.world import (
     subset_caption,
 )
 
-NORM_GROUPS = 8
 SCENES = 8000
 BATCH = 32
 LEARNING_RATE = 1.2e-3
@@ -37,70 +40,15 @@ CAPTION_DROPOUT = 0.1
 FILLER_SHARE = 0.1
 # Colour and place are settled while the picture is nearly all noise. There the plain loss hardly counts them, so
 # half of the timesteps come from that end, and the weight follows 1 + 1/SNR up to a limit.
-HIGH_NOISE_SHARE, HIGH_NOISE_START = 0.5, 650
+HIGH_NOISE_SHARE = 0.5
 MAX_WEIGHT = 16.0
 # The first steps see only that end, with full captions, so that where the shape goes can be learned from the caption
 # alone: once a model has learned to find the shape in the noise instead, it hardly ever learns what a place's name
 # means. To begin with the background is always the same, because which way a place changes the latents depends on
 # the contrast, too, and a product of three things is found much later than one of two.
-STEPS = 5200
-LAYOUT_STEPS, LAYOUT_START, LAYOUT_MAX_WEIGHT = 800, 800, 50.0
+PLACE_MAX_WEIGHT = 50.0
 ONE_BACKGROUND_STEPS, ONE_BACKGROUND = 300, "white"
-BRANCH_START = 0.5  # of the usual size
-ATTENTION_START = 2.0  # times the usual size, so that where to look differs from place to place from the start
-
-
-def empty_unet(norm_groups: int = NORM_GROUPS) -> UNet2DConditionModel:
-    """Stable Diffusion 1's blocks, narrow: 4 x 8 x 8 latents, conditioning width 64, 8 heads."""
-    return UNet2DConditionModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        layers_per_block=2,
-        down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
-        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
-        block_out_channels=(32, 64, 64, 64),
-        cross_attention_dim=WIDTH,
-        attention_head_dim=8,
-        norm_num_groups=norm_groups,
-    )
-
-
-@torch.no_grad()
-def start_as_copy(unet: UNet2DConditionModel) -> None:
-    """Starts the U-Net as one that returns its input, which is nearly right at high noise.
-
-    As in the VAE, half of the first layer's norm groups carry (K, -K, x, -x) for one latent channel x each. The skip
-    to the last block hands them on, and that block's own branches begin closed in these channels.
-    """
-    for name, module in unet.named_modules():
-        if name.endswith((".conv2", ".proj_out")):
-            module.weight.mul_(BRANCH_START)
-            module.bias.mul_(BRANCH_START)
-        elif name.endswith(("attn2.to_q", "attn2.to_k")):
-            module.weight.mul_(ATTENTION_START)
-    carried = 4 * unet.config.in_channels
-    for module in (unet.up_blocks[-1].resnets[-1].conv2, unet.up_blocks[-1].attentions[-1].proj_out):
-        module.weight[:carried] = 0.0
-        module.bias[:carried] = 0.0
-    first, last = unet.conv_in, unet.conv_out
-    shortcut = unet.up_blocks[-1].resnets[-1].conv_shortcut
-    width = first.out_channels
-    spread = ((2 * REFERENCE**2 + 2) / 4) ** 0.5  # what the last norm divides by
-    last.weight.mul_(0.1)
-    for latent in range(unet.config.in_channels):
-        channels = slice(4 * latent, 4 * latent + 4)
-        first.weight[channels] = 0.0
-        first.bias[channels] = torch.tensor([REFERENCE, -REFERENCE, 0.0, 0.0])
-        first.weight[4 * latent + 2, latent, 1, 1] = 1.0
-        first.weight[4 * latent + 3, latent, 1, 1] = -1.0
-        shortcut.weight[channels] = 0.0
-        shortcut.bias[channels] = 0.0
-        for channel in range(4 * latent, 4 * latent + 4):
-            shortcut.weight[channel, width + channel] = 1.0
-        last.weight[latent, 4 * latent + 2, 1, 1] = spread
-        last.weight[latent, 4 * latent + 3, 1, 1] = -spread
-    last.bias.zero_()
+PLACE_TIMESTEP = 900  # where it is looked at what naming a place does
 
 
 @dataclass
@@ -112,13 +60,13 @@ class Data:
 
 
 @torch.no_grad()
-def make_data(vae: AutoencoderKL, rng: np.random.Generator, count: int = SCENES) -> Data:
+def make_data(vae: AutoencoderKL, rng: np.random.Generator, count: int) -> Data:
     """Renders and encodes the training pictures."""
     scenes = [draw_scene(rng) for _ in range(count)]
     parts = []
     for begin in range(0, count, 50):
         pictures = np.stack([render(scene, rng) for scene in scenes[begin : begin + 50]])
-        parts.append(vae.encode(to_tensor(pictures)).latent_dist.mean * LATENT_SCALE)
+        parts.append(vae.encode(to_tensor(pictures)).latent_dist.mean * vae.config.scaling_factor)
     return Data(scenes, torch.cat(parts))
 
 
@@ -142,12 +90,12 @@ def full_training_caption(scene: Scene, told: Sequence[str], rng: np.random.Gene
     return subset_caption(scene, told, int(rng.choice(3, p=PLACE_POSITIONS)))
 
 
-def draw_timesteps(count: int, rng: np.random.Generator, layout: bool) -> torch.Tensor:
-    """Timesteps (count,), half of them from the noisy end; while the layout is learned all from its last fifth."""
-    if layout:
-        return torch.from_numpy(rng.integers(LAYOUT_START, 1000, count))
+def draw_timesteps(count: int, rng: np.random.Generator, layout: Layout, placing: bool) -> torch.Tensor:
+    """Timesteps (count,), half of them from the noisy end; while places are learned all from its last part."""
+    if placing:
+        return torch.from_numpy(rng.integers(layout.place_start, 1000, count))
     high = rng.random(count) < HIGH_NOISE_SHARE
-    drawn = np.where(high, rng.integers(HIGH_NOISE_START, 1000, count), rng.integers(0, 1000, count))
+    drawn = np.where(high, rng.integers(layout.high_noise_start, 1000, count), rng.integers(0, 1000, count))
     return torch.from_numpy(drawn)
 
 
@@ -163,61 +111,66 @@ class Trainer:
         self,
         vae: AutoencoderKL,
         seed: int,
+        layout: Layout = SD1,
         *,
         norm_groups: int = NORM_GROUPS,
         told: Sequence[str] = tuple(ATTRIBUTES),
     ) -> None:
         self.told = tuple(told)
+        self.layout, self.process = layout, layout.process
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.vae = vae
-        self.tokenizer = load_tokenizer()
-        self.text_model: CLIPTextModel = empty_text_model()
-        self.words: WordTable = use_word_table(self.text_model, self.tokenizer)
-        self.unet = empty_unet(norm_groups)
+        self.texts = layout.texts(load_tokenizer())
+        self.texts.learn_words()
+        self.unet = layout.unet(norm_groups)
         start_as_copy(self.unet)
-        self.modules = nn.ModuleList([self.unet, self.text_model])
+        self.modules = nn.ModuleList([self.unet, self.texts])
         self.average = Average(self.modules, AVERAGE_DECAY)
         self.optimizer = torch.optim.AdamW(
             self.modules.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, foreach=True
         )
-        self.kept = noise_schedule().alphas_cumprod  # the share of the picture at each timestep (1000,)
-        self.data = make_data(vae, self.rng)
+        self.data = make_data(vae, self.rng, SCENES)
         backgrounds = [scene.background for scene in self.data.scenes]
         self.plain = np.array([number for number, name in enumerate(backgrounds) if name == ONE_BACKGROUND])
 
     def toy(self) -> Toy:
         """The present weights, ready to sample."""
-        return Toy(self.unet, self.vae, self.text_model, self.tokenizer)
+        return Toy(self.unet, self.vae, self.texts, self.process)
 
-    def caption(self, scene: Scene, layout: bool) -> str:
+    def caption(self, scene: Scene, placing: bool) -> str:
         """A new caption of the scene."""
-        if layout:
+        if placing:
             return full_training_caption(scene, self.told, self.rng)
-        return training_caption(scene, self.told, self.tokenizer, self.rng)
+        return training_caption(scene, self.told, self.texts.tokenizer, self.rng)
 
     def losses(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The plain squared errors and the weights, each (B,), of a new batch."""
-        layout = step < LAYOUT_STEPS
+        placing = step < self.layout.place_steps
         chosen = (
             self.rng.choice(self.plain, BATCH) if step < ONE_BACKGROUND_STEPS else self.rng.integers(SCENES, size=BATCH)
         )
-        captions = [self.caption(self.data.scenes[number], layout) for number in chosen]
+        captions = [self.caption(self.data.scenes[number], placing) for number in chosen]
         latents = self.data.latents[torch.from_numpy(chosen)]
-        timesteps = draw_timesteps(BATCH, self.rng, layout)
+        timesteps = draw_timesteps(BATCH, self.rng, self.layout, placing)
         noise = torch.randn(latents.shape, generator=self.generator)
-        kept = self.kept[timesteps].view(-1, 1, 1, 1)
-        noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
-        conditioning = self.text_model(tokenize(self.tokenizer, captions)).last_hidden_state
-        prediction = self.unet(noisy, timesteps, conditioning).sample
-        errors = functional.mse_loss(prediction, noise, reduction="none").mean((1, 2, 3))
-        return errors, loss_weight(kept.flatten(), LAYOUT_MAX_WEIGHT if layout else MAX_WEIGHT)
+        noisy = self.process.noised(latents, noise, timesteps)
+        conditioning = self.texts.varied(self.texts(captions), captions, self.rng)
+        prediction = self.unet(noisy, self.process.time(timesteps), **conditioning.arguments()).sample
+        target = self.process.target(latents, noise)
+        errors = functional.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
+        return errors, self.process.weight(timesteps, PLACE_MAX_WEIGHT if placing else MAX_WEIGHT)
 
-    def train(self, steps: int, report_every: int) -> None:
-        """Trains for so many steps and leaves the averaged weights in place."""
+    def train(self, steps: int, report_every: int, state: Path | None = None) -> None:
+        """Trains for so many steps and leaves the averaged weights in place.
+
+        Args:
+            state: a file that is written with each report, and that a training broken off goes on from.
+        """
         began, recent = time.process_time(), []
-        for step in range(steps):
+        first = self.restore(state) if state is not None and state.exists() else 0
+        for step in range(first, steps):
             for group in self.optimizer.param_groups:
                 group["lr"] = LEARNING_RATE * cosine(step, steps, warm_up=100, hold=0.4)
             errors, weights = self.losses(step)
@@ -230,25 +183,49 @@ class Trainer:
             if (step + 1) % 100 == 0:
                 plain, weighted = np.mean(recent, axis=0)
                 spent = time.process_time() - began
-                print(f"unet {step + 1}/{steps}: eps {plain:.4f} weighted {weighted:.4f} {spent:.0f} CPU-s", flush=True)
+                print(
+                    f"unet {step + 1}/{steps}: error {plain:.4f} weighted {weighted:.4f} {spent:.0f} CPU-s", flush=True
+                )
                 recent = []
-            if (step + 1) % report_every == 0 or step + 1 in (ONE_BACKGROUND_STEPS, LAYOUT_STEPS):
+            if (step + 1) % report_every == 0 or step + 1 in (ONE_BACKGROUND_STEPS, self.layout.place_steps):
                 self.average.swap()
                 shift = f"place shift {place_shift(self):.2f}  " if "place" in self.told else ""
                 print(f"   {shift}{line(accuracy(self.toy(), 24, 10, told=self.told))}", flush=True)
                 self.average.swap()
+                if state is not None:
+                    self.store(state, step + 1)
         self.average.store()
         self.modules.requires_grad_(False).eval()
 
+    def store(self, path: Path, steps: int) -> None:
+        """Writes what the steps after these depend on."""
+        state = {
+            "steps": steps,
+            "weights": self.modules.state_dict(),
+            "averages": self.average.averages,
+            "updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "numbers": json.dumps(self.rng.bit_generator.state),
+            "noise": self.generator.get_state(),
+        }
+        partial = path.with_name(path.name + ".partial")
+        torch.save(state, partial)
+        partial.replace(path)
 
-def loss_weight(kept: torch.Tensor, limit: float) -> torch.Tensor:
-    """1 + 1/SNR = 1/kept, up to the limit, over the limit's root so that the loss keeps its usual size."""
-    return (1 / kept).clamp(max=limit) / limit**0.5
+    def restore(self, path: Path) -> int:
+        """Reads it back; the number of steps that are done."""
+        state = torch.load(path, weights_only=True)
+        self.modules.load_state_dict(state["weights"])
+        self.average.averages, self.average.updates = state["averages"], state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.rng.bit_generator.state = json.loads(state["numbers"])
+        self.generator.set_state(state["noise"])
+        return int(state["steps"])
 
 
 @torch.no_grad()
 def place_shift(trainer: Trainer, count: int = 96) -> float:
-    """How far naming the place moves the predicted picture towards it at t = 900, 1 = as far as it should go.
+    """How far naming the place moves the predicted picture towards it at a high noise, 1 = as far as it should go.
 
     The two predictions "left" and "right" of one scene from pure noise differ, in x, by this share of the true
     difference of the two mean pictures.
@@ -257,14 +234,13 @@ def place_shift(trainer: Trainer, count: int = 96) -> float:
     scenes = [draw_scene(rng) for _ in range(count)]
     noise = torch.randn(count, 4, 8, 8, generator=torch.Generator().manual_seed(5))
     means, predictions = {}, {}
-    timestep = torch.tensor(900)
+    time = trainer.process.time(torch.tensor(PLACE_TIMESTEP))
     for place in ("left", "right"):
         placed = [Scene(s.colour, s.shape, s.size, s.background, place) for s in scenes]
         pictures = np.stack([render(scene) for scene in placed])
-        means[place] = trainer.vae.encode(to_tensor(pictures)).latent_dist.mean * LATENT_SCALE
-        ids = tokenize(trainer.tokenizer, [full_caption(scene) for scene in placed])
-        predictions[place] = trainer.unet(noise, timestep, trainer.text_model(ids).last_hidden_state).sample
-    kept = trainer.kept[900]
+        means[place] = trainer.vae.encode(to_tensor(pictures)).latent_dist.mean * trainer.vae.config.scaling_factor
+        conditioning = trainer.texts([full_caption(scene) for scene in placed])
+        predictions[place] = trainer.unet(noise, time, **conditioning.arguments()).sample
     wanted = means["left"] - means["right"]
-    got = -((1 - kept) / kept).sqrt() * (predictions["left"] - predictions["right"])
+    got = trainer.process.picture_change(predictions["left"] - predictions["right"], PLACE_TIMESTEP)
     return float((wanted * got).sum() / (wanted * wanted).sum())

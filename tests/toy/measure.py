@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from tests.toy.autoencoder import LATENT_SCALE
-from tests.toy.conditioning import tokenize
+from tests.toy.conditioning import Conditioning, Texts
 from tests.toy.judge import Verdict, judge
+from tests.toy.processes import Process
 from tests.toy.world import ATTRIBUTES, Scene, draw_scene, full_caption, subset_caption
 
 PROMPT_SEED, NOISE_SEED = 4321, 9000
-
-
-def noise_schedule() -> DDIMScheduler:
-    """Stable Diffusion 1's schedule, sampled as its own configuration says."""
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        prediction_type="epsilon",
-    )
 
 
 def starting_noise(count: int, seed: int = NOISE_SEED) -> torch.Tensor:
@@ -41,60 +26,53 @@ def starting_noise(count: int, seed: int = NOISE_SEED) -> torch.Tensor:
 @torch.no_grad()
 def sample_latents(
     unet: UNet2DConditionModel,
-    wanted: torch.Tensor,
-    unwanted: torch.Tensor,
+    process: Process,
+    wanted: Conditioning,
+    unwanted: Conditioning,
     noise: torch.Tensor,
     steps: int,
     cfg: float,
 ) -> torch.Tensor:
-    """DDIM with classifier-free guidance: conditionings (B, 77, 64) and noise (B, 4, 8, 8) -> latents (B, 4, 8, 8)."""
-    scheduler = noise_schedule()
-    scheduler.set_timesteps(steps)
-    latents = noise
-    for timestep in scheduler.timesteps:
+    """Samples with classifier-free guidance: conditionings of B prompts and noise (B, 4, 8, 8) -> latents alike."""
+    both = (unwanted + wanted).arguments()
+
+    def predict(latents: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         if cfg == 1:
-            prediction = unet(latents, timestep, wanted).sample
-        else:
-            both = unet(torch.cat([latents, latents]), timestep, torch.cat([unwanted, wanted])).sample
-            without, with_prompt = both.chunk(2)
-            prediction = without + cfg * (with_prompt - without)
-        latents = scheduler.step(prediction, timestep, latents).prev_sample
-    return latents
+            return unet(latents, time, **wanted.arguments()).sample
+        without, with_prompt = unet(torch.cat([latents, latents]), time, **both).sample.chunk(2)
+        return without + cfg * (with_prompt - without)
+
+    return process.sample(predict, noise, steps)
 
 
 @torch.no_grad()
 def decode(vae: AutoencoderKL, latents: torch.Tensor) -> np.ndarray:
     """Latents (B, 4, 8, 8) -> pictures (B, 64, 64, 3) uint8."""
-    pixels = vae.decode(latents / LATENT_SCALE).sample
+    pixels = vae.decode(latents / vae.config.scaling_factor).sample
     return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
-@torch.no_grad()
-def encode_prompts(text_model: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
-    """Prompts -> last hidden states (B, 77, 64)."""
-    return text_model(tokenize(tokenizer, prompts)).last_hidden_state
-
-
+@dataclass
 class Toy:
     """The parts of a toy checkpoint, ready to sample."""
 
-    def __init__(
-        self, unet: UNet2DConditionModel, vae: AutoencoderKL, text_model: CLIPTextModel, tokenizer: CLIPTokenizer
-    ) -> None:
-        self.unet, self.vae, self.text_model, self.tokenizer = unet, vae, text_model, tokenizer
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    texts: Texts
+    process: Process
 
+    @torch.no_grad()
     def pictures(
         self, prompts: list[str], steps: int = 20, cfg: float = 4.0, seed: int = NOISE_SEED, batch: int = 30
     ) -> np.ndarray:
         """One picture a prompt: (N, 64, 64, 3) uint8."""
         noise = starting_noise(len(prompts), seed)
-        unwanted = encode_prompts(self.text_model, self.tokenizer, [""])
+        unwanted = self.texts.nothing()
         parts = []
         for begin in range(0, len(prompts), batch):
             chosen = prompts[begin : begin + batch]
-            wanted = encode_prompts(self.text_model, self.tokenizer, chosen)
-            empty = unwanted.expand(len(chosen), -1, -1)
-            latents = sample_latents(self.unet, wanted, empty, noise[begin : begin + batch], steps, cfg)
+            wanted, empty = self.texts(chosen), unwanted.expand(len(chosen))
+            latents = sample_latents(self.unet, self.process, wanted, empty, noise[begin : begin + batch], steps, cfg)
             parts.append(decode(self.vae, latents))
         return np.concatenate(parts)
 

@@ -1,4 +1,4 @@
-"""The embedded checkpoint: its layout, and that plain diffusers modules draw with it what the captions say."""
+"""The embedded checkpoints: their layouts, and that plain diffusers modules draw with them what the captions say."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from tests.toy import checkpoint_file
-from tests.toy.checkpoint_file import PATH
 from tests.toy.judge import judge
+from tests.toy.layouts import LAYOUTS, SD1, XL_FLOW, Layout
 from tests.toy.ldm_names import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, single_file_state
 from tests.toy.measure import Toy, accuracy, agreement, decode, short_accuracy, spread
 from tests.toy.world import ATTRIBUTES, draw_scene, render
@@ -20,32 +20,42 @@ from tests.toy.world import ATTRIBUTES, draw_scene, render
 COUNT, STEPS = 24, 10
 
 
-@pytest.fixture(scope="module")
-def toy() -> Toy:
-    return checkpoint_file.load()
+@pytest.fixture(scope="module", params=["sd1"])
+def layout(request: pytest.FixtureRequest) -> Layout:
+    return LAYOUTS[request.param]
 
 
 @pytest.fixture(scope="module")
-def header() -> dict:
-    blob = PATH.read_bytes()
+def toy(layout: Layout) -> Toy:
+    return checkpoint_file.load(layout.path)
+
+
+def _header(path: Path) -> dict:
+    blob = path.read_bytes()
     (length,) = struct.unpack("<Q", blob[:8])
     return json.loads(blob[8 : 8 + length])
 
 
-def test_the_file_is_small_and_its_header_is_sorted(header: dict) -> None:
-    assert PATH.stat().st_size < 20e6
+def test_the_file_is_small_and_its_header_is_sorted(layout: Layout) -> None:
+    header = _header(layout.path)
+    assert layout.path.stat().st_size < 20e6
     assert list(header) == sorted(header)
     assert list(header["__metadata__"]) == sorted(header["__metadata__"])
+    assert {entry["dtype"] for name, entry in header.items() if name != "__metadata__"} == {"F16"}
 
 
-def test_it_says_what_shapes_cannot(header: dict) -> None:
-    notes = header["__metadata__"]
-    assert json.loads(notes["trainyard_config"]) == {"unet_norm_groups": 8, "vae_norm_groups": 8}
-    assert notes["modelspec.architecture"] == "stable-diffusion-v1"
-    assert json.loads(notes["trainyard_made_by"])["script"] == "tests/toy/make.py"
+def test_it_says_what_shapes_cannot(layout: Layout) -> None:
+    notes = _header(layout.path)["__metadata__"]
+    flows = {"prediction": "flow"} if layout is XL_FLOW else {}
+    assert json.loads(notes["trainyard_config"]) == {"unet_norm_groups": 8, "vae_norm_groups": 8, **flows}
+    assert notes["modelspec.architecture"] == layout.architecture
+    made_by = json.loads(notes["trainyard_made_by"])
+    assert made_by["script"] == "tests/toy/make.py"
+    assert made_by["steps"]["unet_and_text_model"] == layout.steps
 
 
-def test_names_and_widths_are_those_of_stable_diffusion_1(header: dict) -> None:
+def test_names_and_widths_are_those_of_stable_diffusion_1() -> None:
+    header = _header(SD1.path)
     names = set(header) - {"__metadata__"}
     assert all(name.startswith((UNET_PREFIX, VAE_PREFIX, TEXT_PREFIX)) for name in names)
     inputs = {int(name.split(".")[3]) for name in names if name.startswith(UNET_PREFIX + "input_blocks.")}
@@ -54,19 +64,13 @@ def test_names_and_widths_are_those_of_stable_diffusion_1(header: dict) -> None:
     assert header[TEXT_PREFIX + "embeddings.token_embedding.weight"]["shape"] == [49408, 64]
     assert header[UNET_PREFIX + "input_blocks.1.1.proj_in.weight"]["shape"] == [32, 32, 1, 1]
     assert header[VAE_PREFIX + "quant_conv.weight"]["shape"] == [8, 8, 1, 1]
-    assert {entry["dtype"] for name, entry in header.items() if name != "__metadata__"} == {"F16"}
 
 
-def test_our_names_and_diffusers_conversion_invert_each_other(toy: Toy, tmp_path: Path) -> None:
-    state = single_file_state(toy.unet, toy.vae, toy.text_model, toy.text_model.get_input_embeddings().weight)
+def test_our_names_and_diffusers_conversion_invert_each_other(toy: Toy, layout: Layout, tmp_path: Path) -> None:
+    state = single_file_state(toy.unet, toy.vae, toy.texts)
     again = tmp_path / "again.safetensors"
-    checkpoint_file.write(again, state, json.loads(_header_text(PATH))["__metadata__"])
-    assert again.read_bytes() == PATH.read_bytes()
-
-
-def _header_text(path: Path) -> bytes:
-    blob = path.read_bytes()
-    return blob[8 : 8 + struct.unpack("<Q", blob[:8])[0]]
+    checkpoint_file.write(again, state, _header(layout.path)["__metadata__"])
+    assert again.read_bytes() == layout.path.read_bytes()
 
 
 def test_latents_have_unit_variance_and_pictures_survive_the_vae(toy: Toy) -> None:
