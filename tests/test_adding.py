@@ -539,7 +539,7 @@ def test_lora_mode_trains_on_it(trainyard: Trainyard, tiny: Trained) -> None:
     assert all(tensor.abs().sum() > 0 for key, tensor in tiny.tensors.items() if "lora_up" in key)
     assert tiny.metadata["ss_base_model_version"] == "tiny_v1"
     assert tiny.metadata["modelspec.architecture"] == "tiny-flow/lora"
-    assert "modelspec.prediction_type" not in tiny.metadata, "which has no word for rectified flow"
+    assert tiny.metadata["modelspec.prediction_type"] == "flow"
     (effect,) = (trainyard.folder / "data" / "samples").rglob("effect.png")
     assert len(list(effect.parent.glob("*.png"))) > 1, "previews, too"
 
