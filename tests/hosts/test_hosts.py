@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import threading
@@ -30,6 +31,8 @@ from trainer.errors import MemoryShortError, Stopped, UserError
 from trainer.hosts.webui.host import WebUI
 from trainer.hosts.webui.registry import make_webui
 from trainer.job import Control, Done, Effect, Event, Job, Paused, Phase, Preview, Saved, Step, Warned
+from trainer.jobs.store import Store
+from trainer.jobs.worker import Worker
 from trainer.models.registry import load_bundle
 from trainer.networks.files import file
 from trainer.text.messages import message
@@ -138,6 +141,24 @@ def test_a_run_leaves_the_host_as_it_was(double: Double, host: WebUI, tmp_path: 
     assert np.array_equal(before, double.generate())
     assert not double.lock.is_held
     assert (double.state.job, double.state.job_count, double.state.textinfo) == ("", 0, None)
+
+
+def test_what_a_run_leaves_is_collected_while_the_host_loads_nothing(
+    double: Double, host: WebUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double.generate()
+    held: list[bool] = []
+    monkeypatch.setattr(gc, "collect", lambda *_: held.append(double.lock.is_held))
+    worker = Worker(Store(host.folders), lambda: host)
+    try:
+        worker.store.add(settings_of("iLECO", tmp_path))
+        worker.start()
+        assert worker.join(WAIT)
+    finally:
+        worker.close()
+        worker.store.close()
+    assert held
+    assert all(held)
 
 
 @pytest.mark.parametrize("end", ["stopped", "error", "memory"])

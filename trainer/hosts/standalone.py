@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +75,7 @@ class Standalone:
         return load_bundle(self._model(settings), vae=self._vae(settings), prediction=settings.prediction)
 
     def give_back(self) -> None:
+        gc.collect()
         self._has_run.clear()
 
     def between_steps(self, _phase: Message, _done: int, _total: int) -> Sequence[Message]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import sys
 import threading
 import time
@@ -502,8 +501,7 @@ class _Report:
 
 
 def _tidy_up() -> None:
-    """Free the memory of the job that has ended."""
-    gc.collect()
+    """Free the device's memory of the job that has ended; what it has left was collected by the host."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

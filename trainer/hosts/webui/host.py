@@ -205,6 +205,10 @@ class WebUI(Backend):
     def give_back(self) -> None:
         self._bundle = self._host_memory = self._files = None
         self._is_changed, self._notes, self._check = False, [], never
+        if self.lock.is_mine:
+            # With the lock: Neo holds on to a checkpoint that it replaces by weak references, and fails for good if
+            # a collection takes it away meanwhile.
+            gc.collect()
         self._leave()
 
     # ---- the model --------------------------------------------------------------------------------------------------
