@@ -22,6 +22,7 @@ from trainer.hosts import standalone
 from trainer.hosts.standalone import Standalone
 from trainer.jobs.store import Store
 from trainer.jobs.worker import Worker
+from trainer.models import placement
 from trainer.models.base import Bundle
 from trainer.models.placement import place_for_images
 from trainer.models.registry import load_bundle
@@ -140,7 +141,7 @@ def test_memory_that_does_not_come_back_leaves_pictures_possible(
         def come_back(self) -> None:
             raise RuntimeError("no room")
 
-    monkeypatch.setattr(standalone, "Away", Lost)
+    monkeypatch.setattr(placement, "Away", Lost)
     come_back = host.make_room(host.take_model(CHOSEN), [])
     with pytest.raises(RuntimeError):
         come_back()
