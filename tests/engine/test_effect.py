@@ -53,7 +53,7 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (images, concepts, trigger, effect_module):
         monkeypatch.setattr(module, "IMAGES", 2)
     for module in (images, concepts, trigger):
-        monkeypatch.setattr(module, "IMAGE_STEPS", 1)
+        monkeypatch.setattr(module, "STEPS", 1)
 
 
 def job(model: Path, **changes: object) -> Job:

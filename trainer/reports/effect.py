@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from ..job import Effect
 from ..text.messages import message
 
@@ -23,8 +26,9 @@ def lines_of(effect: Effect, language: str = "en") -> list[str]:
 
 
 def text_of(effect: Effect) -> str:
-    """The same in English, as a file."""
-    return "".join(f"{line}\n" for line in lines_of(effect))
+    """The same in English, as a file beside the strip, which it calls by its name."""
+    beside = effect if effect.strip is None else replace(effect, strip=Path(effect.strip.name))
+    return "".join(f"{line}\n" for line in lines_of(beside))
 
 
 def _percent(share: float) -> str:
