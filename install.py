@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parent
 PINS = ROOT / "requirements"
 PYTORCH = "https://download.pytorch.org/whl"
 MOST_WORKERS = 4  # of the tests: each has a gigabyte or two of its own
-TEST_MINUTES = {(): 8, ("--more",): 11}  # on two cores that do nothing else
 USAGE = """usage: python install.py COMMAND
 
   demo           train a LoRA on a small checkpoint and show what it does
@@ -316,9 +315,6 @@ def by_hand(arguments: Sequence[str]) -> int:
     except SetupError as error:
         say(str(error))
         return 1
-    minutes = TEST_MINUTES.get(tuple(arguments[1:])) if command == "test" else None
-    if minutes:
-        say(f"The tests take about {minutes} minutes on two cores; they say themselves how far they are.")
     # The small checkpoint of demo and test is too small to share among threads: one is faster than two.
     threads = {} if command == "ui" else {"OMP_NUM_THREADS": "1"}
     environment = {**threads, **clean_environment()}
