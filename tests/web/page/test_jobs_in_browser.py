@@ -38,27 +38,6 @@ def test_a_model_says_what_it_is_and_brings_its_defaults(visit: Callable[..., Vi
     large.unlink()
 
 
-def test_a_job_that_is_quicker_than_the_page_suits_the_model_as_well(visit: Callable[..., Visitor], site: Site) -> None:
-    large = small_checkpoint(site.data / "models", "SDXL")
-    someone = visit()
-    someone.press("refresh")
-    folder = site.data / "images"
-    folder.mkdir()
-    Image.new("RGB", (1024, 1024), "red").save(folder / "red.png")
-    someone.write("lora_data_directory", str(folder))
-    someone.write("train_iterations", "77")
-    someone.until(lambda: someone.box("image_size").input_value() == "64")  # as the toy has it
-    with someone.held():
-        someone.write("model", large.name)
-        someone.press("add")
-        someone.message("LoRA is number 1 in the queue")
-        assert someone.box("image_size").input_value() == "64"
-    with contextlib.closing(sqlite3.connect(site.data / "queue" / "queue.db")) as jobs:
-        ((kept,),) = jobs.execute("SELECT settings FROM job")
-    assert (json.loads(kept)["image_size(height, width)"], json.loads(kept)["train_iterations"]) == ("1024", 77)
-    large.unlink()
-
-
 def test_a_model_that_is_put_into_the_folder_is_noticed(visit: Callable[..., Visitor], site: Site) -> None:
     toy = site.data / "models" / "toy-sd1.safetensors"
     away = toy.rename(site.data / "away")
@@ -144,3 +123,25 @@ def test_the_page_reads_japanese(browser: object, japanese: Site, width: int) ->
     someone.until(lambda: "キューは空です" in page.locator("#trainyard_queue").inner_text())
     assert someone.troubles == []
     page.close()
+
+
+def test_a_job_that_is_quicker_than_the_page_suits_the_model_as_well(visit: Callable[..., Visitor], site: Site) -> None:
+    large = small_checkpoint(site.data / "models", "SDXL")
+    someone = visit()
+    someone.press("refresh")
+    folder = site.data / "images"
+    folder.mkdir()
+    Image.new("RGB", (1024, 1024), "red").save(folder / "red.png")
+    someone.write("lora_data_directory", str(folder))
+    someone.write("save_lora_name", "quick")
+    someone.write("train_iterations", "77")
+    someone.until(lambda: someone.box("image_size").input_value() == "64")  # as the toy has it
+    with someone.held():
+        someone.write("model", large.name)
+        someone.press("add")
+        someone.message("quick is number")
+        assert someone.box("image_size").input_value() == "64"
+    with contextlib.closing(sqlite3.connect(site.data / "queue" / "queue.db")) as jobs:
+        ((kept,),) = jobs.execute("SELECT settings FROM job WHERE name = 'quick'")
+    assert (json.loads(kept)["image_size(height, width)"], json.loads(kept)["train_iterations"]) == ("1024", 77)
+    large.unlink()
