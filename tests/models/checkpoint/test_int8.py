@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from studies.studio import CHECKPOINT
 from tests.helpers.checkpoints import FAMILIES, sd1_tensors, small_checkpoint
+from tests.helpers.predicted import in_float32, predicted
 from trainer.config.size import Size
 from trainer.models.base import Bundle
 from trainer.models.checkpoint.int8 import Int8Conv2d, Int8Linear, dequantise, quantise, store_as_int8
@@ -92,15 +93,6 @@ def test_output_and_gradient_are_those_of_the_weight_it_stands_for(name: str) ->
     wanted.backward(upstream)
     assert x.grad is not None
     torch.testing.assert_close(x.grad, other.grad, rtol=0, atol=1e-12)
-
-
-def in_float32(bundle: Bundle) -> dict[str, torch.dtype]:
-    return dict.fromkeys(bundle.modules, torch.float32)
-
-
-def predicted(bundle: Bundle, x: Tensor, timesteps: list[int]) -> Tensor:
-    conditioning = bundle.encode(["a red circle"], size=Size(64, 64))
-    return bundle.predict(x, torch.tensor(timesteps), conditioning)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from studies.studio import CHECKPOINT
 from tests.helpers.checkpoints import FAMILIES, small_checkpoint
+from tests.helpers.predicted import in_float32, predicted
 from trainer.config.size import Size
-from trainer.models.base import Bundle
 from trainer.models.checkpoint.int8 import Int8Conv2d, Int8Linear
 from trainer.models.checkpoint.nf4 import BLOCK, NF4Linear, can_be_nf4, levels, store_as_nf4
 from trainer.models.checkpoint.weights import cast
@@ -90,15 +90,6 @@ def test_what_is_not_of_whole_blocks_or_no_linear_is_kept_as_int8() -> None:
     assert module[0].get_buffer("scale").dtype is torch.float32
     assert module[0].get_buffer("table").dtype is torch.float16
     assert not any(can_be_nf4(each) for each in module)
-
-
-def in_float32(bundle: Bundle) -> dict[str, torch.dtype]:
-    return dict.fromkeys(bundle.modules, torch.float32)
-
-
-def predicted(bundle: Bundle, x: Tensor, timesteps: list[int]) -> Tensor:
-    conditioning = bundle.encode(["a red circle"], size=Size(64, 64))
-    return bundle.predict(x, torch.tensor(timesteps), conditioning)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

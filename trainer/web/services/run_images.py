@@ -56,7 +56,8 @@ def of_lora(path: Path, folders: Folders) -> RunImages:
     told = _told(folder / _STRIP)
     if told.get("lora") != metadata.get("ss_output_name"):  # a run may save several LoRAs
         return RunImages(folder, images=latest)
-    words = tuple(from_json(line) for line in told.get("words", "").splitlines())
+    # Not splitlines: a prompt may hold other ends of lines than the one that JSON escapes.
+    words = tuple(from_json(line) for line in told.get("words", "").split("\n") if line)
     return RunImages(folder, folder / _STRIP, told.get("prompt", ""), words, latest)
 
 
