@@ -49,7 +49,7 @@ from trainer.paths import CHECKOUT, Folders
 
 MODEL = CHECKOUT / "tests" / "toy" / "toy-sd1.safetensors"
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone.utc)
-STRIP = "/effect.png"
+STRIP, WORDS = "/effect.png", "/effect.txt"
 CALLS = ("link", "replace", "fsync", "unlink")
 """Of ``os``: what puts files in their place and takes them away."""
 _PATIENCE = 300.0
@@ -355,7 +355,7 @@ def _compare(name: str, one: Reference, home: Path, findings: Findings) -> None:
     if entry.status != DONE or entry.path != folders_in(home).lora(one.job.name):
         findings.lost.append(f"{name}: {entry.status} {entry.path} {entry.message or ''}")
     gone = one.files.keys() - now.keys()
-    may_be_gone = {path for path in gone if path.endswith(STRIP) or _is_card(path, gone)}
+    may_be_gone = {path for path in gone if path.endswith((STRIP, WORDS)) or _is_card(path, gone)}
     begun = {path for path in one.files.keys() - gone if path.endswith(STRIP) and begins(one.files[path], now[path])}
     findings.undescribed += bool(may_be_gone or begun)
     findings.other_bytes += [
