@@ -29,6 +29,7 @@ ROOMS = (
     "models",
     "models.stable_diffusion",
     "data",
+    "sets",
     "networks",
     "optim",
     "reports",

@@ -69,6 +69,11 @@ class Folders:
         return [self.data / "presets", SHIPPED_PRESETS / "user", TRAINYARD_PRESETS, SHIPPED_PRESETS]
 
     @property
+    def images(self) -> Path:
+        """Where sets of images are that came in through the page or ``data unzip``."""
+        return self.data / "images"
+
+    @property
     def queue(self) -> Path:
         """Where the job store is, and the locks of those who run jobs from it."""
         return self.data / "queue"
@@ -255,13 +260,16 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False)
         return _rename(beside, path, overwrite=overwrite)
 
 
-def replace_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+def replace_whole(path: Path, pieces: Iterable[bytes | memoryview], *, flushed: bool = True) -> None:
     """Write a file that is whole or absent in place of the one that may be there, which stays until then.
+
+    Args:
+        flushed: whether it is on the disk when this returns; False for one of thousands that can be made again.
 
     Raises:
         OutputError: the folder cannot be written to, the disk is full, or (on Windows) the old file is open elsewhere.
     """
-    with _written_beside(path, pieces) as beside:
+    with _written_beside(path, pieces, flushed=flushed) as beside:
         for attempt in range(_ATTEMPTS):
             try:
                 os.replace(beside, path)
@@ -270,7 +278,8 @@ def replace_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 time.sleep(_BETWEEN_ATTEMPTS)
-        _sync_folder(path.parent)
+        if flushed:
+            _sync_folder(path.parent)
 
 
 def write_unless_there(path: Path, pieces: Iterable[bytes]) -> bool:
@@ -289,7 +298,7 @@ def write_unless_there(path: Path, pieces: Iterable[bytes]) -> bool:
 
 
 @contextmanager
-def _written_beside(path: Path, pieces: Iterable[bytes | memoryview]) -> Iterator[Path]:
+def _written_beside(path: Path, pieces: Iterable[bytes | memoryview], *, flushed: bool = True) -> Iterator[Path]:
     """The content in a file beside ``path``, to be put in its place; gone when the block ends."""
     beside = path.with_name(f".{path.name[:60]}.{MACHINE}-{os.getpid()}-{PROCESS}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -299,7 +308,8 @@ def _written_beside(path: Path, pieces: Iterable[bytes | memoryview]) -> Iterato
                 for piece in pieces:
                     file.write(piece)
                 file.flush()
-                os.fsync(file.fileno())
+                if flushed:
+                    os.fsync(file.fileno())
             yield beside
         finally:
             beside.unlink(missing_ok=True)

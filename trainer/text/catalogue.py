@@ -17,6 +17,7 @@ from .en import models as en_models
 from .en import networks as en_networks
 from .en import page as en_page
 from .en import reports as en_reports
+from .en import sets as en_sets
 from .en import settings as en_settings
 from .en import web as en_web
 from .ja import commands as ja_commands
@@ -31,17 +32,18 @@ from .ja import models as ja_models
 from .ja import networks as ja_networks
 from .ja import page as ja_page
 from .ja import reports as ja_reports
+from .ja import sets as ja_sets
 from .ja import settings as ja_settings
 from .ja import web as ja_web
 from .language import is_japanese
 
 _EN = (
     en_page, en_settings, en_config, en_models, en_networks, en_data, en_engine, en_hosts, en_jobs, en_web, en_commands,
-    en_errors, en_reports, en_foreign,
+    en_errors, en_reports, en_foreign, en_sets,
 )  # fmt: skip
 _JA = (
     ja_page, ja_settings, ja_config, ja_models, ja_networks, ja_data, ja_engine, ja_hosts, ja_jobs, ja_web, ja_commands,
-    ja_errors, ja_reports, ja_foreign,
+    ja_errors, ja_reports, ja_foreign, ja_sets,
 )  # fmt: skip
 ENGLISH: Mapping[str, str] = MappingProxyType({key: text for room in _EN for key, text in room.TEXTS.items()})
 JAPANESE: Mapping[str, str] = MappingProxyType({key: text for room in _JA for key, text in room.TEXTS.items()})
