@@ -254,7 +254,7 @@ class ImageSet:
         Raises:
             OutputError: a file cannot be moved.
         """
-        what = message("sets.did_aside", names=_first(names), count=len(names))
+        what = message("sets.did_aside", names=_first(names))
         with self.journal.held():
             return self._moved(self._found(), names, self.folder, self.folder / ASIDE, what)
 
@@ -264,7 +264,7 @@ class ImageSet:
         Raises:
             OutputError: a file cannot be moved.
         """
-        what = message("sets.did_back", names=_first(names), count=len(names))
+        what = message("sets.did_back", names=_first(names))
         with self.journal.held():
             return self._moved(self._found(aside=True), names, self.folder / ASIDE, self.folder, what)
 

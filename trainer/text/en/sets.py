@@ -37,8 +37,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- files
         "sets.name_taken": "There is another file of that name. Nothing was moved over it.",
         "sets.not_moved": "It cannot be moved ({reason}).",
-        "sets.mask_no_image": "It is no image to be drawn on: {problem}.",
-        "sets.mask_other_size": "A mask must have the shape of its image, {size}.",
         # ---- what comes in
         "sets.no_zip": "It is no zip archive that can be read ({reason}).",
         "sets.zip_too_many": "The archive holds more than {most} files. Unpack a part of it yourself.",
@@ -54,6 +52,5 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sets.archive_inside": "is an archive itself; unpack it, or drop it alone if it is a zip",
         "sets.no_image_or_caption": "is neither an image nor a caption",
         "sets.too_many_files": "More than {most} files are too many at once. Drop a part of them.",
-        "sets.no_batch": "These files are no longer expected. Drop them again.",
     }
 )

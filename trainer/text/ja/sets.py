@@ -37,8 +37,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- files
         "sets.name_taken": "同じ名前の別のファイルがあります。上書きはしませんでした。",
         "sets.not_moved": "移動できません（{reason}）。",
-        "sets.mask_no_image": "マスクを描ける画像ではありません: {problem}。",
-        "sets.mask_other_size": "マスクは画像と同じ縦横比（{size}）でなければなりません。",
         # ---- what comes in
         "sets.no_zip": "読み込める zip ファイルではありません（{reason}）。",
         "sets.zip_too_many": "この zip には {most} 個を超えるファイルがあります。一部を自分で展開してください。",
@@ -54,6 +52,5 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sets.archive_inside": "これ自体がアーカイブです。展開するか、zip ならそれだけをドロップしてください",
         "sets.no_image_or_caption": "画像でもキャプションでもありません",
         "sets.too_many_files": "一度に {most} 個を超えるファイルは多すぎます。分けてドロップしてください。",
-        "sets.no_batch": "このファイルはもう待たれていません。もう一度ドロップしてください。",
     }
 )
