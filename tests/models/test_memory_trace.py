@@ -87,3 +87,30 @@ def test_nothing_is_drawn() -> None:
         assert torch.randint(0, 10, (3,), generator=random.generator, device=random.generator.device).device == META
     assert (drawn.device, drawn.dtype, drawn.shape) == (META, torch.float16, (2, 4, 8, 8))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_is_repeated_returns_what_it_returned_before() -> None:
+    """Against the same operations on the CPU, whose results are computed every time."""
+
+    def results(x: Tensor, weight: Tensor) -> list[Tensor | None]:
+        ones = torch.ones(8, device=x.device)
+        normed, mean, rstd = torch.ops.aten.native_layer_norm(x, [8], ones, None, 1e-5)
+        wanted = [True, False, False]
+        gradients = torch.ops.aten.native_layer_norm_backward(x, x, [8], mean, rstd, ones, None, wanted)
+        changed = torch.empty_like(x).add_(x)
+        return [x.mT, x.mT @ x, x @ weight, normed, mean, *gradients, changed, x.double(), x[1:], x.sum(0), *x.chunk(2)]
+
+    real = results(torch.rand(4, 8), torch.rand(8, 8))
+    with MemoryTrace() as trace:
+        inputs = torch.empty(4, 8, device=META), torch.empty(8, 8, device=META)
+        traced = results(*inputs), results(*inputs)
+        before = trace.living.now
+        view, changed = inputs[0].mT, inputs[0].add_(1)
+        assert trace.living.now == before
+    assert view.untyped_storage()._cdata == changed.untyped_storage()._cdata == inputs[0].untyped_storage()._cdata
+    assert changed is inputs[0]
+    for found in traced:
+        for one, other in zip(real, found, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert (other.shape, other.stride(), other.dtype) == (one.shape, one.stride(), one.dtype)

@@ -46,6 +46,10 @@ Change = dict[str, Any]
 """Short name -> value."""
 
 
+def _at_once() -> None:
+    """Wait for nobody."""
+
+
 @dataclass(frozen=True)
 class MemoryAdvice:
     """What is said of a run's memory.
@@ -76,13 +80,16 @@ class Fit:
     fits: bool = True
 
 
-def fit(settings: Settings, host: Host, card: str, keep: Collection[str] = ()) -> Fit:
+def fit(
+    settings: Settings, host: Host, card: str, keep: Collection[str] = (), wait: Callable[[], None] = _at_once
+) -> Fit:
     """Change what must be changed for a run to fit a GPU.
 
     Args:
         card: one of :data:`.config.choices.CARDS`: its memory in GB, or :data:`.config.choices.AUTOMATIC_CARD` for the
             GPU that the host computes on. Without one that changes nothing.
         keep: short names of settings that stay as they are.
+        wait: called before every estimate but the first, to let others go ahead.
 
     Raises:
         UserError: the settings, the model or a LoRA cannot be used.
@@ -93,7 +100,7 @@ def fit(settings: Settings, host: Host, card: str, keep: Collection[str] = ()) -
     automatic = card == AUTOMATIC_CARD
     name = message("engine.this_card", room=shown(limit)) if automatic else message("engine.card", size=card)
     try:
-        found = fitting(settings, host, limit, device, keep)
+        found = fitting(settings, host, limit, device, keep, wait)
     except _UNTRACEABLE as error:
         return Fit(settings, (), _unknown(error))
     if found is None:
@@ -106,21 +113,23 @@ def fit(settings: Settings, host: Host, card: str, keep: Collection[str] = ()) -
     return Fit(fitted, changed, message("engine.card_changed", card=name, changes=changes, needed=needed))
 
 
-def memory_advice(settings: Settings, host: Host, card: str = AUTOMATIC_CARD) -> MemoryAdvice:
+def memory_advice(
+    settings: Settings, host: Host, card: str = AUTOMATIC_CARD, wait: Callable[[], None] = _at_once
+) -> MemoryAdvice:
     """What a run with these settings takes, in words, and what to change where there is less.
 
     Args:
-        card: as for :func:`fit`.
+        card, wait: as for :func:`fit`.
 
     Raises:
         UserError: as :func:`estimate_memory`.
     """
     device, room = _memory_of(card, host)
     try:
-        needed = estimate_memory(settings, host, device).most
-        if room is None or needed <= room:
-            return MemoryAdvice(message("engine.memory_needed", needed=shown(needed)), fits=True)
-        return MemoryAdvice(_too_much(settings, host, needed, room, device), fits=False)
+        needed = estimate_memory(settings, host, device)
+        if room is None or needed.most <= room:
+            return MemoryAdvice(message("engine.memory_needed", needed=shown(needed.most)), fits=True)
+        return MemoryAdvice(_too_much(settings, host, needed, room, device, wait), fits=False)
     except _UNTRACEABLE as error:
         return MemoryAdvice(_unknown(error), fits=True)
 
@@ -131,17 +140,24 @@ def out_of_memory(settings: Settings, host: Host) -> MemoryShortError:
     Whatever goes wrong here must not hide that: then the error names the settings to lower without figures.
     """
     try:
-        needed, room = estimate_memory(settings, host).most, room_on(host.device)
-        if room is not None and needed > room:
-            return MemoryShortError(_too_much(settings, host, needed, room, host.device))
+        needed, room = estimate_memory(settings, host), room_on(host.device)
+        if room is not None and needed.most > room:
+            return MemoryShortError(_too_much(settings, host, needed, room, host.device, _at_once))
     except (UserError, MemoryError, *_UNTRACEABLE):
         return MemoryShortError("engine.not_enough_memory")
     return MemoryShortError("engine.not_enough_memory")
 
 
-def _too_much(settings: Settings, host: Host, needed: int, room: int, device: torch.device) -> Message:
-    given = {"needed": shown(needed), "room": shown(room)}
-    found = fitting(settings, host, room, device)
+def _too_much(
+    settings: Settings,
+    host: Host,
+    needed: MemoryEstimate,
+    room: int,
+    device: torch.device,
+    wait: Callable[[], None],
+) -> Message:
+    given = {"needed": shown(needed.most), "room": shown(room)}
+    found = fitting(settings, host, room, device, wait=wait, needed=needed)
     if found is None:
         return message("engine.memory_never_enough", **given)
     changes = [_change(name, getattr(found[0], name)) for name in _changed(settings, found[0])]
@@ -206,22 +222,33 @@ def room_on(device: torch.device) -> int | None:
 
 
 def fitting(
-    settings: Settings, host: Host, limit: int, device: torch.device | None = None, keep: Collection[str] = ()
+    settings: Settings,
+    host: Host,
+    limit: int,
+    device: torch.device | None = None,
+    keep: Collection[str] = (),
+    wait: Callable[[], None] = _at_once,
+    needed: MemoryEstimate | None = None,
 ) -> tuple[Settings, MemoryEstimate] | None:
     """The first settings, in the order of :func:`_savings`, with which a run stays below ``limit`` bytes of the device,
     by default the host's; None if there are none. A change that saves nothing is left out.
+
+    Args:
+        keep, wait: as for :func:`fit`.
+        needed: what the run takes as it is, where that is known.
 
     Raises:
         UserError: as :func:`estimate_memory`.
     """
     device = device or host.device
-    needed = estimate_memory(settings, host, device)
+    needed = needed or estimate_memory(settings, host, device)
     saves = _savings(device, has_sizes=dataset_file(effective(settings)) is not None)
     for save in saves:
         while needed.most > limit:
             changed = _with(settings, save, keep)
             if changed == settings:
                 break
+            wait()
             cheaper = estimate_memory(changed, host, device)
             if not cheaper.saves_over(needed):
                 break

@@ -7,7 +7,8 @@ peak is that of the real one, but for what kernels need inside and for what an a
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -131,15 +132,88 @@ class _Counted(TorchDispatchMode):
     def __init__(self, count: Callable[[Tensor], None]) -> None:
         super().__init__()
         self._count_one = count
+        self._results = _Results()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
+        made = self._results.of(func, args, kwargs or {})
         for each in tree_flatten(made)[0]:
             if isinstance(each, Tensor):
                 self._count_one(each)
         return made
+
+
+class _Results:
+    """What operations on the meta device return: the same for the same operation on tensors of the same shapes.
+
+    Most of them find a shape in Python, which takes most of a trace's time; and a model repeats its layers.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, _Known] = {}
+
+    def of(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """``func(*args, **kwargs)``."""
+        given = tree_flatten((args, dict(kwargs)))[0]
+        key = (func, len(args), tuple(kwargs), *map(_described, given))
+        try:
+            known = self._known.get(key)
+        except TypeError:  # something that cannot be a key
+            return func(*args, **kwargs)
+        if known is not None and known.is_the_first:
+            return args[0]
+        if known is not None and known.forms is not None:
+            made = [form and torch.empty_strided(*form[:2], dtype=form[2], device=META) for form in known.forms]
+            return tuple(made) if known.are_several else made[0]
+        result = func(*args, **kwargs)
+        if known is None:
+            is_the_first = bool(args) and result is args[0] and key[3 : 3 + len(given)] == tuple(map(_described, given))
+            forms = None if is_the_first or func._schema.is_mutable else _forms_of_new(result, given)
+            self._known[key] = _Known(is_the_first, forms, isinstance(result, tuple))
+        return result
+
+
+_Form = tuple[torch.Size, tuple[int, ...], torch.dtype]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What an operation returned.
+
+    Attributes:
+        is_the_first: its first argument, changed in place.
+        forms: tensors with memory of their own, of these shapes, strides and types, and None where there was none;
+            None if it was anything else, such as a view.
+        are_several: whether it was a tuple.
+    """
+
+    is_the_first: bool
+    forms: list[_Form | None] | None
+    are_several: bool
+
+
+def _described(given: Any) -> Any:
+    if isinstance(given, Tensor):
+        return given.shape, given.stride(), given.dtype, given.device, given.storage_offset()
+    return type(given), given
+
+
+def _forms_of_new(result: Any, given: Sequence[Any]) -> list[_Form | None] | None:
+    taken = {each.untyped_storage()._cdata for each in given if isinstance(each, Tensor)}
+    forms: list[_Form | None] = []
+    for each in result if isinstance(result, tuple) else (result,):
+        if each is None:
+            forms.append(None)
+            continue
+        if not isinstance(each, Tensor) or each.device != META:
+            return None
+        storage = each.untyped_storage()
+        if storage._cdata in taken or storage.nbytes() != each.numel() * each.element_size():
+            return None
+        taken.add(storage._cdata)
+        forms.append((each.shape, each.stride(), each.dtype))
+    return forms
 
 
 class _OnMeta(TorchFunctionMode):

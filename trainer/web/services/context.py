@@ -20,6 +20,7 @@ from .access import Access
 from .advice import Advisor
 from .image_jobs import ImageJobs
 from .preview import Preview
+from .turns import Turns
 from .variations import Variations
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class PageContext:
         return Advisor(self.worker.host)
 
     @cached_property
+    def turns(self) -> Turns:
+        """Estimates of memory: one at a time, or many pages' together would keep the server from all else."""
+        return Turns()
+
+    @cached_property
     def preview(self) -> Preview:
         return Preview(self.folders)
 
@@ -66,7 +72,8 @@ class PageContext:
         host = self.worker.ready_host()
         from ...engine.memory_fit import memory_advice
 
-        return memory_advice(settings, host, card)
+        with self.turns.one() as wait:
+            return memory_advice(settings, host, card, wait)
 
     def fitted(self, settings: Settings, card: str) -> Fit:
         """The settings with what makes them fit a card; as long as :meth:`memory_of`, or several times that.
@@ -77,7 +84,8 @@ class PageContext:
         host = self.worker.ready_host()
         from ...engine.memory_fit import fit
 
-        return fit(settings, host, card)
+        with self.turns.one() as wait:
+            return fit(settings, host, card, wait=wait)
 
     @property
     def has_gpu(self) -> bool:
