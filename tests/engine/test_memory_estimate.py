@@ -120,16 +120,26 @@ def test_every_mode_is_told_its_memory(host: Standalone, tmp_path: Path) -> None
         assert half.most < found.most, mode
 
 
-@pytest.mark.more
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
 @pytest.mark.parametrize(
     "changes",
     [
-        {"network_type": "c3lier", "image_size": (320, 256), "train_batch_size": 3},
-        {"image_size": (384, 384), "train_optimizer": "Prodigy", "keep_prompts": "green", "train_batch_size": 1},
-        {"image_size": (448, 320), "use_gradient_checkpointing": True, "train_batch_size": 3},
+        pytest.param(
+            {"network_type": "c3lier", "image_size": (320, 256), "train_batch_size": 3},
+            marks=pytest.mark.more,
+            id="convs",
+        ),
+        pytest.param(
+            {"image_size": (384, 384), "train_optimizer": "Prodigy", "keep_prompts": "green", "train_batch_size": 1},
+            marks=pytest.mark.slow,
+            id="held prompts",
+        ),
+        pytest.param(
+            {"image_size": (448, 320), "use_gradient_checkpointing": True, "train_batch_size": 3},
+            marks=pytest.mark.slow,
+            id="checkpointing",
+        ),
     ],
-    ids=str,
 )
 def test_a_run_takes_what_was_told(host: Standalone, tmp_path: Path, changes: dict[str, object]) -> None:
     """Within 15 %, of all that a process holds beyond its libraries."""

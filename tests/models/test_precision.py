@@ -199,10 +199,10 @@ def test_a_checkpoint_in_fp8(narrow: torch.dtype, tmp_path: Path) -> None:
 
 
 def bases_and_files() -> Iterator[Any]:
-    """Every pair; in the first tier each base and each precision of the file."""
+    """Every pair; in the first tier each base and each precision of the file, the others with ``--all``."""
     for base, saved in product(["model", "fp32", "bf16", "fp16", "int8"], ["model", "fp32", "bf16", "fp16"]):
         first = saved == "model" or base == "fp16"
-        yield pytest.param(base, saved, marks=() if first else pytest.mark.more)
+        yield pytest.param(base, saved, marks=() if first else pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("base", "saved"), list(bases_and_files()))

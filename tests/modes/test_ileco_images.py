@@ -22,12 +22,13 @@ ONE_SEED = pytest.param(SEEDS[:1], marks=pytest.mark.more, id="one seed")
 ALL_SEEDS = pytest.param(SEEDS, marks=pytest.mark.slow, id="all seeds")
 
 
-def named(case: Case) -> str:
-    return case.name
-
-
-@pytest.mark.parametrize("case", CASES, ids=named)
-@pytest.mark.parametrize("seeds", [ONE_SEED, ALL_SEEDS])
+@pytest.mark.parametrize(
+    ("case", "seeds"),
+    [
+        pytest.param(CASES[0], SEEDS[:1], marks=pytest.mark.more, id=f"{CASES[0].name}, one seed"),
+        *(pytest.param(each, SEEDS, marks=pytest.mark.slow, id=f"{each.name}, all seeds") for each in CASES),
+    ],
+)
 def test_the_concept_becomes_the_target_and_the_rest_stays(
     studio: Studio, case: Case, seeds: tuple[int, ...], tmp_path: Path
 ) -> None:

@@ -39,10 +39,9 @@ def keeps_the_rest(counts: Counts, enough: float) -> bool:
 @pytest.mark.parametrize(
     ("case", "seeds", "enough"),
     [
-        # Of 24 pictures one or two more or less are chance; the two things take the seed farthest from the bounds.
+        # Of 24 pictures one or two more or less are chance.
         pytest.param(ONE, SEEDS[:1], 0.9, id="one thing, one seed", marks=pytest.mark.more),
-        pytest.param(VARIED, SEEDS[:1], 0.9, id="one thing, tags left out", marks=pytest.mark.more),
-        pytest.param(TWO_AND_KEPT, SEEDS[2:], 0.9, id="two things, one seed", marks=pytest.mark.more),
+        pytest.param(VARIED, SEEDS[:1], 0.9, id="one thing, tags left out", marks=pytest.mark.slow),
         pytest.param(ONE, SEEDS, ENOUGH, id="one thing, all seeds", marks=pytest.mark.slow),
         pytest.param(TWO_AND_KEPT, SEEDS, ENOUGH, id="two things, all seeds", marks=pytest.mark.slow),
         # Nothing in its loss holds the rest: what the keep term is for.
