@@ -80,6 +80,7 @@ def _serve(app: Any, address: str, port: int, context: PageContext) -> int:
 
         def handle_exit(self, number: int, frame: FrameType | None) -> None:
             self.received = number
+            context.turns.close()
             if context.worker.interrupt():
                 print(say("web.ending", language_of_machine()), flush=True)
             super().handle_exit(number, frame)

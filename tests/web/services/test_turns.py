@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from trainer.errors import UserError
 from trainer.web.services.turns import Turns
 
 
@@ -42,3 +43,23 @@ def test_a_turn_that_fails_is_over() -> None:
             raise ValueError("broken")
     with turns.one() as wait:
         wait()
+
+
+def test_closing_ends_what_works_and_what_waits() -> None:
+    turns, ended = Turns(), list[str]()
+
+    def ask() -> None:
+        try:
+            with turns.one():
+                ended.append("never")
+        except UserError:
+            ended.append("waiting")
+
+    with turns.one() as wait:
+        waiting = threading.Thread(target=ask, daemon=True)
+        waiting.start()
+        turns.close()
+        waiting.join(10)
+        with pytest.raises(UserError, match="ending"):
+            wait()
+    assert ended == ["waiting"]

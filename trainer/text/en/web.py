@@ -58,6 +58,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "of images that this machine can read, and write variations into any folder.",
         "web.password_drawn": "Name: {user}  Password: {password}  (new at every start; --auth sets your own)",
         "web.ending": "Trainyard is closing. The running job is saved first, within ten seconds.",
+        "web.server_ends": "The server is ending.",
         "web.port_taken": "Port {port} cannot be used ({reason}). Choose another, or end the program that uses it.",
         # ---- within a WebUI
         "web.no_routes": "Trainyard has no routes: {error}",

@@ -59,6 +59,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.password_drawn": "名前: {user}  パスワード: {password}  (起動するたびに変わります。--auth で自分のものに"
         "できます)",
         "web.ending": "Trainyardを終了します。実行中の学習は、終了前に10秒以内で保存します。",
+        "web.server_ends": "サーバーを終了しています。",
         "web.port_taken": "ポート {port} を使えません({reason})。別の番号にするか、使っているプログラムを終了して"
         "ください。",
         # ---- WebUIの中
