@@ -160,6 +160,7 @@ class ImageSet:
         *,
         known: Mapping[str, str] | None = None,
         apart: bool = True,
+        part: str = "",
     ) -> Done:
         """Write captions, as UTF-8, where a run reads them from: into the file beside each image, or a new one.
 
@@ -170,6 +171,7 @@ class ImageSet:
             what: what is done, in words, for the journal.
             known: what the captions are thought to be; those that are not are left alone.
             apart: it is undone by itself; False for somebody who types.
+            part: names a longer work that this is a part of, whose parts are undone together.
 
         Raises:
             DataError: an image is not there, or its caption's file is no text.
@@ -180,7 +182,7 @@ class ImageSet:
             missing = next((name for name in captions if name not in items), None)
             if missing is not None:
                 raise DataError("sets.no_such_image", where=missing)
-            return self._written(items, captions, what, known, apart=apart)
+            return self._written(items, captions, what, known, apart=apart and not part, part=part)
 
     def change(self, change: Change, names: Collection[str] | None = None) -> Done:
         """Change the tags of all captions, or of those of some images.
@@ -202,6 +204,7 @@ class ImageSet:
         known: Mapping[str, str] | None,
         *,
         apart: bool,
+        part: str = "",
     ) -> Done:
         ending = self._usual_ending(items.values())
         writes: dict[Path, Written] = {}
@@ -222,7 +225,7 @@ class ImageSet:
             writes[path] = Written(path.relative_to(self.folder).as_posix(), before, text.encode())
             changed += 1
         if writes:
-            self.journal.add(what, changed, list(writes.values()), apart=apart)
+            self.journal.add(what, changed, list(writes.values()), apart=apart, part=part)
             self._put({path: each.after for path, each in writes.items()})
         return Done(changed, tuple(left), what)
 

@@ -56,6 +56,7 @@ class Entry:
         what: in words.
         count: how many images it was done to.
         at: when, in seconds since 1970.
+        part: of what longer work it is a part; parts of one work that follow each other are one to be undone.
     """
 
     what: Message
@@ -63,9 +64,14 @@ class Entry:
     at: float
     writes: tuple[Written, ...] = ()
     moves: tuple[Moved, ...] = ()
+    part: str = ""
 
     def joined(self, later: Entry) -> Entry | None:
-        """Both as one, if they are changes of one caption soon after each other."""
+        """Both as one, if they are parts of one work, or changes of one caption soon after each other."""
+        if self.part or later.part:
+            if self.part != later.part:
+                return None
+            return replace(later, count=self.count + later.count, writes=self.writes + later.writes)
         if self.moves or later.moves or len(self.writes) != 1 or len(later.writes) != 1:
             return None
         one, two = self.writes[0], later.writes[0]
@@ -121,12 +127,20 @@ class Journal:
         return done, undone
 
     def add(
-        self, what: Message, count: int, writes: Sequence[Written] = (), moves: Sequence[Moved] = (), *, apart: bool
+        self,
+        what: Message,
+        count: int,
+        writes: Sequence[Written] = (),
+        moves: Sequence[Moved] = (),
+        *,
+        apart: bool,
+        part: str = "",
     ) -> None:
         """Note what is about to be done; on the disk when this returns.
 
         Args:
             apart: it is to be undone by itself, whatever came before it.
+            part: of what longer work it is a part, whose parts are undone together; needs ``apart`` to be False.
 
         Raises:
             OutputError: it cannot be written.
@@ -137,6 +151,7 @@ class Journal:
             "at": time.time(),
             "writes": [[each.name, _kept(each.before), _kept(each.after)] for each in writes],
             "moves": [[each.before, each.after] for each in moves],
+            **({"part": part} if part else {}),
         }
         self._append({"entry": entry, **({"apart": True} if apart else {})})
 
@@ -189,7 +204,7 @@ class Journal:
         for entry in reversed(done):
             writes = [[each.name, _kept(each.before), _kept(each.after)] for each in entry.writes]
             moves = [[each.before, each.after] for each in entry.moves]
-            told = {"what": entry.what.as_json(), "count": entry.count, "at": entry.at}
+            told = {"what": entry.what.as_json(), "count": entry.count, "at": entry.at, "part": entry.part}
             line = json.dumps({"entry": {**told, "writes": writes, "moves": moves}, "apart": True}, ensure_ascii=False)
             size += len(line)
             if kept and size > MOST_BYTES // 2:
@@ -206,7 +221,7 @@ def _ends_a_line(file: Any) -> bool:
 def _entry(kept: Mapping[str, Any]) -> Entry:
     writes = tuple(Written(name, _revived(before), _revived(after)) for name, before, after in kept["writes"])
     moves = tuple(Moved(before, after) for before, after in kept["moves"])
-    return Entry(from_json(kept["what"]), kept["count"], kept["at"], writes, moves)
+    return Entry(from_json(kept["what"]), kept["count"], kept["at"], writes, moves, kept.get("part", ""))
 
 
 def _kept(content: bytes | None) -> str | dict[str, str] | None:
