@@ -55,7 +55,8 @@ IN_THE_OLDEST = {
     """,
     "transformers": """
         CLIPTextConfig CLIPTextModel CLIPTextModelWithProjection CLIPTokenizer.from_pretrained
-        optimization.AdafactorSchedule
+        optimization.AdafactorSchedule AutoImageProcessor.from_pretrained AutoProcessor.from_pretrained
+        AutoTokenizer.from_pretrained __version__
     """,
 }
 

@@ -30,6 +30,7 @@ ROOMS = (
     "models.stable_diffusion",
     "data",
     "sets",
+    "captioning",
     "networks",
     "optim",
     "reports",

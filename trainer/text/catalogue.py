@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from .en import captioning as en_captioning
 from .en import commands as en_commands
 from .en import config as en_config
 from .en import data as en_data
@@ -20,6 +21,7 @@ from .en import reports as en_reports
 from .en import sets as en_sets
 from .en import settings as en_settings
 from .en import web as en_web
+from .ja import captioning as ja_captioning
 from .ja import commands as ja_commands
 from .ja import config as ja_config
 from .ja import data as ja_data
@@ -39,11 +41,11 @@ from .language import is_japanese
 
 _EN = (
     en_page, en_settings, en_config, en_models, en_networks, en_data, en_engine, en_hosts, en_jobs, en_web, en_commands,
-    en_errors, en_reports, en_foreign, en_sets,
+    en_errors, en_reports, en_foreign, en_sets, en_captioning,
 )  # fmt: skip
 _JA = (
     ja_page, ja_settings, ja_config, ja_models, ja_networks, ja_data, ja_engine, ja_hosts, ja_jobs, ja_web, ja_commands,
-    ja_errors, ja_reports, ja_foreign, ja_sets,
+    ja_errors, ja_reports, ja_foreign, ja_sets, ja_captioning,
 )  # fmt: skip
 ENGLISH: Mapping[str, str] = MappingProxyType({key: text for room in _EN for key, text in room.TEXTS.items()})
 JAPANESE: Mapping[str, str] = MappingProxyType({key: text for room in _JA for key, text in room.TEXTS.items()})
