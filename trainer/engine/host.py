@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..captioning.base import Captioner, Check
 from ..config.settings import Settings
 from ..models.about import About
 from ..models.base import Bundle
@@ -118,4 +120,24 @@ class Host(Protocol):
         Raises:
             UserError: the model or the LoRA cannot be used, or the device is not free.
             Stopped: from ``advance``; nothing is left of it.
+        """
+
+    def spare_device(self, check: Check) -> AbstractContextManager[torch.device]:
+        """The device, for something that is neither a run nor an image: nobody else computes there during the block.
+
+        The CPU while a run has the device; the run does not wait.
+
+        Args:
+            check: called again and again while this waits; raises ``Stopped``.
+        """
+
+    @property
+    def interrogators(self) -> Sequence[str]:
+        """The names of the host's own interrogators, which describe images; without a host, none."""
+
+    def interrogator(self, name: str) -> Captioner:
+        """One of them.
+
+        Raises:
+            UserError: there is none of that name.
         """

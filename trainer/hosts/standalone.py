@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..captioning.base import Captioner, Check
 from ..config.settings import Settings
 from ..engine.effect import strength_grid
 from ..engine.host import Choice
@@ -28,6 +30,8 @@ from ..networks.files.read import network_from_file, refuse_other_family
 from ..paths import Folders, path_of
 from ..text.messages import Message, label
 from .catalogue import FolderCatalogue, described
+
+_LOOK_EVERY = 0.1
 
 
 class Standalone:
@@ -117,6 +121,22 @@ class Standalone:
                 return self._images(request, check)
             except (torch.cuda.OutOfMemoryError, MemoryError) as error:
                 raise MemoryShortError("hosts.images_too_large") from error
+
+    @contextmanager
+    def spare_device(self, check: Check) -> Iterator[torch.device]:
+        while not self._generating.acquire(timeout=_LOOK_EVERY):
+            check()
+        try:
+            yield torch.device("cpu") if self._has_run.is_set() else self.device
+        finally:
+            self._generating.release()
+
+    @property
+    def interrogators(self) -> Sequence[str]:
+        return ()
+
+    def interrogator(self, name: str) -> Captioner:
+        raise UserError("captioning.no_interrogator_here", where=name)
 
     def _images(self, request: ImageRequest, check: Callable[[], None]) -> list[Image.Image]:
         if request.lora is not None:

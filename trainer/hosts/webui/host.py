@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ...captioning.base import Captioner, Check
 from ...config.settings import CODES, FOUND, STREAMING, Settings
 from ...config.size import Size
 from ...diffusion.parameterisation import CHOICES, EPSILON, FLOW
@@ -36,7 +37,7 @@ from ...paths import Folders
 from ...text.messages import Message, message, say
 from ..catalogue import described
 from . import api as webui_api
-from . import images
+from . import images, interrogators
 from .backend import Backend, Loaded, NotPlainError, clip_skip
 from .lists import NO_VAE, find_checkpoint, find_vae
 from .lock import Lock, never
@@ -201,6 +202,43 @@ class WebUI(Backend):
         return own.draw(
             replace(request, model=str(files.model), vae=str(files.vae or ""), prediction=prediction), advance
         )
+
+    @contextmanager
+    def spare_device(self, check: Check) -> Iterator[torch.device]:
+        if self._files is not None:  # a run has the lock, and would have to leave the device to hand it over
+            yield torch.device("cpu")
+            return
+        with self._alone(check):
+            yield self.device
+
+    @property
+    def interrogators(self) -> Sequence[str]:
+        return interrogators.interrogators()
+
+    def interrogator(self, name: str) -> Captioner:
+        return interrogators.Interrogator(name, self._beside_no_run)
+
+    @contextmanager
+    def _beside_no_run(self, check: Check) -> Iterator[None]:
+        """As :meth:`_alone`.
+
+        Raises:
+            UserError: a run has the device, which the host's own models need.
+        """
+        if self._files is not None:
+            raise UserError("captioning.training_has_device")
+        with self._alone(check):
+            yield
+
+    @contextmanager
+    def _alone(self, check: Check) -> Iterator[None]:
+        """Nothing else computes while the block lasts."""
+        self.lock.take(check)
+        try:
+            self.reload.wait(check)
+            yield
+        finally:
+            self.lock.leave()
 
     def give_back(self) -> None:
         self._bundle = self._host_memory = self._files = None
