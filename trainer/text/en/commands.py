@@ -246,5 +246,57 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.trains_together": (
             "{count} processes train together: {batches:batch|batches} a step in all (train gradient accumulation)."
         ),
+        # ---- data
+        "commands.data": "what is done to images and captions before training",
+        "commands.data_description": "Work on the images and captions of a folder, before training.",
+        "commands.data_folder": "the folder with the images",
+        "commands.data_tag": "write tags, found by a tagger",
+        "commands.data_tag_description": (
+            "Write tags as captions. The data room's Undo takes back what one call has written."
+        ),
+        "commands.data_caption": "write sentences, found by a captioner or a model at an address",
+        "commands.data_caption_description": (
+            "Write sentences as captions. The data room's Undo takes back what one call has written."
+        ),
+        "commands.data_tagger": (
+            "a tagger by name or folder: model.onnx with selected_tags.csv (default: the one in data/taggers)"
+        ),
+        "commands.data_captioner": (
+            "a captioner by name or folder (BLIP, BLIP-2, GIT, Florence-2, ViT with GPT-2), or the address of a server "
+            "such as http://127.0.0.1:1234/v1 (default: the one in data/taggers)"
+        ),
+        "commands.data_mode": (
+            "what becomes of captions that are there: missing leaves them (default), append adds behind, prepend in "
+            "front, replace puts the new ones in their place"
+        ),
+        "commands.data_trigger": "put in front of each caption that is written",
+        "commands.data_unwanted": "tags that are left out, between commas",
+        "commands.data_threshold": "how sure of a tag, 0 to 1 (default: 0.35)",
+        "commands.data_character_threshold": "how sure of a character's name, 0 to 1 (default: 0.85)",
+        "commands.data_rating": "the likeliest rating as the last tag",
+        "commands.data_underscores": "keep underscores between words",
+        "commands.data_escape": "put a backslash before brackets",
+        "commands.data_prompt": "what a server is asked, or what a BLIP caption begins with",
+        "commands.data_detail": "how much Florence-2 says (default: long)",
+        "commands.data_tokens": "the longest caption, in tokens",
+        "commands.data_server_model": "the model's name at the address (default: its first)",
+        "commands.data_anywhere": "let images be sent to an address outside this computer and its network",
+        "commands.describing": "Describing",
+        "commands.data_described": "{written:caption|captions} written, {kept:image|images} left as they are.",
+        "commands.data_nothing": "Nothing was found in {count:image|images}.",
+        "commands.data_merge": "captions and tags of a folder as one JSON file",
+        "commands.data_merge_description": (
+            "Write the captions and tags of a folder into one JSON file, as sd-scripts' fine-tuning method reads it, "
+            "and metadata_file of a dataset file, too. Tags come out with spaces for underscores, and each once."
+        ),
+        "commands.data_out": "the file; entries of other images that it has stay",
+        "commands.data_captions": "what the names of files with sentences end with (default: .caption)",
+        "commands.data_tags_ending": "what the names of files with tags end with (default: .txt)",
+        "commands.data_whole_paths": "name images by their whole paths",
+        "commands.data_as_they_are": "leave tags and captions as they are",
+        "commands.data_no_ending": "An ending begins with a full stop, like .txt",
+        "commands.data_merged": "Saved {path}: {captions:caption|captions}, tags of {tags:image|images}.",
+        "commands.data_neither": "{count:image has|images have} neither: {names}",
+        "commands.data_before": "The file that was there is now {path}; {count:entry|entries} of other images stay.",
     }
 )

@@ -246,5 +246,57 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.trains_together": (
             "{count} 個のプロセスで学習します。1ステップのバッチ数は合計 {batches} です (勾配の累積数)。"
         ),
+        # ---- data
+        "commands.data": "学習前に画像とキャプションを整える",
+        "commands.data_description": "学習前に、フォルダーの画像とキャプションを整えます。",
+        "commands.data_folder": "画像のあるフォルダー",
+        "commands.data_tag": "タガーでタグを付ける",
+        "commands.data_tag_description": (
+            "タグをキャプションとして書きます。1回で書いたものは、データルームの「元に戻す」でまとめて戻せます。"
+        ),
+        "commands.data_caption": "キャプショナーかサーバーのモデルで文章を付ける",
+        "commands.data_caption_description": (
+            "文章をキャプションとして書きます。1回で書いたものは、データルームの「元に戻す」でまとめて戻せます。"
+        ),
+        "commands.data_tagger": (
+            "タガーの名前かフォルダー。model.onnx と selected_tags.csv が必要(省略時は data/taggers にあるもの)"
+        ),
+        "commands.data_captioner": (
+            "キャプショナー(BLIP、BLIP-2、GIT、Florence-2、ViTとGPT-2)の名前かフォルダー、または "
+            "http://127.0.0.1:1234/v1 のようなサーバーのアドレス(省略時は data/taggers にあるもの)"
+        ),
+        "commands.data_mode": (
+            "すでにあるキャプションの扱い。missing は残す(既定)、append は後ろに、prepend は前に足し、"
+            "replace は置き換える"
+        ),
+        "commands.data_trigger": "書いたキャプションの先頭に付ける言葉",
+        "commands.data_unwanted": "付けないタグ(コンマ区切り)",
+        "commands.data_threshold": "タグのしきい値、0〜1(既定: 0.35)",
+        "commands.data_character_threshold": "キャラクター名のしきい値、0〜1(既定: 0.85)",
+        "commands.data_rating": "最も確かなレーティングを最後に付ける",
+        "commands.data_underscores": "単語の間のアンダースコアを残す",
+        "commands.data_escape": "括弧の前に \\ を付ける",
+        "commands.data_prompt": "サーバーへの質問、またはBLIPのキャプションの書き出し",
+        "commands.data_detail": "Florence-2の詳しさ(既定: long)",
+        "commands.data_tokens": "キャプションの最大の長さ(トークン)",
+        "commands.data_server_model": "サーバーでのモデルの名前(省略時は最初のもの)",
+        "commands.data_anywhere": "自分のコンピューターやネットワークの外のアドレスにも画像を送る",
+        "commands.describing": "説明中",
+        "commands.data_described": "キャプションを {written} 件書き、画像 {kept} 枚はそのままにしました。",
+        "commands.data_nothing": "画像 {count} 枚には何も見つかりませんでした。",
+        "commands.data_merge": "フォルダーのキャプションとタグを1つのJSONにまとめる",
+        "commands.data_merge_description": (
+            "フォルダーのキャプションとタグを、sd-scriptsのファインチューニングやデータセットの metadata_file が読む"
+            "1つのJSONにまとめます。タグのアンダースコアは空白になり、重複はなくなります。"
+        ),
+        "commands.data_out": "書き出すファイル。ほかの画像の項目は残す",
+        "commands.data_captions": "文章のファイル名の末尾(既定: .caption)",
+        "commands.data_tags_ending": "タグのファイル名の末尾(既定: .txt)",
+        "commands.data_whole_paths": "画像を絶対パスで書く",
+        "commands.data_as_they_are": "タグとキャプションを整えない",
+        "commands.data_no_ending": ".txt のように、ピリオドで始めてください",
+        "commands.data_merged": "{path} に保存しました: キャプション {captions} 件、タグは画像 {tags} 枚分です。",
+        "commands.data_neither": "画像 {count} 枚にはどちらもありません: {names}",
+        "commands.data_before": "前のファイルは {path} に残し、ほかの画像の項目 {count} 件は引き継ぎました。",
     }
 )
