@@ -68,6 +68,7 @@ def serve(context: PageContext, port: int) -> int:
         return _serve(app, address, port, context)
     finally:
         context.variations.close()
+        context.captioning.close()
         context.worker.close()
 
 

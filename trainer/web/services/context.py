@@ -18,6 +18,7 @@ from ...paths import Folders
 from ...text.words import Words
 from .access import Access
 from .advice import Advisor
+from .captioning import Captioning
 from .image_jobs import ImageJobs
 from .preview import Preview
 from .turns import Turns
@@ -54,6 +55,10 @@ class PageContext:
     @cached_property
     def preview(self) -> Preview:
         return Preview(self.folders)
+
+    @cached_property
+    def captioning(self) -> Captioning:
+        return Captioning(self.folders, self.worker.host, self.worker.ready_host)
 
     @cached_property
     def image_jobs(self) -> ImageJobs:
