@@ -181,6 +181,41 @@ def load_transparent(path: Path, *, may_be_smaller: bool = False) -> Image.Image
     return image
 
 
+def size_of(path: Path) -> Size:
+    """The size of an image, upright, as its file says at its beginning; the rest of it may be broken.
+
+    Raises:
+        FileError: it is no image, or is too large.
+    """
+    with _image_file(path, DecodingMemory()) as image:
+        return _upright_size(Size(*image.size), _orientation(image))
+
+
+def load_small(path: Path, side: int, *, memory: DecodingMemory | None = None) -> Image.Image:
+    """A copy to look at, no larger than ``side`` by ``side`` pixels: RGB, or RGBA where something is transparent.
+
+    Args:
+        memory: shared with others that are decoded at the same time.
+
+    Raises:
+        FileError: it cannot be read, or is too large.
+    """
+    memory = memory or DecodingMemory()
+    with _image_file(path, memory) as image, memory.of(_decoding(image, path)):
+        factor = max(1, max(image.size) // (2 * side))
+        if image.format == "JPEG":
+            _decode_smaller(image, factor)
+            factor = max(1, max(image.size) // (2 * side))
+        image.load()
+        orientation = _orientation(image)
+        rgb, alpha = as_rgb(image if factor == 1 else _shrunk(image, factor))
+        if alpha is not None:
+            rgb.putalpha(alpha)
+        small = _upright(rgb, orientation)
+        small.thumbnail((side, side))
+        return small
+
+
 def load_placed(
     path: Path, placement: Placement, *, mirrored: bool = False, size: Size | None = None,
     mask: Path | None = None, memory: DecodingMemory | None = None,

@@ -145,31 +145,43 @@ class Incoming:
             DataError: it is none, is encrypted, or unpacked too large.
         """
         try:
-            with open_file(path) as file, zipfile.ZipFile(file) as archive:
+            with open_file(path) as file:
+                self.unpack_open(file, path.name, check=check, progress=progress)
+        except OSError as error:
+            raise DataError("sets.unreadable", where=path.name, reason=reason_of(error)) from error
+
+    def unpack_open(
+        self, file: IO[bytes], name: str, *, check: Check | None = None, progress: Progress | None = None
+    ) -> None:
+        """The same with one that is open.
+
+        Args:
+            name: what it is called in errors.
+        """
+        try:
+            with zipfile.ZipFile(file) as archive:
                 entries = [each for each in archive.infolist() if not each.is_dir()]
-                self._refuse_bomb(path, entries)
+                self._refuse_bomb(name, entries)
                 for done, entry in enumerate(entries):
                     _tell(check, progress, done, len(entries))
                     self._unpack_one(archive, entry)
-        except OSError as error:
-            raise DataError("sets.unreadable", where=path.name, reason=reason_of(error)) from error
         except (zipfile.BadZipFile, ValueError) as error:
-            raise DataError("sets.no_zip", where=path.name, reason=str(error).strip(" .")) from error
+            raise DataError("sets.no_zip", where=name, reason=str(error).strip(" .")) from error
 
-    def _refuse_bomb(self, path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    def _refuse_bomb(self, where: str, entries: list[zipfile.ZipInfo]) -> None:
         size = sum(each.file_size for each in entries)
         self.target.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.target.folder).free - _SPARE
         if len(entries) > MOST_FILES:
-            raise DataError("sets.zip_too_many", where=path.name, most=MOST_FILES)
+            raise DataError("sets.zip_too_many", where=where, most=MOST_FILES)
         if size > MOST_BYTES:
-            raise DataError("sets.zip_too_large", where=path.name, size=size // 10**9, most=MOST_BYTES // 10**9)
+            raise DataError("sets.zip_too_large", where=where, size=size // 10**9, most=MOST_BYTES // 10**9)
         if size > free:
-            raise DataError("sets.zip_no_room", where=path.name, size=size // 10**6, free=max(0, free) // 10**6)
+            raise DataError("sets.zip_no_room", where=where, size=size // 10**6, free=max(0, free) // 10**6)
         if any(each.file_size > max(_FROM, _MOST_RATIO * each.compress_size) for each in entries):
-            raise DataError("sets.zip_bomb", where=path.name)
+            raise DataError("sets.zip_bomb", where=where)
         if any(each.flag_bits & _ENCRYPTED for each in entries):
-            raise DataError("sets.zip_encrypted", where=path.name)
+            raise DataError("sets.zip_encrypted", where=where)
 
     def _unpack_one(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
         name = _name_in(entry)

@@ -69,6 +69,7 @@ def serve(context: PageContext, port: int) -> int:
     finally:
         context.variations.close()
         context.captioning.close()
+        context.data_room.close()
         context.worker.close()
 
 

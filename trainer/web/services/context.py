@@ -19,6 +19,7 @@ from ...text.words import Words
 from .access import Access
 from .advice import Advisor
 from .captioning import Captioning
+from .data_room import DataRoom
 from .image_jobs import ImageJobs
 from .preview import Preview
 from .turns import Turns
@@ -59,6 +60,10 @@ class PageContext:
     @cached_property
     def captioning(self) -> Captioning:
         return Captioning(self.folders, self.worker.host, self.worker.ready_host)
+
+    @cached_property
+    def data_room(self) -> DataRoom:
+        return DataRoom(self.folders)
 
     @cached_property
     def image_jobs(self) -> ImageJobs:
