@@ -96,6 +96,15 @@ window.trainyard = (function () {
         element.hidden = !text;
     }
 
+    /* What a field of the form holds: its text, its choice, or whether it is ticked. */
+    function fieldValue(name) {
+        const field = byId(name);
+        const chosen = field.querySelector("input[type=radio]:checked");
+        if (chosen) return chosen.value;
+        const box = field.querySelector("textarea, input");
+        return box.type === "checkbox" ? box.checked : box.value;
+    }
+
     /* Fill a place with elements; they are made again only if what they show has changed. */
     function renew(place, shown, makeElements) {
         const version = JSON.stringify(shown);
@@ -253,6 +262,6 @@ window.trainyard = (function () {
 
     return {
         ROOT, byId, address, ask, say, make, button, write, renew, pressUnseen, number, duration, clock, imageFigure,
-        previewFigure, accountRows, addPanel, refresh,
+        previewFigure, accountRows, fieldValue, addPanel, refresh,
     };
 })();

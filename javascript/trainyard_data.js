@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ROOT, byId, address, ask, say, make, button, write, number, accountRows, addPanel} = window.trainyard;
+    const {ROOT, byId, address, ask, say, make, button, write, number, accountRows, fieldValue, addPanel} = window.trainyard;
 
     const LOOK_EVERY = 400;
     const LOOK_AFTER_CLICK = 8000;
@@ -114,18 +114,10 @@
 
     const plain = (value) => (value === null || value === undefined ? "" : String(value));
 
-    function valueOf(name) {
-        const field = byId(name);
-        const chosen = field.querySelector("input[type=radio]:checked");
-        if (chosen) return chosen.value;
-        const box = field.querySelector("textarea, input");
-        return box.type === "checkbox" ? box.checked : box.value;
-    }
-
     /* After a change of what the data depends on, say that the preview is outdated. */
     function showAge(panel) {
         const asked = Object.entries(panel.asked || {}).filter(([name]) => byId(name));
-        const isOld = asked.some(([name, value]) => plain(value) !== plain(valueOf(name)));
+        const isOld = asked.some(([name, value]) => plain(value) !== plain(fieldValue(name)));
         write(panel.parts.outdated, isOld ? say("data.outdated") : "");
         panel.classList.toggle(`${ROOT}-is-outdated`, isOld);
     }

@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        "sets.folder": "画像フォルダー",
+        "sets.folder": "画像フォルダ",
         "sets.no_such_set": "このセットはもうありません。一覧から選んでください。",
         "sets.no_such_image": "このセットにその画像はもうありません。",
         "sets.no_set_name": "セットには名前が必要です。文字か数字を含む名前を入力してください。",
         "sets.unreadable": "読み込めません（{reason}）。",
-        "sets.not_below": "一覧に出るのは、ホームフォルダーの中と、開いたことのあるセットの隣のフォルダーです。"
+        "sets.not_below": "一覧に出るのは、ホームフォルダの中と、開いたことのあるセットの隣のフォルダです。"
         "それ以外はパスを入力してください。",
         "sets.is_busy": "このセットは別のウィンドウまたはプログラムが変更中です。終わってからもう一度試してください。",
         # ---- captions
@@ -44,11 +44,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sets.zip_no_room": "この zip は展開すると {size} MB になりますが、ディスクの空きは {free} MB です。",
         "sets.zip_bomb": "この zip は受け付けません。ディスクを埋めるための zip のように、"
         "圧縮された大きさの数百倍になるファイルが入っています。",
-        "sets.zip_encrypted": "この zip はパスワード付きです。自分で展開して、フォルダーをドロップしてください。",
+        "sets.zip_encrypted": "この zip はパスワード付きです。自分で展開して、フォルダをドロップしてください。",
         "sets.is_link": "リンクです",
         "sets.file_too_large": "{most} GB を超えています",
         "sets.broken_in_zip": "展開できません（{reason}）",
-        "sets.leads_out": "パスが zip またはフォルダーの外を指しています",
+        "sets.leads_out": "パスが zip またはフォルダの外を指しています",
         "sets.archive_inside": "これ自体がアーカイブです。展開するか、zip ならそれだけをドロップしてください",
         "sets.no_image_or_caption": "画像でもキャプションでもありません",
         "sets.too_many_files": "一度に {most} 個を超えるファイルは多すぎます。分けてドロップしてください。",

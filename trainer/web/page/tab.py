@@ -1,11 +1,11 @@
-"""The tab with training, queue, plot and images, on our own page or a host's."""
+"""The tab with training, data, queue, plot and images, on our own page or a host's."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from ..services.context import PageContext
-from . import image, train
+from . import image, room, train
 from .form import PREFIX
 
 
@@ -31,6 +31,8 @@ def build(context: PageContext) -> None:
         with gr.Tabs(elem_id=f"{PREFIX}_tabs") as tabs:
             with gr.Tab(words.say("tab.train"), id=train.TAB, elem_id=f"{PREFIX}_tab_train"):
                 train.build(context, tabs)
+            with gr.Tab(words.say("tab.data"), id="data", elem_id=f"{PREFIX}_tab_data"):
+                room.build(context)
             with gr.Tab(words.say("tab.queue"), id="queue", elem_id=f"{PREFIX}_tab_queue"):
                 gr.HTML(f'<div id="{PREFIX}_queue"></div>')
             with gr.Tab(words.say("tab.plot"), id="plot", elem_id=f"{PREFIX}_tab_plot"):

@@ -18,7 +18,7 @@ from ...jobs.store import WAITING
 from ...text.messages import message
 from ..services.context import PageContext
 from ..services.messages import require_folder
-from . import data, modes, pair
+from . import data, modes, pair, room
 from .compat import changes, choices, on, on_page
 from .form import PREFIX, Form
 from .message import Message
@@ -52,6 +52,7 @@ class _Train:
                 modes.place(context.words)
                 self.model = Model(self.form, context)
                 pair.place(self.form, context)
+                room.place()
                 self.form.place_subject()
                 look = data.place(self.context)
                 prompts = Prompts(context)
