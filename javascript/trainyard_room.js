@@ -9,7 +9,13 @@
     const SMILEY = 3; // letters at most of a tag whose underscores are a face's
     const MOST_CHIPS = 60;
     const LOOK_EVERY = 400;
-    const VIEWS = ["all", "uncaptioned", "aside", "twice"];
+    const VIEWS = {
+        all: ["room.view_all", "room.none_all"],
+        uncaptioned: ["room.view_uncaptioned", "room.none_uncaptioned"],
+        aside: ["room.view_aside", "room.none_aside"],
+        twice: ["room.view_twice", "room.none_twice"],
+    };
+    const SAME = {bytes: "room.same_bytes", pixels: "room.same_pixels", alike: "room.same_alike"};
 
     const room = {
         set: null, // the open one: id, name, folder, own
@@ -191,7 +197,7 @@
         showChips();
         room.cards.show(fromTop);
         const inView = room.items.filter((item) => item.aside === (room.view === "aside")).length;
-        write(parts.empty, room.shown.length ? "" : say(inView ? "room.none_fits" : `room.none_${room.view}`));
+        write(parts.empty, room.shown.length ? "" : say(inView ? "room.none_fits" : VIEWS[room.view][1]));
     }
 
     function showSets() {
@@ -216,10 +222,11 @@
 
     function showHistory() {
         const {undo, again} = room.panel.parts;
-        for (const [each, what, key] of [[undo, room.undo, "room.undo"], [again, room.again, "room.redo"]]) {
+        for (const [each, what, words] of [[undo, room.undo, "room.undo_what"], [again, room.again, "room.redo_what"]]) {
             each.disabled = !what;
             each.title = what || "";
-            each.setAttribute("aria-label", what ? say(`${key}_what`, {what}) : say(key));
+            if (what) each.setAttribute("aria-label", say(words, {what}));
+            else each.removeAttribute("aria-label");
         }
     }
 
@@ -232,9 +239,9 @@
             aside: room.items.length - here.length,
             twice: room.twice ? room.twice.groups.length : "",
         };
-        for (const view of VIEWS) {
+        for (const view of Object.keys(VIEWS)) {
             const chip = parts.views[view];
-            chip.textContent = say(`room.view_${view}`, {count: counts[view]});
+            chip.textContent = say(VIEWS[view][0], {count: counts[view]});
             chip.setAttribute("aria-pressed", String(room.view === view));
         }
         const chosen = room.selected.size;
@@ -319,7 +326,7 @@
         if (room.view !== "twice" || !room.twice) return "";
         const group = room.twice.groups.find((each) => each.names.includes(item.name));
         if (!group) return "";
-        return group.names[0] === item.name ? say("room.best") : say(`room.same_${group.kind}`, {name: group.names[0]});
+        return group.names[0] === item.name ? say("room.best") : say(SAME[group.kind], {name: group.names[0]});
     }
 
     // ---- the page ---------------------------------------------------------------------------------------------------
@@ -426,7 +433,7 @@
         const views = make("div", "room-views");
         views.setAttribute("role", "group");
         views.setAttribute("aria-label", say("room.views"));
-        for (const name of VIEWS) {
+        for (const name of Object.keys(VIEWS)) {
             parts.views[name] = button("", () => view(name));
             views.append(parts.views[name]);
         }
