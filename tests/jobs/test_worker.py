@@ -301,6 +301,18 @@ def test_what_is_added_during_a_run_follows_it(store: Store, settings, watched: 
     assert not watched.worker.is_started
 
 
+def test_what_waits_follows_a_job_that_is_continued(store: Store, settings, watched: Watched) -> None:
+    for name in "ab":
+        store.add(settings(name, train_iterations=3))
+    watched.at_step(1, watched.worker.stop_and_save, of="a")
+    assert watched.worker.run_now(1)
+    assert watched.worker.join(WAIT)
+    assert statuses(store) == {"a": STOPPED, "b": WAITING}
+    assert watched.worker.continue_now(1, and_queue=True)
+    assert watched.worker.join(WAIT)
+    assert statuses(store) == {"a": DONE, "b": DONE}
+
+
 def test_a_queue_that_is_held_stays_so_until_it_is_started(store: Store, settings, watched: Watched) -> None:
     for name in "ab":
         store.add(settings(name, train_iterations=1))

@@ -120,23 +120,21 @@ class Worker:
         """
         self.store.again(number)
         self.store.move(number, 1)
-        with self._changed:
-            begins = self._want(number)
-            if and_queue:
-                self.follow()
-            return begins
+        return self._want(number, and_queue=and_queue)
 
-    def _want(self, number: int) -> bool:
+    def _want(self, number: int, *, and_queue: bool) -> bool:
         with self._changed:
             begins = not self.is_running and not self._wanted
             self._wanted.append(number)
             self._wake()
+            if and_queue:
+                self.follow()
             return begins
 
-    def continue_now(self, number: int) -> bool:
+    def continue_now(self, number: int, *, and_queue: bool = False) -> bool:
         """Continue this job next where its run was broken off; else as :meth:`run_now`."""
         self.store.resume(number)
-        return self._want(number)
+        return self._want(number, and_queue=and_queue)
 
     def continue_broken_off(self) -> int:
         """Continue the jobs whose program ended while it ran them; the one that was broken off last comes first. Only

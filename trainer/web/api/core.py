@@ -340,12 +340,14 @@ class _Routes:
         self, number: int, action: Literal["up", "down", "duplicate", "delete", "run", "continue"]
     ) -> dict[str, Any]:
         """Move a job, copy it, delete it, run it next from its beginning, or continue it next where it was broken off;
-        the answer to run and continue says whether it starts at once."""
+        the answer to run and continue says whether it starts at once. The waiting jobs begin after it, unless the queue
+        is held."""
         if action == "delete":
             self._store.delete(number)
             return {"deleted": number}
         if action in ("run", "continue"):
-            begins = self._worker.run_now(number) if action == "run" else self._worker.continue_now(number)
+            run = self._worker.run_now if action == "run" else self._worker.continue_now
+            begins = run(number, and_queue=True)
             return {**_entry(self._store.get(number)), "begins": begins}
         if action == "duplicate":
             return _entry(self._store.duplicate(number))
