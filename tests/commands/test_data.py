@@ -43,7 +43,7 @@ def test_tags(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["data", "tag", str(home / "set"), "--data-dir", str(home / "data"), "--device", "cpu"]
     assert main([*command, "--trigger", "zorp", "--underscores"]) == 0
     assert captions(home) == ["zorp, red_thing", "mine"]
-    assert capsys.readouterr().out == "1 caption written, 1 image left as they are.\n"
+    assert capsys.readouterr().out == "1 caption written, 1 image unchanged.\n"
     assert main([*command, "--mode", "append", "--rating", "--with", "tiny", "--unwanted", "red thing"]) == 0
     assert captions(home) == ["zorp, red_thing, sensitive", "mine, blue thing, sensitive"]
     images = Library(folders(home)).of(home / "set")

@@ -71,7 +71,7 @@ class CaptionRequest:
 
 def field_label(name: str) -> Message:
     """What the user knows a field by."""
-    return message(f"captioning.field_{name}")
+    return message(f"describe.{name}")
 
 
 def request_from(given: Mapping[str, Any]) -> CaptionRequest:

@@ -8,20 +8,6 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         # ---- the fields
-        "captioning.field_captioner": "tagger or captioner",
-        "captioning.field_mode": "captions that are there",
-        "captioning.field_trigger": "trigger word",
-        "captioning.field_threshold": "threshold",
-        "captioning.field_character_threshold": "threshold for characters",
-        "captioning.field_unwanted": "unwanted tags",
-        "captioning.field_rating": "rating",
-        "captioning.field_underscores": "keep underscores",
-        "captioning.field_escape": "escape brackets",
-        "captioning.field_prompt": "prompt",
-        "captioning.field_detail": "detail",
-        "captioning.field_most_tokens": "longest caption",
-        "captioning.field_server_model": "model at the address",
-        "captioning.field_device": "device",
         "captioning.field_too_long": "It may have {most} characters at most",
         "captioning.field_no_text": "It has characters that are no text",
         # ---- what can be chosen

@@ -282,7 +282,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.data_server_model": "the model's name at the address (default: its first)",
         "commands.data_anywhere": "let images be sent to an address outside this computer and its network",
         "commands.describing": "Describing",
-        "commands.data_described": "{written:caption|captions} written, {kept:image|images} left as they are.",
+        "commands.data_described": "{written:caption|captions} written, {kept:image|images} unchanged.",
         "commands.data_nothing": "Nothing was found in {count:image|images}.",
         "commands.data_merge": "captions and tags of a folder as one JSON file",
         "commands.data_merge_description": (

@@ -8,20 +8,6 @@ from types import MappingProxyType
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
         # ---- 項目
-        "captioning.field_captioner": "タガー・キャプショナー",
-        "captioning.field_mode": "すでにあるキャプション",
-        "captioning.field_trigger": "トリガーワード",
-        "captioning.field_threshold": "しきい値",
-        "captioning.field_character_threshold": "キャラクターのしきい値",
-        "captioning.field_unwanted": "付けないタグ",
-        "captioning.field_rating": "レーティング",
-        "captioning.field_underscores": "アンダースコアを残す",
-        "captioning.field_escape": "括弧をエスケープする",
-        "captioning.field_prompt": "プロンプト",
-        "captioning.field_detail": "詳しさ",
-        "captioning.field_most_tokens": "キャプションの最大の長さ",
-        "captioning.field_server_model": "サーバーのモデル",
-        "captioning.field_device": "デバイス",
         "captioning.field_too_long": "{most} 文字以内で入力してください",
         "captioning.field_no_text": "文字でないものが含まれています",
         # ---- 選択肢
