@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,10 @@ class Diffusion:
     schedule: NoiseSchedule
     parameterisation: Parameterisation
     density: Density
+    _weights: dict[tuple[float, bool, bool], Tensor | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Tables of :meth:`weighted`, by what they were made for."""
 
     def __len__(self) -> int:
         """The number of timesteps."""
@@ -66,15 +70,23 @@ class Diffusion:
             debiased: with the weights of debiased estimation.
             noise_like: with those that make a velocity's loss like a noise's.
         """
-        kind, snr = self.parameterisation, self.schedule.snr(timesteps)
+        made_for = gamma, debiased, noise_like
+        if made_for not in self._weights:
+            self._weights[made_for] = self._table(*made_for)
+        table = self._weights[made_for]
+        return losses if table is None else losses * table[timesteps]
+
+    def _table(self, gamma: float, debiased: bool, noise_like: bool) -> Tensor | None:
+        """The weight of every timestep, ``(T,)`` float32; None where all weigh alike."""
+        kind, schedule = self.parameterisation, self.schedule
+        snr = schedule.snr(torch.arange(len(schedule), device=schedule.signal.device))
         weights = [
             kind.snr_weight(snr, gamma) if gamma > 0 else None,
             kind.noise_like_weight(snr) if noise_like else None,
             kind.debiased_weight(snr) if debiased else None,
         ]
-        for each in weights:
-            losses = losses if each is None else losses * each
-        return losses
+        found = [each for each in weights if each is not None]
+        return torch.stack(found).prod(0) if found else None
 
     def timesteps(
         self,

@@ -5,7 +5,7 @@ Formulas: Ho et al. 2020 (betas), Lin et al. 2023 (zero terminal SNR), Liu et al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -37,6 +37,8 @@ class NoiseSchedule:
     signal: Tensor
     noise: Tensor
     betas: Tensor | None = None
+    _cast: dict[tuple[str, torch.dtype], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Both tables in the types they have been asked for."""
 
     @staticmethod
     def of_betas(betas: Tensor) -> NoiseSchedule:
@@ -76,17 +78,18 @@ class NoiseSchedule:
 
     def signal_at(self, timesteps: Tensor, like: Tensor) -> Tensor:
         """``a_t`` at ``timesteps`` ``(B,)``, ready to be multiplied with ``like`` ``(B, …)``."""
-        return _at(self.signal, timesteps, like)
+        return self._at("signal", timesteps, like)
 
     def noise_at(self, timesteps: Tensor, like: Tensor) -> Tensor:
         """``s_t`` at ``timesteps`` ``(B,)``, ready to be multiplied with ``like`` ``(B, …)``."""
-        return _at(self.noise, timesteps, like)
+        return self._at("noise", timesteps, like)
 
     def snr(self, timesteps: Tensor) -> Tensor:
         """Signal-to-noise ratio ``a_t^2 / s_t^2`` at ``timesteps`` ``(B,)``, float32."""
         return (self.signal[timesteps] / self.noise[timesteps]) ** 2
 
-
-def _at(table: Tensor, timesteps: Tensor, like: Tensor) -> Tensor:
-    values = table.to(like.dtype)[timesteps]
-    return values.view(-1, *([1] * (like.ndim - 1)))
+    def _at(self, name: str, timesteps: Tensor, like: Tensor) -> Tensor:
+        table = self._cast.get((name, like.dtype))
+        if table is None:
+            table = self._cast[name, like.dtype] = getattr(self, name).to(like.dtype)
+        return table[timesteps].view(-1, *([1] * (like.ndim - 1)))

@@ -22,6 +22,8 @@ class Target:
     """How many layers like its own follow one another there, each adding to what the one before it hands on."""
     reads_prompt: bool = False
     """Whether what it reads are the states of a prompt (:meth:`.Family.states_of`), and nothing else."""
+    reads: str = ""
+    """Names its input: modules of one name are given the same tensor, one right after the other. Empty: no other is."""
 
 
 @dataclass(frozen=True)

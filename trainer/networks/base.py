@@ -51,7 +51,7 @@ class Adapter(nn.Module, ABC):
     The original module is kept out of this module's children: its weights are not ours to move, save or train.
 
     Attributes:
-        copies: of its parameters, in the type they are used in; see :mod:`.copies`.
+        copies: of its parameters, in the type they are used in, by those that make one matrix; see :mod:`.copies`.
     """
 
     label: ClassVar[str]
@@ -73,9 +73,9 @@ class Adapter(nn.Module, ABC):
         self.name = target.name
         self.part = target.part
         self.depth = target.depth
-        self.reads_prompt = target.reads_prompt
+        self.reads, self.reads_prompt = target.reads, target.reads_prompt
         self.strength = strength
-        self.copies: dict[Tensor, Tensor] = {}
+        self.copies: dict[tuple[Tensor, ...], Tensor] = {}
         self._target = (target.module,)
         self._inner: Callable[..., Tensor] = target.module.forward
 
@@ -171,6 +171,16 @@ class Adapter(nn.Module, ABC):
         return norm
 
     @property
+    def is_trained(self) -> bool:
+        """Whether it is not only carried along."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    @property
+    def inner(self) -> Callable[..., Tensor]:
+        """What the module computes without it."""
+        return self._inner
+
+    @property
     def module(self) -> nn.Module:
         """The frozen module it stands in for."""
         return self._target[0]
@@ -207,8 +217,28 @@ class Adapter(nn.Module, ABC):
 
     def in_type_of(self, x: Tensor, *parameters: Tensor) -> list[Tensor]:
         """Its parameters in the type of an input: their copies, where a batch has any, and else cast here."""
+        return [self.stacked(x, [parameter]) for parameter in parameters]
+
+    def stacked(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """The rows of parameters as one matrix in the type of an input: their copy, where a batch has one."""
         self.computes_in = x.dtype
-        return [self.copies.get(parameter, parameter).to(x.dtype) for parameter in parameters]
+        copy = self.copies.get(tuple(parameters))
+        if copy is not None:
+            return copy.to(x.dtype)
+        cast = [each.to(x.dtype) for each in parameters]
+        return cast[0] if len(cast) == 1 else torch.cat(cast)
+
+    def used_together(self) -> Iterator[tuple[nn.Parameter, ...]]:
+        """The parameters it computes with, its own as a rule; those whose rows make one matrix together."""
+        return ((each,) for each in self.parameters())
+
+    @classmethod
+    def share(cls, _adapters: Sequence[Any]) -> None:
+        """Be told of adapters of this type whose modules read the same input, one after the other."""
+
+    def forget(self) -> None:
+        """Let go of what was made for a batch."""
+        self.copies.clear()
 
     def attach(self) -> None:
         """Stand in for the module's ``forward``; adapters attached before this one stay inside."""
@@ -255,6 +285,13 @@ class Network(nn.Module):
         self._strength = strength
         self._kept = dict(kept or {})
         self._dropout: Dropout | None = None
+        by_input: dict[tuple[type[Adapter], str], list[Adapter]] = {}
+        for adapter in adapters:
+            if adapter.reads:
+                by_input.setdefault((type(adapter), adapter.reads), []).append(adapter)
+        for (kind, _), members in by_input.items():
+            if len(members) > 1 and len({each.is_trained for each in members}) == 1:
+                kind.share(members)
 
     @property
     def strength(self) -> float | Tensor:
@@ -317,7 +354,7 @@ class Network(nn.Module):
         """Leave something out of what is trained in each batch; see :meth:`in_batch`."""
         self._dropout = dropout
         for number, adapter in enumerate(self):
-            if any(parameter.requires_grad for parameter in adapter.parameters()):
+            if adapter.is_trained:
                 adapter.dropout, adapter.number = dropout, number
 
     @contextmanager

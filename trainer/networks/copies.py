@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 
 class Copied(Protocol):
-    """What has parameters, uses them in one type, and uses copies where there are any."""
+    """What has parameters, uses them in one type, and uses copies where there are any: one of those whose rows it puts
+    together."""
 
     computes_in: torch.dtype | None
-    copies: dict[Tensor, Tensor]
+    copies: dict[tuple[Tensor, ...], Tensor]
 
-    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def used_together(self) -> Iterator[tuple[nn.Parameter, ...]]: ...
+
+    def forget(self) -> None: ...
 
 
 @contextmanager
@@ -29,40 +32,41 @@ def copied(adapters: Sequence[Copied]) -> Iterator[None]:
 
     An adapter that has not been used yet has no copies: the type of its inputs is not known.
     """
-    by_type: dict[tuple[torch.dtype, torch.dtype], list[tuple[Copied, nn.Parameter]]] = {}
+    by_type: dict[tuple[torch.dtype, torch.dtype], list[tuple[Copied, tuple[nn.Parameter, ...]]]] = {}
     for adapter in adapters:
-        for parameter in adapter.parameters():
-            if adapter.computes_in not in (None, parameter.dtype):
-                by_type.setdefault((parameter.dtype, adapter.computes_in), []).append((adapter, parameter))
+        for together in adapter.used_together():
+            if adapter.computes_in not in (None, together[0].dtype):
+                by_type.setdefault((together[0].dtype, adapter.computes_in), []).append((adapter, together))
     pairs = []
     for (_, dtype), group in by_type.items():
-        parameters = [parameter for _, parameter in group]
-        for (adapter, parameter), copy in zip(group, _cast(parameters, dtype), strict=True):
-            adapter.copies[parameter] = copy.requires_grad_(parameter.requires_grad)
-            pairs.append((parameter, copy))
+        for (adapter, together), copy in zip(group, _cast([each for _, each in group], dtype), strict=True):
+            adapter.copies[together] = copy.requires_grad_(any(each.requires_grad for each in together))
+            pairs.append((together, copy))
     try:
         yield
         _give_back(pairs)
     finally:
         for adapter in adapters:
-            adapter.copies.clear()
+            adapter.forget()
 
 
-def _give_back(pairs: Sequence[tuple[nn.Parameter, Tensor]]) -> None:
+def _give_back(pairs: Sequence[tuple[tuple[nn.Parameter, ...], Tensor]]) -> None:
     """The gradients of copies, added to those of the parameters."""
     by_type: dict[tuple[torch.dtype, torch.dtype], list[tuple[nn.Parameter, Tensor]]] = {}
-    for parameter, copy in pairs:
+    for together, copy in pairs:
         if copy.grad is not None:
-            by_type.setdefault((copy.dtype, parameter.dtype), []).append((parameter, copy.grad))
+            rows = copy.grad.split([len(each) for each in together])
+            by_type.setdefault((copy.dtype, together[0].dtype), []).extend(zip(together, rows, strict=True))
     for (_, dtype), group in by_type.items():
-        wide = _cast([gradient for _, gradient in group], dtype)
+        wide = _cast([(gradient,) for _, gradient in group], dtype)
         for (parameter, _), gradient in zip(group, wide, strict=True):
             parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
 
 
 @torch.no_grad()
-def _cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
-    """Tensors of one type in another, in one kernel beside the one that puts them together."""
-    together = torch.cat([each.reshape(-1) for each in tensors]).to(dtype)
-    parts = together.split([each.numel() for each in tensors])
-    return [part.view(each.shape) for part, each in zip(parts, tensors, strict=True)]
+def _cast(matrices: Sequence[Sequence[Tensor]], dtype: torch.dtype) -> list[Tensor]:
+    """Tensors of one type in another, each of the rows of those that are given together, in one kernel beside the one
+    that puts all of them together."""
+    together = torch.cat([each.reshape(-1) for matrix in matrices for each in matrix]).to(dtype)
+    parts = together.split([sum(each.numel() for each in matrix) for matrix in matrices])
+    return [part.view(-1, *matrix[0].shape[1:]) for part, matrix in zip(parts, matrices, strict=True)]

@@ -1,13 +1,14 @@
 """LoHa (FedPara, Hyeon-Woo et al. 2022): ``W x + strength · alpha / rank · (A1 B1 ∘ A2 B2) x``, in LyCORIS's files.
 
 The element-wise product of two matrices of rank r has rank up to r². It is a full matrix, so it is made where it is
-needed and dropped at once: the backward pass recomputes it, which costs no more than its gradient does anyway.
+needed and dropped at once: the backward pass recomputes it, which costs no more than its gradient does anyway. Both
+matrices are made by one product of stacked factors, those of layers that read the same input in the same one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ..models.lora_target import Target
 from .base import Adapter, Parts, Strength, does_not_fit, is_wide, scaled_product, weight_of
+from .linears import Factor, Shared, Update, changed, of_samples, plus, product
 
 _ROWS_AT_ONCE = 512
 _PLAIN = frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"})
@@ -42,6 +44,7 @@ class LoHa(Adapter):
         self.factors = nn.ParameterDict(dict(factors))
         self.alpha = alpha
         self._layer = _Layer(target.module)
+        self._shared: Shared[LoHa] | None = None
 
     @classmethod
     def new(cls, target: Target, strength: Strength, rank: int, alpha: float, generator: torch.Generator) -> LoHa:
@@ -84,8 +87,31 @@ class LoHa(Adapter):
     def scale(self) -> float:
         return self.alpha / self.factors["w1_b"].shape[0]
 
+    def changed(self, x: Tensor) -> Tensor:
+        if isinstance(self.module, nn.Conv2d) or self.dropout is not None:
+            return super().changed(x)
+        return _changed([self], x)[0] if self._shared is None else self._shared.of(self, x)
+
+    def used_together(self) -> Iterator[tuple[nn.Parameter, ...]]:
+        if self._shared is None or self.dropout is not None:
+            return iter(_pairs([self]))
+        return iter(_pairs(self._shared.members) if self._shared.members[0] is self else [])
+
+    @classmethod
+    def share(cls, adapters: Sequence[LoHa]) -> None:
+        alike = {(each.scale, *(factor.shape for factor in each.factors.values())) for each in adapters}
+        if len(alike) == 1 and not any(isinstance(each.module, nn.Conv2d) for each in adapters):
+            shared = Shared(adapters, _changed)
+            for each in adapters:
+                each._shared = shared
+
+    def forget(self) -> None:
+        super().forget()
+        if self._shared is not None:
+            self._shared.forget()
+
     def update(self, x: Tensor) -> Tensor:
-        applied: Tensor = _Apply.apply(x, self._layer, *self.in_type_of(x, *_in_order(self.factors)))
+        applied: Tensor = _Apply.apply(x, self._layer, *(self.stacked(x, pair) for pair in _pairs([self])))
         outputs = self.weight.shape[0]
         rows = None if self.dropout is None else self.dropout.rows(outputs, self.number, applied)
         if rows is None:
@@ -137,6 +163,133 @@ def _tucker(core: Tensor, outputs: Tensor, inputs: Tensor) -> Tensor:
     return torch.einsum("pqhw,po,qi->oihw", core, outputs, inputs)
 
 
+def _pairs(adapters: Sequence[LoHa]) -> list[tuple[nn.Parameter, ...]]:
+    """The factors that are stacked: of ``w1_a`` and ``w2_a``, of ``w1_b`` and ``w2_b``, of the cores, each of all the
+    adapters, those of the first matrix before those of the second."""
+    names = [name for name in ("w{}_a", "w{}_b", "t{}") if name.format(1) in adapters[0].factors]
+    return [tuple(each.factors[name.format(n)] for n in (1, 2) for each in adapters) for name in names]
+
+
+def _changed(adapters: Sequence[LoHa], x: Tensor) -> Sequence[Tensor]:
+    """The outputs of linears for one input."""
+    first = adapters[0]
+    for each in adapters:
+        each.computes_in = x.dtype
+    modules = [(each.module, each.inner) for each in adapters]
+    factors = [first.stacked(x, pair) for pair in _pairs(adapters)]
+    made = changed(_Hadamard(first.factors["w1_b"].shape[0]), modules, x, first.strength.times(first.scale, x), factors)
+    return [each.added(each.inner(x), x) for each in adapters] if made is None else made
+
+
+class _Matrices:
+    """``n`` updates ``(n, out, in)`` from ``a`` ``(2 n out, rank)`` and ``b`` ``(2 n rank, in)``."""
+
+    def __init__(self, a: Tensor, b: Tensor, rank: int) -> None:
+        self._a, self._b = a.view(len(b) // rank, -1, rank), b.view(len(b) // rank, rank, -1)
+        self._both = torch.bmm(self._a, self._b)  # (2 n, out, in)
+        self._one, self._other = self._both.chunk(2)
+
+    def product(self) -> Tensor:
+        return self._one * self._other
+
+    def gradients(self, of_product: Tensor) -> list[Tensor]:
+        """Those of ``a`` and ``b``."""
+        of_both = torch.empty_like(self._both)
+        for own, factor in zip(of_both.chunk(2), (self._other, self._one), strict=True):
+            torch.mul(of_product, factor, out=own)
+        of_a, of_b = torch.bmm(of_both, self._b.mT), torch.bmm(self._a.mT, of_both)
+        return [of_a.flatten(0, 1), of_b.flatten(0, 1)]
+
+
+class _Tucker:
+    """An update ``(1, out, in · height · width)`` from ``a`` ``(2 rank, out)``, ``b`` ``(2 rank, in)`` and ``cores``
+    ``(2 rank, rank, height, width)``: ``W[o, i, h, w] = Σ core[p, q, h, w] · a[p, o] · b[q, i]``, of each half.
+
+    The inputs are the last dimension until the product is made, so that every sum is one of matrices.
+    """
+
+    def __init__(self, a: Tensor, b: Tensor, cores: Tensor) -> None:
+        rank = len(b) // 2
+        self._kernel = cores.shape[2:]
+        self._a, self._b = a.view(2, rank, -1), b.view(2, rank, -1)
+        self._cores = cores.view(2, rank, rank, -1).mT.reshape(2, rank, -1)  # (2, p, h w q)
+        self._outputs = torch.bmm(self._a.mT, self._cores).view(2, -1, rank)  # (2, o h w, q)
+        self._both = torch.bmm(self._outputs, self._b)  # (2, o h w, i)
+
+    def product(self) -> Tensor:
+        one, other = self._both
+        return (one * other).view(1, self._a.shape[-1], -1, self._b.shape[-1]).mT.flatten(2)
+
+    def gradients(self, of_product: Tensor) -> list[Tensor]:
+        """Those of ``a``, ``b`` and the cores."""
+        of_product = of_product.view(self._a.shape[-1], self._b.shape[-1], -1).mT.flatten(0, 1)
+        of_both, (one, other) = torch.empty_like(self._both), self._both
+        for own, factor in zip(of_both, (other, one), strict=True):
+            torch.mul(of_product, factor, out=own)
+        of_outputs = torch.bmm(of_both, self._b.mT).view(2, self._a.shape[-1], -1)  # (2, o, h w q)
+        of_cores = torch.bmm(self._a, of_outputs).view(len(self._b[0]) * 2, -1, len(self._b[0])).mT
+        return [
+            torch.bmm(self._cores, of_outputs.mT).flatten(0, 1),
+            torch.bmm(self._outputs.mT, of_both).flatten(0, 1),
+            of_cores.reshape(*of_cores.shape[:2], *self._kernel),
+        ]
+
+
+def _matrices(factors: Sequence[Tensor], outputs: int) -> _Matrices | _Tucker:
+    """Those of one adapter.
+
+    Args:
+        outputs: of its module.
+    """
+    a, b, *cores = factors
+    return _Tucker(a, b, cores[0]) if cores else _Matrices(a, b, a.numel() // outputs // 2)
+
+
+class _Hadamard(Update):
+    """Of linears, each with a product as its weight, from the factors of all of them."""
+
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+
+    def added(
+        self, outputs: Sequence[Tensor], x: Tensor, factor: Factor, parameters: Sequence[Tensor], *, over: bool
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        a, b = parameters
+        weights = _Matrices(a, b, self._rank).product()
+        if isinstance(factor, Tensor):
+            x, factor = of_samples(x, factor), 1.0
+        made = zip(outputs, weights, strict=True)
+        return [plus(output, x, weight.T, factor, over=over) for output, weight in made], []
+
+    def gradients(
+        self,
+        gradients: Sequence[Tensor],
+        x: Tensor,
+        factor: Factor,
+        parameters: Sequence[Tensor],
+        _kept: Sequence[Tensor],
+        of_input: Tensor | None,
+        *,
+        needed: tuple[bool, bool],
+    ) -> tuple[Tensor | None, list[Tensor | None]]:
+        a, b = parameters
+        matrices = _Matrices(a, b, self._rank)
+        if isinstance(factor, Tensor):
+            gradients, factor = [of_samples(each, factor) for each in gradients], 1.0
+        if needed[0]:
+            for gradient, weight in zip(gradients, matrices.product(), strict=True):
+                if of_input is None:
+                    of_input = product(gradient, weight, factor)
+                else:
+                    of_input.addmm_(gradient, weight, alpha=factor)
+        if not needed[1]:
+            return of_input, [None, None]
+        of_weights = x.new_empty(len(gradients), gradients[0].shape[1], x.shape[1])
+        for gradient, of_weight in zip(gradients, of_weights, strict=True):
+            product(gradient.T, x, factor, out=of_weight)
+        return of_input, [*matrices.gradients(of_weights)]
+
+
 class _Layer:
     """What the module computes with a weight, and the gradients of that."""
 
@@ -145,6 +298,10 @@ class _Layer:
         self._conv: tuple[Any, ...] = ()
         if isinstance(module, nn.Conv2d):
             self._conv = (module.stride, module.padding, module.dilation)
+
+    @property
+    def outputs(self) -> int:
+        return self._shape[0]
 
     def shaped(self, update: Tensor, like: Tensor) -> Tensor:
         return update.to(like.dtype).view(self._shape)
@@ -170,23 +327,20 @@ class _Apply(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, layer: _Layer, *factors: Tensor) -> Tensor:
         ctx.layer = layer
         ctx.save_for_backward(x, *factors)
-        return layer(x, layer.shaped(hadamard(*factors), x))
+        return layer(x, layer.shaped(_matrices(factors, layer.outputs).product(), x))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *factors = ctx.saved_tensors
         layer: _Layer = ctx.layer
-        of_input = None
-        with torch.enable_grad():
-            leaves = [factor.detach().requires_grad_() for factor in factors]
-            update = hadamard(*leaves)
+        of_input, matrices = None, _matrices(factors, layer.outputs)
         if ctx.needs_input_grad[0]:
-            of_input = layer.gradient_of_input(x, layer.shaped(update.detach(), x), gradient)
+            of_input = layer.gradient_of_input(x, layer.shaped(matrices.product(), x), gradient)
         if not any(ctx.needs_input_grad[2:]):  # an adapter that is only carried along
             return of_input, None, *[None] * len(factors)
-        of_weight = layer.gradient_of_weight(x, gradient).to(update.dtype).view_as(update)
-        return of_input, None, *torch.autograd.grad(update, leaves, of_weight)
+        of_weight = layer.gradient_of_weight(x, gradient)
+        return of_input, None, *matrices.gradients(of_weight.view(1, layer.outputs, -1))
 
 
 def _fits(factors: Mapping[str, Tensor], weight: Tensor) -> bool:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from ..models.checkpoint.layers import Linear
 from ..models.lora_target import Target
 from .base import Adapter, Parts, Strength, does_not_fit, scaled_product, weight_of
+from .linears import Products, Shared, changed
 
 _LARGEST_RANK = 4096
 
@@ -35,6 +33,7 @@ class LoRA(Adapter):
         self.up = nn.Parameter(up)  # (out, rank) or (out, rank, 1, 1)
         self.alpha = alpha
         module = target.module
+        self._shared: Shared[LoRA] | None = None
         self._conv = (module.stride, module.padding, module.dilation) if isinstance(module, nn.Conv2d) else None
 
     @classmethod
@@ -78,25 +77,27 @@ class LoRA(Adapter):
         """On linears strength and scale are factors of the products, and the sum is part of the last one."""
         if self._conv is not None or self.dropout is not None:
             return super().changed(x)
-        down, up = self.in_type_of(x, self.down, self.up)
-        factor = self.strength.times(self.scale, x)
-        weight, bias = self._plain(x)
-        if weight is not None:
-            changed: Tensor = _Linear.apply(x, weight, bias, down, up, factor)
-            return changed
-        original = self._inner(x)
-        if original.dtype != x.dtype:
-            return self.added(original, x)
-        added: Tensor = _Added.apply(original, x, down, up, factor)
-        return added
+        return _changed([self], x)[0] if self._shared is None else self._shared.of(self, x)
 
-    def _plain(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Weight and bias, where the module would do nothing but multiply by them in the type of ``x``."""
-        module = self.module
-        if type(module) is not Linear or getattr(self._inner, "__func__", None) is not Linear.forward:
-            return None, None
-        plain = module.weight.dtype == x.dtype and not module.weight.requires_grad
-        return (module.weight, module.bias) if plain else (None, None)
+    def used_together(self) -> Iterator[tuple[nn.Parameter, ...]]:
+        shared = [] if self._shared is None or self.dropout is not None else self._shared.members
+        if not shared:
+            yield (self.down,)
+        elif shared[0] is self:
+            yield tuple(each.down for each in shared)
+        yield (self.up,)
+
+    @classmethod
+    def share(cls, adapters: Sequence[LoRA]) -> None:
+        if len({each.scale for each in adapters}) == 1 and not any(each._conv for each in adapters):
+            shared = Shared(adapters, _changed)
+            for each in adapters:
+                each._shared = shared
+
+    def forget(self) -> None:
+        super().forget()
+        if self._shared is not None:
+            self._shared.forget()
 
     def update(self, x: Tensor) -> Tensor:
         down, up = self.in_type_of(x, self.down, self.up)
@@ -133,80 +134,16 @@ class LoRA(Adapter):
         return scaled_product(self.tensors(), factor)
 
 
-Factor = float | Tensor
-"""What an update is multiplied by: a number, or ``(B, 1, …)``, one a sample."""
+def _changed(adapters: Sequence[LoRA], x: Tensor) -> Sequence[Tensor]:
+    """The outputs of linears for one input, with a ``down`` product for all of them."""
+    down = adapters[0].stacked(x, [each.down for each in adapters])
+    ups = [each.stacked(x, [each.up]) for each in adapters]
+    modules = [(each.module, each.inner) for each in adapters]
+    made = changed(_PRODUCTS, modules, x, adapters[0].strength.times(adapters[0].scale, x), [down, *ups])
+    return [each.added(each.inner(x), x) for each in adapters] if made is None else made
 
 
-class _Linear(torch.autograd.Function):
-    """``x Wᵀ + b + factor · (x downᵀ) upᵀ``; differentiable by ``x``, ``down`` and ``up``."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, factor: Factor
-    ) -> Tensor:
-        hidden, scale = _hidden(x, down, factor)
-        ctx.save_for_backward(x, hidden, weight, down, up)
-        ctx.factor = factor
-        output = F.linear(x.reshape(-1, x.shape[-1]), weight, bias)
-        return output.addmm_(hidden, up.T, alpha=scale).view(*x.shape[:-1], -1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, hidden, weight, down, up = ctx.saved_tensors
-        of_hidden, of_down, of_up = _gradients(gradient, x, hidden, up, ctx.factor, ctx.needs_input_grad[3:5])
-        of_input = None
-        if ctx.needs_input_grad[0]:
-            of_input = (gradient.reshape(-1, gradient.shape[-1]) @ weight).addmm_(of_hidden, down).view(x.shape)
-        return of_input, None, None, of_down, of_up, None
-
-
-class _Added(torch.autograd.Function):
-    """``original + factor · (x downᵀ) upᵀ``."""
-
-    @staticmethod
-    def forward(ctx: Any, original: Tensor, x: Tensor, down: Tensor, up: Tensor, factor: Factor) -> Tensor:
-        hidden, scale = _hidden(x, down, factor)
-        ctx.save_for_backward(x, hidden, down, up)
-        ctx.factor = factor
-        return torch.addmm(original.reshape(-1, original.shape[-1]), hidden, up.T, alpha=scale).view(original.shape)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, hidden, down, up = ctx.saved_tensors
-        of_hidden, of_down, of_up = _gradients(gradient, x, hidden, up, ctx.factor, ctx.needs_input_grad[2:4])
-        of_input = (of_hidden @ down).view(x.shape) if ctx.needs_input_grad[1] else None
-        return gradient, of_input, of_down, of_up, None
-
-
-def _hidden(x: Tensor, down: Tensor, factor: Factor) -> tuple[Tensor, float]:
-    """``x downᵀ``, ``(N, rank)``, times a factor of each sample; and the number that is left to multiply by."""
-    hidden = x.reshape(-1, x.shape[-1]) @ down.T
-    return (_of_samples(hidden, factor), 1.0) if isinstance(factor, Tensor) else (hidden, factor)
-
-
-def _of_samples(rows: Tensor, factor: Tensor) -> Tensor:
-    """``(N, rank)`` times each sample's factor; a sample has as many of the rows as the others."""
-    return (rows.view(len(factor), -1, rows.shape[-1]) * factor.view(-1, 1, 1)).view(rows.shape)
-
-
-def _gradients(
-    gradient: Tensor, x: Tensor, hidden: Tensor, up: Tensor, factor: Factor, needed: Sequence[bool]
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The gradients of ``x downᵀ`` before any factor, of ``down`` and of ``up``."""
-    gradient = gradient.reshape(-1, gradient.shape[-1])
-    scale = 1.0 if isinstance(factor, Tensor) else factor
-    of_hidden = _product(gradient, up, scale)
-    if isinstance(factor, Tensor):
-        of_hidden = _of_samples(of_hidden, factor)
-    of_down = of_hidden.T @ x.reshape(-1, x.shape[-1]) if needed[0] else None
-    return of_hidden, of_down, _product(gradient.T, hidden, scale) if needed[1] else None
-
-
-def _product(one: Tensor, other: Tensor, scale: float) -> Tensor:
-    """``scale · one @ other`` in one kernel."""
-    return torch.addmm(one.new_empty(1), one, other, beta=0, alpha=scale)
+_PRODUCTS = Products()
 
 
 def product_norm(up: Tensor, down: Tensor) -> float:

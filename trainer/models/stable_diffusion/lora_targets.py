@@ -19,6 +19,7 @@ _TRANSFORMER = re.compile(r"\.attentions\.\d+\.")
 _AROUND = re.compile(r"\.(resnets|downsamplers|upsamplers)\.\d+\.")
 _ELEMENTS = {"Full": "", "CrossAttention": ".attn2.", "SelfAttention": ".attn1."}
 _READ_PROMPT = (".attn2.to_k", ".attn2.to_v")
+_TEXT_QUERY_KEY_VALUE = re.compile(r"^(.+\.self_attn)\.[qkv]_proj$")
 _TEXT_LAYER = re.compile(r"^(?:text_model\.)?(encoder\.layers\.\d+\.(?:self_attn|mlp)\..+)$")
 _LAYER = re.compile(r"(down|mid|up)_blocks?\.(?:(\d+)\.)?(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
 _SGM_RESIDUAL = {
@@ -70,7 +71,15 @@ def unet_targets(
 def _unet_target(unet: nn.Module, path: str, module: nn.Module, name: str) -> Target:
     before, within, _ = path.partition(".transformer_blocks.")
     depth = len(unet.get_submodule(before + within.rstrip("."))) if within else 1  # type: ignore[arg-type]
-    return Target(name, module, DENOISER, depth, reads_prompt=path.endswith(_READ_PROMPT))
+    return Target(name, module, DENOISER, depth, reads_prompt=path.endswith(_READ_PROMPT), reads=_input_of(path))
+
+
+def _input_of(path: str) -> str:
+    """The attention whose hidden states or prompt a module projects; see :attr:`Target.reads`."""
+    attention, _, projection = path.rpartition(".to_")
+    if attention.endswith(".attn2"):
+        return attention if projection in ("k", "v") else ""
+    return attention if projection in ("q", "k", "v") else ""
 
 
 def text_targets(text_encoder: nn.Module, prefix: str = "lora_te", part: str = TEXT_ENCODER) -> list[Target]:
@@ -89,8 +98,12 @@ def text_targets(text_encoder: nn.Module, prefix: str = "lora_te", part: str = T
     }
     depth = len({path.split(".")[2] for path in linears})  # encoder.layers.NUMBER
     return [
-        Target(f"{prefix}_text_model_{path.replace('.', '_')}", module, part, depth) for path, module in linears.items()
-    ]
+        Target(
+            f"{prefix}_text_model_{path.replace('.', '_')}", module, part, depth,
+            reads=f"{prefix}.{found[1]}" if (found := _TEXT_QUERY_KEY_VALUE.match(path)) else "",
+        )
+        for path, module in linears.items()
+    ]  # fmt: skip
 
 
 def all_text_targets(text_encoders: Sequence[nn.Module]) -> list[Target]:
