@@ -43,12 +43,14 @@ def taken(settings: Settings, _host: Host, device: torch.device | None = None) -
     remembered = 0.5 if settings.train_optimizer == "AdamW8bit" else 1
     steps = pixels * sample + settings.network_rank * remembered / 64
     parts = (images * pixels, steps, 2 * pixels if settings.effect_strip else 0)
-    return MemoryEstimate(*(int(GIB * (weights + each)) for each in parts))
+    in_ram = 7 * GIB if settings.train_memory_saving == "streaming" else 0
+    return MemoryEstimate(*(int(GIB * (weights + each)) for each in parts), in_ram)
 
 
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The order can be seen with numbers made up for it; a GPU is there, with 8-bit optimizers."""
+    """The order can be seen with numbers made up for it; a GPU is there, with 8-bit optimizers, and RAM enough."""
+    monkeypatch.setattr(memory_fit, "room_on", lambda device: 16 * GIB if device.type == "cpu" else None)
     monkeypatch.setattr(memory_fit, "estimate_memory", taken)
     monkeypatch.setattr(memory_fit, "is_available", lambda name: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -89,6 +91,23 @@ def test_what_leaves_the_result_alone_comes_first_and_more_memory_never_changes_
     between = fitting(WANTED, host, limits[1] + 1, CUDA)
     assert between is not None
     assert between[0] == expected[1]
+
+
+@pytest.mark.usefixtures("played")
+@pytest.mark.parametrize(("room", "streams"), [(7, False), (8, True), (None, True)])
+def test_nothing_is_moved_to_ram_that_has_no_room_for_it(
+    host: Standalone, monkeypatch: pytest.MonkeyPatch, room: int | None, *, streams: bool
+) -> None:
+    """What waits there are 7 GiB, a tenth is left to others; without it the 4-bit weights are what is left."""
+    monkeypatch.setattr(memory_fit, "room_on", lambda _device: None if room is None else room * GIB)
+    found = fitting(WANTED, host, int(3.2 * GIB), CUDA)
+    assert found is not None
+    assert (found[0].train_memory_saving == "streaming") == streams
+    assert (found[0].train_model_precision == "nf4") != streams
+    chosen = replace(WANTED, train_memory_saving="streaming", use_gradient_checkpointing=True)
+    found = fitting(chosen, host, int(3.2 * GIB), CUDA)
+    assert found is not None
+    assert found[0].train_memory_saving == "streaming", "who has chosen it keeps it"
 
 
 @pytest.mark.usefixtures("played")

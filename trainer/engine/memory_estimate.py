@@ -62,11 +62,13 @@ class MemoryEstimate:
         images: while the images are encoded.
         steps: in a training step.
         previews: while an image is made during the run, or the strip after it.
+        in_ram: what waits in the CPU's memory, on its way to a card and back.
     """
 
     images: int
     steps: int
     previews: int
+    in_ram: int = 0
 
     @property
     def most(self) -> int:
@@ -119,7 +121,8 @@ class _Estimate:
             previews = self._decoding() if makes_images else 0
             steps = self._stepping(attached)
         context = _CONTEXT if self._device.type == "cuda" else 0
-        return MemoryEstimate(*(weights + context + each for each in (images, steps, previews)))
+        in_ram = 0 if self._is_cpu else self._streamed[0]
+        return MemoryEstimate(*(weights + context + each for each in (images, steps, previews)), in_ram)
 
     # ---- what is there ----------------------------------------------------------------------------------------------
 
@@ -152,11 +155,16 @@ class _Estimate:
 
     def _weights(self) -> int:
         """On a card the VAE is there only while it is needed, and counted then; so is what is streamed."""
-        parts, streamed, at_once = self._bundle.modules, 0, 0
-        if self._settings.train_memory_saving == STREAMING:
-            streamed, at_once = streamed_bytes(self._bundle.family.blocks_to_stream(self._bundle))
+        parts, (streamed, at_once) = self._bundle.modules, self._streamed
         whole = sum(_bytes(_tensors(module)) for part, module in parts.items() if self._is_cpu or part != VAE)
         return whole + at_once if self._is_cpu else whole - streamed + at_once
+
+    @property
+    def _streamed(self) -> tuple[int, int]:
+        """The bytes that wait to be streamed, and those that are on the device at once."""
+        if self._settings.train_memory_saving != STREAMING:
+            return 0, 0
+        return streamed_bytes(self._bundle.family.blocks_to_stream(self._bundle))
 
     @property
     def _is_cpu(self) -> bool:

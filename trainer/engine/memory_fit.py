@@ -40,7 +40,7 @@ _SIDES: Final = (1024, 768, 512)
 _ROUND: Final = 64
 _RANK, _LEAST_RANK = 8, 4
 _USABLE: Final = 0.9
-"""Of a card's memory; the rest is for the desktop and other programs."""
+"""Of a card's memory, and of what is free of the CPU's; the rest is for the desktop and other programs."""
 
 Change = dict[str, Any]
 """Short name -> value."""
@@ -231,7 +231,8 @@ def fitting(
     needed: MemoryEstimate | None = None,
 ) -> tuple[Settings, MemoryEstimate] | None:
     """The first settings, in the order of :func:`_savings`, with which a run stays below ``limit`` bytes of the device,
-    by default the host's; None if there are none. A change that saves nothing is left out.
+    by default the host's; None if there are none. Left out is a change that saves nothing, or that moves to the CPU's
+    memory more than that has room for.
 
     Args:
         keep, wait: as for :func:`fit`.
@@ -250,10 +251,16 @@ def fitting(
                 break
             wait()
             cheaper = estimate_memory(changed, host, device)
-            if not cheaper.saves_over(needed):
+            if not cheaper.saves_over(needed) or not _has_ram(cheaper.in_ram - needed.in_ram):
                 break
             settings, needed = changed, cheaper
     return (settings, needed) if needed.most <= limit else None
+
+
+def _has_ram(more: int) -> bool:
+    """Whether the CPU's memory has room for so many bytes more, as far as that is known."""
+    room = room_on(torch.device("cpu"))
+    return more <= 0 or room is None or more <= _USABLE * room
 
 
 _Save = Callable[[Settings], Change]
