@@ -22,12 +22,17 @@ TOY = Path(__file__).parents[1] / "toy" / "toy-sd1.safetensors"
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What came of all cases in each of two processes."""
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with what came of all cases in each of two processes, the second of which is killed in the last."""
     out = tmp_path_factory.mktemp("processes")
-    for code, said in ended(started(["-m", "tests.engine.two_processes", "cases", str(out)])):
-        assert code == 0, said
-    return [json.loads((out / f"{number}.json").read_text()) for number in range(COUNT)]
+    (first, said), (killed, its) = ended(started(["-m", "tests.engine.two_processes", "cases", str(out)]))
+    assert (first, killed) == (0, 9), said + its
+    return out
+
+
+@pytest.fixture(scope="module")
+def found(both: Path) -> list[dict[str, Any]]:
+    return [json.loads((both / f"{number}.json").read_text()) for number in range(COUNT)]
 
 
 @pytest.mark.more
@@ -67,10 +72,8 @@ def test_batches_are_shared_out(found: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.more
-def test_where_one_is_killed_the_other_says_so_and_saves(tmp_path: Path) -> None:
-    (first, said), (killed, _) = ended(started(["-m", "tests.engine.two_processes", "killed", str(tmp_path)]))
-    assert (first, killed) == (0, 9), said
-    left = json.loads((tmp_path / "0.json").read_text())
+def test_where_one_is_killed_the_other_says_so_and_saves(both: Path) -> None:
+    left = json.loads((both / "left.json").read_text())
     assert left["error"] == (
         "Another process of this run has ended, so process 1 of 2 ends as well. If the run has a state, start all of "
         "them again with --resume."
@@ -139,7 +142,7 @@ def test_a_killed_run_is_continued_to_what_one_process_trains(tmp_path: Path) ->
     assert {path.name for path in (tmp_path / "two" / "loras").iterdir()} == {"x.safetensors", "x.json"}
 
 
-@pytest.mark.more
+@pytest.mark.slow
 def test_every_mode_trains_with_two_processes_what_it_does_with_one(
     models: dict[str, Path],
     pairs: Path,  # noqa: F811 - the fixture
