@@ -120,9 +120,9 @@ class _Estimate:
             images = self._encoding() if MODES[settings.mode].images != "none" else 0
             previews = self._decoding() if makes_images else 0
             steps = self._stepping(attached)
-        context = _CONTEXT if self._device.type == "cuda" else 0
+        held = weights + (_CONTEXT if self._device.type == "cuda" else 0)
         in_ram = 0 if self._is_cpu else self._streamed[0]
-        return MemoryEstimate(*(weights + context + each for each in (images, steps, previews)), in_ram)
+        return MemoryEstimate(held + images, held + steps, held + previews, in_ram)
 
     # ---- what is there ----------------------------------------------------------------------------------------------
 
