@@ -201,14 +201,17 @@ class PassRunner:
             text_to(bundle, device)
         density = density_of(self._settings, bundle.diffusion.density)
         diffusion, progress = replace(bundle.diffusion.to(device), density=density), self._reporter.progress
-        context = PassContext(self._settings, bundle, network, diffusion, run.data, progress, run.cache)
+        context = PassContext(
+            self._settings, bundle, network, diffusion, run.data, progress, run.cache,
+            looks_ahead=run.processes is None,
+        )  # fmt: skip
         training.prepare(context)
         with network.off():
             self._tell_same_words()
         validation = None
         if run.validation is not None:
             another = mode_of(run.settings.mode).passes(run.settings)[self._number - 1]
-            validation = Validation(another, replace(context, data=run.validation), device)
+            validation = Validation(another, replace(context, data=run.validation, looks_ahead=False), device)
         if run.cache is not None:
             run.cache.flush()
         run.control.check()

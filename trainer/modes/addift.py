@@ -47,6 +47,7 @@ from ..networks.files.metadata import Usage
 from .base import Pass, PassContext, StepLoss
 from .captions import CaptionConditionings
 from .keep import Keep
+from .teacher import Asked, Teacher
 
 STRENGTH = 0.25
 """What the forward direction is trained at, and at most the reverse one, with the opposite sign."""
@@ -142,6 +143,21 @@ class Direction:
         return of_base if self.by is None else diffusion.moved(of_base, self.by, timesteps)
 
 
+@dataclass(frozen=True)
+class _Step:
+    """What a step is made of.
+
+    Attributes:
+        timesteps: ``(B,)``, the same for each direction.
+        noisy: ``(directions * B, C, h, w)``, what the network sees.
+    """
+
+    directions: list[Direction]
+    timesteps: Tensor
+    batch: Batch
+    noisy: Tensor
+
+
 class PairPass(Pass):
     """The forward and the reverse direction on batches of pairs.
 
@@ -161,8 +177,16 @@ class PairPass(Pass):
         self._base = CaptionConditionings(context, self._data, of_base=True)
         self.needs_text_encoder = self._base.encodes_each_step
         self._keep = Keep(context)
+        self._teacher = Teacher(context, self._ask)
 
     def loss(self, rng: StepRandom) -> StepLoss:
+        step, of_base = self._teacher.of(rng)
+        losses = self._losses(step, of_base, rng).view(len(step.directions), -1).sum(0)
+        return StepLoss(self._context.weighted(losses, step.timesteps), step.timesteps, step.batch.names)
+
+    @torch.no_grad()
+    def _ask(self, rng: StepRandom) -> tuple[_Step, list[Asked]]:
+        """A step, and what it asks of the base: what is to be matched, what is kept, and what is outside."""
         settings = self._context.settings
         number, forward, reverse = _directions_of(rng.step, settings)
         shared = rng.of(number)
@@ -170,8 +194,18 @@ class PairPass(Pass):
         noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
         timesteps = self._context.timesteps(shared, batch.latents, swept=True)
         directions = self._directions(batch, noise, timesteps, shared, forward=forward, reverse=reverse)
-        losses = self._losses(directions, timesteps, batch, rng).view(len(directions), -1).sum(0)
-        return StepLoss(self._context.weighted(losses, timesteps), timesteps, batch.names)
+        noisy = torch.cat([each.noisy for each in directions])
+        step, times = _Step(directions, timesteps, batch, noisy), timesteps.repeat(len(directions))
+        with self._context.network.off():
+            seen = self._of_base([each.captions for each in directions], batch)
+            base = self._of_base([each.base_captions for each in directions], batch)
+        asked = [Asked(torch.cat([each.base_noisy for each in directions]), times, base)]
+        if self._holds_outside(batch):
+            asked.append(Asked(noisy, times, seen))
+        return step, [*asked, *self._keep.asked(rng, noisy, times, seen)]
+
+    def _holds_outside(self, batch: Batch) -> bool:
+        return self._context.settings.diff_keep_outside > 0 and batch.outside is not None
 
     def _directions(
         self, batch: Batch, noise: Tensor, timesteps: Tensor, shared: StepRandom, *, forward: bool, reverse: bool
@@ -226,29 +260,24 @@ class PairPass(Pass):
             directions.append(Direction(settings.diff_alt_ratio, noise, captions, noise, captions))
         return directions
 
-    def _losses(self, directions: list[Direction], timesteps: Tensor, batch: Batch, rng: StepRandom) -> Tensor:
+    def _losses(self, step: _Step, of_base: Sequence[Tensor], rng: StepRandom) -> Tensor:
         """Losses of all directions in one call, ``(directions * B,)``, one after the other."""
-        settings, bundle, network = self._context.settings, self._context.bundle, self._context.network
-        count = len(directions)
-        timesteps = timesteps.repeat(count)
-        noisy = torch.cat([each.noisy for each in directions])
-        base_noisy = torch.cat([each.base_noisy for each in directions])
-        with torch.no_grad(), network.off():
-            wanted = bundle.predict(
-                base_noisy, timesteps, self._of_base([each.base_captions for each in directions], batch)
-            )
-            parts = zip(directions, wanted.chunk(count), timesteps.chunk(count), strict=True)
-            wanted = torch.cat([each.wanted(of_base, at, self._context.diffusion) for each, of_base, at in parts])
+        settings, diffusion = self._context.settings, self._context.diffusion
+        directions, batch, count = step.directions, step.batch, len(step.directions)
+        matched, *rest = of_base
+        timesteps = step.timesteps.repeat(count)
+        with torch.no_grad():
+            parts = zip(directions, matched.chunk(count), strict=True)
+            wanted = torch.cat([each.wanted(predicted, step.timesteps, diffusion) for each, predicted in parts])
+        outside = [rest.pop(0)] if self._holds_outside(batch) else []
         conditioning = Conditioning.cat([self._with_network(each, batch) for each in directions])
-        network.strength = _strength(directions)
-        predicted, kept = self._keep.predict(noisy, timesteps, conditioning, rng)
-        mask = _of_all(batch.mask, count)
-        losses = sample_losses(predicted, wanted, settings.train_loss_function, mask) + kept
-        if settings.diff_keep_outside > 0 and batch.outside is not None:
-            with torch.no_grad(), network.off():
-                base = bundle.predict(noisy, timesteps, self._of_base([each.captions for each in directions], batch))
-            outside = sample_losses(predicted, base, settings.train_loss_function, _of_all(batch.outside, count))
-            losses = losses + settings.diff_keep_outside * outside
+        self._context.network.strength = _strength(directions)
+        predicted, kept = self._keep.predict(step.noisy, timesteps, conditioning, rng, of_base=rest)
+        losses = sample_losses(predicted, wanted, settings.train_loss_function, _of_all(batch.mask, count)) + kept
+        for base in outside:
+            mask = _of_all(batch.outside, count)
+            moved = sample_losses(predicted, base, settings.train_loss_function, mask)
+            losses = losses + settings.diff_keep_outside * moved
         return losses
 
     def _of_base(self, captions: Sequence[tuple[str, ...]], batch: Batch) -> Conditioning:

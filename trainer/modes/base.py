@@ -41,6 +41,7 @@ class PassContext:
         data: the images, for modes that need them.
         progress: called with a phase, how much of it is done and of how much; raises when the user stops.
         cache: what captions have become in earlier runs.
+        looks_ahead: whether this takes all steps, one after the other; see :class:`.teacher.Teacher`.
     """
 
     settings: Settings
@@ -50,6 +51,7 @@ class PassContext:
     data: Dataset | None = None
     progress: Callable[[Message, int, int], None] = no_progress
     cache: DataCache | None = None
+    looks_ahead: bool = True
 
     def timesteps(self, rng: StepRandom, latents: Tensor, *, swept: bool = False) -> Tensor:
         """A step's timesteps ``(B,)`` for latents ``(B, C, h, w)``, as the settings bound them; see

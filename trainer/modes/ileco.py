@@ -33,6 +33,7 @@ from .anchors import held_prompts, pool, pool_of_erased
 from .base import Pass, PassContext, StepLoss
 from .closed_form import Change, Held, solved, start
 from .keep import Keep
+from .teacher import Asked, Teacher, predicted
 
 _STREAM = 4 << 32  # no step has this number
 _AT_ONCE = 64
@@ -111,6 +112,9 @@ class ConceptPass(Pass):
             self._target = self._before if slider else self._encode(targets)
         self._original = None if self._trains_text_encoder else self._before
         self._keep = Keep(context, holds_unconditional=True, anchors=anchors)
+        is_flow = context.diffusion.parameterisation is FLOW
+        self._denoises = settings.ileco_denoise_steps or (_FLOW_STEPS if is_flow else 0)
+        self._teacher = Teacher(context, self._ask)
         if settings.ileco_closed_form:
             self._start(targets, slider)
 
@@ -155,22 +159,37 @@ class ConceptPass(Pass):
 
     def loss(self, rng: StepRandom) -> StepLoss:
         context, settings = self._context, self._context.settings
-        batch = settings.train_batch_size
-        bundle = context.bundle
-        x = rng.noise((batch, *bundle.latent_shape(settings.size)), dtype_of(bundle.denoiser))  # (B, C, H/8, W/8)
-        timesteps = context.timesteps(rng, x)
-        first = (rng.step - 1) * batch
-        numbers = self._drawn(rng, first, batch)
-        context.network.strength = strength = self._strength(rng.step, batch)
+        drawn, of_base = (self._drawn_at(rng), []) if self._denoises else self._teacher.of(rng)
+        x, timesteps, numbers = drawn
+        context.network.strength = strength = self._strength(rng.step, settings.train_batch_size)
         original = self._original_of(numbers)
-        steps = settings.ileco_denoise_steps or (_FLOW_STEPS if context.diffusion.parameterisation is FLOW else 0)
-        if steps > 0:
-            x = denoised(context, x, timesteps, original.detach(), steps)
-        wanted = self._wanted(x, timesteps, numbers, strength)
-        predicted, kept = self._keep.predict(x, timesteps, original, rng)
+        if self._denoises:
+            x = denoised(context, x, timesteps, original.detach(), self._denoises)
+            of_base = predicted(context, self._asked(rng, x, timesteps, numbers))
+        wanted, of_kept = self._wanted(of_base, strength)
+        found, kept = self._keep.predict(x, timesteps, original, rng, of_base=of_kept)
 
-        losses = sample_losses(predicted, wanted, settings.train_loss_function) + kept
+        losses = sample_losses(found, wanted, settings.train_loss_function) + kept
         return StepLoss(context.weighted(losses, timesteps), timesteps)
+
+    def _drawn_at(self, rng: StepRandom) -> tuple[Tensor, Tensor, list[int]]:
+        """A step's noise ``(B, C, h, w)``, timesteps ``(B,)`` and the number of a prompt for each sample."""
+        context, settings = self._context, self._context.settings
+        bundle, batch = context.bundle, settings.train_batch_size
+        x = rng.noise((batch, *bundle.latent_shape(settings.size)), dtype_of(bundle.denoiser))
+        return x, context.timesteps(rng, x), self._drawn(rng, (rng.step - 1) * batch, batch)
+
+    def _asked(self, rng: StepRandom, x: Tensor, timesteps: Tensor, numbers: list[int]) -> list[Asked]:
+        """What is asked of the base: the target; beside it the ends of a slider or the original; and what is kept."""
+        prompts = [self._target, *self._ends]
+        if not self._ends and self._context.settings.ileco_scale != 1:
+            prompts.append(self._before)
+        asked = [Asked(x, timesteps, each[numbers]) for each in prompts]
+        return [*asked, *self._keep.asked(rng, x, timesteps, self._before[numbers])]
+
+    def _ask(self, rng: StepRandom) -> tuple[tuple[Tensor, Tensor, list[int]], list[Asked]]:
+        drawn = self._drawn_at(rng)
+        return drawn, self._asked(rng, *drawn)
 
     def _original_of(self, numbers: list[int]) -> Conditioning:
         """The prompts of these numbers; if the text encoder is trained, each is encoded once."""
@@ -195,17 +214,16 @@ class ConceptPass(Pass):
         return [concept * each + generator.randrange(each) for concept in in_turn]
 
     @torch.no_grad()
-    def _wanted(self, x: Tensor, timesteps: Tensor, numbers: list[int], strength: float) -> Tensor:
-        context = self._context
-        with context.network.off():
-            wanted = context.bundle.predict(x, timesteps, self._target[numbers])
-            if self._ends:
-                positive, negative = (context.bundle.predict(x, timesteps, end[numbers]) for end in self._ends)
-                wanted = wanted + strength * context.settings.slider_scale * (positive - negative)
-            elif context.settings.ileco_scale != 1:
-                before = context.bundle.predict(x, timesteps, self._before[numbers])
-                wanted = before + context.settings.ileco_scale * (wanted - before)
-        return wanted
+    def _wanted(self, of_base: Sequence[Tensor], strength: float) -> tuple[Tensor, Sequence[Tensor]]:
+        """What is wanted, from the base's predictions, and those of what is kept."""
+        settings, (wanted, *rest) = self._context.settings, of_base
+        if self._ends:
+            positive, negative, *rest = rest
+            wanted = wanted + strength * settings.slider_scale * (positive - negative)
+        elif settings.ileco_scale != 1:
+            before, *rest = rest
+            wanted = before + settings.ileco_scale * (wanted - before)
+        return wanted, rest
 
     def _encode(self, prompts: Sequence[str]) -> Conditioning:
         with nullcontext() if self._trains_text_encoder else torch.no_grad():

@@ -39,6 +39,8 @@ from ..models.base import Conditioning
 from ..models.checkpoint.parts import TEXT_ENCODER
 from ..text.messages import message
 from .base import PassContext, encode_each
+from .teacher import Asked
+from .teacher import predicted as predicted_by_base
 
 _STREAM = 3 << 32  # no step has this number
 
@@ -120,6 +122,7 @@ class Keep:
         conditioning: Conditioning,
         rng: StepRandom,
         also: Kept | None = None,
+        of_base: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What the network predicts for a step's samples, and what each of them adds to the loss to keep the rest.
 
@@ -131,6 +134,7 @@ class Keep:
             timesteps: ``(B,)``.
             conditioning: of ``B`` prompts, or of one for the whole batch.
             also: what else is kept in this step; latents of its own are noisy ones.
+            of_base: the base's predictions of what :meth:`asked` has said, where they are known; then ``also`` is None.
 
         Returns:
             The prediction ``(B, C, h, w)`` and the kept prompts' losses times their weights, ``(B,)``.
@@ -144,8 +148,10 @@ class Keep:
         rows = [len(each.base) for each in parts]
         seen = torch.cat([noisy[each.rows] if each.latents is None else each.latents for each in parts])
         at = torch.cat([timesteps[each.rows] for each in parts])
-        with torch.no_grad(), context.network.off():
-            wanted = context.bundle.predict(seen, at, Conditioning.cat([each.base for each in parts])).split(rows)
+        wanted = of_base
+        if wanted is None:
+            base = Conditioning.cat([each.base for each in parts])
+            wanted = predicted_by_base(context, [Asked(seen, at, base)])[0].split(rows)
 
         strength = context.network.strength
         if isinstance(strength, Tensor):
@@ -159,7 +165,12 @@ class Keep:
         ]
         return predicted, of_parts[0] if len(of_parts) == 1 else torch.stack(of_parts).sum(0)
 
-    def _drawn(self, rng: StepRandom, conditioning: Conditioning) -> Kept | None:
+    def asked(self, rng: StepRandom, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> list[Asked]:
+        """What :meth:`predict` will ask of the base for the same; the network is not needed."""
+        drawn = self._drawn(rng, conditioning.expand(len(noisy)), only_base=True)
+        return [] if drawn is None else [Asked(noisy[drawn.rows], timesteps[drawn.rows], drawn.base)]
+
+    def _drawn(self, rng: StepRandom, conditioning: Conditioning, *, only_base: bool = False) -> Kept | None:
         """A prompt for each sample that keeps one, for images of the same sizes; None where none does."""
         settings, named, count = self._context.settings, self._named, len(conditioning)
         held = len(self._prompts) - named
@@ -174,12 +185,12 @@ class Keep:
             return None
         base = Conditioning.cat([self._base[number] for number in numbers])
         weight: float | Tensor = settings.keep_weight if named else 1.0
-        if named and held:
+        if named and held and not only_base:
             weight = torch.full((count,), settings.keep_weight, device=rng.generator.device)
             weight[holding] = 1.0
         sizes = conditioning[rows]
-        now = self._now(rows, numbers, base).sized_like(sizes)
-        return Kept(base.sized_like(sizes), now, weight, rows)
+        now = base if only_base else self._now(rows, numbers, base)
+        return Kept(base.sized_like(sizes), now.sized_like(sizes), weight, rows)
 
     def _named_one(self, generator: random.Random) -> int:
         """The number of a prompt of those that are named; of the anchors every second time."""
