@@ -222,11 +222,10 @@ class Adapter(nn.Module, ABC):
     def stacked(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """The rows of parameters as one matrix in the type of an input: their copy, where a batch has one."""
         self.computes_in = x.dtype
-        copy = self.copies.get(tuple(parameters))
-        if copy is not None:
-            return copy.to(x.dtype)
-        cast = [each.to(x.dtype) for each in parameters]
-        return cast[0] if len(cast) == 1 else torch.cat(cast)
+        found = self.copies.get(tuple(parameters)) if self.copies else None
+        if found is None:
+            found = parameters[0] if len(parameters) == 1 else torch.cat([each.to(x.dtype) for each in parameters])
+        return found if found.dtype == x.dtype else found.to(x.dtype)
 
     def used_together(self) -> Iterator[tuple[nn.Parameter, ...]]:
         """The parameters it computes with, its own as a rule; those whose rows make one matrix together."""

@@ -90,7 +90,7 @@ class Products(Update):
         hidden = x @ down.T
         if isinstance(factor, Tensor):
             hidden, factor = of_samples(hidden, factor), 1.0
-        parts = hidden.split([up.shape[1] for up in ups], 1)
+        parts = _of_layers(hidden, [up.shape[1] for up in ups])
         made = zip(outputs, parts, ups, strict=True)
         return [plus(output, part, up.T, factor, over=over) for output, part, up in made], [hidden]
 
@@ -109,7 +109,7 @@ class Products(Update):
         ranks = [up.shape[1] for up in ups]
         scale = 1.0 if isinstance(factor, Tensor) else factor
         of_hidden = x.new_empty(len(x), sum(ranks))
-        for gradient, up, part in zip(gradients, ups, of_hidden.split(ranks, 1), strict=True):
+        for gradient, up, part in zip(gradients, ups, _of_layers(of_hidden, ranks), strict=True):
             product(gradient, up, scale, out=part)
         if isinstance(factor, Tensor):
             of_hidden = of_samples(of_hidden, factor)
@@ -117,9 +117,14 @@ class Products(Update):
             of_input = of_hidden @ down if of_input is None else of_input.addmm_(of_hidden, down)
         if not needed[1]:
             return of_input, [None] * len(parameters)
-        hidden = kept[0].split(ranks, 1)
+        hidden = _of_layers(kept[0], ranks)
         of_ups = [product(gradient.T, part, scale) for gradient, part in zip(gradients, hidden, strict=True)]
         return of_input, [of_hidden.T @ x, *of_ups]
+
+
+def _of_layers(hidden: Tensor, ranks: Sequence[int]) -> Sequence[Tensor]:
+    """Each layer's columns of what is computed for all of them."""
+    return (hidden,) if len(ranks) == 1 else hidden.split_with_sizes(ranks, 1)
 
 
 def changed(

@@ -21,6 +21,8 @@ from .values import attributes_of
 _OPTIMIZER, _SETTINGS = label("train_optimizer"), label("train_optimizer_settings")
 _KEPT_SMALL = 4096
 """The states of a parameter with fewer numbers are kept in 32 bits by the 8-bit optimizers."""
+_FUSES_ON_CPU = (2, 4)
+"""Torch's version."""
 
 
 def optimizer_class(name: str) -> type[torch.optim.Optimizer]:
@@ -83,7 +85,7 @@ def construct(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.O
     kwargs = arguments(settings)
     if kwargs.get("relative_step"):  # this AdaFactor finds its learning rate itself and takes none
         groups = [{"params": group["params"], "lr": None} for group in groups]
-    elif OPTIMIZERS[name].fuses and not kwargs.get("foreach") and _all_on_cuda(groups):
+    elif OPTIMIZERS[name].fuses and not kwargs.get("foreach") and _can_fuse(groups):
         kwargs.setdefault("fused", True)
     try:
         if OPTIMIZERS[name].takes_module:
@@ -113,8 +115,11 @@ def _try_out(name: str, chosen: Any, kwargs: Mapping[str, Any], like: Tensor) ->
         ) from error
 
 
-def _all_on_cuda(groups: list[dict[str, Any]]) -> bool:
-    return all(parameter.is_cuda for group in groups for parameter in group["params"])
+def _can_fuse(groups: list[dict[str, Any]]) -> bool:
+    """Whether torch steps all parameters in one pass where they are; on the CPU since 2.4."""
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    return devices == {"cuda"} or (devices == {"cpu"} and version >= _FUSES_ON_CPU)
 
 
 def _over_module(chosen: Any, groups: list[dict[str, Any]], kwargs: dict[str, Any]) -> torch.optim.Optimizer:
