@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "trainer"
 # What is added here has been looked up in the oldest version first.
 IN_THE_OLDEST = {
     "torch": """
-        Generator Size Tensor.detach add addmm arange as_tensor autograd.Function __config__.show
+        Generator Size Tensor.detach add addmm arange as_tensor autograd.Function bmm
+        __config__.show __version__.split empty_strided
         autograd.Variable._execution_engine autograd.function.once_differentiable autograd.grad
         autograd.graph.saved_tensors_hooks
         backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 bucketize
