@@ -300,16 +300,27 @@ def refuse_other_family(path: Path, family: str) -> None:
         NetworkError: it is for another family.
     """
     try:
-        kind = identify(path)
+        made_for = made_for_family(path)
     except ModelError:
         return
+    if made_for not in (None, family):
+        raise NetworkError("networks.other_family", where=path.name, trained_for=made_for, family=family)
+
+
+def made_for_family(path: Path) -> str | None:
+    """The family that a LoRA was trained for, by its header alone; None if that does not tell, or if it is no LoRA.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    kind = identify(path)
+    if kind.kind is not Kind.LORA:
+        return None
     try:
         modules = sorted_keys(kind.tensors, path.name).modules
     except NetworkError:  # of a network type that is not trained here, which a WebUI may know
         modules = {}
-    made_for = trained_for(kind, modules)
-    if kind.kind is Kind.LORA and made_for not in (None, family):
-        raise NetworkError("networks.other_family", where=path.name, trained_for=made_for, family=family)
+    return trained_for(kind, modules)
 
 
 def trained_for(kind: FileKind, modules: Mapping[str, Mapping[str, Key]]) -> str | None:
