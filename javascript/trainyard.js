@@ -162,6 +162,7 @@ window.trainyard = (function () {
         const caption = image.number ? say("status.image_of", image) : say("status.image", image);
         const figure = imageFigure(image.name, caption, folder, version);
         figure.title = image.prompt || "";
+        figure.image = image; // what is clicked is shown large, in trainyard_film.js
         return figure;
     }
 

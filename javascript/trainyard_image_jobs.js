@@ -3,10 +3,12 @@
     "use strict";
 
     const page = window.trainyard;
-    const {ROOT, ask, say, make, button, write, renew, imageFigure, addPanel} = page;
+    const {ROOT, address, ask, say, make, button, write, renew, imageFigure, addPanel} = page;
     const EVERY = 700;
     const PATIENCE = 6000;
     const MESSAGE_FOR = 30000; // ms; by then it has been read, and may no longer be true
+
+    const OF_STRENGTHS = ["strip", "film"]; // whose images are one LoRA at several strengths
 
     const places = new Map();
     let until = 0;
@@ -31,8 +33,9 @@
             event.preventDefault();
             enlarge(images);
         });
-        panel.append(title, bar, stop, message, images, notes);
-        panel.parts = {title, bar, stop, message, images, notes};
+        const strengths = make("div");
+        panel.append(title, bar, stop, message, strengths, images, notes);
+        panel.parts = {title, bar, stop, message, strengths, images, notes};
         panel.hidden = true;
         holder.append(panel);
         places.set(name, panel);
@@ -62,6 +65,14 @@
             const prompt = each.prompt ? say("draw.quoted", {prompt: each.prompt}) : say("draw.nothing");
             return imageFigure(each.name, prompted ? `${each.label}: ${prompt}` : each.label, "drawings");
         }));
+        const slides = OF_STRENGTHS.includes(name) && !going && sheet.pictures.length > 1 ? sheet.pictures : [];
+        renew(parts.strengths, slides, () => [page.strengthSlider(slides.map(
+            (each) => ({address: address(`drawings/${encodeURIComponent(each.name)}`), label: each.label})))]);
+    }
+
+    /* The place is gone; what is being made in it goes on. */
+    function leave(name) {
+        places.delete(name);
     }
 
     /* Show all images of a sheet as large as the window allows. A click on one opens it, a click beside them closes. */
@@ -100,5 +111,5 @@
     document.addEventListener("click", (event) => {
         if (event.target.closest && event.target.closest(`#${ROOT}_generate_buttons button`)) watch();
     });
-    page.imageJobs = {place, watch};
+    page.imageJobs = {place, leave, watch};
 })();

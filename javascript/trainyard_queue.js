@@ -144,7 +144,10 @@
         if (again) again.focus();
     }
 
-    function stateOf({jobs, waiting}, status) {
+    function stateOf({jobs, waiting, done, ended}, status) {
+        if (!waiting && !status.running && ended) {
+            return say(done === ended ? "queue.all_done" : "queue.all_ended", {count: ended, done, others: ended - done});
+        }
         if (!waiting) return say(jobs.length ? "queue.none_waits" : "queue.empty");
         const going = status.queue_started ? "started" : status.queue_held ? "held" : "next";
         return say(`queue.waiting_${going}`, {count: waiting, button: say("queue.start")});

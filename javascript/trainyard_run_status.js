@@ -85,6 +85,7 @@
         write(parts.result, run.path ? say("status.saved", {path: run.path}) : "");
         const version = `${run.job.id} ${run.job.started}`; // the next run's images have the same names
         const effect = run.effect && {...run.effect, version};
+        window.trainyard.runFolder = run.folder;
         const images = run.pictures.map((each) => ({...each, version})).reverse();
         renew(parts.effect, effect, () => effectOf(effect));
         renew(parts.images, images, () => images.map((each) => previewFigure(each, "pictures", version)));

@@ -235,6 +235,28 @@ def test_lists(what: str, folders: list[str], capsys) -> None:
         assert any(row["key"] == "network_blocks(BASE = TextEncoder)" for row in rows)
 
 
+def test_loras_are_listed_changed_and_changed_back(folders: list[str], capsys) -> None:
+    loras = Path(folders[folders.index("--output-dir") + 1])
+    path = loras / "sub" / "red.safetensors"
+    path.parent.mkdir(parents=True)
+    save_file({"lora_unet_x.lora_up.weight": torch.ones(2, 2)}, path)
+    before = path.read_bytes()
+    assert main(["edit", "sub/red", "--trigger", "zorp", *folders]) == 0
+    assert path.read_bytes() != before
+    capsys.readouterr()
+    assert main(["list", "loras", "--json", *folders]) == 0
+    ((row),) = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["trigger"], row["size"]) == ("sub/red", "zorp", path.stat().st_size)
+    assert main(["list", "loras", *folders]) == 0
+    assert capsys.readouterr().out.startswith("sub/red\n    zorp · ")
+    assert main(["edit", "sub/red", "--undo", *folders]) == 0
+    assert path.read_bytes() == before
+    assert main(["edit", "sub/red", "--undo", *folders]) == 2
+    assert "nothing to undo" in capsys.readouterr().err
+    assert main(["edit", "sub/red", *folders]) == 2
+    assert "--undo" in capsys.readouterr().err
+
+
 def test_the_list_of_presets_tells_ours_from_traintrains_and_from_your_own(tmp_path: Path, capsys) -> None:
     (tmp_path / "presets").mkdir()
     for name in ("mine", "Difference"):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.text.en.page import TEXTS
+from trainer.text.en import gallery
+from trainer.text.en import page as texts_of_page
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
@@ -62,4 +63,4 @@ def test_every_page_is_reached_from_both_readmes() -> None:
 def test_buttons_and_tabs_are_called_what_the_page_calls_them(page: str) -> None:
     named = set(re.findall(r"\*\*([^*]+)\*\*", (ROOT / "docs" / page).read_text("utf-8").replace("\n", " ")))
     assert named
-    assert named - set(TEXTS.values()) == set()
+    assert named - {*texts_of_page.TEXTS.values(), *gallery.TEXTS.values()} == set()

@@ -22,6 +22,10 @@ _LOCK_ENDING = ".trainyard-lock"
 _MOST_AT_ONCE = 5
 """Runs of one job in one second whose states are looked for."""
 _DAY = 24 * 3600.0
+STEP_ENDING = ".safetensors"
+"""Of the LoRA of a step, beside the image that the run made after it."""
+MOST_STEP_BYTES, _STEP_DAYS = 4_000_000_000, 7
+"""How much of the disk these may take, of all runs together, and how long they are kept for their user to take one."""
 """Seconds after which a file is abandoned whose writer cannot be asked for: it was on another machine."""
 
 
@@ -201,12 +205,45 @@ def free_name(path: Path, is_own: Callable[[Path], bool]) -> Iterator[Path]:
 
 
 def tidy(folders: Folders) -> int:
-    """Remove half written files and locks whose process is dead, below the folders where runs write.
+    """Remove half written files and locks whose process is dead, below the folders where runs write, and LoRAs of
+    steps that nobody has taken.
 
     Returns:
         How many there were.
     """
-    return sum(_is_removed(path) for root in (folders.data, folders.loras) for path in _hidden(root))
+    left = sum(_is_removed(path) for root in (folders.data, folders.loras) for path in _hidden(root))
+    return left + tidy_steps(folders.data / "samples")
+
+
+def tidy_steps(samples: Path, own: Path | None = None) -> int:
+    """Remove LoRAs of steps beside their images: old ones, and the oldest of the others until they take no more than
+    they may. The images stay.
+
+    Args:
+        samples: the folder with the images of all runs.
+        own: that of a run that is going on, whose files go last.
+
+    Returns:
+        How many were removed.
+    """
+    found = []
+    for path in samples.glob(f"*/*/*{STEP_ENDING}"):
+        try:
+            stat = path.stat()
+        except OSError:  # another process has removed it
+            continue
+        found.append((path.parent == own, stat.st_mtime, stat.st_size, path))
+    removed, taken = 0, sum(size for _, _, size, _ in found)
+    for is_own, written, size, path in sorted(found):
+        is_old = not is_own and time.time() - written > _STEP_DAYS * _DAY
+        if not is_old and taken <= MOST_STEP_BYTES:
+            continue
+        try:
+            path.unlink()
+        except OSError:  # Windows: somebody reads it
+            continue
+        taken, removed = taken - size, removed + 1
+    return removed
 
 
 def _hidden(root: Path) -> Iterator[Path]:

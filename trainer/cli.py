@@ -37,12 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .commands import cache, check, data, demo, images, info, presets, queue, report, sample, train, ui
+    from .commands import cache, check, data, demo, edit, images, info, presets, queue, report, sample, train, ui
     from .commands import list as listing
 
     parser = _Parser(prog="python -m trainer", description=told("commands.trainyard"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (train, ui, queue, check, data, images, sample, report, info, listing, demo, cache, presets):
+    for module in (train, ui, queue, check, data, images, sample, report, info, edit, listing, demo, cache, presets):
         module.add_commands(commands)
     return parser
 

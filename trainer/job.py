@@ -154,9 +154,14 @@ class AccountRow:
 
 @dataclass(frozen=True)
 class Account:
-    """What a run is made from, told before its first step. Modes without images may have nothing to tell."""
+    """What a run is made from, told before its first step. Modes without images may have nothing to tell.
+
+    Attributes:
+        facts: the same in a few words, for a single line.
+    """
 
     rows: tuple[AccountRow, ...] = ()
+    facts: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,9 @@ def test_a_good_folder_takes_five_lines(tmp_path: Path) -> None:
         "Epoch:    6 samples in 3 steps; 60 steps are 20 epochs, so each image is seen 20 times",
     ]
     assert not notes(account)
+    assert [str(fact) for fact in account.facts] == [
+        "6 images", "6 with a caption", "trigger word “sks”", "each image seen 20 times",
+    ]  # fmt: skip
 
 
 def test_what_makes_an_epoch_longer_is_named_and_counted(tmp_path: Path) -> None:

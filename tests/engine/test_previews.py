@@ -86,7 +86,7 @@ def test_a_run_makes_images_by_itself_and_learns_the_same(
     model: Path, host: Standalone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passes, "question_of", lambda *_: None)
-    monkeypatch.setattr(plan, "_SHARE", 6.0)  # of a run that is over in seconds
+    monkeypatch.setattr(plan, "SHARE", 6.0)  # of a run that is over in seconds
     by_itself = previews(trained(model, host, effect_strip=True, sample_strengths=(-1.0, 0.0, 1.0), train_iterations=3))
     assert [(each.step, each.path.name) for each in by_itself] == [(1, "000001_+1.png"), (2, "000002_+1.png")]
     images = [each.path.read_bytes() for each in by_itself]

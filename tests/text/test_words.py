@@ -13,11 +13,15 @@ import pytest
 from trainer.config.settings import ROWS
 from trainer.text.catalogue import ENGLISH as ALL_ENGLISH
 from trainer.text.catalogue import JAPANESE as ALL_JAPANESE
-from trainer.text.en.page import TEXTS as ENGLISH
-from trainer.text.ja.page import TEXTS as JAPANESE
+from trainer.text.en import gallery as en_gallery
+from trainer.text.en import page as en_page
+from trainer.text.ja import gallery as ja_gallery
+from trainer.text.ja import page as ja_page
 from trainer.text.language import language_of_machine
 from trainer.text.words import Words
 
+ENGLISH, JAPANESE = ({**one.TEXTS, **other.TEXTS} for one, other in ((en_page, en_gallery), (ja_page, ja_gallery)))
+"""What the page carries."""
 ROOT = Path(__file__).resolve().parents[2]
 SAID = re.compile(r"""\bsay\(\s*["'`]([\w.\- ]+)["'`]""")
 KEY = re.compile(r"""["'`]([a-z]+\.[\w.\- ]+)["'`]""")
@@ -51,6 +55,8 @@ def test_no_sentence_is_left_over() -> None:
         "try",
         "vary",
         "describe",
+        "gallery",
+        "end",
     }  # with a key put together from parts
     assert {key for key in ENGLISH if key not in named and key.split(".")[0] not in made} == set()
 
@@ -78,7 +84,7 @@ def test_a_value_is_not_read_as_a_sentence() -> None:
 
 
 def test_the_page_carries_the_words_as_text() -> None:
-    assert json.loads(html.unescape(Words("ja").data())) == dict(JAPANESE)
+    assert json.loads(html.unescape(Words("ja").data())) == JAPANESE
     assert not set(Words().data()) & set('"<>')
 
 

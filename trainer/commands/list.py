@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +20,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = commands.add_parser("list", help=told("commands.list"), description=told("commands.list_description"))
     parser.add_argument("what", choices=sorted(_LISTS))
     parser.add_argument("--json", action="store_true", help=told("commands.json"))
-    add_folders(parser)
+    add_folders(parser, output=True)
     parser.set_defaults(command=_list)
 
 
@@ -59,6 +60,19 @@ def _presets(options: argparse.Namespace) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: ("trainyard", "traintrain", "you").index(row["from"]))
 
 
+def _loras(options: argparse.Namespace) -> list[dict[str, Any]]:
+    from ..web.services.gallery import Gallery
+
+    found = []
+    for item in Gallery(folders_of(options)).all():
+        said = (item.texts.trigger, item.mode, item.base, f"{item.size / 1e6:.1f} MB")
+        made = datetime.fromtimestamp(item.made).astimezone()
+        row = {"name": item.name, "trigger": item.texts.trigger, "mode": item.mode, "base": item.base}
+        line = " · ".join([*filter(None, said), f"{made:%Y-%m-%d}"])
+        found.append({**row, "size": item.size, "made": made.isoformat(), "for": line})
+    return found
+
+
 def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:
     return describe(language_of_machine())
 
@@ -66,6 +80,7 @@ def _settings(_options: argparse.Namespace) -> list[dict[str, Any]]:
 _LISTS: Mapping[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = MappingProxyType(
     {
         "families": _names_of(choices.FAMILIES),
+        "loras": _loras,
         "modes": _names_of(choices.MODES),
         "networks": _names_of(choices.NETWORK_TYPES),
         "optimizers": _names_of(choices.OPTIMIZERS),

@@ -57,6 +57,7 @@ def account_of(
         notes: what else is to be known before the run, as of the model.
     """
     rows: list[AccountRow] = []
+    facts: tuple[Message, ...] = ()
     if isinstance(found, Unfinished):
         rows += _unfinished(settings, found)
     elif isinstance(found.images, Pair):
@@ -66,8 +67,9 @@ def account_of(
         folder = _Folder(with_steps(settings, trained), found, trained, validated)
         rows += [row for of_folder in _OF_FOLDER for row in of_folder(folder)]
         rows += [_odd(note) for odd in _ODD for note in odd(folder)]
+        facts = tuple(_facts(folder))
     rows += [_odd(note) for note in _size_and_model(settings, found, own_size)]
-    return Account((*rows, *map(_odd, notes)))
+    return Account((*rows, *map(_odd, notes)), facts)
 
 
 def _row(heading: str, text: Message, *, is_odd: bool = False) -> AccountRow:
@@ -399,6 +401,22 @@ def _seen(folder: _Folder, subsets: Sequence[Subset], epochs: float) -> Message:
     if least == most:
         return message("data.account_times", times=least)
     return message("data.account_times_between", least=least, most=most)
+
+
+def _facts(folder: _Folder) -> Iterator[Message]:
+    """Images, captions, trigger word and how often each image is seen, in a few words each."""
+    scan, settings = folder.scan, folder.settings
+    learned = folder.of_kind(is_reg=False)
+    yield message("data.fact_pairs" if scan.pairs else "data.fact_images", count=len(learned))
+    if not scan.pairs:
+        yield message("data.fact_captions", count=sum(bool(sample.caption) for sample in learned))
+    trigger = settings.lora_trigger_word.strip()
+    if trigger and not scan.pairs:
+        yield message("data.fact_trigger", word=trigger)
+    subsets = [each for each in folder.used if not each.is_reg]
+    if subsets:
+        seen = _seen(folder, subsets, settings.train_iterations / scan.steps_per_epoch)
+        yield message("data.fact_seen_pairs" if scan.pairs else "data.fact_seen", seen=seen)
 
 
 def _others(folder: _Folder) -> Iterator[AccountRow]:

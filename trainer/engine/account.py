@@ -41,7 +41,7 @@ def account_before(settings: Settings, found: Look | Unfinished, host: Host | No
     account = account_of(settings, found, own_size=own_size, notes=(*about.doubts, *of_prompts))
     notes = [row for row in account.rows if row.heading == message("data.heading_note")]
     data = account.rows[: len(account.rows) - len(notes)]
-    return Account((*data, *_of_model(about), *notes))
+    return Account((*data, *_of_model(about), *notes), account.facts)
 
 
 def _of_prompts(settings: Settings) -> Iterator[Message]:

@@ -22,13 +22,13 @@ from ..models.image_spec import ImageSpec
 from ..models.placement import device_of, text_to
 from ..models.sample import decoded, is_black, sample
 from ..networks.base import Adapter, Network
-from ..networks.files.metadata import plain
 from ..networks.files.read import network_from_file
+from ..networks.files.texts import plain
 from ..paths import write_whole
 from ..reports.effect import text_of
 from ..text.messages import Message, message
 from .asked.images import IMAGES, Images, Question
-from .sheet import Row, in_columns, sheet
+from .sheet import Row, in_columns, row_height, sheet
 
 STRENGTHS = (-1.0, 0.0, 1.0)
 TOO_SMALL = 1e-4
@@ -39,9 +39,10 @@ SAME = 0.01
 """Mean difference in levels of 255 up to which two images count as the same."""
 LITTLE = 0.5
 """The same, up to which hardly anything is seen, unless it is a very small thing: measured on runs of a few steps."""
-LORA_KEY, PROMPT_KEY, WORDS_KEY = "lora", "prompt", "asked"
-"""Under which the strip's file says what it shows: the name that the LoRA has in itself, the prompt, and whether it
-does what was asked, a line of JSON for each sentence."""
+LORA_KEY, PROMPT_KEY, WORDS_KEY, ROW_KEY = "lora", "prompt", "asked", "row"
+"""Under which the strip's file says what it shows: the name that the LoRA has in itself, the prompt, whether it does
+what was asked, a line of JSON for each sentence, and how many pixels high its first row is, the LoRA at all
+strengths."""
 WORDS = "effect.txt"
 """The file beside the strip that has what was found in words."""
 _PHASE = message("phase.measuring_effect")
@@ -200,6 +201,7 @@ def _write_sheet(effect: Effect, groups: Sequence[Sequence[Row]], path: Path) ->
     texts.add_itxt(PROMPT_KEY, effect.prompt)
     if effect.asked is not None:
         texts.add_itxt(WORDS_KEY, "\n".join(words.as_json() for words in effect.asked.words))
+    texts.add_itxt(ROW_KEY, str(row_height(groups)))
     sheet(groups).save(content, "PNG", pnginfo=texts)
     write_whole(path, [content.getvalue()], overwrite=True)
 

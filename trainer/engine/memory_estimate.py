@@ -63,12 +63,14 @@ class MemoryEstimate:
         steps: in a training step.
         previews: while an image is made during the run, or the strip after it.
         in_ram: what waits in the CPU's memory, on its way to a card and back.
+        lora: not of the memory: what the tensors of the finished LoRA take on the disk.
     """
 
     images: int
     steps: int
     previews: int
     in_ram: int = 0
+    lora: int = 0
 
     @property
     def most(self) -> int:
@@ -107,6 +109,7 @@ class _Estimate:
         self._precision = self._placed(settings)
         self._frame, self._captions = self._sizes(settings)
         self._settings = replace(settings, image_size=self._frame)
+        self._lora = 0
         kernels = [each for each in self._bundle.denoiser.parameters() if each.ndim == 4]
         self._largest_kernel = max((_bytes([each]) for each in kernels), default=0)
 
@@ -122,7 +125,7 @@ class _Estimate:
             steps = self._stepping(attached)
         held = weights + (_CONTEXT if self._device.type == "cuda" else 0)
         in_ram = 0 if self._is_cpu else self._streamed[0]
-        return MemoryEstimate(held + images, held + steps, held + previews, in_ram)
+        return MemoryEstimate(held + images, held + steps, held + previews, in_ram, self._lora)
 
     # ---- what is there ----------------------------------------------------------------------------------------------
 
@@ -202,6 +205,7 @@ class _Estimate:
             network = self._network(settings)
             taken = 0 if training.spec.loaded else self._step(training, network, settings)
             held += _bytes(network.parameters())
+            self._lora = sum(each.numel() for each in network.parameters()) * self._precision.saved.itemsize
             most = max(most, held + taken)
             if number < len(passes):
                 attached.enter_context(network.requires_grad_(False).attached())

@@ -57,10 +57,12 @@ class MemoryAdvice:
     Attributes:
         message: what it takes, and where that is too much what would take less.
         fits: whether it is less than there is, as far as that is known.
+        lora: bytes that the finished LoRA takes on the disk; 0 where that is not known.
     """
 
     message: Message
     fits: bool
+    lora: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,8 @@ def memory_advice(
     try:
         needed = estimate_memory(settings, host, device)
         if room is None or needed.most <= room:
-            return MemoryAdvice(message("engine.memory_needed", needed=shown(needed.most)), fits=True)
-        return MemoryAdvice(_too_much(settings, host, needed, room, device, wait), fits=False)
+            return MemoryAdvice(message("engine.memory_needed", needed=shown(needed.most)), True, needed.lora)
+        return MemoryAdvice(_too_much(settings, host, needed, room, device, wait), False, needed.lora)
     except _UNTRACEABLE as error:
         return MemoryAdvice(_unknown(error), fits=True)
 

@@ -100,6 +100,10 @@ class PassNetwork:
         if self._spec.saved:
             self._saver.while_training(network, step, epoch)
 
+    def save_beside_image(self, network: Network, step: int, epoch: int, path: Path) -> None:
+        """See :meth:`Saver.beside_image`."""
+        self._saver.beside_image(network, step, epoch, path)
+
     def save_finished(self, network: Network, steps: int, *, is_early: bool = False) -> Path:
         """See :meth:`Saver.finished`."""
         return self._saver.finished(network, steps, is_early=is_early)

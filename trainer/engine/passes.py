@@ -6,10 +6,12 @@ done; only that one is left when the effect of the finished LoRA is reported.
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from torch import Tensor
 
@@ -32,6 +34,7 @@ from ..text.messages import message
 from . import effect, space
 from .asked.question import question_of
 from .context import RunContext
+from .film import Film
 from .keeper import PassPosition, PassStart
 from .loop import LoopHooks, train
 from .pass_network import PassNetwork
@@ -99,6 +102,7 @@ class PassRunner:
         has_epochs = run.data is not None and MODES[run.settings.mode].learns_from_folder
         per_epoch = run.data.batches.per_epoch if has_epochs and run.data else 0
         self._plan = Plan(self._settings, per_epoch, is_filmed=films)
+        self._film = Film(self._previews, self._save_beside_image, run.files.samples, self._reporter) if films else None
         patience = self._settings.early_stop_patience
         self._early_stop = EarlyStop(patience, validates=run.validation is not None) if patience else None
 
@@ -159,13 +163,15 @@ class PassRunner:
 
             hooks = LoopHooks(
                 save=lambda step: self._save_while_training(network, step),
-                preview=lambda step: self._previews.make(network, step) if run.writes else None,
+                preview=lambda step: self._preview(network, step),
                 pause=self._pause,
                 step_done=self._after_step,
                 validate=lambda: None if validation is None else validation.loss(),
                 failed=lambda step: self._save_after_error(network, step),
             )
             keeping = run.keeper.of_pass(self._position(log)) if run.writes else None
+            if self._film is not None:
+                self._film.begin(self._plan.film, done, settings.train_iterations)
             steps = train(
                 training, network, settings, device=device, scale_loss=run.precision.scales_loss, control=run.control,
                 emit=emit, hooks=hooks, plan=self._plan,
@@ -255,9 +261,11 @@ class PassRunner:
         return PassPosition(self._number, self._count, self._settings.train_iterations, earlier, logs)
 
     def _pause(self, step: int, tensors: Sequence[Tensor]) -> None:
-        run = self._run
+        run, began = self._run, time.monotonic()
         attached = [parameter for network in self._earlier for parameter in network.parameters()]
         pause(run.host, run.bundle, [*tensors, *attached], step, run.control, run.emit)
+        if self._film is not None:
+            self._film.paused(time.monotonic() - began)
 
     def _after_step(self, step: int) -> None:
         with suppress(Stopped):  # the loop sees it, too, and knows how far it was
@@ -295,6 +303,17 @@ class PassRunner:
     def _save_while_training(self, network: Network, step: int) -> None:
         if self._run.writes:
             self._network.save_while_training(network, step, self._plan.epoch_of(step))
+
+    def _preview(self, network: Network, step: int) -> None:
+        if not self._run.writes:
+            return
+        if self._film is not None:
+            self._film.make(network, step)
+        else:
+            self._previews.make(network, step)
+
+    def _save_beside_image(self, network: Network, step: int, path: Path) -> None:
+        self._network.save_beside_image(network, step, self._plan.epoch_of(step), path)
 
     def _save_after_error(self, network: Network, steps: int) -> None:
         """Save what an error left of a pass, for it may be all that the user gets of it."""

@@ -13,7 +13,8 @@ IMAGE_STEPS = 10
 _IMAGE, _SAMPLE = 2 * IMAGE_STEPS + 3, 3
 """What an image and a training sample cost, in forward passes of the denoiser: guidance takes two a step and decoding
 about three; of a sample, the way back takes two. A mode that predicts more often has images for a smaller share."""
-_SHARE, _MOST_IMAGES = 0.1, 9
+SHARE, _MOST_IMAGES = 0.1, 9
+"""Of a run, what its images may take; and how many there are at most."""
 
 
 class Steps(Sized, Protocol):
@@ -41,7 +42,7 @@ def filmed_steps(steps: int, samples: int) -> tuple[int, ...]:
         steps: of the pass.
         samples: in a step.
     """
-    count = min(_MOST_IMAGES, steps - 1, int(_SHARE * steps * samples * _SAMPLE / _IMAGE))
+    count = min(_MOST_IMAGES, steps - 1, int(SHARE * steps * samples * _SAMPLE / _IMAGE))
     return tuple(steps * number // (count + 1) for number in range(1, count + 1))
 
 
@@ -74,6 +75,7 @@ class Plan:
         steps: how many there are.
         steps_per_epoch: how many show every sample once; 0 for modes without epochs.
         saves, previews: the steps after which the pass saves and makes previews; after the last one the run does more.
+        film: the previews that nobody has asked for.
         validations: those after which it measures the loss of the validation images.
     """
 
@@ -90,8 +92,9 @@ class Plan:
         saves, previews = settings.save_every_epochs, settings.sample_every_epochs
         self.saves = Multiples((settings.save_per_steps, saves * self.steps_per_epoch), before_last)
         self.previews: Steps = Multiples((settings.sample_every_steps, previews * self.steps_per_epoch), before_last)
+        self.film = filmed_steps(self.steps, settings.train_batch_size * self._batches) if is_filmed else ()
         if is_filmed:
-            self.previews = frozenset(filmed_steps(self.steps, settings.train_batch_size * self._batches))
+            self.previews = frozenset(self.film)
         validates = settings.validation_split > 0
         every = settings.validation_every_steps or self.steps_per_epoch
         self.validations = Multiples((every if validates else 0,), self.steps)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from ..config.sample_prompts import SamplePrompt
 from ..config.settings import FOUND, Settings
@@ -18,10 +19,13 @@ from ..models.placement import text_device, text_to
 from ..models.sample import is_black, sample
 from ..networks.base import Network
 from ..networks.files import file
+from ..paths import write_whole
 from .context import RunContext
 from .image_request import ImageRequest
 from .reporting import Reporter
 
+PROMPT_KEY = "prompt"
+"""Under which an image's file says what it shows."""
 _Draw = Callable[[ImageRequest], Iterable[Image.Image]]
 """Makes the images of a request, one for each of its strengths."""
 
@@ -64,37 +68,40 @@ class Previews:
     earlier: Sequence[Network]
     suffix: str
 
-    def make(self, network: Network, step: int) -> None:
-        """Previews after a step; what goes wrong is reported and never ends the run.
+    def make(self, network: Network, step: int) -> list[Path]:
+        """Previews after a step, as far as they could be made; what goes wrong is reported and never ends the run.
 
         The network's strength is left as it is: a pass sets its own before every forward pass it differentiates.
         """
+        made: list[Path] = []
         try:
             with self._drawing(network) as draw:
                 for number, line in enumerate(self.run.prompts, start=1):
                     try:
-                        self._make_of(line, number, step, draw)
+                        made += self._make_of(line, number, step, draw)
                     except UserError as error:  # the next prompt may be of another size
                         self.reporter.warn("engine.no_preview", step=step, reason=error.whole)
         except Stopped:  # the loop sees it, too, and ends as it was asked to
-            return
+            return made
         except UserError as error:
             self.reporter.warn("engine.no_preview", step=step, reason=error.whole)
-        except (RuntimeError, OSError) as error:
-            self.reporter.warn("engine.no_preview", step=step, reason=error)
+        except Exception as error:  # noqa: BLE001 - whatever the host does wrong, a run is worth more than an image
+            reason = error if isinstance(error, RuntimeError | OSError) else f"{type(error).__name__}: {error}"
+            self.reporter.warn("engine.no_preview", step=step, reason=reason)
+        return made
 
-    def _make_of(self, line: SamplePrompt, number: int, step: int, draw: _Draw) -> None:
+    def _make_of(self, line: SamplePrompt, number: int, step: int, draw: _Draw) -> Iterator[Path]:
         """One prompt at every strength; ``number`` counts from 1."""
         is_one_of_several = len(self.run.prompts) > 1
         of_prompt = f"_p{number:02d}" if is_one_of_several else ""
         request = _request_of_line(self.settings, line)
         for strength, image in zip(request.strengths, draw(request), strict=True):
             path = self.run.files.samples / f"{step:06d}{of_prompt}_{strength:+g}{self.suffix}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.save(path)
+            _save(image, path, line.prompt)
             if is_black(image):
                 self.reporter.warn("engine.black_preview", step=step)
             self.run.emit(Preview(step, path, number, line.prompt) if is_one_of_several else Preview(step, path))
+            yield path
 
     def _drawing(self, network: Network) -> AbstractContextManager[_Draw]:
         as_it_is = not self.settings.base_loras and self.settings.prediction == FOUND
@@ -128,6 +135,14 @@ class Previews:
             path = Path(folder) / "sample.safetensors"
             file.save(path, {name: tensor.to("cpu", run.precision.saved) for name, tensor in tensors.items()}, {})
             yield lambda request: run.host.draw(replace(request, lora=path), lambda _done, _total: run.control.check())
+
+
+def _save(image: Image.Image, path: Path, prompt: str) -> None:
+    """Whole or not at all; the file says what it shows."""
+    content, texts = io.BytesIO(), PngImagePlugin.PngInfo()
+    texts.add_itxt(PROMPT_KEY, prompt)
+    image.save(content, "PNG", pnginfo=texts)
+    write_whole(path, [content.getvalue()], overwrite=True)
 
 
 @contextmanager

@@ -86,6 +86,18 @@ class Saver:
             else:
                 self.emit(Saved(written, step))
 
+    def beside_image(self, network: Network, step: int, epoch: int, path: Path) -> None:
+        """Write the network as it is after a step, for the user to keep: see :mod:`.film`. Hashes of the checkpoint
+        that are still being computed are not waited for.
+
+        Raises:
+            OutputError: it cannot be written.
+            DivergedError: it has NaN in it.
+        """
+        named = path_while_training(self.job, self.folders, step, epoch, self.suffix)
+        described = metadata(self.job, self.origin, self.hashing.so_far, named, step)
+        file.save(path, self._tensors(network, step), described, overwrite=True)
+
     def finished(self, network: Network, step: int, *, is_early: bool = False) -> Path:
         """Save the LoRA and its card; one that cannot go where it should is put somewhere else rather than lost.
 

@@ -26,8 +26,8 @@ def sheet(groups: Sequence[Sequence[Row]]) -> Image.Image:
     The letters grow with the images, so that they can be read where the sheet is shown smaller.
     """
     width, height = groups[0][0][0][0].size
-    letters = max(_SMALLEST, min(width, height) // 10)
-    band, gap = letters * 4 // 3, max(4, min(width, height) // 64)
+    letters = _letters(width, height)
+    band, gap = row_height(groups) - height, max(4, min(width, height) // 64)
     rows = [(row, bool(number) and row is group[0]) for number, group in enumerate(groups) for row in group]
     columns = max(len(row) for row, _ in rows)
     whole_height = (height + band) * len(rows) + band * (len(groups) - 1)
@@ -42,6 +42,16 @@ def sheet(groups: Sequence[Sequence[Row]]) -> Image.Image:
             whole.paste("black", (left + 2, top + height + (band - letters) // 2), written)
         top += height + band
     return whole
+
+
+def row_height(groups: Sequence[Sequence[Row]]) -> int:
+    """How high each row of a sheet is, with its labels."""
+    width, height = groups[0][0][0][0].size
+    return height + _letters(width, height) * 4 // 3
+
+
+def _letters(width: int, height: int) -> int:
+    return max(_SMALLEST, min(width, height) // 10)
 
 
 def in_columns(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> list[list[Row]]:

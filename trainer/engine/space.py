@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ..claims import MOST_STEP_BYTES
 from ..config.sample_prompts import SamplePrompt
 from ..config.settings import Settings
 from ..errors import OutputError
@@ -35,7 +36,7 @@ def room_needed(
     saved: bool,
     prompts: Sequence[SamplePrompt] = (),
 ) -> tuple[int, int, int]:
-    """Bytes for one LoRA, for all LoRAs of a pass, and for its states and previews.
+    """Bytes for one LoRA, for all LoRAs of a pass, and for its states, its previews and the LoRAs beside these.
 
     Args:
         numbers: that are trained.
@@ -50,7 +51,8 @@ def room_needed(
     pixels = sum(prompt.size(settings.size).area for prompt in prompts) * len(settings.sample_strengths)
     remembered = _STATE_BYTES + _AVERAGE_BYTES * bool(settings.train_ema_decay)
     states = 2 * remembered * numbers if settings.state_every_minutes else 0  # the new one beside the old one
-    return one, loras, states + int(previews * pixels * _PREVIEW_BYTES)
+    steps = min(one * len(plan.film), MOST_STEP_BYTES)
+    return one, loras, states + steps + int(previews * pixels * _PREVIEW_BYTES)
 
 
 def warnings(

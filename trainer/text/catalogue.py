@@ -12,6 +12,7 @@ from .en import data as en_data
 from .en import engine as en_engine
 from .en import errors as en_errors
 from .en import foreign as en_foreign
+from .en import gallery as en_gallery
 from .en import hosts as en_hosts
 from .en import jobs as en_jobs
 from .en import models as en_models
@@ -28,6 +29,7 @@ from .ja import data as ja_data
 from .ja import engine as ja_engine
 from .ja import errors as ja_errors
 from .ja import foreign as ja_foreign
+from .ja import gallery as ja_gallery
 from .ja import hosts as ja_hosts
 from .ja import jobs as ja_jobs
 from .ja import models as ja_models
@@ -41,11 +43,11 @@ from .language import is_japanese
 
 _EN = (
     en_page, en_settings, en_config, en_models, en_networks, en_data, en_engine, en_hosts, en_jobs, en_web, en_commands,
-    en_errors, en_reports, en_foreign, en_sets, en_captioning,
+    en_errors, en_reports, en_foreign, en_gallery, en_sets, en_captioning,
 )  # fmt: skip
 _JA = (
     ja_page, ja_settings, ja_config, ja_models, ja_networks, ja_data, ja_engine, ja_hosts, ja_jobs, ja_web, ja_commands,
-    ja_errors, ja_reports, ja_foreign, ja_sets, ja_captioning,
+    ja_errors, ja_reports, ja_foreign, ja_gallery, ja_sets, ja_captioning,
 )  # fmt: skip
 ENGLISH: Mapping[str, str] = MappingProxyType({key: text for room in _EN for key, text in room.TEXTS.items()})
 JAPANESE: Mapping[str, str] = MappingProxyType({key: text for room in _JA for key, text in room.TEXTS.items()})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .catalogue import texts_of
-from .en import page
+from .en import gallery, page
 from .messages import say
 
 
@@ -39,4 +39,4 @@ class Words:
     def data(self) -> str:
         """The page's own texts as the value of an HTML attribute."""
         texts = texts_of(self.language)
-        return html.escape(json.dumps({key: texts[key] for key in page.TEXTS}, ensure_ascii=False))
+        return html.escape(json.dumps({key: texts[key] for key in (*page.TEXTS, *gallery.TEXTS)}, ensure_ascii=False))

@@ -28,8 +28,9 @@ from trainer.data.samples import Sample as ScannedSample
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Event, Job, Warned
-from trainer.networks.files.metadata import plain, tag_frequency
+from trainer.networks.files.metadata import tag_frequency
 from trainer.networks.files.settings import load_settings
+from trainer.networks.files.texts import plain
 from trainer.paths import write_unless_there
 from trainer.text.messages import literal
 

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 from ...paths import write_unless_there
-from .metadata import Origin, description, one_line
+from .metadata import Origin, description
+from .texts import one_line
 
 
 def write_card(lora: Path, origin: Origin) -> bool:

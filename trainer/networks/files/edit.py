@@ -22,9 +22,9 @@ from ...claims import free_name, locked
 from ...config.documents import json_object, read_text
 from ...errors import NetworkError
 from ...models.checkpoint.header import read_header
-from ...paths import open_file, reason_of, replace_whole, write_whole
+from ...paths import Folders, open_file, reason_of, replace_whole, write_whole
 from ...text.messages import message
-from .metadata import one_line, plain
+from .texts import one_line, plain
 
 KEYS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -51,6 +51,11 @@ class Texts:
     title: str = ""
     trigger: str = ""
     description: str = ""
+
+
+def backups_in(folders: Folders) -> Path:
+    """Where what was changed is kept."""
+    return folders.data / "backups" / "loras"
 
 
 def texts_of(metadata: Mapping[str, str], card: Mapping[str, Any]) -> Texts:
@@ -112,13 +117,13 @@ def undo(lora: Path, backups: Path) -> None:
         raise NetworkError("networks.nothing_to_undo", where=lora.name)
     with _alone(lora):
         header, table = _read(lora)
-        before = kept.read_bytes()
+        before = _content(kept)
         if _without_metadata(json.loads(before[8:])) != _without_metadata(table):
             raise NetworkError("networks.other_tensors_now", where=lora.name)
         replace_whole(lora, chain([before], _tensors(lora, len(header))))
         card = kept.with_suffix(_CARD)
         if card.is_file():
-            replace_whole(lora.with_suffix(_CARD), [card.read_bytes()])
+            replace_whole(lora.with_suffix(_CARD), [_content(card)])
     kept.replace(kept.with_suffix(f"{_HEADER}{_UNDONE}"))
 
 
@@ -187,6 +192,15 @@ def _tensors(lora: Path, start: int) -> Iterator[bytes]:
             yield piece
 
 
+def _content(path: Path) -> bytes:
+    """All of a small file."""
+    try:
+        with open_file(path) as file:
+            return file.read()
+    except OSError as error:
+        raise NetworkError("networks.unreadable", where=path.name, reason=reason_of(error)) from error
+
+
 def _card_bytes(card: Mapping[str, Any]) -> bytes:
     return (json.dumps(card, ensure_ascii=False, indent=4) + "\n").encode()
 
@@ -217,7 +231,7 @@ def _keep(lora: Path, header: bytes, backups: Path) -> Path:
     folder, now = _folder(lora, backups), f"{datetime.now():%Y%m%d_%H%M%S_%f}"
     card = lora.with_suffix(_CARD)
     if card.is_file():
-        write_whole(folder / f"{now}{_CARD}", [card.read_bytes()])
+        write_whole(folder / f"{now}{_CARD}", [_content(card)])
     kept = write_whole(folder / f"{now}{_HEADER}", [header])
     first, *others = sorted(folder.glob(f"*{_HEADER}"))
     del first  # the file as it was made stays for good

@@ -30,6 +30,7 @@ from ...job import Job
 from ...models.base import Bundle
 from ...models.checkpoint.hashes import Hashes
 from .settings import KEY as SETTINGS_KEY
+from .texts import one_line, plain
 
 _MOST_TAGS, _LONGEST_TAG = 5000, 200
 """What of the captions goes into the header, which hosts read whole for every file they list."""
@@ -91,17 +92,6 @@ def metadata(job: Job, origin: Origin, hashes: Hashes | None, path: Path, steps:
         SETTINGS_KEY: to_json(publishable(job.settings)),
     }
     return {key: plain(value) for key, value in texts.items()} | {key: _json(value) for key, value in objects.items()}
-
-
-def plain(text: str) -> str:
-    """Text on one line that no host takes for JSON and every file can hold."""
-    line = one_line(text)
-    return f" {line}" if line.startswith("{") else line
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks, and without the halves of characters that names of files may have."""
-    return " ".join(text.split()).encode("utf-8", "replace").decode("utf-8")
 
 
 def _json(value: object) -> str:

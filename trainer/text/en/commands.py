@@ -24,6 +24,19 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.sentence_of": "{parts}.",
         "commands.image": "image",
         "commands.step": "step",
+        # ---- edit
+        "commands.edit": "what a LoRA says of itself, changed",
+        "commands.edit_description": "Change the title, trigger word or description of a LoRA, in its file and on "
+        "its card. "
+        "Its tensors stay as they are, byte for byte.",
+        "commands.edit_file": "its name in the folder, or its path",
+        "commands.edit_title": "what it is called",
+        "commands.edit_trigger": "the word that calls it up",
+        "commands.edit_description_of": "what it is",
+        "commands.edit_undo": "take the last change back",
+        "commands.edit_nothing": "Say what to change with --title, --trigger or --description, or take the "
+        "last change back with --undo.",
+        "commands.edit_undone": "{path} is what it was before its last change.",
         # ---- train
         "commands.train": "train a LoRA",
         "commands.train_description": "Train a LoRA. Later settings win: the file, then --set, then flags.",

@@ -375,6 +375,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{what}; {steps:step is|steps are} {epochs:epoch|epochs}, so each image to learn from is seen {seen}, and "
             "each regularisation image {reg_seen}"
         ),
+        "data.fact_images": "{count:image|images}",
+        "data.fact_pairs": "{count:pair|pairs}",
+        "data.fact_captions": "{count} with a caption",
+        "data.fact_trigger": "trigger word “{word}”",
+        "data.fact_seen": "each image seen {seen}",
+        "data.fact_seen_pairs": "each pair seen {seen}",
         "data.account_times": "{times:time|times}",
         "data.account_times_between": "{least} to {most} times",
         # ---- what is odd about the data

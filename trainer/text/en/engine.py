@@ -108,6 +108,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "learning rate, or save as fp32. Nothing broken was saved."
         ),
         # ---- warnings
+        "engine.film_thinned": "The images made during training are fewer than planned, since they may take "
+        "{percent} % of the run at most.",
+        "engine.film_not_kept": "The LoRAs of single steps are not kept beside their images any more ({reason}). "
+        "The run goes on.",
         "engine.no_preview": "No preview at step {step}: {reason}",
         "engine.log_ends": "{path}: the log ends here, it cannot be written any more ({reason}).",
         "engine.stopped_in_pass": "Stopped in the {pass_name}: only the network of that pass was saved.",

@@ -54,6 +54,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "networks.no_settings": (
             "It has no settings in it; it was not trained with Trainyard. Choose a preset or a .json file."
         ),
+        # ---- changing what one says of itself
+        "networks.text_too_long": "{count} letters are too many. At most {most} fit.",
+        "networks.only_safetensors": "Only .safetensors files say anything of themselves that can be changed.",
+        "networks.being_written": "It is just being written. Try again in a moment.",
+        "networks.nothing_to_undo": "It has not been changed here, so there is nothing to undo.",
+        "networks.other_tensors_now": "It has other tensors than before its last change, which is not undone.",
         # ---- training
         "networks.nothing_to_train": (
             "Nothing is left to train. Choose at least one block that has modules of the chosen network type and "

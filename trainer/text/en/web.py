@@ -42,7 +42,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- images made for the page
         "web.images_running": "Other images are being made. Wait for them, or stop them.",
         "web.image_gone": "There is no such image any more.",
+        "web.step_gone": "The LoRA of this step is no longer there: those of single steps are kept for a week, and as "
+        "long as there is room.",
         "web.no_lora_chosen": "It is empty. Choose one.",
+        "web.no_such_lora": "There is no such LoRA in the folder.",
+        "web.no_such_order": "There is no such order. Known are {orders}.",
+        "web.not_two_loras": "It must be a list of the names of two LoRAs.",
         "web.not_whole": "It must be a whole number, not {value}.",
         "web.not_in_range": "It must be a number from {least} to {most}, not {value}.",
         "web.too_many_images": "{count} images are too many at a time. Ask for at most {most}.",

@@ -24,6 +24,18 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.sentence_of": "{parts}。",
         "commands.image": "枚",
         "commands.step": "ステップ",
+        # ---- edit
+        "commands.edit": "LoRAに書かれている内容を変更する",
+        "commands.edit_description": "LoRAのタイトル、トリガーワード、説明を、ファイルとカードの両方で"
+        "変更します。テンソルは1バイトも変わりません。",
+        "commands.edit_file": "フォルダ内の名前、またはパス",
+        "commands.edit_title": "タイトル",
+        "commands.edit_trigger": "トリガーワード",
+        "commands.edit_description_of": "説明",
+        "commands.edit_undo": "直前の変更を取り消す",
+        "commands.edit_nothing": "--title、--trigger、--description で変更内容を"
+        "指定するか、--undo で直前の変更を取り消してください。",
+        "commands.edit_undone": "{path} を直前の変更の前に戻しました。",
         # ---- train
         "commands.train": "LoRAを学習する",
         "commands.train_description": "LoRAを学習します。設定ファイル、--set、個別のオプションの順に、後のものが"

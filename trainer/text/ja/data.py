@@ -371,6 +371,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "{what}。全 {steps} ステップは {epochs} エポックで、学習対象の画像はそれぞれ {seen}、正則化画像はそれぞれ "
             "{reg_seen}学習します"
         ),
+        "data.fact_images": "画像{count:枚|枚}",
+        "data.fact_pairs": "画像{count:組|組}",
+        "data.fact_captions": "キャプション付き{count}枚",
+        "data.fact_trigger": "トリガーワード「{word}」",
+        "data.fact_seen": "1枚あたり{seen}",
+        "data.fact_seen_pairs": "1組あたり{seen}",
         "data.account_times": "{times} 回",
         "data.account_times_between": "{least}~{most} 回",
         # ---- データの気になる点

@@ -109,6 +109,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "下げるか、fp32で保存してください。壊れたLoRAは保存していません。"
         ),
         # ---- 警告
+        "engine.film_thinned": "学習中の画像は、学習時間の{percent}%以内に収めるため、予定より少なくなります。",
+        "engine.film_not_kept": "途中のステップのLoRAを画像の横に残せなくなりました({reason})。学習は続きます。",
         "engine.no_preview": "ステップ {step} のプレビューを作れませんでした: {reason}",
         "engine.log_ends": "{path}: 書き込めなくなったため、ログはここで終わります({reason})。",
         "engine.stopped_in_pass": "{pass_name}で止めたため、保存したのはその学習のネットワークだけです。",

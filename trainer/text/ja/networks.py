@@ -56,6 +56,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "networks.no_settings": (
             "設定が入っていません(Trainyardで学習したLoRAではありません)。プリセットか .json ファイルを選んでください。"
         ),
+        # ---- changing what one says of itself
+        "networks.text_too_long": "{count}文字は長すぎます。{most}文字までにしてください。",
+        "networks.only_safetensors": "書かれている内容を変更できるのは .safetensors ファイルだけです。",
+        "networks.being_written": "いま書き込み中です。少し待ってから、もう一度試してください。",
+        "networks.nothing_to_undo": "ここで変更されたことがないため、取り消すものはありません。",
+        "networks.other_tensors_now": "直前の変更の後にテンソルが変わっているため、取り消しません。",
         # ---- training
         "networks.nothing_to_train": (
             "学習するものがありません。選んだネットワークの種類と層のモジュールがあるブロックを、"

@@ -42,7 +42,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- ページで作る画像
         "web.images_running": "ほかの画像を生成しています。終わるまで待つか、中止してください。",
         "web.image_gone": "その画像はもうありません。",
+        "web.step_gone": "このステップのLoRAはもうありません。途中のステップのLoRAは1週間、容量に余裕がある間だけ"
+        "残ります。",
         "web.no_lora_chosen": "空欄です。LoRAを選んでください。",
+        "web.no_such_lora": "フォルダにそのLoRAはありません。",
+        "web.no_such_order": "その並び順はありません。使えるのは {orders} です。",
+        "web.not_two_loras": "2つのLoRAの名前のリストにしてください。",
         "web.not_whole": "整数を書いてください({value} は使えません)。",
         "web.not_in_range": "{least} から {most} の数を書いてください({value} は使えません)。",
         "web.too_many_images": "一度に {count} 枚は作れません。{most} 枚までにしてください。",

@@ -238,7 +238,8 @@ class _Routes:
         """The jobs of the queue in their order, each with the name of its LoRA while that is on the disk.
 
         earlier: at most how many to list before the first that has not ended; later: how many from that one on.
-        In the answer, "earlier" and "later" say how many are left out, "waiting" and "done" how many of all are so.
+        In the answer, "earlier" and "later" say how many are left out, "waiting", "done" and "ended" how many of all
+        are so.
         """
         entries = self._store.entries()
         now = next((place for place, entry in enumerate(entries) if entry.status not in ENDED), len(entries))
@@ -250,6 +251,7 @@ class _Routes:
             "later": len(entries) - end,
             "waiting": sum(entry.status == WAITING for entry in entries),
             "done": sum(entry.status == DONE for entry in entries),
+            "ended": sum(entry.status in ENDED for entry in entries),
         }
 
     def _listed(self, entry: Entry) -> dict[str, Any]:
@@ -406,12 +408,19 @@ def _snapshot(now: Snapshot) -> dict[str, Any]:
         "rates": list(now.rates),
         "warnings": list(now.warnings),
         "pictures": [run_images.described(each) for each in now.images],
+        "folder": _folder_of(now),
         "saved": [{"step": each.step, "path": _text(each.path)} for each in now.saved],
         "effect": None if now.effect is None else _effect(now.effect),
         "path": _text(now.path),
         "message": now.message or "",
         "memory": None if now.memory is None else dataclasses.asdict(now.memory),
     }
+
+
+def _folder_of(now: Snapshot) -> list[str] | None:
+    """The day's folder and the run's in it, where its images lie."""
+    latest = now.images[-1].path.parent if now.images else None
+    return None if latest is None else [latest.parent.name, latest.name]
 
 
 def _effect(effect: Effect) -> dict[str, Any]:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi.responses import FileResponse, Response
 
 from ...config.schema import parse
 from ...config.settings import Settings
+from ...engine.plan import IMAGE_STEPS
 from ...errors import UserError
 from ...networks.files.find import find_lora, lora_name, lora_names
+from ...networks.files.settings import settings_of
 from ...text.messages import message
 from ..services import image_requests, run_images
 from ..services.context import PageContext
 from ..services.image_jobs import Sheet
-from ..services.run_images import RunImages
 from .core import NotThereError, Routes, add_routes, refuse_unknown
 
-PROMPTS, STRIP = "prompts", "strip"
+PROMPTS, STRIP, FILM = "prompts", "strip", "film"
 """The places on the page that show a sheet."""
 
 
@@ -37,6 +39,8 @@ def mount(app: Any, context: PageContext) -> None:
         "/drawings/stop": routes.stop,
         "/drawings/strip": routes.strip,
         "/drawings/prompts/{which}": routes.prompts,
+        "/drawings/film": routes.film,
+        "/samples/{day}/{run}/{name}/keep": routes.keep,
     }
     add_routes(app, context.access, context.language, reading, changing)
 
@@ -105,7 +109,7 @@ class _Routes:
         kept = run_images.of_lora(path, folders)
         if kept.prompt:
             found["prompt"] = kept.prompt  # with a caption, which the LoRA's file lacks
-        return {**found, "path": str(path), "kept": _kept(kept)}
+        return {**found, "path": str(path), "kept": run_images.as_json(kept)}
 
     def sample(self, day: str, run: str, name: str) -> FileResponse:
         """An image that a run has left, by the folder and the name in the answer for its LoRA."""
@@ -126,6 +130,46 @@ class _Routes:
         self._context.image_jobs.begin(STRIP, title, [labelled])
         return self.sheets()
 
+    def film(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Make images of the LoRA of a step at several strengths, with what its own image was made with.
+
+        The body: as "image" the folder and the name of that image, and optionally "strengths".
+        """
+        refuse_unknown(body, "image", "strengths")
+        names, folders, catalogue = body.get("image"), self._context.folders, self._context.catalogue
+        if not isinstance(names, list) or len(names) != 3:
+            raise UserError("web.no_settings", where="image")
+        day, run, name = map(str, names)
+        lora, image = self._of_step(day, run, name), run_images.image(day, run, name, folders)
+        settings = settings_of(lora).settings
+        assert image is not None
+        suited = image_requests.suited(lora, catalogue.models(), catalogue.proposed())
+        asked = {**suited, "lora": str(lora), "seed": settings.sample_seed, "steps": IMAGE_STEPS}
+        asked["prompt"] = run_images.prompt_of(image) or asked["prompt"]
+        asked["strengths"] = body.get("strengths", list(image_requests.STRENGTHS))
+        labelled = image_requests.of_lora(asked, folders)
+        title = message(
+            "draw.film", name=settings.save_lora_name, step=int(name.partition("_")[0]), prompt=labelled.request.prompt
+        )
+        self._context.image_jobs.begin(FILM, title, [labelled])
+        return self.sheets()
+
+    def keep(self, day: str, run: str, name: str) -> dict[str, Any]:
+        """Save the LoRA of the step of an image among the others, under a free name."""
+        folders = self._context.folders
+        path = run_images.keep(self._of_step(day, run, name), folders)
+        self._context.gallery.forget()
+        host = self._context.worker.made_host
+        if host is not None:
+            host.saved(path)
+        return {"lora": lora_name(path, folders.loras), "path": str(path)}
+
+    def _of_step(self, day: str, run: str, name: str) -> Path:
+        path = run_images.lora_of(day, run, name, self._context.folders)
+        if path is None:
+            raise NotThereError("web.step_gone")
+        return path
+
     def prompts(self, which: Literal["original", "target", "both"], body: dict[str, Any]) -> dict[str, Any]:
         """Make images of iLECO's prompts without a LoRA. The body: "settings", and "seed", "steps", "cfg"."""
         refuse_unknown(body, "settings", "seed", "steps", "cfg")
@@ -142,13 +186,3 @@ class _Routes:
         """Stop making images; the answer says whether any were being made."""
         del body
         return {"stopped": self._context.image_jobs.stop()}
-
-
-def _kept(kept: RunImages) -> dict[str, Any]:
-    return {
-        "folder": None if kept.folder is None else [kept.folder.parent.name, kept.folder.name],
-        "strip": None if kept.strip is None else kept.strip.name,
-        "prompt": kept.prompt,
-        "words": list(kept.words),
-        "pictures": [run_images.described(each) for each in kept.images],
-    }

@@ -13,7 +13,7 @@ from ...text.messages import message
 from ..services.context import PageContext
 from ..services.messages import value_problem
 from ..services.uploads import MOST_BYTES, data_address, kept, small
-from . import captioning, core, images, plots, sets
+from . import captioning, core, gallery, images, plots, sets
 
 _PAIR = ("mode", "original_image", "target_image")
 
@@ -40,6 +40,7 @@ def mount(app: Any, context: PageContext) -> None:
     core.add_routes(app, context.access, context.language, reading, changing)
     images.mount(app, context)
     captioning.mount(app, context)
+    gallery.mount(app, context)
     plots.mount(app, context)
     sets.mount(app, context)
 

@@ -35,6 +35,8 @@ def build(context: PageContext) -> None:
                 room.build(context)
             with gr.Tab(words.say("tab.queue"), id="queue", elem_id=f"{PREFIX}_tab_queue"):
                 gr.HTML(f'<div id="{PREFIX}_queue"></div>')
+            with gr.Tab(words.say("tab.gallery"), id="gallery", elem_id=f"{PREFIX}_tab_gallery"):
+                gr.HTML(f'<div id="{PREFIX}_gallery"></div>')
             with gr.Tab(words.say("tab.plot"), id="plot", elem_id=f"{PREFIX}_tab_plot"):
                 gr.HTML(f'<div id="{PREFIX}_plot"></div>')
             with gr.Tab(words.say("tab.image"), id="image", elem_id=f"{PREFIX}_tab_image"):

@@ -15,8 +15,11 @@ from ...config.settings import Settings, row_of
 from ...errors import UserError
 from ...job import Account
 from ...jobs.store import WAITING
+from ...networks.files.settings import settings_of
 from ...text.messages import message
+from ..services.before import before
 from ..services.context import PageContext
+from ..services.gallery import inside
 from ..services.messages import require_folder
 from . import data, modes, pair, room
 from .compat import changes, choices, on, on_page
@@ -28,6 +31,8 @@ from .saved import Loaded, Saved
 
 TAB = "train"
 MEASURE = "trainyard-measure"
+SETTINGS_OF, TRAIN_ON = "settings-of", "train-on"
+"""What the page's script writes before the name of a LoRA, to have its settings in the form."""
 _STOPPING = ("run.stopping", "run.stopping_then_next")
 _STOPPING_AND_SAVING = ("run.stopping_and_saving", "run.stopping_and_saving_then_next")
 
@@ -97,7 +102,7 @@ class _Train:
             go_on = gr.Button(say("run.continue"), elem_id=f"{PREFIX}_continue")
         self.message = Message(self.context)
         self.memory = gr.HTML("", elem_id=f"{PREFIX}_memory")
-        gr.HTML(f'<div id="{PREFIX}_run_status"></div><div id="{PREFIX}_use"></div><div id="{PREFIX}_try"></div>')
+        gr.HTML("".join(f'<div id="{PREFIX}_{name}"></div>' for name in ("end", "run_status", "use", "try")))
         for button, press in (
             (stop, self._stop),
             (save, self._stop_and_save),
@@ -161,6 +166,7 @@ class _Train:
         on(self.measure.click, self._measure, [self.measured, *fit], [self.memory], latest=True)
         on(self.leave.click, lambda: self._editing(0), [], editing)
         picked = [*whole, message, *editing, tabs, self.saved.dropped, self.saved.chosen]
+        picked.append(self.form.folds[row_of("network_resume").section])
         on(self.pick.click, self._pick, [self.picked], picked)
         self.saved.wire(
             fields,
@@ -211,12 +217,16 @@ class _Train:
         return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
 
     def _measure(self, _purpose: str, card: Any, *values: Any) -> str:
-        """What a run with the form as it is would take of the memory; nothing while something in it is wrong."""
+        """What a run with the form as it is would be; nothing while something in it is wrong."""
         try:
-            advice = self.context.memory_of(self.form.settings(values), self.saved.card_of(card))
+            told = before(self.context, self.form.settings(values), self.saved.card_of(card))
         except UserError:  # marked beside its field, or said by Start
             return ""
-        return modes.paragraph(advice.message.text(self.context.language), "note" if advice.fits else "wrong")
+        language = self.context.language
+        facts = " · ".join(each.text(language) for each in told.facts)
+        parts = [modes.paragraph(facts, "facts")] if facts else []
+        parts += [modes.paragraph(each.text(language), "odd") for each in told.odd]
+        return "".join([*parts, modes.paragraph(told.memory.text(language), "note" if told.fits else "wrong")])
 
     def _make_fit(self, card: Any, *values: Any) -> list[str]:
         """Change in the form what makes it fit the chosen GPU, after what was changed for another one is undone."""
@@ -295,18 +305,44 @@ class _Train:
     # ---- a job of the queue -----------------------------------------------------------------------------------------
 
     def _pick(self, picked: str) -> list[Any]:
-        """Put a job into the form: to edit it if it is not done, otherwise to start a new one from it."""
+        """Put a job into the form: to edit it if it is not done, otherwise to start a new one from it; or the settings
+        of a LoRA of the gallery."""
+        kind, _, name = picked.partition(":")
+        if kind in (SETTINGS_OF, TRAIN_ON):
+            return self._pick_lora(name, trains_on=kind == TRAIN_ON)
         try:
             entry = self.context.worker.store.get(int(picked))
             settings = self.context.worker.store.job(entry.id).settings
         except UserError as error:
-            return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(6))]
-        besides = [gr.update(selected=TAB), gr.update(value=None), gr.update(value="")]
+            return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(7))]
+        besides = [gr.update(selected=TAB), gr.update(value=None), gr.update(value=""), gr.update()]
         if self.context.can_edit(entry):
             return [*self._filled(settings), "", *self._editing(entry.id, entry.name), *besides]
         copy = replace(settings, save_lora_name=self.context.worker.store.proposed_name(entry.name))
         copied = self.message.answer("run.copied", name=entry.name)
         return [*self._filled(copy), copied, *self._editing(0), *besides]
+
+    def _pick_lora(self, name: str, *, trains_on: bool) -> list[Any]:
+        """Put what a LoRA was trained with into the form, for a new one; ``trains_on``: which continues from it."""
+        opened = gr.update(open=True) if trains_on else gr.update()
+        besides = [gr.update(selected=TAB), gr.update(value=None), gr.update(value=""), opened]
+        path = inside(name, self.context.folders)
+        try:
+            if path is None:
+                raise UserError("web.no_such_lora", where=name)
+            settings = settings_of(path).settings
+        except UserError as error:
+            if path is None or not trains_on:
+                return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(7))]
+            updates = self._unchanged()
+            updates[self.form.place_of("network_resume")] = gr.update(value=name)
+            told = self.message.answer("run.trains_on_other", name=name)
+            return [*updates, told, *self._editing(0), *besides]
+        settings = replace(settings, save_lora_name=self.context.worker.store.proposed_name(name))
+        if trains_on:
+            settings = replace(settings, network_resume=name)
+        told = self.message.answer("run.trains_on" if trains_on else "run.settings_of", name=name)
+        return [*self._filled(settings), told, *self._editing(0), *besides]
 
     def _editing(self, number: int, name: str = "") -> list[Any]:
         """Updates of the job that is being edited (0: none), and of the banner that says so."""

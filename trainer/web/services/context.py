@@ -20,6 +20,7 @@ from .access import Access
 from .advice import Advisor
 from .captioning import Captioning
 from .data_room import DataRoom
+from .gallery import Gallery
 from .image_jobs import ImageJobs
 from .preview import Preview
 from .turns import Turns
@@ -64,6 +65,10 @@ class PageContext:
     @cached_property
     def data_room(self) -> DataRoom:
         return DataRoom(self.folders)
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        return Gallery(self.folders)
 
     @cached_property
     def image_jobs(self) -> ImageJobs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,23 @@ def of_lora(asked: Mapping[str, Any], folders: Folders) -> LabelledRequest:
     _require_few(len(request.strengths))
     labels = tuple(f"{strength:+g}" if strength else message("draw.off") for strength in request.strengths)
     return LabelledRequest(request, labels)
+
+
+def of_loras(loras: Sequence[str], asked: Mapping[str, Any], folders: Folders) -> list[LabelledRequest]:
+    """Several LoRAs at the same strengths, from the same noise; each image says whose it is.
+
+    Raises:
+        UserError: as for :func:`of_lora`.
+    """
+    found = [of_lora({**asked, "lora": each}, folders) for each in loras]
+    _require_few(sum(len(each.labels) for each in found))
+    named = []
+    for each in found:
+        assert each.request.lora is not None
+        name = each.request.lora.stem
+        labels = tuple(message("draw.of_lora", name=name, strength=label) for label in each.labels)
+        named.append(LabelledRequest(each.request, labels))
+    return named
 
 
 def _request(asked: Mapping[str, Any], **known: Any) -> ImageRequest:

@@ -9,11 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ...claims import files_of
+from ...claims import STEP_ENDING, files_of
 from ...errors import UserError
 from ...job import Job, Preview
 from ...jobs.run_status import latest_previews
 from ...models.checkpoint.header import read_header
+from ...networks.files.edit import copied
 from ...networks.files.settings import settings_of
 from ...paths import Folders, open_file, path_problem
 from ...text.messages import Message, from_json
@@ -72,9 +73,58 @@ def image(day: str, run: str, name: str, folders: Folders) -> Path | None:
 
 
 def described(image: Preview) -> dict[str, Any]:
-    """For the page: where there are several prompts, with the number of its own, and the prompt if it is known."""
+    """For the page: where there are several prompts, with the number of its own, and the prompt if it is known;
+    "kept" where the LoRA of its step lies beside it."""
     told: dict[str, Any] = {"step": image.step, "name": image.path.name}
+    if image.path.with_suffix(STEP_ENDING).is_file():
+        told["kept"] = True
     return {**told, "number": image.number, "prompt": image.prompt} if image.number else told
+
+
+def lora_of(day: str, run: str, name: str, folders: Folders) -> Path | None:
+    """The LoRA of the step of one of the images, as long as it lies beside it. The names may come from anyone."""
+    of_image = image(day, run, name, folders)
+    path = None if of_image is None else of_image.with_suffix(STEP_ENDING)
+    return path if path is not None and os.path.isfile(path) else None
+
+
+def prompt_of(image: Path) -> str:
+    """What an image made during training shows; empty where its file does not say."""
+    from PIL import Image
+
+    from ...engine.previews import PROMPT_KEY  # with torch
+
+    try:
+        with open_file(image) as file, Image.open(file) as opened:
+            return str(opened.info.get(PROMPT_KEY, ""))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+
+
+def keep(lora: Path, folders: Folders) -> Path:
+    """Copy the LoRA of a step to the others, under a free name.
+
+    Args:
+        lora: see :func:`lora_of`.
+
+    Raises:
+        UserError: it cannot be read, or the copy cannot be written.
+    """
+    settings, metadata = settings_of(lora).settings, read_header(lora).metadata
+    name = Path(settings.save_lora_name)
+    stem = Path(metadata.get("ss_output_name", "")).name or f"{name.name}_{metadata.get('ss_steps', '')}steps"
+    return copied(lora, folders.loras / name.parent / f"{stem}{STEP_ENDING}")
+
+
+def as_json(kept: RunImages) -> dict[str, Any]:
+    """For the page."""
+    return {
+        "folder": None if kept.folder is None else [kept.folder.parent.name, kept.folder.name],
+        "strip": None if kept.strip is None else kept.strip.name,
+        "prompt": kept.prompt,
+        "words": list(kept.words),
+        "pictures": [described(each) for each in kept.images],
+    }
 
 
 def _told(strip: Path) -> dict[str, str]:

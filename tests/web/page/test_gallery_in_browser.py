@@ -1,0 +1,168 @@
+"""The gallery in a real Chromium: found, tried, copied, compared, changed, and back in the form."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+from tests.helpers.browser.site import Site
+from tests.helpers.browser.visitor import Visitor
+from tests.web.api.test_gallery import put
+from trainer.paths import Folders
+
+pytestmark = [pytest.mark.browser, pytest.mark.more]
+HOSTILE = "<img src=x onerror=alert(1)> zorp"
+
+
+def cards(someone: Visitor) -> list[str]:
+    return someone.page.locator("#trainyard_gallery article h4").all_inner_texts()
+
+
+def press(someone: Visitor, what: str, name: str) -> None:
+    someone.page.get_by_role("button", name=f"{what}: {name}", exact=True).click()
+
+
+def inside(dialog: Any, button: str) -> Any:
+    return dialog.get_by_role("button", name=button, exact=True)
+
+
+def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
+    folders = Folders(site.data, site.data / "loras", site.data / "models")
+    for number in range(70):
+        put(folders, f"many/n{number:02}", number, mode="iLECO")
+    put(folders, "theirs", **{"modelspec.trigger_phrase": HOSTILE})
+    someone = visit(permissions=["clipboard-read", "clipboard-write", "notifications"])
+    page = someone.page
+    page.evaluate("""() => {
+        window.told = [];
+        window.Notification = class { constructor(title, {body}) { told.push(title); } };
+        Object.assign(window.Notification, {permission: "granted", requestPermission: async () => "granted"});
+        const own = document.title;
+        window.titles = [own];
+        new MutationObserver(() => titles.push(document.title)).observe(
+            document.querySelector("title"), {childList: true, characterData: true, subtree: true});
+    }""")
+    someone.choose("iLECO")
+    for field, text in (("original_prompt", "a red circle"), ("target_prompt", "a blue circle"), ("image_size", "64"),
+                        ("train_iterations", "3"), ("save_lora_name", "red")):  # fmt: skip
+        someone.write(field, text)
+    said = page.locator("#trainyard_memory")
+    someone.until(lambda: re.search(r"a file of [\d.]+ MB", said.inner_text()))
+    someone.press("start")
+    page.get_by_label("Notify me when a run ends").check()
+    someone.run_status("Saved: ")
+    someone.page.wait_for_selector("#trainyard[data-state='idle']", state="attached")
+    shutil.copy(folders.lora("red"), folders.lora("other"))
+    someone.until(lambda: page.evaluate("told") == ["Done: red"])
+    titles = page.evaluate("titles")
+    assert any(re.fullmatch(r"(… |\d+ % )red", each) for each in titles)
+    assert "✓ red" in titles
+    someone.until(lambda: page.title() == titles[0])  # somebody looks at it
+
+    # What a longer run would have left of its second step.
+    (samples,) = site.data.glob("samples/*/red-*")
+    Image.new("RGB", (64, 64), "red").save(samples / "000002_+1.png")
+    shutil.copy(folders.lora("red"), samples / "000002_+1.safetensors")
+
+    someone.tab("Gallery")
+    panel = page.locator("#trainyard_gallery")
+    someone.until(lambda: "73 LoRAs" in panel.inner_text())
+    someone.until(lambda: len(cards(someone)) >= 60)
+    page.locator("#trainyard_gallery article").last.scroll_into_view_if_needed()
+    someone.until(lambda: len(cards(someone)) == 73)
+    page.fill("#trainyard_gallery input[type=search]", "ZORP onerror")
+    someone.until(lambda: cards(someone) == ["theirs"])
+    assert HOSTILE in panel.inner_text()
+    page.fill("#trainyard_gallery input[type=search]", "circle")  # what iLECO's description says
+    someone.until(lambda: set(cards(someone)) == {"red", "other"})
+    picture = page.locator("#trainyard_gallery article img").first
+    someone.until(lambda: picture.evaluate("each => each.complete && each.naturalWidth > each.naturalHeight"))
+
+    press(someone, "Copy tag", "red")
+    someone.until(lambda: page.evaluate("navigator.clipboard.readText()") == "<lora:red:1>")
+
+    # Two at one seed: they are the same file, and so are the images.
+    assert not page.locator("#trainyard_gallery section").is_visible()
+    press(someone, "Compare", "red")
+    press(someone, "Compare", "other")
+    prompt = page.get_by_label("prompt", exact=True).and_(page.locator("#trainyard_gallery input"))
+    someone.until(lambda: prompt.input_value() == "a red circle")
+    page.locator("#trainyard_gallery section input").nth(1).fill("0, 1")
+    page.get_by_role("button", name="Draw both", exact=True).click()
+    drawn = page.locator("#trainyard_gallery .trainyard-drawn figcaption")
+    someone.until(lambda: drawn.all_inner_texts() == ["red, off", "red, +1", "other, off", "other, +1"])
+    address = page.locator("#trainyard_gallery .trainyard-drawn a").evaluate_all("each => each.map(a => a.href)")
+    images = [page.request.get(each).body() for each in address]
+    assert images[:2] == images[2:]
+    page.get_by_role("button", name="End comparison", exact=True).click()
+
+    # More of one: changed, taken back, downloaded. By keyboard, and back where it was.
+    more = page.get_by_role("button", name="More: red", exact=True)
+    more.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="red")
+    someone.until(lambda: "step" in dialog.inner_text() or "All metadata" in dialog.inner_text())
+    before = folders.lora("red").read_bytes()
+    dialog.get_by_label("trigger word", exact=True).fill("vlim")
+    inside(dialog, "Save").click()
+    someone.until(lambda: "Saved. The file's tensors are as they were." in dialog.inner_text())
+    with safe_open(folders.lora("red"), "pt") as file:
+        assert file.metadata()["modelspec.trigger_phrase"] == "vlim"
+    inside(dialog, "Undo the last change").click()
+    someone.until(lambda: "The file is what it was before." in dialog.inner_text())
+    assert folders.lora("red").read_bytes() == before
+    # The image of a step, large: at other strengths, and kept.
+    dialog.locator("figure a", has=page.get_by_alt_text("step 2")).click()
+    film = page.locator("dialog.trainyard-film")
+    someone.until(lambda: film.locator("img").first.evaluate("each => each.complete && each.naturalWidth"))
+    inside(film, "Draw strengths −1 … +1").click()
+    someone.until(lambda: film.locator(".trainyard-drawn img").count() == 5)
+    slider = film.get_by_label("strength")
+    someone.until(slider.is_visible)
+    large = film.locator(".trainyard-strengths img")
+    at_one = large.get_attribute("src")
+    slider.press("Home")
+    someone.until(lambda: film.locator("output").inner_text() == "-1")
+    assert slider.get_attribute("aria-valuetext") == "-1"
+    assert large.get_attribute("src") != at_one
+    inside(film, "Keep this step").click()
+    someone.until(lambda: "Kept as red_2." in film.inner_text())  # a free name: that of the file it is a copy of
+    assert folders.lora("red_2").is_file()
+    page.keyboard.press("Escape")
+    someone.until(lambda: not film.count())
+
+    with page.expect_download() as download:
+        dialog.get_by_role("link", name="Download", exact=True).click()
+    assert download.value.suggested_filename == "red.safetensors"
+    page.keyboard.press("Escape")
+    someone.until(lambda: not dialog.count())
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "More: red"
+
+    # Into the form: its settings, and to train on.
+    page.keyboard.press("Enter")
+    inside(dialog, "Show settings").click()
+    someone.message("The settings of red are in the form")
+    someone.until(lambda: someone.box("train_iterations").is_visible())
+    assert (someone.box("original_prompt").input_value(), someone.box("save_lora_name").input_value()) == (
+        "a red circle", "red_3",
+    )  # fmt: skip
+    someone.tab("Gallery")
+    page.fill("#trainyard_gallery input[type=search]", "theirs")
+    someone.until(lambda: cards(someone) == ["theirs"])
+    press(someone, "More", "theirs")
+    dialog = page.get_by_role("dialog", name="theirs")
+    inside(dialog, "Train on").click()
+    someone.message("The next LoRA continues from theirs")
+    someone.until(lambda: someone.box("network_resume").input_value() == "theirs")
+
+    someone.tab("Gallery")
+    page.fill("#trainyard_gallery input[type=search]", "circle")
+    someone.until(lambda: len(cards(someone)) == 3)
+    press(someone, "Try it", "other")
+    someone.until(lambda: page.locator("#trainyard_try_lora").input_value() == "other")

@@ -1,0 +1,76 @@
+"""What is said of a run before it begins: in one line what it learns from, how long it takes and what comes of it;
+below it what is odd, and the memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...config.choices import AUTOMATIC_CARD
+from ...config.settings import Settings
+from ...errors import UserError
+from ...job import Account
+from ...jobs.admission import admitted
+from ...jobs.durations import expected_seconds
+from ...text.messages import Message, message
+from .context import PageContext
+
+_PATIENCE = 3.0
+"""Seconds in which the images are looked at; of more than that, it is said how many there are."""
+MOST_ODD = 4
+_MINUTE, _HOUR = 60, 3600
+
+
+@dataclass(frozen=True)
+class Before:
+    """Attributes:
+    facts: of the run, in a few words each.
+    odd: what its user may not mean, in sentences.
+    memory: what it takes of the memory, and what would take less where that is too much.
+    fits: whether there is as much.
+    """
+
+    facts: tuple[Message, ...]
+    odd: tuple[Message, ...]
+    memory: Message
+    fits: bool
+
+
+def before(context: PageContext, settings: Settings, card: str = AUTOMATIC_CARD) -> Before:
+    """What there is to say of a run with these settings.
+
+    Args:
+        card: one of :data:`.config.choices.CARDS`.
+
+    Raises:
+        UserError: the settings, the model or a LoRA cannot be used.
+    """
+    advice = context.memory_of(settings, card)
+    account = _account_of(context, settings)
+    facts = list(account.facts)
+    seconds = expected_seconds(settings, context.worker.store)
+    if seconds is not None:
+        facts.append(_time(seconds))
+    if advice.lora:
+        megabytes = advice.lora / 1e6
+        facts.append(message("before.size", size=f"{megabytes:.0f}" if megabytes >= 10 else f"{megabytes:.1f}"))
+    odd = [row.text for row in account.rows if row.is_odd]
+    more = len(odd) - MOST_ODD
+    shown = odd[:MOST_ODD] + ([message("before.more", count=more)] if more > 0 else [])
+    return Before(tuple(facts), tuple(shown), advice.message, advice.fits)
+
+
+def _account_of(context: PageContext, settings: Settings) -> Account:
+    """That of the data; empty where it cannot be trained, which is marked beside its field or said by Start."""
+    try:
+        return admitted(settings, context.folders, context.worker.made_host, seconds=_PATIENCE)
+    except UserError:
+        return Account()
+
+
+def _time(seconds: float) -> Message:
+    """Rounded as one would say it."""
+    if seconds < 90:
+        return message("before.seconds", count=max(10, round(seconds / 10) * 10))
+    if seconds < 90 * _MINUTE:
+        return message("before.minutes", count=round(seconds / _MINUTE))
+    return message("before.hours", count=f"{seconds / _HOUR:.1f}")
