@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from fastapi import FastAPI
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from safetensors import safe_open
 
 from tests.helpers.home import folders_in
@@ -38,18 +38,41 @@ from trainer.web.services.context import PageContext
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
-def put(folders: Folders, name: str, number: int = 0, *, mode: str = "", **metadata: str) -> Path:
-    """A small LoRA; with a mode, one of ours, that is younger the higher its number is."""
+def put(
+    folders: Folders,
+    name: str,
+    number: int = 0,
+    *,
+    mode: str = "",
+    settings: Settings | None = None,
+    tensors: dict[str, torch.Tensor] | None = None,
+    **metadata: str,
+) -> Path:
+    """A small LoRA; with a mode or settings, one of ours, that is younger the higher its number is."""
+    mode = mode if settings is None else settings.mode
     said = {"modelspec.title": name.rpartition("/")[2], **metadata}
     if mode:
-        job = Job(replace(Settings(), mode=mode, save_lora_name=name, train_seed=1), CREATED)
+        job = Job(replace(settings or Settings(), mode=mode, save_lora_name=name, train_seed=1), CREATED)
         said |= {
             KEY: json.dumps(to_json(job.settings)), "ss_session_id": job.id, "ss_output_name": name.rpartition("/")[2],
             "ss_training_started_at": str(CREATED.timestamp() + number), "ss_base_model_version": "sd_v1",
             "ss_sd_model_name": "toy.safetensors", "ss_network_dim": "4", "ss_steps": "12",
         }  # fmt: skip
     up = torch.full((4, 1 + number), float(number))
-    return save(folders.lora(name), {"lora_unet_x.lora_up.weight": up}, said)
+    return save(folders.lora(name), tensors or {"lora_unet_x.lora_up.weight": up}, said)
+
+
+def put_strip(folders: Folders, name: str) -> Path:
+    """What the run of a LoRA that was put has left: the folder, with the strip in it."""
+    colours = [Image.new("RGB", (96, 96), colour) for colour in ("red", "lime", "blue")]
+    groups = [[list(zip(colours, "abc", strict=True))], [[(Image.new("RGB", (96, 96), "black"), "d")]]]
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt(LORA_KEY, name)
+    texts.add_itxt(ROW_KEY, str(row_height(groups)))
+    folder = folders.samples(name, CREATED.astimezone())
+    folder.mkdir(parents=True)
+    sheet(groups).save(folder / "effect.png", pnginfo=texts)
+    return folder
 
 
 @pytest.fixture
@@ -177,17 +200,7 @@ def test_the_picture_is_the_strips_first_row_or_that_beside_the_file(server: Ser
     path = put(folders, "red", mode="LoRA")
     status, _ = server.ask("/gallery/picture?name=red")
     assert status == 404
-    colours = [Image.new("RGB", (96, 96), colour) for colour in ("red", "lime", "blue")]
-    groups = [[list(zip(colours, "abc", strict=True))], [[(Image.new("RGB", (96, 96), "black"), "d")]]]
-    job = Job(replace(Settings(), mode="LoRA", save_lora_name="red", train_seed=1), CREATED)
-    strip = folders.samples(job.name, CREATED.astimezone()) / "effect.png"
-    strip.parent.mkdir(parents=True)
-    from PIL import PngImagePlugin
-
-    texts = PngImagePlugin.PngInfo()
-    texts.add_itxt(LORA_KEY, "red")
-    texts.add_itxt(ROW_KEY, str(row_height(groups)))
-    sheet(groups).save(strip, pnginfo=texts)
+    put_strip(folders, "red")
 
     def shown() -> Image.Image:
         status, content = server.ask("/gallery/picture?name=red")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from safetensors import safe_open
 
-from tests.helpers.browser.site import Site
+from tests.helpers.browser.site import TOY, Site
 from tests.helpers.browser.visitor import Visitor
-from tests.web.api.test_gallery import put
+from tests.web.api.test_gallery import put, put_strip
+from trainer.config.settings import Settings
+from trainer.config.size import Size
+from trainer.models.checkpoint.header import read_header
 from trainer.paths import Folders
 
 pytestmark = [pytest.mark.browser, pytest.mark.more]
@@ -24,6 +29,11 @@ def cards(someone: Visitor) -> list[str]:
     return someone.page.locator("#trainyard_gallery article h4").all_inner_texts()
 
 
+def tensors_of(path: Path) -> bytes:
+    content = path.read_bytes()
+    return content[8 + int.from_bytes(content[:8], "little") :]
+
+
 def press(someone: Visitor, what: str, name: str) -> None:
     someone.page.get_by_role("button", name=f"{what}: {name}", exact=True).click()
 
@@ -32,45 +42,39 @@ def inside(dialog: Any, button: str) -> Any:
     return dialog.get_by_role("button", name=button, exact=True)
 
 
+SETTINGS = Settings(
+    mode="iLECO", model="toy-sd1.safetensors", original_prompt="a red circle", target_prompt="a blue circle",
+    image_size=Size(64, 64), network_rank=2, network_blocks=("M00",), network_element="CrossAttention",
+    train_iterations=3, train_batch_size=1, effect_strip=False,
+)  # fmt: skip
+MODULE = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+IN_MODEL = "model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k.weight"
+
+
+def for_the_toy(seed: int) -> dict[str, torch.Tensor]:
+    """A LoRA of one module."""
+    out, into = read_header(TOY).tensors[IN_MODEL].shape
+    generator = torch.Generator().manual_seed(seed)
+    up, down = (torch.randn(shape, generator=generator) for shape in ((out, 1), (1, into)))
+    return {f"{MODULE}.lora_up.weight": up, f"{MODULE}.lora_down.weight": down, f"{MODULE}.alpha": torch.tensor(1.0)}
+
+
 def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     folders = Folders(site.data, site.data / "loras", site.data / "models")
     for number in range(70):
         put(folders, f"many/n{number:02}", number, mode="iLECO")
     put(folders, "theirs", **{"modelspec.trigger_phrase": HOSTILE})
-    someone = visit(permissions=["clipboard-read", "clipboard-write", "notifications"])
-    page = someone.page
-    page.evaluate("""() => {
-        window.told = [];
-        window.Notification = class { constructor(title, {body}) { told.push(title); } };
-        Object.assign(window.Notification, {permission: "granted", requestPermission: async () => "granted"});
-        const own = document.title;
-        window.titles = [own];
-        new MutationObserver(() => titles.push(document.title)).observe(
-            document.querySelector("title"), {childList: true, characterData: true, subtree: true});
-    }""")
-    someone.choose("iLECO")
-    for field, text in (("original_prompt", "a red circle"), ("target_prompt", "a blue circle"), ("image_size", "64"),
-                        ("train_iterations", "3"), ("save_lora_name", "red")):  # fmt: skip
-        someone.write(field, text)
-    said = page.locator("#trainyard_memory")
-    someone.until(lambda: re.search(r"a file of [\d.]+ MB", said.inner_text()))
-    someone.press("start")
-    page.get_by_label("Notify me when a run ends").check()
-    someone.run_status("Saved: ")
-    someone.page.wait_for_selector("#trainyard[data-state='idle']", state="attached")
-    shutil.copy(folders.lora("red"), folders.lora("other"))
-    someone.until(lambda: page.evaluate("told") == ["Done: red"])
-    titles = page.evaluate("titles")
-    assert any(re.fullmatch(r"(… |\d+ % )red", each) for each in titles)
-    assert "✓ red" in titles
-    someone.until(lambda: page.title() == titles[0])  # somebody looks at it
-
-    # What a longer run would have left of its second step.
-    (samples,) = site.data.glob("samples/*/red-*")
+    for name in ("red", "other"):
+        about = {"modelspec.description": "a red circle becomes a blue circle"}
+        put(folders, name, settings=SETTINGS, tensors=for_the_toy(1), **about)
+    samples = put_strip(folders, "red")
     Image.new("RGB", (64, 64), "red").save(samples / "000002_+1.png")
-    shutil.copy(folders.lora("red"), samples / "000002_+1.safetensors")
+    put(folders, "step", settings=replace(SETTINGS, save_lora_name="red"), tensors=for_the_toy(2))
+    folders.lora("step").rename(samples / "000002_+1.safetensors")
 
+    someone = visit(permissions=["clipboard-read", "clipboard-write", "notifications"])
     someone.tab("Gallery")
+    page = someone.page
     panel = page.locator("#trainyard_gallery")
     someone.until(lambda: "73 LoRAs" in panel.inner_text())
     someone.until(lambda: len(cards(someone)) >= 60)
@@ -132,8 +136,8 @@ def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     assert slider.get_attribute("aria-valuetext") == "-1"
     assert large.get_attribute("src") != at_one
     inside(film, "Keep this step").click()
-    someone.until(lambda: "Kept as red_2." in film.inner_text())  # a free name: that of the file it is a copy of
-    assert folders.lora("red_2").is_file()
+    someone.until(lambda: "Kept as step." in film.inner_text())  # as its file calls itself
+    assert tensors_of(folders.lora("step")) == tensors_of(samples / "000002_+1.safetensors")
     page.keyboard.press("Escape")
     someone.until(lambda: not film.count())
 
@@ -150,8 +154,30 @@ def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     someone.message("The settings of red are in the form")
     someone.until(lambda: someone.box("train_iterations").is_visible())
     assert (someone.box("original_prompt").input_value(), someone.box("save_lora_name").input_value()) == (
-        "a red circle", "red_3",
+        "a red circle", "red_2",
     )  # fmt: skip
+    # Before a run, during it and at its end.
+    page.evaluate("""() => {
+        window.told = [];
+        window.Notification = class { constructor(title) { told.push(title); } };
+        Object.assign(window.Notification, {permission: "granted", requestPermission: async () => "granted"});
+        window.titles = [document.title];
+        new MutationObserver(() => titles.push(document.title)).observe(
+            document.querySelector("title"), {childList: true, characterData: true, subtree: true});
+    }""")
+    said = page.locator("#trainyard_memory")
+    someone.until(lambda: re.search(r"a file of [\d.]+ MB", said.inner_text()))
+    someone.press("start")
+    page.get_by_label("Notify me when a run ends").check()
+    someone.run_status("Saved: ")
+    someone.until(lambda: page.evaluate("told") == ["Done: red_2"])
+    titles = page.evaluate("titles")
+    assert any(re.fullmatch(r"(… |\d+ % )red_2", each) for each in titles)
+    assert "✓ red_2" in titles
+    someone.until(lambda: page.title() == titles[0])  # somebody looks at it
+    someone.tab("Queue")
+    someone.until(lambda: "All done: 1 job." in page.locator("#trainyard_queue").inner_text())
+
     someone.tab("Gallery")
     page.fill("#trainyard_gallery input[type=search]", "theirs")
     someone.until(lambda: cards(someone) == ["theirs"])
@@ -163,6 +189,6 @@ def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
 
     someone.tab("Gallery")
     page.fill("#trainyard_gallery input[type=search]", "circle")
-    someone.until(lambda: len(cards(someone)) == 3)
+    someone.until(lambda: "other" in cards(someone))
     press(someone, "Try it", "other")
     someone.until(lambda: page.locator("#trainyard_try_lora").input_value() == "other")
