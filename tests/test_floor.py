@@ -21,7 +21,7 @@ IN_THE_OLDEST = {
     "torch": """
         Generator Size Tensor.detach add addmm arange as_tensor autograd.Function bmm
         __config__.show __version__.split empty_strided
-        autograd.Variable._execution_engine autograd.function.once_differentiable autograd.grad
+        autograd.Variable._execution_engine autograd.function.once_differentiable
         autograd.graph.saved_tensors_hooks
         backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 bucketize
         cat cdist
@@ -33,7 +33,7 @@ IN_THE_OLDEST = {
         distributed.ProcessGroup distributed.all_gather distributed.all_gather_object distributed.all_reduce
         distributed.broadcast distributed.broadcast_object_list distributed.destroy_process_group
         distributed.init_process_group distributed.is_available distributed.is_nccl_available distributed.new_group
-        dtype einsum empty empty_like enable_grad equal float16 float32 float64 finfo from_numpy frombuffer
+        dtype einsum empty empty_like equal float16 float32 float64 finfo from_numpy frombuffer
         full full_like get_num_threads inference_mode int64 int8 is_grad_enabled isfinite
         linalg.eigh linalg.solve linalg.vector_norm
         linspace mul nn.Conv2d
