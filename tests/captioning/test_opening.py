@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from tests.helpers.hostile import json_values
 from tests.helpers.onnx_file import make_tagger
 from trainer.captioning.base import Captioner, Check, Description
 from trainer.captioning.chat_captioner import ChatCaptioner
@@ -200,3 +204,9 @@ def test_wrong_values_are_named(given: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError) as error:
         request_from(given)
     assert told in str(error.value)
+
+
+@given(st.dictionaries(st.sampled_from([each.name for each in fields(CaptionRequest)]), json_values))
+def test_nothing_typed_breaks_it(given: dict[str, Any]) -> None:
+    with suppress(SettingsError):
+        assert 0 <= request_from(given).plan.choice.threshold <= 1

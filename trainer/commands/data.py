@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_tag(inner)
     _add_caption(inner)
     _add_merge(inner)
+    _add_fetch(inner)
 
 
 # ---- tags and captions ----------------------------------------------------------------------------------------------
@@ -160,4 +162,66 @@ def _merge(options: argparse.Namespace) -> int:
         print(told("commands.data_neither", count=len(merged.neither), names=few))
     if merged.before is not None:
         print(told("commands.data_before", count=merged.kept, path=merged.before))
+    return 0
+
+
+# ---- from the internet ----------------------------------------------------------------------------------------------
+
+
+def _add_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "fetch", help=told("commands.data_fetch"), description=told("commands.data_fetch_description")
+    )
+    parser.add_argument("url", metavar="URL", help=told("commands.data_url"))
+    parser.add_argument("--to", type=output_argument, required=True, metavar="FOLDER", help=told("commands.data_to"))
+    parser.add_argument("--yes", action="store_true", help=told("commands.data_yes"))
+    parser.set_defaults(command=_fetch)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from ..captioning.fetch import fetch, gallery_command, offered
+
+    offer = offered(options.url)
+    if offer is None:
+        command = gallery_command(options.url, options.to)
+        print(told("commands.fetch_gallery", url=options.url, folder=options.to))
+        return _run(command) if options.yes or _agreed() else _left()
+    unknown = told("commands.fetch_size_unknown")
+    size = unknown if offer.size is None else f"{offer.size / 1e6:.1f} MB"
+    print(told("commands.fetch_file", name=offer.name, size=size, host=offer.host, folder=options.to))
+    if not options.yes and not _agreed():
+        return _left()
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=told("commands.fetching"), total=offer.size, unit="B", unit_scale=True, file=sys.stderr, leave=False,
+        disable=None,
+    ) as bar:  # fmt: skip
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        path = fetch(offer, options.to, show)
+    print(told("commands.saved", path=path))
+    return 0
+
+
+def _agreed() -> bool:
+    """Whether somebody at the keyboard says yes; where nobody is, the answer is no."""
+    try:
+        return input(told("commands.fetch_ask")).strip().lower() == "yes"
+    except EOFError:
+        print()
+        return False
+
+
+def _left() -> int:
+    print(told("commands.fetch_not"))
+    return 2
+
+
+def _run(command: Sequence[str]) -> int:
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise UserError("commands.fetch_failed", code=code)
     return 0

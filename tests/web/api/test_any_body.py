@@ -24,11 +24,13 @@ from trainer.web.services.context import PageContext
 
 PLACES = st.sampled_from(
     ("/jobs", "/jobs/clear", "/jobs/1/duplicate", "/jobs/1/up", "/check", "/field", "/picture", "/pair", "/preview",
-     "/preview/stop", "/variations/show", "/variations/stop", "/strip", "/prompts/both", "/prompts/original"),
+     "/preview/stop", "/variations/show", "/variations/stop", "/strip", "/prompts/both", "/prompts/original",
+     "/captioning/start", "/captioning/stop"),
 )  # fmt: skip
 RECIPES = st.dictionaries(
     st.sampled_from(("source", "folder", "name", "number", "seed", "most_angle", "least_scale", "fixed_side", "lora",
-                     "prompt", "strengths", "size", "steps", "cfg", "settings", "path", "value", "statuses")) | texts,
+                     "prompt", "strengths", "size", "steps", "cfg", "settings", "path", "value", "statuses",
+                     "set", "captioner", "threshold", "names")) | texts,
     json_values, max_size=5,
 )  # fmt: skip
 READ = st.sampled_from(("/jobs/{}", "/presets/{}", "/plot?run={}", "/preview/{}/0", "/runs?x={}", "/pictures/{}"))

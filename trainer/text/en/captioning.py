@@ -99,5 +99,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "captioning.on_cpu": "On the CPU, as a LoRA is being trained or memory is short.",
         "captioning.already": "Images are being described already. Wait for the end, or press Stop.",
         "captioning.merged_without": "merged without it",
+        # ---- fetching
+        "captioning.fetch_no_address": "It is no address of a file or a gallery. Write it like https://example.com/a.zip.",
+        "captioning.fetch_no_name": "The address names no file.",
+        "captioning.fetch_refused": "The server refuses, with status {status}.",
+        "captioning.fetch_broke_off": "Fetching broke off ({reason}). Nothing was kept. Try again.",
+        "captioning.fetch_other_size": "{size} bytes came and {expected} were announced. Nothing was kept. Try again.",
+        "captioning.no_gallery_dl": (
+            "This is a page and no file. Galleries are fetched by gallery-dl, which is not installed: "
+            "pip install gallery-dl."
+        ),
     }
 )  # fmt: skip

@@ -307,6 +307,21 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.data_tags_ending": "what the names of files with tags end with (default: .txt)",
         "commands.data_whole_paths": "name images by their whole paths",
         "commands.data_as_they_are": "leave tags and captions as they are",
+        "commands.data_fetch": "a file, or the images of a gallery, from the internet",
+        "commands.data_fetch_description": (
+            "Fetch a file, or by gallery-dl the images of a gallery with their tags. It says first what comes from "
+            "where, and waits for a yes."
+        ),
+        "commands.data_url": "the address of the file or the gallery",
+        "commands.data_to": "the folder it goes to",
+        "commands.data_yes": "without asking",
+        "commands.fetch_file": "{name} ({size}) from {host} into {folder}",
+        "commands.fetch_gallery": "By gallery-dl, the images of {url} into {folder}",
+        "commands.fetch_size_unknown": "size unknown",
+        "commands.fetch_ask": "Fetch it? Type yes: ",
+        "commands.fetch_not": "Nothing was fetched.",
+        "commands.fetching": "Fetching",
+        "commands.fetch_failed": "The program gallery-dl ended with code {code}. Above it says why.",
         "commands.data_no_ending": "An ending begins with a full stop, like .txt",
         "commands.data_merged": "Saved {path}: {captions:caption|captions}, tags of {tags:image|images}.",
         "commands.data_neither": "{count:image has|images have} neither: {names}",

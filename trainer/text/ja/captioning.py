@@ -103,5 +103,19 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "captioning.on_cpu": "LoRAの学習中かメモリー不足のため、CPUで動いています。",
         "captioning.already": "すでに画像を説明しています。終わるのを待つか、停止を押してください。",
         "captioning.merged_without": "これを除いてまとめました",
+        # ---- ダウンロード
+        "captioning.fetch_no_address": (
+            "ファイルやギャラリーのアドレスではありません。https://example.com/a.zip のように書いてください。"
+        ),
+        "captioning.fetch_no_name": "アドレスにファイル名がありません。",
+        "captioning.fetch_refused": "サーバーに断られました(状態 {status})。",
+        "captioning.fetch_broke_off": "途中で切れました({reason})。何も残していません。もう一度試してください。",
+        "captioning.fetch_other_size": (
+            "{expected} バイトのはずが {size} バイトでした。何も残していません。もう一度試してください。"
+        ),
+        "captioning.no_gallery_dl": (
+            "ファイルではなくページです。ギャラリーのダウンロードには gallery-dl が必要ですが、入っていません: "
+            "pip install gallery-dl"
+        ),
     }
 )  # fmt: skip

@@ -306,6 +306,21 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.data_tags_ending": "タグのファイル名の末尾(既定: .txt)",
         "commands.data_whole_paths": "画像を絶対パスで書く",
         "commands.data_as_they_are": "タグとキャプションを整えない",
+        "commands.data_fetch": "ファイルやギャラリーの画像をインターネットから取得する",
+        "commands.data_fetch_description": (
+            "ファイルを、またはgallery-dlでギャラリーの画像とタグを取得します。何をどこから取得するかを表示し、"
+            "yes の入力を待ちます。"
+        ),
+        "commands.data_url": "ファイルやギャラリーのアドレス",
+        "commands.data_to": "保存先のフォルダー",
+        "commands.data_yes": "確認せずに取得する",
+        "commands.fetch_file": "{host} から {name}({size})を {folder} へ",
+        "commands.fetch_gallery": "gallery-dlで {url} の画像を {folder} へ",
+        "commands.fetch_size_unknown": "サイズ不明",
+        "commands.fetch_ask": "取得しますか？ yes と入力してください: ",
+        "commands.fetch_not": "何も取得していません。",
+        "commands.fetching": "取得中",
+        "commands.fetch_failed": "gallery-dlがコード {code} で終わりました。理由は上に表示されています。",
         "commands.data_no_ending": ".txt のように、ピリオドで始めてください",
         "commands.data_merged": "{path} に保存しました: キャプション {captions} 件、タグは画像 {tags} 枚分です。",
         "commands.data_neither": "画像 {count} 枚にはどちらもありません: {names}",
