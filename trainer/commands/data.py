@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..text.messages import Message, message
+from . import data_sets
 from .options import add_device, add_folders, folders_of, output_argument, path_argument
 from .words import told
 
@@ -30,6 +31,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_caption(inner)
     _add_merge(inner)
     _add_fetch(inner)
+    data_sets.add_commands(inner)
 
 
 # ---- tags and captions ----------------------------------------------------------------------------------------------

@@ -326,5 +326,58 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.data_merged": "Saved {path}: {captions:caption|captions}, tags of {tags:image|images}.",
         "commands.data_neither": "{count:image has|images have} neither: {names}",
         "commands.data_before": "The file that was there is now {path}; {count:entry|entries} of other images stay.",
+        # ---- data: sets
+        "commands.data_set": "the folder with the images, or the name of a set in data/images",
+        "commands.data_tag_metavar": "TAG",
+        "commands.data_tags": "count, add, remove, replace and sort tags",
+        "commands.data_tags_description": (
+            "Count the tags of a folder's captions, or change them. Every change can be undone."
+        ),
+        "commands.data_tags_with": "only captions that have it; repeatable",
+        "commands.data_tags_without": "only captions that do not have it; repeatable",
+        "commands.data_tags_add": "append tags to captions that lack them",
+        "commands.data_tags_front": "put tags in front, adding those that are missing",
+        "commands.data_tags_remove": "remove tags",
+        "commands.data_tags_replace": "replace a tag by others; repeatable",
+        "commands.data_tags_replace_text": "replace any part of the text; repeatable",
+        "commands.data_tags_sort": "sort tags by name",
+        "commands.data_tags_keep": "how many tags at the beginning --sort leaves where they are",
+        "commands.data_tags_tidy": "remove tags that are there twice, and stray commas",
+        "commands.data_tags_undo": "undo the last change of this folder",
+        "commands.data_tags_redo": "do again what was undone last",
+        "commands.data_tags_found": "{tags:tag|tags} in {images:image|images}, {empty} of them without a caption.",
+        "commands.data_no_pair": "Write OLD=NEW, the old tag and what takes its place",
+        "commands.data_changed": "{count:caption|captions} changed: {what}",
+        "commands.data_undone": "Undone: {what}",
+        "commands.data_redone": "Done again: {what}",
+        "commands.data_left": "Left as they are, since they were changed elsewhere: {names}",
+        "commands.data_unzip": "bring a zip or a folder in as a set",
+        "commands.data_unzip_description": (
+            "Unpack a zip archive, or copy a folder or an image, into a set in data/images. Captions and "
+            "masks go with their images, nothing is written over, and no path leads out of the set."
+        ),
+        "commands.data_source": "what is brought in",
+        "commands.data_name": "what the new set is called (default: as the source)",
+        "commands.data_into": "a set or a folder that is there already",
+        "commands.data_renamed": "{name} is {other}, as its name was taken",
+        "commands.data_came_in": (
+            "{images:image|images} and {captions:caption|captions} came in, {there:image was|images were} "
+            "there already: {folder}"
+        ),
+        "commands.data_clean": "set aside what cannot be trained",
+        "commands.data_clean_description": (
+            "Look at every image, and move those that cannot be read, with their captions and masks, into "
+            "the folder .aside, which training does not look into. Nothing is deleted."
+        ),
+        "commands.data_duplicates": "set aside duplicates as well, all but the best of each",
+        "commands.data_dry_run": "only say what would be done",
+        "commands.data_same_bytes": "{name} is the same file as {names}",
+        "commands.data_same_pixels": "{name} has the same pixels as {names}",
+        "commands.data_same_alike": "{name} looks like {names}",
+        "commands.data_would_set_aside": "{count:image|images} would be set aside.",
+        "commands.data_set_aside": "{count:image|images} set aside.",
+        "commands.data_prepare": "bring a set in, and clean it",
+        "commands.data_prepare_description": "The same as data unzip and data clean, one after the other.",
+        "commands.data_prepared": "{images:image|images} to train, {empty} of them without a caption: {folder}",
     }
 )

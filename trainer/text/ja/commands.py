@@ -325,5 +325,57 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.data_merged": "{path} に保存しました: キャプション {captions} 件、タグは画像 {tags} 枚分です。",
         "commands.data_neither": "画像 {count} 枚にはどちらもありません: {names}",
         "commands.data_before": "前のファイルは {path} に残し、ほかの画像の項目 {count} 件は引き継ぎました。",
+        # ---- data: sets
+        "commands.data_set": "画像のフォルダ、または data/images にあるセットの名前",
+        "commands.data_tag_metavar": "タグ",
+        "commands.data_tags": "タグの集計、追加、削除、置換、並べ替え",
+        "commands.data_tags_description": (
+            "フォルダのキャプションのタグを集計または変更します。変更はすべて元に戻せます。"
+        ),
+        "commands.data_tags_with": "このタグがあるキャプションだけ（複数指定可）",
+        "commands.data_tags_without": "このタグがないキャプションだけ（複数指定可）",
+        "commands.data_tags_add": "タグがないキャプションの末尾に追加する",
+        "commands.data_tags_front": "タグを先頭に置く（なければ追加する）",
+        "commands.data_tags_remove": "タグを削除する",
+        "commands.data_tags_replace": "タグをほかのタグに置換する（複数指定可）",
+        "commands.data_tags_replace_text": "文中の一部を置換する（複数指定可）",
+        "commands.data_tags_sort": "タグを名前順に並べ替える",
+        "commands.data_tags_keep": "--sort で動かさない先頭のタグの数",
+        "commands.data_tags_tidy": "重複したタグと余分なコンマを取り除く",
+        "commands.data_tags_undo": "このフォルダの最後の変更を元に戻す",
+        "commands.data_tags_redo": "最後に元に戻したものをやり直す",
+        "commands.data_tags_found": "{images} 枚の画像に {tags} 種類のタグ。うち {empty} 枚はキャプションなし。",
+        "commands.data_no_pair": "OLD=NEW の形で、元のタグと置換後のタグを書いてください",
+        "commands.data_changed": "キャプション {count} 件を変更しました: {what}",
+        "commands.data_undone": "元に戻しました: {what}",
+        "commands.data_redone": "やり直しました: {what}",
+        "commands.data_left": "ほかで変更されていたため、そのままにしたもの: {names}",
+        "commands.data_unzip": "zip またはフォルダをセットとして取り込む",
+        "commands.data_unzip_description": (
+            "zip を展開し、またはフォルダや画像を複製して、data/images のセットに入れます。"
+            "キャプションとマスクは画像と一緒に入ります。上書きはせず、セットの外を指すパスは使いません。"
+        ),
+        "commands.data_source": "取り込むもの",
+        "commands.data_name": "新しいセットの名前（既定: 元の名前）",
+        "commands.data_into": "すでにあるセットまたはフォルダ",
+        "commands.data_renamed": "名前が使われていたので、{name} は {other} になりました",
+        "commands.data_came_in": (
+            "画像 {images} 枚とキャプション {captions} 件を取り込みました。{there} 枚はすでにありました: {folder}"
+        ),
+        "commands.data_clean": "学習できないものを取り分ける",
+        "commands.data_clean_description": (
+            "すべての画像を調べ、読み込めないものをキャプションとマスクごと、学習では見ない .aside "
+            "フォルダへ移します。何も削除しません。"
+        ),
+        "commands.data_duplicates": "重複も、それぞれ最良の1枚を残して取り分ける",
+        "commands.data_dry_run": "何が行われるかを表示するだけ",
+        "commands.data_same_bytes": "{name} は {names} と同じファイルです",
+        "commands.data_same_pixels": "{name} は {names} と同じピクセルです",
+        "commands.data_same_alike": "{name} は {names} に似ています",
+        "commands.data_would_set_aside": "取り分けられる画像: {count} 枚",
+        "commands.data_set_aside": "画像 {count} 枚を取り分けました。",
+        "commands.data_prepare": "セットを取り込んで整える",
+        "commands.data_prepare_description": "data unzip と data clean を続けて行います。",
+        "commands.data_prepared": "学習する画像 {images} 枚、うちキャプションなし {empty} 枚: {folder}",
     }
 )
