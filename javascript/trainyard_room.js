@@ -9,6 +9,7 @@
     const SMILEY = 3; // letters at most of a tag whose underscores are a face's
     const MOST_CHIPS = 60;
     const LOOK_EVERY = 400;
+    const LOOK_AGAIN = 5000;
     const VIEWS = {
         all: ["room.view_all", "room.none_all"],
         uncaptioned: ["room.view_uncaptioned", "room.none_uncaptioned"],
@@ -90,13 +91,14 @@
         if (!room.set || room.set.id !== id) return;
         room.set = found.set;
         told(found);
-        if (found.items) {
+        const isNew = Boolean(found.items);
+        if (isNew) {
             room.items = found.items;
             room.version = found.version;
             const names = new Set(room.items.map((item) => item.name));
             for (const name of room.selected) if (!names.has(name)) room.selected.delete(name);
         }
-        if (room.panel) show(fromTop);
+        if (room.panel && (isNew || fromTop)) show(fromTop);
     }
 
     function told({undo, again}) {
@@ -138,6 +140,7 @@
         for (const name of names) room.selected.delete(name);
         sayDone(where === "aside" ? "room.set_aside" : "room.brought_back", done);
         show();
+        if (room.view === "twice") lookForTwice();
     }
 
     async function turn(which) {
@@ -196,8 +199,10 @@
         showCounts();
         showChips();
         room.cards.show(fromTop);
-        const inView = room.items.filter((item) => item.aside === (room.view === "aside")).length;
-        write(parts.empty, room.shown.length ? "" : say(inView ? "room.none_fits" : VIEWS[room.view][1]));
+        parts.tags.hidden = room.view === "aside"; // captions there are not changed
+        const isSought = room.find.trim() || room.tags.size;
+        const isLooking = room.view === "twice" && !room.twice;
+        write(parts.empty, room.shown.length || isLooking ? "" : say(isSought ? "room.none_fits" : VIEWS[room.view][1]));
     }
 
     function showSets() {
@@ -312,7 +317,7 @@
                 return;
             }
             room.twice = state;
-            const words = say("room.twice", {count: state.groups.length});
+            const words = state.groups.length ? say("room.twice", {count: state.groups.length}) : say("room.none_twice");
             const broken = state.broken.map((each) => `${each.name}: ${each.problem}`);
             write(parts.status, broken.length ? `${words} ${say("room.broken", {names: broken.join("; ")})}` : words);
             show();
@@ -529,12 +534,18 @@
     }
 
     /* While it is seen, what other windows and programs have done to the set comes in with the polling. */
-    let looked = 0;
+    let next = 0;
 
-    function round(panel) {
-        if (!room.set || panel.offsetParent === null || performance.now() - looked < 5000 || panel.hasAttribute("aria-busy")) return;
-        looked = performance.now();
-        reload().catch((error) => write(panel.parts.message, error.message));
+    async function round(panel) {
+        if (!room.set || panel.offsetParent === null || performance.now() < next || panel.hasAttribute("aria-busy")) return;
+        const began = performance.now();
+        try {
+            await reload();
+        } catch (error) {
+            write(panel.parts.message, error.message);
+        }
+        const took = performance.now() - began;
+        next = performance.now() + Math.max(LOOK_AGAIN, 20 * took); // a large set is not read all the time
     }
 
     Object.assign(room, {

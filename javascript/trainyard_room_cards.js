@@ -97,14 +97,24 @@
             }
             before = card;
         });
+        const shown = new Set(room.shown.map(keyOf));
         for (const [key, card] of cards) {
-            if (!wanted.has(key) && !card.contains(document.activeElement)) {
-                card.remove();
-                cards.delete(key);
-            }
+            const isHeld = card.contains(document.activeElement);
+            if (wanted.has(key) || (isHeld && shown.has(key))) continue; // scrolled away while somebody types in it
+            const place = Number(card.getAttribute("aria-posinset")) - 1;
+            card.remove();
+            cards.delete(key);
+            if (isHeld) focusOn(place);
         }
         clearTimeout(timer);
         timer = setTimeout(askFacts, FACTS_AFTER);
+    }
+
+    /* The card that has come to the place of one that is gone. */
+    function focusOn(place) {
+        const item = room.shown[Math.min(place, room.shown.length - 1)];
+        const card = item && cards.get(keyOf(item));
+        if (card) card.parts.open.focus({preventScroll: true});
     }
 
     // ---- a card -----------------------------------------------------------------------------------------------------
@@ -354,6 +364,8 @@
         const dialog = make("dialog", "room-large");
         dialog.setAttribute("aria-label", say("room.large"));
         const image = document.createElement("img");
+        const stage = make("div", "room-stage");
+        stage.append(image);
         const name = make("p", "room-large-name");
         const text = document.createElement("textarea");
         text.className = `${ROOT}-input`;
@@ -410,7 +422,7 @@
             if (card) card.parts.open.focus();
         });
         bar.append(back, on, aside, close);
-        dialog.append(image, name, text, bar);
+        dialog.append(stage, name, text, bar);
         document.getElementById(ROOT).append(dialog);
         show(start);
         dialog.showModal();

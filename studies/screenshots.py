@@ -88,6 +88,7 @@ def modes(someone: Visitor, photographer: Photographer, folder: Path) -> None:
     someone.page.wait_for_timeout(1500)
     photographer.take(someone, "data")
     someone.page.get_by_role("button", name="Close", exact=True).first.click()
+    room(someone, photographer)
     someone.choose("Difference")
     fill(someone, original_image=str(original), target_image=str(target))
     someone.until(lambda: "differs" in someone.page.locator("#trainyard_pair").inner_text())
@@ -97,6 +98,17 @@ def modes(someone: Visitor, photographer: Photographer, folder: Path) -> None:
     someone.page.click("#trainyard_mode label:has(input[value='Multi-ADDifT'])")
     someone.page.wait_for_selector("#trainyard_diff_target_name", state="visible")
     photographer.take(someone, "multi-addift")
+
+
+def room(someone: Visitor, photographer: Photographer) -> None:
+    """The folder of the form in the data room, and back."""
+    page = someone.page
+    page.get_by_role("button", name="Edit images and captions").click()
+    someone.until(lambda: page.locator(".trainyard-room-card").count() == 13)
+    someone.until(lambda: "768 × 512" in page.locator(".trainyard-room-card").nth(1).inner_text())
+    page.wait_for_timeout(1500)
+    photographer.take(someone, "room")
+    someone.tab("Train")
 
 
 def runs(someone: Visitor, photographer: Photographer, site: Site) -> Iterator[str]:

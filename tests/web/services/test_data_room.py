@@ -159,6 +159,20 @@ def test_images_are_set_aside_and_brought_back(server: Server, number: str) -> N
     assert captions(server, number)["a.png"] == "cat, red"
 
 
+def test_a_mask_is_drawn_and_shown(server: Server, number: str) -> None:
+    assert server.ask(f"/sets/mask?set={number}&name=a.png")[0] == 404
+    mask = Image.new("L", (64, 48), 255)
+    mask.paste(0, (0, 0, 32, 48))
+    content = io.BytesIO()
+    mask.save(content, "PNG")
+    assert server.post(f"/sets/mask?set={number}&name=a.png", content.getvalue())["count"] == 1
+    kept = Image.open(io.BytesIO(server.get(f"/sets/mask?set={number}&name=a.png")))
+    assert kept.tobytes() == mask.tobytes()
+    items = {each["name"]: each["mask"] for each in server.get(f"/sets/items?set={number}")["items"]}
+    assert items == {"a.png": True, "b.png": False, "sub/ü #1.png": False}
+    assert server.ask(f"/sets/mask?set={number}&name=b.png", b"words")[0] == 400
+
+
 def test_duplicates_are_looked_for_in_the_background(server: Server, number: str) -> None:
     bring(server, number, {"copy.png": png()})
     server.post("/sets/duplicates/start", {"set": number})

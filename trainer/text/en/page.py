@@ -407,6 +407,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "describe.is_stopped": "Stopped after {done} of {total}; {written:caption is|captions are} written.",
         "describe.is_failed": "Ended after {done} of {total}; {written:caption is|captions are} written.",
         "describe.nothing": "Nothing was found in {count:image|images}.",
+        "mask.paint": "Paint a mask",
+        "mask.brush": "Brush",
+        "mask.eraser": "Eraser",
+        "mask.size": "size of the brush",
+        "mask.invert": "Invert",
+        "mask.clear": "Clear",
+        "mask.save": "Save mask",
+        "mask.over": "the mask over {name}",
+        "mask.how": "What you paint red does not count in training.",
+        "mask.saved": "The mask is saved. Undo takes it back.",
         # ---- variations of an image
         "vary.lead": "Makes variations of an image, or of every image in a folder: rotated and scaled down at "
         "random, over transparency, so that an object is learned at any angle and size. No file is ever overwritten.",

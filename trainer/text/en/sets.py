@@ -37,6 +37,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- files
         "sets.name_taken": "There is another file of that name. Nothing was moved over it.",
         "sets.not_moved": "It cannot be moved ({reason}).",
+        "sets.mask_no_image": "It is no mask that can be read ({problem}).",
+        "sets.mask_other_size": "A mask must have the shape of its image, {size}.",
+        "sets.no_mask": "The image has no mask.",
         # ---- what comes in
         "sets.no_zip": "It is no zip archive that can be read ({reason}).",
         "sets.zip_too_many": "The archive holds more than {most} files. Unpack a part of it yourself.",

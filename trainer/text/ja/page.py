@@ -405,6 +405,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "describe.is_stopped": "{total} 枚中 {done} 枚で中止しました。キャプション {written} 件は書いてあります。",
         "describe.is_failed": "{total} 枚中 {done} 枚で終わりました。キャプション {written} 件は書いてあります。",
         "describe.nothing": "画像 {count} 枚には何も見つかりませんでした。",
+        "mask.paint": "マスクを描く",
+        "mask.brush": "ブラシ",
+        "mask.eraser": "消しゴム",
+        "mask.size": "ブラシの大きさ",
+        "mask.invert": "反転",
+        "mask.clear": "消去",
+        "mask.save": "マスクを保存",
+        "mask.over": "{name} のマスク",
+        "mask.how": "赤く塗ったところは学習で数えません。",
+        "mask.saved": "マスクを保存しました。「元に戻す」で取り消せます。",
         # ---- 画像のバリエーション
         "vary.lead": "1枚の画像、またはフォルダのすべての画像から、"
         "透明な背景の上でランダムに回転・縮小した画像を作ります。"

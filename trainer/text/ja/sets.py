@@ -37,6 +37,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- files
         "sets.name_taken": "同じ名前の別のファイルがあります。上書きはしませんでした。",
         "sets.not_moved": "移動できません（{reason}）。",
+        "sets.mask_no_image": "読み込めるマスクではありません（{problem}）。",
+        "sets.mask_other_size": "マスクは画像と同じ縦横比（{size}）でなければなりません。",
+        "sets.no_mask": "この画像にマスクはありません。",
         # ---- what comes in
         "sets.no_zip": "読み込める zip ファイルではありません（{reason}）。",
         "sets.zip_too_many": "この zip には {most} 個を超えるファイルがあります。一部を自分で展開してください。",

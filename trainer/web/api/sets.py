@@ -11,6 +11,7 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from ...errors import UserError
+from ...sets.masks import MOST_BYTES as MOST_MASK
 from ...sets.packing import packed
 from ..services.context import PageContext
 from ..services.uploads import MOST_BYTES
@@ -18,7 +19,6 @@ from .core import NotThereError, Routes, TooLargeError, add_routes, refuse_unkno
 
 _KEPT = {"Cache-Control": "private, max-age=604800"}
 """Of what is asked for by a version: another content has another address."""
-_IN_MEMORY = 2**24
 
 
 def mount(app: Any, context: PageContext) -> None:
@@ -31,6 +31,7 @@ def mount(app: Any, context: PageContext) -> None:
         "/sets/image": routes.image,
         "/sets/duplicates": routes.duplicates,
         "/sets/zip": routes.zip,
+        "/sets/mask": routes.mask,
     }
     changing: Routes = {
         "/sets": routes.open,
@@ -38,6 +39,7 @@ def mount(app: Any, context: PageContext) -> None:
         "/sets/facts": routes.facts,
         "/sets/caption": routes.caption,
         "/sets/change": routes.change,
+        "/sets/mask": routes.draw,
         "/sets/move/{where}": routes.move,
         "/sets/turn/{which}": routes.turn,
         "/sets/duplicates/{action}": routes.look,
@@ -50,7 +52,7 @@ def mount(app: Any, context: PageContext) -> None:
 
 async def _body(request: Request) -> AsyncIterator[IO[bytes]]:
     """The body of a request as a file; one that is too large is cut off just beyond the limit."""
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as content:
+    with tempfile.TemporaryFile() as content:
         size = 0
         async for piece in request.stream():
             size += len(piece)
@@ -61,7 +63,7 @@ async def _body(request: Request) -> AsyncIterator[IO[bytes]]:
 
 
 _SET: str = Query(alias="set")
-_BODY: IO[bytes] = Depends(_body)
+_BODY: Any = Depends(_body)
 
 
 class _Routes:
@@ -158,6 +160,20 @@ class _Routes:
         headers = {"Content-Disposition": f"attachment; filename*=utf-8''{name}", "Cache-Control": "no-store"}
         return StreamingResponse(packed(images), media_type="application/zip", headers=headers)
 
+    def mask(self, name: str, number: str = _SET) -> Response:
+        """The mask of an image, as a grey PNG: white counts in full, black not at all."""
+        content = self._room.mask(number, name)
+        if content is None:
+            raise NotThereError("sets.no_mask", where=name)
+        return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    def draw(self, name: str, number: str = _SET, content: Any = _BODY) -> dict[str, Any]:
+        """Give an image the body of the request, a PNG of its shape, as its mask; white all over is none."""
+        if content.tell() > MOST_MASK:
+            raise TooLargeError("web.file_too_large", most=MOST_MASK // 1_000_000)
+        content.seek(0)
+        return self._room.draw(number, name, content.read())
+
     # ---- coming in --------------------------------------------------------------------------------------------------
 
     def begin(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +181,7 @@ class _Routes:
         refuse_unknown(body, "set")
         return self._room.begin(_text(body, "set"))
 
-    def take(self, batch: str, name: str, content: IO[bytes] = _BODY) -> dict[str, Any]:
+    def take(self, batch: str, name: str, content: Any = _BODY) -> dict[str, Any]:
         """Take the body of the request, a file of the batch by its path inside what was dropped; a zip is unpacked."""
         if content.tell() > MOST_BYTES:
             raise TooLargeError("web.file_too_large", most=MOST_BYTES // 1_000_000)

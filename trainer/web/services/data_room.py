@@ -238,6 +238,27 @@ class DataRoom:
         images = self.set_of(number)
         return self._told(images, images.again() if again else images.undo())
 
+    def mask(self, number: str, name: str) -> bytes | None:
+        """The mask of an image as a grey PNG; None if it has none.
+
+        Raises:
+            DataError: there is no such image, or its mask cannot be read.
+        """
+        from ...sets.masks import mask_of
+
+        return mask_of(self.set_of(number), name)
+
+    def draw(self, number: str, name: str, content: bytes) -> dict[str, Any]:
+        """Give an image a mask.
+
+        Raises:
+            UserError: it is none for it, or cannot be written.
+        """
+        from ...sets.masks import put_mask
+
+        images = self.set_of(number)
+        return self._told(images, put_mask(images, name, content))
+
     def _told(self, images: ImageSet, done: Done) -> dict[str, Any]:
         return {"count": done.count, "left": list(done.left), "what": done.what or "", **self._history(images)}
 
