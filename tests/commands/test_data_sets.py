@@ -50,7 +50,7 @@ def test_tags_are_counted_changed_and_changed_back(
     assert run(tmp_path, "tags", source, "--redo") == 0
     assert (source / "b.txt").read_text() == "cat, wolf"
     assert run(tmp_path, "tags", source) == 0
-    assert "5 tags in 4 images, 1 of them without a caption" in capsys.readouterr().out
+    assert "4 tags in 4 images, 1 of them without a caption" in capsys.readouterr().out
     assert run(tmp_path, "tags", source, "--replace", "dog") == 2
     assert run(tmp_path, "tags", tmp_path / "nowhere") == 2
 
