@@ -105,7 +105,7 @@ def room(someone: Visitor, photographer: Photographer) -> None:
     page = someone.page
     page.get_by_role("button", name="Edit images and captions").click()
     someone.until(lambda: page.locator(".trainyard-room-card").count() == 13)
-    someone.until(lambda: "768 × 512" in page.locator(".trainyard-room-card").nth(1).inner_text())
+    someone.until(lambda: "768 × 512" in page.locator(".trainyard-room-card").nth(2).inner_text())
     page.wait_for_timeout(1500)
     photographer.take(someone, "room")
     someone.tab("Train")

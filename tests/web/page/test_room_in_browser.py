@@ -72,9 +72,10 @@ def test_a_zip_is_dropped_captioned_and_used(visit: Callable[..., Visitor]) -> N
     assert (folder / "0000.txt").read_text() == f"zorp, {HOSTILE}"
     page.keyboard.press("Control+Enter")
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Caption of 0001.png"
-    page.keyboard.type("x, ")
+    page.keyboard.press("End")
+    page.keyboard.type(", x")
     page.keyboard.press("Control+Enter")  # it is left before it was saved
-    someone.until(lambda: "x, " in (folder / "0001.txt").read_text())
+    someone.until(lambda: (folder / "0001.txt").read_text() == "zorp, tag 1, x")
 
     # What is shown is what is changed, and undone.
     chip = button(someone, "tag 3")
