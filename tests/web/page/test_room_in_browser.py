@@ -110,6 +110,17 @@ def test_a_zip_is_dropped_captioned_and_used(visit: Callable[..., Visitor]) -> N
     card(someone, "0119.png").get_by_role("button", name="Show 0119.png large").click()
     dialog = page.locator("dialog.trainyard-room-large")
     someone.until(lambda: dialog.locator("img").evaluate("image => image.complete && image.naturalWidth === 80"))
+    dialog.get_by_role("button", name="Paint a mask").click()
+    box = dialog.locator("canvas").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 40, box["y"] + 5, steps=3)
+    page.mouse.up()
+    dialog.get_by_role("button", name="Save mask").click()
+    someone.until(lambda: (folder / "0119-masklabel.png").is_file())
+    with Image.open(folder / "0119-masklabel.png") as mask:
+        assert mask.getextrema() == (0, 255)
+        assert mask.getpixel((20, 5)) == 0, "what is painted does not count"
     dialog.get_by_role("button", name="Previous").click()
     assert "0118.png" in dialog.inner_text()
     page.keyboard.press("Escape")
