@@ -34,7 +34,10 @@
         const image = document.createElement("img");
         const prompt = make("p", "note");
         const [back, on] = [button(say("film.back"), () => move(-1)), button(say("film.on"), () => move(1))];
+        const sheet = make("div");
         const draw = button(say("film.draw"), () => act(draw, "drawings/film", {image: nameOf()}, () => {
+            // Only now: what was drawn for another image is not of this one.
+            if (!sheet.childElementCount) page.imageJobs.place("film", sheet);
             page.imageJobs.watch();
             return "";
         }));
@@ -48,7 +51,7 @@
         const wrong = make("p", "wrong");
         wrong.setAttribute("role", "alert");
         answer.hidden = wrong.hidden = true;
-        dialog.append(head, image, prompt, buttons, gone, answer, wrong);
+        dialog.append(head, image, prompt, buttons, gone, answer, wrong, sheet);
         let at = figures.indexOf(first);
 
         /* Its folders and its name, from its address: ../samples/DAY/RUN/NAME or, of the latest run, ../pictures/NAME. */
@@ -60,6 +63,8 @@
 
         function move(by) {
             at = Math.min(figures.length - 1, Math.max(0, at + by));
+            page.imageJobs.leave("film");
+            sheet.replaceChildren();
             show();
         }
 
@@ -92,7 +97,6 @@
         }
 
         document.getElementById(ROOT).append(dialog);
-        page.imageJobs.place("film", dialog);
         show();
         dialog.showModal();
     }

@@ -162,8 +162,11 @@ def tabs(someone: Visitor, photographer: Photographer, look: str, folder: Path) 
     someone.run_status(r"step \d+ of")
     someone.until(lambda: someone.box("original_prompt").input_value() == "a red circle")
     photographer.take(someone, f"running{look}", top="phone" in look)
-    for tab in ("Queue", "Plot", "Image"):
+    for tab in ("Queue", "Gallery", "Plot", "Image"):
         someone.tab(tab)
+        if tab == "Gallery":
+            someone.until(lambda: someone.page.locator("#trainyard_gallery article img").count() >= 2)
+            someone.page.wait_for_timeout(1500)
         if tab == "Queue":
             someone.until(lambda: len(someone.queue()) == 5)
         if tab == "Plot":
