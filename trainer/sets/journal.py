@@ -181,7 +181,7 @@ class Journal:
                 yield found
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        content = json.dumps(line, ensure_ascii=False).encode() + b"\n"
+        content = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a+b") as file:
@@ -209,7 +209,7 @@ class Journal:
             size += len(line)
             if kept and size > MOST_BYTES // 2:
                 break
-            kept.append(line.encode() + b"\n")
+            kept.append(line.encode("utf-8", "replace") + b"\n")
         replace_whole(self.path, reversed(kept))
 
 

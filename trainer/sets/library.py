@@ -12,7 +12,7 @@ from typing import Final
 
 from ..data.files import existing_folder, folders_in, has_image, natural_key
 from ..errors import DataError, UserError
-from ..paths import Folders, replace_whole
+from ..paths import Folders, path_of, replace_whole
 from ..text.messages import message
 from .image_set import ImageSet
 from .names import safe_name
@@ -143,12 +143,12 @@ class Library:
         text the roots.
 
         Raises:
-            DataError: it is not below one of the roots, or cannot be read.
+            UserError: it is no path, is not below one of the roots, or cannot be read.
         """
         roots = self.roots()
         if not written:
             return None, [(path, has_image(path)) for path in roots]
-        path = Path(os.path.realpath(written))
+        path = Path(os.path.realpath(path_of(written)))
         real = [Path(os.path.realpath(root)) for root in roots]
         if not any(path == root or root in path.parents for root in real):
             raise DataError("sets.not_below", where=written[:200])

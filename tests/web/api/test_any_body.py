@@ -25,15 +25,30 @@ from trainer.web.services.context import PageContext
 PLACES = st.sampled_from(
     ("/jobs", "/jobs/clear", "/jobs/1/duplicate", "/jobs/1/up", "/check", "/field", "/picture", "/pair", "/preview",
      "/preview/stop", "/variations/show", "/variations/stop", "/strip", "/prompts/both", "/prompts/original",
-     "/captioning/start", "/captioning/stop"),
+     "/captioning/start", "/captioning/stop", "/sets", "/sets/folders", "/sets/facts", "/sets/caption", "/sets/change",
+     "/sets/move/aside", "/sets/move/back", "/sets/turn/undo", "/sets/incoming", "/sets/incoming/end",
+     "/sets/duplicates/start", "/sets/mask?set=x&name=a.png", "/sets/incoming/file?batch=x&name=a.zip"),
 )  # fmt: skip
 RECIPES = st.dictionaries(
     st.sampled_from(("source", "folder", "name", "number", "seed", "most_angle", "least_scale", "fixed_side", "lora",
                      "prompt", "strengths", "size", "steps", "cfg", "settings", "path", "value", "statuses",
-                     "set", "captioner", "threshold", "names")) | texts,
+                     "set", "captioner", "threshold", "names", "caption", "known", "change", "tags", "by", "batch"))
+    | texts,
     json_values, max_size=5,
 )  # fmt: skip
-READ = st.sampled_from(("/jobs/{}", "/presets/{}", "/plot?run={}", "/preview/{}/0", "/runs?x={}", "/pictures/{}"))
+READ = st.sampled_from(
+    (
+        "/jobs/{}",
+        "/presets/{}",
+        "/plot?run={}",
+        "/preview/{}/0",
+        "/runs?x={}",
+        "/pictures/{}",
+        "/sets/items?set={}",
+        "/sets/thumbnail?set=x&name={}",
+        "/sets/zip?set={}",
+    )
+)
 
 
 @pytest.fixture(scope="module")

@@ -150,6 +150,17 @@ def test_what_is_cropped_is_told_for_the_settings_of_the_form(server: Server, nu
     assert wrong["a.png"]["size"] == [64, 48]
 
 
+def test_text_that_is_none_is_written_as_text(server: Server, number: str) -> None:
+    """Half of a pair of UTF-16, as a browser may send it."""
+    done = server.post("/sets/change", {"set": number, "change": "add", "tags": "half \ud800, <b>", "names": ["a.png"]})
+    assert done["count"] == 1
+    assert captions(server, number)["a.png"] == "cat, red, half ?, <b>"
+    assert server.ask("/sets/caption", {"set": number, "name": "a.png", "caption": "a\0b"})[0] == 400
+    server.post("/sets/turn/undo", {"set": number})
+    assert captions(server, number)["a.png"] == "cat, red"
+    assert server.ask("/sets/folders", {"path": "/\0"})[0] == 400
+
+
 def test_images_are_set_aside_and_brought_back(server: Server, number: str) -> None:
     assert server.post("/sets/move/aside", {"set": number, "names": ["a.png"]})["count"] == 1
     items = server.get(f"/sets/items?set={number}")["items"]
