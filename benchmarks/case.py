@@ -65,7 +65,8 @@ def measure(folder: Path, changes: dict[str, object], device: torch.device) -> d
     Returns:
         ``load``: seconds to the first step; ``loaded``: peak bytes until then; ``stepping``: peak bytes from then on;
         ``step``: median seconds a step, on a CPU with one thread those it worked, whatever else the machine did;
-        ``losses``; ``notes``: what was said of copies.
+        ``losses``; ``notes``: what was said of copies; ``first`` and ``file``: seconds that the process worked until
+        the first step was done, and until the LoRA was there.
     """
     alone = device.type == "cpu" and torch.get_num_threads() == 1
     clock = time.thread_time if alone else time.perf_counter
@@ -84,13 +85,15 @@ def measure(folder: Path, changes: dict[str, object], device: torch.device) -> d
             ends.append(clock())
         elif isinstance(event, Step):
             ends.append(clock())
+            found.setdefault("first", time.process_time() - worked)
             losses.append(event.loss)
             found["stepping"] = memory.peak()
         elif isinstance(event, Warned):
             notes.append(str(event.message))
 
-    memory, start = Memory(device), time.perf_counter()
+    memory, start, worked = Memory(device), time.perf_counter(), time.process_time()
     run(Job.create(settings), host, Control(), listen)
+    found["file"] = time.process_time() - worked
     steps = [after - before for before, after in itertools.pairwise(ends)]
     return {**found, "step": statistics.median(steps[WARM_UP:] or steps), "losses": losses, "notes": notes}
 
