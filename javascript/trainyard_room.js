@@ -397,7 +397,7 @@
                 if (each.images) row.append(button(say("room.open_this", {name: each.name}), () => choose(each.path)));
                 return row;
             }));
-            path.value = folder;
+            if (folder) path.value = folder; // what is typed meanwhile stays
         };
         fold.append(make("summary", "", say("room.more")), labelled(say("room.new"), name, create, say("room.make")),
             labelled(say("room.path"), path, () => choose(path.value), say("room.open")), list);

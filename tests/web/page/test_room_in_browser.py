@@ -136,7 +136,7 @@ def test_the_room_fits_a_phone_and_forgets_nothing_on_reload(visit: Callable[...
     page = someone.page
     page.get_by_text("New set, or another folder").click()
     page.get_by_label("path of a folder on this machine").fill(str(tmp_path / "nowhere"))
-    button(someone, "Open").last.click()
+    page.locator("#trainyard_room").get_by_role("button", name="Open", exact=True).click()
     someone.until(lambda: "Folder of images" in page.locator("#trainyard_room > .trainyard-wrong").inner_text())
     page.get_by_label("path of a folder on this machine").fill(str(tmp_path))
     page.keyboard.press("Enter")

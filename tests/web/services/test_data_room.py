@@ -246,6 +246,8 @@ def test_a_folder_elsewhere_is_opened_by_its_path_and_reached_by_its_id_only(
     assert list(captions(server, opened["id"])) == ["a.png"]
     status, answer = server.ask("/sets", {"folder": str(other / "gone")})
     assert (status, "Folder of images" in answer["error"]) == (400, True)
+    status, answer = server.ask("/sets", {"folder": ""})
+    assert (status, "Folder of images" in answer["error"]) == (400, True)
     assert server.post("/sets/folders", {"path": ""})["above"] is None
     assert server.ask("/sets/folders", {"path": "/etc"})[0] == 400
 

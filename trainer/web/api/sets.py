@@ -79,7 +79,7 @@ class _Routes:
     def open(self, body: dict[str, Any]) -> dict[str, Any]:
         """Open a folder as a set, by "folder"; or make a new one, by "name"."""
         refuse_unknown(body, "folder", "name")
-        return self._room.open(folder=_text(body, "folder"), name=_text(body, "name"))
+        return self._room.open(folder=_text(body, "folder") if "folder" in body else None, name=_text(body, "name"))
 
     def folders(self, body: dict[str, Any]) -> dict[str, Any]:
         """The folders inside the one at "path", or those to begin at."""

@@ -70,13 +70,13 @@ class DataRoom:
     def sets(self) -> dict[str, Any]:
         return {"sets": [_known(each) for each in self._library.known()]}
 
-    def open(self, *, folder: str = "", name: str = "") -> dict[str, Any]:
+    def open(self, *, folder: str | None = None, name: str = "") -> dict[str, Any]:
         """Open a folder, or make a set of a name.
 
         Raises:
             UserError: there is no such folder, or no set can be called so.
         """
-        return _known(self._library.open(folder) if folder else self._library.make(name))
+        return _known(self._library.make(name) if folder is None else self._library.open(folder))
 
     def inside(self, path: str) -> dict[str, Any]:
         """The folders inside one, or those to begin at.
