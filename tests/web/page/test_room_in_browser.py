@@ -149,6 +149,6 @@ def test_the_room_fits_a_phone_and_forgets_nothing_on_reload(visit: Callable[...
     someone.until(lambda: (tmp_path / f"{HOSTILE}.txt").is_file())
     someone.open()
     someone.tab("Data")
-    someone.until(lambda: page.locator("#trainyard_room select option").count() > 1)
-    page.locator("#trainyard_room select").select_option(label=str(tmp_path))
+    someone.until(lambda: page.locator(".trainyard-room-choice option").count() > 1)
+    page.locator(".trainyard-room-choice select").select_option(label=str(tmp_path))
     someone.until(lambda: text.count() == 1 and text.input_value() == "typed")
