@@ -194,7 +194,7 @@ class Habits(Other):
         else:
             down = nn.Conv2d(module.in_channels, RANK, 1, bias=False)
             up = nn.Conv2d(RANK, module.out_channels, 1, bias=False)
-        nn.init.zeros_(cast(Tensor, up.weight))
+        nn.init.zeros_(up.weight)
         module.forward = lambda x, *_more: inner(x) + up(down(x)) * self._strength * 1.0
         return [*down.parameters(), *up.parameters()]
 
