@@ -24,8 +24,8 @@ VERSIONS = ("3.41.2", "4.40.0")
 PYTHONS = ((3, 10), (3, 11))
 """Those of the hosts; newer ones have no builds of what is pinned."""
 AVAILABLE = VERSIONS if sys.version_info[:2] in PYTHONS else ()
-ALWAYS = ("torch", "pytorch-optimizer", "matplotlib", "uvicorn")
-"""What Trainyard needs and no requirement of Gradio's brings."""
+ALWAYS = ("torch", "pytorch-optimizer", "matplotlib", "uvicorn", "onnxruntime")
+"""What Trainyard needs, or tests of its page do, and no requirement of Gradio's brings."""
 Packages = dict[NormalizedName, Distribution]
 
 
@@ -33,7 +33,8 @@ def python_with(version: str) -> Path:
     """The interpreter of the environment with this Gradio."""
     pins = ROOT / "requirements" / f"gradio-{version}.txt"
     own = {canonicalize_name(each.name): each for each in distributions()}
-    stand = [pins.read_text("utf-8"), sys.version, *sorted(f"{name} {each.version}" for name, each in own.items())]
+    versions = sorted(f"{name} {each.version}" for name, each in own.items())
+    stand = [pins.read_text("utf-8"), sys.version, *ALWAYS, *versions]
     stamp = hashlib.sha256("\n".join(stand).encode()).hexdigest()
     inside = sys.prefix != sys.base_prefix
     folder = (Path(sys.prefix).parent if inside else ROOT) / f".venv-gradio-{version}"
