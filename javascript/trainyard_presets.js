@@ -6,12 +6,16 @@
 
     const found = () => byId("preset_line") && byId("preset_line").querySelector("[data-lines]");
 
-    /* What the field shows once a mode is chosen, whose defaults are a preset's: that, unless it names a file or a preset
-     * that is not ours, whose values stay. */
+    /* Gradio's update of the field once a mode is chosen, whose defaults are a preset's: that is named, unless the field
+     * names a file or a preset that is not ours, whose values stay. A field that shows it already is left alone, and so
+     * is one that somebody is in: what they have typed by now would be lost. */
     function presetOf(mode, chosen) {
+        const update = {__type__: "update"};
         const place = found();
-        if (!place || (chosen && !JSON.parse(place.dataset.ours).includes(chosen))) return chosen;
-        return JSON.parse(place.dataset.ofModes)[mode] || "";
+        if (!place || byId("preset").contains(document.activeElement)) return update;
+        if (chosen && !JSON.parse(place.dataset.ours).includes(chosen)) return update;
+        const own = JSON.parse(place.dataset.ofModes)[mode] || "";
+        return own === (chosen || "") ? update : {...update, value: own};
     }
 
     function show() {
