@@ -59,7 +59,8 @@
         const isNews = !note || isOwed || note.dataset.advice !== String(status.advice);
         if (!isNews || performance.now() - asked < PATIENCE) return;
         asked = performance.now();
-        pressUnseen(note || isLate ? "fit" : "open");
+        if (note || isLate) pressUnseen("fit");
+        else window.trainyard.openForm();
     }
 
     /* The form's field that somebody may be about to type in. */

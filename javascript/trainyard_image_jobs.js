@@ -14,6 +14,7 @@
     let until = 0;
     let timer = null;
     let asking = false;
+    let hasAsked = false;
 
     /* Add a place for the sheet of that name to the end of an element. */
     function place(name, holder) {
@@ -39,7 +40,8 @@
         panel.hidden = true;
         holder.append(panel);
         places.set(name, panel);
-        watch();
+        until = Date.now() + PATIENCE;
+        look();
     }
 
     function show(name, panel, sheet) {
@@ -56,7 +58,7 @@
         if (sheet.total) parts.bar.value = sheet.done;
         else parts.bar.removeAttribute("value");
         const left = MESSAGE_FOR - 1000 * sheet.age;
-        write(parts.message, left > 0 ? sheet.message : "");
+        write(parts.message, hasAsked && left > 0 ? sheet.message : ""); // what went wrong for another page is not for this
         clearTimeout(panel.forgets);
         panel.forgets = setTimeout(() => write(parts.message, ""), Math.max(0, left));
         write(parts.notes, (sheet.notes || []).join(" "));
@@ -87,6 +89,7 @@
 
     /* Look now, and again until what was just asked for is done. */
     function watch() {
+        hasAsked = true;
         until = Date.now() + PATIENCE;
         look();
     }

@@ -52,6 +52,13 @@
         since = performance.now();
     }
 
+    /* An error is of the mode that it was said in. */
+    function leaveMode(event) {
+        const message = shown();
+        if (message && isOf("wrong", message) && event.target.closest(`#${ROOT}_mode`)) message.hidden = true;
+    }
+
     document.addEventListener("trainyard-round", round);
+    document.addEventListener("change", leaveMode);
     for (const event of ["click", "input"]) document.addEventListener(event, goOn);
 })();

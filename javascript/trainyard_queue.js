@@ -4,6 +4,7 @@
 
     const {ROOT, ask, say, make, button, write, pressUnseen, clock, addPanel, refresh} = window.trainyard;
 
+    const UNDO_FOR = 60000; // ms
     const ACTIONS = {
         waiting: ["run", "up", "down", "edit", "duplicate", "delete"],
         running: ["copy", "duplicate"],
@@ -58,9 +59,9 @@
         const head = make("thead");
         const names = make("tr");
         for (const name of Object.keys(COLUMNS)) {
-            names.append(make("th", "", name === "place" ? "" : say(`queue.${name}`)));
+            names.append(name === "place" ? make("td") : make("th", "", say(`queue.${name}`)));
         }
-        names.append(make("th"));
+        names.append(make("td"));
         head.append(names);
         const body = make("tbody");
         body.addEventListener("click", (event) => {
@@ -70,8 +71,11 @@
         table.append(head, body);
         const [earlier, later] = ["earlier", "later"].map((side) => button("", () => reach(panel, side, Infinity)));
         earlier.hidden = later.hidden = true;
-        panel.append(bar, message, earlier, table, later);
-        panel.parts = {message, start, hold, clear, state, table, body, earlier, later};
+        const deleted = make("p", "message");
+        deleted.setAttribute("role", "status");
+        deleted.hidden = true;
+        panel.append(bar, message, deleted, earlier, table, later);
+        panel.parts = {message, deleted, start, hold, clear, state, table, body, earlier, later};
         panel.reach = {...PORTION};
         panel.rows = new Map();
         panel.nearing = new IntersectionObserver((entries) => {
@@ -87,17 +91,35 @@
     function act(panel, action, job) {
         if (action === "try") window.trainyard.tryLora(job.lora);
         else if (action === "edit" || action === "copy") pressUnseen("pick", "picked", job.id);
+        else if (action === "delete") remove(panel, job);
         else press(panel, `jobs/${job.id}/${action}`, say(`queue.${action}`));
     }
 
+    /* A job is deleted at once, and can be brought back. */
+    async function remove(panel, job) {
+        const {deleted} = panel.parts;
+        if (!await press(panel, `jobs/${job.id}/delete`, say("queue.delete"))) return;
+        const undo = button(say("queue.undo"), async () => {
+            if (await press(panel, `jobs/${job.id}/restore`, say("queue.undo"))) write(deleted, "");
+        });
+        write(deleted, say("queue.deleted", job));
+        deleted.append(" ", undo);
+        clearTimeout(panel.forgets);
+        panel.forgets = setTimeout(() => write(deleted, ""), UNDO_FOR);
+    }
+
+    /* Returns whether it was done. */
     async function press(panel, route, words) {
+        let isDone = true;
         try {
             await ask(route, {});
             write(panel.parts.message, "");
         } catch (error) {
+            isDone = false;
             write(panel.parts.message, `${words}: ${error.message}`);
         }
         refresh();
+        return isDone;
     }
 
     async function showQueue(panel, status) {
@@ -186,11 +208,14 @@
         write(parts.saved, job.path ? say("status.saved", job) : "");
         write(parts.goesOn, window.trainyard.goesOn(job));
         const actions = actionsOf(job);
-        if (row.actions !== actions.join()) {
-            row.actions = actions.join();
+        const shown = [...actions, job.name].join();
+        if (row.actions !== shown) {
+            row.actions = shown;
             parts.actions.replaceChildren(...actions.map((action) => {
-                const made = make("button", "button", say(`queue.${wordOf(action, job)}`));
+                const words = say(`queue.${wordOf(action, job)}`);
+                const made = make("button", "button", words);
                 made.type = "button";
+                made.setAttribute("aria-label", say("queue.of", {action: words, name: job.name}));
                 Object.assign(made.dataset, {job: job.id, action});
                 return made;
             }));

@@ -58,6 +58,7 @@
             parts[name].hidden = !run;
         }
         write(parts.message, (run && run.state === "failed" && run.message) || status.problem || "");
+        document.getElementById(ROOT).dataset.run = run ? run.state : "";
         const broken = status.broken_off;
         showBroken(parts.broken, broken, !run || run.job.id !== broken?.id);
         if (!run) {

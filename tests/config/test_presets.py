@@ -240,6 +240,22 @@ def test_taken_name_is_replaced_only_when_asked(tmp_path: Path) -> None:
     assert presets.load("mine", [tmp_path]).settings.network_rank == 8
 
 
+def test_what_is_saved_over_is_set_aside(tmp_path: Path) -> None:
+    for rank in (7, 8, 9):
+        presets.save_over(Settings(network_rank=rank), "mine", tmp_path)
+    assert presets.load("mine", [tmp_path]).settings.network_rank == 9
+    kept = [presets.load(path, []).settings.network_rank for path in sorted((tmp_path / "replaced").iterdir())]
+    assert kept == [7, 8]
+    assert presets.list_presets([tmp_path]) == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["LoRA", "lora", "LoRA.json", " LoRA "])
+def test_the_name_of_a_shipped_preset_is_known_though_one_of_the_users_hides_it(name: str, tmp_path: Path) -> None:
+    presets.save(Settings(), "LoRA", tmp_path)
+    assert presets.is_shipped(name, [tmp_path, SHIPPED])
+    assert not presets.is_shipped("mine", [tmp_path, SHIPPED])
+
+
 @pytest.mark.parametrize("name", ["", " ", "../out", "a/b", "a\\b", "/etc/x", "C:x", "NUL", "..", "x\n", "what?"])
 def test_name_may_not_leave_its_folder(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "user"

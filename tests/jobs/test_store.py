@@ -221,6 +221,24 @@ def test_edit(store: Store) -> None:
         store.edit(1, replace(settings("z"), original_prompt=""))
 
 
+def test_a_deleted_job_can_be_brought_back_to_its_place(store: Store) -> None:
+    filled(store, "abc")
+    before = store.entries()
+    store.delete(2, restorable=True)
+    assert [entry.name for entry in store.entries()] == ["a", "c"]
+    store.restore(2)
+    assert store.entries() == before
+    with pytest.raises(UserError):
+        store.restore(2)
+    store.delete(3, restorable=True)
+    store.add(settings("c"))
+    with pytest.raises(UserError, match="c"):
+        store.restore(3)  # its name is taken
+    store.delete(1)
+    with pytest.raises(UserError):
+        store.restore(1)
+
+
 def test_what_runs_can_be_neither_edited_nor_deleted(store: Store) -> None:
     filled(store, "a")
     lease = store.lease()

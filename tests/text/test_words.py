@@ -100,3 +100,14 @@ def test_the_language_is_that_of_the_machine(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert language_of_machine() == language
+
+
+def test_the_page_has_capitals_as_a_webui_has() -> None:
+    named = ("train_iterations", "save_lora_name", "vae", "train_lr_scheduler")
+    assert [Words().title(name) for name in named] == [
+        "Train iterations",
+        "Save LoRA name",
+        "VAE",
+        "Train LR scheduler",
+    ]
+    assert Words("ja").title("train_iterations") == Words("ja").label("train_iterations")

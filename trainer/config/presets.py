@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from .settings import ROWS, SECOND_PASS_KEY, Settings
 from .values import closest
 
 _ENDING = ".json"
+_REPLACED = "replaced"
+"""The folder below the user's presets for those that others were saved over."""
 
 
 def list_presets(folders: Iterable[Path]) -> list[str]:
@@ -185,6 +188,38 @@ def save(settings: Settings, name: str, folder: Path, overwrite: bool = False) -
     if path.exists() and not overwrite:
         raise OutputError("config.preset_taken", where=name)
     return write_whole(path, [dump(settings).encode("utf-8")], overwrite=overwrite)
+
+
+def is_taken(name: str, folder: Path) -> bool:
+    """Whether the user has a preset of that name."""
+    name = name.removesuffix(_ENDING)
+    return _preset_name_problem(name) is None and is_file(folder / f"{name}{_ENDING}")
+
+
+def is_shipped(name: str, folders: Iterable[Path]) -> bool:
+    """Whether a preset that comes with Trainyard has that name, in upper or lower case: a user's own would hide it."""
+    wanted = name.strip().removesuffix(_ENDING).casefold()
+    shipped = [folder for folder in folders if folder in (TRAINYARD_PRESETS, SHIPPED_PRESETS)]
+    return wanted in (each.casefold() for each in list_presets(shipped))
+
+
+def save_over(settings: Settings, name: str, folder: Path) -> Path:
+    """Write a preset; one of that name is set aside in the folder ``replaced``, not lost.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        UserError: as for :func:`save`.
+    """
+    if is_taken(name, folder):
+        path = folder / f"{name.removesuffix(_ENDING)}{_ENDING}"
+        aside = path.with_name(_REPLACED) / f"{path.stem}-{datetime.now():%Y%m%d_%H%M%S_%f}{_ENDING}"
+        try:
+            write_whole(aside, [path.read_bytes()])
+        except OSError as error:
+            raise OutputError("config.preset_undeletable", where=str(path), reason=reason_of(error)) from error
+    return save(settings, name, folder, overwrite=True)
 
 
 def rewrite_shipped(folder: Path = SHIPPED_PRESETS) -> list[Path]:

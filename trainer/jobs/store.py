@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..config.check import check_for_run
 from ..config.filenames import name_problem
@@ -34,6 +34,8 @@ STATUSES = (WAITING, RUNNING, DONE, FAILED, STOPPED, INTERRUPTED)
 ENDED = (DONE, FAILED, STOPPED, INTERRUPTED)
 _AGAIN = (FAILED, STOPPED, INTERRUPTED)
 
+_RESTORABLE: Final = 20
+"""How many of the deleted jobs can be restored."""
 LOOK_SECONDS: Final = 10.0
 """As long as somebody who adds a job waits while its images are looked at."""
 MIGRATIONS = (
@@ -120,6 +122,7 @@ class Store:
         """
         self.folders = folders
         self._states = States(folders)
+        self._deleted: dict[int, dict[str, Any]] = {}  # a whole row each, the latest last
         self._database = Database(folders.queue / "queue.db", MIGRATIONS, _look, _restore, timeout=timeout)
 
     @property
@@ -128,6 +131,7 @@ class Store:
         return self._database.notice
 
     def close(self) -> None:
+        self._forget_deleted(0)
         self._database.close()
 
     # ---- looking ----------------------------------------------------------------------------------------------------
@@ -285,17 +289,48 @@ class Store:
         """Move a waiting job ``by`` places down, or up if it is negative."""
         return self._reorder(number, lambda now: now + by)
 
-    def delete(self, number: int) -> None:
-        """Raises:
-        UserError: it is running, or there is no such job.
+    def delete(self, number: int, *, restorable: bool = False) -> None:
+        """Delete a job.
+
+        Args:
+            restorable: whether it may be brought back while it is among the last ones and the program runs.
+
+        Raises:
+            UserError: it is running, or there is no such job.
         """
         self.recover()
         with self._database.transaction() as connection:
             row = self._row(connection, number)
             if row["status"] == RUNNING:
                 raise UserError("jobs.cannot_delete", where=row["name"])
+            whole = dict(connection.execute("SELECT * FROM job WHERE id = ?", (number,)).fetchone())
             connection.execute("DELETE FROM job WHERE id = ?", (number,))
-        self._states.remove(row["name"], datetime.fromisoformat(row["created"]))
+        self._deleted[number] = whole
+        self._forget_deleted(_RESTORABLE if restorable else 0)
+
+    def restore(self, number: int) -> Entry:
+        """Bring a job back that was deleted, to its place.
+
+        Raises:
+            UserError: it was not, too long ago, or its name has been taken since.
+        """
+        whole = self._deleted.get(number)
+        if whole is None:
+            raise _missing()
+        job = Job(parse(json.loads(whole["settings"])).settings, datetime.fromisoformat(whole["created"]))
+        with self._database.transaction() as connection:
+            if whole["status"] == WAITING:
+                self._require_free(connection, job)
+            names, marks = ", ".join(whole), ", ".join("?" * len(whole))
+            connection.execute(f"INSERT INTO job ({names}) VALUES ({marks})", list(whole.values()))
+        self._deleted.pop(number, None)
+        return self._one(number)
+
+    def _forget_deleted(self, most: int) -> None:
+        """Delete what the first of the deleted jobs could be continued from, but for so many."""
+        while len(self._deleted) > most:
+            whole = self._deleted.pop(next(iter(self._deleted)))
+            self._states.remove(whole["name"], datetime.fromisoformat(whole["created"]))
 
     def clear(self, statuses: Iterable[str] = (DONE,)) -> int:
         """Delete the jobs with these statuses, all of them of jobs that have ended; their LoRAs stay.

@@ -11,6 +11,18 @@ from .catalogue import texts_of
 from .en import gallery, page
 from .messages import say
 
+_WRITTEN = {
+    "lora": "LoRA",
+    "loras": "LoRAs",
+    "ileco": "iLECO",
+    "snr": "SNR",
+    "ema": "EMA",
+    "vae": "VAE",
+    "lr": "LR",
+    "csv": "CSV",
+    "json": "JSON",
+}
+
 
 @dataclass(frozen=True)
 class Words:
@@ -30,6 +42,14 @@ class Words:
         """A setting's label. In Japanese the name it is known by stands beside it, as errors and other pages use it."""
         known, own = say(f"label.{name}"), self.say(f"label.{name}")
         return own if own == known or known in own else f"{own} · {known}"
+
+    def title(self, name: str) -> str:
+        """A setting's label as the page shows it: in English with capitals, as the labels of a WebUI have them."""
+        label = self.label(name)
+        if label != say(f"label.{name}"):
+            return label
+        words = [_WRITTEN.get(word, word) for word in label.split(" ")]
+        return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
     def help(self, name: str) -> str:
         """What a setting does; where the page does more than the table says, that."""

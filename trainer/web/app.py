@@ -49,7 +49,7 @@ def application(context: PageContext) -> Any:
     ):
         app.add_api_route(f"/trainyard/{name}", answer, include_in_schema=False, response_model=None)
     with compat.page(TITLE) as page:
-        tab.build(context)
+        tab.build(context, VERSION)
     return compat.mount(app, page, _head())
 
 

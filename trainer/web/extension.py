@@ -48,9 +48,10 @@ class _Extension:
     def tabs(self) -> list[tuple[Any, str, str]]:
         try:
             require_packages()
+            from .app import VERSION
             from .page import tab
 
-            page = tab.page_in_host(self.context())
+            page = tab.page_in_host(self.context(), VERSION)
         except Exception as error:  # noqa: BLE001 - whatever it is, the tab says it
             from .page import notice
 

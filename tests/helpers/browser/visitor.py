@@ -17,17 +17,23 @@ PATIENCE = 120_000  # ms; only ever spent when something is broken, or the machi
 STEPS = {"LoRA": "1000", "iLECO": "50", "Difference": "200", "ADDifT": "100"}
 """Each mode's own, before somebody changes them."""
 
+VIEW = "trainyard-view-form"
+"""Where the browser keeps how much of the form is shown."""
 _QUESTIONS = re.compile(r"/run/predict")
 
 
 class Visitor:
     """A browser window with the page in it. Whatever goes wrong unseen is in ``troubles``."""
 
-    def __init__(self, browser: Any, site: Site, **options: Any) -> None:
+    def __init__(self, browser: Any, site: Site, view: str = "all", **options: Any) -> None:
+        """Args:
+        view: how much of the form is shown; the page's own is ``basic``.
+        """
         self.troubles: list[str] = []
         self.site = site
         self.page = browser.new_page(**{"viewport": {"width": 1400, "height": 1000}, **options})
         self.page.set_default_timeout(PATIENCE)
+        self.page.add_init_script(f"localStorage.getItem('{VIEW}') || localStorage.setItem('{VIEW}', '{view}')")
         self.page.on("pageerror", lambda error: self.troubles.append(f"{error}\n{error.stack}"))
         self.page.on("request", self._heed)
         self.open()
@@ -90,8 +96,13 @@ class Visitor:
         self.page.click(f"#trainyard_{button}")
 
     def tab(self, name: str) -> None:
-        roles = self.page.locator("#trainyard_tabs > .tab-nav button, #trainyard_tabs [role=tab]")
-        roles.get_by_text(name, exact=True).first.click()
+        self._tabs().get_by_text(name, exact=True).first.click()
+
+    def tabs(self) -> list[str]:
+        return [name.strip() for name in self._tabs().all_inner_texts()]
+
+    def _tabs(self) -> Any:
+        return self.page.locator("#trainyard_tabs > .tab-nav button, #trainyard_tabs [role=tab]")
 
     def message(self, pattern: str) -> None:
         self.until(lambda: re.search(pattern, self.told()))
@@ -107,7 +118,7 @@ class Visitor:
 
     def row_button(self, name: str, button: str) -> None:
         row = self.page.locator("#trainyard_queue tr", has=self.page.locator(f"td[data-label=name]:text-is('{name}')"))
-        row.get_by_role("button", name=button, exact=True).click()
+        row.get_by_role("button", name=f"{button}: {name}", exact=True).click()
 
     def until(self, holds: Callable[[], Any]) -> Any:
         """What ``holds`` returns, as soon as it is true."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -45,3 +46,20 @@ def test_a_job_that_runs_is_not_waiting(context: PageContext) -> None:
     context.worker.store.claim(lease, entry.id)
     assert context.waiting(MINE) is None
     lease.end()
+
+
+def test_a_run_with_the_same_settings_is_known(context: PageContext) -> None:
+    worker = context.worker
+    assert context.running_alike(MINE) is None
+    entry = context.put(MINE)
+    seed = worker.store.job(entry.id).settings.train_seed
+
+    class Running:
+        def __init__(self) -> None:
+            self.is_running, self.entry, self.store = True, entry, worker.store
+
+    while_it_runs = replace(context, worker=cast(Worker, Running()))
+    for same in (MINE, replace(MINE, train_seed=seed), replace(MINE, save_lora_name="other")):
+        assert while_it_runs.running_alike(same) == entry
+    for other in (replace(MINE, train_seed=seed + 1), replace(MINE, network_rank=3), None):
+        assert while_it_runs.running_alike(other) is None

@@ -7,6 +7,16 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
+        # ---- the line at the top
+        "bar.guide": "Guide",
+        "bar.view": "How much of the form is shown",
+        "bar.basic": "Basic",
+        "bar.all": "All settings",
+        "bar.helps": "Help",
+        "bar.help": "What this field is for",
+        "bar.find": "Find a setting",
+        "bar.none": "No setting has these words.",
+        "bar.in_mode": "in {mode}",
         # ---- tabs and headings
         "tab.train": "Train",
         "tab.data": "Data",
@@ -29,11 +39,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "mode.difference": "Learns what differs between two images in two passes: the original, then the change.",
         "mode.addift": "Learns what differs between two images, quickly and in one pass.",
         "mode.multi-addift": "Learns the change that many pairs of images in one folder have in common.",
-        "mode.image": "An image before and after",
         # ---- the form
         "page_help.save_lora_name": "The file name of the LoRA, without extension; folder/name puts it in a "
         "sub-folder. Left empty, it gets the mode's name and a number.",
         "model.is": "The next run trains on {label}.",
+        "form.of_other_mode": "Typed for {other}; {mode} begins with {suits}.",
+        "form.use": "Use {value}",
         "model.looking": "Looking at the model …",
         # ---- the run's buttons, and what they answer
         "run.start": "Start Training",
@@ -53,6 +64,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "run.going_on": "Resumed.",
         "run.nothing": "Nothing is being trained.",
         "run.started": "Started {name}.",
+        "run.same_again": "{name} is being trained with exactly these settings. Press Start Training once more to "
+        "train them again after it.",
         "run.is_next": "Another LoRA is being trained. {name} is next in the queue.",
         "run.added": "{name} is number {place} in the queue, and begins by itself.",
         "run.added_held": "{name} is number {place} in the queue, which is held. Start the queue in its tab.",
@@ -84,8 +97,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "preset.delete": "Delete",
         "preset.refresh": "Refresh lists",
         "preset.drop": "or drop a settings file here",
-        "preset.loaded": "Loaded.",
-        "preset.loaded_unknown": "Loaded. Unknown keys, kept as they are: {keys}.",
+        "preset.loaded": "Loaded {name}.",
+        "preset.loaded_unknown": "Loaded {name}. Unknown keys, kept as they are: {keys}.",
         "preset.taken": "Taken over: {count:setting|settings}",
         "preset.idle": "Not needed here: {count:setting|settings}",
         "preset.saved": "Saved as {name}.",
@@ -188,6 +201,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "queue.try": "Try it",
         "queue.duplicate": "Duplicate",
         "queue.delete": "Delete",
+        "queue.undo": "Undo",
+        "queue.deleted": "Deleted {name}.",
+        "queue.of": "{action}: {name}",
         "queue.name": "name",
         "queue.mode": "mode",
         "queue.model": "model",

@@ -28,11 +28,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_such_setting": "There is no such setting. The list of settings has them all.",
         "web.no_such_card": "It is no GPU that settings can be fitted to. Choose one of {cards}.",
         "web.preset_is_shipped": "This preset comes with Trainyard and stays as it is. Write another name.",
+        "web.preset_saved_over": "There is a preset of that name. Press Save once more to replace it; the old one is "
+        "kept in the folder replaced.",
         "web.no_preset_chosen": "It is empty. Choose a preset, or write the path of a file.",
         "web.dataset_kept": "{name} is the dataset file now, and kept as {path}.",
         "web.paths_relative": "The paths in {name} are relative. A browser does not tell which folder the file is "
         "from, so they are looked for in {here}, where the program runs, and in {beside}. Write full paths if they are "
         "elsewhere.",
+        "web.no_page_of_guide": "The guide has no such page.",
         "web.no_image_of_run": "The last run has no such image.",
         "web.no_image_of_data": "The data that was looked at has no such image.",
         "web.no_folder_in_mode": "It has no folder of images to look at. Modes that have one: {modes}.",

@@ -7,6 +7,16 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
+        # ---- いちばん上の行
+        "bar.guide": "説明書",
+        "bar.view": "フォームに表示する範囲",
+        "bar.basic": "基本",
+        "bar.all": "すべての設定",
+        "bar.helps": "説明",
+        "bar.help": "この欄の説明",
+        "bar.find": "設定を探す",
+        "bar.none": "その言葉を含む設定はありません。",
+        "bar.in_mode": "{mode} で使う",
         # ---- タブと見出し
         "tab.train": "学習",
         "tab.data": "データ",
@@ -29,11 +39,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "mode.difference": "2枚の画像の違いを2段階で学習します。先に元の画像を、次に変化を覚えます。",
         "mode.addift": "2枚の画像の違いを、1段階で素早く学習します。",
         "mode.multi-addift": "フォルダにある多数の画像の組から、共通する変化を学習します。",
-        "mode.image": "適用前と適用後の画像",
         # ---- フォーム
         "page_help.save_lora_name": "LoRAのファイル名(拡張子なし)です。folder/name と書くとサブフォルダに保存します。"
         "空欄なら、モード名に番号を付けた名前になります。",
         "model.is": "次の学習で使うモデル: {label}",
+        "form.of_other_mode": "{other} 用に入力した値です。{mode} の初期値は {suits} です。",
+        "form.use": "{value} にする",
         "model.looking": "モデルを調べています…",
         # ---- 学習のボタンと、その返事
         "run.start": "学習開始",
@@ -52,6 +63,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "run.going_on": "再開します。",
         "run.nothing": "学習中のものはありません。",
         "run.started": "{name} の学習を始めました。",
+        "run.same_again": "{name} がまったく同じ設定で学習中です。"
+        "その後にもう一度学習するなら、「学習開始」をもう一度押してください。",
         "run.is_next": "別のLoRAを学習中です。{name} はキューの次の番になりました。",
         "run.added": "{name} をキューの{place}番目に入れました。順番が来ると自動的に始まります。",
         "run.added_held": "{name} をキューの{place}番目に入れました。キューは止まっています。タブで開始してください。",
@@ -83,8 +96,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "preset.delete": "削除",
         "preset.refresh": "一覧を更新",
         "preset.drop": "設定ファイルをここにドロップ",
-        "preset.loaded": "読み込みました。",
-        "preset.loaded_unknown": "読み込みました。知らない項目はそのまま残します: {keys}",
+        "preset.loaded": "{name} を読み込みました。",
+        "preset.loaded_unknown": "{name} を読み込みました。知らない項目はそのまま残します: {keys}",
         "preset.taken": "引き継いだ設定: {count}件",
         "preset.idle": "ここでは不要な設定: {count}件",
         "preset.saved": "{name} として保存しました。",
@@ -186,6 +199,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "queue.try": "試す",
         "queue.duplicate": "複製",
         "queue.delete": "削除",
+        "queue.undo": "元に戻す",
+        "queue.deleted": "{name} を削除しました。",
+        "queue.of": "{action}: {name}",
         "queue.name": "名前",
         "queue.mode": "モード",
         "queue.model": "モデル",

@@ -29,10 +29,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "web.no_such_setting": "その設定はありません。設定の一覧を確かめてください。",
         "web.no_such_card": "は選べる GPU ではありません。{cards} のどれかを指定してください。",
         "web.preset_is_shipped": "Trainyardに付属するプリセットなので変更できません。別の名前を書いてください。",
+        "web.preset_saved_over": "その名前のプリセットはもうあります。もう一度「保存」を押すと置き換えます。"
+        "元のものは replaced フォルダに残ります。",
         "web.no_preset_chosen": "空欄です。プリセットを選ぶか、ファイルのパスを書いてください。",
         "web.dataset_kept": "{name} をデータセット設定ファイルとして {path} に保存しました。",
         "web.paths_relative": "{name} のパスは相対パスです。ブラウザーは元のフォルダを伝えないため、プログラムを"
         "実行している {here} と {beside} から探します。ほかの場所にある場合は、完全なパスを書いてください。",
+        "web.no_page_of_guide": "説明書にそのページはありません。",
         "web.no_image_of_run": "最後の学習にその画像はありません。",
         "web.no_image_of_data": "確認したデータにその画像はありません。",
         "web.no_folder_in_mode": "画像フォルダを使わないモードです。使うのは次のモードです: {modes}。",

@@ -339,14 +339,16 @@ class _Routes:
         return {"cleared": self._store.clear(statuses)}
 
     def change(
-        self, number: int, action: Literal["up", "down", "duplicate", "delete", "run", "continue"]
+        self, number: int, action: Literal["up", "down", "duplicate", "delete", "restore", "run", "continue"]
     ) -> dict[str, Any]:
-        """Move a job, copy it, delete it, run it next from its beginning, or continue it next where it was broken off;
-        the answer to run and continue says whether it starts at once. The waiting jobs begin after it, unless the queue
-        is held."""
+        """Move a job, copy it, delete it or bring it back, run it next from its beginning, or continue it next where it
+        was broken off; the answer to run and continue says whether it starts at once. The waiting jobs begin after it,
+        unless the queue is held."""
         if action == "delete":
-            self._store.delete(number)
+            self._store.delete(number, restorable=True)
             return {"deleted": number}
+        if action == "restore":
+            return _entry(self._store.restore(number))
         if action in ("run", "continue"):
             run = self._worker.run_now if action == "run" else self._worker.continue_now
             begins = run(number, and_queue=True)

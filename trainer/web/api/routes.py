@@ -10,6 +10,7 @@ from ...config.schema import parse
 from ...config.settings import Settings
 from ...config.size import Size
 from ...text.messages import message
+from ..services import guide
 from ..services.context import PageContext
 from ..services.messages import value_problem
 from ..services.uploads import MOST_BYTES, data_address, kept, small
@@ -27,6 +28,7 @@ def mount(app: Any, context: PageContext) -> None:
         "/preview/samples": routes.samples,
         "/preview/{name}/{place}": routes.image,
         "/variations": routes.variations,
+        "/guide/{name:path}": routes.guide,
     }
     changing: core.Routes = {
         "/pictures": routes.keep,
@@ -62,6 +64,11 @@ class _Routes:
         self._uploads = context.folders.data / "pictures"
         self._preview = context.preview
         self._variations = context.variations
+
+    def guide(self, name: str) -> Response:
+        """A page of the documentation, as HTML, or one of its images: the name is its path, as in docs/page.md."""
+        content, media_type = guide.page(name)
+        return Response(content, media_type=media_type)
 
     def field(self, body: dict[str, Any]) -> dict[str, Any]:
         """What is wrong with the value of a field that was just left; empty if nothing is."""

@@ -73,7 +73,7 @@ class Form:
         """The switch between the modes."""
         row = row_of("mode")
         self._add(
-            row, gr.Radio(list(MODES), value=row.default, label=self.words.label("mode"), elem_id=f"{PREFIX}_mode")
+            row, gr.Radio(list(MODES), value=row.default, label=self.words.title("mode"), elem_id=f"{PREFIX}_mode")
         )
 
     def place(self, name: str, component: Any) -> None:
@@ -96,9 +96,9 @@ class Form:
         table = [row for row in ROWS if row.name not in (*SUBJECT, *ELSEWHERE)]
         for section in SECTIONS:
             here = [row for row in table if row.section == section and set(row.modes) & set(MODES)]
-            with _fold(
-                self._title(section), here, f"{PREFIX}_section_{section.lower()}", is_open=section == "Required"
-            ) as self.folds[section]:
+            with _fold(self._title(section), here, _section_id(section), is_open=section == "Required") as self.folds[
+                section
+            ]:
                 self._rows_in_grid(here)
         self._place_second_pass()
         self._place_rest()
@@ -134,11 +134,23 @@ class Form:
                     self._field(row, second)
         for row in here:
             if row.kind == "blocks":
-                with gr.Accordion(self.words.say("section.blocks"), open=False, elem_classes=[f"{PREFIX}-blocks-fold"]):
+                fold = _blocks_fold(second)
+                with gr.Accordion(self.words.say("section.blocks"), open=False, elem_id=fold):
                     self._field(row, second)
 
     def _field(self, row: Row, second: bool = False) -> None:
         self._add(row, make(row, self.words, second), second)
+
+    @staticmethod
+    def folds_of() -> dict[str, list[str]]:
+        """Setting -> the ids of what it is folded up in, the outermost first. Gradio may make a field only when its
+        fold is opened."""
+        found: dict[str, list[str]] = {}
+        for row in ROWS:
+            if row.name not in (*SUBJECT, *ELSEWHERE):
+                blocks = [_blocks_fold()] if row.kind == "blocks" else []
+                found[row.name] = [_section_id(row.section), *blocks]
+        return {**found, "use_2nd_pass_settings": [SECOND]}
 
     def _title(self, section: str) -> str:
         return self.words.say(f"section.{section.lower()}")
@@ -309,7 +321,7 @@ def make(row: Row, words: Words, second: bool = False) -> Any:
     """A setting's component, with its label, its help and its default."""
     for_modes = WITH_SECOND_PASS if second or row.modes == (SECOND_PASS,) else row.modes
     common: dict[str, Any] = {
-        "label": words.label(row.name),
+        "label": words.title(row.name),
         "info": words.help(row.name),
         "value": shown_in(Settings(), row),
         "interactive": True,
@@ -364,6 +376,14 @@ def _readable(value: Any, row: Row) -> Any:
     except ValueError:
         return to_json_value(row.default, row)
     return value
+
+
+def _section_id(section: str) -> str:
+    return f"{PREFIX}_section_{section.lower()}"
+
+
+def _blocks_fold(second: bool = False) -> str:
+    return f"{SECOND if second else PREFIX}_blocks"
 
 
 def _grid(elem_id: str | None = None) -> Any:

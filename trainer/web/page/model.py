@@ -25,7 +25,7 @@ class Model:
             self.model = gr.Dropdown(
                 offered(context.catalogue.models(), context.catalogue.proposed()),
                 value=context.catalogue.proposed(),
-                label=words.label("model"),
+                label=words.title("model"),
                 info=context.catalogue.advice().text(context.language),
                 allow_custom_value=True,
                 elem_id=f"{PREFIX}_model",
@@ -33,7 +33,7 @@ class Model:
             self.vae = gr.Dropdown(
                 self._vaes(),
                 value=_NO_VAE,
-                label=words.label("vae"),
+                label=words.title("vae"),
                 info=words.help("vae"),
                 allow_custom_value=True,
                 elem_id=f"{PREFIX}_vae",

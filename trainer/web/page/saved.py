@@ -75,6 +75,7 @@ class Saved:
                 self._save = gr.Button(say("preset.save"), size="sm", elem_id=f"{PREFIX}_preset_save")
                 self._delete = gr.Button(say("preset.delete"), size="sm", elem_id=f"{PREFIX}_preset_delete")
                 self.refresh = gr.Button(say("preset.refresh"), size="sm", elem_id=f"{PREFIX}_refresh")
+            self._asked = gr.State("")  # the preset that Save would replace
             self.dropped = gr.File(label=say("preset.drop"), height=100, elem_id=f"{PREFIX}_preset_file")
 
     def wire(
@@ -106,36 +107,28 @@ class Saved:
                 found = load_into(name, parsed, self.card_of(card), values)
             except UserError as error:
                 return [*keep(), told.wrong(error), gr.update(), gr.update()]
-            dropped = Dropped(parsed)
-            words = _words(dropped, told)
+            dropped, called = Dropped(parsed), _called(str(chosen or ""))
+            words = _words(dropped, told, called)
             if found.said is not None:
-                words = told.fitted([*_lines(dropped), found.said], fits=found.fits)
+                words = told.fitted([*_lines(dropped, called), found.said], fits=found.fits)
             return [*found.updates, words, _opened(parsed.settings), gr.update(value=None)]
 
         def drop(file: Any) -> list[Any]:
             try:  # Gradio 3 hands over an open file
-                dropped = read_dropped(Path(getattr(file, "name", file)), self._context.folders)
+                path = Path(getattr(file, "name", file))
+                dropped = read_dropped(path, self._context.folders)
             except UserError as error:
                 return [*keep(), told.wrong(error), gr.update(), gr.update(), gr.update(value=None)]
-            return [*loaded(dropped), gr.update(value=""), gr.update()]
+            return [*loaded(dropped, path.name), gr.update(value=""), gr.update()]
 
-        def loaded(found: Dropped) -> list[Any]:
+        def loaded(found: Dropped, called: str) -> list[Any]:
             settings = found.parsed.settings
-            return [*fill(settings), _words(found, told), _opened(settings)]
-
-        def save(chosen: Any, *values: Any) -> tuple[Any, str]:
-            name = self._named(chosen)
-            try:
-                if presets.told_of(name, self._context.folders.presets) is not None:
-                    raise UserError("web.preset_is_shipped", where=name)
-                path = presets.save(read(values), name, self._context.own_presets)
-            except UserError as error:
-                return gr.update(), told.wrong(error)
-            return gr.update(choices=self._names(), value=path.stem), told.answer("preset.saved", name=path.stem)
+            return [*fill(settings), _words(found, told, called), _opened(settings)]
 
         on(self._load.click, load, [self.chosen, self.card, *fields], [*filled, told.component, fold, self.dropped])
         on(self.dropped.upload, drop, [self.dropped], [*filled, told.component, fold, self.chosen, self.dropped])
-        on(self._save.click, save, [self.chosen, *fields], [self.chosen, told.component])
+        save = partial(self._saved, told, read)
+        on(self._save.click, save, [self._asked, self.chosen, *fields], [self._asked, self.chosen, told.component])
         on(self._delete.click, partial(self._deleted, told), [self.chosen], [self.chosen, told.component])
 
     def follow(self, mode: Any) -> None:
@@ -146,6 +139,26 @@ class Saved:
         """
         script = "(mode, chosen) => window.trainyard.presetOf(mode, chosen)"
         on_page(changes(mode), script, [mode, self.chosen], [self.chosen])
+
+    def _saved(
+        self, told: Message, read: Callable[[Any], Settings], asked: str, chosen: Any, *values: Any
+    ) -> tuple[str, Any, str]:
+        """Save the form as a preset; in place of one of the user's own only when it is asked for a second time.
+
+        Args:
+            asked: the name of the one that the last press would have replaced.
+        """
+        name, own = self._named(chosen), self._context.own_presets
+        try:
+            if presets.is_shipped(name, self._context.folders.presets):
+                raise UserError("web.preset_is_shipped", where=name)
+            settings = read(values)
+            if presets.is_taken(name, own) and asked != name:
+                return name, gr.update(), told.wrong(UserError("web.preset_saved_over", where=name))
+            path = presets.save_over(settings, name, own)
+        except UserError as error:
+            return "", gr.update(), told.wrong(error)
+        return "", gr.update(choices=self._names(), value=path.stem), told.answer("preset.saved", name=path.stem)
 
     def _deleted(self, told: Message, chosen: Any) -> tuple[Any, str]:
         own, *shipped = self._context.folders.presets
@@ -218,20 +231,26 @@ def _opened(settings: Settings) -> Any:
     return gr.update(open=True) if settings.dataset_config else gr.update()
 
 
-def _words(found: Dropped, told: Message) -> str:
+def _called(written: str) -> str:
+    """What was loaded, as it is told: a file by its name, a pasted command by its beginning."""
+    return Path(written).name[:80] if len(written) < 1000 and "\n" not in written else f"{written[:40]}…"
+
+
+def _words(found: Dropped, told: Message, called: str) -> str:
     """What became of what was loaded: what differs before what was simply taken over."""
     parsed = found.parsed
     if not parsed.account and not found.notes:
-        (line,) = _lines(found)
+        (line,) = _lines(found, called)
         return told.answer(line.key, **dict(line.values))
     taken = [each.entry() for each in parsed.converted if each.changed is None]
-    return told.loaded(_lines(found), taken, found.account)
+    return told.loaded(_lines(found, called), taken, found.account)
 
 
-def _lines(found: Dropped) -> list[Text]:
+def _lines(found: Dropped, called: str) -> list[Text]:
     parsed = found.parsed
     if not parsed.account and not found.notes:
-        key = "preset.loaded_unknown" if parsed.unknown else "preset.loaded"
-        return [message(key, keys=", ".join(parsed.unknown)) if parsed.unknown else message(key)]
+        if parsed.unknown:
+            return [message("preset.loaded_unknown", name=called, keys=", ".join(parsed.unknown))]
+        return [message("preset.loaded", name=called)]
     changed = [each.changed for each in parsed.converted if each.changed is not None]
     return [*found.notes, *parsed.account[:1], *changed, *parsed.account[1:]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -90,6 +92,7 @@ class _Train:
     def _place_run(self) -> None:
         say = self.say
         self.edited = gr.State(0)
+        self.asked = gr.State(0)  # the job that runs with the very settings that are to be started
         with gr.Column(visible=False, elem_id=f"{PREFIX}_edited") as self.banner:
             self.banner_words = gr.HTML("")
             self.leave = gr.Button(say("run.leave"), size="sm", elem_id=f"{PREFIX}_leave")
@@ -139,6 +142,8 @@ class _Train:
         """Hidden components for the page's script: within a host only the script knows that the page was opened."""
         with gr.Column(elem_id=f"{PREFIX}_unseen"):
             self.open = gr.Button("open", elem_id=f"{PREFIX}_open")
+            self.kept = gr.Textbox(label="kept", elem_id=f"{PREFIX}_kept")
+            self.keep = gr.Button("keep", elem_id=f"{PREFIX}_keep")
             self.fit = gr.Button("fit", elem_id=f"{PREFIX}_fit")
             self.picked = gr.Textbox(label="picked", elem_id=f"{PREFIX}_picked")
             self.pick = gr.Button("pick", elem_id=f"{PREFIX}_pick")
@@ -152,9 +157,11 @@ class _Train:
         whole = [*fields, self.model.note]
         editing = [self.edited, self.banner, self.banner_words]
         name = self.form.component("save_lora_name")
-        for button, begin in ((self.start, self._start), (self.add, self._add)):
-            on(button.click, begin, [self.edited, *fields], [message, name, *editing])
-        asked = [on(self.open.click, self._open, fields, [self.answer, self.saved.chosen, message])]
+        on(self.start.click, self._start, [self.asked, self.edited, *fields], [self.asked, message, name, *editing])
+        on(self.add.click, self._add, [self.edited, *fields], [message, name, *editing])
+        opened = [self.answer, self.saved.chosen, message, *editing]
+        asked = [on(self.open.click, self._open, [self.kept, *fields], opened)]
+        on_page(self.keep.click, "(...values) => window.trainyard.keep(...values)", fields, [])
         decisive = (self.form.component("mode"), *self.model.components, self.form.component("prediction"))
         for event in (self.fit.click, *map(changes, decisive)):
             asked.append(on(event, self._fit, fields, [self.answer], latest=True))
@@ -272,11 +279,23 @@ class _Train:
     def _proposed(self, settings: Settings) -> Any:
         return gr.update(placeholder=self.context.named(replace(settings, save_lora_name="")).save_lora_name)
 
-    def _open(self, *values: Any) -> list[Any]:
-        """Fill a page opened during or after a run with the run's settings, under a new name."""
-        message, entry = gr.update(), self.context.worker.entry
+    def _open(self, kept: str, *values: Any) -> list[Any]:
+        """Fill a page that is opened: with what was typed there before a reload; else, during or after a run, with the
+        run's settings, under a new name.
+
+        Args:
+            kept: what the page's script has kept, as JSON; empty if nothing.
+        """
+        message, entry, editing = gr.update(), self.context.worker.entry, [gr.update() for _ in range(3)]
+        before = self._before(kept)
         updates = None
-        if entry is not None:
+        if before is not None:
+            typed, edited = before
+            updates = [gr.update(value=value) for value in typed]
+            fitted = self._fitted(typed)
+            updates = [{**old, **new} for old, new in zip([*updates, gr.update()], fitted, strict=True)]
+            editing = self._editing_again(edited)
+        elif entry is not None:
             try:
                 settings = replace(self.context.worker.store.job(entry.id).settings, save_lora_name="")
                 updates = self._filled(settings)
@@ -287,8 +306,27 @@ class _Train:
         is_whole = updates is not None
         if updates is None:
             updates = self._fitted(values)
-        updates = self._with_lists(updates, values)
-        return [self.form.answer(values, updates, is_whole=is_whole), self.saved.opened(is_filled=is_whole), message]
+        updates = self._with_lists(updates, values if before is None else before[0])
+        answer = self.form.answer(values, updates, is_whole=is_whole)
+        return [answer, self.saved.opened(is_filled=is_whole), message, *editing]
+
+    def _before(self, kept: str) -> tuple[list[Any], int] | None:
+        """The values that the form's components had before a reload, and the number of the job that was edited (0: of
+        none); None if there are none, or they are of another form."""
+        try:
+            found = json.loads(kept)
+            typed, edited = list(found["values"]), int(found["edited"])
+            json.loads(typed[-1])
+        except (ValueError, TypeError, KeyError, IndexError):
+            return None
+        return (typed, edited) if len(typed) == len(self.form.components) else None
+
+    def _editing_again(self, number: int) -> list[Any]:
+        try:
+            entry = self.context.worker.store.get(number)
+        except UserError:  # of no job, or it is gone
+            return self._editing(0)
+        return self._editing(entry.id, entry.name) if self.context.can_edit(entry) else self._editing(0)
 
     def _with_lists(self, updates: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """The same updates, with the models and VAEs that there are now."""
@@ -346,10 +384,17 @@ class _Train:
 
     def _editing(self, number: int, name: str = "") -> list[Any]:
         """Updates of the job that is being edited (0: none), and of the banner that says so."""
-        words = self.say("run.editing", name=name) if number else ""
-        return [number, gr.update(visible=bool(number)), modes.paragraph(words, "note")]
+        words = html.escape(self.say("run.editing", name=name)) if number else ""
+        told = f'<p class="{PREFIX}-note" data-job="{number}">{words}</p>'
+        return [number, gr.update(visible=bool(number)), told]
 
-    def _start(self, edited: int, *values: Any) -> list[Any]:
+    def _start(self, asked: int, edited: int, *values: Any) -> list[Any]:
+        """Begin a run; where one with the very same settings runs, only when it is asked for a second time."""
+        running = self.context.running_alike(self._read(values)) if not edited else None
+        if running is not None and running.id != asked:
+            told = self.message.answer("run.same_again", name=running.name)
+            return [running.id, told, *(gr.update() for _ in range(4))]
+
         def begin(settings: Settings) -> str:
             worker, account = self.context.worker, Account()
             if worker.is_running:
@@ -362,7 +407,14 @@ class _Train:
             words = "run.started" if begins else "run.is_next"
             return self.message.told(words, account, job=entry.id, name=entry.name)
 
-        return self._with_settings(values, begin)
+        return [0, *self._with_settings(values, begin)]
+
+    def _read(self, values: Sequence[Any]) -> Settings | None:
+        """The settings that the form stands for; None while something in it is wrong."""
+        try:
+            return self.form.settings(self._suited(values))
+        except UserError:
+            return None
 
     def _add(self, edited: int, *values: Any) -> list[Any]:
         def add(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.choices import AUTOMATIC_CARD
 from ...config.settings import Settings
+from ...errors import UserError
 from ...hosts.catalogue import Catalogue
 from ...job import Account
 from ...jobs.admission import admitted, require_model
@@ -155,6 +156,19 @@ class PageContext:
         kept = store.job(entry.id).settings
         seed = kept.train_seed if settings.train_seed < 0 else settings.train_seed
         return entry if kept == replace(settings, train_seed=seed) else None
+
+    def running_alike(self, settings: Settings | None) -> Entry | None:
+        """The job that runs with these very settings, if one does; its name and a random seed do not count."""
+        entry = self.worker.entry if self.worker.is_running else None
+        if entry is None or settings is None:
+            return None
+        try:
+            kept = self.worker.store.job(entry.id).settings
+        except UserError:  # it is gone from the queue
+            return None
+        seed = kept.train_seed if settings.train_seed < 0 else settings.train_seed
+        named = replace(settings, train_seed=seed, save_lora_name=kept.save_lora_name)
+        return entry if kept == named else None
 
     def can_edit(self, entry: Entry) -> bool:
         """Whether the job may get other settings: it is not running and has no LoRA."""
