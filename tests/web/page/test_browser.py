@@ -196,6 +196,12 @@ def test_the_preset_field_names_the_preset_that_a_modes_defaults_are(visit: Call
     someone.mode("ADDifT")
     someone.page.wait_for_selector("#trainyard_original_image_drop", state="visible")
     assert preset.input_value() == "iLECO (from TrainTrain)", "whose values stay where they were chosen"
+    preset.fill("half a na")  # and somebody is still in it
+    answer = someone.page.evaluate("window.trainyard.presetOf('Difference', 'change-concept')")
+    assert "value" not in answer, "what is being typed stays"
+    preset.blur()
+    answer = someone.page.evaluate("window.trainyard.presetOf('Difference', 'change-concept')")
+    assert answer["value"] not in ("", "change-concept")
 
 
 @pytest.mark.more
