@@ -20,7 +20,7 @@ from tests.toy.world import ATTRIBUTES, draw_scene, render
 COUNT, STEPS = 24, 10
 
 
-@pytest.fixture(scope="module", params=["sd1"])
+@pytest.fixture(scope="module", params=list(LAYOUTS))
 def layout(request: pytest.FixtureRequest) -> Layout:
     return LAYOUTS[request.param]
 
@@ -94,10 +94,11 @@ def test_it_draws_what_full_captions_say(toy: Toy) -> None:
     assert all(got[name] >= floor[name] for name in ATTRIBUTES), got
 
 
-def test_it_understands_short_prompts(toy: Toy) -> None:
+def test_it_understands_short_prompts(toy: Toy, layout: Layout) -> None:
     got = short_accuracy(toy, ("colour", "shape"), COUNT, STEPS)
-    assert got["colour"] >= 0.95, got
-    assert got["shape"] >= 0.8, got
+    colour, shape = (0.6, 0.6) if layout is XL_FLOW else (0.95, 0.8)  # by chance a sixth and a third
+    assert got["colour"] >= colour, got
+    assert got["shape"] >= shape, got
 
 
 @pytest.mark.more
