@@ -96,7 +96,15 @@ class Visitor:
         self.page.click(f"#trainyard_{button}")
 
     def tab(self, name: str) -> None:
-        self._tabs().get_by_text(name, exact=True).first.click()
+        # Where there is no room for all, Gradio 6 has a menu of the others, once it has measured them.
+        others = self.page.locator("#trainyard_tabs .overflow-dropdown button").get_by_text(name, exact=True)
+        tab = self._tabs().get_by_text(name, exact=True).first
+        self.until(lambda: others.count() or tab.is_visible())
+        if others.count():
+            self.page.click("#trainyard_tabs .overflow-menu > button")
+            others.first.click()
+        else:
+            tab.click()
 
     def tabs(self) -> list[str]:
         return [name.strip() for name in self._tabs().all_inner_texts()]
