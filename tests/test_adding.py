@@ -372,7 +372,7 @@ print(json.dumps({
 @pytest.mark.parametrize(
     ("language", "label", "sentence"),
     [
-        ("en", "quiet weight", "Makes what you name quieter."),
+        ("en", "Quiet weight", "Makes what you name quieter."),
         ("ja", "静けさの重み · quiet weight", "指定したものを静かにします。"),
     ],
 )

@@ -29,7 +29,7 @@ OWN_FILES = {
     "paths.py", "config/made_page.py", "data/known.py", "engine/keeper.py",
     "engine/state.py", "hosts/webui/dependencies.py", "jobs/memory.py", "jobs/recovery.py",
     "models/checkpoint/shared_files.py", "sets/journal.py", "sets/library.py", "web/app.py", "web/extension.py",
-    "web/page/modes.py",
+    "web/page/modes.py", "web/services/guide.py",
 }  # fmt: skip
 """They read what Trainyard or the system has written."""
 READERS = {"Path.read_bytes", "Path.read_text", "safe_open"}

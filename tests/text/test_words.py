@@ -44,6 +44,7 @@ def test_every_sentence_that_is_asked_for_exists() -> None:
 def test_no_sentence_is_left_over() -> None:
     named = {key for path in SOURCES for key in KEY.findall(path.read_text("utf-8"))}
     made = {
+        "bar",
         "mode",
         "section",
         "phase",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, UserError
-from ..paths import SHIPPED_PRESETS, TRAINYARD_PRESETS, is_file, path_of, reason_of, write_whole
+from ..paths import SHIPPED_PRESETS, TRAINYARD_PRESETS, is_file, open_file, path_of, reason_of, write_whole
 from ..text.messages import Message, message
 from .choices import MODES
 from .filenames import name_problem
@@ -216,7 +216,8 @@ def save_over(settings: Settings, name: str, folder: Path) -> Path:
         path = folder / f"{name.removesuffix(_ENDING)}{_ENDING}"
         aside = path.with_name(_REPLACED) / f"{path.stem}-{datetime.now():%Y%m%d_%H%M%S_%f}{_ENDING}"
         try:
-            write_whole(aside, [path.read_bytes()])
+            with open_file(path) as file:
+                write_whole(aside, [file.read()])
         except OSError as error:
             raise OutputError("config.preset_undeletable", where=str(path), reason=reason_of(error)) from error
     return save(settings, name, folder, overwrite=True)

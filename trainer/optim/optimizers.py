@@ -6,7 +6,7 @@ import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -85,8 +85,8 @@ def construct(settings: Settings, groups: list[dict[str, Any]]) -> torch.optim.O
     kwargs = arguments(settings)
     if kwargs.get("relative_step"):  # this AdaFactor finds its learning rate itself and takes none
         groups = [{"params": group["params"], "lr": None} for group in groups]
-    elif OPTIMIZERS[name].fuses and not kwargs.get("foreach") and _can_fuse(groups):
-        kwargs.setdefault("fused", True)
+    elif OPTIMIZERS[name].fuses and not kwargs.keys() & _NOT_FUSED and _can_fuse(groups):
+        kwargs["fused"] = True
     try:
         if OPTIMIZERS[name].takes_module:
             return _over_module(chosen, groups, kwargs)
@@ -113,6 +113,10 @@ def _try_out(name: str, chosen: Any, kwargs: Mapping[str, Any], like: Tensor) ->
             package=OPTIMIZERS[name].package,
             reason=f"{type(error).__name__}: {error}",
         ) from error
+
+
+_NOT_FUSED: Final = frozenset({"amsgrad", "capturable", "differentiable", "foreach", "fused", "maximize"})
+"""Who says one of these gets torch's plain form, which takes them all, and refuses what it cannot do."""
 
 
 def _can_fuse(groups: list[dict[str, Any]]) -> bool:
