@@ -114,11 +114,6 @@ TRAINED = [
 ]  # fmt: skip
 
 
-def same_file(one: Path, other: Path) -> bool:
-    mine, theirs = load_file(one), load_file(other)
-    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
-
-
 @pytest.mark.more
 def test_a_killed_run_is_continued_to_what_one_process_trains(tmp_path: Path) -> None:
     processes = started(["-m", "trainer", *arguments(tmp_path / "two", *TRAINED)])
@@ -138,7 +133,10 @@ def test_a_killed_run_is_continued_to_what_one_process_trains(tmp_path: Path) ->
     assert (first, second) == (0, 0), said + nothing
     assert nothing == "", "only one of them talks"
     assert main(arguments(tmp_path / "one", *TRAINED, "--train-gradient-accumulation", "2")) == 0
-    assert same_file(tmp_path / "two" / "loras" / "x.safetensors", tmp_path / "one" / "loras" / "x.safetensors")
+    mine, theirs = (load_file(tmp_path / folder / "loras" / "x.safetensors") for folder in ("two", "one"))
+    assert mine.keys() == theirs.keys()
+    for name in theirs:  # but for rounding: one process asks the base for some steps at once
+        torch.testing.assert_close(mine[name], theirs[name], rtol=1e-3, atol=1e-6)
     assert {path.name for path in (tmp_path / "two" / "loras").iterdir()} == {"x.safetensors", "x.json"}
 
 

@@ -144,7 +144,7 @@ def test_a_card_takes_less(tmp_path: Path) -> None:
 @pytest.mark.more
 @pytest.mark.parametrize("saving", ["light", "streaming"])
 def test_a_run_learns_the_same(saving: str, tmp_path: Path) -> None:
-    """Byte for byte, a pause between two steps included."""
+    """Byte for byte, a pause between two steps included; with a batch for which nobody asks the base ahead."""
 
     def tensors(folder: str, **changes: object) -> dict[str, Tensor]:
         control = Control()
@@ -155,7 +155,8 @@ def test_a_run_learns_the_same(saving: str, tmp_path: Path) -> None:
             if isinstance(event, Paused):
                 control.resume()
 
-        done, _ = collect(job(CHECKPOINT, save_precision="fp32", **changes), host_in(tmp_path / folder), control, react)
+        given = job(CHECKPOINT, save_precision="fp32", train_batch_size=4, **changes)
+        done, _ = collect(given, host_in(tmp_path / folder), control, react)
         assert done.path is not None
         return load_file(str(done.path))
 
