@@ -58,7 +58,7 @@ def test_the_vae_is_counted_where_images_are_encoded_in_each_step(
     assert steps(host, **changes, image_random_crop=True) >= kept + 4 * vae
 
 
-@pytest.mark.more
+@pytest.mark.slow
 def test_what_a_step_takes_grows_and_shrinks_with_what_it_does(host: Standalone) -> None:
     base = steps(host)
     assert steps(host, train_batch_size=4) > 1.3 * base

@@ -247,7 +247,7 @@ def in_float32(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
 @pytest.mark.more
 @pytest.mark.parametrize(
     ("base", "codes"),
-    [(BF16, ""), (F16, ""), pytest.param(F32, "int8", marks=pytest.mark.slow)],
+    [pytest.param(BF16, "", marks=pytest.mark.slow), (F16, ""), pytest.param(F32, "int8", marks=pytest.mark.slow)],
     ids=["bf16", "fp16", "int8"],
 )
 def test_small_formats_train_as_float32_does(

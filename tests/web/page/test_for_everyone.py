@@ -130,7 +130,7 @@ def test_a_lora_is_trained_by_keyboard_alone(visit: Callable[..., Visitor], site
 
 def test_the_focus_stays_near_when_what_had_it_is_gone(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
-    someone.choose("iLECO")
+    someone.mode("iLECO")
     for name, text in (("original_prompt", "red"), ("target_prompt", "blue"), ("image_size", "64")):
         someone.write(name, text)
     for name in ("one", "two"):
