@@ -133,7 +133,7 @@ def test_what_was_looked_at_before_the_form_changed_says_so(visit: Callable[...,
         assert grid.evaluate("each => getComputedStyle(each).opacity") == "0.4"
         someone.write(name, right)
         someone.until(lambda: not outdated.is_visible())
-    someone.page.locator("#trainyard_form").get_by_role("button", name="Images").click()
+    someone.page.click("#trainyard_section_images .label-wrap")
     mirroring = someone.page.locator("#trainyard_image_mirroring input")
     mirroring.click()
     someone.until(outdated.is_visible)
