@@ -290,7 +290,8 @@ class Network(nn.Module):
                 by_input.setdefault((type(adapter), adapter.reads), []).append(adapter)
         for (kind, _), members in by_input.items():
             if len(members) > 1 and len({each.is_trained for each in members}) == 1:
-                kind.share(members)
+                # By name: sums are taken in the same order in a network that is built and in one that is read.
+                kind.share(sorted(members, key=lambda each: each.name))
 
     @property
     def strength(self) -> float | Tensor:
