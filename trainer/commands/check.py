@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.schema import parse, parse_assignment
 from ..config.settings import Settings, effective
-from .options import reading
+from .options import bar_of_images
 from .words import account_lines, told
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _check(options: argparse.Namespace) -> int:
     from ..data.look import look_over
     from ..data.pair_scan import scan_for_mode
 
-    with reading() as show:
+    with bar_of_images("commands.reading") as show:
         found = scan_for_mode(settings, progress=show)
         account = account_of(settings, look_over(found))
     if options.json:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..text.messages import Message, message
 from . import data_sets
-from .options import add_device, add_folders, folders_of, output_argument, path_argument
+from .options import add_device, add_folders, bar_of_images, folders_of, output_argument, path_argument
 from .words import told
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def _describe(options: argparse.Namespace) -> int:
     captioner = open_captioner(request, folders, host, anywhere=options.anywhere)
     outcome = Outcome()
     try:
-        with _bar() as show:
+        with bar_of_images("commands.describing") as show:
             caption_set(images, captioner, request.plan, what, outcome=outcome, check=lambda: None, progress=show)
     except BaseException:
         if outcome.written:
@@ -101,21 +100,6 @@ def _describe(options: argparse.Namespace) -> int:
         captioner.close()
     _tell(outcome)
     return 0
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    from tqdm import tqdm
-
-    with tqdm(
-        desc=told("commands.describing"), unit=told("commands.image"), file=sys.stderr, leave=False, disable=None
-    ) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show
 
 
 def _tell(outcome: Outcome) -> None:

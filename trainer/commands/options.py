@@ -49,13 +49,15 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def reading() -> Iterator[Callable[[int, int], None]]:
-    """A bar of the images that are read, while the block lasts: call it with how many are done of how many."""
+def bar_of_images(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of the images that something is done to, while the block lasts: call it with how many are done of how many.
+
+    Args:
+        doing: the key of what that is.
+    """
     from tqdm import tqdm
 
-    with tqdm(
-        desc=told("commands.reading"), unit=told("commands.image"), file=sys.stderr, leave=False, disable=None
-    ) as bar:
+    with tqdm(desc=told(doing), unit=told("commands.image"), file=sys.stderr, leave=False, disable=None) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

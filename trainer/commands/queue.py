@@ -14,7 +14,7 @@ from ..config.schema import to_json
 from ..errors import UserError
 from ..jobs.store import ENDED, INTERRUPTED, RUNNING, WAITING, Entry, Store
 from ..text.columns import columns, padded
-from .options import add_device, add_folders, folders_of, reading
+from .options import add_device, add_folders, bar_of_images, folders_of
 from .train import Interrupt, Progress, add_settings, fitted, read_settings, say_last
 from .words import account_lines, told
 
@@ -92,7 +92,7 @@ def _add(options: argparse.Namespace) -> int:
     host = Standalone(choose_device(options.device), folders_of(options))
     job = Job.create(fitted(options, parsed.with_defaults(host.defaults(parsed.settings)), host))
     check(job, host)  # now, and not at night when its run begins
-    with reading() as show:
+    with bar_of_images("commands.reading") as show:
         account = admitted(job.settings, host.folders, host, progress=show)
     for line in account_lines(account):
         print(line, file=sys.stderr)

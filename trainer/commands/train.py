@@ -28,7 +28,7 @@ from ..reports.effect import lines_of
 from ..text.language import language_of_machine
 from ..text.messages import Message, message
 from .bar import Bar
-from .options import add_device, add_folders, folders_of, reading
+from .options import add_device, add_folders, bar_of_images, folders_of
 from .shell import own_command, short
 from .words import account_lines, phase_line, told
 
@@ -253,7 +253,7 @@ def _account(job: Job, host: Host) -> Account:
 
     settings = effective(job.settings)
     size = settings.data_cache if cache_path(host.folders).is_file() else 0  # a dry run begins none
-    with reading() as show, open_cache(host.folders, size) as cache:
+    with bar_of_images("commands.reading") as show, open_cache(host.folders, size) as cache:
         found = look(settings, progress=show, cache=cache)
     return account_before(settings, found, host)
 

@@ -19,6 +19,7 @@ from ..models.lora_target import Target
 from ..text.messages import label
 from .copies import copied
 from .dropout import Dropout
+from .linears import Shared
 
 
 class Strength:
@@ -67,6 +68,8 @@ class Adapter(nn.Module, ABC):
     """Its place in the network, which tells its masks from the others'."""
     computes_in: torch.dtype | None = None
     """The type of its last input."""
+    shared: Shared[Any] | None = None
+    """What it is computed with, where others read the same input; see :meth:`share`."""
 
     def __init__(self, target: Target, strength: Strength) -> None:
         super().__init__()
@@ -235,9 +238,17 @@ class Adapter(nn.Module, ABC):
     def share(cls, _adapters: Sequence[Any]) -> None:
         """Be told of adapters of this type whose modules read the same input, one after the other."""
 
+    @staticmethod
+    def put_together(shared: Shared[Any]) -> None:
+        """Compute adapters together from now on."""
+        for each in shared.members:
+            each.shared = shared
+
     def forget(self) -> None:
         """Let go of what was made for a batch."""
         self.copies.clear()
+        if self.shared is not None:
+            self.shared.forget()
 
     def attach(self) -> None:
         """Stand in for the module's ``forward``; adapters attached before this one stay inside."""

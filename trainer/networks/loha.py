@@ -44,7 +44,6 @@ class LoHa(Adapter):
         self.factors = nn.ParameterDict(dict(factors))
         self.alpha = alpha
         self._layer = _Layer(target.module)
-        self._shared: Shared[LoHa] | None = None
 
     @classmethod
     def new(cls, target: Target, strength: Strength, rank: int, alpha: float, generator: torch.Generator) -> LoHa:
@@ -90,25 +89,18 @@ class LoHa(Adapter):
     def changed(self, x: Tensor) -> Tensor:
         if isinstance(self.module, nn.Conv2d) or self.dropout is not None:
             return super().changed(x)
-        return _changed([self], x)[0] if self._shared is None else self._shared.of(self, x)
+        return _changed([self], x)[0] if self.shared is None else self.shared.of(self, x)
 
     def used_together(self) -> Iterator[tuple[nn.Parameter, ...]]:
-        if self._shared is None or self.dropout is not None:
+        if self.shared is None or self.dropout is not None:
             return iter(_pairs([self]))
-        return iter(_pairs(self._shared.members) if self._shared.members[0] is self else [])
+        return iter(_pairs(self.shared.members) if self.shared.members[0] is self else [])
 
     @classmethod
     def share(cls, adapters: Sequence[LoHa]) -> None:
         alike = {(each.scale, *(factor.shape for factor in each.factors.values())) for each in adapters}
         if len(alike) == 1 and not any(isinstance(each.module, nn.Conv2d) for each in adapters):
-            shared = Shared(adapters, _changed)
-            for each in adapters:
-                each._shared = shared
-
-    def forget(self) -> None:
-        super().forget()
-        if self._shared is not None:
-            self._shared.forget()
+            cls.put_together(Shared(adapters, _changed))
 
     def update(self, x: Tensor) -> Tensor:
         applied: Tensor = _Apply.apply(x, self._layer, *(self.stacked(x, pair) for pair in _pairs([self])))

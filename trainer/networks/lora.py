@@ -33,7 +33,6 @@ class LoRA(Adapter):
         self.up = nn.Parameter(up)  # (out, rank) or (out, rank, 1, 1)
         self.alpha = alpha
         module = target.module
-        self._shared: Shared[LoRA] | None = None
         self._conv = (module.stride, module.padding, module.dilation) if isinstance(module, nn.Conv2d) else None
 
     @classmethod
@@ -77,10 +76,10 @@ class LoRA(Adapter):
         """On linears strength and scale are factors of the products, and the sum is part of the last one."""
         if self._conv is not None or self.dropout is not None:
             return super().changed(x)
-        return _changed([self], x)[0] if self._shared is None else self._shared.of(self, x)
+        return _changed([self], x)[0] if self.shared is None else self.shared.of(self, x)
 
     def used_together(self) -> Iterator[tuple[nn.Parameter, ...]]:
-        shared = [] if self._shared is None or self.dropout is not None else self._shared.members
+        shared = [] if self.shared is None or self.dropout is not None else self.shared.members
         if not shared:
             yield (self.down,)
         elif shared[0] is self:
@@ -90,14 +89,7 @@ class LoRA(Adapter):
     @classmethod
     def share(cls, adapters: Sequence[LoRA]) -> None:
         if len({each.scale for each in adapters}) == 1 and not any(each._conv for each in adapters):
-            shared = Shared(adapters, _changed)
-            for each in adapters:
-                each._shared = shared
-
-    def forget(self) -> None:
-        super().forget()
-        if self._shared is not None:
-            self._shared.forget()
+            cls.put_together(Shared(adapters, _changed))
 
     def update(self, x: Tensor) -> Tensor:
         down, up = self.in_type_of(x, self.down, self.up)

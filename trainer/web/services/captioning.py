@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ...errors import UserError
 from ...paths import Folders
 from ...text.messages import message
-from .tasks import WORKING, Check, Progress, Task
+from .tasks import Check, OneTask, Progress, Task
 
 if TYPE_CHECKING:
     from ...captioning.base import Captioner
@@ -18,8 +17,16 @@ if TYPE_CHECKING:
     from ...sets.image_set import ImageSet
 
 _MOST_PROBLEMS: Final = 50
-_CLOSING_TAKES: Final = 20.0
-"""Seconds at most."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is being done, or was last."""
+
+    task: Task[None]
+    number: str
+    outcome: Outcome
+    captioner: Captioner
 
 
 class Captioning:
@@ -31,11 +38,8 @@ class Captioning:
         prepare: imports what captioners need, one thread after the other; may take longer.
         """
         self._folders, self._host, self._prepare = folders, host, prepare
-        self._lock = threading.Lock()
-        self._task: Task[None] | None = None
-        self._set = ""
-        self._outcome: Outcome | None = None
-        self._captioner: Captioner | None = None
+        self._one: OneTask[None] = OneTask("captioning.already")
+        self._latest: _Work | None = None
 
     def sources(self) -> dict[str, Any]:
         """What can describe images here, and where to put more of it."""
@@ -81,38 +85,32 @@ class Captioning:
             finally:
                 captioner.close()
 
-        with self._lock:
-            if self._task is not None and self._task.state == WORKING:
-                raise UserError("captioning.already")
-            self._set, self._outcome, self._captioner = number, outcome, captioner
-            self._task = Task(work)
+        self._latest = _Work(self._one.begin(work), number, outcome, captioner)
         return self.state()
 
     def stop(self) -> dict[str, Any]:
         """Stop; what was found until then stays."""
-        if self._task is not None:
-            self._task.stop()
+        self._one.stop()
         return self.state()
 
     def close(self) -> None:
         """Stop, and wait until what was found is written."""
-        self.stop()
-        if self._task is not None:
-            self._task.join(_CLOSING_TAKES)
+        self._one.close()
 
     def state(self) -> dict[str, Any]:
         """How far it is, of which set, and what came of it."""
-        task, outcome = self._task, self._outcome
-        if task is None or outcome is None:
+        latest = self._latest
+        if latest is None:
             return {"state": "none"}
+        task, outcome = latest.task, latest.outcome
         problems = list(outcome.problems)
         return {
             "state": task.state,
-            "set": self._set,
+            "set": latest.number,
             "done": task.done,
             "total": task.total,
             "problem": task.problem or "",
-            "note": message("captioning.on_cpu") if self._is_on_cpu() else "",
+            "note": message("captioning.on_cpu") if self._is_on_cpu(latest.captioner) else "",
             "written": outcome.written,
             "kept": outcome.kept,
             "nothing": outcome.nothing,
@@ -120,7 +118,7 @@ class Captioning:
             "problems_in_all": len(problems),
         }
 
-    def _is_on_cpu(self) -> bool:
+    def _is_on_cpu(self, captioner: Captioner) -> bool:
         """Whether it computes there although there is a better device."""
-        at = getattr(self._captioner, "at", None)
+        at = getattr(captioner, "at", None)
         return at is not None and at.type == "cpu" and self._host().device.type != "cpu"

@@ -16,6 +16,8 @@ Check = Callable[[], None]
 Progress = Callable[[int, int], None]
 
 WORKING, DONE, STOPPED, FAILED = "working", "done", "stopped", "failed"
+_CLOSING_TAKES = 20.0
+"""Seconds at most."""
 
 
 class Task(Generic[Result]):
@@ -68,3 +70,42 @@ class Task(Generic[Result]):
 
     def _progress(self, done: int, total: int) -> None:
         self.done, self.total = done, total
+
+
+class OneTask(Generic[Result]):
+    """One task at a time, of which the page shows the latest.
+
+    Attributes:
+        latest: None before the first.
+    """
+
+    def __init__(self, busy: str) -> None:
+        """Args:
+        busy: the key of what is said while one works already.
+        """
+        self.latest: Task[Result] | None = None
+        self._busy = busy
+        self._lock = threading.Lock()
+
+    def begin(self, work: Callable[[Check, Progress], Result]) -> Task[Result]:
+        """Start it; returns at once.
+
+        Raises:
+            UserError: another one works.
+        """
+        with self._lock:
+            if self.latest is not None and self.latest.state == WORKING:
+                raise UserError(self._busy)
+            self.latest = Task(work)
+            return self.latest
+
+    def stop(self) -> None:
+        """End the latest soon; what is done by then stays."""
+        if self.latest is not None:
+            self.latest.stop()
+
+    def close(self) -> None:
+        """The same, and wait for that."""
+        self.stop()
+        if self.latest is not None:
+            self.latest.join(_CLOSING_TAKES)

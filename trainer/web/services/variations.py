@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UserError
-from .tasks import DONE, WORKING, Check, Progress, Task
+from .tasks import DONE, Check, OneTask, Progress
 from .uploads import data_address
 
 if TYPE_CHECKING:
     from ...variations.files import Written
 
 MOST_PROBLEMS = 100
-_CLOSING_TAKES = 20.0
-"""Seconds at most."""
 
 
 class Variations:
     """One for the page; it writes one set of variations at a time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._task: Task[Written] | None = None
+        self._writing: OneTask[Written] = OneTask("web.variations_running")
 
     def shown(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """A few variations as they will be written, and where to.
@@ -53,26 +48,20 @@ class Variations:
             progress(0, plan.total)
             return write(plan, check=check, progress=progress)
 
-        with self._lock:
-            if self._task is not None and self._task.state == WORKING:
-                raise UserError("web.variations_running")
-            self._task = Task(work)
+        self._writing.begin(work)
         return self.state()
 
     def stop(self) -> dict[str, Any]:
         """Stop; files that are written already stay."""
-        if self._task is not None:
-            self._task.stop()
+        self._writing.stop()
         return self.state()
 
     def close(self) -> None:
         """Stop, and wait for the file that is being written."""
-        self.stop()
-        if self._task is not None:
-            self._task.join(_CLOSING_TAKES)
+        self._writing.close()
 
     def state(self) -> dict[str, Any]:
-        task = self._task
+        task = self._writing.latest
         if task is None:
             return {"state": "none"}
         found = task.result
