@@ -265,11 +265,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.data_folder": "the folder with the images",
         "commands.data_tag": "write tags, found by a tagger",
         "commands.data_tag_description": (
-            "Write tags as captions. The data room's Undo takes back what one call has written."
+            "Write tags as captions. Undo on the Data tab takes back what one call has written."
         ),
         "commands.data_caption": "write sentences, found by a captioner or a model at an address",
         "commands.data_caption_description": (
-            "Write sentences as captions. The data room's Undo takes back what one call has written."
+            "Write sentences as captions. Undo on the Data tab takes back what one call has written."
         ),
         "commands.data_tagger": (
             "a tagger by name or folder: model.onnx with selected_tags.csv (default: the one in data/taggers)"

@@ -264,11 +264,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "commands.data_folder": "画像のあるフォルダー",
         "commands.data_tag": "タガーでタグを付ける",
         "commands.data_tag_description": (
-            "タグをキャプションとして書きます。1回で書いたものは、データルームの「元に戻す」でまとめて戻せます。"
+            "タグをキャプションとして書きます。1回で書いたものは、「データ」タブの「元に戻す」でまとめて戻せます。"
         ),
         "commands.data_caption": "キャプショナーかサーバーのモデルで文章を付ける",
         "commands.data_caption_description": (
-            "文章をキャプションとして書きます。1回で書いたものは、データルームの「元に戻す」でまとめて戻せます。"
+            "文章をキャプションとして書きます。1回で書いたものは、「データ」タブの「元に戻す」でまとめて戻せます。"
         ),
         "commands.data_tagger": (
             "タガーの名前かフォルダー。model.onnx と selected_tags.csv が必要(省略時は data/taggers にあるもの)"
