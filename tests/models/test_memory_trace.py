@@ -79,6 +79,13 @@ def test_what_checkpointing_computes_again_is_counted_in_its_backward_pass() -> 
     assert forward + 4 * size <= backward < backward_of_whole
 
 
+def test_what_is_filled_with_a_tensor_needs_no_number() -> None:
+    with MemoryTrace() as trace:
+        mask = torch.full((77, 77), torch.tensor(-1.0, device=META), device=META)  # CLIP's, in transformers 4.30
+        assert (mask.shape, mask.dtype) == ((77, 77), torch.float32)
+        assert trace.living.now == mask.nbytes
+
+
 def test_nothing_is_drawn() -> None:
     before = torch.get_rng_state()
     with MemoryTrace():

@@ -227,6 +227,8 @@ class _OnMeta(TorchFunctionMode):
             return _Attention.apply(*args[:3])
         if isinstance(given.get("generator"), _NoGenerator):
             given.update(generator=None, device=META)
+        if func is torch.full and len(args) == 2 and isinstance(args[1], Tensor) and args[1].device == META:
+            args = (args[0], 0.0)  # transformers 4.30 fills CLIP's mask with a tensor; which number is no matter
         return func(*args, **given)
 
 
