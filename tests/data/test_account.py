@@ -350,10 +350,14 @@ def test_pairs_need_no_caption_and_equal_ones_are_counted(tmp_path: Path) -> Non
 
 def test_a_look_that_took_too_long_says_so() -> None:
     settings = replace(GOOD, lora_data_directory="/pictures")
-    (row,) = account_of(settings, Unfinished(40, 9000)).rows
+    account = account_of(settings, Unfinished(40, 9000))
+    (row,) = account.rows
     assert str(row.text).startswith("9000 images in /pictures. They are more than can be looked at now (40 so far)")
-    (row,) = account_of(settings, Unfinished(0, 0)).rows
+    assert list(map(str, account.facts)) == ["9000 images"]
+    account = account_of(settings, Unfinished(0, 0))
+    (row,) = account.rows
     assert str(row.text).startswith("/pictures is slow to answer.")
+    assert account.facts == ()
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

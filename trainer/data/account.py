@@ -60,6 +60,7 @@ def account_of(
     facts: tuple[Message, ...] = ()
     if isinstance(found, Unfinished):
         rows += _unfinished(settings, found)
+        facts = (message("data.fact_images", count=found.total),) if found.total else ()
     elif isinstance(found.images, Pair):
         rows += _of_pair(found.images, found.differing)
     elif found.images is not None:
