@@ -96,6 +96,21 @@ def test_a_seed_of_minus_one_is_drawn_when_a_job_is_added(store: Store) -> None:
     assert store.job(other.id).settings.train_seed not in (-1, seed)
 
 
+def test_what_was_given_of_a_drawn_seed_is_minus_one(store: Store, folders: Folders) -> None:
+    drawn, chosen = replace(settings("drawn"), train_seed=-1), settings("chosen")
+    numbers = [store.add(each).id for each in (drawn, chosen)]
+    assert [store.given(number) for number in numbers] == [drawn, chosen]
+    copy = store.duplicate(numbers[0]).id
+    assert store.given(copy).train_seed == -1
+    assert store.job(copy).settings.train_seed != store.job(numbers[0]).settings.train_seed
+    store.edit(numbers[0], replace(chosen, save_lora_name="drawn"))
+    store.edit(numbers[1], replace(drawn, save_lora_name="chosen"))
+    store.close()
+    again = Store(folders)
+    assert [again.given(number).train_seed for number in numbers] == [chosen.train_seed, -1]
+    again.close()
+
+
 def test_how_a_job_ends_is_kept_byte_for_byte(store: Store) -> None:
     number = store.add(settings()).id
     lease = store.lease()

@@ -90,13 +90,14 @@ def _add(options: argparse.Namespace) -> int:
     from ..models.precision import choose_device
 
     host = Standalone(choose_device(options.device), folders_of(options))
-    job = Job.create(fitted(options, parsed.with_defaults(host.defaults(parsed.settings)), host))
+    settings = fitted(options, parsed.with_defaults(host.defaults(parsed.settings)), host)
+    job = Job.create(settings)
     check(job, host)  # now, and not at night when its run begins
     with bar_of_images("commands.reading") as show:
         account = admitted(job.settings, host.folders, host, progress=show)
     for line in account_lines(account):
         print(line, file=sys.stderr)
-    _tell_place(_opened(options).add_job(job))
+    _tell_place(_opened(options).add_job(job, is_drawn=settings.train_seed < 0))
     return 0
 
 

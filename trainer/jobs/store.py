@@ -63,6 +63,7 @@ MIGRATIONS = (
         "ALTER TABLE job ADD COLUMN resume INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE job ADD COLUMN runs INTEGER NOT NULL DEFAULT 0",
     ),
+    ("ALTER TABLE job ADD COLUMN drawn INTEGER NOT NULL DEFAULT 0",),  # whether its seed was -1
 )
 _FIRST_COLUMNS = (
     "id", "place", "status", "name", "mode", "model", "settings", "created", "started", "ended", "step", "steps",
@@ -169,7 +170,15 @@ class Store:
         Raises:
             UserError: there is no such job, or this version cannot read its settings.
         """
-        rows = self._database.read("SELECT name, settings, created FROM job WHERE id = ?", (_known(number),))
+        return self._job_and_drawn(number)[0]
+
+    def given(self, number: int) -> Settings:
+        """A job's settings as they were given: a seed that was drawn is -1. Raises as :meth:`job` does."""
+        job, is_drawn = self._job_and_drawn(number)
+        return replace(job.settings, train_seed=-1) if is_drawn else job.settings
+
+    def _job_and_drawn(self, number: int) -> tuple[Job, bool]:
+        rows = self._database.read("SELECT name, settings, created, drawn FROM job WHERE id = ?", (_known(number),))
         if not rows:
             raise _missing()
         try:
@@ -177,7 +186,7 @@ class Store:
         except (SettingsError, ValueError) as error:
             reason = error.whole if isinstance(error, UserError) else error
             raise UserError("jobs.settings_unusable", where=rows[0]["name"], reason=reason) from error
-        return Job(settings, datetime.fromisoformat(rows[0]["created"]))
+        return Job(settings, datetime.fromisoformat(rows[0]["created"])), bool(rows[0]["drawn"])
 
     def proposed_name(self, name: str) -> str:
         """``name`` with a number that makes it unique among jobs and LoRA files."""
@@ -196,11 +205,14 @@ class Store:
 
     def add(self, settings: Settings) -> Entry:
         """A new job at the end; a seed of -1 is replaced by a random one now. Raises as :meth:`add_job` does."""
-        return self.add_job(Job.create(settings))
+        return self.add_job(Job.create(settings), is_drawn=settings.train_seed < 0)
 
-    def add_job(self, job: Job) -> Entry:
-        """Raises:
-        UserError: the settings would not train, or the name is taken by a job or a file.
+    def add_job(self, job: Job, *, is_drawn: bool = False) -> Entry:
+        """Args:
+            is_drawn: whether nobody chose the seed.
+
+        Raises:
+            UserError: the settings would not train, or the name is taken by a job or a file.
         """
         _require_runnable(job.settings)
         steps = _steps_of(job.settings)
@@ -208,7 +220,8 @@ class Store:
         with self._database.transaction() as connection:
             self._require_free(connection, job)
             place = connection.execute("SELECT coalesce(max(place), 0) + 1 FROM job").fetchone()[0]
-            values = {**_written(job, steps), "place": place, "status": WAITING, "created": job.created.isoformat()}
+            values = {**_written(job, steps, is_drawn), "place": place, "status": WAITING}
+            values["created"] = job.created.isoformat()
             names, marks = ", ".join(values), ", ".join("?" * len(values))
             number = connection.execute(f"INSERT INTO job ({names}) VALUES ({marks})", list(values.values())).lastrowid
         assert number is not None
@@ -229,13 +242,13 @@ class Store:
                 raise UserError("jobs.cannot_edit", where=row["name"], status=_status(row))
             job = Job.create(settings, datetime.fromisoformat(row["created"]))
             self._require_free(connection, job, but=number)
-            self._update(connection, number, **_written(job, steps), **_fresh())
+            self._update(connection, number, **_written(job, steps, settings.train_seed < 0), **_fresh())
         self._states.remove(row["name"], job.created)  # of other settings
         return self._one(number)
 
     def duplicate(self, number: int) -> Entry:
-        """A copy at the end, under a free name."""
-        settings = self.job(number).settings
+        """A copy at the end, under a free name; with a seed of its own, unless one was chosen."""
+        settings = self.given(number)
         name = self.proposed_name(settings.save_lora_name or "untitled")
         return self.add(replace(settings, save_lora_name=name))
 
@@ -581,7 +594,7 @@ def _steps_of(settings: Settings) -> int:
     return settings.train_iterations if isinstance(found, Unfinished) else found.train_iterations
 
 
-def _written(job: Job, steps: int) -> dict[str, object]:
+def _written(job: Job, steps: int, is_drawn: bool) -> dict[str, object]:
     settings = job.settings
     return {
         "name": job.name,
@@ -589,6 +602,7 @@ def _written(job: Job, steps: int) -> dict[str, object]:
         "model": settings.model,
         "settings": json.dumps(to_json(settings), ensure_ascii=False),
         "steps": steps,
+        "drawn": int(is_drawn),
     }
 
 

@@ -297,7 +297,7 @@ class _Train:
             editing = self._editing_again(edited)
         elif entry is not None:
             try:
-                settings = replace(self.context.worker.store.job(entry.id).settings, save_lora_name="")
+                settings = replace(self.context.worker.store.given(entry.id), save_lora_name="")
                 updates = self._filled(settings)
                 place = self.form.place_of("save_lora_name")
                 updates[place] = {**self._proposed(settings), **updates[place]}
@@ -350,7 +350,7 @@ class _Train:
             return self._pick_lora(name, trains_on=kind == TRAIN_ON)
         try:
             entry = self.context.worker.store.get(int(picked))
-            settings = self.context.worker.store.job(entry.id).settings
+            settings = self.context.worker.store.given(entry.id)
         except UserError as error:
             return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(7))]
         besides = [gr.update(selected=TAB), gr.update(value=None), gr.update(value=""), gr.update()]
