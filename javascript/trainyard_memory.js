@@ -2,7 +2,7 @@
 (function () {
     "use strict";
 
-    const {ROOT, byId, pressUnseen} = window.trainyard;
+    const {ROOT, byId, fieldValue, pressUnseen} = window.trainyard;
 
     const SETTLED = 1500; // ms
     const ANSWERED = 2500; // ms; about as long as an answer takes
@@ -21,7 +21,14 @@
             (each) => (isBox(each) ? each.checked : each.value))]);
     }
 
+    /* What was said of another mode is not true of this one: it goes at once, not with the answer. */
+    function hideOther() {
+        const told = byId("memory") && byId("memory").querySelector("[data-mode]");
+        if (told) told.hidden = told.dataset.mode !== fieldValue("mode");
+    }
+
     function round(event) {
+        hideOther();
         const status = event.detail.status;
         const isFilled = document.querySelector(`#${ROOT}_model_note [data-advice]`);
         if (!status || status.running || !isFilled || byId("form").offsetParent === null) return;
@@ -34,4 +41,5 @@
     }
 
     document.addEventListener("trainyard-round", round);
+    document.addEventListener("change", hideOther);
 })();

@@ -226,14 +226,16 @@ class _Train:
     def _measure(self, _purpose: str, card: Any, *values: Any) -> str:
         """What a run with the form as it is would be; nothing while something in it is wrong."""
         try:
-            told = before(self.context, self.form.settings(values), self.saved.card_of(card))
+            settings = self.form.settings(values)
+            told = before(self.context, settings, self.saved.card_of(card))
         except UserError:  # marked beside its field, or said by Start
             return ""
         language = self.context.language
         facts = " · ".join(each.text(language) for each in told.facts)
         parts = [modes.paragraph(facts, "facts")] if facts else []
         parts += [modes.paragraph(each.text(language), "odd") for each in told.odd]
-        return "".join([*parts, modes.paragraph(told.memory.text(language), "note" if told.fits else "wrong")])
+        parts.append(modes.paragraph(told.memory.text(language), "note" if told.fits else "wrong"))
+        return f'<div data-mode="{html.escape(settings.mode)}">{"".join(parts)}</div>'  # another mode's is hidden
 
     def _make_fit(self, card: Any, *values: Any) -> list[str]:
         """Change in the form what makes it fit the chosen GPU, after what was changed for another one is undone."""
