@@ -11,6 +11,7 @@
     let latest = "";
     let changed = 0;
     let asked = -Infinity;
+    let isRunning = false;
 
     /* All that can be seen of the form. The server is asked with all of it, also with what is folded up. */
     function form() {
@@ -21,15 +22,18 @@
             (each) => (isBox(each) ? each.checked : each.value))]);
     }
 
-    /* What was said of another mode is not true of this one: it goes at once, not with the answer. */
+    /* What was said of another mode is not true of this one: it goes at once, not with the answer. A run says itself
+     * what it learns from. */
     function hideOther() {
         const told = byId("memory") && byId("memory").querySelector("[data-mode]");
-        if (told) told.hidden = told.dataset.mode !== fieldValue("mode");
+        if (told) told.hidden = isRunning || told.dataset.mode !== fieldValue("mode");
     }
 
     function round(event) {
-        hideOther();
         const status = event.detail.status;
+        isRunning = Boolean(status && status.running);
+        hideOther();
+        if (byId("room") && byId("room").offsetParent) shown = ""; // captions may be written there
         const isFilled = document.querySelector(`#${ROOT}_model_note [data-advice]`);
         if (!status || status.running || !isFilled || byId("form").offsetParent === null) return;
         const now = form();

@@ -60,6 +60,7 @@
 
     /* Whatever is in the field, typed or chosen: if it is a set, its first images are shown. */
     function look(panel) {
+        if (panel.offsetParent === null) panel.shown = null; // its captions may be written meanwhile
         if (panel.offsetParent === null || document.hidden || !box()) return;
         const folder = box().value.trim();
         if (folder === panel.shown) return;

@@ -127,6 +127,7 @@ def test_a_zip_is_dropped_captioned_and_used(visit: Callable[..., Visitor]) -> N
     button(someone, "Use for training").click()
     someone.until(lambda: page.locator("#trainyard_start").is_visible())
     assert someone.box("lora_data_directory").input_value() == str(folder)
+    someone.until(lambda: "120 images, 61 with a caption" in page.locator("#trainyard_room_pick").inner_text())
 
 
 def test_the_room_fits_a_phone_and_forgets_nothing_on_reload(visit: Callable[..., Visitor], tmp_path: Path) -> None:
