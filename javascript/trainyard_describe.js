@@ -41,7 +41,8 @@
         deeds.append(start, stop, scope);
         place = {fold, room, inputs, line, message, status, hint, bar, problems, start, stop, scope, found: []};
         line.append(...fields());
-        for (const part of [message, status, hint, bar, problems, stop]) part.hidden = true;
+        for (const part of [line, message, status, hint, bar, problems, stop]) part.hidden = true;
+        start.disabled = true; // until it is known what there is
         fold.append(make("summary", "", say("describe.title")), line, hint, deeds, message, bar, status, problems);
         fold.addEventListener("toggle", () => fold.open && list());
         panel.parts.tags.after(fold);
@@ -137,6 +138,7 @@
         inputs.captioner.replaceChildren(
             ...place.found.map((each) => new Option(each.label, each.name)), new Option(say("describe.address"), ADDRESS),
         );
+        place.line.hidden = false;
         const usable = place.found.find((each) => !each.problem);
         const known = [...inputs.captioner.options].some((option) => option.value === before);
         inputs.captioner.value = known ? before : (usable || {name: ADDRESS}).name;
