@@ -66,8 +66,12 @@ def test_the_memory_of_a_run_is_told_before_it(visit: Callable[..., Visitor]) ->
     someone.write("model", "toy-sd1.safetensors")
     for name, text in (("original_prompt", "red"), ("target_prompt", "blue"), ("image_size", "64")):
         someone.write(name, text)
-    memory = someone.page.locator("#trainyard_memory")
+    memory = someone.page.locator("#trainyard_memory").first  # Gradio 3 gives its id to what is inside, too
     someone.until(lambda: re.search(r"takes about \d+ MB", memory.inner_text()))
+    someone.mode("LoRA")
+    assert not memory.inner_text().strip(), "what was said of iLECO goes with it"
+    someone.choose("iLECO")
+    someone.until(memory.inner_text)
     someone.write("train_batch_size", "8")
     someone.write("image_size", "8192")
     someone.until(lambda: "trainyard-is-outdated" in memory.get_attribute("class"))
