@@ -1,4 +1,6 @@
-/* Within a WebUI: a button that puts the latest LoRA, with its trigger word, into the prompt of txt2img. */
+/* Within a WebUI: a button that puts the latest LoRA, with its trigger word, into the prompt of txt2img; and keys that
+ * are not the WebUI's here.
+ */
 (function () {
     "use strict";
 
@@ -15,6 +17,13 @@
         panel.append(button, message);
         panel.parts = {button, message};
         button.addEventListener("click", () => use(panel));
+        document.getElementById(ROOT).addEventListener("keydown", keep);
+    }
+
+    /* At its keys for generating, skipping and interrupting a WebUI looks for buttons that this tab does not have. */
+    function keep(event) {
+        const isEnter = event.key === "Enter" && (event.ctrlKey || event.metaKey || event.altKey);
+        if (isEnter || event.key === "Escape") event.stopPropagation();
     }
 
     function show(panel, status) {

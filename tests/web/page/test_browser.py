@@ -403,6 +403,15 @@ def test_nobody_asks_for_a_page_that_was_taken_away(visit: Callable[..., Visitor
 @pytest.mark.more
 def test_within_a_webui_the_lora_goes_into_its_prompt(visit: Callable[..., Visitor]) -> None:
     someone = visit()
+    someone.page.evaluate("""() => {
+        window.keys = 0;
+        document.addEventListener("keydown", (event) => { keys += ["Enter", "Escape"].includes(event.key); });
+    }""")
+    for key in ("Control+Enter", "Escape"):  # for which a WebUI would look for its own buttons in this tab
+        someone.box("lora_trigger_word").press(key)
+    assert someone.page.evaluate("keys") == 0
+    someone.box("lora_trigger_word").press("Enter")
+    assert someone.page.evaluate("keys") == 1
     run = {
         "job": {"id": 7, "name": "cat", "mode": "LoRA"}, "state": "done", "path": r"C:\loras\sub\my cat.safetensors",
         "step": 3, "steps": 3, "done": 3, "total": 3, "phase": "", "number": 1, "seconds": 4.0, "rates": [],
