@@ -131,6 +131,8 @@ def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     someone.until(slider.is_visible)
     large = film.locator(".trainyard-strengths img")
     at_one = large.get_attribute("src")
+    assert film.locator("> img").count() == 1
+    assert not film.locator("> img").is_visible(), "it is the one over the slider"
     slider.press("Home")
     someone.until(lambda: film.locator("output").inner_text() == "-1")
     assert slider.get_attribute("aria-valuetext") == "-1"
