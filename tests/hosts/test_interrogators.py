@@ -96,6 +96,8 @@ def test_what_goes_wrong_is_one_sentence(double: Double, host: WebUI) -> None:
     model.error = torch.cuda.OutOfMemoryError("CUDA out of memory")
     with pytest.raises(MemoryShortError):
         host.interrogator("DeepBooru").describe(picture(), never)
+    model.error = None  # it is mended
+    assert len(host.interrogator("DeepBooru").describe(picture(), never).tags) == len(TAGS)
     assert not double.lock.is_held
 
 

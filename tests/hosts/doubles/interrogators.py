@@ -41,9 +41,11 @@ class DeepDanbooru:
 
     def start(self) -> None:
         assert self._double.lock.is_held
-        if self.error is not None:
-            raise self.error
-        self.model = self.model or Network()
+        if self.model is None:
+            self.model = Network()
+            if self.error is not None:  # as of a file that it takes for malicious; next time it counts as loaded
+                self.model.tags = []
+                raise self.error
         self.is_started = True
 
     def stop(self) -> None:

@@ -79,7 +79,11 @@ def _deepbooru(image: Image.Image) -> Description:
     from modules import deepbooru, images
 
     model: Any = deepbooru.model
-    model.start()
+    try:
+        model.start()
+    except Exception:
+        model.model = None  # without its weights and tags it would count as loaded from then on
+        raise
     try:
         pixels = np.array(images.resize_image(_FILL, image, _SIDE, _SIDE), dtype=np.float32)[None] / 255
         network: Any = model.model
