@@ -46,6 +46,10 @@ def test_a_pair_shows_where_it_differs(
     target.save(tmp_path / "b.png")
     someone = visit(**window)
     someone.choose("ADDifT")
+    typed = someone.box("original_image")  # the drop zone above it says what it is
+    assert (typed.get_attribute("aria-label"), typed.get_attribute("placeholder")) == (
+        "Original image", "or the path of an image",
+    )  # fmt: skip
     someone.write("original_image", str(tmp_path / "a.png"))
     words(someone, "pair", "The image is 320 × 160 pixels")
     someone.write("target_image", str(tmp_path / "b.png"))

@@ -233,6 +233,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- a pair of images
         "pair.original": "original",
         "pair.target": "target",
+        "pair.path": "or the path of an image",
         "pair.comparing": "Comparing …",
         "pair.differs": "{share} of the image differs, there by {mean} on average.",
         "pair.less_than": "less than {share}",

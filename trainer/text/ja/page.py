@@ -231,6 +231,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- 画像の組
         "pair.original": "元の画像",
         "pair.target": "目標の画像",
+        "pair.path": "または画像のパス",
         "pair.comparing": "比べています …",
         "pair.differs": "画像の {share} が違います。違うところの差は平均 {mean} です。",
         "pair.less_than": "{share} 未満",

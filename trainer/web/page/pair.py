@@ -18,5 +18,5 @@ def place(form: Form, context: PageContext) -> None:
         for name, label in names:
             with gr.Column(elem_classes=[f"{PREFIX}-one"]):
                 dropzone.place(f"{name}_drop", name, label)
-                form.place_one(name)
+                form.place_one(name).placeholder = context.say("pair.path")
         gr.HTML(f'<div id="{PREFIX}_pair"></div>', elem_classes=[f"{PREFIX}-both", f"{PREFIX}-bare"])
