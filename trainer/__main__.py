@@ -2,6 +2,9 @@
 
 import sys
 
-from .cli import main
+try:
+    from .cli import main
+except KeyboardInterrupt:  # while it is imported
+    sys.exit(130)
 
 sys.exit(main())

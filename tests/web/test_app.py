@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,53 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
         port = taken.getsockname()[1]
         assert main(["ui", "--port", str(port), "--data-dir", str(tmp_path)]) == 2
     assert f"Port {port} cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.more
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
+def test_ctrl_c_ends_without_a_traceback_though_a_page_listens(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "trainer",
+        "ui",
+        "--port",
+        str(port),
+        "--data-dir",
+        str(tmp_path),
+        "--device",
+        "cpu",
+    ]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        with connected(port, server) as page:
+            request = f"GET /gradio_api/heartbeat/some-page HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+            page.sendall(request.encode())
+            answer = page.recv(4096)
+            assert b"200 OK" in answer, answer
+            assert b"event-stream" in answer, "which never ends"
+            server.send_signal(signal.SIGINT)
+            assert server.wait(120) in (0, 130)
+    finally:
+        server.kill()
+    told = (tmp_path / "log").read_text("utf-8").splitlines()
+    assert told == [f"Trainyard is at http://127.0.0.1:{port} (for this machine only). Ctrl-C ends it."]
+
+
+def connected(port: int, server: subprocess.Popen[bytes]) -> socket.socket:
+    """A connection to a server that is being started."""
+    began = time.monotonic()
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=120)
+        except ConnectionRefusedError:
+            assert server.poll() is None
+            assert time.monotonic() - began < 120
+            time.sleep(0.2)
 
 
 @pytest.mark.parametrize("asked", [False, True])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+import logging
 import os
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, redirect_stderr, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -77,8 +80,21 @@ def _serve(app: Any, address: str, port: int, context: PageContext) -> int:
     """Serve until a signal; a run is interrupted as soon as that comes, not when the last answer is out."""
     import uvicorn
 
+    quiet = ExitStack()
+
+    def hush() -> None:
+        log = logging.getLogger("uvicorn.error")
+        quiet.callback(setattr, log, "disabled", log.disabled)
+        log.disabled = True
+        quiet.enter_context(redirect_stderr(io.StringIO()))
+
     class Server(uvicorn.Server):
         received = 0
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Then what still answers is cancelled, such as the stream of a page that is open; each prints a traceback.
+            asyncio.get_running_loop().call_later(_ANSWERS_TAKE, hush)
+            await super().shutdown(sockets)
 
         def handle_exit(self, number: int, frame: FrameType | None) -> None:
             self.received = number
@@ -91,7 +107,7 @@ def _serve(app: Any, address: str, port: int, context: PageContext) -> int:
         uvicorn.Config(app, host=address, port=port, log_level="warning", timeout_graceful_shutdown=_ANSWERS_TAKE)
     )
     # Uvicorn hears Ctrl-C and SIGTERM, and sends itself what it has heard once more at its end.
-    with suppress(KeyboardInterrupt), heard(lambda number: server.handle_exit(number, None)):
+    with quiet, suppress(KeyboardInterrupt), heard(lambda number: server.handle_exit(number, None)):
         server.run()
     return 128 + server.received if server.received in KILLERS else 0
 
