@@ -4,8 +4,8 @@
     python -m benchmarks.count SD1 iLECO --places   # these models and cases, and where waits and copies come from
 
 Models have their full size, and no numbers (:mod:`.counting`). Passes, network, optimizer and loop are Trainyard's own.
-Counted are four steps after the first, since some modes take turns, and a quarter of them is shown. One of the four
-looks ahead, to as many steps.
+One step is counted, after one to warm up; of modes that take turns or look ahead four are, and a quarter of them is
+shown.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from trainer.networks.base import Network, build
 from trainer.networks.registry import builder, targets_of
 from trainer.optim.groups import rate_groups
 
-WARM_UP, COUNTED, AHEAD = 1, 4, 3
+WARM_UP, MOST, AHEAD = 1, 4, 3
 BASE = Settings(
     model="x", original_prompt="a red car", target_prompt="a blue car", lora_data_directory="x", network_rank=16,
     network_alpha=16.0, train_batch_size=1, train_model_precision="bf16",
-    train_iterations=WARM_UP + COUNTED + AHEAD, train_optimizer_settings="fused=True",
+    train_iterations=WARM_UP + MOST + AHEAD, train_optimizer_settings="fused=True",
 )  # fmt: skip
 """Of every case; on a real card the optimizer is fused without being told."""
 TEXT_FREE = ("M00", *(f"IN{n:02}" for n in range(12)), *(f"OUT{n:02}" for n in range(12)))
@@ -76,6 +76,11 @@ class Case:
         return Size(side, side)
 
     @property
+    def steps(self) -> int:
+        """How many are counted."""
+        return 1 if self.mode in (ALONE, "LoRA", "Difference") else MOST
+
+    @property
     def settings(self) -> Settings:
         mode = BASE.mode if self.mode == ALONE else self.mode
         return replace(BASE, mode=mode, image_size=self.size, network_blocks=TEXT_FREE, **self.changes)  # type: ignore[arg-type]
@@ -94,6 +99,8 @@ def _ladder(precision: str, saving: str = "none") -> dict[str, object]:
 
 
 ALONE = "U-Net alone"
+CHANGING: dict[str, object] = {"caption_shuffle": True, "train_iterations": 100_000}
+"""More captions than are kept."""
 CASES = (
     Case("SD1", ALONE),
     Case("SD1", "LoRA"),
@@ -107,6 +114,7 @@ CASES = (
     Case("SD1", "LoRA", "batch 4", {"train_batch_size": 4}),
     Case("SD1", "LoRA", "loha", {"network_type": "loha"}),
     Case("SD1", "LoRA", "c3lier", {"network_type": "c3lier"}),
+    Case("SD1", "LoRA", "captions encoded in each step", CHANGING),
     Case("SD1", "iLECO"),
     Case("SD1", "ADDifT"),
     Case("SD1", "Multi-ADDifT"),
@@ -114,6 +122,7 @@ CASES = (
     Case("SD2", "LoRA"),
     Case("SDXL", ALONE),
     Case("SDXL", "LoRA"),
+    Case("SDXL", "LoRA", "captions encoded in each step", CHANGING),
     Case("SDXL", "LoRA", "light", {"train_memory_saving": "light"}),
     Case("SDXL", "LoRA", "checkpointing", {"use_gradient_checkpointing": True}),
     Case("SDXL", "LoRA", "int8, checkpointing", _ladder("int8")),
@@ -130,17 +139,20 @@ class Step:
     """What one step of a case takes; bytes where nothing else is said.
 
     Attributes:
+        counts: of all steps that are counted.
         parts: what lives at the peak, by what it is for: weights, network and optimizer, the rest of the step.
+        steps: how many they are.
     """
 
     modules: int
     parameters: int
     counts: Counts
     parts: dict[str, int]
+    steps: int
 
     @property
     def kernels(self) -> float:
-        return self.counts.kernels.total() / COUNTED
+        return self.counts.kernels.total() / self.steps
 
     @property
     def peak(self) -> int:
@@ -151,7 +163,7 @@ def counted(case: Case, card: Card, folder: Path) -> Step:
     """Take the steps of a case, and count."""
     gc.collect()  # a case before this one: adapters and what is shared among them know each other
     settings = case.settings
-    bundle = load_bundle(_without_numbers(folder / f"{case.family}.safetensors", case.family))
+    bundle = load_bundle(without_numbers(folder / f"{case.family}.safetensors", case.family))
     precision = choose_precision(settings, stored_types(bundle), card.device)
     place(bundle, META, precision.parts, codes=precision.codes)
     bundle.vae.to(META)
@@ -166,11 +178,11 @@ def counted(case: Case, card: Card, folder: Path) -> Step:
         with nullcontext() if bundle.streamed is None else bundle.streamed.taken_out():
             weights = card.put(bundle.denoiser)
         if case.mode == ALONE:
-            return Step(0, 0, _alone(bundle, card, settings), _parts(card, before, weights, 0))
+            return Step(0, 0, _alone(bundle, card, settings, case.steps), _parts(card, before, weights, 0), case.steps)
         of_network = card.put(network)
-        found = _of_steps(bundle, network, card, settings, scale_loss=precision.scales_loss)
+        found = _of_steps(bundle, network, card, settings, case.steps, scale_loss=precision.scales_loss)
     parts = _parts(card, before, weights, 3 * of_network)  # AdamW has two numbers for each of the network's
-    return Step(len(network), sum(each.numel() for each in network.parameters()), found, parts)
+    return Step(len(network), sum(each.numel() for each in network.parameters()), found, parts, case.steps)
 
 
 def _streamed(bundle: Bundle, card: Card) -> Streamed:
@@ -185,7 +197,9 @@ def _parts(card: Card, before: int, weights: int, trained: int) -> dict[str, int
     return {"weights": weights, "network and optimizer": trained, "rest": rest}
 
 
-def _of_steps(bundle: Bundle, network: Network, card: Card, settings: Settings, *, scale_loss: bool) -> Counts:
+def _of_steps(
+    bundle: Bundle, network: Network, card: Card, settings: Settings, steps: int, *, scale_loss: bool
+) -> Counts:
     """Those of the loop, after it has warmed up."""
     mode = mode_of(settings.mode)
     training = mode.passes(settings)[-1]
@@ -193,6 +207,8 @@ def _of_steps(bundle: Bundle, network: Network, card: Card, settings: Settings, 
     data = None
     if images != "none":
         sample = _sample(settings.size, pairs=images in ("pair", "folder of pairs"))
+        if settings.caption_shuffle:
+            sample = replace(sample, written=", ".join(map(str, range(20))))
         data = empty_dataset([sample] * settings.train_batch_size, bundle, settings)
     found, counting, control = Counts(), ExitStack(), Control()
 
@@ -200,7 +216,7 @@ def _of_steps(bundle: Bundle, network: Network, card: Card, settings: Settings, 
         nonlocal found
         if number == WARM_UP:
             found = counting.enter_context(card.counted())
-        elif number == WARM_UP + COUNTED:
+        elif number == WARM_UP + steps:
             counting.close()
             control.stop()
 
@@ -209,7 +225,7 @@ def _of_steps(bundle: Bundle, network: Network, card: Card, settings: Settings, 
         stack.enter_context(network.attached())
         stack.enter_context(keeping_less(bundle, settings))
         training.prepare(PassContext(settings, bundle, network, bundle.diffusion.to(card.device), data))
-        for encoder in bundle.text_encoders:
+        for encoder in () if training.needs_text_encoder else bundle.text_encoders:
             card.put_away(encoder)
         train(
             training, network, settings, device=card.device, scale_loss=scale_loss, control=control, emit=_nothing,
@@ -219,7 +235,7 @@ def _of_steps(bundle: Bundle, network: Network, card: Card, settings: Settings, 
     return found
 
 
-def _alone(bundle: Bundle, card: Card, settings: Settings) -> Counts:
+def _alone(bundle: Bundle, card: Card, settings: Settings, steps: int) -> Counts:
     """The denoiser's own forward and backward passes, of its input."""
     conditioning = bundle.encode(["a car"] * settings.train_batch_size, size=settings.size)
     for encoder in bundle.text_encoders:
@@ -228,7 +244,7 @@ def _alone(bundle: Bundle, card: Card, settings: Settings) -> Counts:
     latents = torch.empty(shape, dtype=dtype_of(bundle.denoiser), device=card.device, requires_grad=True)
     timesteps = torch.empty(settings.train_batch_size, dtype=torch.int64, device=card.device)
     with card.counted() as found:
-        for _ in range(COUNTED):
+        for _ in range(steps):
             bundle.predict(latents, timesteps, conditioning).sum().backward()
     return found
 
@@ -244,7 +260,7 @@ def _sample(frame: Size, *, pairs: bool) -> Sample:
     return one("original.png", one("target.png") if pairs else None)
 
 
-def _without_numbers(path: Path, family: str) -> Path:
+def without_numbers(path: Path, family: str) -> Path:
     """A checkpoint of full size that takes no room: its header is there, and nothing behind it."""
     if path.exists():
         return path
@@ -269,21 +285,21 @@ COLUMNS = (
 
 def row(case: Case, step: Step, speed: Speed) -> str:
     """A case as a row of the table."""
-    counts, gib = step.counts, 2**30
+    counts, steps, gib = step.counts, step.steps, 2**30
     cells = (
         f"{case.family} {case.size.width}²", case.title, str(step.modules or "–"),
         f"{step.parameters / 1e6:.2f} M" if step.parameters else "–",
-        f"{step.kernels:,.0f}", f"{counts.kernels['_to_copy'] / COUNTED:,.0f}", f"{counts.flop / COUNTED / 1e12:.2f}",
-        f"{counts.bytes / COUNTED / 1e9:.1f}", f"{1e3 * counts.flop / COUNTED / speed.flops:.1f}",
-        f"{1e3 * counts.seconds(speed) / COUNTED:.1f}", f"{counts.waits.total() / COUNTED:g}",
-        f"{counts.copies.total() / COUNTED:g}", f"{step.peak / gib:.2f}", f"{step.parts['weights'] / gib:.2f}",
+        f"{step.kernels:,.0f}", f"{counts.kernels['_to_copy'] / steps:,.0f}", f"{counts.flop / steps / 1e12:.2f}",
+        f"{counts.bytes / steps / 1e9:.1f}", f"{1e3 * counts.flop / steps / speed.flops:.1f}",
+        f"{1e3 * counts.seconds(speed) / steps:.1f}", f"{counts.waits.total() / steps:g}",
+        f"{counts.copies.total() / steps:g}", f"{step.peak / gib:.2f}", f"{step.parts['weights'] / gib:.2f}",
         f"{step.parts['network and optimizer'] / gib:.2f}", f"{step.parts['rest'] / gib:.2f}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
 
-def places(found: Counter[str]) -> Iterable[str]:
-    return (f"  {count / COUNTED:g} {place or 'in the backward pass'}" for place, count in found.most_common())
+def places(found: Counter[str], steps: int) -> Iterable[str]:
+    return (f"  {count / steps:g} {place or 'in the backward pass'}" for place, count in found.most_common())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -306,8 +322,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 step = counted(case, card, Path(folder))
                 print(row(case, step, SPEEDS[chosen.card]), flush=True)
                 if chosen.places:
-                    print("waits:", *places(step.counts.waits), "copies:", *places(step.counts.copies), sep="\n")
-                    print("kernels:", *places(step.counts.kernels), sep="\n")
+                    print(
+                        "waits:",
+                        *places(step.counts.waits, step.steps),
+                        "copies:",
+                        *places(step.counts.copies, step.steps),
+                        sep="\n",
+                    )
+                    print("kernels:", *places(step.counts.kernels, step.steps), sep="\n")
 
 
 if __name__ == "__main__":

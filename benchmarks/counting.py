@@ -24,12 +24,11 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import Variable
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 from torch.utils.flop_counter import flop_registry
 
 from trainer.diffusion.random import StepRandom
-from trainer.models.memory_trace import Living
+from trainer.models.memory_trace import Form, Living, Results, flat
 
 NAME = "card"
 CODE = Path(__file__).resolve().parents[1] / "trainer"
@@ -137,6 +136,19 @@ class Card:
         self.living.add(made)
         return made
 
+    def new(self, form: Form) -> Tensor:
+        """A tensor of the card."""
+        with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+            made = torch.empty_strided(*form[:2], dtype=form[3], device="meta")
+            return FakeTensor(self._fake, made, self.device)
+
+    def view(self, of: Tensor, form: Form) -> Tensor:
+        """A tensor of the card that is part of another."""
+        with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+            made = torch.empty(0, dtype=form[3], device="meta")
+            made.set_(of.untyped_storage(), form[2], *form[:2])
+            return FakeTensor(self._fake, made, self.device)
+
     def _random(self, seed: int, step: int, _device: torch.device) -> StepRandom:
         return _NoRandom(seed, step, _NoGenerator())
 
@@ -146,8 +158,8 @@ class Card:
         """An operation has been asked for."""
         if func is not _Attention and func.namespace == "prim":
             return
-        results = [each for each in tree_leaves(made) if isinstance(each, Tensor)]
-        operands = [each for each in tree_leaves(given) if isinstance(each, Tensor)]
+        results = [each for each in flat((made,)) if isinstance(each, Tensor)]
+        operands = [each for each in flat(given) if isinstance(each, Tensor)]
         for each in results:
             if self._is_here(each):
                 self.living.add(each)
@@ -217,6 +229,7 @@ class _Operations(TorchDispatchMode):
     def __init__(self, card: Card) -> None:
         super().__init__()
         self._card = card
+        self._results = Results(card.device, card.new, card.view)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -228,8 +241,8 @@ class _Operations(TorchDispatchMode):
         if _name(func) == "_to_copy" and given.get("device", args[0].device).type == NAME != args[0].device.type:
             # The host's numbers are known, and would be looked for on the card.
             args = (torch.empty(args[0].shape, dtype=args[0].dtype), *args[1:])
-        made = func(*args, **given)
-        self._card.saw(func, (args, given), made, lambda: _flop(func, args, given, made))
+        made = self._results.of(func, args, given)
+        self._card.saw(func, (*args, *given.values()), made, lambda: _flop(func, args, given, made))
         return made
 
 

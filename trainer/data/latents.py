@@ -293,7 +293,8 @@ def empty_dataset(samples: Sequence[Sample], bundle: Bundle, settings: Settings)
 
     encoded = [_Encoded(latents(each), None, latents(each) if each.target else None) for each in samples]
     batches = Batches([sample.frame for sample in samples], settings.train_batch_size, settings.train_seed)
-    return _dataset(samples, range(len(samples)), encoded, batches, (), settings.train_seed, None, device)
+    rules, seed = [CaptionRules.of(settings)], settings.train_seed
+    return _dataset(samples, range(len(samples)), encoded, batches, rules, seed, None, device)
 
 
 def _weights(scan: Scan) -> Tensor | None:

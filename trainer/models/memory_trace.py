@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.autograd import Variable
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
 from ..diffusion.random import StepRandom
 
@@ -132,30 +131,46 @@ class _Counted(TorchDispatchMode):
     def __init__(self, count: Callable[[Tensor], None]) -> None:
         super().__init__()
         self._count_one = count
-        self._results = _Results()
+        self._results = Results(META)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         made = self._results.of(func, args, kwargs or {})
-        for each in tree_flatten(made)[0]:
+        for each in flat((made,)):
             if isinstance(each, Tensor):
                 self._count_one(each)
         return made
 
 
-class _Results:
-    """What operations on the meta device return: the same for the same operation on tensors of the same shapes.
+Form = tuple[torch.Size, tuple[int, ...], int, torch.dtype]
+"""Shape, strides, offset and type of a tensor."""
+
+
+class Results:
+    """What operations on a device that holds no numbers return: the same for the same operation on tensors of the same
+    shapes.
 
     Most of them find a shape in Python, which takes most of a trace's time; and a model repeats its layers.
+
+    Args:
+        device: whose tensors are known again.
+        new: a tensor of a form with memory of its own.
+        view: one of a form in the memory of another.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        new: Callable[[Form], Tensor] = lambda form: torch.empty_strided(*form[:2], dtype=form[3], device=META),
+        view: Callable[[Tensor, Form], Tensor] = lambda of, form: of.as_strided(*form[:3]),
+    ) -> None:
+        self._device, self._new, self._view = device, new, view
         self._known: dict[Any, _Known] = {}
 
     def of(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """``func(*args, **kwargs)``."""
-        given = tree_flatten((args, dict(kwargs)))[0]
+        given = flat((args, *kwargs.values()))
         key = (func, len(args), tuple(kwargs), *map(_described, given))
         try:
             known = self._known.get(key)
@@ -164,33 +179,64 @@ class _Results:
         if known is not None and known.is_the_first:
             return args[0]
         if known is not None and known.forms is not None:
-            made = [form and torch.empty_strided(*form[:2], dtype=form[2], device=META) for form in known.forms]
-            return tuple(made) if known.are_several else made[0]
+            made = [
+                form and (self._view(args[0], form) if known.are_views else self._new(form)) for form in known.forms
+            ]
+            return made[0] if known.container is None else known.container(made)
         result = func(*args, **kwargs)
         if known is None:
-            is_the_first = bool(args) and result is args[0] and key[3 : 3 + len(given)] == tuple(map(_described, given))
-            forms = None if is_the_first or func._schema.is_mutable else _forms_of_new(result, given)
-            self._known[key] = _Known(is_the_first, forms, isinstance(result, tuple))
+            self._known[key] = self._learned(func, args, given, key[3:], result)
         return result
 
-
-_Form = tuple[torch.Size, tuple[int, ...], torch.dtype]
+    def _learned(self, func: Any, args: tuple[Any, ...], given: Sequence[Any], before: Any, result: Any) -> _Known:
+        results = result if isinstance(result, tuple | list) else (result,)
+        if not all(each is None or (isinstance(each, Tensor) and each.device == self._device) for each in results):
+            return _Known()
+        if func._schema.is_mutable:
+            return _Known(is_the_first=bool(args) and result is args[0] and before == tuple(map(_described, given)))
+        container = type(result) if isinstance(result, tuple | list) else None
+        forms, tensors = list(map(_form_of, results)), [each for each in results if each is not None]
+        if func.is_view:
+            first = args[0]
+            same = all(each._cdata == first.untyped_storage()._cdata for each in map(_storage_of, tensors))
+            alike = same and all(each.dtype == first.dtype for each in tensors)
+            return _Known(forms=forms, container=container, are_views=True) if alike else _Known()
+        taken = {_storage_of(each)._cdata for each in given if isinstance(each, Tensor)}
+        for each in tensors:
+            storage = _storage_of(each)
+            if storage._cdata in taken or storage.nbytes() != each.numel() * each.element_size():
+                return _Known()
+            taken.add(storage._cdata)
+        return _Known(forms=forms, container=container)
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What an operation returned.
+    """What an operation returned; with nothing set, something that has to be found again.
 
     Attributes:
         is_the_first: its first argument, changed in place.
-        forms: tensors with memory of their own, of these shapes, strides and types, and None where there was none;
-            None if it was anything else, such as a view.
-        are_several: whether it was a tuple.
+        forms: tensors of these forms, and None where there was none.
+        container: what they were in; None: it was one tensor.
+        are_views: of the first argument; otherwise they have memory of their own.
     """
 
-    is_the_first: bool
-    forms: list[_Form | None] | None
-    are_several: bool
+    is_the_first: bool = False
+    forms: list[Form | None] | None = None
+    container: Callable[[list[Tensor | None]], Any] | None = None
+    are_views: bool = False
+
+
+def flat(given: Iterable[Any]) -> list[Any]:
+    """What is in lists and tuples within each other, after the length of each."""
+    found: list[Any] = []
+    for each in given:
+        if isinstance(each, list | tuple):
+            found.append(len(each))
+            found += flat(each)
+        else:
+            found.append(each)
+    return found
 
 
 def _described(given: Any) -> Any:
@@ -199,21 +245,12 @@ def _described(given: Any) -> Any:
     return type(given), given
 
 
-def _forms_of_new(result: Any, given: Sequence[Any]) -> list[_Form | None] | None:
-    taken = {each.untyped_storage()._cdata for each in given if isinstance(each, Tensor)}
-    forms: list[_Form | None] = []
-    for each in result if isinstance(result, tuple) else (result,):
-        if each is None:
-            forms.append(None)
-            continue
-        if not isinstance(each, Tensor) or each.device != META:
-            return None
-        storage = each.untyped_storage()
-        if storage._cdata in taken or storage.nbytes() != each.numel() * each.element_size():
-            return None
-        taken.add(storage._cdata)
-        forms.append((each.shape, each.stride(), each.dtype))
-    return forms
+def _form_of(tensor: Tensor | None) -> Form | None:
+    return None if tensor is None else (tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype)
+
+
+def _storage_of(tensor: Tensor) -> Any:
+    return tensor.untyped_storage()
 
 
 class _OnMeta(TorchFunctionMode):
