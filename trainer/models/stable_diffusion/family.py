@@ -47,6 +47,7 @@ from .clip import (
 )
 from .conditioning import CLIPConditioning
 from .emphasis import emphasised, weighted
+from .leaner import make_leaner
 from .lora_targets import all_text_targets, known_names, unet_targets
 
 Result = TypeVar("Result")
@@ -400,7 +401,9 @@ class StableDiffusion(Family):
         config = _or_incomplete(
             lambda: shapes.unet_config(ldm.shapes_of(tensors), heads=self.heads, norm_groups=groups), what
         )
-        return fill(_build(lambda: UNet2DConditionModel(**config), what), tensors, what)
+        unet = fill(_build(lambda: UNet2DConditionModel(**config), what), tensors, what)
+        make_leaner(unet)
+        return unet
 
     def _vae(self, tensors: Mapping[str, Tensor], groups: int, what: Message) -> Any:
         with without_advice():
