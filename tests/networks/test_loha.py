@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from trainer.errors import NetworkError
+from trainer.models.checkpoint.layers import make_own
 from trainer.models.lora_target import Target
 from trainer.networks.base import Ranks, Strength, builder_of
 from trainer.networks.loha import LoHa
@@ -224,6 +225,50 @@ def test_half_precision_is_near_to_plain_sums() -> None:
     sought = {"out": wanted, "x": again.grad, **{name: factor.grad for name, factor in exact.items()}}
     for name, one in found.items():
         assert (one.double() - sought[name]).norm() < 0.01 * sought[name].norm(), name
+
+
+@pytest.mark.parametrize("factor", [1.0, -0.75])
+@pytest.mark.parametrize("kind", ["1x1", "3x3", "3x3 without cores"])
+@pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)], ids=["fp32", "bf16"])
+def test_a_convolution_is_computed_with_the_update(kind: str, factor: float, dtype: torch.dtype, off: float) -> None:
+    """Output and gradients against the formula in double precision; one pass back for the layer and the update."""
+    generator = torch.Generator().manual_seed(5)
+    side = 1 if kind == "1x1" else 3
+    module = nn.Conv2d(12, 8, side, stride=2, padding=side // 2).to(dtype).requires_grad_(False)
+    make_own(module)
+    target, strength = Target("m", module, "denoiser"), Strength(factor)
+    if kind == "3x3 without cores":
+        shapes = {"a": (8, RANK), "b": (RANK, 12 * 9)}
+        parts = {
+            f"hada_w{n}_{name}": torch.randn(size, generator=generator) for n in "12" for name, size in shapes.items()
+        }
+        adapter = LoHa.load(target, strength, parts | {"alpha": torch.tensor(ALPHA)}, torch.float32)
+    else:
+        made = builder_of(LoHa, Ranks(RANK, ALPHA), torch.float32, CPU)(target, strength, generator)
+        assert isinstance(made, LoHa)
+        adapter = made
+    for factors in adapter.parameters():
+        factors.data = torch.randn(factors.shape, generator=generator).to(dtype).float()  # which both have then
+    x = torch.randn(2, 12, 9, 9, generator=generator).to(dtype).requires_grad_()
+    adapter.attach()
+    with torch.profiler.profile() as profile:
+        out = module(x)
+        sent = torch.randn(out.shape, generator=generator).to(dtype)
+        out.backward(sent)
+    adapter.detach()
+    started = {event.key: event.count for event in profile.key_averages()}
+    assert (started["aten::conv2d"], started["aten::convolution_backward"]) == (2, 1)
+
+    exact = {name: each.detach().double().requires_grad_() for name, each in adapter.tensors().items()}
+    again, weight, bias = x.detach().double().requires_grad_(), module.weight.double(), module.bias.double()
+    whole = weight + factor * plain_update(exact).view_as(weight)
+    wanted = F.conv2d(again, whole, bias, 2, side // 2)
+    wanted.backward(sent.double())
+    assert (out.double() - wanted).norm() <= off * wanted.norm()
+    assert (x.grad.double() - again.grad).norm() <= off * again.grad.norm()
+    for name, factors in adapter.factors.items():
+        sought = exact[f"hada_{name}"].grad
+        assert (factors.grad.double() - sought).norm() <= off * sought.norm(), name
 
 
 def test_files_without_cores_are_read_for_wide_convolutions() -> None:

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.grad import conv2d_input, conv2d_weight
 
+from ..models.checkpoint.layers import Conv2d
 from ..models.lora_target import Target
 from .base import Adapter, Parts, Strength, does_not_fit, is_wide, scaled_product, weight_of
 from .linears import Factor, Shared, Update, changed, of_samples, plus, product
@@ -87,8 +87,13 @@ class LoHa(Adapter):
         return self.alpha / self.factors["w1_b"].shape[0]
 
     def changed(self, x: Tensor) -> Tensor:
-        if isinstance(self.module, nn.Conv2d) or self.dropout is not None:
+        if self.dropout is not None:
             return super().changed(x)
+        if isinstance(self.module, nn.Conv2d):
+            factor = self.strength.times(self.scale, x)
+            if isinstance(factor, Tensor) or not self._is_plain(self.module, x):
+                return super().changed(x)
+            return self._applied(x, self.module.weight, self.module.bias, factor)
         return _changed([self], x)[0] if self.shared is None else self.shared.of(self, x)
 
     def used_together(self) -> Iterator[tuple[nn.Parameter, ...]]:
@@ -102,8 +107,21 @@ class LoHa(Adapter):
         if len(alike) == 1 and not any(isinstance(each.module, nn.Conv2d) for each in adapters):
             cls.put_together(Shared(adapters, _changed))
 
+    def _is_plain(self, module: nn.Conv2d, x: Tensor) -> bool:
+        """Whether the module would do nothing but be a convolution by its weight in the type of ``x``."""
+        if type(module) is not Conv2d or getattr(self.inner, "__func__", None) is not Conv2d.forward:
+            return False
+        is_frozen = module.weight.dtype == x.dtype and not module.weight.requires_grad
+        return is_frozen and module.groups == 1 and not module.is_special
+
+    def _applied(self, x: Tensor, weight: Tensor | None, bias: Tensor | None, factor: float) -> Tensor:
+        """The update's output times ``factor``, and that of the module if its weight is given."""
+        factors = [self.stacked(x, pair) for pair in _pairs([self])]
+        applied: Tensor = _Apply.apply(x, self._layer, weight, bias, factor, *factors)
+        return applied
+
     def update(self, x: Tensor) -> Tensor:
-        applied: Tensor = _Apply.apply(x, self._layer, *(self.stacked(x, pair) for pair in _pairs([self])))
+        applied = self._applied(x, None, None, 1.0)
         outputs = self.weight.shape[0]
         rows = None if self.dropout is None else self.dropout.rows(outputs, self.number, applied)
         if rows is None:
@@ -184,12 +202,16 @@ class _Matrices:
     def product(self) -> Tensor:
         return self._one * self._other
 
-    def gradients(self, of_product: Tensor) -> list[Tensor]:
-        """Those of ``a`` and ``b``."""
+    def added_to(self, weight: Tensor, factor: float) -> Tensor:
+        """``weight + factor · product``, of one layer."""
+        return torch.addcmul(weight.view_as(self._one), self._one, self._other, value=factor)
+
+    def gradients(self, of_product: Tensor, factor: float = 1.0) -> list[Tensor]:
+        """Those of ``a`` and ``b``, times ``factor``."""
         of_both = torch.empty_like(self._both)
-        for own, factor in zip(of_both.chunk(2), (self._other, self._one), strict=True):
-            torch.mul(of_product, factor, out=own)
-        of_a, of_b = torch.bmm(of_both, self._b.mT), torch.bmm(self._a.mT, of_both)
+        for own, other in zip(of_both.chunk(2), (self._other, self._one), strict=True):
+            torch.mul(of_product, other, out=own)
+        of_a, of_b = _products(of_both, self._b.mT, factor), _products(self._a.mT, of_both, factor)
         return [of_a.flatten(0, 1), of_b.flatten(0, 1)]
 
 
@@ -210,21 +232,46 @@ class _Tucker:
 
     def product(self) -> Tensor:
         one, other = self._both
-        return (one * other).view(1, self._a.shape[-1], -1, self._b.shape[-1]).mT.flatten(2)
+        made = self._empty()
+        torch.mul(self._by_output(one), self._by_output(other), out=self._as_kernels(made))
+        return made
 
-    def gradients(self, of_product: Tensor) -> list[Tensor]:
-        """Those of ``a``, ``b`` and the cores."""
-        of_product = of_product.view(self._a.shape[-1], self._b.shape[-1], -1).mT.flatten(0, 1)
+    def added_to(self, weight: Tensor, factor: float) -> Tensor:
+        """``weight + factor · product``."""
+        one, other = map(self._by_output, self._both)
+        made = self._empty()
+        torch.addcmul(self._as_kernels(weight), one, other, value=factor, out=self._as_kernels(made))
+        return made
+
+    def gradients(self, of_product: Tensor, factor: float = 1.0) -> list[Tensor]:
+        """Those of ``a``, ``b`` and the cores, times ``factor``."""
+        of_product = self._as_kernels(of_product)
         of_both, (one, other) = torch.empty_like(self._both), self._both
-        for own, factor in zip(of_both, (other, one), strict=True):
-            torch.mul(of_product, factor, out=own)
-        of_outputs = torch.bmm(of_both, self._b.mT).view(2, self._a.shape[-1], -1)  # (2, o, h w q)
+        for own, factors in zip(of_both, (other, one), strict=True):
+            torch.mul(of_product, self._by_output(factors), out=self._by_output(own))
+        of_outputs = _products(of_both, self._b.mT, factor).view(2, self._a.shape[-1], -1)  # (2, o, h w q)
         of_cores = torch.bmm(self._a, of_outputs).view(len(self._b[0]) * 2, -1, len(self._b[0])).mT
         return [
             torch.bmm(self._cores, of_outputs.mT).flatten(0, 1),
-            torch.bmm(self._outputs.mT, of_both).flatten(0, 1),
+            _products(self._outputs.mT, of_both, factor).flatten(0, 1),
             of_cores.reshape(*of_cores.shape[:2], *self._kernel),
         ]
+
+    def _empty(self) -> Tensor:
+        return self._both.new_empty(1, self._a.shape[-1], self._both[0].numel() // self._a.shape[-1])
+
+    def _as_kernels(self, weight: Tensor) -> Tensor:
+        """A weight as ``(o, i, h w)``."""
+        return weight.view(self._a.shape[-1], self._b.shape[-1], -1)
+
+    def _by_output(self, matrix: Tensor) -> Tensor:
+        """``(o h w, i)`` as ``(o, i, h w)``."""
+        return matrix.view(self._a.shape[-1], -1, self._b.shape[-1]).mT
+
+
+def _products(one: Tensor, other: Tensor, factor: float) -> Tensor:
+    """``factor · one @ other`` of stacked matrices, in one kernel."""
+    return torch.baddbmm(one.new_empty(1, 1, 1), one, other, beta=0, alpha=factor)
 
 
 def _matrices(factors: Sequence[Tensor], outputs: int) -> _Matrices | _Tucker:
@@ -298,41 +345,58 @@ class _Layer:
     def shaped(self, update: Tensor, like: Tensor) -> Tensor:
         return update.to(like.dtype).view(self._shape)
 
-    def __call__(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(x, weight, None, *self._conv) if self._conv else F.linear(x, weight)
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, weight, bias, *self._conv) if self._conv else F.linear(x, weight, bias)
 
-    def gradient_of_input(self, x: Tensor, weight: Tensor, gradient: Tensor) -> Tensor:
+    def gradients(
+        self, x: Tensor, weight: Tensor, gradient: Tensor, needed: tuple[bool, bool]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Those of the input and of the weight, as far as they are needed."""
         if self._conv:
-            return conv2d_input(x.shape, weight, gradient, *self._conv)
-        return gradient @ weight
-
-    def gradient_of_weight(self, x: Tensor, gradient: Tensor) -> Tensor:
-        if self._conv:
-            return conv2d_weight(x, self._shape, gradient, *self._conv)
-        return gradient.flatten(0, -2).T @ x.flatten(0, -2)
+            stride, padding, dilation = self._conv
+            of_input, of_weight, _ = torch.ops.aten.convolution_backward(
+                gradient, x, weight, None, stride, padding, dilation, False, (0, 0), 1, (*needed, False)
+            )
+            return of_input, of_weight
+        of_input = gradient @ weight if needed[0] else None
+        return of_input, gradient.flatten(0, -2).T @ x.flatten(0, -2) if needed[1] else None
 
 
 class _Apply(torch.autograd.Function):
-    """The layer with the product as its weight; only the input and the factors are kept for the backward pass."""
+    """The layer with the product as its weight, and with a frozen one beside it if that is given; of what depends on
+    the factors, only they and the input are kept for the backward pass.
+
+    The input's gradient is that of the sum of both weights: one convolution for what would be two and a sum. Half
+    precision rounds that sum, by no more than it rounds the gradient. The output is summed by itself: an update that
+    has hardly begun is much smaller than the weight.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: _Layer, *factors: Tensor) -> Tensor:
-        ctx.layer = layer
-        ctx.save_for_backward(x, *factors)
-        return layer(x, layer.shaped(_matrices(factors, layer.outputs).product(), x))
+    def forward(
+        ctx: Any, x: Tensor, layer: _Layer, weight: Tensor | None, bias: Tensor | None, factor: float, *factors: Tensor
+    ) -> Tensor:
+        ctx.layer, ctx.factor = layer, factor
+        ctx.save_for_backward(x, weight, *factors)
+        update = layer(x, layer.shaped(_matrices(factors, layer.outputs).product(), x), None)
+        return update if weight is None else layer(x, weight, bias).add_(update, alpha=factor)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, *factors = ctx.saved_tensors
+        x, weight, *factors = ctx.saved_tensors
         layer: _Layer = ctx.layer
-        of_input, matrices = None, _matrices(factors, layer.outputs)
-        if ctx.needs_input_grad[0]:
-            of_input = layer.gradient_of_input(x, layer.shaped(matrices.product(), x), gradient)
-        if not any(ctx.needs_input_grad[2:]):  # an adapter that is only carried along
-            return of_input, None, *[None] * len(factors)
-        of_weight = layer.gradient_of_weight(x, gradient)
-        return of_input, None, *matrices.gradients(of_weight.view(1, layer.outputs, -1))
+        matrices = _matrices(factors, layer.outputs)
+        needed = ctx.needs_input_grad[0], any(ctx.needs_input_grad[5:])
+        of_input, of_weight = layer.gradients(
+            x,
+            layer.shaped(matrices.product() if weight is None else matrices.added_to(weight, ctx.factor), x),
+            gradient,
+            needed,
+        )
+        if of_weight is None:  # an adapter that is only carried along
+            return of_input, *[None] * (4 + len(factors))
+        of_factors = matrices.gradients(of_weight.view(1, layer.outputs, -1), ctx.factor)
+        return of_input, None, None, None, None, *of_factors
 
 
 def _fits(factors: Mapping[str, Tensor], weight: Tensor) -> bool:

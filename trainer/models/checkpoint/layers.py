@@ -24,14 +24,15 @@ class Linear(linear.Linear):
 
 class Conv2d(conv.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
-        if not (x.requires_grad and torch.is_grad_enabled()) or self.weight.requires_grad or self._is_special:
+        if not (x.requires_grad and torch.is_grad_enabled()) or self.weight.requires_grad or self.is_special:
             return self._conv_forward(x, self.weight, self.bias)
         way = (self.stride, self.padding, self.dilation, self.groups)
         output: Tensor = _FrozenConvolution.apply(x, self.weight, self.bias, way)
         return output
 
     @property
-    def _is_special(self) -> bool:
+    def is_special(self) -> bool:
+        """Whether it pads with something else than so many zeros."""
         return self.padding_mode != "zeros" or isinstance(self.padding, str)
 
 
