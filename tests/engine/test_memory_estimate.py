@@ -11,13 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.count import CASES, TEXT_FREE, without_numbers
 from tests.engine.test_run import collect, job
 from tests.helpers.home import host_in
 from tests.helpers.measured import measured
-from trainer.config.choices import MODES
+from tests.test_count import rows_of
+from trainer.config.choices import MODES, TEXT_ENCODERS
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.engine import memory_fit, passes
+from trainer.engine import memory_estimate, memory_fit, passes
 from trainer.engine.memory_estimate import estimate_memory
 from trainer.engine.memory_fit import memory_advice
 from trainer.errors import MemoryShortError
@@ -147,6 +149,39 @@ def test_a_run_takes_what_was_told(host: Standalone, tmp_path: Path, changes: di
     found = measured(tmp_path, **wanted)
     told = steps(host, **{**changes, "image_size": Size(*changes["image_size"])})  # type: ignore[misc]
     assert told == pytest.approx(max(found["loaded"], found["stepping"]), rel=0.15)
+
+
+@pytest.mark.parametrize("title", ["LoRA", "LoRA, checkpointing", "LoRA, captions encoded in each step"])
+@pytest.mark.parametrize("family", ["SD1", pytest.param("SDXL", marks=pytest.mark.more)])
+def test_a_card_is_told_what_is_counted(family: str, title: str, tmp_path: Path) -> None:
+    """The steps of full-size models, beside what CUDA takes for itself: no less than in the docs' table, and little
+    more, which is what the allocator keeps."""
+    (case,) = (each for each in CASES if (each.family, each.title) == (family, title))
+    published = rows_of((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"))
+    counted = float(published[f"{family} {case.size.width}²", title]["GiB at most"]) * 2**30
+    settings = replace(case.settings, model=str(without_numbers(tmp_path / "model.safetensors", family)))
+    told = estimate_memory(settings, host_in(tmp_path), torch.device("cuda")).steps - memory_estimate._CONTEXT
+    assert 0.99 * counted <= told <= 1.06 * counted
+
+
+def test_text_encoders_leave_a_card_if_they_can(host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of a WebUI, which stay its own; nor where they are trained, or each step's captions need them."""
+    card = torch.device("cuda")
+    size = sum(math.prod(t.shape) for name, t in identify(TOY).tensors.items() if "cond_stage_model" in name)
+    settings = replace(BASE, mode="LoRA", train_model_precision="fp32", network_blocks=TEXT_FREE)
+
+    def told(**changes: object) -> int:
+        return estimate_memory(replace(settings, **changes), host, card).steps  # type: ignore[arg-type]
+
+    gone = told()
+    assert told(caption_shuffle=True, train_iterations=1_000_000) - gone == pytest.approx(4 * size, rel=0.01)
+    text_too = (*TEXT_FREE, TEXT_ENCODERS)
+    assert told(network_blocks=text_too) - gone > 4 * size
+    own = told(train_model_precision="int8")
+    monkeypatch.setattr(Standalone, "lends_model", property(lambda _: True))
+    vae = sum(math.prod(t.shape) for name, t in identify(TOY).tensors.items() if "first_stage_model" in name)
+    assert told() - gone == pytest.approx(4 * (size + vae), rel=0.01)
+    assert told(train_model_precision="int8") == own
 
 
 def test_too_little_memory_is_said_with_what_would_do(host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:

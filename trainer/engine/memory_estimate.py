@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..config.choices import MODES
 from ..config.key_values import split_loras
-from ..config.settings import STREAMING, Settings, effective
+from ..config.settings import CODES, STREAMING, Settings, effective
 from ..config.size import Size
 from ..data.augmentation import Augmentation
 from ..data.caption_variants import with_trigger
@@ -26,7 +26,7 @@ from ..data.latents import PIXELS_AT_ONCE, empty_dataset
 from ..data.pairs import open_pair
 from ..data.samples import Sample
 from ..errors import UserError
-from ..models.checkpoint.parts import VAE
+from ..models.checkpoint.parts import TEXT_ENCODER, VAE, is_text_encoder
 from ..models.latents import decode, encode_images
 from ..models.memory_trace import META, MemoryTrace, random_of_nothing
 from ..models.placement import place, stored_types
@@ -35,7 +35,7 @@ from ..models.recompute import keeping_less
 from ..models.registry import load_bundle
 from ..models.streaming import streamed_bytes
 from ..modes.base import Pass, PassContext
-from ..modes.captions import bytes_of, most_bytes
+from ..modes.captions import bytes_of, may_encode_each_step, most_bytes
 from ..modes.registry import mode_of
 from ..networks.base import Network, build
 from ..networks.files.find import find_lora
@@ -159,7 +159,7 @@ class _Estimate:
     def _weights(self) -> int:
         """On a card the VAE is there only while it is needed, and counted then; so is what is streamed."""
         parts, (streamed, at_once) = self._bundle.modules, self._streamed
-        whole = sum(_bytes(_tensors(module)) for part, module in parts.items() if self._is_cpu or part != VAE)
+        whole = sum(_bytes(_tensors(module)) for part, module in parts.items() if self._stays or part != VAE)
         return whole + at_once if self._is_cpu else whole - streamed + at_once
 
     @property
@@ -168,6 +168,18 @@ class _Estimate:
         if self._settings.train_memory_saving != STREAMING:
             return 0, 0
         return streamed_bytes(self._bundle.family.blocks_to_stream(self._bundle))
+
+    @property
+    def _stays(self) -> bool:
+        """Whether VAE and text encoders stay where they are: on the CPU, and where they may be a host's own."""
+        settings = self._settings
+        is_own = settings.train_model_precision in CODES or settings.train_memory_saving == STREAMING
+        return self._is_cpu or (self._host.lends_model and not is_own)
+
+    @property
+    def _text(self) -> int:
+        """The bytes of the text encoders."""
+        return sum(_bytes(_tensors(each)) for part, each in self._bundle.modules.items() if is_text_encoder(part))
 
     @property
     def _is_cpu(self) -> bool:
@@ -194,7 +206,7 @@ class _Estimate:
         return self._with_vae(trace)
 
     def _with_vae(self, trace: MemoryTrace) -> int:
-        return self._taken(trace) + (0 if self._is_cpu else _bytes(_tensors(self._bundle.vae)))
+        return self._taken(trace) + (0 if self._stays else _bytes(_tensors(self._bundle.vae)))
 
     def _stepping(self, attached: ExitStack) -> int:
         """The most of any pass; networks of the passes before it stay attached."""
@@ -212,16 +224,20 @@ class _Estimate:
         return most
 
     def _step(self, training: Pass, network: Network, settings: Settings) -> int:
-        """What a step takes beyond weights and network: gradients, the optimizer's state and everything in between."""
+        """What a step takes beyond weights and network: gradients, the optimizer's state and everything in between.
+
+        The text encoders leave a card before the first one if it can do without them; until then, they are there.
+        """
         bundle = self._bundle
         sample = _sample(self._frame, *self._captions, pairs=MODES[settings.mode].images in ("pair", "folder of pairs"))
         data = None if MODES[settings.mode].images == "none" else [sample] * settings.train_batch_size
         with network.attached(), keeping_less(bundle, settings), self._trace(network) as trace:
             images = None if data is None else empty_dataset(data, bundle, settings)
             training.prepare(PassContext(settings, bundle, network, bundle.diffusion.to(META), images))
+            preparing = self._taken(trace)
             trace.living.restart()
             trace.backward(training.loss(random_of_nothing()).samples.mean())
-            captions = self._changing_captions(settings)
+            caption = self._caption_bytes()
         network.zero_grad(set_to_none=True)
         average = 2 * _bytes(network.parameters()) if settings.train_ema_decay else 0  # and what it stands in for
         remembered = state_bytes(settings, list(network.parameters()), self._steps_on) + average
@@ -229,13 +245,17 @@ class _Estimate:
         if MODES[settings.mode].learns_from_folder and Augmentation.of(settings).needs_pixels:
             # The VAE stays; what it takes to encode is free again when the step itself begins.
             taken = max(self._with_vae(trace), self._encoding())
-        return taken + captions + remembered
+        # Of captions that change from step to step, the trace has seen one.
+        taken += remembered + most_bytes(settings, caption, on_cpu=self._is_cpu)
+        encodes = training.needs_text_encoder or may_encode_each_step(settings, caption)
+        if self._stays or encodes or any(network.adapters_of(TEXT_ENCODER)):
+            return max(preparing, taken)
+        return max(preparing, taken - self._text)
 
     @torch.no_grad()
-    def _changing_captions(self, settings: Settings) -> int:
-        """What is kept of captions that change from step to step, beside those that the trace has seen."""
-        each = bytes_of(self._bundle.encode(["a"], literal=True))
-        return most_bytes(settings, each, on_cpu=self._is_cpu)
+    def _caption_bytes(self) -> int:
+        """What the conditioning of one caption takes."""
+        return bytes_of(self._bundle.encode(["a"], literal=True))
 
     def _network(self, settings: Settings) -> Network:
         captions = [each for each in self._captions if each]

@@ -99,10 +99,20 @@ def bytes_of(conditioning: Conditioning) -> int:
 
 def most_bytes(settings: Settings, each: int, *, on_cpu: bool) -> int:
     """The most that captions that change from step to step take on the device, where one takes ``each`` bytes."""
+    needed = _bytes_of_run(settings, each)
+    return needed if needed <= (MOST_IN_MEMORY if on_cpu else MOST_ON_DEVICE) else 0
+
+
+def may_encode_each_step(settings: Settings, each: int) -> bool:
+    """Whether captions that change from step to step may be too many to be kept, where one takes ``each`` bytes."""
+    return _bytes_of_run(settings, each) > MOST_IN_MEMORY
+
+
+def _bytes_of_run(settings: Settings, each: int) -> int:
+    """Of captions that change, if no two are alike; 0 where they do not change."""
     if not CaptionRules.of(settings).varies("a {b|c}\nd"):
         return 0
-    needed = _most_batches(settings) * settings.train_batch_size * each * (2 if settings.train_self_reg > 0 else 1)
-    return needed if needed <= (MOST_IN_MEMORY if on_cpu else MOST_ON_DEVICE) else 0
+    return _most_batches(settings) * settings.train_batch_size * each * (2 if settings.train_self_reg > 0 else 1)
 
 
 def _most_batches(settings: Settings) -> int:
