@@ -154,7 +154,7 @@ def test_a_run_takes_what_was_told(host: Standalone, tmp_path: Path, changes: di
 @pytest.mark.parametrize("title", ["LoRA", "LoRA, checkpointing", "LoRA, captions encoded in each step"])
 @pytest.mark.parametrize("family", ["SD1", pytest.param("SDXL", marks=pytest.mark.more)])
 def test_a_card_is_told_what_is_counted(family: str, title: str, tmp_path: Path) -> None:
-    """The steps of full-size models, beside what CUDA takes for itself: no less than in the docs' table, or than weights,
+    """The steps of full-size models, beside what CUDA takes for itself: no less than the docs say, or than weights,
     text encoders and network before the first step, and little more, which is what the allocator keeps."""
     (case,) = (each for each in CASES if (each.family, each.title) == (family, title))
     row = rows_of((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"))[f"{family} {case.size.width}²", title]
