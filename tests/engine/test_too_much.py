@@ -64,6 +64,8 @@ def test_a_run_that_is_well_is_told_nothing(host: Standalone) -> None:
         (lambda at, chance: 0.1 / (1 + at), False),
         (lambda at, chance: 0.1 * (1 + 6 * at) * chance.lognormvariate(0, 0.5), True),
         (lambda at, chance: 0.1 if at < 0.9 else 50.0, True),
+        (lambda at, chance: 1e-6 * (1 + 100 * at), False),
+        (lambda at, chance: 1e-6 if at < 0.5 else 0.1, True),
     ],
 )
 def test_growth_is_told_from_chance(losses: Callable[[float, random.Random], float], grew: bool) -> None:

@@ -18,6 +18,8 @@ from .host import Host
 _MOST_AVERAGED = 200
 _GROWN, _GROWN_BY_CHANCE = 2.0, 16.0
 """How many times as large the loss has to be of a long run, and how much more than that of a single step."""
+_NO_HARM = 1e-3
+"""A mean loss up to which no growth matters: predictions that are off by 3 % of the noise do not show in an image."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,13 @@ def growth_of(losses: Sequence[float]) -> dict[str, str] | None:
     """The mean loss at the beginning and at the end of a run, if it has grown so that chance is no reason; else None.
 
     Losses of single steps differ by several times, since each has timesteps of its own; the more are averaged, the less
-    growth it takes.
+    growth it takes. A concept that the model hardly knows begins near 0, where growth by any factor may do no harm.
     """
     count = min(len(losses) // 8, _MOST_AVERAGED)
     if count == 0:
         return None
     first, last = (sum(part) / count for part in (losses[:count], losses[-count:]))
-    if last <= first * (_GROWN + _GROWN_BY_CHANCE / count):
+    if last <= max(first * (_GROWN + _GROWN_BY_CHANCE / count), _NO_HARM):
         return None
     return {"first": f"{first:.3g}", "last": f"{last:.3g}"}
 
