@@ -23,10 +23,11 @@ from trainer.hosts.standalone import Standalone
 from trainer.jobs import run_status
 from trainer.jobs.store import DONE, Store
 from trainer.jobs.worker import Worker
+from trainer.networks.files.edit import copied
 from trainer.paths import Folders
 from trainer.web.api import core, images
 from trainer.web.api.core import PREFIX
-from trainer.web.services import run_images
+from trainer.web.services import gallery, run_images
 from trainer.web.services.access import Access
 from trainer.web.services.context import PageContext
 
@@ -110,6 +111,25 @@ def test_a_job_has_its_lora_while_that_is_on_the_disk(client: TestClient, folder
         assert loras() == ["", "sub/second"]
     finally:
         away.rename(path)
+
+
+def test_a_step_is_kept_once_with_its_own_image(folders: Folders) -> None:
+    lora = folders.loras / "first.safetensors"
+    image = run_images.of_lora(lora, folders).images[0].path
+    step = copied(lora, image.with_suffix(".safetensors"))  # as a film leaves it beside the image
+
+    kept = run_images.keep(step, folders)
+    try:
+        assert run_images.keep(step, folders) == kept
+        assert not kept.with_name(f"{kept.stem}_2.safetensors").exists()
+        assert kept.with_name(f"{kept.stem}.preview.png").read_bytes() == image.read_bytes()
+        shown = gallery.picture(kept, folders)
+        assert shown is not None
+        with Image.open(io.BytesIO(shown)) as small, Image.open(image) as own:
+            assert small.size == own.size  # not the strip of the run
+    finally:
+        for path in (step, kept, kept.with_name(f"{kept.stem}.preview.png")):
+            path.unlink()
 
 
 def test_a_lora_that_was_moved_keeps_its_pictures_and_one_saved_on_the_way_has_no_strip(folders: Folders) -> None:

@@ -37,7 +37,16 @@ SHOWN = 480
 """Longest side of a small picture, in pixels."""
 _LONGEST = 400
 """Letters of a description in a list."""
-_IMAGE_ENDINGS = (".preview.png", ".png", ".preview.jpg", ".jpg", ".preview.jpeg", ".jpeg", ".preview.webp", ".webp")
+_IMAGE_ENDINGS = (
+    run_images.PICTURE_ENDING,
+    ".png",
+    ".preview.jpg",
+    ".jpg",
+    ".preview.jpeg",
+    ".jpeg",
+    ".preview.webp",
+    ".webp",
+)
 """What a WebUI looks for beside a LoRA, in its order."""
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +19,11 @@ from ...jobs.run_status import latest_previews
 from ...models.checkpoint.header import read_header
 from ...networks.files.edit import copied
 from ...networks.files.settings import settings_of
-from ...paths import Folders, open_file, path_problem
+from ...paths import Folders, is_file, open_file, path_problem
 from ...text.messages import Message, from_json
 
+PICTURE_ENDING = ".preview.png"
+"""Of a LoRA's picture beside it, which WebUIs show as well."""
 _STRIP = "effect.png"
 _SAMPLE = re.compile(r"(\d+)_(?:p(\d+)_)?[+-].*\.png")
 
@@ -102,10 +107,13 @@ def prompt_of(image: Path) -> str:
 
 
 def keep(lora: Path, folders: Folders) -> Path:
-    """Copy the LoRA of a step to the others, under a free name.
+    """Copy the LoRA of a step to the others, under a free name, with the image of the step as its picture.
 
     Args:
         lora: see :func:`lora_of`.
+
+    Returns:
+        The copy; the one that is there if the step was kept before.
 
     Raises:
         UserError: it cannot be read, or the copy cannot be written.
@@ -113,7 +121,24 @@ def keep(lora: Path, folders: Folders) -> Path:
     settings, metadata = settings_of(lora).settings, read_header(lora).metadata
     name = Path(settings.save_lora_name)
     stem = Path(metadata.get("ss_output_name", "")).name or f"{name.name}_{metadata.get('ss_steps', '')}steps"
-    return copied(lora, folders.loras / name.parent / f"{stem}{STEP_ENDING}")
+    target = folders.loras / name.parent / f"{stem}{STEP_ENDING}"
+    if _is_of_same_step(target, metadata):
+        return target
+    copy = copied(lora, target)
+    with suppress(
+        OSError
+    ):  # the LoRA is what was asked for; without a picture the gallery shows another one of the run
+        shutil.copyfile(lora.with_suffix(".png"), copy.with_name(copy.stem + PICTURE_ENDING))
+    return copy
+
+
+def _is_of_same_step(target: Path, metadata: Mapping[str, str]) -> bool:
+    """Whether a LoRA file is there and of the same run and step as one with this metadata."""
+    try:
+        there = read_header(target).metadata if is_file(target) else {}
+    except UserError:
+        return False
+    return all(there.get(key) == metadata.get(key, "") for key in ("ss_session_id", "ss_steps"))
 
 
 def as_json(kept: RunImages) -> dict[str, Any]:
