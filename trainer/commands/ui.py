@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..paths import CHECKOUT, Folders
@@ -46,6 +47,8 @@ def _ui(options: argparse.Namespace) -> int:
     folders = Folders(
         data, (options.lora_dir or data / "loras").resolve(), (options.models_dir or data / "models").resolve()
     )
+    with suppress(OSError):  # a disk that cannot be written to is told of where it matters
+        folders.models.mkdir(parents=True, exist_ok=True)
     worker = Worker(Store(folders), lambda: _host(options.device, folders))
     language = options.language or language_of_machine()
     if options.continues:
