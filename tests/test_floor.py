@@ -19,11 +19,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "trainer"
 # What is added here has been looked up in the oldest version first.
 IN_THE_OLDEST = {
     "torch": """
-        Generator Size Tensor.detach add addmm arange as_tensor autograd.Function bmm
+        Generator Size Tensor.detach add addcmul addmm arange as_tensor autograd.Function bmm
         __config__.show __version__.split empty_strided
         autograd.Variable._execution_engine autograd.function.once_differentiable
         autograd.graph.saved_tensors_hooks
-        backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available bfloat16 bucketize
+        backends.cuda.matmul.allow_tf32 backends.cudnn.allow_tf32 backends.mps.is_available baddbmm bfloat16 bucketize
         cat cdist
         contiguous_format cuda.Event cuda.OutOfMemoryError cuda.Stream
         cuda.current_device cuda.current_stream cuda.device_count cuda.empty_cache
@@ -39,20 +39,22 @@ IN_THE_OLDEST = {
         linspace mul nn.Conv2d
         nn.GroupNorm nn.LayerNorm nn.Linear nn.Module nn.ModuleList nn.Parameter nn.ParameterDict nn.ParameterList
         nn.functional.adaptive_avg_pool2d nn.functional.adaptive_max_pool2d nn.functional.conv2d nn.functional.embedding
+        nn.functional.gelu
         nn.functional.group_norm nn.functional.interpolate nn.functional.l1_loss nn.functional.layer_norm
         nn.functional.linear
         nn.functional.mse_loss nn.functional.scaled_dot_product_attention nn.functional.smooth_l1_loss
-        nn.grad.conv2d_input nn.grad.conv2d_weight nn.modules.conv.Conv2d nn.modules.linear.Linear
+        nn.grad.conv2d_input nn.modules.conv.Conv2d nn.modules.linear.Linear
         nn.modules.normalization.GroupNorm nn.modules.normalization.LayerNorm nn.utils.clip_grad_norm_ no_grad
         ones ones_like
+        ops.aten.convolution_backward ops.aten.gelu_backward.grad_input
         optim.Optimizer optim.lr_scheduler.ReduceLROnPlateau overrides.TorchFunctionMode promote_types rand
         randint randn sigmoid special.ndtri
-        stack tensor uint8 utils._python_dispatch.TorchDispatchMode utils._pytree.tree_flatten where zeros
+        stack tensor uint8 utils._python_dispatch.TorchDispatchMode where zeros
         zeros_like
     """,
     "diffusers": """
         AutoencoderKL DDIMScheduler UNet2DConditionModel loaders.single_file_utils.convert_ldm_unet_checkpoint
-        loaders.single_file_utils.convert_ldm_vae_checkpoint
+        loaders.single_file_utils.convert_ldm_vae_checkpoint models.activations.GEGLU
     """,
     "transformers": """
         CLIPTextConfig CLIPTextModel CLIPTextModelWithProjection CLIPTokenizer.from_pretrained
