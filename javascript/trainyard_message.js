@@ -7,7 +7,7 @@
     const {ROOT} = window.trainyard;
 
     const TIME = 30000; // ms
-    const TO_READ = 5000; // ms, of what is said of a job that runs
+    const TO_READ = 5000; // ms, of what is said of a job that runs, or of the end of one that has ended
 
     let told = null;
     let since = null;
@@ -33,6 +33,8 @@
         sayOnce(message);
         const goesOn = status && status.running && status.run && status.run.state === "running";
         if (goesOn && isOf("ending", message)) since = now;
+        const isOver = status && (!status.running || (status.run && status.run.state === "paused"));
+        if (isOver && isOf("ending", message) && now - seen > TO_READ) message.hidden = true;
         if (since !== null && now - since > TIME) message.hidden = true;
     }
 
