@@ -154,7 +154,8 @@
         if (found.there) words.push(say("room.were_there", {count: found.there}));
         if (found.renamed.length) words.push(say("room.renamed", {count: found.renamed.length, name: found.renamed[0][0], other: found.renamed[0][1]}));
         write(told, words.join(" "));
-        const left = [...failed.map(({name, what}) => `${name}: ${what}`), ...found.problems.map(({name, what}) => say("room.left_out", {name, what}))];
+        const named = ({name, what}) => (what.startsWith(`${name}: `) ? what : `${name}: ${what}`); // many answers name it
+        const left = [...failed.map(named), ...found.problems.map(({name, what}) => say("room.left_out", {name, what}))];
         const more = failed.length + found.problems_in_all - MOST_NAMED;
         const lines = left.slice(0, MOST_NAMED).map((line) => make("li", "", line));
         if (more > 0) lines.push(make("li", "", say("data.more_problems", {count: more})));

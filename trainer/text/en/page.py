@@ -305,7 +305,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "room.nothing_dropped": "There is no image, caption or zip among it.",
         "room.came_in": "{images:image|images} came in, {captions:caption|captions} with them.",
         "room.masks_came_in": "{count:mask|masks} as well.",
-        "room.were_there": "{count:image|images} were there already.",
+        "room.were_there": "{count:image was|images were} there already.",
         "room.renamed": "{count:image|images} got another name, as theirs was taken: {name} is {other}.",
         "room.left_out": "{name} {what}",
         "room.views": "which images are shown",
