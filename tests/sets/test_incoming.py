@@ -17,6 +17,7 @@ from trainer.sets.image_set import ImageSet
 from trainer.sets.incoming import INCOMING, Incoming, import_into, tidy
 from trainer.sets.names import safe_name, safe_parts
 from trainer.sets.packing import packed
+from trainer.text.messages import message
 
 
 def png(colour: str = "red", size: tuple[int, int] = (64, 64)) -> bytes:
@@ -121,6 +122,32 @@ def test_captions_of_images_that_are_there_are_theirs_and_can_be_undone(images: 
     assert {each.name: each.caption for each in images.items()} == {"a.png": "", "b.png": "old"}
 
 
+def test_what_came_in_is_undone_by_setting_it_aside(images: ImageSet) -> None:
+    take(images, {"a.png": RED, "a.txt": b"mine"})
+    images.write({"a.png": "written"}, message("sets.did_import"))
+    images.set_aside(["a.png"])
+    take(images, {"a.png": BLUE, "a.txt": b"other", "sub/b.png": WHITE, "alone.txt": b"x"})
+    before = files(images.folder)
+    assert before["a.png"] == BLUE
+
+    done = images.undo()
+    assert (str(done.what), done.count, done.left) == ("a.png, sub/b.png brought in", 2, ())
+    assert images.items() == []
+    assert files(images.folder) == {
+        ".aside/a.png": RED, ".aside/a.txt": b"written",
+        ".aside/a_2.png": BLUE, ".aside/a_2.txt": b"other", ".aside/sub/b.png": WHITE, ".aside/alone.txt": b"x",
+    }  # fmt: skip
+    images.again()
+    assert files(images.folder) == before
+    for _ in range(4):
+        images.undo()
+    assert files(images.folder)[".aside/a_2.png"] == BLUE
+    assert images.history()[0] is None
+    for _ in range(4):
+        images.again()
+    assert files(images.folder) == before
+
+
 def test_two_images_with_one_caption_keep_it_for_both(images: ImageSet) -> None:
     take(images, {"a.png": RED, "a.jpg": BLUE, "a.txt": b"both"})
     assert {each.name: each.caption for each in images.items()} == {"a.png": "both", "a.jpg": "both"}
@@ -134,7 +161,8 @@ def test_no_path_leads_out_of_the_set(images: ImageSet, tmp_path: Path, name: st
     before = files(tmp_path)
     found = import_into(images, zipped(tmp_path / "evil.zip", {name: RED, "good.png": BLUE}))
     assert list(problems(found).values()) == ["has a path that leads out of the archive or folder"]
-    assert set(files(tmp_path)) - set(before) == {"evil.zip", "cats/good.png"}
+    journal = images.journal.path.relative_to(tmp_path).as_posix()
+    assert set(files(tmp_path)) - set(before) == {"evil.zip", "cats/good.png", journal}
     found = take(images, {name: RED})
     assert found.images == 0
 

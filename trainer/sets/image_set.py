@@ -257,7 +257,7 @@ class ImageSet:
         Raises:
             OutputError: a file cannot be moved.
         """
-        what = message("sets.did_aside", names=_first(names))
+        what = message("sets.did_aside", names=few_of(names))
         with self.journal.held():
             return self._moved(self._found(), names, self.folder, self.folder / ASIDE, what)
 
@@ -267,7 +267,7 @@ class ImageSet:
         Raises:
             OutputError: a file cannot be moved.
         """
-        what = message("sets.did_back", names=_first(names))
+        what = message("sets.did_back", names=few_of(names))
         with self.journal.held():
             return self._moved(self._found(aside=True), names, self.folder / ASIDE, self.folder, what)
 
@@ -463,6 +463,7 @@ def _told(change: Change) -> Message:
     return message(f"sets.did_{change.kind}", tags=tags)
 
 
-def _first(names: Sequence[str]) -> list[str | Message]:
+def few_of(names: Sequence[str]) -> list[str | Message]:
+    """The first of some names, and how many more there are, for a sentence."""
     more = len(names) - 3
     return [*names[:3], *([message("data.and_more", count=more)] if more > 0 else [])]

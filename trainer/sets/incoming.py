@@ -13,7 +13,7 @@ import stat
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
@@ -28,7 +28,8 @@ from ..data.subsets import repeats_in
 from ..errors import DataError, OutputError, UserError
 from ..paths import open_file, path_of, reason_of
 from ..text.messages import Message, message
-from .image_set import ImageSet, Taken, companions_of, move, renamed
+from .image_set import ASIDE, ImageSet, Taken, companions_of, few_of, move, renamed
+from .journal import Moved
 from .names import is_junk, safe_parts
 
 INCOMING: Final = ".incoming"
@@ -265,9 +266,12 @@ class Incoming:
         images = sort_out(found, Settings()).images
         placing = _Placing(self.target, root)
         with self.target.journal.held():
-            for image in images:
-                placing.place(image)
-            placing.place_rest()
+            try:
+                for image in images:
+                    placing.place(image)
+                placing.place_rest()
+            finally:
+                placing.note()
         if placing.captions_only:
             self.target.write(placing.captions_only, message("sets.did_import"))
         return Imported(placing.images, placing.captions, placing.masks, placing.there, tuple(placing.renamed))
@@ -283,8 +287,11 @@ class _Placing:
         self.captions_only: dict[str, str] = {}
         """Captions of images that are in the set already, by the names of these."""
         self._root = root
-        self._taken = Taken()
-        self._stems: dict[tuple[Path, str], str] = {}
+        self._taken, self._taken_aside = Taken(), Taken()
+        self._stems: dict[tuple[Path, str], tuple[str, str]] = {}
+        self._names: list[str] = []
+        self._moves: list[Moved] = []
+        """As if it came from where it goes when it is undone: among what is set aside."""
         self._items = {each.name: each for each in target.items()} if target.folder.is_dir() else {}
 
     def place(self, image: ImageFile) -> None:
@@ -298,11 +305,12 @@ class _Placing:
         key = (target.parent, image.path.stem.casefold())
         if key not in self._stems:
             folders = [self._at(path).parent for path in files]
-            self._stems[key] = self._taken.free_stem(image.path.stem, folders)
-        stem = self._stems[key]
+            stem = image.path.stem
+            self._stems[key] = self._taken.free_stem(stem, folders), self._free_aside(stem, folders)
+        stem, aside = self._stems[key]
         for path in files:
-            end = self._at(path)
-            move(path, end.with_name(renamed(path.name, image.path.stem, stem)))
+            self._put(path, *(renamed(path.name, image.path.stem, each) for each in (stem, aside)))
+        self._names.append(self._moves[-len(files)].after)
         self.images += 1
         self.captions += image.caption in files
         self.masks += image.mask in files
@@ -317,11 +325,33 @@ class _Placing:
             if owner is not None and end.suffix.lower() != ".json":
                 self._caption_of(owner, path)
             elif not os.path.lexists(end):
-                move(path, end)
+                self._put(path, path.name, self._free_aside(path.stem, [end.parent]) + path.suffix)
             elif not _same(path, end):
                 stem = self._taken.free_stem(path.stem, [end.parent])
-                move(path, end.with_name(stem + path.suffix))
+                self._put(path, stem + path.suffix, self._free_aside(path.stem, [end.parent]) + path.suffix)
                 self.renamed.append((path.relative_to(self._root).as_posix(), stem + path.suffix))
+
+    def note(self) -> None:
+        """Have what has come in undone like other changes: it is set aside then.
+
+        Raises:
+            OutputError: the journal cannot be written.
+        """
+        if self._moves:
+            names = self._names or [each.after for each in self._moves]
+            what = message("sets.did_come_in", names=few_of(names))
+            self.target.journal.add(what, len(names), moves=self._moves, apart=True)
+
+    def _free_aside(self, stem: str, folders: Sequence[Path]) -> str:
+        """What nothing begins with that was set aside from these folders of the set."""
+        aside = [self.target.folder / ASIDE / each.relative_to(self.target.folder) for each in folders]
+        return self._taken_aside.free_stem(stem, aside)
+
+    def _put(self, path: Path, name: str, name_aside: str) -> None:
+        end = self._at(path).with_name(name)
+        move(path, end)
+        inside = end.relative_to(self.target.folder)
+        self._moves.append(Moved((ASIDE / inside.with_name(name_aside)).as_posix(), inside.as_posix()))
 
     def _owner(self, path: Path) -> str | None:
         """The image of the set that a caption file belongs to."""

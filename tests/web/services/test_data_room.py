@@ -101,8 +101,11 @@ def test_a_dropped_folder_is_a_set_whose_captions_are_edited_and_undone(
     for _ in range(3):
         server.post("/sets/turn/undo", {"set": number})
     assert captions(server, number) == {"a.png": "cat, red", "b.png": "cat, blue", "sub/ü #1.png": ""}
+    server.post("/sets/turn/undo", {"set": number})
+    assert captions(server, number) == {}, "and what was dropped is set aside"
     assert server.ask("/sets/turn/undo", {"set": number})[0] == 400
-    server.post("/sets/turn/again", {"set": number})
+    for _ in range(2):
+        server.post("/sets/turn/again", {"set": number})
     assert captions(server, number)["a.png"] == "zorp"
 
 

@@ -29,6 +29,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sets.did_sort": "tags sorted",
         "sets.did_tidy": "tags tidied",
         "sets.did_import": "captions brought in",
+        "sets.did_come_in": "{names} brought in",
         "sets.did_aside": "{names} set aside",
         "sets.did_back": "{names} brought back",
         "sets.did_mask": "the mask of {name}",

@@ -29,6 +29,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sets.did_sort": "タグの並べ替え",
         "sets.did_tidy": "タグの整理",
         "sets.did_import": "キャプションの取り込み",
+        "sets.did_come_in": "{names} の取り込み",
         "sets.did_aside": "{names} を取り分け",
         "sets.did_back": "{names} を戻す",
         "sets.did_mask": "{name} のマスク",
