@@ -132,6 +132,22 @@ def test_a_step_is_kept_once_with_its_own_image(folders: Folders) -> None:
             path.unlink()
 
 
+def test_a_step_is_kept_once_beside_another_run_s_of_that_name(folders: Folders) -> None:
+    image = run_images.of_lora(folders.loras / "first.safetensors", folders).images[0].path
+    step = copied(folders.loras / "first.safetensors", image.with_suffix(".safetensors"))
+    other = Path(shutil.copy(folders.lora("sub/second"), folders.loras / step.name))
+    picture = other.with_name(f"{other.stem}_2.preview.png")
+    picture.write_bytes(b"of the user's")
+
+    kept = run_images.keep(step, folders)
+    try:
+        assert kept == other.with_name(f"{other.stem}_2.safetensors") == run_images.keep(step, folders)
+        assert picture.read_bytes() == b"of the user's"
+    finally:
+        for path in (step, other, kept, picture):
+            path.unlink()
+
+
 def test_a_lora_that_was_moved_keeps_its_pictures_and_one_saved_on_the_way_has_no_strip(folders: Folders) -> None:
     moved = Path(shutil.copy(folders.lora("first"), folders.loras / "renamed.safetensors"))
     assert run_images.of_lora(moved, folders).strip is not None

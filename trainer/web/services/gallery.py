@@ -38,15 +38,8 @@ SHOWN = 480
 _LONGEST = 400
 """Letters of a description in a list."""
 _IMAGE_ENDINGS = (
-    run_images.PICTURE_ENDING,
-    ".png",
-    ".preview.jpg",
-    ".jpg",
-    ".preview.jpeg",
-    ".jpeg",
-    ".preview.webp",
-    ".webp",
-)
+    run_images.PICTURE_ENDING, ".png", ".preview.jpg", ".jpg", ".preview.jpeg", ".jpeg", ".preview.webp", ".webp",
+)  # fmt: skip
 """What a WebUI looks for beside a LoRA, in its order."""
 
 

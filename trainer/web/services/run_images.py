@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from ...claims import STEP_ENDING, files_of
-from ...errors import UserError
+from ...errors import OutputError, UserError
 from ...job import Job, Preview
 from ...jobs.run_status import latest_previews
 from ...models.checkpoint.header import read_header
 from ...networks.files.edit import copied
 from ...networks.files.settings import settings_of
-from ...paths import Folders, is_file, open_file, path_problem
+from ...paths import Folders, candidates, is_file, open_file, path_problem, write_whole
 from ...text.messages import Message, from_json
 
 PICTURE_ENDING = ".preview.png"
@@ -122,23 +122,26 @@ def keep(lora: Path, folders: Folders) -> Path:
     name = Path(settings.save_lora_name)
     stem = Path(metadata.get("ss_output_name", "")).name or f"{name.name}_{metadata.get('ss_steps', '')}steps"
     target = folders.loras / name.parent / f"{stem}{STEP_ENDING}"
-    if _is_of_same_step(target, metadata):
-        return target
+    there = next((each for each in takewhile(is_file, candidates(target)) if _is_of_same_step(each, metadata)), None)
+    if there is not None:
+        return there
     copy = copied(lora, target)
-    with suppress(
-        OSError
-    ):  # the LoRA is what was asked for; without a picture the gallery shows another one of the run
-        shutil.copyfile(lora.with_suffix(".png"), copy.with_name(copy.stem + PICTURE_ENDING))
+    picture = copy.with_name(copy.stem + PICTURE_ENDING)
+    # The LoRA is what was asked for; without a picture of its own, the gallery shows another one of the run.
+    with suppress(OSError, OutputError):
+        if not picture.exists():
+            with open_file(lora.with_suffix(".png")) as file:
+                write_whole(picture, [file.read()])
     return copy
 
 
-def _is_of_same_step(target: Path, metadata: Mapping[str, str]) -> bool:
-    """Whether a LoRA file is there and of the same run and step as one with this metadata."""
+def _is_of_same_step(there: Path, metadata: Mapping[str, str]) -> bool:
+    """Whether a LoRA file is of the same run and step as one with this metadata."""
     try:
-        there = read_header(target).metadata if is_file(target) else {}
+        found = read_header(there).metadata
     except UserError:
         return False
-    return all(there.get(key) == metadata.get(key, "") for key in ("ss_session_id", "ss_steps"))
+    return all(found.get(key) == metadata.get(key, "") for key in ("ss_session_id", "ss_steps"))
 
 
 def as_json(kept: RunImages) -> dict[str, Any]:
