@@ -12,6 +12,7 @@
     let told = null;
     let since = null;
     let seen = 0;
+    let ending = null; // the number of the job that was under way when it was said
 
     const shown = () => document.querySelector(`#${ROOT}_message .${ROOT}-told:not([hidden])`);
     const ROWS = `:is(.${ROOT}-account-row, .${ROOT}-account-odd)`;
@@ -22,19 +23,20 @@
         const message = shown();
         if (!message) return;
         const now = performance.now();
+        const {status} = event.detail;
         if (told !== message.dataset.at) {
             told = message.dataset.at;
             seen = now;
+            ending = status && status.run ? status.run.job.id : null;
             since = ["wrong", "account"].some((kind) => isOf(kind, message)) ? null : now;
         }
-        const {status} = event.detail;
         const runs = status && status.run && message.dataset.job === String(status.run.job.id);
         if (runs && now - seen > TO_READ) message.hidden = true;
         sayOnce(message);
-        const goesOn = status && status.running && status.run && status.run.state === "running";
-        if (goesOn && isOf("ending", message)) since = now;
-        const isOver = status && (!status.running || (status.run && status.run.state === "paused"));
-        if (isOver && isOf("ending", message) && now - seen > TO_READ) message.hidden = true;
+        const run = status && status.running ? status.run : null;
+        const isOver = status && (!status.running || (run && (run.state === "paused" || run.job.id !== ending)));
+        if (isOf("ending", message) && !isOver) since = now;
+        if (isOf("ending", message) && isOver && now - seen > TO_READ) message.hidden = true;
         if (since !== null && now - since > TIME) message.hidden = true;
     }
 

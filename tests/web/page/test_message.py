@@ -46,3 +46,26 @@ def test_what_is_wrong_stays_until_somebody_has_gone_on(visit: Callable[..., Vis
         assert "original prompt: It is empty" in someone.told()
         someone.page.evaluate(LATER)
         someone.until(lambda: not someone.told())
+
+
+def test_what_is_said_of_a_runs_end_goes_soon_after_it(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    run = {
+        "job": {"id": 7, "name": "cat", "mode": "LoRA"}, "state": "running", "path": "", "step": 3, "steps": 9,
+        "done": 3, "total": 9, "phase": "", "number": 1, "seconds": 4.0, "rates": [], "curve": [], "account": [],
+        "pictures": [], "warnings": [], "saved": [], "effect": None, "message": "",
+    }  # fmt: skip
+    status = {"running": True, "pausing": False, "queue_started": False, "problem": "", "run": run}
+    someone.page.route("**/trainyard/v1/status", lambda route: route.fulfill(json=status))
+    someone.run_status("cat")
+    someone.page.evaluate("""() => {
+        const said = '<div class="trainyard-told trainyard-ending" data-at="1">Stopping.</div>';
+        document.getElementById("trainyard_message").innerHTML = said;
+    }""")
+    soon = LATER.replace("60000", "10000")
+    someone.page.wait_for_timeout(3500)
+    someone.page.evaluate(soon)
+    someone.page.wait_for_timeout(3500)
+    assert someone.told() == "Stopping.", "it has not stopped yet"
+    run["job"] = {"id": 8, "name": "dog", "mode": "LoRA"}  # the next one of the queue
+    someone.until(lambda: not someone.told())
