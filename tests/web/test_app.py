@@ -79,6 +79,7 @@ def test_ctrl_c_ends_without_a_traceback_though_a_page_listens(tmp_path: Path) -
             answer = page.recv(4096)
             assert b"200 OK" in answer, answer
             assert b"event-stream" in answer, "which never ends"
+            assert (tmp_path / "models").is_dir(), "where the page says that checkpoints go"
             server.send_signal(signal.SIGINT)
             assert server.wait(120) in (0, 130)
     finally:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import os
 import socket
-from contextlib import ExitStack, redirect_stderr, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -86,7 +85,6 @@ def _serve(app: Any, address: str, port: int, context: PageContext) -> int:
         log = logging.getLogger("uvicorn.error")
         quiet.callback(setattr, log, "disabled", log.disabled)
         log.disabled = True
-        quiet.enter_context(redirect_stderr(io.StringIO()))
 
     class Server(uvicorn.Server):
         received = 0
