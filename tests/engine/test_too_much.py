@@ -64,7 +64,7 @@ def test_a_run_that_is_well_is_told_nothing(host: Standalone) -> None:
         (lambda at, chance: 0.1 / (1 + at), False),
         (lambda at, chance: 0.1 * (1 + 6 * at) * chance.lognormvariate(0, 0.5), True),
         (lambda at, chance: 0.1 if at < 0.9 else 50.0, True),
-        (lambda at, chance: 1e-6 * (1 + 100 * at), False),
+        (lambda at, chance: 1.17e-3 + 5e-3 * at, False),  # as where a shape is erased
         (lambda at, chance: 1e-6 if at < 0.5 else 0.1, True),
     ],
 )
