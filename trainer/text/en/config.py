@@ -142,8 +142,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.bucket_below_size": "It is less than {side}, the longer side of image size. Write {side} or more",
         "config.no_folder": "It is empty. Write the folder that holds the images",
         "config.no_folder_or_file": (
-            "It is empty. On the page, drop your images into their box; or write the folder that holds them, or a "
-            "dataset file in {file}"
+            "It is empty. Write the folder that holds the images (on the page, you can drop them into the box above), "
+            "or a dataset file in {file}"
         ),
         "config.no_concept": "It is empty. Write the concept to be changed (an empty target prompt erases it)",
         "config.same_prompt": "It is the same as the original prompt, so there is nothing to learn. Change one of them",

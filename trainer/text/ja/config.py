@@ -152,7 +152,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "config.bucket_below_size": "画像サイズの長辺 {side} より小さい値です。{side} 以上にしてください",
         "config.no_folder": "空欄です。画像のあるフォルダを書いてください",
         "config.no_folder_or_file": (
-            "空欄です。ページでは画像をドロップ枠に入れてください。または、画像のあるフォルダを書くか、"
+            "空欄です。画像のあるフォルダを書くか(ページでは、上の枠に画像をドロップすることもできます)、"
             "「{file}」にデータセット設定ファイルを指定してください"
         ),
         "config.no_concept": (
