@@ -25,12 +25,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from studies.pairs import SPLIT_SEED, Half, Share, spread_scenes
+from studies.first_press import SMALL
+from studies.pairs import SPLIT_SEED, Asked, Half, Share, kept, spread_scenes
 from studies.studio import CHECKPOINT, SEEDS, Studio, train_lora
 from tests.toy.judge import Verdict, _background, _separate, judge
-from tests.toy.world import BACKGROUNDS, COLOURS, Scene, full_caption, picture
+from tests.toy.world import ATTRIBUTES, BACKGROUNDS, COLOURS, Scene, full_caption, picture
 
-SMALL = {"image_size": "64", "image_min_length": "64", "image_buckets_step": "64"}
 IMAGES = 12
 """That LoRA learns from."""
 MIXED = 0.5
@@ -127,36 +127,28 @@ class Counts:
 
 def measure(studio: Studio, preset: str, style: Style, lora: Path, seed: int) -> Counts:
     """The counts of one LoRA, from 24 prompts with the word and, of one from images, 24 without."""
-    scenes = spread_scenes()
-    plain = [full_caption(scene) for scene in scenes]
+    asked = Asked(tuple(spread_scenes()), tuple(ATTRIBUTES))
     has_word = preset == PRESETS["images"]
-    prompts = [f"{style.word}, {prompt}" for prompt in plain] if has_word else plain
-
-    base = studio.pictures(plain, first_seed=100 * seed)
+    prompts = [f"{style.word}, {prompt}" for prompt in asked.prompts] if has_word else asked.prompts
+    base = studio.pictures(asked.prompts, first_seed=100 * seed)
     made = studio.pictures(prompts, lora, first_seed=100 * seed)
+
+    def in_style(images: Sequence[Image.Image]) -> int:
+        return sum(shows(image, style, scene) for image, scene in zip(images, asked.scenes, strict=True))
+
+    def kept_of(names: Sequence[str], seen: Sequence[Verdict]) -> Share:
+        return sum((kept(name, asked, known, seen) for name in names), Share())
+
     known = [judge(image) for image in base]
-    in_style, before = (
-        sum(shows(image, style, scene) for image, scene in zip(images, scenes, strict=True)) for images in (made, base)
-    )
     off = [judge(style.taken_off(image)) for image in made]
     counts = Counts(
-        Share(in_style, len(made), before, len(base)), _kept(scenes, off, known, ("shape", "size", "place"))
+        Share(in_style(made), len(made), in_style(base), len(base)), kept_of(("shape", "size", "place"), off)
     )
     if has_word:
-        without = [judge(image) for image in studio.pictures(plain, lora, first_seed=100 * seed)]
-        counts.without = _kept(scenes, without, known, ("colour", "shape", "background"))
+        counts.without = kept_of(
+            ("colour", "shape", "background"), studio.verdicts(asked.prompts, lora, first_seed=100 * seed)
+        )
     return counts
-
-
-def _kept(scenes: Sequence[Scene], seen: Sequence[Verdict], base: Sequence[Verdict], names: Sequence[str]) -> Share:
-    """Of what the base shows as the prompt says, all attributes together, what is still shown."""
-    shows = [
-        (getattr(after, name) == getattr(scene, name), getattr(before, name) == getattr(scene, name))
-        for scene, before, after in zip(scenes, base, seen, strict=True)
-        for name in names
-    ]
-    known = sum(before for _, before in shows)
-    return Share(sum(after and before for after, before in shows), known, known, len(shows))
 
 
 def rows(
