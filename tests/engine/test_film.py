@@ -66,14 +66,18 @@ def test_the_lora_of_each_image_is_that_of_its_step_and_can_be_kept(model: Path,
     steps = [run_images.lora_of(day, name, each.name, folders) for each in images]
     assert [each and each.parent for each in steps] == [images[0].parent] * 2
     kept = [run_images.keep(steps[0], folders) for _ in range(2) if steps[0]]
-    assert kept == [folders.loras / "sub" / f"x_1steps{ending}.safetensors" for ending in ("", "_2")]
+    assert kept == [folders.loras / "sub" / "x_1steps.safetensors"] * 2
+    assert sorted(each.name for each in kept[0].parent.glob("x_1steps*")) == [
+        "x_1steps.preview.png", "x_1steps.safetensors",
+    ]  # fmt: skip
+    assert kept[0].with_name("x_1steps.preview.png").read_bytes() == images[0].read_bytes()
     assert run_images.prompt_of(images[0]) == "red"
     shown = run_images.of_lora(kept[1], folders)  # of the same run
     assert [run_images.described(each) for each in shown.images] == [
         {"step": 1, "name": "000001_+1.png", "kept": True}, {"step": 2, "name": "000002_+1.png", "kept": True},
     ]  # fmt: skip
     with safe_open(kept[1], "pt") as opened:
-        assert opened.metadata()["ss_output_name"] == "x_1steps_2"
+        assert opened.metadata()["ss_output_name"] == "x_1steps"
         assert opened.metadata()["ss_steps"] == "1"
 
     # Saved by another run that makes no images: the same tensors.

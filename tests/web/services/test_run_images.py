@@ -23,6 +23,7 @@ from trainer.hosts.standalone import Standalone
 from trainer.jobs import run_status
 from trainer.jobs.store import DONE, Store
 from trainer.jobs.worker import Worker
+from trainer.models.checkpoint.header import read_header
 from trainer.networks.files.edit import copied
 from trainer.paths import Folders
 from trainer.web.api import core, images
@@ -143,6 +144,7 @@ def test_a_step_is_kept_once_beside_another_run_s_of_that_name(folders: Folders)
     try:
         assert kept == other.with_name(f"{other.stem}_2.safetensors") == run_images.keep(step, folders)
         assert picture.read_bytes() == b"of the user's"
+        assert read_header(kept).metadata["ss_output_name"] == kept.stem
     finally:
         for path in (step, other, kept, picture):
             path.unlink()
