@@ -23,6 +23,7 @@ OTHER: dict[str, Any] = {
     "network_rank_dropout": 0.2,
     "network_module_dropout": 0.3,
     "ileco_descriptions": 8,
+    "diff_descriptions": 8,
     "train_self_reg_images": 8,
     "train_gradient_accumulation": 3,
     "train_ema_decay": 0.9,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from trainer.engine.run import check_for_run
 from trainer.models.base import Bundle
 from trainer.modes.addift import ADDifT, End, displacements
 from trainer.modes.base import PassContext
+from trainer.modes.descriptions import Descriptions
 from trainer.modes.multi_addift import MultiADDifT
 from trainer.networks.base import Network
 
@@ -106,8 +107,9 @@ def plain_turn(
     reverse: bool,
     count: int = 2,
     kind: Parameterisation = EPSILON,
+    described: Sequence[str] = (),
 ) -> Tensor:
-    """``(count,)``: the loss of each sample of a turn."""
+    """``(count,)``: the loss of each sample of a turn; ``described`` says what stands in the captions' place."""
     settings = scene.settings
     assert scene.data is not None
     data = scene.data.of_step(1)
@@ -137,14 +139,15 @@ def plain_turn(
             seen, base_seen = x["original"], x["target"]
             if settings.diff_alt_ratio < 0:
                 seen, base_seen, by = noise, noise, torch.zeros_like(by)
-        predicted = predict(setting, seen, time, prompts["target"], strength)
-        wanted = predict(setting, base_seen, time, prompts["original"], 0).detach()
+        shown, of_base = (described[row] if described else prompts[side] for side in ("target", "original"))
+        predicted = predict(setting, seen, time, shown, strength)
+        wanted = predict(setting, base_seen, time, of_base, 0).detach()
         if kind is VELOCITY:  # the base's noise, and its latents moved by the difference
             clean, spread = a * base_seen - s * wanted, s * base_seen + a * wanted
             wanted = a * spread - s * (clean + by)
         loss = error(predicted, wanted, mask)
         if settings.diff_keep_outside:
-            base = predict(setting, seen, time, prompts["target"], 0).detach()
+            base = predict(setting, seen, time, shown, 0).detach()
             loss = loss + settings.diff_keep_outside * error(predicted, base, outside)
         snr = (KEPT / (1 - KEPT))[time]
         weight = torch.clamp(5 / snr, max=1) if kind is EPSILON else torch.clamp(snr, max=5) / (snr + 1)
@@ -182,6 +185,20 @@ def test_each_turn_is_its_formula(
 ) -> None:
     scene = setting.scene(**changes)
     same(setting, ours(scene, step), plain_turn(setting, scene, pair_of_turns, reverse=reverse).mean())
+
+
+@pytest.mark.parametrize(("step", "pair_of_turns", "reverse"), [(1, 1, False), (2, 1, True), (3, 2, False)])
+def test_a_pair_without_captions_is_trained_at_descriptions(
+    setting: Setting, step: int, pair_of_turns: int, reverse: bool
+) -> None:
+    """One of two samples, network and base at the same description, in both turns."""
+    scene = setting.scene(original_prompt="zorp", target_prompt="", lora_trigger_word="zorp", diff_descriptions=4)
+    described = Descriptions(scene.settings).drawn(StepRandom.of_step(1, pair_of_turns, CPU), ["zorp"] * 2)
+    (said,) = [each for each in described if each]
+    assert said.startswith("zorp, ")
+    described = [each or "zorp" for each in described]
+    plain = plain_turn(setting, scene, pair_of_turns, reverse=reverse, described=described).mean()
+    same(setting, ours(scene, step), plain)
 
 
 @pytest.mark.parametrize("step", [1, 2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform
 from trainer.models.base import Bundle
 from trainer.modes.base import Pass, PassContext
+from trainer.modes.descriptions import Descriptions
 from trainer.modes.difference import Difference
 from trainer.networks.base import Network
 
@@ -75,9 +76,10 @@ def setting(bundles: tuple[Bundle, Bundle], request: pytest.FixtureRequest, tmp_
         yield Setting(bundle, plain, networks, settings, data, pixels, alpha)
 
 
-def plain_loss(setting: Setting, number: int, step: int) -> Tensor:
+def plain_loss(setting: Setting, number: int, step: int, prompts: Sequence[str] = ()) -> Tensor:
     """The formula, written out: the pass's picture and prompt, and the weights with one update or with both."""
     bundle, plain, count = setting.bundle, setting.plain, (2, 3)[number]
+    prompts = prompts or [PROMPTS[number]] * count
     low, high = ((0, 250), (100, 300))[number]
     rng = StepRandom.of_step(1, step, CPU)
     noise = rng.noise((count, 4, 8, 16), torch.float64)
@@ -88,8 +90,8 @@ def plain_loss(setting: Setting, number: int, step: int) -> Tensor:
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
         z = plain.vae.encode(image).latent_dist.mean * 0.18215
-        ids = plain.tokenizers[0](PROMPTS[number], padding="max_length", max_length=77, return_tensors="pt").input_ids
-        c = plain.text_encoders[0](ids).last_hidden_state.expand(count, -1, -1)
+        ids = plain.tokenizers[0](prompts, padding="max_length", max_length=77, return_tensors="pt").input_ids
+        c = plain.text_encoders[0](ids).last_hidden_state
     signal, spread = KEPT[t].sqrt().view(-1, 1, 1, 1), (1 - KEPT[t]).sqrt().view(-1, 1, 1, 1)
     weights = dict(plain.denoiser.named_parameters())
     for at in range(number + 1):
@@ -118,6 +120,19 @@ def test_loss_and_gradient_are_the_formulas(setting: Setting, number: int) -> No
     assert ours.item() == pytest.approx(plain.item(), rel=2e-6)  # the tables of the noise schedule are float32
     for one, two in zip(gradients, torch.autograd.grad(plain, list(network.parameters())), strict=True):
         torch.testing.assert_close(one, two, rtol=2e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["1st pass", "2nd pass"])
+def test_an_image_without_a_prompt_is_trained_at_descriptions(setting: Setting, number: int) -> None:
+    own = replace(setting.settings, original_prompt="", target_prompt="", diff_descriptions=4)
+    setting.settings = own
+    setting.data = encode_samples(open_pair(own).placed(own, DEFAULT_SIZE), setting.bundle, own, lambda *_: None)
+    count, network, step = (2, 3)[number], setting.networks[number], StepRandom.of_step(1, 7, CPU)
+    prompts = [each or "" for each in Descriptions(own).drawn(step, [""] * count)]
+    assert 0 < sum(map(bool, prompts)) < count
+    with network.attached() if number else torch.enable_grad():
+        ours = setting.prepared(number).loss(step).samples.mean()
+    assert ours.item() == pytest.approx(plain_loss(setting, number, 7, prompts).item(), rel=2e-6)
 
 
 def test_a_difference_that_is_off_leaves_the_copier(setting: Setting) -> None:

@@ -49,7 +49,7 @@ Images = Literal["none", "folder", "pair", "folder of pairs"]
 data directory."""
 Group = Literal[
     "pass", "run", "prompts", "pair", "second pass", "resume", "concept", "folder", "trigger word", "named pairs",
-    "text rate", "copier", "turns", "subsets", "noise", "self reg",
+    "text rate", "copier", "turns", "descriptions", "subsets", "noise", "self reg",
 ]  # fmt: skip
 """Settings that are shown together; each row of the table belongs to one group, and a mode names those it shows."""
 EVERY_MODE: Final[tuple[Group, ...]] = ("pass", "run")
@@ -111,7 +111,7 @@ MODES: Final = _by_name(
             "Difference",
             ".modes.difference:Difference",
             images="pair",
-            shows=("prompts", "pair", "copier", "resume", "noise"),
+            shows=("prompts", "pair", "copier", "descriptions", "resume", "noise"),
             check=".config.check:difference",
             preset="difference-from-pair",
             second_pass_check=".config.check:denoiser_blocks",
@@ -120,7 +120,7 @@ MODES: Final = _by_name(
             "ADDifT",
             ".modes.addift:ADDifT",
             images="pair",
-            shows=("prompts", "pair", "trigger word", "turns"),
+            shows=("prompts", "pair", "trigger word", "turns", "descriptions"),
             check=".config.check:addift",
             preset="action-from-pair",
         ),
@@ -128,7 +128,7 @@ MODES: Final = _by_name(
             "Multi-ADDifT",
             ".modes.multi_addift:MultiADDifT",
             images="folder of pairs",
-            shows=("folder", "trigger word", "named pairs", "resume", "turns"),
+            shows=("folder", "trigger word", "named pairs", "resume", "turns", "descriptions"),
             check=".config.check:multi_addift",
             preset="action-from-many-pairs",
         ),

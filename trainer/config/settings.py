@@ -38,6 +38,7 @@ SHARED_BY_PASSES: Final = (
     *NAMED_ONCE, "network_resume", "base_loras", "image_size", "train_model_precision", "train_memory_saving",
     "train_lora_precision", "train_VAE_precision", "save_lora_name", "save_per_steps", "save_precision",
     "save_overwrite", "save_as_json", "diff_load_1st_pass", "diff_save_1st_pass", "diff_1st_pass_only",
+    "diff_descriptions",
     "logging_save_csv", "logging_verbose", "state_every_minutes", "sample_prompt", "sample_prompts_file",
     "sample_negative", "sample_every_steps",
     "sample_at_start", "sample_seed", "sample_strengths", "effect_strip", "prediction", "train_noise_offset",
@@ -271,6 +272,7 @@ class Settings:
     diff_both_turns: bool = _switch("Difference", "turns")
     diff_noise_count: int = _int(1, "Difference", "turns", least=1)
     diff_keep_outside: float = _float(0.0, "Difference", "turns", least=0)
+    diff_descriptions: int = _int(0, "Difference", "descriptions", least=0, most=1000, offered=(0, 48, 96))
     logging_save_csv: bool = _switch("Saving")
     logging_verbose: bool = _switch("Saving")
     logging_tensorboard: bool = _switch("Saving", "run")

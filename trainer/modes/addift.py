@@ -30,7 +30,7 @@ mean of ``m`` from 0.75 to 0.95, ``m r`` gives way to the projection of ``r`` on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -46,6 +46,7 @@ from ..models.checkpoint.parts import TEXT_ENCODER
 from ..networks.files.metadata import Usage
 from .base import Pass, PassContext, StepLoss
 from .captions import CaptionConditionings
+from .descriptions import Descriptions
 from .keep import Keep
 from .teacher import Asked, Teacher
 
@@ -174,7 +175,8 @@ class PairPass(Pass):
         self._context = context
         self._data: Dataset = context.data
         self._trains_text_encoder = bool(context.network.parameters_of(TEXT_ENCODER))
-        self._base = CaptionConditionings(context, self._data, of_base=True)
+        self._descriptions = Descriptions(context.settings)
+        self._base = CaptionConditionings(context, self._data, of_base=True, others=self._descriptions.all)
         self.needs_text_encoder = self._base.encodes_each_step
         self._keep = Keep(context)
         self._teacher = Teacher(context, self._ask)
@@ -191,6 +193,7 @@ class PairPass(Pass):
         number, forward, reverse = _directions_of(rng.step, settings)
         shared = rng.of(number)
         batch = self._data.of_step(number).repeated(self._repeated * settings.diff_noise_count)
+        batch = self._described(batch, shared)
         noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
         timesteps = self._context.timesteps(shared, batch.latents, swept=True)
         directions = self._directions(batch, noise, timesteps, shared, forward=forward, reverse=reverse)
@@ -203,6 +206,15 @@ class PairPass(Pass):
         if self._holds_outside(batch):
             asked.append(Asked(noisy, times, seen))
         return step, [*asked, *self._keep.asked(rng, noisy, times, seen)]
+
+    def _described(self, batch: Batch, shared: StepRandom) -> Batch:
+        """With descriptions for some of the pairs without captions, the same for both images."""
+        drawn = self._descriptions.drawn(shared, batch.captions, batch.target_captions)
+        originals, targets = (
+            tuple(own if each is None else each for own, each in zip(captions, drawn, strict=True))
+            for captions in (batch.captions, batch.target_captions)
+        )
+        return replace(batch, captions=originals, target_captions=targets)
 
     def _holds_outside(self, batch: Batch) -> bool:
         return self._context.settings.diff_keep_outside > 0 and batch.outside is not None

@@ -35,13 +35,20 @@ class CaptionConditionings:
         of_base: without the network. Otherwise with adapters of the text encoder, which are frozen and may be part of a
             LoRA that is continued from.
         change: what is encoded in the place of a caption.
+        others: what else steps ask for, as it is.
 
     Attributes:
         encodes_each_step: whether the text encoder is needed at every step.
     """
 
     def __init__(
-        self, context: PassContext, data: Dataset, *, of_base: bool, change: Callable[[str], str] = str
+        self,
+        context: PassContext,
+        data: Dataset,
+        *,
+        of_base: bool,
+        change: Callable[[str], str] = str,
+        others: Sequence[str] = (),
     ) -> None:
         self._context = context
         self._network: Callable[[], AbstractContextManager[None]] = context.network.off if of_base else nullcontext
@@ -50,7 +57,7 @@ class CaptionConditionings:
         self._known: dict[str, Conditioning] = {}
         self.encodes_each_step = False
         if not data.captions_vary:
-            self._encode(self._changed(data.captions))
+            self._encode(self._changed(data.captions), others)
             return
         few = self._changed(data.captions)[:_FEW]
         with self._network():
@@ -59,7 +66,7 @@ class CaptionConditionings:
         captions = self._of_run(data, int(MOST_IN_MEMORY / each))
         self.encodes_each_step = captions is None
         if captions is not None:
-            self._encode(captions, "cpu" if len(captions) * each > MOST_ON_DEVICE else None, keeps=False)
+            self._encode(captions, others, "cpu" if len(captions) * each > MOST_ON_DEVICE else None, keeps=False)
 
     def of(self, captions: Sequence[str]) -> Conditioning:
         """Those of a step's captions, on the device."""
@@ -73,11 +80,15 @@ class CaptionConditionings:
         """Each as it is to be encoded, once."""
         return list(dict.fromkeys(map(self._change, captions)))
 
-    def _encode(self, captions: Sequence[str], home: str | None = None, *, keeps: bool = True) -> None:
+    def _encode(
+        self, captions: Sequence[str], others: Sequence[str], home: str | None = None, *, keeps: bool = True
+    ) -> None:
         """What is drawn for one run is not kept for others."""
-        with self._network():
-            found = encode_each(self._context, captions, _PHASE, literal=True, keeps=keeps, home=home)
-        self._known = dict(zip(captions, found, strict=True))
+        drawn = [each for each in others if each not in captions]
+        for each, lasting in ((captions, keeps), (drawn, False)):
+            with self._network():
+                found = encode_each(self._context, each, _PHASE, literal=True, keeps=lasting, home=home)
+            self._known.update(zip(each, found, strict=True))
 
     def _of_run(self, data: Dataset, most: int) -> tuple[str, ...] | None:
         """Every caption of the run once, in the order in which they come; None if there are more than ``most``."""

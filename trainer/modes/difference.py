@@ -16,10 +16,12 @@ import torch
 
 from ..config.settings import Settings, of_second_pass
 from ..diffusion.random import StepRandom
+from ..models.base import Conditioning
 from ..networks.files.metadata import Usage
 from ..text.messages import message
-from .base import Pass, PassContext, PassSpec, StepLoss
+from .base import Pass, PassContext, PassSpec, StepLoss, encode_each
 from .denoising import denoising_loss
+from .descriptions import Descriptions
 from .keep import Keep
 
 _SECOND_STREAM = 1
@@ -75,9 +77,11 @@ class ImagePass(Pass):
         sample = context.data.samples[0]
         image = sample.target if is_target and sample.target is not None else sample
         self._name = image.path.name
-        with torch.no_grad():
-            encoded = context.bundle.encode([image.caption], literal=True)
-        self._conditioning = encoded.sized(torch.tensor([image.sizes]))
+        self._caption, self._descriptions = image.caption, Descriptions(context.settings)
+        prompts = (image.caption, *self._descriptions.all)
+        encoded = encode_each(context, prompts, message("phase.encoding_captions"), literal=True, keeps=False)
+        sizes = torch.tensor([image.sizes])
+        self._conditionings = {each: made.sized(sizes) for each, made in zip(prompts, encoded, strict=True)}
         self._keep = Keep(context)
 
     def loss(self, rng: StepRandom) -> StepLoss:
@@ -85,4 +89,11 @@ class ImagePass(Pass):
         latents = self._latents.expand(count, -1, -1, -1)  # (B, C, h, w)
         mask = None if self._mask is None else self._mask.expand(count, -1, -1, -1)
         names = (self._name,) * count
-        return denoising_loss(self._context, self._keep, rng, latents, self._conditioning, mask, names)
+        return denoising_loss(self._context, self._keep, rng, latents, self._conditioning(rng, count), mask, names)
+
+    def _conditioning(self, rng: StepRandom, count: int) -> Conditioning:
+        """Of one prompt, or of ``count`` where descriptions are drawn."""
+        drawn = self._descriptions.drawn(rng, [self._caption] * count)
+        if not any(drawn):
+            return self._conditionings[self._caption]
+        return Conditioning.cat([self._conditionings[each or self._caption] for each in drawn])

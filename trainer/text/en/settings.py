@@ -147,6 +147,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "diff_both_turns": "diff both turns",
         "diff_noise_count": "diff noise count",
         "diff_keep_outside": "diff keep outside",
+        "diff_descriptions": "diff descriptions",
         "logging_save_csv": "logging save csv",
         "logging_verbose": "logging verbose",
         "logging_tensorboard": "logging tensorboard",
@@ -609,6 +610,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "diff_keep_outside": (
             "With diff use diff mask: how strongly the areas that do not differ are held to what the model predicts "
             "without the LoRA. 0 turns it off; 1 is a good start."
+        ),
+        "diff_descriptions": (
+            "Trains pairs without captions at one of this many random descriptions every second time, so that the "
+            "change shows at any prompt. 96 is a good number; 0 trains them at the empty prompt."
         ),
         "logging_save_csv": "Writes the loss and learning rate of every step to a CSV file.",
         "logging_verbose": "Prints more detail to the console.",

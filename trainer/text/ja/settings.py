@@ -160,6 +160,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "diff_both_turns": "順方向と逆方向を同時に学習",
         "diff_noise_count": "1組あたりのノイズの数",
         "diff_keep_outside": "マスクの外を保つ強さ",
+        "diff_descriptions": "キャプションの代わりの描写文の数",
         "logging_save_csv": "ログをCSVに保存する",
         "logging_verbose": "詳しいログを表示する",
         "logging_tensorboard": "TensorBoardに記録する",
@@ -598,6 +599,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "diff_keep_outside": (
             "差分のマスクを使うとき、2枚に共通する部分を、LoRAなしの結果にどれだけ強く合わせるかです。"
             "0なら使いません。まずは1を試してください。"
+        ),
+        "diff_descriptions": (
+            "キャプションのない画像の組を、2回に1回、ランダムに作ったこの数の描写文のどれかで学習します。"
+            "どんなプロンプトでも変化が出るようになります。目安は96で、0なら空のプロンプトで学習します。"
         ),
         "logging_save_csv": "各ステップの損失と学習率をCSVファイルに書き出します。",
         "logging_verbose": "コンソールに詳しいログを表示します。",
