@@ -33,7 +33,7 @@ from tests.helpers.checkpoints import (
     write_diffusers,
     write_safetensors,
 )
-from trainer.config.settings import Settings
+from trainer.config.settings import PREDICTIONS, Settings
 from trainer.config.size import Size
 from trainer.data.buckets import notes_on_frames
 from trainer.diffusion.parameterisation import VELOCITY
@@ -173,6 +173,13 @@ def test_defaults_are_of_family_and_mode(tmp_path: Path) -> None:
         "Multi-ADDifT": {"image_size": Size(1024, 1024), "train_learning_rate": 2e-4},
     }
     assert defaults_for(sd1, "ADDifT") == {}
+
+
+@pytest.mark.parametrize("mode", ["ADDifT", "Multi-ADDifT", "Difference"])
+def test_pairs_are_described_on_a_flow_alone(tmp_path: Path, mode: str) -> None:
+    path = small_checkpoint(tmp_path, "SDXL")
+    found = {each: defaults_for(path, mode, prediction=each).get("diff_descriptions", 0) for each in PREDICTIONS}
+    assert found == {"found": 0, "noise": 0, "velocity": 0, "flow": 96}
 
 
 def test_full_size_from_shapes_alone() -> None:

@@ -57,6 +57,8 @@ _IGNORED = ("position_ids",)
 _OF_FLOW = LogitNormal(-0.2)
 """What the makers of SDXL's rectified-flow models train with, as they told those who train LoRAs on them
 (67372a/LoRA_Easy_Training_Scripts, issue 58)."""
+_DESCRIPTIONS = 96
+"""How many stand in for captions on a flow."""
 _BLOCKS = ("ResnetBlock2D", "BasicTransformerBlock")
 """What diffusers calls the parts that a U-Net checkpoints, which hold nearly all of its weights."""
 
@@ -164,13 +166,20 @@ class StableDiffusion(Family):
             )
 
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
-        """The size a checkpoint is made for; a mode without images does well with less, but not with more."""
-        size = _told_size(kind) or self.size_of(kind)
-        if MODES[mode].images == "none":
+        """The size a checkpoint is made for; a mode without images does well with less, but not with more.
+
+        Of a flow, pairs without captions are trained at descriptions, without which guidance takes their change back.
+        """
+        size, chosen = _told_size(kind) or self.size_of(kind), MODES[mode]
+        described = (
+            {"diff_descriptions": _DESCRIPTIONS} if _stated(kind) is FLOW and "descriptions" in chosen.groups else {}
+        )
+        if chosen.images == "none":
             return {"image_size": size} if size.area < DEFAULT_SIZE.area else {}
-        if not MODES[mode].learns_from_folder:
-            return {}
-        return {"image_size": size} | ({"image_min_length": min(size)} if min(size) < Settings.image_min_length else {})
+        if not chosen.learns_from_folder:
+            return described
+        least = {"image_min_length": min(size)} if min(size) < Settings.image_min_length else {}
+        return {"image_size": size, **least, **described}
 
     def size_of(self, kind: FileKind) -> Size:
         """What one checkpoint is made for."""
