@@ -168,18 +168,14 @@ class StableDiffusion(Family):
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
         """The size a checkpoint is made for; a mode without images does well with less, but not with more.
 
-        Of a flow, pairs without captions are trained at descriptions, without which guidance takes their change back.
+        Of a flow, one pair without captions is trained at descriptions, without which guidance takes its change back.
         """
-        size, chosen = _told_size(kind) or self.size_of(kind), MODES[mode]
-        described = (
-            {"diff_descriptions": _DESCRIPTIONS} if _stated(kind) is FLOW and "descriptions" in chosen.groups else {}
-        )
-        if chosen.images == "none":
+        size = _told_size(kind) or self.size_of(kind)
+        if MODES[mode].images == "none":
             return {"image_size": size} if size.area < DEFAULT_SIZE.area else {}
-        if not chosen.learns_from_folder:
-            return described
-        least = {"image_min_length": min(size)} if min(size) < Settings.image_min_length else {}
-        return {"image_size": size, **least, **described}
+        if not MODES[mode].learns_from_folder:
+            return {"diff_descriptions": _DESCRIPTIONS} if _stated(kind) is FLOW else {}
+        return {"image_size": size} | ({"image_min_length": min(size)} if min(size) < Settings.image_min_length else {})
 
     def size_of(self, kind: FileKind) -> Size:
         """What one checkpoint is made for."""
