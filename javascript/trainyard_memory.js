@@ -1,17 +1,19 @@
-/* What a run would take of the memory: asked for again once the form has changed and nobody has typed for a while. */
+/* The line before a run: what it learns from, how long it takes, its memory. Asked for once the form has changed and
+ * nobody has typed for a while; until the answer on the form as it is has come, what stands there is greyed. */
 (function () {
     "use strict";
 
     const {ROOT, byId, fieldValue, pressUnseen} = window.trainyard;
 
     const SETTLED = 1500; // ms
-    const ANSWERED = 2500; // ms; about as long as an answer takes
+    const PATIENCE = 20000; // ms; then an answer is lost, and asked for again
 
-    let shown = "";
     let latest = "";
     let changed = 0;
-    let asked = -Infinity;
+    let version = 0; // of the form: the server's answer says which one it is on
+    let asked = {version: 0, at: -Infinity};
     let isRunning = false;
+    let timer = null;
 
     /* All that can be seen of the form. The server is asked with all of it, also with what is folded up. */
     function form() {
@@ -24,26 +26,49 @@
 
     /* What was said of another mode is not true of this one: it goes at once, not with the answer. A run says itself
      * what it learns from. */
-    function hideOther() {
-        const told = byId("memory") && byId("memory").querySelector("[data-mode]");
+    function hideOther(told) {
         if (told) told.hidden = isRunning || told.dataset.mode !== fieldValue("mode");
     }
 
-    function round(event) {
-        const status = event.detail.status;
-        isRunning = Boolean(status && status.running);
-        hideOther();
-        if (byId("room") && byId("room").offsetParent) shown = ""; // captions may be written there
-        const isFilled = document.querySelector(`#${ROOT}_model_note [data-advice]`);
-        if (!status || status.running || !isFilled || byId("form").offsetParent === null) return;
+    /* Only one question is on its way at a time, since Gradio 3 drops a second one. */
+    function look() {
+        clearTimeout(timer);
+        const memory = byId("memory");
+        if (!memory || byId("form").offsetParent === null) return;
+        const told = memory.querySelector("[data-asked]");
+        hideOther(told);
+        if (isRunning || !document.querySelector(`#${ROOT}_model_note [data-advice]`)) return;
         const now = form();
-        if (now !== latest) [latest, changed] = [now, performance.now()];
-        byId("memory").classList.toggle(`${ROOT}-is-outdated`, now !== shown || performance.now() - asked < ANSWERED);
-        if (now === shown || performance.now() - changed < SETTLED) return;
-        [shown, asked] = [now, performance.now()];
-        pressUnseen("measure");
+        if (now !== latest) {
+            [latest, changed] = [now, performance.now()];
+            version += 1;
+        }
+        const answered = told ? Number(told.dataset.asked) : 0;
+        const isOutdated = answered !== version;
+        memory.classList.toggle(`${ROOT}-is-outdated`, isOutdated);
+        memory.setAttribute("aria-busy", String(isOutdated));
+        if (!isOutdated || (answered !== asked.version && performance.now() - asked.at < PATIENCE)) return;
+        const wait = changed + SETTLED - performance.now();
+        if (wait > 0) {
+            timer = setTimeout(look, wait);
+            return;
+        }
+        asked = {version, at: performance.now()};
+        pressUnseen("measure", "measured", `${ROOT}-measure ${version}`);
+    }
+
+    const arriving = new MutationObserver(look);
+
+    function round(event) {
+        const {status} = event.detail;
+        const wasRunning = isRunning;
+        isRunning = Boolean(status && status.running);
+        const isInRoom = byId("room") && byId("room").offsetParent !== null;
+        if (isInRoom || (wasRunning && !isRunning)) latest = ""; // captions may be written there; and a run takes a time
+        if (byId("memory")) arriving.observe(byId("memory"), {childList: true, subtree: true});
+        look();
     }
 
     document.addEventListener("trainyard-round", round);
-    document.addEventListener("change", hideOther);
+    for (const event of ["input", "change"]) document.addEventListener(event, look);
 })();

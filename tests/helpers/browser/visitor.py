@@ -73,24 +73,34 @@ class Visitor:
         self.page.click(f"#trainyard_mode label:has(input[value='{name}'])")
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[list[Any]]:
+    def held(self, about: str = "") -> Iterator[list[Any]]:
         """The first question to the server that is asked in here stays open until the end; then it is listed.
 
-        Not that for the memory, which the page asks by itself at any moment.
+        Args:
+            about: what it says; without that any, but the one for the memory, which the page asks by itself at any
+                moment.
         """
         waiting: list[Any] = []
 
         def hold(route: Any) -> None:
-            if waiting or MEASURE in (route.request.post_data or ""):
-                route.continue_()
-            else:
+            asked = route.request.post_data or ""
+            if not waiting and (about in asked if about else MEASURE not in asked):
                 waiting.append(route)
+            else:
+                route.continue_()
 
         self.page.route(_QUESTIONS, hold)
         yield waiting
         self.until(lambda: waiting)
         waiting[0].continue_()
         self.page.unroute(_QUESTIONS)
+
+    def rounds(self, count: int) -> None:
+        """The page looks at the server so often, which it does every three seconds while nothing runs."""
+        self.page.evaluate("""count => new Promise(done => {
+            const heard = () => --count || (document.removeEventListener("trainyard-round", heard), done());
+            document.addEventListener("trainyard-round", heard);
+        })""", count)
 
     def press(self, button: str) -> None:
         self.page.click(f"#trainyard_{button}")

@@ -19,6 +19,7 @@ from tests.helpers.browser.visitor import STEPS, Visitor
 from tests.web.conftest import OWN
 from trainer.config import presets
 from trainer.config.schema import to_json
+from trainer.web.page.train import MEASURE
 
 pytestmark = pytest.mark.browser
 
@@ -80,6 +81,33 @@ def test_the_memory_of_a_run_is_told_before_it(visit: Callable[..., Visitor]) ->
     someone.until(lambda: re.search(told, memory.inner_text()))
     someone.write("image_size", "huge")
     someone.until(lambda: not memory.inner_text().strip())
+
+
+@pytest.mark.more
+def test_what_is_told_before_a_run_is_of_the_form_as_it_is(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    someone.choose("iLECO")
+    someone.write("model", "toy-sd1.safetensors")
+    for name, text in (("original_prompt", "red"), ("target_prompt", "blue"), ("image_size", "64")):
+        someone.write(name, text)
+    memory = someone.page.locator("#trainyard_memory").first
+    is_outdated = lambda: "trainyard-is-outdated" in memory.get_attribute("class")  # noqa: E731
+    someone.until(lambda: memory.inner_text() and not is_outdated())
+    earlier = memory.inner_text()
+    with someone.held(MEASURE) as waiting:
+        someone.write("network_rank", "64")
+        assert is_outdated(), "at once, not with the next look at the server"
+        assert memory.get_attribute("aria-busy") == "true"
+        someone.until(lambda: waiting)
+        someone.rounds(2)  # longer than an answer takes
+        assert is_outdated()
+        someone.write("network_rank", "128")
+    someone.until(lambda: memory.inner_text() != earlier)
+    of_64 = memory.inner_text()
+    assert is_outdated(), "the answer is on what the form was before"
+    someone.until(lambda: not is_outdated())
+    assert memory.get_attribute("aria-busy") == "false"
+    assert memory.inner_text() != of_64
 
 
 @pytest.mark.more

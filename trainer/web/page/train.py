@@ -33,6 +33,7 @@ from .saved import Loaded, Saved
 
 TAB = "train"
 MEASURE = "trainyard-measure"
+"""What the script's questions for the line before a run begin with."""
 SETTINGS_OF, TRAIN_ON = "settings-of", "train-on"
 """What the page's script writes before the name of a LoRA, to have its settings in the form."""
 _STOPPING = ("run.stopping", "run.stopping_then_next")
@@ -148,8 +149,8 @@ class _Train:
             self.picked = gr.Textbox(label="picked", elem_id=f"{PREFIX}_picked")
             self.pick = gr.Button("pick", elem_id=f"{PREFIX}_pick")
             self.measure = gr.Button("measure", elem_id=f"{PREFIX}_measure")
-            # With its questions goes what they are for, which tells them from those that fill the form.
-            self.measured = gr.Textbox(MEASURE, label="measured", elem_id=f"{PREFIX}_measured")
+            # What is asked and of which version of the form; the script writes it.
+            self.measured = gr.Textbox(label="measured", elem_id=f"{PREFIX}_measured")
             self.answer = gr.Textbox(label="answer", elem_id=f"{PREFIX}_answer")
 
     def _wire(self, tabs: Any) -> None:
@@ -223,19 +224,26 @@ class _Train:
             updates = self._with_lists(updates, values)
         return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
 
-    def _measure(self, _purpose: str, card: Any, *values: Any) -> str:
-        """What a run with the form as it is would be; nothing while something in it is wrong."""
+    def _measure(self, asked: str, card: Any, *values: Any) -> str:
+        """What a run with the form as it is would be; nothing while something in it is wrong.
+
+        Args:
+            asked: :data:`MEASURE` and the number of the form's version, which the answer names. The page's script
+                knows by it whether what it shows is of the form as it is now.
+        """
+        version = html.escape(asked.removeprefix(MEASURE).strip())
         try:
             settings = self.form.settings(values)
             told = before(self.context, settings, self.saved.card_of(card))
         except UserError:  # marked beside its field, or said by Start
-            return ""
+            return f'<div data-asked="{version}"></div>'
         language = self.context.language
         facts = " · ".join(each.text(language) for each in told.facts)
         parts = [modes.paragraph(facts, "facts")] if facts else []
         parts += [modes.paragraph(each.text(language), "odd") for each in told.odd]
         parts.append(modes.paragraph(told.memory.text(language), "note" if told.fits else "wrong"))
-        return f'<div data-mode="{html.escape(settings.mode)}">{"".join(parts)}</div>'  # another mode's is hidden
+        mode = html.escape(settings.mode)  # another mode's is hidden
+        return f'<div data-asked="{version}" data-mode="{mode}">{"".join(parts)}</div>'
 
     def _make_fit(self, card: Any, *values: Any) -> list[str]:
         """Change in the form what makes it fit the chosen GPU, after what was changed for another one is undone."""
