@@ -45,13 +45,14 @@
             {}, (found) => say("film.kept", {name: found.lora})));
         const buttons = make("div", "actions");
         buttons.append(back, on, draw, keep);
+        const waits = make("p", "note");
         const gone = make("p", "note", say("film.gone"));
         const answer = make("p", "note");
         answer.setAttribute("role", "status");
         const wrong = make("p", "wrong");
         wrong.setAttribute("role", "alert");
         answer.hidden = wrong.hidden = true;
-        dialog.append(head, image, prompt, buttons, gone, answer, wrong, sheet);
+        dialog.append(head, image, prompt, buttons, waits, gone, answer, wrong, sheet);
         let at = figures.indexOf(first);
 
         /* Its folders and its name, from its address: ../samples/DAY/RUN/NAME or, of the latest run, ../pictures/NAME. */
@@ -83,8 +84,7 @@
             write(wrong, "");
         }
 
-        async function act(pressed, route, body, told) {
-            pressed.disabled = true;
+        const act = (pressed, route, body, told) => page.imageJobs.once(pressed, async () => {
             try {
                 const found = await ask(route, body);
                 write(wrong, "");
@@ -93,10 +93,10 @@
                 write(answer, "");
                 write(wrong, error.message);
             }
-            pressed.disabled = false;
-        }
+        });
 
         document.getElementById(ROOT).append(dialog);
+        page.imageJobs.gate(() => [draw], waits);
         show();
         dialog.showModal();
     }

@@ -211,7 +211,9 @@
         const message = make("p", "wrong");
         message.setAttribute("role", "alert");
         message.hidden = true;
-        whole.append(title, fields, buttons, message);
+        const waits = make("p", "note");
+        whole.append(title, fields, buttons, waits, message);
+        page.imageJobs.gate(() => [draw], waits);
         whole.parts = {title, fields, made, draw, message};
         whole.hidden = true;
         panel.chosen = [];
@@ -254,8 +256,7 @@
 
     async function compare(panel) {
         const {made, draw, message} = panel.parts.comparison.parts;
-        draw.disabled = true;
-        try {
+        await page.imageJobs.once(draw, async () => {
             const suited = await ask(`lora?name=${encodeURIComponent(panel.chosen[0])}`);
             const asked = {loras: panel.chosen};
             for (const name of ["negative", "model", "vae", "prediction", "clip_skip", "size"]) {
@@ -265,10 +266,7 @@
             await ask("drawings/comparison", asked);
             write(message, "");
             page.imageJobs.watch();
-        } catch (error) {
-            write(message, error.message);
-        }
-        draw.disabled = false;
+        }).catch((error) => write(message, error.message));
     }
 
     // ---- one of them ----------------------------------------------------------------------------------------------

@@ -87,6 +87,48 @@
         dialog.showModal();
     }
 
+    // ---- while a run has the device ---------------------------------------------------------------------------------
+
+    const gates = new Set();
+    let isWaiting = false;
+
+    /* Offer buttons that draw only while images can be drawn; otherwise a note beside them says when.
+     *
+     * buttons: a function, since Gradio may make its buttons anew. */
+    function gate(buttons, note) {
+        gates.add({buttons, note});
+        note.hidden = true;
+        turn();
+    }
+
+    function turn() {
+        for (const each of gates) {
+            if (each.wasThere && !each.note.isConnected) gates.delete(each); // its dialog was closed
+            each.wasThere = each.note.isConnected;
+            for (const button of each.buttons()) if (!button.dataset.asks) button.disabled = isWaiting;
+            write(each.note, isWaiting ? say("try.waits") : "");
+        }
+    }
+
+    /* What a button asks for, during which it cannot be pressed again. */
+    async function once(button, act) {
+        button.dataset.asks = "";
+        button.disabled = true;
+        try {
+            await act();
+        } finally {
+            delete button.dataset.asks;
+            button.disabled = false;
+            turn();
+        }
+    }
+
+    document.addEventListener("trainyard-round", ({detail: {status}}) => {
+        if (!status) return;
+        isWaiting = status.images_wait;
+        turn();
+    });
+
     /* Look now, and again until what was just asked for is done. */
     function watch() {
         hasAsked = true;
@@ -110,9 +152,16 @@
         if (going || Date.now() < until) timer = setTimeout(look, EVERY);
     }
 
-    addPanel("prompts", {build: (panel) => place("prompts", panel), show: () => {}});
+    function build(panel) {
+        const note = make("p", "note");
+        panel.append(note);
+        place("prompts", panel);
+        gate(() => document.querySelectorAll(`#${ROOT}_generate_buttons button`), note);
+    }
+
+    addPanel("prompts", {build, show: () => {}});
     document.addEventListener("click", (event) => {
         if (event.target.closest && event.target.closest(`#${ROOT}_generate_buttons button`)) watch();
     });
-    page.imageJobs = {place, leave, watch};
+    page.imageJobs = {place, leave, watch, gate, once};
 })();

@@ -46,8 +46,10 @@
         message.setAttribute("role", "alert");
         const turn = make("p", "note");
         turn.setAttribute("role", "status");
+        const waits = make("p", "note");
         message.hidden = turn.hidden = true;
-        fold.append(make("summary", "", say("try.heading")), box, turn, message);
+        fold.append(make("summary", "", say("try.heading")), box, waits, turn, message);
+        imageJobs.gate(() => [draw], waits);
         panel.append(fold);
         imageJobs.place("strip", fold);
         const kept = make("div", "kept");
@@ -113,15 +115,12 @@
             vae: panel.suited.vae || "", prediction: panel.suited.prediction || "", clip_skip: panel.suited.clip_skip || 0,
         };
         for (const [name, element] of Object.entries(panel.fields)) asked[name] = element.value;
-        panel.parts.draw.disabled = true;
-        try {
+        const {draw, message} = panel.parts;
+        await imageJobs.once(draw, async () => {
             await ask("drawings/strip", asked);
-            write(panel.parts.message, "");
+            write(message, "");
             imageJobs.watch();
-        } catch (error) {
-            write(panel.parts.message, error.message);
-        }
-        panel.parts.draw.disabled = false;
+        }).catch((error) => write(message, error.message));
     }
 
     /* The images that the LoRA's run has left on the disk. */
@@ -162,8 +161,8 @@
         const {parts} = panel;
         const run = status.run;
         const path = (run && !status.running && run.path) || "";
-        const waits = status.running && run && run.state !== "paused";
-        write(parts.turn, waits ? say(panel.models.includes("") ? "try.between_steps" : "try.waits") : "");
+        const isBusy = status.running && run && run.state !== "paused";
+        write(parts.turn, isBusy && !status.images_wait ? say("try.between_steps") : "");
         panel.run = run;
         onlyOnce(panel);
         if (run && panel.job !== run.job.id) {

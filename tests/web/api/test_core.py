@@ -22,7 +22,7 @@ from trainer.config.settings import ROWS, Settings
 from trainer.engine import memory_fit, run
 from trainer.engine.memory_estimate import MemoryEstimate
 from trainer.hosts.standalone import Standalone
-from trainer.job import Asked, Change, Control, Done, Effect, Event, Job, Phase, Preview, Saved, Step, Warned
+from trainer.job import Asked, Change, Control, Done, Effect, Event, Job, Paused, Phase, Preview, Saved, Step, Warned
 from trainer.jobs.store import DONE, FAILED, Store
 from trainer.jobs.worker import Worker
 from trainer.paths import Folders
@@ -191,7 +191,7 @@ def test_unknown_actions_do_nothing(server: Server, action: str) -> None:
 def test_without_a_run_the_status_says_so(server: Server) -> None:
     assert server.get("/status") == {
         "running": False, "pausing": False, "queue_started": False, "queue_held": False, "problem": "", "run": None,
-        "broken_off": None,
+        "broken_off": None, "images_wait": False,
     }  # fmt: skip
 
 
@@ -265,6 +265,37 @@ def test_the_buttons_reach_the_run(server: Server, worker: Worker, monkeypatch: 
     assert worker.join(20)
     assert server.get("/status")["run"]["path"] == "x"
     assert server.get("/jobs")["jobs"][0]["status"] == "stopped"
+
+
+def test_images_wait_while_a_run_has_the_device(
+    server: Server, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trains, looked = threading.Event(), threading.Event()
+
+    def script(control: Control, emit: Callable[[Event], None]) -> Done:
+        emit(Step(1, 4, 0.5, (1e-4,)))
+        trains.set()
+        assert looked.wait(20)
+        emit(Paused(1))
+        looked.clear()
+        trains.set()
+        assert looked.wait(20)
+        return Done(None, 1, stopped=True)
+
+    plays(monkeypatch, script)
+    server.post("/jobs", ILECO)
+    server.post("/jobs/1/run")
+    assert trains.wait(20)
+    assert not server.get("/status")["images_wait"], "a WebUI makes them between the steps"
+    worker.host().lends_model = False  # type: ignore[misc]
+    assert server.get("/status")["images_wait"]
+    trains.clear()
+    looked.set()
+    assert trains.wait(20)
+    assert not server.get("/status")["images_wait"]
+    looked.set()
+    assert worker.join(20)
+    assert not server.get("/status")["images_wait"]
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end() -> None:

@@ -130,8 +130,15 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     fresh.until(lambda: strip.locator("img").evaluate("each => each.complete && each.naturalWidth") == 3 * 64 + 2 * 4)
     fresh.until(lambda: "can be made once it has ended or is paused" in panel.inner_text())
     fresh.page.fill("#trainyard_try_prompt", "mine")
-    fresh.page.click("#trainyard_try_draw")
-    fresh.until(lambda: "No images can be made while a LoRA is being trained" in panel.inner_text())
+    assert fresh.page.is_disabled("#trainyard_try_draw")
+    generating = someone.page.locator("#trainyard_generate_buttons button")
+    someone.until(lambda: generating.evaluate_all("buttons => buttons.map(each => each.disabled)") == [True] * 3)
+    assert "once it has ended or is paused" in someone.page.locator("#trainyard_prompts").inner_text()
+    someone.press("pause")
+    someone.run_status("Paused: endless")
+    someone.until(lambda: generating.first.is_enabled())
+    someone.press("continue")
+    someone.until(lambda: generating.first.is_disabled())
     fresh.tab("Queue")
     fresh.row_button("earlier", "Try it")  # which is chosen already
     fresh.page.wait_for_timeout(1000)
@@ -141,6 +148,7 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     fresh.run_status("Stopped: endless")
     fresh.page.wait_for_timeout(1500)  # the end of a run takes nothing from whoever looks at another LoRA
     assert fresh.page.locator("#trainyard_try_lora").input_value() == "earlier"
+    assert not panel.get_by_text("once it has ended or is paused").is_visible()
     fresh.page.fill("#trainyard_try_strengths", "0, 1")
     fresh.page.click("#trainyard_try_draw")
     assert drawn(fresh, "try", 2) == ["off", "+1"]

@@ -208,6 +208,7 @@ class _Routes:
         """The current state: the run with its phase, step, loss and images, and the state of the queue.
 
         broken_off: while nothing runs, the job that ended last, if its program ended with it or if it can be continued.
+        images_wait: whether no image can be generated until the run has ended or is paused.
         """
         worker = self._worker
         run_status, entry = worker.run_status, worker.entry
@@ -224,8 +225,17 @@ class _Routes:
             "problem": worker.problem or self._store.notice or "",
             "run": run,
             "broken_off": None if worker.is_running else self._broken_off(),
+            "images_wait": self._images_wait(),
             **self._also(),
         }
+
+    def _images_wait(self) -> bool:
+        """Whether a run has the device for itself. A host that lends its model generates images between the steps."""
+        worker = self._worker
+        host, run_status = worker.made_host, worker.run_status
+        if not worker.is_running or host is None or host.lends_model:
+            return False
+        return run_status is None or run_status.snapshot().state != "paused"
 
     def _broken_off(self) -> dict[str, Any] | None:
         try:
