@@ -12,25 +12,29 @@ from .config.foreign.suggest import meant_by
 from .errors import UserError
 from .paths import kept_traceback
 from .text.console import never_fail
+from .text.language import language_of_machine
+from .text.messages import say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     never_fail(sys.stdout, sys.stderr)
+    language = language_of_machine()
     try:
         options = _parser().parse_args(arguments)
+        language = getattr(options, "language", None) or language
         code = options.command(options)
     except UserError as error:
-        print(f"trainyard: {told(error.whole)}", file=sys.stderr)
+        print(f"trainyard: {error.whole.text(language)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"trainyard: {told('commands.was_interrupted')}", file=sys.stderr)
+        print(f"trainyard: {say('commands.was_interrupted', language)}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, e.g. ``| head``
         sys.stderr.close()
         return 0
     except Exception as error:  # noqa: BLE001 - a bug of ours: few users read tracebacks, so it goes to a file
-        print(f"trainyard: {told(kept_traceback(error))}", file=sys.stderr)
+        print(f"trainyard: {kept_traceback(error).text(language)}", file=sys.stderr)
         return 1
     assert isinstance(code, int)
     return code

@@ -48,8 +48,11 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert main(["ui", "--port", str(port), "--data-dir", str(tmp_path)]) == 2
-    assert f"Port {port} cannot be used" in capsys.readouterr().err
+        asked = ["ui", "--port", str(port), "--data-dir", str(tmp_path)]
+        assert main(asked) == 2
+        assert f"Port {port} cannot be used" in capsys.readouterr().err
+        assert main([*asked, "--language", "ja"]) == 2
+        assert f"ポート {port} を使えません" in capsys.readouterr().err
 
 
 @pytest.mark.more

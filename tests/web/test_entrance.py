@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -193,6 +193,8 @@ def test_one_is_drawn_where_others_are_let_in(capsys: pytest.CaptureFixture[str]
     assert one.accounts["trainyard"] in told
     assert all(word in told for word in ("captions", "JSON", "not encrypted"))
     assert "secret" not in _told_at_start(open_page.context, "http://127.0.0.1:7870")
+    japanese = _told_at_start(replace(context, language="ja"), "http://127.0.0.1:7870")
+    assert "パスワード" in japanese, "whatever the machine's own language is"
 
 
 @pytest.mark.parametrize("account", ["me", "me:", ":secret"])

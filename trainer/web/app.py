@@ -15,8 +15,6 @@ from ..config.settings import Settings
 from ..errors import UserError
 from ..jobs.ending import KILLERS, heard
 from ..paths import CHECKOUT
-from ..text.language import language_of_machine
-from ..text.messages import say
 from .services.context import PageContext
 
 TITLE = "Trainyard"
@@ -98,7 +96,7 @@ def _serve(app: Any, address: str, port: int, context: PageContext) -> int:
             self.received = number
             context.turns.close()
             if context.worker.interrupt():
-                print(say("web.ending", language_of_machine()), flush=True)
+                print(context.say("web.ending"), flush=True)
             super().handle_exit(number, frame)
 
     server = Server(
@@ -112,13 +110,13 @@ def _serve(app: Any, address: str, port: int, context: PageContext) -> int:
 
 def _told_at_start(context: PageContext, address: str) -> str:
     """Where the page is, and to whom; with the password if it was drawn, since nobody else knows it."""
-    access, language = context.access, language_of_machine()
+    access, say = context.access, context.say
     if not access.open_to_others:
-        return say("web.served_here", language, address=address)
-    lines = [say("web.served_to_all", language, address=address), say("web.what_is_open", language)]
+        return say("web.served_here", address=address)
+    lines = [say("web.served_to_all", address=address), say("web.what_is_open")]
     if access.is_drawn:
         lines += [
-            say("web.password_drawn", language, user=user, password=password)
+            say("web.password_drawn", user=user, password=password)
             for user, password in access.accounts.items()
         ]
     return "\n".join(lines)
