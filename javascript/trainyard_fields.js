@@ -49,6 +49,7 @@
     let asked = -PATIENCE;
     let isLate = false;
     let isHeldBack = false;
+    let isOpened = false;
 
     /* Fill a form that is seen for the first time, and update one that does not show the latest on its model. */
     function fit(event) {
@@ -59,9 +60,23 @@
         const isNews = !note || isOwed || note.dataset.advice !== String(status.advice);
         if (!isNews || performance.now() - asked < PATIENCE) return;
         asked = performance.now();
-        if (note || isLate) pressUnseen("fit");
-        else window.trainyard.openForm();
+        if (note || isLate) {
+            pressUnseen("fit");
+            return;
+        }
+        arriving.observe(byId("model_note"), {childList: true, subtree: true});
+        byId("form").inert = window.trainyard.openForm() && !isOpened; // at the second time something has gone wrong
+        isOpened = true;
     }
+
+    /* What was said while the form was being filled goes as soon as it is, and the form can be used. */
+    function showFilled() {
+        if (!document.querySelector(`#${ROOT}_model_note [data-advice]`)) return;
+        byId("filling").hidden = true;
+        byId("form").inert = false;
+    }
+
+    const arriving = new MutationObserver(showFilled);
 
     /* The form's field that somebody may be about to type in. */
     function typedIn() {
@@ -109,6 +124,7 @@
 
     document.addEventListener("focusout", leftField);
     document.addEventListener("trainyard-round", fit);
+    document.addEventListener("trainyard-round", () => byId("filling") && showFilled());
     document.addEventListener("trainyard-round", checkAgain);
 
     window.trainyard.fill = fill;

@@ -48,10 +48,12 @@
         return text;
     }
 
+    /* Whether there is something, which a form that is changed before it has come would not take. */
     function open() {
         const text = before();
         isTouched = isTouched || Boolean(text);
         pressUnseen("open", "kept", text);
+        return Boolean(text);
     }
 
     function shownNow() {

@@ -115,10 +115,7 @@ def _told_at_start(context: PageContext, address: str) -> str:
         return say("web.served_here", address=address)
     lines = [say("web.served_to_all", address=address), say("web.what_is_open")]
     if access.is_drawn:
-        lines += [
-            say("web.password_drawn", user=user, password=password)
-            for user, password in access.accounts.items()
-        ]
+        lines += [say("web.password_drawn", user=user, password=password) for user, password in access.accounts.items()]
     return "\n".join(lines)
 
 

@@ -97,10 +97,13 @@ class Visitor:
 
     def rounds(self, count: int) -> None:
         """The page looks at the server so often, which it does every three seconds while nothing runs."""
-        self.page.evaluate("""count => new Promise(done => {
+        self.page.evaluate(
+            """count => new Promise(done => {
             const heard = () => --count || (document.removeEventListener("trainyard-round", heard), done());
             document.addEventListener("trainyard-round", heard);
-        })""", count)
+        })""",
+            count,
+        )
 
     def press(self, button: str) -> None:
         self.page.click(f"#trainyard_{button}")

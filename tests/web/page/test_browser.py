@@ -84,6 +84,23 @@ def test_the_memory_of_a_run_is_told_before_it(visit: Callable[..., Visitor]) ->
 
 
 @pytest.mark.more
+def test_a_form_that_is_being_filled_says_so_and_takes_nothing(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    someone.write("save_lora_name", "mine")
+    someone.page.wait_for_function("(sessionStorage.getItem('trainyard-kept') || '').includes('mine')")
+    filling, form = someone.page.locator("#trainyard_filling"), someone.page.locator("#trainyard_form")
+    assert not filling.is_visible()
+    with someone.held() as waiting:
+        someone.arrive()  # a reload
+        someone.until(lambda: waiting)
+        assert filling.is_visible()
+        assert form.evaluate("each => each.inert"), "or what is typed here would keep out what was typed before"
+    someone.until(lambda: not filling.is_visible())
+    assert someone.box("save_lora_name").input_value() == "mine"
+    assert not form.evaluate("each => each.inert")
+
+
+@pytest.mark.more
 def test_what_is_told_before_a_run_is_of_the_form_as_it_is(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     someone.choose("iLECO")

@@ -43,6 +43,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "page_help.save_lora_name": "The file name of the LoRA, without extension; folder/name puts it in a "
         "sub-folder. Left empty, it gets the mode's name and a number.",
         "model.is": "The next run trains on {label}.",
+        "form.filling": "The form is being filled in …",
         "form.of_other_mode": "Typed for {other}; {mode} begins with {suits}.",
         "form.use": "Use {value}",
         "model.looking": "Looking at the model …",

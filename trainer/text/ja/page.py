@@ -43,6 +43,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "page_help.save_lora_name": "LoRAのファイル名(拡張子なし)です。folder/name と書くとサブフォルダに保存します。"
         "空欄なら、モード名に番号を付けた名前になります。",
         "model.is": "次の学習で使うモデル: {label}",
+        "form.filling": "フォームに値を入れています…",
         "form.of_other_mode": "{other} 用に入力した値です。{mode} の初期値は {suits} です。",
         "form.use": "{value} にする",
         "model.looking": "モデルを調べています…",

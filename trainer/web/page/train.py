@@ -56,6 +56,7 @@ class _Train:
         self.form = Form(context.words)
         with gr.Row(elem_id=f"{PREFIX}_train"):
             with gr.Column(scale=7, elem_id=f"{PREFIX}_form"):
+                self._place_filling()
                 self.form.place_mode()
                 modes.place(context.words)
                 self.model = Model(self.form, context)
@@ -89,6 +90,12 @@ class _Train:
                 component.value = value
 
     # ---- what is visible ---------------------------------------------------------------------------------------------
+
+    def _place_filling(self) -> None:
+        """What stands above the form until the server has filled it; then the page's script hides it."""
+        words = html.escape(self.say("form.filling"))
+        told = f'<p id="{PREFIX}_filling" class="{PREFIX}-note" role="status">{words}</p>'
+        gr.HTML(told, elem_classes=[f"{PREFIX}-bare", f"{PREFIX}-filling"])
 
     def _place_run(self) -> None:
         say = self.say
