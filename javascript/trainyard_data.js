@@ -7,12 +7,31 @@
     const LOOK_EVERY = 400;
     const LOOK_AFTER_CLICK = 8000;
     const IN_A_PAGE = 24;
+    const ASKED = `${ROOT}-data-asked`;
 
     let timer = null;
     let until = 0;
     let shown = "";
     let bucket = null;
     let first = 0;
+
+    /* What was looked at belongs to the server, and may be another window's: it is shown where this one has asked,
+     * also after a reload. */
+    let hasAsked = false;
+    try {
+        hasAsked = Boolean(window.sessionStorage.getItem(ASKED));
+    } catch (error) {
+        // a browser that keeps nothing
+    }
+
+    function nowAsked() {
+        hasAsked = true;
+        try {
+            window.sessionStorage.setItem(ASKED, "yes");
+        } catch (error) {
+            // until a reload, then
+        }
+    }
 
     function build(panel) {
         const title = make("p", "title");
@@ -44,6 +63,7 @@
     /* The form's values travel through Gradio, so the answer may come a little later. */
     function pressed(event) {
         if (!event.target.closest || !event.target.closest(`#${ROOT}_data_look`)) return;
+        nowAsked();
         until = Date.now() + LOOK_AFTER_CLICK;
         clearTimeout(timer);
         timer = setTimeout(look, LOOK_EVERY);
@@ -61,7 +81,7 @@
     async function look() {
         const panel = byId("data");
         clearTimeout(timer);
-        if (!panel || !panel.parts) return; // it is built, and looks, with the next poll
+        if (!panel || !panel.parts || !hasAsked) return; // it is built, and looks, with the next poll
         let state = null;
         try {
             state = await ask(`preview?known=${shown}`);
@@ -73,7 +93,7 @@
         if (soon) timer = setTimeout(look, LOOK_EVERY);
     }
 
-    /* Another window may have started a look, or the server may have been slow to start this one. */
+    /* The server may have been slow to start a look. */
     function round() {
         const button = byId("data_look");
         if (button && button.offsetParent !== null) look();

@@ -100,6 +100,9 @@ def test_the_data_of_a_folder_is_looked_at(visit: Callable[..., Visitor], tmp_pa
     someone.until(lambda: figures.count() == 24)
     someone.open()  # what was found belongs to the server
     words(someone, "data", "30 images in")
+    another = visit()
+    another.rounds(2)
+    assert not another.page.is_visible("#trainyard_data"), "it has not asked"
     someone.write("lora_data_directory", str(tmp_path / "nowhere"))
     press_by_key(someone, "data_look")
     words(someone, "data", "There is no folder")
