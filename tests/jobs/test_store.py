@@ -142,7 +142,9 @@ def test_numbers_are_never_given_twice(store: Store) -> None:
 @pytest.mark.parametrize(("one", "other"), [("x", "x"), ("x", "X"), ("e\u0301", "\u00e9"), ("", "untitled")])
 def test_a_name_that_waits_or_runs_is_refused(store: Store, one: str, other: str) -> None:
     store.add(settings(one))
-    with pytest.raises(UserError, match=r"is the name of a job that is waiting\. Choose another name"):
+    with pytest.raises(
+        UserError, match=r"is the name of a job that is waiting\. Choose another name, or leave it empty"
+    ):
         store.add(settings(other, save_overwrite=True))
     lease = store.lease()
     store.claim(lease)

@@ -174,6 +174,16 @@ def opened(form: Form) -> list[Any]:
     return [*form.values(Settings())[:-1], form.rest.value]
 
 
+def test_a_name_that_was_drawn_for_a_mode_goes_with_it(form: Form) -> None:
+    place, mode = form.place_of("save_lora_name"), form.place_of("mode")
+    for name, is_left in (("iLECO_3", True), ("iLECO", True), ("LoRA_3", False), ("my iLECO", False), ("", False)):
+        values = form.values(Settings(mode="iLECO", save_lora_name=name))
+        assert not form.has_name_of_mode_left(values)
+        values[mode] = "LoRA"
+        assert values[place] == name
+        assert form.has_name_of_mode_left(values) == is_left
+
+
 def test_a_model_brings_its_defaults_where_the_user_has_left_a_field_alone(form: Form) -> None:
     large = {"image_size": Size(1024, 1024)}
     values = fit(form, fit(form, opened(form), None), large)

@@ -36,8 +36,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "jobs.nothing_to_continue": "It has no state to continue from. Run it again from the beginning.",
         "jobs.cannot_delete": "It is running. Stop it first.",
         "jobs.cannot_move": "It is {status}. Only waiting jobs can be moved.",
-        "jobs.name_of_job": "{name} is the name of a job that is {status}. Choose another name.",
-        "jobs.file_exists": "{name} already exists. Choose another name, or set {overwrite}.",
+        "jobs.name_of_job": "{name} is the name of a job that is {status}. Choose another name, or leave it empty for "
+        "a free one.",
+        "jobs.file_exists": "{name} already exists. Choose another name, leave it empty for a free one, or set "
+        "{overwrite}.",
         "jobs.queue_is_closed": "The queue is closed. Restart the program.",
         # ---- how a job ended
         "jobs.stopped_and_saved": "Stopped at step {step} of {steps}, and saved.",

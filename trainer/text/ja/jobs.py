@@ -32,8 +32,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "jobs.nothing_to_continue": "再開するための途中経過がありません。最初から学習し直してください。",
         "jobs.cannot_delete": "学習中のため削除できません。先に中止してください。",
         "jobs.cannot_move": "状態が「{status}」のため移動できません。移動できるのは待機中のジョブだけです。",
-        "jobs.name_of_job": "{name} は{status}のジョブの名前です。別の名前にしてください。",
-        "jobs.file_exists": "{name} はもうあります。別の名前にするか、「{overwrite}」を有効にしてください。",
+        "jobs.name_of_job": "{name} は{status}のジョブの名前です。別の名前にするか、空にして自動の名前を使って"
+        "ください。",
+        "jobs.file_exists": "{name} はもうあります。別の名前にするか、空にして自動の名前を使うか、"
+        "「{overwrite}」を有効にしてください。",
         "jobs.queue_is_closed": "キューは終了しています。プログラムを起動し直してください。",
         # ---- ジョブの終わり方
         "jobs.stopped_and_saved": "ステップ {step} / {steps} で中止し、保存しました。",

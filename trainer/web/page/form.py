@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -245,6 +246,13 @@ class Form:
             brought = {name: [] for name in now}
         brought = {name: [*brought[name], *([] if value in brought[name] else [value])] for name, value in now.items()}
         return [*updates, gr.update(value=_text({**kept, "mode": mode, "defaults": now, "brought": brought}))]
+
+    def has_name_of_mode_left(self, values: Sequence[Any]) -> bool:
+        """Whether the name is one that was drawn for the mode that the form was filled for, and another is chosen."""
+        *shown, rest = values
+        before = json.loads(rest).get("mode", Settings.mode)
+        name = str(shown[self.place_of("save_lora_name")] or "")
+        return before != self._mode(shown) and bool(re.fullmatch(rf"{re.escape(before)}(_\d+)?", name))
 
     # ---- what makes the form fit a GPU ------------------------------------------------------------------------------
 

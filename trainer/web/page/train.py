@@ -226,7 +226,8 @@ class _Train:
         number = self.context.advisor.number
         advice = self.context.advisor.on(chosen)
         updates = self.form.fitted(values, advice.defaults if advice else None)
-        updates[self.form.place_of("save_lora_name")] = self._proposed(chosen)
+        follows = {"value": ""} if self.form.has_name_of_mode_left(values) else {}
+        updates[self.form.place_of("save_lora_name")] = {**self._proposed(chosen), **follows}
         if not chosen.model:  # one may have been put there since
             updates = self._with_lists(updates, values)
         return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
