@@ -21,6 +21,7 @@ from trainer.config.size import Size
 from trainer.engine import passes
 from trainer.engine.run import check, run
 from trainer.errors import DivergedError, OutputError, SettingsError, UserError
+from trainer.hosts import standalone
 from trainer.hosts.standalone import Standalone
 from trainer.job import (
     Account,
@@ -48,7 +49,7 @@ from trainer.text.messages import literal
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
-BEFORE_TRAINING = ("loading the model", "encoding the prompts", "encoding the prompts to hold")
+BEFORE_TRAINING = ("loading the model", "encoding the prompts", "encoding the prompts to keep")
 
 
 def job(model: Path, **changes: object) -> Job:
@@ -341,11 +342,18 @@ def test_a_name_taken_meanwhile_gets_a_suffix(model: Path, host: Standalone) -> 
     assert (host.folders.loras / "x.safetensors").read_text() == "somebody else's"
 
 
-def test_no_model(host: Standalone) -> None:
+def test_no_model(host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:
     given = job(Path("x"))
     given = replace(given, settings=replace(given.settings, model=""))
     folder = re.escape(str(host.folders.models))
-    with pytest.raises(UserError, match=f"model: No model is chosen, and there is none in {folder}. Put a checkpoint"):
+    with pytest.raises(
+        UserError, match=f"model: No model is chosen, and there is none in {folder}. Put a checkpoint"
+    ) as told:
+        check(given, host)
+    assert str(standalone.TOY) in str(told.value)
+    assert standalone.TOY.is_file()
+    monkeypatch.setattr(standalone, "TOY", host.folders.models / "nothing")
+    with pytest.raises(UserError, match="or give the path of its file\\.$"):
         check(given, host)
     host.folders.models.mkdir(exist_ok=True)
     (host.folders.models / "there.safetensors").touch()

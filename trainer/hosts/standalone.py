@@ -27,11 +27,14 @@ from ..models.placement import away, place_for_images
 from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ..models.sample import sample
 from ..networks.files.read import network_from_file, refuse_other_family
-from ..paths import Folders, path_of
+from ..paths import CHECKOUT, Folders, path_of
 from ..text.messages import Message, label
 from .catalogue import FolderCatalogue, described
 
 _LOOK_EVERY = 0.1
+TOY = CHECKOUT / "tests" / "toy" / "toy-sd1.safetensors"
+"""A very small checkpoint, for whoever wants to see what Trainyard does and has no model yet; an installation may lack
+it."""
 
 
 class Standalone:
@@ -180,8 +183,11 @@ class Standalone:
     def _model(self, settings: Settings) -> Path:
         if not settings.model:
             folder = self.folders.models
-            key = "hosts.no_model" if FolderCatalogue(folder).models() else "hosts.no_model_there"
-            raise ModelError(key, where=label("model"), folder=folder)
+            if FolderCatalogue(folder).models():
+                raise ModelError("hosts.no_model", where=label("model"), folder=folder)
+            if not TOY.is_file():
+                raise ModelError("hosts.no_model_there", where=label("model"), folder=folder)
+            raise ModelError("hosts.no_model_but_toy", where=label("model"), folder=folder, toy=TOY)
         return find_model(settings.model, self.folders.models, "model")
 
     def _vae(self, settings: Settings) -> Path | None:

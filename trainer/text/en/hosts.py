@@ -21,6 +21,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "No model is chosen, and there is none in {folder}. Put a checkpoint (.safetensors) there, or give the "
             "path of its file."
         ),
+        "hosts.no_model_but_toy": (
+            "No model is chosen, and there is none in {folder}. Put a checkpoint (.safetensors) there, or give the "
+            "path of its file. To try Trainyard without one, choose {toy}: it is very small, and draws coloured shapes "
+            "of 64 pixels."
+        ),
         "hosts.no_file": "There is no file {name}. Give its full path, or put it into {folder}.",
         "hosts.not_in_list": "There is no file {name}. Choose one from the list, or put it into {folder}.",
         "hosts.no_checkpoint": "The WebUI has no checkpoint. Put one into its models folder.",

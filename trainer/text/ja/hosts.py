@@ -22,6 +22,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "モデルが選ばれておらず、{folder} にもモデルがありません。"
             "そこにチェックポイント(.safetensors)を置くか、ファイルのパスを指定してください。"
         ),
+        "hosts.no_model_but_toy": (
+            "モデルが選ばれておらず、{folder} にもモデルがありません。"
+            "そこにチェックポイント(.safetensors)を置くか、ファイルのパスを指定してください。"
+            "まず試すだけなら {toy} を指定できます。64ピクセルの色つき図形だけを描く、ごく小さなモデルです。"
+        ),
         "hosts.no_file": "{name} というファイルはありません。フルパスで指定するか、{folder} に入れてください。",
         "hosts.not_in_list": "{name} というファイルはありません。一覧から選ぶか、{folder} に入れてください。",
         "hosts.no_checkpoint": "WebUIにチェックポイントがありません。モデルのフォルダに入れてください。",
