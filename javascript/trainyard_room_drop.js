@@ -158,9 +158,17 @@
         const left = [...failed.map(named), ...found.problems.map(({name, what}) => say("room.left_out", {name, what}))];
         const more = failed.length + found.problems_in_all - MOST_NAMED;
         const lines = left.slice(0, MOST_NAMED).map((line) => make("li", "", line));
+        if (found.no_images_in_all) lines.unshift(make("li", "", noImages(found)));
         if (more > 0) lines.push(make("li", "", say("data.more_problems", {count: more})));
         problems.replaceChildren(...lines);
         problems.hidden = !lines.length;
+    }
+
+    /* What could not be read as an image, in one sentence. */
+    function noImages({no_images: all, no_images_in_all: count}) {
+        const names = all.slice(0, MOST_NAMED).join(", ");
+        const more = count - Math.min(MOST_NAMED, all.length);
+        return say("room.no_images", {count, names: more ? say("room.no_images_and_more", {names, more}) : names});
     }
 
     room.drop = {place, gather, nameOf};

@@ -51,9 +51,22 @@
         };
     }
 
+    let begun = null; // the run that was going on when the server was asked last
+
+    /* What is told of a run that begins, or for another mode, stands at the top of its column, which scrolls by itself.
+     * Whoever is busy further down there stays there. */
+    function toTop() {
+        const side = byId("side");
+        const active = document.activeElement;
+        if (side && (!side.contains(active) || byId("buttons").contains(active))) side.scrollTop = 0;
+    }
+
     function showRun(panel, status) {
         const parts = panel.parts;
         const run = status.run;
+        const now = status.running && run ? `${run.job.id} ${run.job.started}` : "";
+        if (now && begun !== null && now !== begun) toTop();
+        begun = now;
         for (const name of ["model", "account", "phase", "bar", "numbers", "curve", "result", "effect", "images", "warnings"]) {
             parts[name].hidden = !run;
         }
@@ -183,11 +196,17 @@
         return [chart, caption];
     }
 
+    /* A block of the model in words, with what the form calls it; those of other families are words already. */
+    function blockName(block) {
+        const [, kind, number] = /^(BASE|IN|M|OUT)(\d*)$/.exec(block) || [];
+        return kind ? say(`status.block_${kind.toLowerCase()}`, {block, number: Number(number)}) : block;
+    }
+
     const ofRun = (name, caption, {version}) => imageFigure(name, caption, "pictures", version);
 
     function effectOf(effect) {
         const percent = (share) => share === null ? "–" : `${number(100 * share, 2)} %`;
-        const most = effect.strongest.map((each) => `${each.block} ${percent(each.relative)}`).join(", ");
+        const most = effect.strongest.map((each) => `${blockName(each.block)} ${percent(each.relative)}`).join(", ");
         const said = say("status.effect", {share: percent(effect.relative), blocks: most});
         const asked = effect.asked ? effect.asked.words.map((words, at) => make("p", at ? "" : "asked", words)) : [];
         const lines = [...asked, make("p", "", said)];
@@ -196,6 +215,7 @@
         return lines;
     }
 
+    document.addEventListener("change", (event) => event.target.closest(`#${ROOT}_mode`) && toTop());
     window.trainyard.goesOn = goesOn;
     addPanel("run_status", {build: buildStatus, show: showRun});
     document.addEventListener("trainyard-round", (event) => {

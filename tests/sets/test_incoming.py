@@ -218,6 +218,26 @@ def test_what_cannot_be_unpacked_is_said_and_the_rest_comes_in(images: ImageSet,
     assert files(images.folder) == {"b.png": BLUE}
 
 
+def test_what_is_called_an_image_and_is_none_does_not_come_in(images: ImageSet, tmp_path: Path) -> None:
+    photo = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(photo, "JPEG")
+    bad = {
+        "noise.png": bytes(range(256)) * 2,
+        "half.jpg": photo.getvalue()[:900],
+        "half.png": RED[:60],
+        "none.webp": b"",
+    }
+    left = dict.fromkeys(bad, "is no image that can be read")
+    found = take(images, {"a.png": RED, "whole.jpg": photo.getvalue(), **bad, "noise.txt": b"a cat"})
+    assert (found.images, problems(found)) == (2, left)
+    assert sorted(files(images.folder)) == ["a.png", "noise.txt", "whole.jpg"]
+    other = ImageSet(tmp_path / "zipped", tmp_path / "journals")
+    found = import_into(
+        other, zipped(tmp_path / "x.zip", {"b/a.png": RED, **{f"b/{name}": each for name, each in bad.items()}})
+    )
+    assert (found.images, problems(found)) == (1, {f"b/{name}": what for name, what in left.items()})
+
+
 @pytest.mark.parametrize("content", [b"", b"words", b"PK\3\4" + bytes(50)])
 def test_a_file_that_is_no_zip_is_refused_in_a_sentence(images: ImageSet, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.zip"

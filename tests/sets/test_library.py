@@ -47,6 +47,21 @@ def test_a_folder_elsewhere_is_remembered_after_a_restart(library: Library, fold
     assert "cats" in [each.name for each in library.known()]
 
 
+def test_an_empty_folder_elsewhere_is_offered_while_it_was_opened_last(library: Library, tmp_path: Path) -> None:
+    library.make("cats")
+    for name in ("empty", "full", "deep"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "deep" / "1_zorp").mkdir()
+    for name in ("full", "deep/1_zorp"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "a.png")
+    empty = library.open(str(tmp_path / "empty"))
+    assert [each.name for each in library.offered()] == ["empty", "cats"], "images may be about to be dropped there"
+    for name in ("full", "deep"):
+        library.open(str(tmp_path / name))
+    assert [each.name for each in library.offered()] == ["deep", "full", "cats"]
+    assert library.find(empty.id).folder == tmp_path / "empty", "where a window has it open"
+
+
 def test_a_set_of_ours_opened_by_its_path_is_itself(library: Library, folders: Folders) -> None:
     made = library.make("cats")
     assert library.open(str(folders.images / "cats")).id == made.id

@@ -23,6 +23,7 @@ from ..data.caption_json import LIST
 from ..data.captions import decode, read_caption
 from ..data.companions import sort_out
 from ..data.files import CAPTION_ENDINGS, ImageFile, folders_in, is_image, look_into, natural_key
+from ..data.memory import DecodingMemory
 from ..data.problems import FileError, FileProblem
 from ..data.subsets import repeats_in
 from ..errors import DataError, OutputError, UserError
@@ -45,6 +46,9 @@ _SPARE: Final = 500_000_000
 """Bytes of the disk that stay free."""
 _PIECE: Final = 2**20
 _ABANDONED: Final = 24 * 3600.0
+_GLANCE: Final = 64
+"""Longest side, in pixels, of what an image is decoded to when it comes in: for most files that takes a moment."""
+_NO_IMAGE: Final = ("data.broken", "data.unknown_format", "data.only_zeros", "data.empty_file", "data.web_page")
 _UTF8_NAME: Final = 0x800
 _ENCRYPTED: Final = 0x1
 
@@ -84,6 +88,7 @@ class Incoming:
     token: str = field(default_factory=lambda: secrets.token_hex(12))
     problems: list[FileProblem] = field(default_factory=list)
     _count: int = 0
+    _memory: DecodingMemory = field(default_factory=DecodingMemory)
 
     @property
     def folder(self) -> Path:
@@ -95,7 +100,8 @@ class Incoming:
         """Take one file.
 
         Args:
-            name: its path inside what was dropped; one that is no image, caption or archive is noted and left out.
+            name: its path inside what was dropped; one that is no image, caption or archive is noted and left out, by
+                its name or its content.
             pieces: its content.
 
         Raises:
@@ -103,7 +109,7 @@ class Incoming:
         """
         parts = self._parts(name)
         if parts is not None:
-            self._write(self.folder.joinpath(*parts), pieces)
+            self._look_at(name, self._write(self.folder.joinpath(*parts), pieces))
 
     def take_folder(self, folder: Path, check: Check | None = None, progress: Progress | None = None) -> None:
         """Copy what is in a folder and its sub-folders.
@@ -197,9 +203,11 @@ class Incoming:
             return
         try:
             with archive.open(entry) as file:
-                self._write(self.folder.joinpath(*parts), _bounded(file, entry.file_size))
+                written = self._write(self.folder.joinpath(*parts), _bounded(file, entry.file_size))
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
             self._leave(name, message("sets.broken_in_zip", reason=str(error).strip(" .") or type(error).__name__))
+            return
+        self._look_at(name, written)
 
     def _parts(self, name: str) -> tuple[str, ...] | None:
         """The safe names of a path; None for what is not taken, which is noted unless it is some system's."""
@@ -216,13 +224,31 @@ class Incoming:
             return None
         return parts
 
-    def _write(self, path: Path, pieces: Iterable[bytes]) -> None:
+    def _look_at(self, name: str, path: Path) -> None:
+        """Leave out what is called an image and is none by its content, or only a part of one."""
+        from ..data.images import load_small, whole_files_only
+
+        if not is_image(path.name):
+            return
+        try:
+            with whole_files_only():
+                load_small(path, _GLANCE, memory=self._memory)
+        except FileError as error:
+            path.unlink()
+            self._leave(name, message("sets.no_image") if error.problem.key in _NO_IMAGE else error.problem)
+
+    def _write(self, path: Path, pieces: Iterable[bytes]) -> Path:
+        """Where it is: two names may have become one.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         self._count += 1
         if self._count > MOST_FILES:
             raise UserError("sets.too_many_files", most=MOST_FILES)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            while os.path.lexists(path):  # two names that became one
+            while os.path.lexists(path):
                 path = path.with_name(f"{path.stem}_2{path.suffix}")
             with path.open("xb") as file:
                 for piece in pieces:
@@ -233,6 +259,7 @@ class Incoming:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+        return path
 
     def _leave(self, name: str, what: Message) -> None:
         shown = "".join(letter if letter.isprintable() else "?" for letter in name[-200:])

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -57,6 +58,11 @@ class Library:
         others = [Known(_id_of(path), Path(path).name or path, Path(path), False, place[path])
                   for path in recent if path not in known and os.path.isdir(path)]  # fmt: skip
         return sorted([*own, *others], key=lambda each: (-each.opened, natural_key(each.name)))
+
+    def offered(self) -> list[Known]:
+        """Those to choose from: but for folders elsewhere that were looked into once and hold nothing."""
+        known = self.known()
+        return [each for each in known if each.own or each == known[0] or _has_images(each.folder)]
 
     def _own(self) -> list[Path]:
         try:
@@ -158,6 +164,11 @@ class Library:
             raise DataError("sets.unreadable", where=written[:200], reason=error.strerror or error) from error
         above = None if path in real else path.parent
         return above, list(_with_images(inner))
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether there is an image in it or in one of its sub-folders, of which not too many are looked into."""
+    return any(has_image(Path(parent)) for parent, _, _ in islice(os.walk(folder), MOST_LISTED))
 
 
 def _with_images(folders: list[Path]) -> Iterator[tuple[Path, bool]]:

@@ -143,6 +143,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.trained_on": "It was trained on {model}.",
         "status.saved": "Saved: {path}",
         "status.effect": "The LoRA changes the weights by {share}, most in {blocks}.",
+        "status.block_base": "the text encoder ({block})",
+        "status.block_in": "input block {number} ({block})",
+        "status.block_m": "the middle block ({block})",
+        "status.block_out": "output block {number} ({block})",
         "status.strip": "“{prompt}” at strength −1, 0 and +1",
         # ---- images made for the page
         "draw.black": (
@@ -308,6 +312,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "room.masks_came_in": "{count:mask|masks} as well.",
         "room.were_there": "{count:image was|images were} there already.",
         "room.renamed": "{count:image|images} got another name, as theirs was taken: {name} is {other}.",
+        "room.no_images": "{count:file|files} did not come in, being no image that can be read: {names}.",
+        "room.no_images_and_more": "{names} and {more} more",
         "room.left_out": "{name} {what}",
         "room.views": "which images are shown",
         "room.view_all": "All {count}",

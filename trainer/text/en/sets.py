@@ -54,6 +54,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sets.broken_in_zip": "cannot be unpacked ({reason})",
         "sets.leads_out": "has a path that leads out of the archive or folder",
         "sets.archive_inside": "is an archive itself; unpack it, or drop it alone if it is a zip",
+        "sets.no_image": "is no image that can be read",
         "sets.no_image_or_caption": "is neither an image nor a caption",
         "sets.too_many_files": "More than {most} files are too many at once. Drop a part of them.",
         "sets.no_batch": "These files are no longer expected. Drop them again.",

@@ -142,6 +142,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.trained_on": "使ったモデル: {model}",
         "status.saved": "保存先: {path}",
         "status.effect": "このLoRAは重みを {share} 変えます。変化が大きいのは {blocks} です。",
+        "status.block_base": "テキストエンコーダー ({block})",
+        "status.block_in": "入力側ブロック{number} ({block})",
+        "status.block_m": "中間ブロック ({block})",
+        "status.block_out": "出力側ブロック{number} ({block})",
         "status.strip": "「{prompt}」を強さ −1、0、+1 で描いたもの",
         # ---- ページで作る画像
         "draw.black": (
@@ -306,6 +310,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "room.masks_came_in": "マスクも {count} 枚あります。",
         "room.were_there": "{count} 枚はすでにありました。",
         "room.renamed": "名前が使われていたので {count} 枚の名前を変えました。{name} は {other} です。",
+        "room.no_images": "画像として読めないため、{count} 件を取り込みませんでした: {names}",
+        "room.no_images_and_more": "{names} ほか {more} 件",
         "room.left_out": "{name}: {what}",
         "room.views": "表示する画像",
         "room.view_all": "すべて {count}",

@@ -54,6 +54,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sets.broken_in_zip": "展開できません（{reason}）",
         "sets.leads_out": "パスが zip またはフォルダの外を指しています",
         "sets.archive_inside": "これ自体がアーカイブです。展開するか、zip ならそれだけをドロップしてください",
+        "sets.no_image": "画像として読めません",
         "sets.no_image_or_caption": "画像でもキャプションでもありません",
         "sets.too_many_files": "一度に {most} 個を超えるファイルは多すぎます。分けてドロップしてください。",
         "sets.no_batch": "このファイルはもう待たれていません。もう一度ドロップしてください。",

@@ -68,7 +68,7 @@ class DataRoom:
     # ---- which sets there are ---------------------------------------------------------------------------------------
 
     def sets(self) -> dict[str, Any]:
-        return {"sets": [_known(each) for each in self._library.known()]}
+        return {"sets": [_known(each) for each in self._library.offered()]}
 
     def open(self, *, folder: str | None = None, name: str = "") -> dict[str, Any]:
         """Open a folder, or make a set of a name.
@@ -384,14 +384,18 @@ def _crop(placement: Any) -> dict[str, Any]:
 
 
 def _imported(found: Imported) -> dict[str, Any]:
+    broken = [each for each in found.problems if each.what.key == "sets.no_image"]
+    others = [each for each in found.problems if each not in broken]
     return {
         "images": found.images,
         "captions": found.captions,
         "masks": found.masks,
         "there": found.there,
         "renamed": [list(each) for each in found.renamed[:_MOST_PROBLEMS]],
-        "problems": [{"name": each.name, "what": each.what} for each in found.problems[:_MOST_PROBLEMS]],
-        "problems_in_all": len(found.problems),
+        "no_images": [each.name for each in broken[:_MOST_PROBLEMS]],
+        "no_images_in_all": len(broken),
+        "problems": [{"name": each.name, "what": each.what} for each in others[:_MOST_PROBLEMS]],
+        "problems_in_all": len(others),
     }
 
 
