@@ -42,7 +42,7 @@
             return "";
         }));
         const keep = button(say("film.keep"), () => act(keep, `samples/${nameOf().map(encodeURIComponent).join("/")}/keep`,
-            {}, (found) => say("film.kept", {name: found.lora})));
+            {}, (found) => say(found.before ? "film.kept_before" : "film.kept", {name: found.lora})));
         const buttons = make("div", "actions");
         buttons.append(back, on, draw, keep);
         const waits = make("p", "note");

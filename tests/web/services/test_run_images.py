@@ -119,9 +119,10 @@ def test_a_step_is_kept_once_with_its_own_image(folders: Folders) -> None:
     image = run_images.of_lora(lora, folders).images[0].path
     step = copied(lora, image.with_suffix(".safetensors"))  # as a film leaves it beside the image
 
+    assert run_images.kept_before(step, folders) is None
     kept = run_images.keep(step, folders)
     try:
-        assert run_images.keep(step, folders) == kept
+        assert run_images.keep(step, folders) == kept == run_images.kept_before(step, folders)
         assert not kept.with_name(f"{kept.stem}_2.safetensors").exists()
         assert kept.with_name(f"{kept.stem}.preview.png").read_bytes() == image.read_bytes()
         shown = gallery.picture(kept, folders)

@@ -61,6 +61,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "film.on": "Later",
         "film.draw": "Draw strengths −1 … +1",
         "film.keep": "Keep this step",
+        "film.kept_before": "It was kept before, as {name}. It is in the gallery, with your other LoRAs.",
         "film.kept": "Kept as {name}. It is in the gallery, with your other LoRAs.",
         "film.gone": "The LoRA of this step is not there. Those of the images that a run makes by itself are kept for "
         "a week, and 4 GB of them at most.",

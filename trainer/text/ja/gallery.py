@@ -61,6 +61,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "film.on": "次へ",
         "film.draw": "強度 −1 … +1 で描く",
         "film.keep": "このステップを残す",
+        "film.kept_before": "このステップは {name} として保存済みです。ギャラリーに、ほかのLoRAと並んでいます。",
         "film.kept": "{name} として保存しました。ギャラリーに、ほかのLoRAと並んで出ます。",
         "film.gone": "このステップのLoRAはありません。自動で作られた画像のLoRAは1週間、合計4GBまで残ります。",
         "film.strength": "強度",

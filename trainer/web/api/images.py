@@ -155,14 +155,18 @@ class _Routes:
         return self.sheets()
 
     def keep(self, day: str, run: str, name: str) -> dict[str, Any]:
-        """Save the LoRA of the step of an image among the others, under a free name."""
-        folders = self._context.folders
-        path = run_images.keep(self._of_step(day, run, name), folders)
+        """Save the LoRA of the step of an image among the others, under a free name.
+
+        "before": whether it had been kept already; then nothing is written.
+        """
+        folders, lora = self._context.folders, self._of_step(day, run, name)
+        before = run_images.kept_before(lora, folders)
+        path = before or run_images.keep(lora, folders)
         self._context.gallery.forget()
         host = self._context.worker.made_host
         if host is not None:
             host.saved(path)
-        return {"lora": lora_name(path, folders.loras), "path": str(path)}
+        return {"lora": lora_name(path, folders.loras), "path": str(path), "before": before is not None}
 
     def _of_step(self, day: str, run: str, name: str) -> Path:
         path = run_images.lora_of(day, run, name, self._context.folders)

@@ -106,6 +106,19 @@ def prompt_of(image: Path) -> str:
         return ""
 
 
+def kept_before(lora: Path, folders: Folders) -> Path | None:
+    """Where the LoRA of a step is among the others, if it was kept before.
+
+    Args:
+        lora: see :func:`lora_of`.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    target, metadata = _place_for(lora, folders)
+    return next((each for each in takewhile(is_file, candidates(target)) if _is_of_same_step(each, metadata)), None)
+
+
 def keep(lora: Path, folders: Folders) -> Path:
     """Copy the LoRA of a step to the others, under a free name, with the image of the step as its picture.
 
@@ -118,14 +131,10 @@ def keep(lora: Path, folders: Folders) -> Path:
     Raises:
         UserError: it cannot be read, or the copy cannot be written.
     """
-    settings, metadata = settings_of(lora).settings, read_header(lora).metadata
-    name = Path(settings.save_lora_name)
-    stem = Path(metadata.get("ss_output_name", "")).name or f"{name.name}_{metadata.get('ss_steps', '')}steps"
-    target = folders.loras / name.parent / f"{stem}{STEP_ENDING}"
-    there = next((each for each in takewhile(is_file, candidates(target)) if _is_of_same_step(each, metadata)), None)
+    there = kept_before(lora, folders)
     if there is not None:
         return there
-    copy = copied(lora, target)
+    copy = copied(lora, _place_for(lora, folders)[0])
     picture = copy.with_name(copy.stem + PICTURE_ENDING)
     # The LoRA is what was asked for; without a picture of its own, the gallery shows another one of the run.
     with suppress(OSError, OutputError):
@@ -133,6 +142,13 @@ def keep(lora: Path, folders: Folders) -> Path:
             with open_file(lora.with_suffix(".png")) as file:
                 write_whole(picture, [file.read()])
     return copy
+
+
+def _place_for(lora: Path, folders: Folders) -> tuple[Path, Mapping[str, str]]:
+    """Where the LoRA of a step goes if nothing is there, and its metadata."""
+    name, metadata = Path(settings_of(lora).settings.save_lora_name), read_header(lora).metadata
+    stem = Path(metadata.get("ss_output_name", "")).name or f"{name.name}_{metadata.get('ss_steps', '')}steps"
+    return folders.loras / name.parent / f"{stem}{STEP_ENDING}", metadata
 
 
 def _is_of_same_step(there: Path, metadata: Mapping[str, str]) -> bool:
