@@ -28,6 +28,7 @@
         }
         byId("bar_help").addEventListener("click", () => help(root().dataset.help !== "on", true));
         const find = byId("bar_find");
+        find.value = ""; // a browser may keep what was there before a reload
         find.addEventListener("focus", learn);
         find.addEventListener("input", () => look(find.value));
         find.addEventListener("keydown", (event) => steer(event, find));
@@ -135,7 +136,8 @@
 
     /* Show a setting's field and put the focus into it; in a mode that has it. */
     async function visit(setting) {
-        close();
+        byId("bar_find").value = "";
+        look("");
         const tabs = [...root().querySelectorAll(`#${ROOT}_tabs [role=tab]`)];
         const training = tabs.find((each) => each.textContent.trim() === say("tab.train"));
         if (training) training.click();
