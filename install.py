@@ -17,6 +17,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -241,17 +243,50 @@ def last_lines(output: str, count: int) -> str:
 
 
 def pip_install(python: Path, arguments: Sequence[str]) -> str:
-    """Run pip quietly; its output if it failed, else nothing."""
+    """Run pip, saying what it is at and now and then how long that takes; its output if it failed, else nothing."""
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--only-binary=:all:"]
-    done = subprocess.run(
+    pip = subprocess.Popen(
         [*command, *arguments],
         cwd=str(PINS),  # the pins are named relative to it: a path with spaces or from afar needs no quoting
         env=clean_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        check=False,
     )
-    return done.stdout.decode("utf-8", "replace") or "pip failed" if done.returncode else ""
+    assert pip.stdout is not None
+    ended = threading.Event()
+    threading.Thread(target=show_life, args=(ended,), daemon=True).start()
+    lines = []
+    try:
+        for line in pip.stdout:
+            lines.append(line.decode("utf-8", "replace"))
+            told = progress(lines[-1])
+            if told:
+                say(f"  {told}")
+        failed = pip.wait()
+    finally:
+        ended.set()
+        pip.stdout.close()
+        if pip.poll() is None:
+            pip.kill()
+            pip.wait()
+    return "".join(lines) or "pip failed" if failed else ""
+
+
+def progress(line: str) -> str:
+    """What a line of pip's tells of how far it is; empty for those that only pip's authors need."""
+    found = re.match(r"\s*(Downloading|Using cached) (\S+\.whl) \((.+)\)", line)
+    if found:
+        name, version = found.group(2).rpartition("/")[2].split("-")[:2]
+        return f"{name} {version}, {found.group(3)}"
+    found = re.match(r"Installing collected packages: (.+)", line)
+    return f"unpacking {len(found.group(1).split(','))} packages" if found else ""
+
+
+def show_life(ended: threading.Event, every: float = 15.0) -> None:
+    """Say again and again how long it has taken, until it has ended."""
+    began = time.monotonic()
+    while not ended.wait(every):
+        say(f"  … {time.monotonic() - began:.0f} s")
 
 
 def install(venv: Venv, steps: Iterable[Step]) -> None:

@@ -319,6 +319,34 @@ def test_pip_is_heard_only_when_it_fails(shop: Shop) -> None:
     assert shop.made == 1  # nothing was torn down for it
 
 
+PIP = """
+import sys, time
+print("Collecting numpy==2.3.1 (from -r run.txt (line 3))")
+print("  Downloading numpy-2.3.1-cp311-cp311-manylinux_2_28_x86_64.whl.metadata (62 kB)")
+print("Downloading numpy-2.3.1-cp311-cp311-manylinux_2_28_x86_64.whl (16.9 MB)", flush=True)
+time.sleep(0.3)
+print("Installing collected packages: six, numpy", flush=True)
+sys.exit(sys.argv[-1] == "broken.txt")
+"""
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_pip_says_what_it_is_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_broken: bool
+) -> None:
+    (tmp_path / "pip.py").write_text(PIP, "utf-8")
+    monkeypatch.setattr(install, "clean_environment", lambda: {**os.environ, "PYTHONPATH": str(tmp_path)})
+    life = install.show_life
+    monkeypatch.setattr(install, "show_life", lambda ended: life(ended, 0.1))
+    trouble = install.pip_install(Path(sys.executable), ["-r", "broken.txt" if is_broken else "run.txt"])
+    assert trouble.startswith("Collecting numpy") == is_broken
+    assert bool(trouble) == is_broken
+    said = capsys.readouterr().out.splitlines()
+    life_signs = [line for line in said if re.fullmatch(r"  … \d+ s", line)]
+    assert [line for line in said if line not in life_signs] == ["  numpy 2.3.1, 16.9 MB", "  unpacking 2 packages"]
+    assert life_signs, "pip says nothing for a while"
+
+
 def test_what_is_optional_may_fail(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.answer = lambda arguments: "no wheel"
     install.install(shop.venv, [Step("8-bit optimizers", (("-r", "cuda.txt"),), required=False)])
