@@ -139,6 +139,8 @@ def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     assert large.get_attribute("src") != at_one
     inside(film, "Keep this step").click()
     someone.until(lambda: "Kept as step." in film.inner_text())  # as its file calls itself
+    inside(film, "Keep this step").click()
+    someone.until(lambda: "It was kept before, as step." in film.inner_text())
     assert tensors_of(folders.lora("step")) == tensors_of(samples / "000002_+1.safetensors")
     page.keyboard.press("Escape")
     someone.until(lambda: not film.count())
