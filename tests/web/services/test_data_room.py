@@ -204,8 +204,10 @@ def test_a_zip_comes_in_and_goes_out(server: Server, number: str) -> None:
         archive.writestr("new.png", png("white"))
         archive.writestr("new.caption", "snow")
         archive.writestr("../evil.png", png())
+        archive.writestr("broken.png", bytes(range(256)) * 2)
     found = bring(server, number, {"more.zip": sent.getvalue()})
     assert (found["images"], found["captions"], found["problems_in_all"]) == (1, 1, 1)
+    assert (found["no_images"], found["no_images_in_all"]) == (["broken.png"], 1)
     with zipfile.ZipFile(io.BytesIO(server.get(f"/sets/zip?set={number}"))) as archive:
         assert archive.testzip() is None
         assert set(archive.namelist()) == {
