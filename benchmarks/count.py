@@ -29,17 +29,19 @@ from tests.helpers.full_size import shapes_of
 from trainer.config.choices import MODES
 from trainer.config.settings import STREAMING, Settings
 from trainer.config.size import Size
-from trainer.data.latents import empty_dataset
+from trainer.data.latents import PIXELS_AT_ONCE, empty_dataset
 from trainer.data.samples import Sample
 from trainer.engine import loss_reader
 from trainer.engine.loop import LoopHooks, train
 from trainer.job import Control
 from trainer.models.base import Bundle
+from trainer.models.latents import decode, encode_images
 from trainer.models.memory_trace import META
 from trainer.models.placement import dtype_of, place, stored_types
 from trainer.models.precision import choose_precision
 from trainer.models.recompute import keeping_less
 from trainer.models.registry import load_bundle
+from trainer.models.stable_diffusion import stripes
 from trainer.models.streaming import Streamed
 from trainer.modes.base import PassContext
 from trainer.modes.registry import mode_of
@@ -78,11 +80,11 @@ class Case:
     @property
     def steps(self) -> int:
         """How many are counted."""
-        return 1 if self.mode in (ALONE, "LoRA", "Difference") else MOST
+        return 1 if self.mode in (*NO_STEPS, "LoRA", "Difference") else MOST
 
     @property
     def settings(self) -> Settings:
-        mode = BASE.mode if self.mode == ALONE else self.mode
+        mode = BASE.mode if self.mode in NO_STEPS else self.mode
         return replace(BASE, mode=mode, image_size=self.size, network_blocks=TEXT_FREE, **self.changes)  # type: ignore[arg-type]
 
     @property
@@ -98,7 +100,9 @@ def _ladder(precision: str, saving: str = "none") -> dict[str, object]:
     }
 
 
-ALONE = "U-Net alone"
+ALONE, ENCODING, DECODING = NO_STEPS = "U-Net alone", "images encoded", "image decoded"
+"""What is counted beside steps."""
+AS_DIFFUSERS = "as diffusers does"
 CHANGING: dict[str, object] = {"caption_shuffle": True, "train_iterations": 100_000}
 """More captions than are kept."""
 CASES = (
@@ -131,6 +135,13 @@ CASES = (
     Case("SDXL", "LoRA", "int8, streaming, checkpointing", _ladder("int8", "streaming")),
     Case("SDXL", "iLECO"),
     Case("SDXL", "ADDifT"),
+    Case("SD1", ENCODING, AS_DIFFUSERS),
+    Case("SD1", ENCODING),
+    Case("SDXL", ENCODING, AS_DIFFUSERS),
+    Case("SDXL", ENCODING),
+    Case("SDXL", ENCODING, "bf16", {"train_VAE_precision": "bf16"}),
+    Case("SDXL", DECODING, AS_DIFFUSERS),
+    Case("SDXL", DECODING),
 )
 
 
@@ -167,9 +178,13 @@ def counted(case: Case, card: Card, folder: Path) -> Step:
     precision = choose_precision(settings, stored_types(bundle), card.device)
     place(bundle, META, precision.parts, codes=precision.codes)
     bundle.vae.to(META)
+    before = card.living.now
+    if case.mode in (ENCODING, DECODING):
+        with card.on():
+            weights = card.put(bundle.vae)
+            return Step(0, 0, _through_vae(bundle, card, case), _parts(card, before, weights, 0), case.steps)
     targets = targets_of(bundle, settings, trains_text=False)
     network = build(targets, builder(settings, precision.network, META), torch.Generator())
-    before = card.living.now
     with card.on():
         for encoder in bundle.text_encoders:
             card.put(encoder)
@@ -246,6 +261,18 @@ def _alone(bundle: Bundle, card: Card, settings: Settings, steps: int) -> Counts
     with card.counted() as found:
         for _ in range(steps):
             bundle.predict(latents, timesteps, conditioning).sum().backward()
+    return found
+
+
+@torch.no_grad()
+def _through_vae(bundle: Bundle, card: Card, case: Case) -> Counts:
+    """As many images as a run encodes at once, or one decoded."""
+    large = math.inf if case.name == AS_DIFFUSERS else stripes.LARGE
+    count = max(1, PIXELS_AT_ONCE // case.size.area) if case.mode == ENCODING else 1
+    shape = (3, *reversed(case.size)) if case.mode == ENCODING else bundle.latent_shape(case.size)
+    given = torch.empty(count, *shape, dtype=dtype_of(bundle.vae), device=card.device)
+    with mock.patch.object(stripes, "LARGE", large), card.counted() as found:
+        (encode_images if case.mode == ENCODING else decode)(bundle, given)
     return found
 
 

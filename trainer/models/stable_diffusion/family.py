@@ -32,7 +32,7 @@ from ..checkpoint.parts import DENOISER, VAE
 from ..checkpoint.weights import Source, build_empty, fill, refuse_not_finite, stored_dtype
 from ..euler import Euler
 from ..lora_target import Target, TargetChoice
-from . import ldm, shapes
+from . import ldm, shapes, stripes
 from .blocks import block_of
 from .clip import (
     Encoded,
@@ -352,15 +352,22 @@ class StableDiffusion(Family):
         return predicted
 
     def encode_images(self, bundle: Bundle, pixels: Tensor) -> Tensor:
-        """The mean of the VAE's posterior, scaled."""
+        """The mean of the VAE's posterior, scaled; of large images from stripes, where no gradient is asked for."""
         vae: Any = bundle.vae
-        mean: Tensor = vae.encode(pixels).latent_dist.mean
+        if torch.is_grad_enabled() or not stripes.is_large(vae, pixels.shape):
+            mean: Tensor = vae.encode(pixels).latent_dist.mean
+        else:
+            mean, _ = stripes.moments(vae, pixels).chunk(2, dim=1)
         return mean * self.scaling_factor
 
     def decode(self, bundle: Bundle, latents: Tensor) -> Tensor:
+        """See :meth:`Family.decode`; large images one by one, in stripes, where no gradient is asked for."""
         vae: Any = bundle.vae
-        images: Tensor = vae.decode(latents / self.scaling_factor).sample
-        return images
+        scaled = latents / self.scaling_factor
+        if torch.is_grad_enabled() or not stripes.is_large(vae, latents.shape, self.latent_factor):
+            images: Tensor = vae.decode(scaled).sample
+            return images
+        return torch.cat([stripes.images(vae, each) for each in scaled.split(1)])
 
     def sampler(self, bundle: Bundle) -> Sampler:
         if bundle.diffusion.parameterisation is FLOW:
