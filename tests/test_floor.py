@@ -42,14 +42,15 @@ IN_THE_OLDEST = {
         nn.functional.gelu
         nn.functional.group_norm nn.functional.interpolate nn.functional.l1_loss nn.functional.layer_norm
         nn.functional.linear
-        nn.functional.mse_loss nn.functional.scaled_dot_product_attention nn.functional.smooth_l1_loss
+        nn.functional.mse_loss nn.functional.scaled_dot_product_attention nn.functional.silu
+        nn.functional.smooth_l1_loss
         nn.grad.conv2d_input nn.modules.conv.Conv2d nn.modules.linear.Linear
         nn.modules.normalization.GroupNorm nn.modules.normalization.LayerNorm nn.utils.clip_grad_norm_ no_grad
         ones ones_like
         ops.aten.convolution_backward ops.aten.gelu_backward.grad_input
         optim.Optimizer optim.lr_scheduler.ReduceLROnPlateau overrides.TorchFunctionMode promote_types rand
         randint randn sigmoid special.ndtri
-        stack tensor uint8 utils._python_dispatch.TorchDispatchMode where zeros
+        stack tensor uint8 utils._python_dispatch.TorchDispatchMode var_mean where zeros
         zeros_like
     """,
     "diffusers": """

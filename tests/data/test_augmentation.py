@@ -21,6 +21,7 @@ from trainer.data.colours import Tint
 from trainer.data.latents import Dataset, encode_samples
 from trainer.data.pair_scan import scan_for_mode
 from trainer.data.samples import Sample, pixels_of
+from trainer.models import placement
 from trainer.models.base import Bundle
 from trainer.models.registry import load_bundle
 
@@ -236,7 +237,7 @@ def test_the_vae_stays_where_it_is_needed(
     folder: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, changes: dict[str, bool], last: str
 ) -> None:
     moves: list[str] = []
-    monkeypatch.setattr(latents, "vae_to", lambda _bundle, device: moves.append(str(device)))
+    monkeypatch.setattr(placement, "vae_to", lambda _bundle, device: moves.append(str(device)))
     devices = {bundle.denoiser: torch.device("meta"), bundle.vae: torch.device("cpu")}
     monkeypatch.setattr(latents, "device_of", devices.__getitem__)
     monkeypatch.setattr(latents, "_encode", lambda samples, *_, **__: [latents._Encoded(torch.zeros(1))] * len(samples))

@@ -168,6 +168,24 @@ def test_a_card_is_told_what_is_counted(family: str, title: str, tmp_path: Path)
     assert 0.99 * taken <= told <= 1.06 * taken
 
 
+@pytest.mark.more
+def test_a_card_is_told_what_encoding_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of SDXL at 1024² less than the smallest steps may take; beside a model that a WebUI lends, with all of it."""
+    rows = rows_of((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"))
+    counted = float(rows["SDXL 1024²", "images encoded"]["GiB at most"]) * 2**30
+    (case,) = (each for each in CASES if (each.family, each.title) == ("SDXL", "LoRA, checkpointing"))
+    model = without_numbers(tmp_path / "model.safetensors", "SDXL")
+    settings = replace(case.settings, model=str(model), effect_strip=False)
+    host = host_in(tmp_path)
+    told = estimate_memory(settings, host, torch.device("cuda"))
+    assert 0.99 * counted <= told.images - memory_estimate._CONTEXT <= 1.1 * counted
+    assert told.images < 4.4e9
+    monkeypatch.setattr(Standalone, "lends_model", property(lambda _: True))
+    rest = sum(2 * math.prod(t.shape) for n, t in identify(model).tensors.items() if not n.startswith("first_stage"))
+    lent = estimate_memory(settings, host, torch.device("cuda"))
+    assert lent.images - told.images == pytest.approx(rest, rel=0.01)
+
+
 def test_text_encoders_leave_a_card_if_they_can(host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not those of a WebUI, which stay its own; nor where they are trained, or each step's captions need them."""
     card = torch.device("cuda")

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from tests.helpers.checkpoints import small_checkpoint
 from trainer.config import presets
 from trainer.config.settings import Settings
 from trainer.config.size import Size
@@ -41,6 +42,7 @@ from trainer.job import (
     Warned,
 )
 from trainer.models.base import Bundle, Conditioning
+from trainer.models.placement import dtype_of
 from trainer.networks.files import file
 from trainer.networks.files.settings import load_settings
 from trainer.reports.account import lines_of
@@ -521,3 +523,26 @@ def test_v_prediction_on_demand(model: Path, host: Standalone, tmp_path: Path) -
     assert header(velocity.path)[0]["modelspec.prediction_type"] == "v"
     losses = [[event.loss for event in events if isinstance(event, Step)] for events in (eps, v)]
     assert all(one != two for one, two in zip(*losses, strict=True))
+
+
+def test_images_are_encoded_before_the_rest_of_the_model_is_there(
+    host: Standalone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that VAE and denoiser need not be on a card together: till then, its weights are those in the file."""
+    path = small_checkpoint(tmp_path, dtype=torch.float16)
+    for number in range(2):
+        Image.new("RGB", (64, 64), (90 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    take, bundles = host.take_model, list[Bundle]()
+    monkeypatch.setattr(host, "take_model", lambda *given: bundles.append(take(*given)) or bundles[-1])
+    seen: dict[str, set[tuple[torch.dtype, torch.dtype]]] = {}
+
+    def look(event: Event) -> None:
+        if isinstance(event, Phase) and bundles:
+            found = dtype_of(bundles[0].vae), dtype_of(bundles[0].denoiser)
+            seen.setdefault(str(event.message), set()).add(found)
+
+    given = {"mode": "LoRA", "lora_data_directory": str(tmp_path), "image_min_length": 64, "image_buckets_step": 64}
+    done, _ = collect(job(path, **given, data_cache=0.0), host, react=look)
+    assert done.path is not None
+    assert seen["encoding the images"] == {(torch.float32, torch.float16)}
+    assert seen["training"] == {(torch.float32, torch.float32)}

@@ -18,7 +18,7 @@ from ..diffusion.seeds import mixed_seed
 from ..errors import DataError
 from ..models.base import Bundle
 from ..models.latents import encode_images
-from ..models.placement import device_of, dtype_of, vae_to
+from ..models.placement import device_of, dtype_of, vae_on
 from ..text.messages import Message, label, message
 from .augmentation import Augmentation, Draw, flipped
 from .batches import Batches
@@ -218,20 +218,29 @@ class Dataset:
 
 @torch.no_grad()
 def encode_samples(
-    scan: Scan, bundle: Bundle, settings: Settings, progress: Progress, cache: DataCache | None = None
+    scan: Scan,
+    bundle: Bundle,
+    settings: Settings,
+    progress: Progress,
+    cache: DataCache | None = None,
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Dataset:
-    """Latents of every distinct sample, through the VAE on the denoiser's device; then the VAE is back where it was.
+    """Latents of every distinct sample, through the VAE on a device; then the VAE is back where it was.
 
     Samples that are cropped or coloured at random have none: they are encoded in each step, and the VAE stays.
 
     Args:
         progress: called with the phase, how many are done and of how many; raises to stop.
         cache: what has been encoded earlier, and where it is kept for later.
+        device, dtype: where the latents are to be, in which type: by default those of the denoiser, which may come
+            there later.
 
     Raises:
         DataError: an image was there when it was scanned, but cannot be read now.
     """
-    device, dtype = device_of(bundle.denoiser), dtype_of(bundle.denoiser)
+    device, dtype = device or device_of(bundle.denoiser), dtype or dtype_of(bundle.denoiser)
     of_subsets = [Augmentation.of(subset.settings) for subset in scan.subsets]
     augmentations = tuple(of_subsets[sample.subset] for sample in scan.distinct)
     fixed = [number for number, each in enumerate(augmentations) if not each.needs_pixels]
@@ -244,19 +253,12 @@ def encode_samples(
     kept = None
     if cache is not None and samples:
         kept = KeptTensors(cache, [bundle.vae], device, bundle.family.name, dtype, masked)
-    vae_home = device_of(bundle.vae)
-    vae_to(bundle, device)
-    try:
+    with vae_on(bundle, device, stays=needs_vae):
         for numbers in _together(samples):
             progress(message("phase.encoding_images"), len(encoded), len(samples))
             chosen = [samples[number] for number in numbers]
             found = _kept_or(partial(_encode, chosen, bundle, dtype, home, masked=masked), chosen, kept, home)
             encoded.update(zip(numbers, found, strict=True))
-    except BaseException:
-        vae_to(bundle, vae_home)
-        raise
-    if not needs_vae:
-        vae_to(bundle, vae_home)
     progress(message("phase.encoding_images"), len(samples), len(samples))
     batches = Batches([scan.bucket_of(sample) for sample in scan.samples], scan.batch_sizes, settings.train_seed)
     whole: list[_Encoded | None] = [None] * len(augmentations)

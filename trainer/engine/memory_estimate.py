@@ -120,12 +120,12 @@ class _Estimate:
             for name, _ in split_loras(settings.base_loras):
                 network = network_from_file(find_lora(name, self._host.folders.loras), self._bundle)
                 attached.enter_context(network.requires_grad_(False).to(META).attached())
-            images = self._encoding() if MODES[settings.mode].images != "none" else 0
             previews = self._decoding() if makes_images else 0
             steps = self._stepping(attached)
-        held = weights + (_CONTEXT if self._device.type == "cuda" else 0)
-        in_ram = 0 if self._is_cpu else self._streamed[0]
-        return MemoryEstimate(held + images, held + steps, held + previews, in_ram, self._lora)
+        images = self._images(weights)
+        context = _CONTEXT if self._device.type == "cuda" else 0
+        held, in_ram = weights + context, 0 if self._is_cpu else self._streamed[0]
+        return MemoryEstimate(context + images, held + steps, held + previews, in_ram, self._lora)
 
     # ---- what is there ----------------------------------------------------------------------------------------------
 
@@ -172,9 +172,14 @@ class _Estimate:
     @property
     def _stays(self) -> bool:
         """Whether VAE and text encoders stay where they are: on the CPU, and where they may be a host's own."""
+        return self._is_cpu or self._is_lent
+
+    @property
+    def _is_lent(self) -> bool:
+        """Whether the weights may be a host's, which are on the device before and after."""
         settings = self._settings
         is_own = settings.train_model_precision in CODES or settings.train_memory_saving == STREAMING
-        return self._is_cpu or (self._host.lends_model and not is_own)
+        return self._host.lends_model and not is_own
 
     @property
     def _text(self) -> int:
@@ -193,8 +198,20 @@ class _Estimate:
 
     # ---- the parts of a run -----------------------------------------------------------------------------------------
 
+    def _images(self, weights: int) -> int:
+        """The rest of a model of the run's own comes to the device after the images have been encoded."""
+        if MODES[self._settings.mode].images == "none":
+            return weights
+        if self._is_lent:
+            return weights + self._encoding()
+        return self._encoding() + (_bytes(_tensors(self._bundle.vae)) if self._is_cpu else 0)
+
     def _encoding(self) -> int:
-        count = max(1, min(self._settings.train_batch_size, PIXELS_AT_ONCE // self._frame.area))
+        """On a card as if there were any number of images; elsewhere as many as a batch has."""
+        most = PIXELS_AT_ONCE // self._frame.area
+        if self._is_cpu or MODES[self._settings.mode].images == "pair":
+            most = min(self._settings.train_batch_size, most)
+        count = max(1, most)
         with self._trace() as trace, torch.no_grad():
             encode_images(self._bundle, torch.empty(count, 3, *reversed(self._frame), device=META))
         return self._with_vae(trace)

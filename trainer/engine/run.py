@@ -19,7 +19,7 @@ from ..config.settings import STREAMING, Settings, effective, row_of
 from ..data.cache import GB, DataCache, key_of, open_cache
 from ..data.dataset_file import with_largest
 from ..data.epochs import counted, with_steps
-from ..data.latents import encode_samples
+from ..data.latents import Dataset, encode_samples
 from ..data.look import Look, look
 from ..data.pairs import Pair
 from ..data.problems import summed_up
@@ -30,7 +30,8 @@ from ..errors import DivergedError, Problem, SettingsError, StateError, Stopped,
 from ..job import Control, Done, Failed, Job, Listener, TrainsOn
 from ..models.base import Bundle, CaptionReading
 from ..models.checkpoint.hashes import Hashing
-from ..models.placement import broken_model, place, stored_types
+from ..models.checkpoint.parts import VAE
+from ..models.placement import broken_model, place_rest, place_vae, stored_types
 from ..models.precision import Precision, choose_precision
 from ..modes.base import PassSpec
 from ..modes.registry import mode_of
@@ -244,14 +245,13 @@ def _prepared(
         emit(account)
     keeper.begin(Basis(settings, [each.spec for each in mode_of(settings.mode).passes(settings)], images, host))
     bundle, precision = _model(settings, host, reporter)
-    if bundle.streamed is not None:
-        stack.callback(bundle.streamed.close)
     emit(TrainsOn(bundle.name))
-    _attach_base_loras(settings, host, bundle, reporter, stack)
     scan, settings = _scan(trained, settings, bundle, reporter)
-    validation = None if validated is None else encode_samples(validated, bundle, settings, reporter.progress, cache)
-    data = None if scan is None else encode_samples(scan, bundle, settings, reporter.progress, cache)
+    # Before the denoiser is on the device: with a large image, the VAE takes more there than a step that saves memory.
+    encode = partial(_encoded, bundle=bundle, settings=settings, host=host, precision=precision, reporter=reporter)
+    validation, data = encode(validated, cache), encode(scan, cache)
     _report_cache(cache, settings, reporter)
+    _place_rest(settings, bundle, precision, host, reporter, stack)
     hashing = Hashing(bundle.path)  # now, so that it is done when the first file is saved
     stack.callback(hashing.cancel)
     keeper.hash_files(bundle.path, hashing)
@@ -343,6 +343,24 @@ def _scan(
     return scan, replace(settings, image_size=scan.distinct[0].frame)
 
 
+def _encoded(
+    scan: Scan | None,
+    cache: DataCache | None,
+    *,
+    bundle: Bundle,
+    settings: Settings,
+    host: Host,
+    precision: Precision,
+    reporter: Reporter,
+) -> Dataset | None:
+    """Images as latents, for a denoiser that is to be on the host's device."""
+    if scan is None:
+        return None
+    return encode_samples(
+        scan, bundle, settings, reporter.progress, cache, device=host.device, dtype=precision.base
+    )  # fmt: skip
+
+
 def _report_problems(scan: Scan, reporter: Reporter) -> None:
     for problems in summed_up(scan.problems):
         reporter.warn(problems)
@@ -386,7 +404,7 @@ class _Wait:
 
 
 def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, Precision]:
-    """The model on the device, in the precision it is computed in."""
+    """The model, and the precision it is to be computed in; the VAE has its own already."""
     reporter.phase(message("phase.loading_model"))
     wait = _Wait(reporter)
     bundle = host.take_model(settings, wait)
@@ -412,9 +430,21 @@ def _model(settings: Settings, host: Host, reporter: Reporter) -> tuple[Bundle, 
     told = [note for spec in passes for note in trial.notes(spec.settings or settings, host.device)]
     for note in {str(note): note for note in told}.values():
         reporter.warn(note)
-    streams = settings.train_memory_saving == STREAMING
-    place(bundle, host.device, precision.parts, codes=precision.codes, streams=streams)
+    place_vae(bundle, host.device, precision.parts[VAE])
     return bundle, precision
+
+
+def _place_rest(
+    settings: Settings, bundle: Bundle, precision: Precision, host: Host, reporter: Reporter, stack: ExitStack
+) -> None:
+    """Bring denoiser and text encoders to the device, in the precision they are computed in, with their LoRAs."""
+    if MODES[settings.mode].images != "none":  # which have been encoded since the model was loaded
+        reporter.phase(message("phase.loading_model"))
+    streams = settings.train_memory_saving == STREAMING
+    place_rest(bundle, host.device, precision.parts, codes=precision.codes, streams=streams)
+    if bundle.streamed is not None:
+        stack.callback(bundle.streamed.close)
+    _attach_base_loras(settings, host, bundle, reporter, stack)
 
 
 def _attach_base_loras(settings: Settings, host: Host, bundle: Bundle, reporter: Reporter, stack: ExitStack) -> None:

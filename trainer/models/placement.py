@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -42,9 +43,24 @@ def place(
             what is not kept so has the part's type.
         streams: the denoiser's blocks wait on the CPU, and are copied to the device when they are used.
     """
+    place_vae(bundle, device, types[VAE])
+    place_rest(bundle, device, types, codes=codes, streams=streams)
+
+
+def place_vae(bundle: Bundle, device: torch.device, dtype: torch.dtype) -> None:
+    """The VAE's share of :func:`place`, which comes first: then images can be encoded while the rest of a model is not
+    on the device yet."""
     bundle.host_parts = frozenset(part for part in bundle.host_parts if device_of(bundle.modules[part]) == device)
+    cast(bundle.vae, dtype, device if VAE in bundle.host_parts else torch.device("cpu"))
+
+
+def place_rest(
+    bundle: Bundle, device: torch.device, types: Mapping[str, torch.dtype], *, codes: str = "", streams: bool = False
+) -> None:
+    """All of :func:`place` but the VAE, which stays where it is."""
     for part, module in bundle.modules.items():
-        waits = part == VAE and part not in bundle.host_parts
+        if part == VAE:
+            continue
         place_one = partial(cast, dtype=types[part], codes=codes_of(part, codes))
         if part == DENOISER and streams:
             blocks = bundle.family.blocks_to_stream(bundle)
@@ -54,7 +70,7 @@ def place(
             with bundle.streamed.taken_out():
                 place_one(module, device=device)
         else:
-            place_one(module, device=torch.device("cpu") if waits else device)
+            place_one(module, device=device)
 
 
 def place_for_images(bundle: Bundle, device: torch.device) -> None:
@@ -79,6 +95,26 @@ def vae_to(bundle: Bundle, device: torch.device | str) -> None:
     """Move the VAE; a host's stays where it is, which is where the denoiser is."""
     if VAE not in bundle.host_parts:
         bundle.vae.to(device)
+
+
+@contextmanager
+def vae_on(bundle: Bundle, device: torch.device, *, stays: bool = False) -> Iterator[None]:
+    """The VAE is on a device while the block lasts; what it took to compute there is free for others afterwards.
+
+    Args:
+        stays: whether it is left there if all goes well.
+    """
+    home = device_of(bundle.vae)
+    vae_to(bundle, device)
+    try:
+        yield
+    except BaseException:
+        vae_to(bundle, home)
+        raise
+    if not stays:
+        vae_to(bundle, home)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def broken_model(bundle: Bundle) -> ModelError | None:

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from .base import Bundle
 from .image_spec import ImageSpec
 from .latents import decode
-from .placement import broken_model, device_of, dtype_of, vae_to
+from .placement import broken_model, device_of, dtype_of, vae_on
 
 
 @torch.no_grad()
@@ -39,15 +39,13 @@ def decoded(bundle: Bundle, latents: Tensor) -> list[Image.Image]:
     Raises:
         ModelError: what the model makes is NaN, whatever the reason.
     """
-    home = device_of(bundle.vae)
-    vae_to(bundle, latents.device)
-    try:
+    with vae_on(bundle, latents.device):
         pixels = decode(bundle, latents)
         if not bool(pixels.isfinite().all()):
             raise broken_model(bundle) or ModelError("models.nan_image", file=bundle.name)
-        return [_image(each) for each in pixels]
-    finally:
-        vae_to(bundle, home)
+        images = [_image(each) for each in pixels]
+        del pixels
+    return images
 
 
 @torch.no_grad()
