@@ -105,6 +105,7 @@ class StateKeeper:
         self._folders = files.folders
         self._path = files.state
         self._device = device
+        self._made_on = made_on(device)
         self._emit_on = emit
         self._every = job.settings.state_every_minutes * 60
         self._last = time.monotonic()
@@ -150,8 +151,8 @@ class StateKeeper:
             self._basis_hashing.start()
 
     def _tell_what_differs(self, content: Mapping[str, Any]) -> None:
-        now = made_on(self._device)
-        others = [f"{name} {before}" for name, before in content["made_on"].items() if now.get(name) != before]
+        now, before = self._made_on, content["made_on"]
+        others = [f"{name} {made}" for name, made in before.items() if now.get(name) != made]
         if others:
             self._emit_on(Warned("engine.state_made_elsewhere", others=others))
         if content["left_out"]:
@@ -257,7 +258,7 @@ class StateKeeper:
                 "loop": packed.pack(dict(loop), "loop"),
                 "earlier": packed.pack(list(where.earlier), "earlier"),
                 "files": list(self._files),
-                "made_on": made_on(self._device),
+                "made_on": self._made_on,
                 "left_out": packed.left_out,
             }
         except (RuntimeError, MemoryError) as error:

@@ -137,10 +137,10 @@ class StableDiffusion(Family):
         with without_advice():
             from diffusers import AutoencoderKL, UNet2DConditionModel
             from diffusers.loaders import single_file_utils
-        from transformers import CLIPTextModel, CLIPTextModelWithProjection
+        from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-        clip_tokenizer()
-        del AutoencoderKL, UNet2DConditionModel, single_file_utils, CLIPTextModel, CLIPTextModelWithProjection
+        del AutoencoderKL, UNet2DConditionModel, single_file_utils
+        del CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     def recognises(self, kind: FileKind) -> bool:
         return kind.kind is self.kind
