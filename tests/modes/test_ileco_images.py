@@ -1,6 +1,7 @@
 """iLECO does what it was asked and nothing else: pictures of the embedded checkpoint, judged and counted.
 
-The second tier takes one seed, ``--all`` every one; ``studies/ileco.py`` says what is trained and how it is counted.
+``--all`` counts them; ``studies/ileco.py`` says what is trained and how it is counted. The second tier counts a
+background that another one becomes, in ``tests/engine/test_asked.py``.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from trainer.models.sample import sample
 from trainer.networks.files.read import network_from_file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "seeds"),
     [
-        pytest.param(CASES[0], SEEDS[:1], marks=pytest.mark.more, id=f"{CASES[0].name}, one seed"),
-        *(pytest.param(each, SEEDS, marks=pytest.mark.slow, id=f"{each.name}, all seeds") for each in CASES),
+        pytest.param(CASES[0], SEEDS[:1], id=f"{CASES[0].name}, one seed"),
+        *(pytest.param(each, SEEDS, id=f"{each.name}, all seeds") for each in CASES),
     ],
 )
 def test_the_concept_becomes_the_target_and_the_rest_stays(
