@@ -42,6 +42,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MINUTES = {"first": 12, "more": 15}
 """How long the first two tiers take on two slow cores."""
+DEAREST = (
+    "jobs/test_survive.py", "web/page/test_browser.py", "engine/test_processes.py", "modes/test_lora_images.py",
+    "web/page/test_for_everyone.py", "web/page/test_try.py", "engine/test_memory_estimate.py", "engine/test_asked.py",
+    "test_count.py", "jobs/test_ending.py", "modes/test_addift_images.py", "web/services/test_run_images.py",
+    "test_house.py", "web/page/", "web/test_hostile.py", "engine/", "modes/",
+)  # fmt: skip
+"""Below ``tests``, what takes longest: it is begun first, so that no worker waits for another one's at the end."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -53,6 +60,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """What hypothesis tries: with ``--all`` thousands of examples, else a few, the same every time."""
     from hypothesis import HealthCheck, settings
+
+    config.option.loadscopereorder = False  # of pytest-xdist, for which a file with one test is a short one
 
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     common = {"deadline": None, "database": None, "suppress_health_check": slow}
@@ -70,6 +79,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without a path the first tier runs; in the folders and files that are named, the second one too."""
+    items.sort(key=lambda item: _place(item.nodeid.removeprefix("tests/")))
     if not _browser_expected(config):
         _keep(config, items, lambda item: not item.get_closest_marker("browser"))
     # Naming one test is asking for it, slow or not.
@@ -80,6 +90,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _keep(config, items, lambda item: bool(item.get_closest_marker("more")))
     elif _is_whole(config):
         _keep(config, items, lambda item: not item.get_closest_marker("more"))
+
+
+def _place(name: str) -> int:
+    return next((place for place, beginning in enumerate(DEAREST) if name.startswith(beginning)), len(DEAREST))
 
 
 def _is_whole(config: pytest.Config) -> bool:
