@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import io
 import json
 import mmap
@@ -58,7 +59,8 @@ _COMMON = {
     "model": str(MODEL), "image_size": "64", "image_min_length": 64, "image_buckets_step": 64, "network_rank": 2,
     "network_blocks": ["M00"], "train_iterations": 8, "train_batch_size": 1, "train_learning_rate": 1e-3,
     "train_seed": 3, "save_per_steps": 3, "effect_strip": True, "logging_save_csv": True, "save_as_json": True,
-    "sample_prompt": "a red circle", "sample_every_steps": 5, "sample_strengths": [1], "state_every_minutes": 0.0005,
+    "sample_prompt": "a red circle --s 4", "sample_every_steps": 5, "sample_strengths": [1],
+    "state_every_minutes": 0.0005,
 }  # fmt: skip
 """The state is due after 30 milliseconds, which is about every step."""
 
@@ -322,6 +324,7 @@ def survive(kills: int, seed: int, only: Sequence[str] = (), most: int = 3) -> F
         most: how often one job is killed at most.
     """
     load_libraries()
+    gc.freeze()  # a fork that collects garbage need not walk the libraries
     findings, board, rng = Findings(), Board(), random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="survive-") as folder:
         root = Path(folder)

@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+import pytest
 import torch
 
 from trainer.config.settings import Settings
 from trainer.config.size import Size
+from trainer.engine import passes
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Control, Done, Event, Job, Step
@@ -26,13 +28,16 @@ def job(model: Path, number: int) -> Job:
     given = replace(
         Settings(), mode="iLECO", model=str(model), original_prompt="red", target_prompt="blue",
         image_size=Size(64, 64), network_rank=2, network_blocks=("M00",), train_iterations=6, train_batch_size=1,
-        save_lora_name="x", train_seed=number, save_per_steps=3, sample_prompt="red", sample_every_steps=4,
+        save_lora_name="x", train_seed=number, save_per_steps=3, sample_prompt="red --s 2", sample_every_steps=4,
         sample_strengths=(1.0,), logging_save_csv=True, save_as_json=True, state_every_minutes=1e-6,
     )  # fmt: skip
     return Job(given, CREATED.replace(microsecond=number))
 
 
-def test_two_runs_of_one_name_in_one_second_share_nothing(model: Path, folders: Folders) -> None:
+def test_two_runs_of_one_name_in_one_second_share_nothing(
+    model: Path, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "question_of", lambda *_: None)  # the strip is what they could share
     jobs = [job(model, number) for number in (1, 2)]
     together, states = threading.Barrier(2, timeout=60), set[Path]()
     done: dict[int, Done] = {}

@@ -145,7 +145,7 @@ def test_every_mode_is_told_its_memory(host: Standalone, tmp_path: Path) -> None
 )
 def test_a_run_takes_what_was_told(host: Standalone, tmp_path: Path, changes: dict[str, object]) -> None:
     """Within 15 %, of all that a process holds beyond its libraries."""
-    wanted = {"model": BASE.model, "train_batch_size": BASE.train_batch_size, "train_iterations": 4, **changes}
+    wanted = {"model": BASE.model, "train_batch_size": BASE.train_batch_size, "train_iterations": 2, **changes}
     found = measured(tmp_path, **wanted)
     told = steps(host, **{**changes, "image_size": Size(*changes["image_size"])})  # type: ignore[misc]
     assert told == pytest.approx(max(found["loaded"], found["stepping"]), rel=0.15)

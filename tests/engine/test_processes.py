@@ -110,7 +110,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
 # With a batch of 4 nobody asks the base for steps ahead, which one process does by itself and two do not.
 TRAINED = [
     "--mode", "iLECO", "--model", str(TOY), "--original-prompt", "red", "--target-prompt", "blue",
-    "--image-size", "64", "--network-rank", "2", "--train-batch-size", "4", "--train-iterations", "20", "--train-seed",
+    "--image-size", "64", "--network-rank", "2", "--train-batch-size", "4", "--train-iterations", "8", "--train-seed",
     "3", "--effect-strip", "false", "--save-precision", "fp32", "--state-every-minutes", "0.0001",
 ]  # fmt: skip
 

@@ -25,7 +25,7 @@ from trainer.config.choices import MODES, NETWORK_TYPES
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.cache import cache_path
-from trainer.engine import keeper, loop, state, trained
+from trainer.engine import keeper, loop, passes, state, trained
 from trainer.engine.run import run
 from trainer.errors import DivergedError, StateError, UserError
 from trainer.hosts.standalone import Standalone
@@ -177,13 +177,16 @@ def test_other_ways_continue(changes: dict[str, Any], model: Path, pairs: Path, 
     assert_continues(job_of(model, pairs, **{"mode": "LoRA", **changes}), tmp_path, at(3, Control.interrupt))
 
 
-def test_averaged_weights_previews_and_a_lora_that_is_trained_on(model: Path, pairs: Path, tmp_path: Path) -> None:
+def test_averaged_weights_previews_and_a_lora_that_is_trained_on(
+    model: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "question_of", lambda *_: None)  # asked of the file, which is compared
     base = tmp_path / "base"
     start(job_of(model, pairs, mode="LoRA", save_lora_name="given"), host_in(base))
     given = str(base / "loras" / "given.safetensors")
     job = job_of(
         model, pairs, mode="LoRA", train_optimizer="AdamWScheduleFree", network_resume=given, base_loras=f"{given}:0.5",
-        sample_prompt="red", sample_every_steps=2, effect_strip=True,
+        sample_prompt="red --s 4", sample_every_steps=2, effect_strip=True,
     )  # fmt: skip
     assert_continues(job, tmp_path, at(3, Control.interrupt))
 

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.more
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the study forks its programs")
 def test_runs_that_are_killed_anywhere_lose_nothing() -> None:
-    kinds = ("ileco", "difference")
-    command = [sys.executable, "-m", "studies.survive", "--kills", "6", "--seed", "5"]
+    kinds = ("lora", "difference")
+    command = [sys.executable, "-m", "studies.survive", "--kills", "6", "--seed", "7"]
     for kind in kinds:
         command += ["--only", kind]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)

@@ -17,9 +17,19 @@ PATIENCE = 120_000  # ms; only ever spent when something is broken, or the machi
 STEPS = {"LoRA": "1000", "iLECO": "50", "Difference": "200", "ADDifT": "100"}
 """Each mode's own, before somebody changes them."""
 
+NOTHING = "1e-12"
+"""A learning rate that leaves a LoRA of zeros, of which the end of a run makes the strip and asks no more."""
 VIEW = "trainyard-view-form"
 """Where the browser keeps how much of the form is shown."""
 _QUESTIONS = re.compile(r"/run/predict")
+_REFRESH = """async () => {
+    for (let number = 0; number < 2; number += 1) {
+        await new Promise((done) => {
+            document.addEventListener("trainyard-round", () => done(), {once: true});
+            window.trainyard.refresh();
+        });
+    }
+}"""
 
 
 class Visitor:
@@ -124,6 +134,10 @@ class Visitor:
 
     def _tabs(self) -> Any:
         return self.page.locator("#trainyard_tabs > .tab-nav button, #trainyard_tabs [role=tab]")
+
+    def refresh(self) -> None:
+        """The page looks at the server at once, and once more: it may have been about to already."""
+        self.page.evaluate(_REFRESH)
 
     def message(self, pattern: str) -> None:
         self.until(lambda: re.search(pattern, self.told()))

@@ -508,7 +508,7 @@ def test_what_became_of_another_programs_settings_is_told_and_stays(
         "(() => {const now = performance.now.bind(performance); performance.now = () => now() + 60000;})()"
     )
     someone.write("train_iterations", "7")
-    someone.page.wait_for_timeout(3500)
+    someone.refresh()
     assert someone.told() == told
     someone.write("preset", "accelerate launch train_network.py --network_dim=48 --network_train_unet_only")
     someone.press("preset_load")

@@ -18,7 +18,7 @@ def test_what_is_told_has_its_time(visit: Callable[..., Visitor]) -> None:
     for button, answer in (("save", "Saved as mine."), ("delete", "Deleted mine."), ("save", "Saved as mine.")):
         someone.press(f"preset_{button}")
         someone.message(answer)
-        someone.page.wait_for_timeout(3500)
+        someone.refresh()
         assert someone.told() == answer
         someone.page.evaluate(LATER)
         someone.until(lambda: not someone.told())
@@ -26,7 +26,7 @@ def test_what_is_told_has_its_time(visit: Callable[..., Visitor]) -> None:
     someone.press("preset_save")
     someone.message("There is a preset of that name")
     someone.page.evaluate(LATER)
-    someone.page.wait_for_timeout(3500)
+    someone.refresh()
     assert someone.told(), "that is for somebody to mend"
     someone.press("preset_delete")
     someone.message("Deleted mine.")
@@ -38,11 +38,11 @@ def test_what_is_wrong_stays_until_somebody_has_gone_on(visit: Callable[..., Vis
     for _ in range(2):
         someone.press("start")
         someone.message("original prompt: It is empty")
-        someone.page.wait_for_timeout(3500)
+        someone.refresh()
         someone.page.evaluate(LATER)
-        someone.page.wait_for_timeout(3500)
+        someone.refresh()
         someone.write("train_iterations", "7")
-        someone.page.wait_for_timeout(3500)
+        someone.refresh()
         assert "original prompt: It is empty" in someone.told()
         someone.page.evaluate(LATER)
         someone.until(lambda: not someone.told())
@@ -63,9 +63,9 @@ def test_what_is_said_of_a_runs_end_goes_soon_after_it(visit: Callable[..., Visi
         document.getElementById("trainyard_message").innerHTML = said;
     }""")
     soon = LATER.replace("60000", "10000")
-    someone.page.wait_for_timeout(3500)
+    someone.refresh()
     someone.page.evaluate(soon)
-    someone.page.wait_for_timeout(3500)
+    someone.refresh()
     assert someone.told() == "Stopping.", "it has not stopped yet"
     run["job"] = {"id": 8, "name": "dog", "mode": "LoRA"}  # the next one of the queue
     someone.until(lambda: not someone.told())

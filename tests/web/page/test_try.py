@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.helpers.browser.site import Site
-from tests.helpers.browser.visitor import Visitor
+from tests.helpers.browser.visitor import NOTHING, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.more]
 HOSTILE = "a red circle <img src=x onerror=alert(1)>"
@@ -65,6 +65,7 @@ def test_prompts_before_a_run_and_strengths_after_it(visit: Callable[..., Visito
     assert drawn(fresh, "prompts", 1) == captions[1:]
 
     someone.write("train_iterations", "2")
+    someone.write("train_learning_rate", NOTHING)
     someone.write("save_lora_name", "tried")
     someone.press("start")
     someone.run_status("Done: tried")
@@ -97,6 +98,7 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     someone.mode("iLECO")
     for name, text in (("original_prompt", HOSTILE), ("image_size", "64"), ("train_iterations", "2")):
         someone.write(name, text)
+    someone.write("train_learning_rate", NOTHING)
     someone.write("save_lora_name", "earlier")
     someone.press("start")
     someone.run_status("Done: earlier")

@@ -36,7 +36,8 @@ TOY = Path(__file__).resolve().parents[2] / "toy" / "toy-sd1.safetensors"
 PROMPT = "ein röter Kreis <b>赤い丸</b>"
 SETTINGS = Settings(
     mode="iLECO", model=str(TOY), original_prompt=PROMPT, target_prompt="a blue circle", train_iterations=3,
-    network_rank=1, image_size=Size(64, 64), sample_prompt="a cross", sample_every_steps=1, sample_strengths=(1.0,),
+    network_rank=1, image_size=Size(64, 64), sample_prompt="a cross --s 2", sample_every_steps=1,
+    sample_strengths=(1.0,),
 )  # fmt: skip
 
 
