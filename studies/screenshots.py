@@ -42,6 +42,7 @@ class Photographer:
             return
         page = someone.page
         page.evaluate("document.activeElement && document.activeElement.blur()")
+        someone.until(lambda: page.locator("#trainyard_memory").get_attribute("aria-busy") != "true")
         page.evaluate("window.scrollTo(0, 0)")
         page.mouse.move(0, 0)
         page.wait_for_timeout(500)
