@@ -14,7 +14,7 @@ from trainer.config import presets
 from trainer.config.schema import parse
 from trainer.config.settings import Settings
 from trainer.data.files import find_images
-from trainer.data.pairs import open_pair
+from trainer.data.pairs.pair import open_pair
 from trainer.hosts.standalone import find_model
 from trainer.networks.files.find import find_lora
 from trainer.paths import Folders, path_of, write_whole

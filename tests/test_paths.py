@@ -16,7 +16,7 @@ from trainer.config.presets import find
 from trainer.config.schema import parse
 from trainer.config.settings import Settings
 from trainer.data.files import existing_folder
-from trainer.data.pairs import open_pair
+from trainer.data.pairs.pair import open_pair
 from trainer.errors import SettingsError, UserError
 from trainer.hosts.standalone import find_model
 from trainer.networks.files.find import find_lora

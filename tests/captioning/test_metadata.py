@@ -10,7 +10,7 @@ from PIL import Image
 
 from trainer.captioning.metadata import merge
 from trainer.captioning.tag_choice import unwanted_in
-from trainer.data.metadata_file import images_in
+from trainer.data.captions.metadata_file import images_in
 from trainer.errors import DataError, UserError
 from trainer.text.messages import label
 

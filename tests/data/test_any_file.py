@@ -18,9 +18,9 @@ from tests.helpers.hostile import limits, mutated, texts
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.buckets import place
-from trainer.data.captions import decode
+from trainer.data.captions.text_files import decode
 from trainer.data.files import natural_key
-from trainer.data.images import inspect_image, load_placed, load_transparent
+from trainer.data.images.decoding import inspect_image, load_placed, load_transparent
 from trainer.data.scan import scan
 
 

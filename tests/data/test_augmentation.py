@@ -17,9 +17,9 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data import latents
 from trainer.data.augmentation import Augmentation, Draw
-from trainer.data.colours import Tint
+from trainer.data.images.colours import Tint
 from trainer.data.latents import Dataset, encode_samples
-from trainer.data.pair_scan import scan_for_mode
+from trainer.data.pairs.scan import scan_for_mode
 from trainer.data.samples import Sample, pixels_of
 from trainer.models import placement
 from trainer.models.base import Bundle

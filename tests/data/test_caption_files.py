@@ -11,8 +11,8 @@ from PIL import Image
 
 from trainer.config.settings import Settings
 from trainer.config.size import Size
-from trainer.data.caption_json import caption_in, captions_in_list
-from trainer.data.caption_syntax import syntax_in
+from trainer.data.captions.json_files import caption_in, captions_in_list
+from trainer.data.captions.syntax import syntax_in
 from trainer.data.samples import Scan
 from trainer.data.scan import scan
 

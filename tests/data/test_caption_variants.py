@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from trainer.config.settings import Settings
-from trainer.data.caption_variants import CaptionRules, with_trigger, with_wildcards, without_trigger
+from trainer.data.captions.variants import CaptionRules, with_trigger, with_wildcards, without_trigger
 
 SEEDS = range(200)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trainer.data.captions import MOST_BYTES, Caption, decode, read_caption
+from trainer.data.captions.text_files import MOST_BYTES, Caption, decode, read_caption
 from trainer.data.problems import FileError
 
 JAPANESE = (

@@ -13,7 +13,7 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.companions import sort_out
 from trainer.data.files import find_images
-from trainer.data.pair_scan import scan_pairs
+from trainer.data.pairs.scan import scan_pairs
 from trainer.data.samples import Sample, Scan, pixels_of
 from trainer.data.scan import scan
 from trainer.errors import DataError

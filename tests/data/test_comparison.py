@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from trainer.config.settings import Settings
-from trainer.data.comparison import Comparison, compare, heat, shift_of
-from trainer.data.pairs import open_pair
+from trainer.data.pairs.comparison import Comparison, compare, heat, shift_of
+from trainer.data.pairs.pair import open_pair
 
 
 def compared(original: Image.Image, target: Image.Image, folder: Path) -> Comparison:

@@ -13,7 +13,7 @@ from tests.config.foreign.test_datasets import CONCEPT
 from tests.config.foreign.test_others import PRESET, YAML
 from tests.config.foreign.test_sd_scripts import EASY
 from trainer.config.foreign.files import load
-from trainer.data.pair_scan import scan_for_mode
+from trainer.data.pairs.scan import scan_for_mode
 
 
 @pytest.fixture

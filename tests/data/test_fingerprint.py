@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.data.fingerprint import Copies, Fingerprint, copies_among
-from trainer.data.images import inspect_image
+from trainer.data.images.decoding import inspect_image
+from trainer.data.images.fingerprint import Copies, Fingerprint, copies_among
 
 
 def drawing(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:

@@ -15,9 +15,9 @@ from PIL import Image, ImageFile, PngImagePlugin, features
 
 from tests.helpers.icc import wide_gamut_profile
 from trainer.config.size import Size
-from trainer.data import formats
 from trainer.data.buckets import place
-from trainer.data.images import inspect_image, load_placed
+from trainer.data.images import formats
+from trainer.data.images.decoding import inspect_image, load_placed
 from trainer.data.problems import FileError
 
 SIZE = Size(40, 30)

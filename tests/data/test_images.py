@@ -19,9 +19,9 @@ from PIL import Image
 from tests.helpers.bounded import run_bounded
 from tests.helpers.icc import WIDE_TO_SRGB, cmyk_profile, lab_to_srgb, wide_gamut_profile
 from trainer.config.size import Size
-from trainer.data import images
 from trainer.data.buckets import Placement, place
-from trainer.data.images import (
+from trainer.data.images import decoding
+from trainer.data.images.decoding import (
     MOST_PIXELS,
     Mask,
     Pixels,
@@ -30,7 +30,7 @@ from trainer.data.images import (
     load_transparent,
     whole_files_only,
 )
-from trainer.data.memory import DecodingMemory
+from trainer.data.images.memory import DecodingMemory
 from trainer.data.problems import FileError
 from trainer.errors import DataError
 
@@ -537,7 +537,7 @@ import json, time
 from pathlib import Path
 from trainer.config.size import Size
 from trainer.data.buckets import place
-from trainer.data.images import inspect_image, load_placed
+from trainer.data.images.decoding import inspect_image, load_placed
 from trainer.data.problems import FileError
 found = {}
 for path in sorted(Path(sys.argv[1]).iterdir()):
@@ -595,9 +595,9 @@ def test_a_picture_larger_than_the_memory_for_it_comes_out_alike(
         where = place(Size(256, 256), Size(64, 64))
         exact, _ = load_placed(path, where, size=Size(256, 256))
         with monkeypatch.context() as patched:
-            patched.setattr(images, "MOST_BYTES", 65536 * 11)
+            patched.setattr(decoding, "MOST_BYTES", 65536 * 11)
             smaller, _ = load_placed(path, where, size=Size(256, 256))
-            patched.setattr(images, "MOST_BYTES", 1000)
+            patched.setattr(decoding, "MOST_BYTES", 1000)
             with pytest.raises(FileError, match="is too large: 256 x 256 pixels"):
                 load_transparent(path)
         assert not np.array_equal(exact, smaller) or ending == "jpg"

@@ -16,14 +16,14 @@ from tests.helpers.checkpoints import GROUPS, TWO_LEVELS, sd1_tensors, write_saf
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data import latents as latents_module
-from trainer.data import pair_scan as pair_scan_module
 from trainer.data import scan as scan_module
 from trainer.data.cache import DataCache
-from trainer.data.fingerprint import Fingerprint
-from trainer.data.images import ImageInfo, inspect_image
+from trainer.data.images.decoding import ImageInfo, inspect_image
+from trainer.data.images.fingerprint import Fingerprint
 from trainer.data.known import kept_info, told_of
 from trainer.data.latents import Dataset, encode_samples
-from trainer.data.pair_scan import scan_for_mode
+from trainer.data.pairs import scan as pair_scan_module
+from trainer.data.pairs.scan import scan_for_mode
 from trainer.data.samples import Scan
 from trainer.models.base import Bundle
 from trainer.models.content import content_of

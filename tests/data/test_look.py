@@ -12,7 +12,7 @@ from PIL import Image
 
 from trainer.config.settings import Settings
 from trainer.data.look import Check, Look, Progress, Unfinished, look, within
-from trainer.data.pairs import Pair
+from trainer.data.pairs.pair import Pair
 from trainer.data.samples import Scan
 from trainer.errors import DataError
 

@@ -17,8 +17,8 @@ from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.files import find_images
 from trainer.data.latents import encode_samples
-from trainer.data.matching import match_pairs
-from trainer.data.pair_scan import scan_pairs
+from trainer.data.pairs.matching import match_pairs
+from trainer.data.pairs.scan import scan_pairs
 from trainer.data.samples import Scan, pixels_of
 from trainer.errors import DataError
 from trainer.models.registry import load_bundle

@@ -15,7 +15,7 @@ from trainer.config.settings import Settings, effective
 from trainer.config.size import DEFAULT_SIZE, Size
 from trainer.data.buckets import fitted
 from trainer.data.latents import Batch, encode_samples
-from trainer.data.pairs import difference, open_pair
+from trainer.data.pairs.pair import difference, open_pair
 from trainer.data.samples import pixels_of
 from trainer.errors import DataError
 from trainer.models.base import Bundle

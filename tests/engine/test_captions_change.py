@@ -16,9 +16,9 @@ from tests.helpers.home import host_in
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.batches import Batches
-from trainer.data.caption_variants import CaptionRules
+from trainer.data.captions.variants import CaptionRules
 from trainer.data.latents import Dataset
-from trainer.data.pair_scan import scan_for_mode
+from trainer.data.pairs.scan import scan_for_mode
 from trainer.engine import passes as engine_passes
 from trainer.engine.run import run
 from trainer.errors import StateError

@@ -19,8 +19,8 @@ from tests.helpers.home import host_in
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.latents import encode_samples
-from trainer.data.pair_scan import scan_pairs
-from trainer.data.pairs import open_pair
+from trainer.data.pairs.pair import open_pair
+from trainer.data.pairs.scan import scan_pairs
 from trainer.data.scan import scan
 from trainer.diffusion.random import StepRandom
 from trainer.engine.run import run

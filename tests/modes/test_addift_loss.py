@@ -20,8 +20,8 @@ from trainer.config.choices import BLOCKS
 from trainer.config.settings import Settings
 from trainer.config.size import DEFAULT_SIZE, Size
 from trainer.data.latents import encode_samples
-from trainer.data.pair_scan import scan_pairs
-from trainer.data.pairs import open_pair
+from trainer.data.pairs.pair import open_pair
+from trainer.data.pairs.scan import scan_pairs
 from trainer.diffusion.parameterisation import EPSILON, VELOCITY, Parameterisation
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform

@@ -17,7 +17,7 @@ from tests.helpers.merged import KEPT, double_network, merged_weights
 from trainer.config.settings import Settings
 from trainer.config.size import DEFAULT_SIZE
 from trainer.data.latents import Dataset, encode_samples
-from trainer.data.pairs import open_pair
+from trainer.data.pairs.pair import open_pair
 from trainer.diffusion.parameterisation import EPSILON, VELOCITY
 from trainer.diffusion.random import StepRandom
 from trainer.diffusion.timesteps import Uniform

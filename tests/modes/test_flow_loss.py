@@ -24,8 +24,8 @@ from tests.helpers.merged import double_network, merged_weights
 from trainer.config.settings import Settings
 from trainer.config.size import DEFAULT_SIZE, Size
 from trainer.data.latents import Dataset, encode_samples
-from trainer.data.pair_scan import scan_pairs
-from trainer.data.pairs import open_pair
+from trainer.data.pairs.pair import open_pair
+from trainer.data.pairs.scan import scan_pairs
 from trainer.data.scan import scan
 from trainer.diffusion.random import StepRandom
 from trainer.models.base import Bundle

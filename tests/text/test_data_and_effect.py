@@ -12,7 +12,7 @@ from PIL import Image
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.data.buckets import notes_on_frames
-from trainer.data.pair_scan import scan_pairs
+from trainer.data.pairs.scan import scan_pairs
 from trainer.data.problems import FileProblem
 from trainer.data.scan import scan
 from trainer.engine.effect import _warnings

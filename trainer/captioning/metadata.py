@@ -1,7 +1,7 @@
 """The captions and tags of a folder as one JSON file, as sd-scripts' fine-tuning method has them (``in_json``).
 
-:mod:`trainer.data.metadata_file` reads it, and so do the programs the form is from: an object for each image, by its
-path inside the folder without the ending, with ``caption`` and ``tags``.
+:mod:`trainer.data.captions.metadata_file` reads it, and so do the programs the form is from: an object for each image,
+by its path inside the folder without the ending, with ``caption`` and ``tags``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from ..config.documents import json_object, read_text
-from ..data.captions import read_caption
+from ..data.captions.metadata_file import MOST_BYTES
+from ..data.captions.text_files import read_caption
 from ..data.files import find_images
-from ..data.metadata_file import MOST_BYTES
 from ..data.problems import FileError, FileProblem
 from ..paths import free_path, open_file, replace_whole, write_unless_there
 from ..text.messages import message

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from ..data.images import load_transparent, whole_files_only
+from ..data.images.decoding import load_transparent, whole_files_only
 from ..data.problems import FileError, FileProblem
 from ..errors import DataError
 from ..sets.image_set import ImageSet, Item

@@ -30,7 +30,7 @@ def _check(options: argparse.Namespace) -> int:
     settings = effective(parse(changes).settings)
     from ..data.account import account_of
     from ..data.look import look_over
-    from ..data.pair_scan import scan_for_mode
+    from ..data.pairs.scan import scan_for_mode
 
     with bar_of_images("commands.reading") as show:
         found = scan_for_mode(settings, progress=show)

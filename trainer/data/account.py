@@ -19,12 +19,12 @@ from ..config.size import Size
 from ..job import Account, AccountRow
 from ..text.messages import Message, label, message
 from . import buckets
-from .caption_variants import CaptionRules
+from .captions.variants import CaptionRules
 from .dataset_file import ENDINGS as DATASET_FILES
 from .epochs import with_steps
 from .files import described_files
 from .look import Look, Unfinished
-from .pairs import Pair
+from .pairs.pair import Pair
 from .samples import Sample, Scan
 from .subsets import Subset
 from .validation import split_off

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..config.settings import Settings
 from ..diffusion.seeds import mixed_seed
-from .colours import Tint
+from .images.colours import Tint
 from .samples import Sample
 
 _STREAM = 5 << 32  # no step has this number

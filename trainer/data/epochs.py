@@ -9,8 +9,8 @@ from ..config.settings import MAX_STEPS, Settings
 from ..errors import UserError
 from ..text.messages import label
 from .cache import DataCache
-from .pair_scan import scan_for_mode
-from .pairs import Pair
+from .pairs.pair import Pair
+from .pairs.scan import scan_for_mode
 from .samples import Scan
 from .validation import split_off
 

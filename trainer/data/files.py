@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..paths import path_of, reason_of
 from ..text.messages import Message, label, message
-from .caption_json import LIST
+from .captions.json_files import LIST
 
 IMAGE_ENDINGS = frozenset(
     (

@@ -18,8 +18,8 @@ from typing import Any
 from ..config.size import Size
 from ..text.messages import Message
 from .cache import DataCache, Mark, key_of
-from .fingerprint import Fingerprint
-from .images import ImageInfo
+from .images.decoding import ImageInfo
+from .images.fingerprint import Fingerprint
 from .samples import Sample
 
 _PACKAGE = Path(__file__).parent.parent

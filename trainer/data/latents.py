@@ -23,11 +23,11 @@ from ..text.messages import Message, label, message
 from .augmentation import Augmentation, Draw, flipped
 from .batches import Batches
 from .cache import DataCache
-from .caption_variants import CaptionRules
-from .colours import Tint
-from .images import Mask, Pixels
+from .captions.variants import CaptionRules
+from .images.colours import Tint
+from .images.decoding import Mask, Pixels
 from .kept import KeptTensors
-from .pairs import difference
+from .pairs.pair import difference
 from .samples import Sample, Scan, pixels_of
 
 PIXELS_AT_ONCE = 4 * 512 * 512

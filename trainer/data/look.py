@@ -14,11 +14,11 @@ from ..config.settings import Settings
 from ..errors import DataError, Stopped
 from ..text.messages import label
 from .cache import DataCache
-from .comparison import COMPARED_AT
 from .epochs import counted_by
-from .fingerprint import Copies, copies_among
-from .pair_scan import scan_for_mode
-from .pairs import Pair, difference, open_pair
+from .images.fingerprint import Copies, copies_among
+from .pairs.comparison import COMPARED_AT
+from .pairs.pair import Pair, difference, open_pair
+from .pairs.scan import scan_for_mode
 from .samples import Sample, Scan, pixels_of
 
 Check = Callable[[], None]
@@ -33,7 +33,7 @@ class Look:
     Attributes:
         images: a folder's, or one or two that are given by themselves; None for modes without images.
         copies: those of the folder that are there more than once, by their places in :attr:`Scan.fingerprints`.
-        differing: of two images, the share of the area where they differ, as :func:`~.pairs.difference` says.
+        differing: of two images, the share of the area where they differ, as :func:`~.pairs.pair.difference` says.
     """
 
     images: Scan | Pair | None

@@ -13,9 +13,9 @@ from ..config.size import Size
 from ..errors import DataError
 from ..text.messages import Message, label, message
 from .buckets import Placement
-from .fingerprint import Fingerprint
-from .images import ImageInfo, Mask, Pixels, load_placed
-from .memory import DecodingMemory
+from .images.decoding import ImageInfo, Mask, Pixels, load_placed
+from .images.fingerprint import Fingerprint
+from .images.memory import DecodingMemory
 from .problems import FileProblem
 from .subsets import Subset
 

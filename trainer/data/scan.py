@@ -19,15 +19,15 @@ from ..text.messages import Message, label, message
 from . import buckets
 from .buckets import Frames, Placement
 from .cache import DataCache
-from .caption_syntax import setting_of_syntax, syntax_in
-from .caption_variants import CaptionRules
-from .captions import Caption, read_caption, read_list
+from .captions.syntax import setting_of_syntax, syntax_in
+from .captions.text_files import Caption, read_caption, read_list
+from .captions.variants import CaptionRules
 from .companions import sort_out
 from .files import Found, ImageFile, caption_from_name
-from .fingerprint import Fingerprint
-from .images import ImageInfo, inspect_image, inspect_mask, whole_files_only, with_mask
+from .images.decoding import ImageInfo, inspect_image, inspect_mask, whole_files_only, with_mask
+from .images.fingerprint import Fingerprint
+from .images.memory import DecodingMemory
 from .known import kept_info
-from .memory import DecodingMemory
 from .parallel import in_order
 from .problems import FileError, FileProblem
 from .samples import CaptionOrigin, Sample, Scan, SubsetCounts, most_frequent, sample_of

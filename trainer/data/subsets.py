@@ -20,10 +20,10 @@ from ..config.settings import Settings
 from ..errors import DataError, UserError
 from ..paths import reason_of
 from ..text.messages import Message, label, message
+from .captions.metadata_file import images_in
 from .companions import IMAGE_FOLDERS, MASK_FOLDERS, image_stems
 from .dataset_file import DatasetFile, Described, dataset_file, read_dataset_file
 from .files import Found, ImageFile, existing_folder, folders_in, has_image, look_into, nothing_in
-from .metadata_file import images_in
 from .problems import FileProblem
 
 MOST_REPEATS: Final = 999

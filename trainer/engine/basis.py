@@ -16,7 +16,7 @@ from typing import Any
 from ..config.key_values import split_loras
 from ..config.settings import ROWS, Settings
 from ..data.augmentation import Augmentation
-from ..data.pairs import Pair
+from ..data.pairs.pair import Pair
 from ..data.samples import Sample, Scan
 from ..models.checkpoint.folders import model_folder
 from ..models.checkpoint.hashes import sha256_of

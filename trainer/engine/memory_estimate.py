@@ -20,10 +20,10 @@ from ..config.key_values import split_loras
 from ..config.settings import CODES, STREAMING, Settings, effective
 from ..config.size import Size
 from ..data.augmentation import Augmentation
-from ..data.caption_variants import with_trigger
+from ..data.captions.variants import with_trigger
 from ..data.dataset_file import dataset_file, read_dataset_file, with_largest
 from ..data.latents import PIXELS_AT_ONCE, empty_dataset
-from ..data.pairs import open_pair
+from ..data.pairs.pair import open_pair
 from ..data.samples import Sample
 from ..errors import UserError
 from ..models.checkpoint.parts import TEXT_ENCODER, VAE, is_text_encoder

@@ -21,7 +21,7 @@ from ..data.dataset_file import with_largest
 from ..data.epochs import counted, with_steps
 from ..data.latents import Dataset, encode_samples
 from ..data.look import Look, look
-from ..data.pairs import Pair
+from ..data.pairs.pair import Pair
 from ..data.problems import summed_up
 from ..data.samples import Scan
 from ..data.validation import split_off

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from ..config.settings import Settings
-from ..data.caption_variants import CaptionRules
+from ..data.captions.variants import CaptionRules
 from ..data.latents import Dataset
 from ..models.base import Conditioning
 from ..models.placement import device_of

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from random import Random
 
 from ..config.settings import Settings
-from ..data.caption_variants import with_trigger, without_trigger
+from ..data.captions.variants import with_trigger, without_trigger
 from ..diffusion.random import StepRandom
 from ..diffusion.seeds import mixed_seed
 from .anchors import Anchors

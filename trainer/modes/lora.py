@@ -22,7 +22,7 @@ import torch
 from ..config.choices import TEXT_ENCODERS
 from ..config.key_values import split_prompts
 from ..config.settings import Settings
-from ..data.caption_variants import without_trigger
+from ..data.captions.variants import without_trigger
 from ..data.latents import Batch, Dataset
 from ..diffusion.random import StepRandom
 from ..diffusion.seeds import mixed_seed

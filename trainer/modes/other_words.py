@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config.size import Size
-from ..data.caption_variants import has_trigger, without_trigger
+from ..data.captions.variants import has_trigger, without_trigger
 from ..diffusion.seeds import mixed_seed
 from ..models.image_spec import ImageSpec
 from ..models.memory_trace import META

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from ..data.cache import DataCache
-from ..data.fingerprint import Fingerprint, copies_among
-from ..data.images import ImageInfo, inspect_image, whole_files_only
+from ..data.images.decoding import ImageInfo, inspect_image, whole_files_only
+from ..data.images.fingerprint import Fingerprint, copies_among
+from ..data.images.memory import DecodingMemory
 from ..data.known import kept_info
-from ..data.memory import DecodingMemory
 from ..data.problems import FileError
 from ..paths import open_file
 from .image_set import Item

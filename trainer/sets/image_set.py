@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..config.settings import Settings
-from ..data.captions import Caption, decode, read_caption, read_list
+from ..data.captions.text_files import Caption, decode, read_caption, read_list
 from ..data.companions import sort_out
 from ..data.files import CAPTION_ENDINGS, JSON_ENDING, Found, ImageFile, caption_endings, look_into
 from ..data.problems import FileError

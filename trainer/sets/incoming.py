@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from ..config.settings import Settings
-from ..data.caption_json import LIST
-from ..data.captions import decode, read_caption
+from ..data.captions.json_files import LIST
+from ..data.captions.text_files import decode, read_caption
 from ..data.companions import sort_out
 from ..data.files import CAPTION_ENDINGS, ImageFile, folders_in, is_image, look_into, natural_key
-from ..data.memory import DecodingMemory
+from ..data.images.memory import DecodingMemory
 from ..data.problems import FileError, FileProblem
 from ..data.subsets import repeats_in
 from ..errors import DataError, OutputError, UserError
@@ -226,7 +226,7 @@ class Incoming:
 
     def _look_at(self, name: str, path: Path) -> None:
         """Leave out what is called an image and is none by its content, or only a part of one."""
-        from ..data.images import load_small, whole_files_only
+        from ..data.images.decoding import load_small, whole_files_only
 
         if not is_image(path.name):
             return

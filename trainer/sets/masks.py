@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..config.size import Size
 from ..data.buckets import shapes_differ
-from ..data.images import size_of
+from ..data.images.decoding import size_of
 from ..data.problems import FileError
 from ..errors import DataError
 from ..paths import write_whole
@@ -64,7 +64,7 @@ def mask_of(images: ImageSet, name: str) -> bytes | None:
     Raises:
         DataError: there is no such image, or its mask cannot be read.
     """
-    from ..data.images import load_small
+    from ..data.images.decoding import load_small
 
     item = images.item(name)
     if item.mask is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ..data.caption_json import LIST
+from ..data.captions.json_files import LIST
 from ..data.files import CAPTION_ENDINGS, is_image
 from ..paths import open_file
 from .image_set import ImageSet

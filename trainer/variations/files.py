@@ -14,10 +14,10 @@ from pathlib import Path
 from PIL import Image
 
 from ..config.settings import Settings
-from ..data.captions import MOST_BYTES
+from ..data.captions.text_files import MOST_BYTES
 from ..data.companions import sort_out
 from ..data.files import ImageFile, find_images
-from ..data.images import load_transparent, whole_files_only
+from ..data.images.decoding import load_transparent, whole_files_only
 from ..data.problems import FileError, FileProblem
 from ..errors import DataError
 from ..paths import open_file, path_of, write_unless_there

@@ -26,7 +26,7 @@ from trainer.config.settings import Settings
 from trainer.data import scan as scan_room
 from trainer.data.account import account_of
 from trainer.data.look import look_over
-from trainer.data.pair_scan import scan_pairs
+from trainer.data.pairs.scan import scan_pairs
 from trainer.data.samples import pixels_of
 from trainer.data.scan import scan
 from trainer.hosts.catalogue import FolderCatalogue

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...config.choices import MODES
 from ...config.settings import NO, Settings
-from ...data.caption_variants import has_trigger
+from ...data.captions.variants import has_trigger
 from ...data.latents import Dataset
 from ...networks.files.metadata import Usage
 from .concepts import ConceptQuestion

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...config.choices import TEXT_ENCODERS
 from ...config.settings import Settings
-from ...data.caption_variants import without_trigger
+from ...data.captions.variants import without_trigger
 from ...job import Asked
 from ...modes.other_words import other_word
 from ...text.messages import Message, label, message

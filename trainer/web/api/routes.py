@@ -154,8 +154,8 @@ def compared(settings: Settings) -> dict[str, Any]:
     Raises:
         UserError: what a run would refuse them for.
     """
-    from ...data.comparison import compare, heat
-    from ...data.pairs import open_pair
+    from ...data.pairs.comparison import compare, heat
+    from ...data.pairs.pair import open_pair
     from ...data.problems import FileProblem
 
     pair = open_pair(settings)

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from ...config.schema import parse
 from ...config.settings import Settings, effective
-from ...data.memory import DecodingMemory
+from ...data.images.memory import DecodingMemory
 from ...data.problems import FileError
 from ...errors import SettingsError, UserError
 from ...paths import Folders
@@ -122,7 +122,7 @@ class DataRoom:
             DataError: there is no such set.
         """
         from ...data.buckets import frames_of, placements
-        from ...data.images import size_of
+        from ...data.images.decoding import size_of
 
         images = self.set_of(number)
         try:
@@ -150,7 +150,7 @@ class DataRoom:
             UserError: there is no such image, or it cannot be read.
         """
         from ...data.cache import key_of
-        from ...data.images import load_small, whole_files_only
+        from ...data.images.decoding import load_small, whole_files_only
 
         path = self.set_of(number).path_of(name, aside=aside)
         stat = path.stat()
@@ -174,7 +174,7 @@ class DataRoom:
         Raises:
             UserError: there is no such image, or it cannot be read.
         """
-        from ...data.images import load_transparent
+        from ...data.images.decoding import load_transparent
 
         path = self.set_of(number).path_of(name, aside=aside)
         kind = _SHOWN_AS_THEY_ARE.get(path.suffix.lower())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ...paths import CHECKOUT
-from ..services.access import RefusedError
+from .access import RefusedError
 
 START: Final = {"en": "README.md", "ja": "README_ja.md"}
 """Where it begins, by language."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...config.choices import MODES
 from ...config.settings import Settings, effective
 from ...config.size import Size
-from ...data.memory import DecodingMemory
+from ...data.images.memory import DecodingMemory
 from ...data.problems import summed_up
 from ...errors import UserError
 from ...job import Account
@@ -139,7 +139,7 @@ class Preview:
             from ...data.account import account_of
             from ...data.cache import open_cache
             from ...data.look import look_over
-            from ...data.pair_scan import scan_for_mode
+            from ...data.pairs.scan import scan_for_mode
 
             used = effective(settings)
             kept = nullcontext() if self._folders is None else open_cache(self._folders, used.data_cache)

@@ -30,7 +30,7 @@ def kept(content: bytes, name: str, folder: Path) -> Path:
         OutputError: the folder cannot be written to, or the disk is full.
     """
     from ...data.files import IMAGE_ENDINGS
-    from ...data.images import inspect_image, whole_files_only
+    from ...data.images.decoding import inspect_image, whole_files_only
 
     ending = name.rpartition(".")[2].lower()
     ending = ending if ending in IMAGE_ENDINGS else "png"
@@ -52,7 +52,7 @@ def small(written: str) -> Image.Image:
     Raises:
         UserError: it is no path, or there is no image that can be read.
     """
-    from ...data.images import load_transparent
+    from ...data.images.decoding import load_transparent
 
     image = load_transparent(path_of(written.strip('" ')), may_be_smaller=True)
     image.thumbnail((_SHOWN, _SHOWN))

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config.documents import json_object, read_text
-from ..config.values import shown
-from ..errors import DataError
-from ..text.messages import Message, message
-from .files import Found, ImageFile, is_image, natural_key
+from ...config.documents import json_object, read_text
+from ...config.values import shown
+from ...errors import DataError
+from ...text.messages import Message, message
+from ..files import Found, ImageFile, is_image, natural_key
 
 MOST_BYTES = 256 * 2**20
 """A million captions take less."""

@@ -11,11 +11,11 @@ from typing import IO
 
 from PIL import Image, ImageFile
 
-from ..config.size import Size
-from ..text.messages import Message, message
+from ...config.size import Size
+from ...text.messages import Message, message
+from ..problems import FileError
 from .memory import MOST_BYTES, DecodingMemory
 from .png_text import plain_png
-from .problems import FileError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PCX", "ICO")
 """What every Pillow reads."""

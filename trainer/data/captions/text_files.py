@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..paths import open_file, reason_of
-from ..text.messages import Message, message
-from .caption_json import caption_in, captions_in_list
-from .problems import FileError
+from ...paths import open_file, reason_of
+from ...text.messages import Message, message
+from ..problems import FileError
+from .json_files import caption_in, captions_in_list
 
 MOST_BYTES = 1_000_000
 """More is no caption: the longest prompts have a few thousand letters."""

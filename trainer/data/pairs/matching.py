@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
-from ..text.messages import Message, label, message
-from .files import IMAGE_ENDINGS, Found, ImageFile
+from ...errors import DataError
+from ...text.messages import Message, label, message
+from ..files import IMAGE_ENDINGS, Found, ImageFile
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from ..config.settings import Settings
-from ..config.size import Size
-from .images import Pixels
-from .pairs import Pair, difference
-from .samples import pixels_of
+from ...config.settings import Settings
+from ...config.size import Size
+from ..images.decoding import Pixels
+from ..samples import pixels_of
+from .pair import Pair, difference
 
 COMPARED_AT = Size(1024, 1024)
 """Larger pairs are compared at this area: no family exceeds it by default."""
@@ -49,7 +49,7 @@ class Comparison:
 def compare(pair: Pair, settings: Settings) -> Comparison:
     """Compare the images of a pair as they are trained: scaled, cropped, over grey where they are transparent.
 
-    What counts as different is what a mask of the difference counts, see :func:`~trainer.data.pairs.difference`.
+    What counts as different is what a mask of the difference counts, see :func:`~trainer.data.pairs.pair.difference`.
 
     Raises:
         DataError: a file cannot be read any more; or with ``diff_use_diff_mask``, they differ nowhere.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..config.settings import Settings
-from ..text.messages import label
+from ...config.settings import Settings
+from ...text.messages import label
 
 _KINDS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {

@@ -14,17 +14,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.settings import Settings
-from ..config.size import Size
-from ..errors import DataError
-from ..paths import path_of
-from ..text.messages import Message, label, message
-from . import buckets
-from .caption_variants import with_trigger
-from .images import ImageInfo, Pixels, inspect_image, whole_files_only
-from .problems import FileError, FileProblem
-from .samples import Sample, Scan, SubsetCounts, pixels_of, sample_of
-from .subsets import Subset
+from ...config.settings import Settings
+from ...config.size import Size
+from ...errors import DataError
+from ...paths import path_of
+from ...text.messages import Message, label, message
+from .. import buckets
+from ..captions.variants import with_trigger
+from ..images.decoding import ImageInfo, Pixels, inspect_image, whole_files_only
+from ..problems import FileError, FileProblem
+from ..samples import Sample, Scan, SubsetCounts, pixels_of, sample_of
+from ..subsets import Subset
 
 _BOTH: Final = message("data.both", one=label("original_image"), other=label("target_image"))
 FRAME_STEP = 64

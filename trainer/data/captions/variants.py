@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config.settings import Settings
+from ...config.settings import Settings
 
 _JOINED = ", "
 """What tags are put together with, whatever they were taken apart at."""

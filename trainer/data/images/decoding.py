@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFile
 
-from ..config.size import Size
-from ..errors import DataError
-from ..paths import NotAFile, open_file, reason_of
-from ..text.messages import Message, message
-from .buckets import Placement, shapes_differ
+from ...config.size import Size
+from ...errors import DataError
+from ...paths import NotAFile, open_file, reason_of
+from ...text.messages import Message, message
+from ..buckets import Placement, shapes_differ
+from ..problems import FileError
 from .colours import as_rgb, has_broken_profile
 from .fingerprint import Fingerprint, fingerprint_of
 from .formats import LEFT_OUT, decoder, too_many_pixels
 from .memory import MOST_BYTES, DecodingMemory
-from .problems import FileError
 
 MOST_PIXELS = 1_000_000_000
 """More is refused: a file of a few kilobytes can claim any size. Only JPEG can be decoded smaller than it is, so of

@@ -7,22 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..config.choices import MODES
-from ..config.settings import Settings
-from ..config.size import Size
-from ..text.messages import Message, message
-from . import buckets
-from .cache import DataCache
-from .captions import Caption
-from .files import Found, ImageFile
-from .images import ImageInfo
-from .known import kept_answer
+from ...config.choices import MODES
+from ...config.settings import Settings
+from ...config.size import Size
+from ...text.messages import Message, message
+from .. import buckets
+from ..cache import DataCache
+from ..captions.text_files import Caption
+from ..files import Found, ImageFile
+from ..images.decoding import ImageInfo
+from ..known import kept_answer
+from ..problems import FileError, FileProblem
+from ..samples import Sample, Scan, sample_of
+from ..scan import Index, Read, finished, read_all, scan, shows_something, sorted_out, too_small
+from ..subsets import find_subsets
 from .matching import PairFiles, match_pairs
-from .pairs import differs
-from .problems import FileError, FileProblem
-from .samples import Sample, Scan, sample_of
-from .scan import Index, Read, finished, read_all, scan, shows_something, sorted_out, too_small
-from .subsets import find_subsets
+from .pair import differs
 
 
 def scan_pairs(
