@@ -55,7 +55,7 @@ def test_tags_are_counted_changed_and_changed_back(
     assert run(tmp_path, "tags", tmp_path / "nowhere") == 2
 
 
-def test_a_zip_is_prepared_and_what_cannot_be_trained_is_set_aside(
+def test_a_zip_is_prepared_and_what_cannot_be_trained_stays_out(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "my cats.zip"
@@ -65,19 +65,27 @@ def test_a_zip_is_prepared_and_what_cannot_be_trained_is_set_aside(
     assert run(tmp_path, "prepare", path, "--duplicates") == 0
     told = capsys.readouterr().out
     folder = tmp_path / "data" / "images" / "my cats"
-    assert "4 images and 3 captions came in" in told
+    assert "top/broken.png is no image that can be read: left out" in told
+    assert "3 images and 2 captions came in" in told
     assert "a.png is the same file as copy.png" in told
     assert "2 images to train, 0 of them without a caption" in told
     assert {each.name for each in folder.glob("*.png")} == {"a.png", "b.png"}
-    assert {each.name for each in (folder / ".aside").iterdir()} == {"broken.png", "broken.txt", "copy.png"}
+    assert {each.name for each in (folder / ".aside").iterdir()} == {"copy.png"}
     assert run(tmp_path, "tags", "my cats", "--undo") == 0
-    assert (folder / "broken.txt").read_text() == "gone"
-    assert run(tmp_path, "clean", "my cats", "--duplicates", "--dry-run") == 0
+    assert (folder / "copy.png").exists()
+
+
+def test_what_cannot_be_trained_is_set_aside(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "clean", source, "--duplicates", "--dry-run") == 0
     assert "2 images would be set aside" in capsys.readouterr().out
-    assert (folder / "copy.png").exists()
-    assert run(tmp_path, "clean", "my cats") == 0
-    assert not (folder / "broken.png").exists()
-    assert (folder / "copy.png").exists()
+    assert (source / "copy.png").exists()
+    assert run(tmp_path, "clean", source) == 0
+    assert {each.name for each in (source / ".aside").iterdir()} == {"broken.png", "broken.txt"}
+    assert not (source / "broken.png").exists()
+    assert (source / "copy.png").exists()
+    assert run(tmp_path, "tags", source, "--undo") == 0
+    assert (source / "broken.txt").read_text() == "gone"
+    assert (source / "broken.png").exists()
 
 
 def test_what_is_brought_in_goes_where_it_is_told(tmp_path: Path, source: Path) -> None:
