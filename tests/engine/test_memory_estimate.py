@@ -168,6 +168,19 @@ def test_a_card_is_told_what_is_counted(family: str, title: str, tmp_path: Path)
     assert 0.99 * taken <= told <= 1.06 * taken
 
 
+@pytest.mark.parametrize(("device", "over"), [("cuda", 1.01), ("cpu", 1.3)])
+def test_a_huge_frame_is_told_by_smaller_ones(
+    host: Standalone, monkeypatch: pytest.MonkeyPatch, device: str, over: float
+) -> None:
+    """What a trace of the frame itself finds; on the CPU more, since small blocks are more of a smaller frame."""
+    settings = replace(BASE, image_size=Size(2048, 1920), train_batch_size=1, effect_strip=True)
+    told = estimate_memory(settings, host, torch.device(device))
+    monkeypatch.setattr(memory_estimate, "_HUGE", (Size(2048, 2048), Size(2304, 2304)))
+    traced = estimate_memory(settings, host, torch.device(device))
+    assert 0.99 * traced.images <= told.images <= over * traced.images
+    assert 0.99 * traced.previews <= told.previews <= over * traced.previews
+
+
 @pytest.mark.more
 def test_a_card_is_told_what_encoding_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of SDXL at 1024² less than the smallest steps may take; beside a model that a WebUI lends, with all of it."""

@@ -7,7 +7,7 @@ that. Those of the CPU under glibc were measured (docs/benchmarks.md); the other
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +52,8 @@ glibc keeps what is freed between blocks."""
 _KEPT_ON_CARD = 1.1
 _CONTEXT = 512 * 2**20
 """Bytes that CUDA takes for itself."""
+_HUGE = Size(1280, 1280), Size(1536, 1536)
+"""Frames by which what the VAE takes for larger ones is told."""
 
 
 @dataclass(frozen=True)
@@ -212,15 +214,32 @@ class _Estimate:
         if self._is_cpu or MODES[self._settings.mode].images == "pair":
             most = min(self._settings.train_batch_size, most)
         count = max(1, most)
-        with self._trace() as trace, torch.no_grad():
-            encode_images(self._bundle, torch.empty(count, 3, *reversed(self._frame), device=META))
-        return self._with_vae(trace)
+
+        def encoded(frame: Size) -> MemoryTrace:
+            with self._trace() as trace, torch.no_grad():
+                encode_images(self._bundle, torch.empty(count, 3, *reversed(frame), device=META))
+            return trace
+
+        return self._by_area(encoded)
 
     def _decoding(self) -> int:
-        shape = self._bundle.latent_shape(self._frame)
-        with self._trace() as trace, torch.no_grad():
-            decode(self._bundle, torch.empty(1, *shape, device=META))
-        return self._with_vae(trace)
+        def decoded(frame: Size) -> MemoryTrace:
+            with self._trace() as trace, torch.no_grad():
+                decode(self._bundle, torch.empty(1, *self._bundle.latent_shape(frame), device=META))
+            return trace
+
+        return self._by_area(decoded)
+
+    def _by_area(self, traced: Callable[[Size], MemoryTrace]) -> int:
+        """What the VAE takes for the frame; of a huge one as two smaller ones tell, since it grows by as much for each
+        pixel from there on, and so does the time to trace it."""
+        area, (small, large) = self._frame.area, _HUGE
+        if area <= large.area:
+            return self._with_vae(traced(self._frame))
+        least, most = traced(small), traced(large)
+        pixel = (most.living.peak - least.living.peak) / (large.area - small.area)
+        kept = 1 if self._is_cpu else _KEPT_ON_CARD  # what a CPU keeps beyond is of small blocks, which are no more
+        return self._with_vae(most) + int(kept * pixel * (area - large.area))
 
     def _with_vae(self, trace: MemoryTrace) -> int:
         return self._taken(trace) + (0 if self._stays else _bytes(_tensors(self._bundle.vae)))

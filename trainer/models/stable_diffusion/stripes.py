@@ -19,6 +19,8 @@ STRIPE = 32 * 2**20
 """Bytes of a stripe; what is no larger is computed as a whole, by diffusers' own modules."""
 LARGE = 4 * STRIPE
 """Bytes of the first feature map from which on an image is worth it: one of 512² has as many."""
+PLACES = 512
+"""That ask in attention at a time at least: every one reads all the others."""
 _WIDE = (torch.float32, torch.float64)
 
 Map = deque[Tensor]
@@ -152,7 +154,7 @@ def _attended(attention: Any, whole: Tensor, most: int) -> Tensor:
     Some places ask at a time: where a device has no kernel for it, their scores are in memory.
     """
     places = whole.shape[2] * whole.shape[3]
-    at_once = max(1, most // (len(whole) * attention.heads * places * whole.element_size()))
+    at_once = max(PLACES, most // (len(whole) * attention.heads * places * whole.element_size()))
     if at_once >= places:
         return attention(whole)
     tokens = attention.group_norm(whole.flatten(2)).transpose(1, 2)  # (B, places, C)
