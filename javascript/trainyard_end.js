@@ -8,6 +8,7 @@
 
     let own = null; // the page's title without us
     let last = null; // of the run that was seen going on: its number and name
+    let known; // the number of the run in what the server said last, null for none; undefined before that
     let ended = []; // of the runs that followed one another: whether each is done
 
     function build(panel) {
@@ -41,8 +42,11 @@
         const run = status.run;
         panel.hidden = !status.running && !panel.querySelector("input").checked;
         const isOn = status.running && run && !ENDED.includes(run.state);
+        // A short run may end without having been seen to go on.
+        const isNew = run && known !== undefined && run.job.id !== known;
+        known = run ? run.job.id : null;
         if (isOn) last = {id: run.job.id, name: run.job.name};
-        else if (run && last && run.job.id === last.id) tell(run, status);
+        else if (isNew || (run && last && run.job.id === last.id)) tell(run, status);
         showTitle(run, isOn);
     }
 
