@@ -7,8 +7,7 @@
     const ENDED = ["done", "failed", "stopped"];
 
     let own = null; // the page's title without us
-    let last = null; // of the run that was seen going on: its number and name
-    let known; // the number of the run in what the server said last, null for none; undefined before that
+    let told; // the last run that has ended, which is told once; undefined before the server is asked first
     let ended = []; // of the runs that followed one another: whether each is done
 
     function build(panel) {
@@ -42,16 +41,13 @@
         const run = status.run;
         panel.hidden = !status.running && !panel.querySelector("input").checked;
         const isOn = status.running && run && !ENDED.includes(run.state);
-        // A short run may end without having been seen to go on.
-        const isNew = run && known !== undefined && run.job.id !== known;
-        known = run ? run.job.id : null;
-        if (isOn) last = {id: run.job.id, name: run.job.name};
-        else if (isNew || (run && last && run.job.id === last.id)) tell(run, status);
+        const over = run && !isOn ? `${run.job.id} ${run.job.started}` : told || "";
+        if (told !== undefined && over !== told) tell(run, status); // a short one may not have been seen to go on
+        told = over;
         showTitle(run, isOn);
     }
 
     function tell(run, status) {
-        last = null;
         ended.push(run.state === "done");
         const {length: count} = ended;
         const done = ended.filter(Boolean).length;

@@ -10,6 +10,11 @@ is written down is not done again. So the study may be broken off, and several p
 fitting preset of its own, with its learning rate, optimizer, scheduler and timesteps; steps, batch size and rank are
 those of ours, and alpha is to the rank what it is there.
 
+Settings are tried on the train half, with lines of their own::
+
+    python -m studies.first_press --half train --seeds 20 --modes ADDifT --formulas ours
+        --changes "train_learning_rate=1e-3" --results tried.jsonl
+
 **What is counted**, in 24 prompts a seed (:mod:`.pairs`), one image each, in 10 steps at guidance 4; the base's images
 have the same noise:
 
@@ -40,10 +45,11 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -72,15 +78,17 @@ from studies.pairs import (
     spread_scenes,
     told_by,
 )
-from studies.studio import CHECKPOINT, SEEDS, Studio, train_lora
+from studies.studio import CHECKPOINT, SEEDS, Studio, changes_in, train_lora
 from tests.toy.judge import Verdict
 from tests.toy.world import ATTRIBUTES, Scene, picture
 from trainer.claims import locked
 from trainer.config import presets
+from trainer.config.schema import parse
 from trainer.config.settings import Settings
 from trainer.paths import CHECKOUT, SHIPPED_PRESETS, TRAINYARD_PRESETS
 
 RESULTS = Path(__file__).parent / "results" / "first_press.jsonl"
+NONE: Mapping[str, str] = MappingProxyType({})
 STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 """Of sliders."""
 PAIRS_IN_FOLDER = 6
@@ -129,6 +137,7 @@ class Run:
 
     Attributes:
         subject: what is asked of it: a pair of values, or a thing to be learned.
+        changes: settings laid over our preset, to try them.
     """
 
     mode: Mode
@@ -136,6 +145,7 @@ class Run:
     half: Half
     checkpoint: Path
     seed: int
+    changes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -156,6 +166,7 @@ def runs(
     seeds: Sequence[int],
     half: Half,
     attributes: Collection[str] = tuple(ATTRIBUTES),
+    changes: Mapping[str, str] = NONE,
 ) -> Iterator[Run]:
     """All of them, ordered so that what is done at any time is whole rows of few seeds; things have no attribute."""
     for seed in seeds:
@@ -163,7 +174,7 @@ def runs(
             for subject in _subjects(name, half):
                 for checkpoint in checkpoints:
                     if not isinstance(subject, Pair) or subject.attribute in {*told_by(checkpoint)} & {*attributes}:
-                        yield Run(MODES[name], subject, half, checkpoint, seed)
+                        yield Run(MODES[name], subject, half, checkpoint, seed, changes)
 
 
 def _subjects(mode: str, half: Half) -> Sequence[Pair | Thing]:
@@ -200,12 +211,16 @@ class Recipe:
         return {"preset": json.loads(self.preset.read_text(encoding="utf-8")), "changes": dict(self.changes)}
 
 
-def recipe(mode: Mode, formula: str) -> Recipe:
-    """The settings of a mode with one of the formulas."""
+def recipe(mode: Mode, formula: str, tried: Mapping[str, str] = NONE) -> Recipe:
+    """The settings of a mode with one of the formulas.
+
+    Args:
+        tried: settings laid over our preset.
+    """
     path = TRAINYARD_PRESETS / f"{mode.preset}.json"
-    ours = presets.load_file(path).settings
+    ours = parse(tried, base=presets.load_file(path).settings).settings
     if formula == OURS:
-        return Recipe(path, {}, ours)
+        return Recipe(path, tried, ours)
     second = _second_pass(ours)
     path = SHIPPED_PRESETS / f"{mode.of_traintrain if second is None else mode.of_traintrain_twice}.json"
     theirs = presets.load_file(path).settings
@@ -234,7 +249,7 @@ def _sized_as(ours: Settings, theirs: Settings) -> dict[str, str]:
 
 def train(run: Run, formula: str, folder: Path) -> tuple[Path, float]:
     """Train from the command line; the LoRA, and the processor seconds of the whole run."""
-    used = recipe(run.mode, formula)
+    used = recipe(run.mode, formula, run.changes)
     given = {**used.changes, **SMALL, **asked_for(run, folder / "images")}
     with ExitStack() as stack:
         if formula == TRAINTRAINS:
@@ -403,7 +418,7 @@ def study(todo: Iterable[Run], formulas: Sequence[str], results: Path, scratch: 
 
 
 def _done(run: Run, formula: str, draw: Remembering, scratch: Path) -> dict[str, Any]:
-    used = recipe(run.mode, formula)
+    used = recipe(run.mode, formula, run.changes)
     folder = Path(tempfile.mkdtemp(dir=scratch))
     try:
         lora, seconds = train(run, formula, folder)
@@ -434,7 +449,7 @@ def key_of(run: Run, formula: str) -> dict[str, Any]:
     return {
         "mode": run.mode.name, "subject": run.name, "half": run.half, "checkpoint": run.checkpoint.stem,
         "bytes": hash_of(run.checkpoint), "seed": run.seed, "formula": formula,
-        "settings": _hash(recipe(run.mode, formula).given),
+        "settings": _hash(recipe(run.mode, formula, run.changes).given),
     }  # fmt: skip
 
 
@@ -478,6 +493,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="default: %(default)s")
     parser.add_argument("--half", choices=("train", "test"), default="test", help="default: %(default)s")
     parser.add_argument("--formulas", default=f"{OURS},{TRAINTRAINS}", help="default: %(default)s")
+    parser.add_argument("--changes", default="", help="settings laid over our presets: key=value; key=value")
     parser.add_argument("--results", type=Path, default=RESULTS, help="default: %(default)s")
     scratch, of_scratch = Path(tempfile.gettempdir()) / "first_press", "LoRAs being measured, and what the base shows"
     parser.add_argument("--scratch", type=Path, default=scratch, help=f"{of_scratch}; default: %(default)s")
@@ -489,7 +505,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.scratch.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    todo = runs(options.modes.split(","), options.checkpoint, seeds, options.half, options.attributes.split(","))
+    modes, attributes = options.modes.split(","), options.attributes.split(",")
+    todo = runs(modes, options.checkpoint, seeds, options.half, attributes, changes_in(options.changes))
     study(todo, options.formulas.split(","), options.results, options.scratch)
 
 

@@ -51,6 +51,11 @@ def train_lora(
     return folder / "loras" / f"{name}.safetensors", time.process_time() - start
 
 
+def changes_in(text: str) -> dict[str, str]:
+    """Settings laid over a preset, written ``key=value; key=value``."""
+    return dict(each.strip().split("=", 1) for each in text.split(";") if each.strip())
+
+
 class Studio:
     """A toy checkpoint, ready to draw with a LoRA or without."""
 

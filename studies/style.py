@@ -27,7 +27,7 @@ from PIL import Image
 
 from studies.first_press import SMALL
 from studies.pairs import SPLIT_SEED, Asked, Half, Share, kept, spread_scenes
-from studies.studio import CHECKPOINT, SEEDS, Studio, train_lora
+from studies.studio import CHECKPOINT, SEEDS, Studio, changes_in, train_lora
 from tests.toy.judge import Verdict, _background, _separate, judge
 from tests.toy.world import ATTRIBUTES, BACKGROUNDS, COLOURS, Scene, full_caption, picture
 
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="a toy checkpoint")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    changes = dict(each.strip().split("=", 1) for each in options.changes.split(";") if each.strip())
+    changes = changes_in(options.changes)
     seeds = [int(seed) for seed in options.seeds.split(",")]
     headings = ["preset", "style", "checkpoint", "seeds", "in the style", "shape, size, place kept",
                 "kept without the word", "seconds"]  # fmt: skip

@@ -206,6 +206,15 @@ def test_a_run_is_not_repeated_unless_its_preset_is_another(
     assert len(read(results)) == 3
 
 
+def test_settings_are_tried_over_our_preset_and_make_another_run() -> None:
+    tried = {"train_iterations": "7", "diff_descriptions": "8"}
+    used = recipe(RUN.mode, OURS, tried)
+    assert (used.steps, used.ours.diff_descriptions) == (7, 8)
+    assert used.given["changes"] == tried
+    keys = [first_press.key_of(each, OURS) for each in (RUN, replace(RUN, changes=tried))]
+    assert keys[0]["settings"] != keys[1]["settings"]
+
+
 def test_a_line_that_is_being_written_is_not_read(tmp_path: Path) -> None:
     results = tmp_path / "lines.jsonl"
     results.write_text(json.dumps({"key": 1}) + "\n" + '{"key": ', encoding="utf-8")

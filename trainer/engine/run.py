@@ -356,9 +356,7 @@ def _encoded(
     """Images as latents, for a denoiser that is to be on the host's device."""
     if scan is None:
         return None
-    return encode_samples(
-        scan, bundle, settings, reporter.progress, cache, device=host.device, dtype=precision.base
-    )  # fmt: skip
+    return encode_samples(scan, bundle, settings, reporter.progress, cache, device=host.device, dtype=precision.base)
 
 
 def _report_problems(scan: Scan, reporter: Reporter) -> None:

@@ -209,6 +209,8 @@ class PairPass(Pass):
 
     def _described(self, batch: Batch, shared: StepRandom) -> Batch:
         """With descriptions for some of the pairs without captions, the same for both images."""
+        if not self._descriptions.all:
+            return batch
         drawn = self._descriptions.drawn(shared, batch.captions, batch.target_captions)
         originals, targets = (
             tuple(own if each is None else each for own, each in zip(captions, drawn, strict=True))

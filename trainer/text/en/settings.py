@@ -612,8 +612,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "without the LoRA. 0 turns it off; 1 is a good start."
         ),
         "diff_descriptions": (
-            "Trains pairs without captions at one of this many random descriptions every second time, so that the "
-            "change shows at any prompt. 96 is a good number; 0 trains them at the empty prompt."
+            "For one pair without captions on a rectified-flow model, where it is 96 by default: every second time the "
+            "pair is trained at one of this many random descriptions, not at the empty prompt."
         ),
         "logging_save_csv": "Writes the loss and learning rate of every step to a CSV file.",
         "logging_verbose": "Prints more detail to the console.",
