@@ -60,13 +60,29 @@ def test_what_is_typed_while_an_answer_is_on_its_way_stays(visit: Callable[..., 
     assert someone.box("save_lora_name").input_value() == "mine"
 
 
-@pytest.mark.more
-def test_the_memory_of_a_run_is_told_before_it(visit: Callable[..., Visitor]) -> None:
-    someone = visit()
+def asking_for_ileco(someone: Visitor) -> Visitor:
+    """The same, with all that iLECO needs in the form."""
     someone.choose("iLECO")
     someone.write("model", "toy-sd1.safetensors")
     for name, text in (("original_prompt", "red"), ("target_prompt", "blue"), ("image_size", "64")):
         someone.write(name, text)
+    return someone
+
+
+@pytest.mark.more
+def test_the_column_of_the_run_scrolls_and_is_at_its_top_in_another_mode(visit: Callable[..., Visitor]) -> None:
+    someone = visit(viewport={"width": 1400, "height": 300})
+    side = someone.page.locator("#trainyard_side").first  # Gradio 3 gives its id to what is inside, too
+    presets = someone.page.locator("#trainyard_presets").first
+    assert presets.evaluate("each => each.scrollHeight - each.clientHeight") <= 1, "nothing in it is cut off"
+    someone.until(lambda: side.evaluate("each => (each.scrollTop = 200) && each.scrollTop"))
+    someone.mode("ADDifT")
+    someone.until(lambda: side.evaluate("each => each.scrollTop") == 0)
+
+
+@pytest.mark.more
+def test_the_memory_of_a_run_is_told_before_it(visit: Callable[..., Visitor]) -> None:
+    someone = asking_for_ileco(visit())
     memory = someone.page.locator("#trainyard_memory").first  # Gradio 3 gives its id to what is inside, too
     someone.until(lambda: re.search(r"takes about \d+ MB", memory.inner_text()))
     someone.mode("LoRA")
@@ -102,11 +118,7 @@ def test_a_form_that_is_being_filled_says_so_and_takes_nothing(visit: Callable[.
 
 @pytest.mark.more
 def test_what_is_told_before_a_run_is_of_the_form_as_it_is(visit: Callable[..., Visitor]) -> None:
-    someone = visit()
-    someone.choose("iLECO")
-    someone.write("model", "toy-sd1.safetensors")
-    for name, text in (("original_prompt", "red"), ("target_prompt", "blue"), ("image_size", "64")):
-        someone.write(name, text)
+    someone = asking_for_ileco(visit())
     memory = someone.page.locator("#trainyard_memory").first
     is_outdated = lambda: "trainyard-is-outdated" in memory.get_attribute("class")  # noqa: E731
     someone.until(lambda: memory.inner_text() and not is_outdated())
