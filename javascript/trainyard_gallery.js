@@ -111,9 +111,18 @@
         const there = [...panel.parts.grid.children];
         if (cards.length !== there.length || cards.some((card, at) => card !== there[at])) {
             panel.parts.grid.replaceChildren(...cards);
-            if (held && held.isConnected && held !== document.activeElement) held.focus({preventScroll: true});
+            const focused = held && (held.isConnected ? held : sameButton(panel, held));
+            if (focused && focused !== document.activeElement) focused.focus({preventScroll: true});
         }
         showChosen(panel);
+    }
+
+    /* The button in the card that has been made anew. */
+    function sameButton(panel, button) {
+        const old = button.closest("article");
+        const card = old && panel.cards.get(old.lora.name);
+        const label = button.getAttribute("aria-label");
+        return card && [...card.querySelectorAll("button")].find((each) => each.getAttribute("aria-label") === label);
     }
 
     function cardOf(lora) {

@@ -59,6 +59,29 @@ def for_the_toy(seed: int) -> dict[str, torch.Tensor]:
     return {f"{MODULE}.lora_up.weight": up, f"{MODULE}.lora_down.weight": down, f"{MODULE}.alpha": torch.tensor(1.0)}
 
 
+def a_run_that_was_not_seen_is_told(someone: Visitor, site: Site) -> None:
+    """It begins and ends before the page hears from the server again."""
+    page, waiting = someone.page, list[Any]()
+    headers = {"X-Trainyard-Token": page.locator("#trainyard_token").get_attribute("data-token")}
+
+    def run() -> dict[str, Any]:
+        found = page.request.get(f"{site.address}trainyard/v1/status", headers=headers).json()
+        return {"is_on": found["running"], **found["run"]}
+
+    before = run()["job"]["id"]
+    page.evaluate("told.length = 0")
+    someone.tab("Train")
+    for name, text in (("train_iterations", "1"), ("save_lora_name", "unseen")):
+        someone.write(name, text)
+    page.route("**/trainyard/v1/status*", lambda route: waiting.append(route))
+    someone.press("start")
+    someone.until(lambda: run()["job"]["id"] != before and not run()["is_on"])
+    assert page.evaluate("told") == []
+    page.unroute("**/trainyard/v1/status*")  # what was held goes on
+    someone.until(lambda: page.evaluate("told.length") == 1)
+    assert page.evaluate("told")[0].startswith("Done: ")
+
+
 def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     folders = Folders(site.data, site.data / "loras", site.data / "models")
     for number in range(70):
@@ -179,9 +202,12 @@ def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     titles = page.evaluate("titles")
     assert any(re.fullmatch(r"(… |\d+ % )red_2", each) for each in titles)
     assert "✓ red_2" in titles
+    blocks = page.locator("#trainyard_run_status").inner_text()
+    assert re.search(r"(input|output) block \d+ \((IN|OUT)\d+\)|the middle block", blocks)
     someone.until(lambda: page.title() == titles[0])  # somebody looks at it
     someone.tab("Queue")
     someone.until(lambda: "All done: 1 job." in page.locator("#trainyard_queue").inner_text())
+    a_run_that_was_not_seen_is_told(someone, site)
 
     someone.tab("Gallery")
     page.fill("#trainyard_gallery input[type=search]", "theirs")
