@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,8 @@ def test_traintrains_settings_are_its_own_but_for_steps_batch_and_rank(name: str
 def test_a_run_is_written_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One step, and two prompts of each kind."""
 
-    def short(mode: Mode, formula: str) -> Recipe:
-        whole = recipe(mode, formula)
+    def short(mode: Mode, formula: str, tried: Mapping[str, str]) -> Recipe:
+        whole = recipe(mode, formula, tried)
         return replace(whole, changes={**whole.changes, "train_iterations": "1"})
 
     scenes = spread_scenes()[:2]
