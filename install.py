@@ -31,8 +31,8 @@ MOST_WORKERS = 4  # of the tests: each has a gigabyte or two of its own
 USAGE = """usage: python install.py COMMAND
 
   demo           train a LoRA on a small checkpoint and show what it does
-  test           run the tests, some minutes; --more the second tier, --all both and the slow ones. More
-                 arguments go to pytest
+  test           run the tests, some minutes; --more the second tier, --both the two together, --all the slow
+                 ones too. More arguments go to pytest
   ui             the page: form, queue and plot. More arguments: ui --help
 
 The first time makes .venv beside this file and installs what is needed; later it takes a second.
