@@ -176,6 +176,25 @@ def _vocabulary_is_read_once() -> None:
     clip.CLIPTokenizer.from_pretrained = from_pretrained
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_drawn_for_the_meta_device() -> None:
+    """A model that is loaded is built empty first, where torch works out a quarter of that time what it cannot keep."""
+    nn = sys.modules.get("torch.nn")
+    if nn is None or hasattr(nn.Linear.reset_parameters, "__wrapped__"):
+        return
+    for kind in (nn.Linear, nn.Embedding, nn.modules.conv._ConvNd):
+        kind.reset_parameters = _unless_on_meta(kind.reset_parameters)
+
+
+def _unless_on_meta(reset: Callable[[Any], None]) -> Callable[[Any], None]:
+    @functools.wraps(reset)
+    def reset_parameters(self: Any) -> None:
+        if not self.weight.is_meta:
+            reset(self)
+
+    return reset_parameters
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with two levels, in half precision, for all tests that only read it."""
