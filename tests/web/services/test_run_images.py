@@ -18,6 +18,8 @@ from PIL import Image
 from tests.helpers.client import client_of
 from trainer.config.settings import Settings
 from trainer.config.size import Size
+from trainer.engine.asked import concepts, trigger
+from trainer.engine.asked import images as asked_images
 from trainer.hosts.catalogue import FolderCatalogue
 from trainer.hosts.standalone import Standalone
 from trainer.jobs import run_status
@@ -43,15 +45,19 @@ SETTINGS = Settings(
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    """After two runs, one of them in a sub-folder."""
+    """After two runs, one of them in a sub-folder; what was asked is measured on a few rough images."""
     root = tmp_path_factory.mktemp("runs")
     found = Folders(root / "data", root / "loras", root / "models")
     found.models.mkdir()
     worker = Worker(Store(found), lambda: Standalone(torch.device("cpu"), found))
     for name in ("first", "sub/second"):
         worker.store.add(replace(SETTINGS, save_lora_name=name))
-    worker.start()
-    assert worker.join(300)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (asked_images, concepts, trigger):
+            patch.setattr(module, "IMAGES", 2)
+            patch.setattr(module, "STEPS", 1)
+        worker.start()
+        assert worker.join(300)
     assert [entry.status for entry in worker.store.entries()] == [DONE, DONE]
     worker.close()
     worker.store.close()
