@@ -49,6 +49,12 @@ def test_the_weights_are_those_of_the_file(host: Standalone) -> None:
     assert estimate_memory(BASE, host).images == pytest.approx(4 * numbers, rel=0.02)  # no image is encoded
 
 
+def test_a_pairs_step_that_trains_the_text_encoder_is_counted(host: Standalone) -> None:
+    """It leaves the network at a strength for each sample, at which one caption cannot be encoded."""
+    pair = {"mode": "ADDifT", "diff_reach_target": True, "image_size": Size(64, 64), "diff_alt_ratio": 0.0}
+    assert steps(host, **pair, lora_trigger_word="zorp") > 0
+
+
 @pytest.mark.more
 def test_the_vae_is_counted_where_images_are_encoded_in_each_step(
     host: Standalone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

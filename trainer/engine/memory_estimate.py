@@ -267,13 +267,14 @@ class _Estimate:
         bundle = self._bundle
         sample = _sample(self._frame, *self._captions, pairs=MODES[settings.mode].images in ("pair", "folder of pairs"))
         data = None if MODES[settings.mode].images == "none" else [sample] * settings.train_batch_size
+        with self._trace():  # not behind a step, which may leave the network at a strength for each of its samples
+            caption = self._caption_bytes()
         with network.attached(), keeping_less(bundle, settings), self._trace(network) as trace:
             images = None if data is None else empty_dataset(data, bundle, settings)
             training.prepare(PassContext(settings, bundle, network, bundle.diffusion.to(META), images))
             preparing = self._taken(trace)
             trace.living.restart()
             trace.backward(training.loss(random_of_nothing()).samples.mean())
-            caption = self._caption_bytes()
         network.zero_grad(set_to_none=True)
         average = 2 * _bytes(network.parameters()) if settings.train_ema_decay else 0  # and what it stands in for
         remembered = state_bytes(settings, list(network.parameters()), self._steps_on) + average
