@@ -291,7 +291,7 @@ def test_all_mistakes_come_at_once_by_their_labels() -> None:
         "network_rank": "network rank",
         "image_size(height, width)": "image size (height, width)",
         "train_learning_rate": "train learning rate",
-        "network_blocks(BASE = TextEncoder)": "network blocks (BASE = TextEncoder)",
+        "network_blocks(BASE = TextEncoder)": "network blocks",
         "2nd pass.network_rank": "2nd pass, network rank",
         "2nd pass.train_iterations": "2nd pass, train iterations",
         "2nd pass": "2nd pass",

@@ -88,7 +88,7 @@ RAISE = "Raise train iterations (now 100) or train learning rate (now 0.001)."
             {"train_self_reg": 1.0, "train_self_reg_images": 32, "network_blocks": ("M00",)},
             [
                 CHANGES.format(6), MAKES.format(6, 6),
-                HOLD_MORE, "Train the text encoder as well: BASE in network blocks (BASE = TextEncoder).",
+                HOLD_MORE, "Train the text encoder as well: BASE in network blocks.",
             ],
         ),
     ],

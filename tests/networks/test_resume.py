@@ -431,6 +431,6 @@ def test_nothing_left_to_train(job, host: Standalone, models, tmp_path: Path) ->
         with pytest.raises(NetworkError) as caught:
             run(given, host, Control(), lambda event: None)
         assert str(caught.value) == (
-            "network blocks (BASE = TextEncoder): Nothing is left to train. "
+            "network blocks: Nothing is left to train. "
             "Choose at least one block that has modules of the chosen network type and element."
         )

@@ -78,6 +78,12 @@ def test_every_setting_has_its_field(form: Form) -> None:
     assert all(name.startswith("trainyard_") for name in ids)
 
 
+def test_the_text_encoder_is_called_so_in_the_list_of_blocks(form: Form) -> None:
+    (blocks,) = [each.component for each in form.fields if each.row.name == "network_blocks" and not each.second]
+    assert blocks.choices[:2] == [("Text encoder (BASE)", "BASE"), ("IN00", "IN00")]
+    assert set(form.settings(form.values(Settings(network_blocks=("BASE", "M00")))).network_blocks) == {"BASE", "M00"}
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_every_field_of_every_mode_comes_back(form: Form, mode: str) -> None:
     rng = random.Random(mode)

@@ -19,7 +19,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "network_rank": "network rank",
         "network_alpha": "network alpha",
         "network_element": "network element",
-        "network_blocks": "network blocks (BASE = TextEncoder)",
+        "network_blocks": "network blocks",
         "network_conv_rank": "network conv rank",
         "network_conv_alpha": "network conv alpha",
         "network_resume": "network resume",

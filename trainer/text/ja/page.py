@@ -33,6 +33,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "section.samples": "サンプル画像",
         "section.second": "2回目の学習",
         "section.blocks": "モデルのブロック",
+        "form.text_encoder": "テキストエンコーダー ({block})",
         # ---- モード
         "mode.lora": "キャプション付きの画像フォルダから、被写体や画風を学習します。",
         "mode.ileco": "2つのプロンプトだけで、ある概念を別の概念に変えたり消したりします。画像は要りません。",

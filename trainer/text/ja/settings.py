@@ -32,7 +32,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "network_rank": "ランク (rank)",
         "network_alpha": "アルファ (alpha)",
         "network_element": "学習する層",
-        "network_blocks": "学習するブロック (BASE = テキストエンコーダー)",
+        "network_blocks": "学習するブロック",
         "network_conv_rank": "畳み込み層のランク",
         "network_conv_alpha": "畳み込み層のアルファ",
         "network_resume": "続きから学習するLoRA",

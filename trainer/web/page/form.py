@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...config.choices import MODES, SECOND_PASS, WITH_SECOND_PASS
+from ...config.choices import MODES, SECOND_PASS, TEXT_ENCODERS, WITH_SECOND_PASS
 from ...config.schema import Parsed, parse, to_json
 from ...config.settings import ROWS, SECOND_PASS_KEY, SECTIONS, Row, Settings, row_of
 from ...config.values import read_value, to_json_value
@@ -339,7 +339,8 @@ def make(row: Row, words: Words, second: bool = False) -> Any:
     if row.kind == "bool":
         return gr.Checkbox(**common)
     if row.kind == "blocks":
-        return gr.CheckboxGroup(list(row.choices), **common)
+        in_words = {TEXT_ENCODERS: words.say("form.text_encoder", block=TEXT_ENCODERS)}
+        return gr.CheckboxGroup([(in_words.get(each, each), each) for each in row.choices], **common)
     if row.kind in ("choice", "three states"):
         return gr.Dropdown(list(row.choices), **common)
     if row.offered:
