@@ -247,7 +247,7 @@ class _Train:
             return f'<div data-asked="{version}"></div>'
         language = self.context.language
         facts = " · ".join(each.text(language) for each in told.facts)
-        parts = [modes.paragraph(facts, "facts")] if facts else []
+        parts = [modes.paragraph(facts[0].upper() + facts[1:], "facts")] if facts else []
         parts += [modes.paragraph(each.text(language), "odd") for each in told.odd]
         parts.append(modes.paragraph(told.memory.text(language), "note" if told.fits else "wrong"))
         mode = html.escape(settings.mode)  # another mode's is hidden
