@@ -3,7 +3,7 @@
     "use strict";
 
     const page = window.trainyard;
-    const {ROOT, address, ask, say, make, button, write, renew, imageFigure, addPanel} = page;
+    const {ROOT, byId, address, ask, say, make, button, write, renew, imageFigure, addPanel} = page;
     const EVERY = 700;
     const PATIENCE = 6000;
     const MESSAGE_FOR = 30000; // ms; by then it has been read, and may no longer be true
@@ -90,14 +90,18 @@
     // ---- while a run has the device ---------------------------------------------------------------------------------
 
     const gates = new Set();
+    let made = 0;
     let isWaiting = false;
 
-    /* Offer buttons that draw only while images can be drawn; otherwise a note beside them says when.
+    /* Offer buttons that draw only while images can be drawn; otherwise a note beside them says when, and describes
+     * them.
      *
      * buttons: a function, since Gradio may make its buttons anew. */
     function gate(buttons, note) {
-        gates.add({buttons, note});
+        made += 1;
+        note.id = `${ROOT}_waits_${made}`;
         note.hidden = true;
+        gates.add({buttons, note});
         turn();
     }
 
@@ -105,7 +109,11 @@
         for (const each of gates) {
             if (each.wasThere && !each.note.isConnected) gates.delete(each); // its dialog was closed
             each.wasThere = each.note.isConnected;
-            for (const button of each.buttons()) if (!button.dataset.asks) button.disabled = isWaiting;
+            for (const button of each.buttons()) {
+                if (!button.dataset.asks) button.disabled = isWaiting;
+                if (isWaiting) button.setAttribute("aria-describedby", each.note.id);
+                else button.removeAttribute("aria-describedby");
+            }
             write(each.note, isWaiting ? say("try.waits") : "");
         }
     }
@@ -154,7 +162,7 @@
 
     function build(panel) {
         const note = make("p", "note");
-        panel.append(note);
+        byId("generate_buttons").append(note);
         place("prompts", panel);
         gate(() => document.querySelectorAll(`#${ROOT}_generate_buttons button`), note);
     }

@@ -88,6 +88,11 @@
                 image.alt = item.name;
                 image.title = item.caption || item.name;
                 image.loading = "lazy";
+                image.addEventListener("error", () => {
+                    const none = make("span", "room-strip-none", "?"); // as in the room, where it says what is wrong
+                    none.title = item.name;
+                    image.replaceWith(none);
+                });
                 return image;
             }), make("span", "room-strip-words", say("room.has", {images: items.length, captions: written})));
         } catch (error) {

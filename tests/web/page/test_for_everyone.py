@@ -91,6 +91,21 @@ def test_a_field_is_called_what_its_label_says_and_described_by_its_help(visit: 
     assert {"Network and training", "Saving"} <= set(headings)
 
 
+def test_boxes_of_a_row_stand_at_one_height_where_a_label_takes_two_lines(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    tops = """() => ["network_rank", "network_alpha"].map(name => {
+        const box = document.querySelector(`#trainyard_${name} :is(.wrap-inner, .input-container, textarea)`);
+        return Math.round(box.getBoundingClientRect().top);
+    })"""
+    before = someone.page.evaluate(tops)
+    assert before[0] == before[1]
+    label = "#trainyard_network_rank [data-testid=block-info]"
+    someone.page.evaluate("label => document.querySelector(label).append(' and again'.repeat(6))", label)
+    someone.page.click("#trainyard_network_alpha .trainyard-ask")
+    after = someone.page.evaluate(tops)
+    assert after[0] == after[1] > before[0] + 10
+
+
 def go(someone: Visitor, wanted: str, key: str = "Tab") -> None:
     """Press a key until the focus is in an element that matches."""
     for _ in range(80):

@@ -133,12 +133,18 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     fresh.until(lambda: "can be made once it has ended or is paused" in panel.inner_text())
     fresh.page.fill("#trainyard_try_prompt", "mine")
     assert fresh.page.is_disabled("#trainyard_try_draw")
+    described = fresh.page.get_attribute("#trainyard_try_draw", "aria-describedby")
+    assert fresh.page.is_visible(f"[id='{described}']")
     generating = someone.page.locator("#trainyard_generate_buttons button")
     someone.until(lambda: generating.evaluate_all("buttons => buttons.map(each => each.disabled)") == [True] * 3)
-    assert "once it has ended or is paused" in someone.page.locator("#trainyard_prompts").inner_text()
+    note = someone.page.locator(f"[id='{generating.first.get_attribute('aria-describedby')}']")
+    assert "once it has ended or is paused" in note.inner_text()
+    below = note.bounding_box()["y"] - generating.last.bounding_box()["y"]
+    assert 0 < below < 80, "the note stands beside the buttons, above their fields"
     someone.press("pause")
     someone.run_status("Paused: endless")
     someone.until(lambda: generating.first.is_enabled())
+    assert generating.first.get_attribute("aria-describedby") is None
     someone.press("continue")
     someone.until(lambda: generating.first.is_disabled())
     fresh.tab("Queue")
