@@ -101,7 +101,7 @@
         }
         if (panel.shown !== name) return;
         panel.suited = suited;
-        showKept(panel, suited.kept || {pictures: []});
+        showKept(panel, suited.kept || {pictures: [], words: []});
         if (!panel.typed) fields.prompt.value = suited.prompt || "";
         fields.negative.value = suited.negative || "";
         fields.size.value = (suited.size || [512, 512]).join(", ");
