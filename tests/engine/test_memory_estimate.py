@@ -20,7 +20,7 @@ from trainer.config.choices import MODES, TEXT_ENCODERS
 from trainer.config.settings import Settings
 from trainer.config.size import Size
 from trainer.engine import memory_estimate, memory_fit, passes
-from trainer.engine.memory_estimate import estimate_memory
+from trainer.engine.memory_estimate import MemoryEstimate, estimate_memory
 from trainer.engine.memory_fit import memory_advice
 from trainer.errors import MemoryShortError
 from trainer.hosts.standalone import Standalone
@@ -211,18 +211,26 @@ def test_text_encoders_leave_a_card_if_they_can(host: Standalone, monkeypatch: p
     size = sum(math.prod(t.shape) for name, t in identify(TOY).tensors.items() if "cond_stage_model" in name)
     settings = replace(BASE, mode="LoRA", train_model_precision="fp32", network_blocks=TEXT_FREE)
 
-    def told(**changes: object) -> int:
-        return estimate_memory(replace(settings, **changes), host, card).steps  # type: ignore[arg-type]
+    def told(**changes: object) -> MemoryEstimate:
+        return estimate_memory(replace(settings, **changes), host, card)  # type: ignore[arg-type]
 
-    gone = told()
-    assert told(caption_shuffle=True, train_iterations=1_000_000) - gone == pytest.approx(4 * size, rel=0.01)
-    text_too = (*TEXT_FREE, TEXT_ENCODERS)
-    assert told(network_blocks=text_too) - gone > 4 * size
-    own = told(train_model_precision="int8")
+    gone, text_too = told(effect_strip=True), (*TEXT_FREE, TEXT_ENCODERS)
+    shuffled = told(caption_shuffle=True, train_iterations=1_000_000)
+    assert shuffled.steps - gone.steps == pytest.approx(4 * size, rel=0.01)
+    trained = told(network_blocks=text_too, effect_strip=True)
+    assert trained.steps - gone.steps > 4 * size
+    learning = 3 * 4 / 2  # of the file in half precision: fp32, with two states of AdamW
+    more = 4 * size + learning * (trained.lora - gone.lora)
+    assert trained.previews - gone.previews == pytest.approx(more, rel=0.01)
+    own = told(train_model_precision="int8").steps
     monkeypatch.setattr(Standalone, "lends_model", property(lambda _: True))
     vae = sum(math.prod(t.shape) for name, t in identify(TOY).tensors.items() if "first_stage_model" in name)
-    assert told() - gone == pytest.approx(4 * (size + vae), rel=0.01)
-    assert told(train_model_precision="int8") == own
+    assert told().steps - gone.steps == pytest.approx(4 * (size + vae), rel=0.01)
+    assert told(train_model_precision="int8").steps == own
+    monkeypatch.undo()
+    monkeypatch.setattr(Standalone, "makes_previews", property(lambda _: True))
+    after = told(effect_strip=True).previews
+    assert gone.previews - after == pytest.approx(learning * gone.lora, rel=0.01)
 
 
 def test_too_little_memory_is_said_with_what_would_do(host: Standalone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from trainer.config.settings import FOUND
 from trainer.config.size import Size
 from trainer.errors import Stopped
 from trainer.job import Control
+from trainer.models import placement
 from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
 from trainer.models.placement import place_for_images
@@ -149,3 +151,30 @@ def test_stops_between_steps(bundle: Bundle) -> None:
     with pytest.raises(Stopped):
         sample(bundle, [ImageSpec("x", steps=5, size=Size(64, 64))], check=check)
     assert calls == 2
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["encoded", "failed"])
+def test_text_encoders_that_left_come_back_for_the_prompts_alone(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """As if they were elsewhere, which a machine without a card has no other place for."""
+    story: list[str] = []
+    encode, predict = Bundle.encode, Bundle.predict
+
+    def encoded(*args: Any, **named: Any) -> Any:
+        story.append("encode")
+        if fails:
+            raise MemoryError
+        return encode(*args, **named)
+
+    def predicted(*args: Any) -> Any:
+        story.append("predict")
+        return predict(*args)
+
+    monkeypatch.setattr(placement, "text_device", lambda _: torch.device("meta"))
+    monkeypatch.setattr(placement, "text_to", lambda _, device: story.append(str(device)))
+    monkeypatch.setattr(Bundle, "encode", encoded)
+    monkeypatch.setattr(Bundle, "predict", predicted)
+    with pytest.raises(MemoryError) if fails else nullcontext():
+        sample_latents(bundle, [ImageSpec("a cat", steps=2, size=Size(64, 64))])
+    assert story == ["cpu", "encode", "meta", *([] if fails else ["predict", "predict"])]

@@ -19,7 +19,6 @@ from ..errors import OutputError, Stopped, UserError
 from ..job import Change, Control, Effect, Listener, Phase, Warned
 from ..models.base import Bundle, Family
 from ..models.image_spec import ImageSpec
-from ..models.placement import device_of, text_to
 from ..models.sample import decoded, is_black, sample
 from ..networks.base import Adapter, Network
 from ..networks.files.read import network_from_file
@@ -139,17 +138,13 @@ def report(
         of_question = asked.launches() + asked.rows * IMAGES if asked is not None else 0
         check = _counted(len(STRENGTHS) * (request.steps + 1) + of_question, control, emit)
         try:
-            text_to(bundle, device_of(bundle.denoiser))
-            try:
-                (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
-                effect, black = _with_strip(effect, images, request.prompt, strip)
-                if asked is not None and not black:
-                    answer = asked.answer(Images(bundle, network, request, check), settings)
-                    effect = replace(effect, asked=answer.asked)
-                    shown = [(label, [_decoded(bundle, each, check) for each in row]) for label, row in answer.rows]
-                    _write_sheet(effect, [[_labelled(images)], *in_columns(shown)], strip)
-            finally:
-                text_to(bundle, "cpu")
+            (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
+            effect, black = _with_strip(effect, images, request.prompt, strip)
+            if asked is not None and not black:
+                answer = asked.answer(Images(bundle, network, request, check), settings)
+                effect = replace(effect, asked=answer.asked)
+                shown = [(label, [_decoded(bundle, each, check) for each in row]) for label, row in answer.rows]
+                _write_sheet(effect, [[_labelled(images)], *in_columns(shown)], strip)
         except Stopped:
             pass  # the images are what was stopped: the LoRA is whole, and its numbers are known
         except Exception as error:  # noqa: BLE001 - as above

@@ -111,7 +111,8 @@ class _Estimate:
         self._precision = self._placed(settings)
         self._frame, self._captions = self._sizes(settings)
         self._settings = replace(settings, image_size=self._frame)
-        self._lora = 0
+        self._lora = self._learning = 0
+        self._text_leaves = False
         kernels = [each for each in self._bundle.denoiser.parameters() if each.ndim == 4]
         self._largest_kernel = max((_bytes([each]) for each in kernels), default=0)
 
@@ -122,12 +123,12 @@ class _Estimate:
             for name, _ in split_loras(settings.base_loras):
                 network = network_from_file(find_lora(name, self._host.folders.loras), self._bundle)
                 attached.enter_context(network.requires_grad_(False).to(META).attached())
-            previews = self._decoding() if makes_images else 0
             steps = self._stepping(attached)
+            drawn = self._drawing() if makes_images else 0
         images = self._images(weights)
         context = _CONTEXT if self._device.type == "cuda" else 0
         held, in_ram = weights + context, 0 if self._is_cpu else self._streamed[0]
-        return MemoryEstimate(context + images, held + steps, held + previews, in_ram, self._lora)
+        return MemoryEstimate(context + images, held + steps, held + drawn, in_ram, self._lora)
 
     # ---- what is there ----------------------------------------------------------------------------------------------
 
@@ -222,6 +223,12 @@ class _Estimate:
 
         return self._by_area(encoded)
 
+    def _drawing(self) -> int:
+        """Of an image of the run, whose VAE takes most. What is being trained is there, unless the host makes the image
+        of a file; text encoders that leave come back for the prompts alone."""
+        trained = 0 if self._host.makes_previews else self._learning
+        return trained + self._decoding() - (self._text if self._text_leaves else 0)
+
     def _decoding(self) -> int:
         def decoded(frame: Size) -> MemoryTrace:
             with self._trace() as trace, torch.no_grad():
@@ -251,6 +258,7 @@ class _Estimate:
         for number, training in enumerate(passes, 1):
             settings = replace(training.spec.settings or self._settings, image_size=self._frame)
             network = self._network(settings)
+            self._learning = held + _bytes(network.parameters())
             taken = 0 if training.spec.loaded else self._step(training, network, settings)
             held += _bytes(network.parameters())
             self._lora = sum(each.numel() for each in network.parameters()) * self._precision.saved.itemsize
@@ -285,9 +293,9 @@ class _Estimate:
         # Of captions that change from step to step, the trace has seen one.
         taken += remembered + most_bytes(settings, caption, on_cpu=self._is_cpu)
         encodes = training.needs_text_encoder or may_encode_each_step(settings, caption)
-        if self._stays or encodes or any(network.adapters_of(TEXT_ENCODER)):
-            return max(preparing, taken)
-        return max(preparing, taken - self._text)
+        self._learning += remembered
+        self._text_leaves = not (self._stays or encodes or any(network.adapters_of(TEXT_ENCODER)))
+        return max(preparing, taken - (self._text if self._text_leaves else 0))
 
     @torch.no_grad()
     def _caption_bytes(self) -> int:

@@ -15,7 +15,6 @@ from ..config.sample_prompts import SamplePrompt
 from ..config.settings import FOUND, Settings
 from ..errors import Stopped, UserError
 from ..job import Preview
-from ..models.placement import text_device, text_to
 from ..models.sample import is_black, sample
 from ..networks.base import Network
 from ..networks.files import file
@@ -118,13 +117,8 @@ class Previews:
                 network.strength = strength
                 yield from sample(run.bundle, [request], check=run.control.check)
 
-        home = text_device(run.bundle)
-        try:
-            text_to(run.bundle, run.host.device)
-            with earlier_networks_off(self.earlier):
-                yield draw
-        finally:
-            text_to(run.bundle, home)
+        with earlier_networks_off(self.earlier):
+            yield draw
 
     @contextmanager
     def _by_host(self, network: Network) -> Iterator[_Draw]:

@@ -91,6 +91,19 @@ def text_device(bundle: Bundle) -> torch.device:
     return device_of(bundle.text_encoders[0]) if bundle.text_encoders else torch.device("cpu")
 
 
+@contextmanager
+def text_on(bundle: Bundle, device: torch.device) -> Iterator[None]:
+    """The text encoders are on a device while the block lasts, and then where they were before."""
+    home = text_device(bundle)
+    text_to(bundle, device)
+    try:
+        yield
+    finally:
+        text_to(bundle, home)
+        if device.type == "cuda" and home != device:
+            torch.cuda.empty_cache()
+
+
 def vae_to(bundle: Bundle, device: torch.device | str) -> None:
     """Move the VAE; a host's stays where it is, which is where the denoiser is."""
     if VAE not in bundle.host_parts:

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from .base import Bundle
 from .image_spec import ImageSpec
 from .latents import decode
-from .placement import broken_model, device_of, dtype_of, vae_on
+from .placement import broken_model, device_of, dtype_of, text_on, vae_on
 
 
 @torch.no_grad()
@@ -75,7 +75,8 @@ def sample_latents(
     guided = first.cfg > 1.0
     prompts = [request.prompt for request in requests]
     negatives = [request.negative for request in requests] if guided else []
-    conditioning = bundle.encode([*prompts, *negatives], size=first.size)
+    with text_on(bundle, device):
+        conditioning = bundle.encode([*prompts, *negatives], size=first.size)
     if guided:
         conditioning = conditioning.without([len(prompts) + at for at, text in enumerate(negatives) if not text])
 

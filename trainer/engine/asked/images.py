@@ -13,7 +13,7 @@ from ...config.settings import Settings
 from ...job import Asked
 from ...models.base import Bundle
 from ...models.image_spec import ImageSpec
-from ...models.placement import device_of, dtype_of
+from ...models.placement import device_of, dtype_of, text_on
 from ...models.sample import sample_latents
 from ...networks.base import Network
 
@@ -99,7 +99,8 @@ class Images:
         bundle = self.bundle
         device, dtype = device_of(bundle.denoiser), dtype_of(bundle.denoiser)
         diffusion = bundle.diffusion.to(device)
-        conditioning = bundle.encode(list(prompts), size=self.request.size)
+        with text_on(bundle, device):
+            conditioning = bundle.encode(list(prompts), size=self.request.size)
         found = torch.zeros(2, device=device)
         for number, share in enumerate(NOISE):
             self.check()

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...config.settings import Settings
 from ...data.latents import Dataset
 from ...job import Asked
-from ...models.placement import device_of, dtype_of
+from ...models.placement import device_of, dtype_of, text_on
 from ...text.messages import Message, message
 from .advice import more_training
 from .images import IMAGES, STEPS, Answer, Images
@@ -144,7 +144,8 @@ def way_of(images: Images, pair: Pair, number: int) -> Way:
     first = round(HIDDEN * len(diffusion))
 
     def denoised() -> Tensor:
-        conditioning = bundle.encode([pair.caption], literal=True).sized(pair.sizes)
+        with text_on(bundle, device):
+            conditioning = bundle.encode([pair.caption], literal=True).sized(pair.sizes)
         x = diffusion.noised(original, noise, torch.tensor([first], device=device))
         for step in range(STEPS):
             images.check()
