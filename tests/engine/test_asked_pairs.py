@@ -46,6 +46,7 @@ class Ideal:
 
     def __init__(self, base: Tensor, with_network: Tensor) -> None:
         self.denoiser, self.diffusion = nn.Linear(1, 1), Diffusion(SCHEDULE, EPSILON, Uniform())
+        self.text_encoders, self.modules = (), dict[str, nn.Module]()
         self._images, self.is_on, self.strength = (base, with_network), False, 0.0
 
     @contextmanager
