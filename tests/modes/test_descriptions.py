@@ -14,9 +14,9 @@ CPU = torch.device("cpu")
 MANY = replace(Settings(), train_seed=3, diff_descriptions=96)
 
 
-def drawn(settings: Settings, *sides: list[str], steps: int = 40) -> list[list[str | None]]:
+def drawn(settings: Settings, *sides: list[str], steps: int = 40) -> list[tuple[str | None, ...]]:
     descriptions = Descriptions(settings)
-    return [descriptions.drawn(StepRandom.of_step(5, step, CPU), *sides) for step in range(1, steps + 1)]
+    return [descriptions.drawn(StepRandom.of_step(5, step, CPU), *sides).prompts for step in range(1, steps + 1)]
 
 
 def test_half_of_the_samples_are_described_each_as_often_as_the_others() -> None:
@@ -36,7 +36,7 @@ def test_many_descriptions_are_drawn_by_seed_and_step() -> None:
 
 
 def test_captions_of_either_side_stay() -> None:
-    assert drawn(MANY, ["a cat", "", " "], ["", "a dog", ""])[3] == [None, None, None]
+    assert drawn(MANY, ["a cat", "", " "], ["", "a dog", ""])[3] == (None, None, None)
     found = drawn(MANY, ["a cat", "", " "], ["", "a dog", ""])
     assert [any(step[place] for step in found) for place in range(3)] == [False, False, True]
 

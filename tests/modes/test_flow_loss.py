@@ -32,6 +32,7 @@ from trainer.models.base import Bundle
 from trainer.models.placement import place
 from trainer.models.registry import load_bundle
 from trainer.modes.base import PassContext, StepLoss
+from trainer.modes.descriptions import Descriptions
 from trainer.modes.registry import mode_of
 from trainer.networks.base import Network
 
@@ -236,8 +237,10 @@ def of_pair(setting: Setting, folder: Path, **changes: Any) -> tuple[Settings, D
     pictures(folder, ("a", "b"), ("", ""))
     settings = Settings(
         mode="ADDifT", original_image=str(folder / "a.png"), target_image=str(folder / "b.png"),
-        original_prompt=PROMPTS["original"], target_prompt=PROMPTS["target"], train_batch_size=2,
-        train_min_timesteps=500, **{**COMMON, **blocks_of(setting), **changes},
+        **{
+            "original_prompt": PROMPTS["original"], "target_prompt": PROMPTS["target"], "train_batch_size": 2,
+            "train_min_timesteps": 500, **COMMON, **blocks_of(setting), **changes,
+        },
     )  # fmt: skip
     data = encode_samples(open_pair(settings).placed(settings, DEFAULT_SIZE), setting.bundle, settings, lambda *_: None)
     return settings, data
@@ -289,9 +292,17 @@ def test_addift(
     either.holds(either.loss(settings, step, data), torch.stack(losses).mean())
 
 
+@pytest.mark.parametrize("describes", [False, True], ids=["captions", "descriptions"])
 @pytest.mark.parametrize(("step", "ratio"), [(1, 0.5), (2, 0.5), (2, -0.5)])
-def test_addift_that_reaches_its_target(setting: Setting, tmp_path: Path, step: int, ratio: float) -> None:
-    settings, data = of_pair(setting, tmp_path / "pair", diff_reach_target=True, diff_alt_ratio=ratio)
+def test_addift_that_reaches_its_target(
+    setting: Setting, tmp_path: Path, step: int, ratio: float, *, describes: bool
+) -> None:
+    """At a description, the prediction moves as far as at the empty caption."""
+    own = {"original_prompt": "", "target_prompt": "", "diff_descriptions": 4} if describes else {}
+    settings, data = of_pair(setting, tmp_path / "pair", diff_reach_target=True, diff_alt_ratio=ratio, **own)
+    captions = [settings.target_prompt] * 2
+    told = Descriptions(settings).drawn(StepRandom.of_step(1, 1, CPU), captions).instead_of(captions)
+    assert sum(map(bool, told)) == (1 if describes else 2)
     batch = data.of_step(1)
     z, y = batch.latents, batch.targets
     assert y is not None
@@ -310,14 +321,16 @@ def test_addift_that_reaches_its_target(setting: Setting, tmp_path: Path, step: 
         at, loss = slice(row, row + 1), torch.zeros((), dtype=torch.float64)
         sides = [(1 - s[at]) * (each + share * by[at]) + s[at] * n[at] for each, by in zip((z, y), moved, strict=True)]
         for x in sides if ratio > 0 else [n[at]]:
-            wanted = setting.predict(x, s[at].flatten(), PROMPTS["target"], 0.0).detach()
+            wanted = setting.predict(x, s[at].flatten(), settings.target_prompt, 0.0).detach()
+            at_description = setting.predict(x, s[at].flatten(), told[row], 0.0).detach() - wanted
             if ratio > 0:
                 rest = (x - end) / s[at] - wanted  # the velocity that leads from x to the end
                 basis = torch.stack([*(torch.eye(4, dtype=torch.float64)[:, :, None, None] * share), (y - z)[0]])
                 flat = basis.flatten(1).T
                 along = (flat @ torch.linalg.lstsq(flat, rest.flatten()[:, None]).solution).view_as(rest)
                 wanted = wanted + local * share * rest + (1 - local) * along
-            loss = loss + error(setting.predict(x, s[at].flatten(), PROMPTS["target"], strength), wanted)
+            found = setting.predict(x, s[at].flatten(), told[row], strength)
+            loss = loss + error(found, wanted + at_description)
         losses.append(loss)
     setting.holds(setting.loss(settings, step, data), torch.stack(losses).mean())
 

@@ -30,7 +30,7 @@ mean of ``m`` from 0.75 to 0.95, ``m r`` gives way to the projection of ``r`` on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ from ..models.checkpoint.parts import TEXT_ENCODER
 from ..networks.files.metadata import Usage
 from .base import Pass, PassContext, StepLoss
 from .captions import CaptionConditionings
-from .descriptions import Descriptions
+from .descriptions import Descriptions, Drawn
 from .keep import Keep
 from .teacher import Asked, Teacher
 
@@ -121,7 +121,7 @@ class Direction:
     Attributes:
         strength: the network's.
         noisy: ``(B, C, h, w)``, what the network sees.
-        captions: the captions that go with it.
+        captions: the captions that go with it, but for those in whose place a description stands.
         base_noisy: ``(B, C, h, w)``, what the base sees, whose prediction is to be matched.
         base_captions: the captions that go with that.
         end: what is to be reached instead, on the way from that prediction.
@@ -151,12 +151,19 @@ class _Step:
     Attributes:
         timesteps: ``(B,)``, the same for each direction.
         noisy: ``(directions * B, C, h, w)``, what the network sees.
+        described: what it is told in the place of the images' captions.
     """
 
     directions: list[Direction]
     timesteps: Tensor
     batch: Batch
     noisy: Tensor
+    described: Drawn
+
+    @property
+    def base_sees_the_same(self) -> bool:
+        """Whether what is matched begins at the base's prediction of what the network sees."""
+        return all(each.base_noisy is each.noisy and each.base_captions == each.captions for each in self.directions)
 
 
 class PairPass(Pass):
@@ -193,30 +200,22 @@ class PairPass(Pass):
         number, forward, reverse = _directions_of(rng.step, settings)
         shared = rng.of(number)
         batch = self._data.of_step(number).repeated(self._repeated * settings.diff_noise_count)
-        batch = self._described(batch, shared)
+        described = self._descriptions.drawn(shared, batch.captions, batch.target_captions)
         noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
         timesteps = self._context.timesteps(shared, batch.latents, swept=True)
         directions = self._directions(batch, noise, timesteps, shared, forward=forward, reverse=reverse)
         noisy = torch.cat([each.noisy for each in directions])
-        step, times = _Step(directions, timesteps, batch, noisy), timesteps.repeat(len(directions))
+        step, times = _Step(directions, timesteps, batch, noisy, described), timesteps.repeat(len(directions))
         with self._context.network.off():
-            seen = self._of_base([each.captions for each in directions], batch)
+            own = self._of_base([each.captions for each in directions], batch)
+            seen = self._of_base([described.instead_of(each.captions) for each in directions], batch)
             base = self._of_base([each.base_captions for each in directions], batch)
         asked = [Asked(torch.cat([each.base_noisy for each in directions]), times, base)]
+        if described:
+            asked += described.asked(noisy, times, *((seen,) if step.base_sees_the_same else (seen, own)))
         if self._holds_outside(batch):
             asked.append(Asked(noisy, times, seen))
         return step, [*asked, *self._keep.asked(rng, noisy, times, seen)]
-
-    def _described(self, batch: Batch, shared: StepRandom) -> Batch:
-        """With descriptions for some of the pairs without captions, the same for both images."""
-        if not self._descriptions.all:
-            return batch
-        drawn = self._descriptions.drawn(shared, batch.captions, batch.target_captions)
-        originals, targets = (
-            tuple(own if each is None else each for own, each in zip(captions, drawn, strict=True))
-            for captions in (batch.captions, batch.target_captions)
-        )
-        return replace(batch, captions=originals, target_captions=targets)
 
     def _holds_outside(self, batch: Batch) -> bool:
         return self._context.settings.diff_keep_outside > 0 and batch.outside is not None
@@ -277,14 +276,18 @@ class PairPass(Pass):
     def _losses(self, step: _Step, of_base: Sequence[Tensor], rng: StepRandom) -> Tensor:
         """Losses of all directions in one call, ``(directions * B,)``, one after the other."""
         settings, diffusion = self._context.settings, self._context.diffusion
-        directions, batch, count = step.directions, step.batch, len(step.directions)
+        directions, batch, described, count = step.directions, step.batch, step.described, len(step.directions)
         matched, *rest = of_base
         timesteps = step.timesteps.repeat(count)
         with torch.no_grad():
             parts = zip(directions, matched.chunk(count), strict=True)
             wanted = torch.cat([each.wanted(predicted, step.timesteps, diffusion) for each, predicted in parts])
+            if described:
+                at_descriptions = rest.pop(0)
+                own = described.of_those(matched) if step.base_sees_the_same else rest.pop(0)
+                wanted = described.moved(wanted, at_descriptions, own)
         outside = [rest.pop(0)] if self._holds_outside(batch) else []
-        conditioning = Conditioning.cat([self._with_network(each, batch) for each in directions])
+        conditioning = Conditioning.cat([self._with_network(each, described, batch) for each in directions])
         self._context.network.strength = _strength(directions)
         predicted, kept = self._keep.predict(step.noisy, timesteps, conditioning, rng, of_base=rest)
         losses = sample_losses(predicted, wanted, settings.train_loss_function, _of_all(batch.mask, count)) + kept
@@ -299,12 +302,13 @@ class PairPass(Pass):
         found = self._base.of([caption for each in captions for caption in each])
         return found.sized(batch.sizes.repeat(len(captions), 1))
 
-    def _with_network(self, direction: Direction, batch: Batch) -> Conditioning:
+    def _with_network(self, direction: Direction, described: Drawn, batch: Batch) -> Conditioning:
         """The same with the network on; the text encoder has one strength for all its prompts."""
+        captions = described.instead_of(direction.captions)
         if not self._trains_text_encoder:
-            return self._of_base([direction.captions], batch)
+            return self._of_base([captions], batch)
         self._context.network.strength = direction.strength
-        return self._context.bundle.encode(direction.captions, literal=True).sized(batch.sizes)
+        return self._context.bundle.encode(captions, literal=True).sized(batch.sizes)
 
 
 def _wide(each: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from .base import PassContext, StepLoss
+from .descriptions import Drawn
 from .keep import Keep, Kept
+from .teacher import predicted as predicted_by_base
 
 
 def denoising_loss(
@@ -21,6 +23,8 @@ def denoising_loss(
     names: tuple[str, ...],
     weights: Tensor | None = None,
     kept: Kept | None = None,
+    described: Drawn | None = None,
+    own: Conditioning | None = None,
 ) -> StepLoss:
     """``loss(e(x_t(z), t, c; 1), n)``, or against what else the model predicts, and what ``keep`` adds.
 
@@ -31,6 +35,8 @@ def denoising_loss(
         names: what the user calls each sample.
         weights: ``(B,)``, how much each sample counts; None: all alike.
         kept: what the network is held to beside the prompts of ``keep``.
+        described: the samples whose ``c`` is a description; what they are to find moves along (:mod:`.descriptions`).
+        own: their own captions, like ``conditioning``.
     """
     diffusion = context.diffusion
     noise = context.noise(rng, latents)
@@ -41,6 +47,9 @@ def denoising_loss(
         kept = kept.noised(diffusion, noise, timesteps)
     predicted, of_kept = keep.predict(noisy, timesteps, conditioning, rng, kept)
     target = diffusion.target(latents, noise, timesteps)
+    if described and own is not None:
+        told = [each.expand(len(noisy)) for each in (conditioning, own)]
+        target = described.moved(target, *predicted_by_base(context, described.asked(noisy, timesteps, *told)))
     losses = sample_losses(predicted, target, context.settings.train_loss_function, mask)
     if weights is not None:
         losses = losses * weights

@@ -89,11 +89,10 @@ class ImagePass(Pass):
         latents = self._latents.expand(count, -1, -1, -1)  # (B, C, h, w)
         mask = None if self._mask is None else self._mask.expand(count, -1, -1, -1)
         names = (self._name,) * count
-        return denoising_loss(self._context, self._keep, rng, latents, self._conditioning(rng, count), mask, names)
-
-    def _conditioning(self, rng: StepRandom, count: int) -> Conditioning:
-        """Of one prompt, or of ``count`` where descriptions are drawn."""
-        drawn = self._descriptions.drawn(rng, [self._caption] * count)
-        if not any(drawn):
-            return self._conditionings[self._caption]
-        return Conditioning.cat([self._conditionings[each or self._caption] for each in drawn])
+        described = self._descriptions.drawn(rng, [self._caption] * count)
+        own = self._conditionings[self._caption]
+        told = described.instead_of([self._caption] * count)
+        conditioning = Conditioning.cat([self._conditionings[each] for each in told]) if described else own
+        return denoising_loss(
+            self._context, self._keep, rng, latents, conditioning, mask, names, described=described, own=own
+        )
