@@ -96,18 +96,21 @@
     /* Offer buttons that draw only while images can be drawn; otherwise a note beside them says when, and describes
      * them.
      *
-     * buttons: a function, since Gradio may make its buttons anew. */
-    function gate(buttons, note) {
+     * buttons: a function, since Gradio may make its buttons anew.
+     * home: a function for where the note stands, if that is Gradio's, too. */
+    function gate(buttons, note, home) {
         made += 1;
         note.id = `${ROOT}_waits_${made}`;
         note.hidden = true;
-        gates.add({buttons, note});
+        gates.add({buttons, note, home});
         turn();
     }
 
     function turn() {
         for (const each of gates) {
-            if (each.wasThere && !each.note.isConnected) gates.delete(each); // its dialog was closed
+            const home = each.home && each.home();
+            if (home && !home.contains(each.note)) home.append(each.note);
+            if (each.wasThere && !each.note.isConnected && !each.home) gates.delete(each); // its dialog was closed
             each.wasThere = each.note.isConnected;
             for (const button of each.buttons()) {
                 if (!button.dataset.asks) button.disabled = isWaiting;
@@ -160,11 +163,12 @@
         if (going || Date.now() < until) timer = setTimeout(look, EVERY);
     }
 
+    const waits = make("p", "note");
+    gate(() => document.querySelectorAll(`#${ROOT}_generate_buttons button`), waits, () => byId("generate_buttons"));
+
     function build(panel) {
-        const note = make("p", "note");
-        byId("generate_buttons").append(note);
         place("prompts", panel);
-        gate(() => document.querySelectorAll(`#${ROOT}_generate_buttons button`), note);
+        turn();
     }
 
     addPanel("prompts", {build, show: () => {}});

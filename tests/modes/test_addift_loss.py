@@ -202,7 +202,7 @@ def test_a_pair_without_captions_moves_as_far_at_descriptions(
     said = {"original_prompt": "zorp", "target_prompt": "", "lora_trigger_word": "zorp", "diff_descriptions": 4}
     scene = setting.scene(**said, **changes)
     rng = StepRandom.of_step(1, pair_of_turns, CPU)
-    described = Descriptions(scene.settings).drawn(rng, ["zorp"] * 2).instead_of(["zorp"] * 2)
+    described = Descriptions(scene.settings).of_step(rng, ["zorp"] * 2).instead_of(["zorp"] * 2)
     (own,) = [each for each in described if each != "zorp"]
     assert own.startswith("zorp, ")
     plain = plain_turn(setting, scene, pair_of_turns, reverse=reverse, described=described).mean()

@@ -16,7 +16,7 @@ MANY = replace(Settings(), train_seed=3, diff_descriptions=96)
 
 def drawn(settings: Settings, *sides: list[str], steps: int = 40) -> list[tuple[str | None, ...]]:
     descriptions = Descriptions(settings)
-    return [descriptions.drawn(StepRandom.of_step(5, step, CPU), *sides).prompts for step in range(1, steps + 1)]
+    return [descriptions.of_step(StepRandom.of_step(5, step, CPU), *sides).prompts for step in range(1, steps + 1)]
 
 
 def test_half_of_the_samples_are_described_each_as_often_as_the_others() -> None:

@@ -136,7 +136,7 @@ def test_an_image_without_a_prompt_moves_as_far_at_descriptions(setting: Setting
     setting.settings = own
     setting.data = encode_samples(open_pair(own).placed(own, DEFAULT_SIZE), setting.bundle, own, lambda *_: None)
     count, network, step = (2, 3)[number], setting.networks[number], StepRandom.of_step(1, 7, CPU)
-    prompts = Descriptions(own).drawn(step, [""] * count).instead_of([""] * count)
+    prompts = Descriptions(own).of_step(step, [""] * count).instead_of([""] * count)
     assert 0 < sum(map(bool, prompts)) < count
     with network.attached() if number else torch.enable_grad():
         ours = setting.prepared(number).loss(step).samples.mean()

@@ -301,7 +301,7 @@ def test_addift_that_reaches_its_target(
     own = {"original_prompt": "", "target_prompt": "", "diff_descriptions": 4} if describes else {}
     settings, data = of_pair(setting, tmp_path / "pair", diff_reach_target=True, diff_alt_ratio=ratio, **own)
     captions = [settings.target_prompt] * 2
-    told = Descriptions(settings).drawn(StepRandom.of_step(1, 1, CPU), captions).instead_of(captions)
+    told = Descriptions(settings).of_step(StepRandom.of_step(1, 1, CPU), captions).instead_of(captions)
     assert sum(map(bool, told)) == (1 if describes else 2)
     batch = data.of_step(1)
     z, y = batch.latents, batch.targets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ..errors import OutputError, Stopped, UserError
 from ..job import Change, Control, Effect, Listener, Phase, Warned
 from ..models.base import Bundle, Family
 from ..models.image_spec import ImageSpec
+from ..models.placement import device_of, text_on
 from ..models.sample import decoded, is_black, sample
 from ..networks.base import Adapter, Network
 from ..networks.files.read import network_from_file
@@ -27,6 +29,7 @@ from ..paths import write_whole
 from ..reports.effect import text_of
 from ..text.messages import Message, message
 from .asked.images import IMAGES, Images, Question
+from .plan import saves_memory
 from .sheet import Row, in_columns, row_height, sheet
 
 STRENGTHS = (-1.0, 0.0, 1.0)
@@ -137,14 +140,16 @@ def report(
         asked = question if whole.norm > 0 else None
         of_question = asked.launches() + asked.rows * IMAGES if asked is not None else 0
         check = _counted(len(STRENGTHS) * (request.steps + 1) + of_question, control, emit)
+        at_once = nullcontext() if saves_memory(settings) else text_on(bundle, device_of(bundle.denoiser))
         try:
-            (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
-            effect, black = _with_strip(effect, images, request.prompt, strip)
-            if asked is not None and not black:
-                answer = asked.answer(Images(bundle, network, request, check), settings)
-                effect = replace(effect, asked=answer.asked)
-                shown = [(label, [_decoded(bundle, each, check) for each in row]) for label, row in answer.rows]
-                _write_sheet(effect, [[_labelled(images)], *in_columns(shown)], strip)
+            with at_once:
+                (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
+                effect, black = _with_strip(effect, images, request.prompt, strip)
+                if asked is not None and not black:
+                    answer = asked.answer(Images(bundle, network, request, check), settings)
+                    effect = replace(effect, asked=answer.asked)
+                    shown = [(label, [_decoded(bundle, each, check) for each in row]) for label, row in answer.rows]
+                    _write_sheet(effect, [[_labelled(images)], *in_columns(shown)], strip)
         except Stopped:
             pass  # the images are what was stopped: the LoRA is whole, and its numbers are known
         except Exception as error:  # noqa: BLE001 - as above

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,8 @@ from ..networks.files.read import network_from_file
 from ..networks.registry import builder, targets_of
 from ..optim.optimizers import state_bytes
 from .host import Host
-from .plan import makes_previews
+from .plan import makes_previews, saves_memory
+from .previews import host_makes_previews
 
 _GLIBC = platform.libc_ver()[0] == "glibc"
 _KEPT, _KEPT_CHECKPOINTED = (1.4, 3.2) if _GLIBC else (1.2, 1.2)
@@ -101,6 +103,20 @@ def estimate_memory(settings: Settings, host: Host, device: torch.device | None 
     return _Estimate(settings, model, vae[0] if vae else None, host, device or host.device).of_run()
 
 
+class _Taken(NamedTuple):
+    """What a pass takes beside weights and networks, in bytes.
+
+    Attributes:
+        step: in a step, at most.
+        trained: between steps: gradients and the optimizer's state.
+        text: the text encoders that have left the card.
+    """
+
+    step: int = 0
+    trained: int = 0
+    text: int = 0
+
+
 class _Estimate:
     """One run on the meta device."""
 
@@ -111,24 +127,26 @@ class _Estimate:
         self._precision = self._placed(settings)
         self._frame, self._captions = self._sizes(settings)
         self._settings = replace(settings, image_size=self._frame)
-        self._lora = self._learning = 0
-        self._text_leaves = False
+        self._lora = 0
         kernels = [each for each in self._bundle.denoiser.parameters() if each.ndim == 4]
         self._largest_kernel = max((_bytes([each]) for each in kernels), default=0)
 
     def of_run(self) -> MemoryEstimate:
         settings, weights = self._settings, self._weights()
-        makes_images = settings.effect_strip or (makes_previews(settings) and not self._host.makes_previews)
+        by_host = host_makes_previews(self._host, settings)
+        makes_images = settings.effect_strip or (makes_previews(settings) and not by_host)
         with ExitStack() as attached:
             for name, _ in split_loras(settings.base_loras):
                 network = network_from_file(find_lora(name, self._host.folders.loras), self._bundle)
                 attached.enter_context(network.requires_grad_(False).to(META).attached())
-            steps = self._stepping(attached)
-            drawn = self._drawing() if makes_images else 0
+            decoding = self._decoding() if makes_images else 0
+            steps, previews = self._stepping(attached, decoding, trained_too=not by_host)
         images = self._images(weights)
         context = _CONTEXT if self._device.type == "cuda" else 0
         held, in_ram = weights + context, 0 if self._is_cpu else self._streamed[0]
-        return MemoryEstimate(context + images, held + steps, held + drawn, in_ram, self._lora)
+        return MemoryEstimate(
+            context + images, held + steps, held + (previews if makes_images else 0), in_ram, self._lora
+        )
 
     # ---- what is there ----------------------------------------------------------------------------------------------
 
@@ -223,12 +241,6 @@ class _Estimate:
 
         return self._by_area(encoded)
 
-    def _drawing(self) -> int:
-        """Of an image of the run, whose VAE takes most. What is being trained is there, unless the host makes the image
-        of a file; text encoders that leave come back for the prompts alone."""
-        trained = 0 if self._host.makes_previews else self._learning
-        return trained + self._decoding() - (self._text if self._text_leaves else 0)
-
     def _decoding(self) -> int:
         def decoded(frame: Size) -> MemoryTrace:
             with self._trace() as trace, torch.no_grad():
@@ -251,23 +263,29 @@ class _Estimate:
     def _with_vae(self, trace: MemoryTrace) -> int:
         return self._taken(trace) + (0 if self._stays else _bytes(_tensors(self._bundle.vae)))
 
-    def _stepping(self, attached: ExitStack) -> int:
-        """The most of any pass; networks of the passes before it stay attached."""
-        most = held = 0
+    def _stepping(self, attached: ExitStack, decoding: int, *, trained_too: bool) -> tuple[int, int]:
+        """The most of any pass in a step, and while an image is made; networks of the passes before it stay attached.
+
+        Args:
+            decoding: what the VAE takes for an image, which is the most of it.
+            trained_too: whether images are made in the midst of a pass.
+        """
+        most = images = held = 0
         passes = mode_of(self._settings.mode).passes(self._settings)
         for number, training in enumerate(passes, 1):
             settings = replace(training.spec.settings or self._settings, image_size=self._frame)
             network = self._network(settings)
-            self._learning = held + _bytes(network.parameters())
-            taken = 0 if training.spec.loaded else self._step(training, network, settings)
+            taken = _Taken() if training.spec.loaded else self._step(training, network, settings)
+            text = taken.text if saves_memory(settings) else 0
             held += _bytes(network.parameters())
+            images = max(images, (held + taken.trained if trained_too else 0) + max(decoding - text, 0))
             self._lora = sum(each.numel() for each in network.parameters()) * self._precision.saved.itemsize
-            most = max(most, held + taken)
+            most = max(most, held + taken.step)
             if number < len(passes):
                 attached.enter_context(network.requires_grad_(False).attached())
-        return most
+        return most, images
 
-    def _step(self, training: Pass, network: Network, settings: Settings) -> int:
+    def _step(self, training: Pass, network: Network, settings: Settings) -> _Taken:
         """What a step takes beyond weights and network: gradients, the optimizer's state and everything in between.
 
         The text encoders leave a card before the first one if it can do without them; until then, they are there.
@@ -275,7 +293,9 @@ class _Estimate:
         bundle = self._bundle
         sample = _sample(self._frame, *self._captions, pairs=MODES[settings.mode].images in ("pair", "folder of pairs"))
         data = None if MODES[settings.mode].images == "none" else [sample] * settings.train_batch_size
-        with self._trace():  # not behind a step, which may leave the network at a strength for each of its samples
+        with (
+            self._trace()
+        ):  # before the step: it may leave the network with one strength a sample, and this is one caption
             caption = self._caption_bytes()
         with network.attached(), keeping_less(bundle, settings), self._trace(network) as trace:
             images = None if data is None else empty_dataset(data, bundle, settings)
@@ -293,9 +313,8 @@ class _Estimate:
         # Of captions that change from step to step, the trace has seen one.
         taken += remembered + most_bytes(settings, caption, on_cpu=self._is_cpu)
         encodes = training.needs_text_encoder or may_encode_each_step(settings, caption)
-        self._learning += remembered
-        self._text_leaves = not (self._stays or encodes or any(network.adapters_of(TEXT_ENCODER)))
-        return max(preparing, taken - (self._text if self._text_leaves else 0))
+        text = 0 if self._stays or encodes or any(network.adapters_of(TEXT_ENCODER)) else self._text
+        return _Taken(max(preparing, taken - text), _bytes(network.parameters()) + remembered, text)
 
     @torch.no_grad()
     def _caption_bytes(self) -> int:

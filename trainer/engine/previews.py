@@ -15,12 +15,15 @@ from ..config.sample_prompts import SamplePrompt
 from ..config.settings import FOUND, Settings
 from ..errors import Stopped, UserError
 from ..job import Preview
+from ..models.placement import text_on
 from ..models.sample import is_black, sample
 from ..networks.base import Network
 from ..networks.files import file
 from ..paths import write_whole
 from .context import RunContext
+from .host import Host
 from .image_request import ImageRequest
+from .plan import saves_memory
 from .reporting import Reporter
 
 PROMPT_KEY = "prompt"
@@ -103,9 +106,8 @@ class Previews:
             yield path
 
     def _drawing(self, network: Network) -> AbstractContextManager[_Draw]:
-        as_it_is = not self.settings.base_loras and self.settings.prediction == FOUND
-        can_host = self.run.host.makes_previews and as_it_is
-        return self._by_host(network) if can_host else self._by_sampler(network)
+        by_host = host_makes_previews(self.run.host, self.settings)
+        return self._by_host(network) if by_host else self._by_sampler(network)
 
     @contextmanager
     def _by_sampler(self, network: Network) -> Iterator[_Draw]:
@@ -117,7 +119,10 @@ class Previews:
                 network.strength = strength
                 yield from sample(run.bundle, [request], check=run.control.check)
 
-        with earlier_networks_off(self.earlier):
+        with ExitStack() as stack:
+            if not saves_memory(self.settings):
+                stack.enter_context(text_on(run.bundle, run.host.device))
+            stack.enter_context(earlier_networks_off(self.earlier))
             yield draw
 
     @contextmanager
@@ -129,6 +134,11 @@ class Previews:
             path = Path(folder) / "sample.safetensors"
             file.save(path, {name: tensor.to("cpu", run.precision.saved) for name, tensor in tensors.items()}, {})
             yield lambda request: run.host.draw(replace(request, lora=path), lambda _done, _total: run.control.check())
+
+
+def host_makes_previews(host: Host, settings: Settings) -> bool:
+    """Whether it makes those of a run, which it can of the model as it is loaded there."""
+    return host.makes_previews and not settings.base_loras and settings.prediction == FOUND
 
 
 def _save(image: Image.Image, path: Path, prompt: str) -> None:

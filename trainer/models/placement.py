@@ -87,16 +87,18 @@ def text_to(bundle: Bundle, device: torch.device | str) -> None:
 
 
 def text_device(bundle: Bundle) -> torch.device:
-    """Where the text encoders are; the CPU for a family without one."""
-    return device_of(bundle.text_encoders[0]) if bundle.text_encoders else torch.device("cpu")
+    """Where the text encoders are that may be moved, or else a host's; the CPU for a family without one."""
+    own = [each for part, each in bundle.modules.items() if is_text_encoder(part) and part not in bundle.host_parts]
+    encoders = own or list(bundle.text_encoders)
+    return device_of(encoders[0]) if encoders else torch.device("cpu")
 
 
 @contextmanager
 def text_on(bundle: Bundle, device: torch.device) -> Iterator[None]:
     """The text encoders are on a device while the block lasts, and then where they were before."""
     home = text_device(bundle)
-    text_to(bundle, device)
     try:
+        text_to(bundle, device)  # of several, not all may fit
         yield
     finally:
         text_to(bundle, home)

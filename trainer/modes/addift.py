@@ -46,7 +46,7 @@ from ..models.checkpoint.parts import TEXT_ENCODER
 from ..networks.files.metadata import Usage
 from .base import Pass, PassContext, StepLoss
 from .captions import CaptionConditionings
-from .descriptions import Descriptions, Drawn
+from .descriptions import Descriptions, StepDescriptions
 from .keep import Keep
 from .teacher import Asked, Teacher
 
@@ -158,7 +158,7 @@ class _Step:
     timesteps: Tensor
     batch: Batch
     noisy: Tensor
-    described: Drawn
+    described: StepDescriptions
 
     @property
     def base_sees_the_same(self) -> bool:
@@ -200,15 +200,16 @@ class PairPass(Pass):
         number, forward, reverse = _directions_of(rng.step, settings)
         shared = rng.of(number)
         batch = self._data.of_step(number).repeated(self._repeated * settings.diff_noise_count)
-        described = self._descriptions.drawn(shared, batch.captions, batch.target_captions)
+        described = self._descriptions.of_step(shared, batch.captions, batch.target_captions)
         noise = shared.noise(tuple(batch.latents.shape), batch.latents.dtype)
         timesteps = self._context.timesteps(shared, batch.latents, swept=True)
         directions = self._directions(batch, noise, timesteps, shared, forward=forward, reverse=reverse)
         noisy = torch.cat([each.noisy for each in directions])
         step, times = _Step(directions, timesteps, batch, noisy, described), timesteps.repeat(len(directions))
         with self._context.network.off():
-            own = self._of_base([each.captions for each in directions], batch)
-            seen = self._of_base([described.instead_of(each.captions) for each in directions], batch)
+            own = seen = self._of_base([each.captions for each in directions], batch)
+            if described:
+                seen = self._of_base([described.instead_of(each.captions) for each in directions], batch)
             base = self._of_base([each.base_captions for each in directions], batch)
         asked = [Asked(torch.cat([each.base_noisy for each in directions]), times, base)]
         if described:
@@ -302,7 +303,7 @@ class PairPass(Pass):
         found = self._base.of([caption for each in captions for caption in each])
         return found.sized(batch.sizes.repeat(len(captions), 1))
 
-    def _with_network(self, direction: Direction, described: Drawn, batch: Batch) -> Conditioning:
+    def _with_network(self, direction: Direction, described: StepDescriptions, batch: Batch) -> Conditioning:
         """The same with the network on; the text encoder has one strength for all its prompts."""
         captions = described.instead_of(direction.captions)
         if not self._trains_text_encoder:

@@ -8,7 +8,7 @@ from ..diffusion.losses import sample_losses
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from .base import PassContext, StepLoss
-from .descriptions import Drawn
+from .descriptions import StepDescriptions
 from .keep import Keep, Kept
 from .teacher import predicted as predicted_by_base
 
@@ -23,7 +23,7 @@ def denoising_loss(
     names: tuple[str, ...],
     weights: Tensor | None = None,
     kept: Kept | None = None,
-    described: Drawn | None = None,
+    described: StepDescriptions | None = None,
     own: Conditioning | None = None,
 ) -> StepLoss:
     """``loss(e(x_t(z), t, c; 1), n)``, or against what else the model predicts, and what ``keep`` adds.
@@ -42,14 +42,14 @@ def denoising_loss(
     noise = context.noise(rng, latents)
     timesteps = context.timesteps(rng, latents)
     noisy = diffusion.noised(latents, noise, timesteps)
+    target = diffusion.target(latents, noise, timesteps)
+    if described and own is not None:  # before the network's prediction, which keeps what its gradients need
+        told = [each.expand(len(noisy)) for each in (conditioning, own)]
+        target = described.moved(target, *predicted_by_base(context, described.asked(noisy, timesteps, *told)))
     context.network.strength = 1.0
     if kept is not None:
         kept = kept.noised(diffusion, noise, timesteps)
     predicted, of_kept = keep.predict(noisy, timesteps, conditioning, rng, kept)
-    target = diffusion.target(latents, noise, timesteps)
-    if described and own is not None:
-        told = [each.expand(len(noisy)) for each in (conditioning, own)]
-        target = described.moved(target, *predicted_by_base(context, described.asked(noisy, timesteps, *told)))
     losses = sample_losses(predicted, target, context.settings.train_loss_function, mask)
     if weights is not None:
         losses = losses * weights

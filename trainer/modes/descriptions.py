@@ -3,7 +3,8 @@
 Without captions, images are trained at the empty prompt. That is what guidance subtracts: ``u + g (c - u)`` turns a
 change round that prompts take up less of than the empty one does. So every second sample is trained at a description
 ``c`` such as ``a large green star on a white background`` instead. It need not be true: the network is to move what the
-base makes of it just as far as at the image's own caption ``o``, and what it says is not learned::
+base, with the networks of earlier passes, makes of it as far as at the image's own caption ``o``, and what it says is
+not learned::
 
     wanted(c) = e(x, t, c; 0) + wanted(o) - e(x, t, o; 0)
 """
@@ -42,7 +43,7 @@ class Descriptions:
         drawn = [anything.held(generator) for _ in range(settings.diff_descriptions)]
         self.all = tuple(dict.fromkeys(with_trigger(self._trigger, each) for each in drawn))
 
-    def drawn(self, rng: StepRandom, *sides: Sequence[str]) -> Drawn:
+    def of_step(self, rng: StepRandom, *sides: Sequence[str]) -> StepDescriptions:
         """What the samples of a step are trained at in the place of their captions, one a side."""
         captions = [*zip(*sides, strict=True)]
         described: list[str | None] = [None] * len(captions)
@@ -51,14 +52,14 @@ class Descriptions:
             for place in range(len(captions))[half_of(len(captions), rng.step)]:
                 if all(map(self._says_nothing, captions[place])):
                     described[place] = generator.choice(self.all)
-        return Drawn(tuple(described))
+        return StepDescriptions(tuple(described))
 
     def _says_nothing(self, caption: str) -> bool:
         return not without_trigger(caption, self._trigger).strip()
 
 
 @dataclass(frozen=True)
-class Drawn:
+class StepDescriptions:
     """The descriptions of a step.
 
     Attributes:

@@ -89,7 +89,7 @@ class ImagePass(Pass):
         latents = self._latents.expand(count, -1, -1, -1)  # (B, C, h, w)
         mask = None if self._mask is None else self._mask.expand(count, -1, -1, -1)
         names = (self._name,) * count
-        described = self._descriptions.drawn(rng, [self._caption] * count)
+        described = self._descriptions.of_step(rng, [self._caption] * count)
         own = self._conditionings[self._caption]
         told = described.instead_of([self._caption] * count)
         conditioning = Conditioning.cat([self._conditionings[each] for each in told]) if described else own

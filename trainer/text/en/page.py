@@ -321,7 +321,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "room.view_uncaptioned": "Without caption {count}",
         "room.view_aside": "Set aside {count}",
         "room.view_twice": "Duplicates {count}",
-        "room.find": "Find, or leave out with -word",
+        "room.find": "Search; -word excludes",
         "room.shown": "{count} of {total} shown",
         "room.none_fits": "No image fits what you look for.",
         "room.none_all": "The set has no images yet. Drop some above.",

@@ -305,7 +305,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "トリガーワードだけで働くようにするには、{weight}(現在 {now})か{count}(現在 {images_now})を上げるか、"
             "ほかの言葉と似ていないトリガーワードを選んでください。"
         ),
-        "engine.asked_train_text": "テキストエンコーダも学習してください({blocks}の {block})。",
+        "engine.asked_train_text": "テキストエンコーダーも学習してください({blocks}の {block})。",
         "engine.asked_train_more": "{iterations}(現在 {steps})か{rate}(現在 {value})を上げてください。",
         "engine.asked_train_longer": "{iterations}(現在 {steps})を上げてください。",
         "engine.asked_empty": (

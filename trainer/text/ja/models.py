@@ -1,4 +1,4 @@
-"""チェックポイント、VAE、テキストエンコーダの文言。"""
+"""チェックポイント、VAE、テキストエンコーダーの文言。"""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.kind_embedding": "Textual Inversionの埋め込み",
         "models.kind_vae": "VAE",
         "models.kind_vae_of": "{family} のVAE",
-        "models.kind_text_encoder": "テキストエンコーダ {name}",
+        "models.kind_text_encoder": "テキストエンコーダー {name}",
         "models.kind_quantised": "{kind}、{format}で量子化",
         "models.kind_ip_adapter": "IP-Adapter",
-        "models.kind_clip": "CLIPテキストエンコーダ",
+        "models.kind_clip": "CLIPテキストエンコーダー",
         "models.kind_clip_vision": "CLIP画像エンコーダ",
-        "models.kind_t5": "T5テキストエンコーダ",
+        "models.kind_t5": "T5テキストエンコーダー",
         "models.kind_language_model": "言語モデル",
         "models.kind_upscaler": "アップスケーラー",
         "models.kind_unknown": "Trainyardが知らない種類のモデル",
@@ -47,8 +47,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "models.part_denoiser": "デノイザ",
         "models.part_unet": "U-Net",
         "models.part_vae": "VAE",
-        "models.part_text_encoder": "テキストエンコーダ",
-        "models.part_text_encoder_2": "2つ目のテキストエンコーダ",
+        "models.part_text_encoder": "テキストエンコーダー",
+        "models.part_text_encoder_2": "2つ目のテキストエンコーダー",
         "models.part_of": "{file} の{part}",
         "models.weight_of": "{part}の {weight}",
         # ---- files that cannot be read
@@ -172,7 +172,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         ),
         # ---- computing
         "models.clip_skip": (
-            "clip skip {value} は、{layers} 層のテキストエンコーダでは使えません。1 から {layers} までにしてください。"
+            "clip skip {value} は、{layers} 層のテキストエンコーダーでは使えません。"
+            "1 から {layers} までにしてください。"
         ),
         "models.device": "デバイス",
         "models.no_device": "{device} はここでは使えません。cpu を選ぶか、指定を省いてください。",
