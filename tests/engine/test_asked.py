@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,9 +17,11 @@ from trainer.config.size import Size
 from trainer.engine.asked import concepts, images
 from trainer.engine.asked.concepts import ConceptQuestion, Counts, Reading, empty_distances, reading_of, words_of
 from trainer.engine.asked.images import Images
+from trainer.engine.asked.pairs import Pair, way_of
 from trainer.engine.run import run
 from trainer.hosts.standalone import Standalone
 from trainer.job import Asked, Control, Effect, Event, Job, Step, Warned
+from trainer.models import placement
 from trainer.models.base import Bundle
 from trainer.models.image_spec import ImageSpec
 from trainer.models.placement import place_for_images
@@ -335,3 +338,25 @@ def test_a_lora_that_hardly_learned_is_told_with_what_to_raise(host: Standalone)
         "Raise train iterations (now 3) or train learning rate (now 1e-05).",
         "Other words: 6 of 6 images stay nearly as they were.",
     ]
+
+
+def test_the_prompts_of_questions_are_encoded_where_the_text_encoders_are(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if these were elsewhere before and after, which a machine without a card has no other place for."""
+    homes, encoded_at = ["meta"], list[str]()
+    encode = Bundle.encode
+
+    def encoded(*args: Any, **named: Any) -> Any:
+        encoded_at.append(homes[-1])
+        return encode(*args, **named)
+
+    monkeypatch.setattr(placement, "text_device", lambda _: torch.device(homes[-1]))
+    monkeypatch.setattr(placement, "text_to", lambda _, device: homes.append(str(device)))
+    monkeypatch.setattr(Bundle, "encode", encoded)
+    made = Images(bundle, without_update(bundle), ImageSpec("", size=Size(64, 64)))
+    latents = torch.zeros(1, *bundle.latent_shape(Size(64, 64)))
+    made.losses(latents, ("red", "blue"))
+    way_of(made, Pair(latents, latents + 1, "", torch.zeros(1, 6)), 0)
+    assert encoded_at == ["cpu"] * 3
+    assert homes == ["meta", *["cpu", "meta"] * 3]

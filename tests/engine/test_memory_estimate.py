@@ -49,12 +49,15 @@ def test_the_weights_are_those_of_the_file(host: Standalone) -> None:
     assert estimate_memory(BASE, host).images == pytest.approx(4 * numbers, rel=0.02)  # no image is encoded
 
 
-def test_a_pairs_step_that_trains_the_text_encoder_is_counted(host: Standalone) -> None:
+def test_a_pairs_step_that_trains_the_text_encoder_is_counted(host: Standalone, tmp_path: Path) -> None:
     """The step leaves one strength per sample, at which a single caption cannot be encoded."""
-    pair = {"mode": "ADDifT", "diff_reach_target": True, "image_size": Size(64, 64), "diff_alt_ratio": 0.0}
-    pair["lora_trigger_word"] = "zorp"
-    text_too = estimate_memory(replace(BASE, **pair), host)  # type: ignore[arg-type]
-    without = estimate_memory(replace(BASE, **pair, network_blocks=TEXT_FREE), host)  # type: ignore[arg-type]
+    for name in ("original", "target"):
+        Image.new("RGB", (64, 64), "red" if name == "target" else "blue").save(tmp_path / f"{name}.png")
+    pair = replace(
+        BASE, mode="ADDifT", original_image=str(tmp_path / "original.png"), target_image=str(tmp_path / "target.png"),
+        image_size=None, diff_reach_target=True, diff_alt_ratio=0.0, lora_trigger_word="zorp",
+    )  # fmt: skip
+    text_too, without = estimate_memory(pair, host), estimate_memory(replace(pair, network_blocks=TEXT_FREE), host)
     adapters = 4 * (text_too.lora - without.lora) / 2
     assert adapters > 0
     assert text_too.steps - without.steps > 4 * adapters

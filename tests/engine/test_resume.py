@@ -171,6 +171,14 @@ def test_every_network_continues(network: str, model: Path, pairs: Path, tmp_pat
         {"save_overwrite": True, "network_strength": 0.5},
         {"image_random_flip": True, "image_color_augmentation": True, "train_batch_size": 2},
         {"mode": "Multi-ADDifT", "image_random_flip": True, "image_random_crop": True},
+        {
+            "mode": "ADDifT",
+            "diff_descriptions": 8,
+            "diff_reach_target": True,
+            "original_prompt": "",
+            "target_prompt": "",
+        },
+        {"mode": "Difference", "diff_descriptions": 8, "original_prompt": "", "target_prompt": ""},
     ],
 )
 def test_other_ways_continue(changes: dict[str, Any], model: Path, pairs: Path, tmp_path: Path) -> None:

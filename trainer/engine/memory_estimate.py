@@ -293,9 +293,8 @@ class _Estimate:
         bundle = self._bundle
         sample = _sample(self._frame, *self._captions, pairs=MODES[settings.mode].images in ("pair", "folder of pairs"))
         data = None if MODES[settings.mode].images == "none" else [sample] * settings.train_batch_size
-        with (
-            self._trace()
-        ):  # before the step: it may leave the network with one strength a sample, and this is one caption
+        # Before the step: it may leave the network with one strength per sample, and this is one caption.
+        with self._trace():
             caption = self._caption_bytes()
         with network.attached(), keeping_less(bundle, settings), self._trace(network) as trace:
             images = None if data is None else empty_dataset(data, bundle, settings)
