@@ -369,68 +369,6 @@ def test_the_words_on_the_main_button_can_be_read(visit: Callable[..., Visitor],
     assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
-@pytest.mark.parametrize(
-    "site", [OWN, *(pytest.param(version, marks=pytest.mark.more, id=version) for version in AVAILABLE)], indirect=True
-)
-def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -> None:
-    someone = visit()
-    someone.choose("iLECO")
-    for name, text in (("original_prompt", "red"), ("target_prompt", "blue"), ("image_size", "64")):
-        someone.write(name, text)
-    someone.write("train_iterations", "5000")
-    someone.press("start")
-    someone.message("Started iLECO")
-    first = int(someone.run_status(r"step (\d+) of 5000")[1])
-    if sys.platform == "linux":  # elsewhere the process does not tell
-        someone.run_status(r"memory\s+\d+\.\d GB, at most \d+\.\d")
-    someone.until(lambda: int(someone.run_status(r"step (\d+) of 5000")[1]) > first)
-
-    someone.open()  # a reload
-    assert int(someone.run_status(r"step (\d+) of 5000")[1]) > first
-    someone.until(lambda: someone.box("original_prompt").input_value() == "red")
-    name = someone.box("save_lora_name")  # the run's own is taken
-    assert (name.input_value(), name.get_attribute("placeholder")) == ("", "iLECO_2")
-    for name in ("one", "two"):
-        someone.write("save_lora_name", name)
-        someone.press("add")
-        someone.message(f"{name} is number")
-    someone.press("add")
-    someone.message("two already waits with these settings, as number 2")
-    someone.tab("Queue")
-    someone.until(lambda: someone.queue() == ["iLECO", "one", "two"])
-    someone.row_button("two", "Up")
-    someone.until(lambda: someone.queue() == ["iLECO", "two", "one"])
-    someone.row_button("one", "Delete")
-    someone.until(lambda: someone.queue() == ["iLECO", "two"])
-
-    someone.tab("Plot")
-    plot = someone.page.locator("#trainyard_plot img:visible")
-    drawn = someone.until(lambda: plot.count() and plot.get_attribute("src"))
-    someone.until(lambda: plot.get_attribute("src") != drawn)  # by itself, as the run goes on
-
-    someone.tab("Train")
-    someone.press("pause")
-    someone.run_status("Paused: iLECO")
-    someone.press("continue")
-    someone.run_status("Training: iLECO")
-    someone.press("stop_and_save")
-    someone.run_status("Training: two")  # which waited for it
-    assert site.loras == ["iLECO"]
-    someone.press("stop")
-    someone.run_status("Stopped: two")
-    someone.tab("Queue")
-    row = someone.page.locator("#trainyard_queue tr", has_text="iLECO.safetensors")
-    someone.until(lambda: row.count() == 1 and "stopped" in row.inner_text())
-
-    with someone.held() as asked:  # who begins at once is not turned to the last run
-        someone.arrive()
-        someone.until(lambda: asked)
-        someone.write("save_lora_name", "typed")
-    someone.until(lambda: "toy-sd1" in someone.page.inner_text("#trainyard_model_note"))
-    assert someone.page.is_checked("#trainyard_mode input[value=LoRA]")
-    assert someone.box("save_lora_name").input_value() == "typed"
-
-
 @pytest.mark.more
 def test_a_panel_that_has_heard_nothing_shows_no_run(browser: Any, site: Site) -> None:
     page = browser.new_page()
@@ -563,3 +501,66 @@ def test_a_dropped_dataset_file_is_shown_and_its_waiting_job_started(
     someone.press("start")
     someone.run_status("Done: of a file")
     someone.until(lambda: not someone.told())
+
+
+@pytest.mark.parametrize(
+    "site", [OWN, *(pytest.param(version, marks=pytest.mark.more, id=version) for version in AVAILABLE)], indirect=True
+)
+def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -> None:
+    """The last of this file: a page that is opened afterwards turns to the run that was stopped here."""
+    someone = visit()
+    someone.choose("iLECO")
+    for name, text in (("original_prompt", "red"), ("target_prompt", "blue"), ("image_size", "64")):
+        someone.write(name, text)
+    someone.write("train_iterations", "5000")
+    someone.press("start")
+    someone.message("Started iLECO")
+    first = int(someone.run_status(r"step (\d+) of 5000")[1])
+    if sys.platform == "linux":  # elsewhere the process does not tell
+        someone.run_status(r"memory\s+\d+\.\d GB, at most \d+\.\d")
+    someone.until(lambda: int(someone.run_status(r"step (\d+) of 5000")[1]) > first)
+
+    someone.open()  # a reload
+    assert int(someone.run_status(r"step (\d+) of 5000")[1]) > first
+    someone.until(lambda: someone.box("original_prompt").input_value() == "red")
+    name = someone.box("save_lora_name")  # the run's own is taken
+    assert (name.input_value(), name.get_attribute("placeholder")) == ("", "iLECO_2")
+    for name in ("one", "two"):
+        someone.write("save_lora_name", name)
+        someone.press("add")
+        someone.message(f"{name} is number")
+    someone.press("add")
+    someone.message("two already waits with these settings, as number 2")
+    someone.tab("Queue")
+    someone.until(lambda: someone.queue() == ["iLECO", "one", "two"])
+    someone.row_button("two", "Up")
+    someone.until(lambda: someone.queue() == ["iLECO", "two", "one"])
+    someone.row_button("one", "Delete")
+    someone.until(lambda: someone.queue() == ["iLECO", "two"])
+
+    someone.tab("Plot")
+    plot = someone.page.locator("#trainyard_plot img:visible")
+    drawn = someone.until(lambda: plot.count() and plot.get_attribute("src"))
+    someone.until(lambda: plot.get_attribute("src") != drawn)  # by itself, as the run goes on
+
+    someone.tab("Train")
+    someone.press("pause")
+    someone.run_status("Paused: iLECO")
+    someone.press("continue")
+    someone.run_status("Training: iLECO")
+    someone.press("stop_and_save")
+    someone.run_status("Training: two")  # which waited for it
+    assert site.loras == ["iLECO"]
+    someone.press("stop")
+    someone.run_status("Stopped: two")
+    someone.tab("Queue")
+    row = someone.page.locator("#trainyard_queue tr", has_text="iLECO.safetensors")
+    someone.until(lambda: row.count() == 1 and "stopped" in row.inner_text())
+
+    with someone.held() as asked:  # who begins at once is not turned to the last run
+        someone.arrive()
+        someone.until(lambda: asked)
+        someone.write("save_lora_name", "typed")
+    someone.until(lambda: "toy-sd1" in someone.page.inner_text("#trainyard_model_note"))
+    assert someone.page.is_checked("#trainyard_mode input[value=LoRA]")
+    assert someone.box("save_lora_name").input_value() == "typed"
