@@ -271,7 +271,7 @@ def test_second_pass(name: str) -> None:
 def test_mistake_is_told_by_its_label(key: str, value: Any, words: str) -> None:
     sentence = problem_of({key: value})
     name = key.removesuffix("(BASE = TextEncoder)")  # which explains a block, and is said at it
-    assert sentence.startswith(f"{name.replace('_', ' ')}: ")
+    assert sentence.startswith(f"{name.replace('_', ' ').replace('(', ' (')}: ")
     assert words in sentence
     assert len(sentence) < 600
     assert "\n" not in sentence.replace("two\nlines", "")
