@@ -101,7 +101,7 @@
         }
         if (panel.shown !== name) return;
         panel.suited = suited;
-        showKept(panel, suited.kept || {pictures: [], words: []});
+        showKept(panel, suited.kept || {});
         if (!panel.typed) fields.prompt.value = suited.prompt || "";
         fields.negative.value = suited.negative || "";
         fields.size.value = (suited.size || [512, 512]).join(", ");
@@ -128,12 +128,13 @@
         const {parts} = panel;
         const folder = kept.folder ? ["samples", ...kept.folder.map(encodeURIComponent)].join("/") : "";
         const strip = kept.strip ? [imageFigure(kept.strip, say("try.strip", kept), folder)] : [];
-        const words = kept.words.map((each, at) => make("p", at ? "" : "asked", each));
+        const {pictures = [], words: said = []} = kept; // neither without a LoRA
+        const words = said.map((each, at) => make("p", at ? "" : "asked", each));
         parts.kept.replaceChildren(...strip, ...words);
-        if (kept.pictures.length) {
+        if (pictures.length) {
             const fold = document.createElement("details");
-            fold.append(make("summary", "", say("try.images", {count: kept.pictures.length})));
-            const newest = kept.pictures.slice().reverse();
+            fold.append(make("summary", "", say("try.images", {count: pictures.length})));
+            const newest = pictures.slice().reverse();
             fold.append(...newest.map((each) => previewFigure(each, folder)));
             parts.kept.append(fold);
         }

@@ -301,6 +301,11 @@ class Settings:
         return self.image_size or DEFAULT_SIZE
 
     @property
+    def recomputes(self) -> bool:
+        """Whether a step computes some of its activations again to save memory."""
+        return self.use_gradient_checkpointing or self.train_memory_saving != NO_SAVING
+
+    @property
     def warmup(self) -> int:
         """The steps of the warm-up: those given, or a share of the run's."""
         return self.train_lr_warmup_steps or int(self.train_lr_warmup_ratio * self.train_iterations)

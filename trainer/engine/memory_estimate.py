@@ -112,9 +112,9 @@ class _Taken(NamedTuple):
         text: the text encoders that have left the card.
     """
 
-    step: int = 0
-    trained: int = 0
-    text: int = 0
+    step: int
+    trained: int
+    text: int
 
 
 class _Estimate:
@@ -275,12 +275,13 @@ class _Estimate:
         for number, training in enumerate(passes, 1):
             settings = replace(training.spec.settings or self._settings, image_size=self._frame)
             network = self._network(settings)
-            taken = _Taken() if training.spec.loaded else self._step(training, network, settings)
-            text = taken.text if saves_memory(settings) else 0
+            taken = None if training.spec.loaded else self._step(training, network, settings)
             held += _bytes(network.parameters())
-            images = max(images, (held + taken.trained if trained_too else 0) + max(decoding - text, 0))
             self._lora = sum(each.numel() for each in network.parameters()) * self._precision.saved.itemsize
-            most = max(most, held + taken.step)
+            if taken is not None:
+                text = taken.text if saves_memory(settings) else 0
+                images = max(images, (held + taken.trained if trained_too else 0) + max(decoding - text, 0))
+            most = max(most, held + (0 if taken is None else taken.step))
             if number < len(passes):
                 attached.enter_context(network.requires_grad_(False).attached())
         return most, images

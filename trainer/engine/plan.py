@@ -6,7 +6,7 @@ from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..config.settings import CODES, NO_SAVING, Settings
+from ..config.settings import CODES, Settings
 
 IMAGE_STEPS = 10
 """Denoising steps of an image that a run makes by itself: enough to see a difference."""
@@ -31,8 +31,7 @@ def makes_previews(settings: Settings) -> bool:
 def saves_memory(settings: Settings) -> bool:
     """Whether the settings give time for memory. If so, the text encoders leave the device before each image is made
     of the prompts; if not, they stay while images are made."""
-    checkpoints = settings.use_gradient_checkpointing or settings.train_memory_saving != NO_SAVING
-    return checkpoints or settings.train_model_precision in CODES
+    return settings.recomputes or settings.train_model_precision in CODES
 
 
 def is_filmed(settings: Settings) -> bool:

@@ -207,13 +207,14 @@ class PairPass(Pass):
         noisy = torch.cat([each.noisy for each in directions])
         step, times = _Step(directions, timesteps, batch, noisy, described), timesteps.repeat(len(directions))
         with self._context.network.off():
-            own = seen = self._of_base([each.captions for each in directions], batch)
-            if described:
-                seen = self._of_base([described.instead_of(each.captions) for each in directions], batch)
+            seen = self._of_base([described.instead_of(each.captions) for each in directions], batch)
             base = self._of_base([each.base_captions for each in directions], batch)
-        asked = [Asked(torch.cat([each.base_noisy for each in directions]), times, base)]
-        if described:
-            asked += described.asked(noisy, times, *((seen,) if step.base_sees_the_same else (seen, own)))
+            asked = [Asked(torch.cat([each.base_noisy for each in directions]), times, base)]
+            if described:
+                asked += described.asked(noisy, times, seen)
+            if described and not step.base_sees_the_same:
+                own = self._of_base([each.captions for each in directions], batch)
+                asked += described.asked(noisy, times, own)
         if self._holds_outside(batch):
             asked.append(Asked(noisy, times, seen))
         return step, [*asked, *self._keep.asked(rng, noisy, times, seen)]

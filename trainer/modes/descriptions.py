@@ -85,7 +85,7 @@ class StepDescriptions:
         """
         rows = self._rows(len(noisy))
         noisy, timesteps = _of_rows(noisy, rows), _of_rows(timesteps, rows)
-        return [Asked(noisy, timesteps, each[rows]) for each in conditionings] if rows else []
+        return [Asked(noisy, timesteps, each[rows]) for each in conditionings]
 
     def of_those(self, tensor: Tensor) -> Tensor:
         """The rows of ``(n B, …)`` that are described."""

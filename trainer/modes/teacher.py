@@ -13,7 +13,6 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from ..config.settings import NO_SAVING
 from ..diffusion.random import StepRandom
 from ..models.base import Conditioning
 from .base import PassContext
@@ -50,8 +49,9 @@ class Teacher(Generic[Made]):
     def __init__(self, context: PassContext, ask: Callable[[StepRandom], tuple[Made, list[Asked]]]) -> None:
         self._context, self._ask = context, ask
         settings = context.settings
-        saves = settings.use_gradient_checkpointing or settings.train_memory_saving != NO_SAVING
-        self._together = 1 if saves or not context.looks_ahead else max(1, _SAMPLES // settings.train_batch_size)
+        self._together = (
+            1 if settings.recomputes or not context.looks_ahead else max(1, _SAMPLES // settings.train_batch_size)
+        )
         self._last = settings.train_iterations * settings.train_gradient_accumulation
         self._found: dict[int, tuple[Made, list[Tensor]]] = {}
 
