@@ -40,6 +40,16 @@ def test_pictures_are_stopped(visit: Callable[..., Visitor]) -> None:
     assert not stop.is_visible()
 
 
+def test_without_a_lora_there_is_nothing_to_try_and_no_error(visit: Callable[..., Visitor], site: Site) -> None:
+    assert site.loras == []
+    page = visit().page
+    with page.expect_response("**/trainyard/v1/loras*"):
+        page.click("#trainyard_try > details > summary")
+    page.wait_for_selector("#trainyard_try_lora option", state="attached")
+    page.wait_for_function("document.querySelector('#trainyard_try_size').value === '512, 512'")  # when all is filled
+    assert not page.is_visible("#trainyard_try > details > .trainyard-wrong")
+
+
 def test_prompts_before_a_run_and_strengths_after_it(visit: Callable[..., Visitor], site: Site) -> None:
     someone = visit()
     assert not someone.page.is_visible("#trainyard_generate_buttons")
