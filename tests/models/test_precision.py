@@ -81,9 +81,9 @@ def test_base(wanted: str, stored: torch.dtype, device: torch.device, base: torc
 def test_notes_in_japanese() -> None:
     on_cpu, spared = (base_of(*each).notes[0].text("ja") for each in (("fp16", F16, CPU), ("int8", F16, CUDA)))
     assert on_cpu == (
-        "U-Net、テキストエンコーダ: fp16 で保存されているため fp32 に変換します (CPUでは fp32 で計算します)。"
+        "U-Net、テキストエンコーダー: fp16 で保存されているため fp32 に変換します (CPUでは fp32 で計算します)。"
     )
-    assert spared == "U-Net、テキストエンコーダ: fp16 で保存されているため int8 に変換し、fp16 で計算します。"
+    assert spared == "U-Net、テキストエンコーダー: fp16 で保存されているため int8 に変換し、fp16 で計算します。"
 
 
 def test_each_part_goes_by_itself() -> None:

@@ -479,30 +479,6 @@ def test_what_became_of_another_programs_settings_is_told_and_stays(
     assert needed <= there
 
 
-@pytest.mark.more
-def test_a_dropped_dataset_file_is_shown_and_its_waiting_job_started(
-    visit: Callable[..., Visitor], site: Site, tmp_path: Path
-) -> None:
-    Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / "a.png")
-    path = tmp_path / "mine.toml"
-    buckets = "enable_bucket = true\nresolution = 64\nmin_bucket_reso = 64\nbucket_reso_steps = 8"
-    path.write_text(f"[[datasets]]\n{buckets}\n[[datasets.subsets]]\nimage_dir = '{tmp_path}'\n", "utf-8")
-    someone = visit()
-    someone.page.set_input_files("#trainyard_preset_file input[type=file]", str(path))
-    someone.message("mine.toml is the dataset file now(.|\n)*1 image")
-    someone.page.wait_for_selector("#trainyard_dataset_config", state="visible")
-    assert someone.box("dataset_config").input_value() == str(site.data / "datasets" / "mine.toml")
-    someone.write("train_iterations", "1")
-    someone.write("save_lora_name", "of a file")
-    someone.press("add")
-    someone.message("of a file is number 1 in the queue")
-    someone.press("add")
-    someone.message("of a file already waits with these settings")
-    someone.press("start")
-    someone.run_status("Done: of a file")
-    someone.until(lambda: not someone.told())
-
-
 @pytest.mark.parametrize(
     "site", [OWN, *(pytest.param(version, marks=pytest.mark.more, id=version) for version in AVAILABLE)], indirect=True
 )

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -145,3 +146,29 @@ def test_a_job_that_is_quicker_than_the_page_suits_the_model_as_well(visit: Call
         ((kept,),) = jobs.execute("SELECT settings FROM job WHERE name = 'quick'")
     assert (json.loads(kept)["image_size(height, width)"], json.loads(kept)["train_iterations"]) == ("1024", 77)
     large.unlink()
+
+
+def test_a_dropped_dataset_file_is_shown_and_its_waiting_job_started(browser: object, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.effect_noise((64, 64), 50).convert("RGB").save(images / "a.png")
+    path = images / "mine.toml"
+    buckets = "enable_bucket = true\nresolution = 64\nmin_bucket_reso = 64\nbucket_reso_steps = 8"
+    path.write_text(f"[[datasets]]\n{buckets}\n[[datasets.subsets]]\nimage_dir = '{images}'\n", "utf-8")
+    with served(tmp_path / "data") as site:  # no other job waits there, and no page opened later turns to this run
+        someone = Visitor(browser, site)
+        someone.page.set_input_files("#trainyard_preset_file input[type=file]", str(path))
+        someone.message("mine.toml is the dataset file now(.|\n)*1 image")
+        someone.page.wait_for_selector("#trainyard_dataset_config", state="visible")
+        assert someone.box("dataset_config").input_value() == str(site.data / "datasets" / "mine.toml")
+        someone.write("train_iterations", "1")
+        someone.write("save_lora_name", "of a file")
+        someone.press("add")
+        someone.message("of a file is number 1 in the queue")
+        someone.press("add")
+        someone.message("of a file already waits with these settings")
+        someone.press("start")
+        someone.run_status("Done: of a file")
+        someone.until(lambda: not someone.told())
+        assert someone.troubles == []
+        someone.page.close()
