@@ -453,6 +453,38 @@ def test_ctrl_c_stops_and_saves(model: str, folders: list[str], tmp_path: Path) 
     assert out.splitlines()[-1] == f"Saved {tmp_path / 'löras' / 'cut.safetensors'}"
 
 
+ENDS_AMIDST_WORK = """
+import atexit, runpy, threading, time
+
+def work():
+    import torch
+
+    x = torch.zeros(64, 64, requires_grad=True)
+    while True:
+        (x @ x).relu().sum().backward()
+        working.set()
+
+def main():
+    atexit.register(print, "cleaned up")
+    threading.Thread(target=work, daemon=True).start()
+    working.wait()
+    time.sleep(0.3)
+    return 3
+
+working = threading.Event()
+import trainer.cli
+trainer.cli.main = main
+runpy.run_module("trainer", run_name="__main__")
+"""
+
+
+def test_a_thread_amidst_its_work_does_not_abort_the_end() -> None:
+    """It is no longer waited for, as the one that looks at a model is when the page is ended."""
+    command = [sys.executable, "-c", ENDS_AMIDST_WORK]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "cleaned up\n", "")
+
+
 def test_light_commands_do_not_import_torch() -> None:
     code = "import sys; from trainer.cli import main; main(['list', 'settings']); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
