@@ -199,7 +199,8 @@ def test_missing(tmp_path: Path) -> None:
         f"Perhaps you mean {tmp_path / 'pictures'}."
     )
     assert sentence(tmp_path / "zzz") == (
-        f'lora data directory: There is no folder "{tmp_path / "zzz"}". Check how it is written; {tmp_path} is there.'
+        f'lora data directory: There is no folder "{tmp_path / "zzz"}". '
+        f"Check the path: the nearest folder that exists is {tmp_path}."
     )
 
 

@@ -41,7 +41,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.advice_without_spaces": "Write it without the spaces around it: {path}.",
         "data.advice_near": "Perhaps you mean {path}.",
         "data.advice_check": "Check how it is written.",
-        "data.advice_check_below": "Check how it is written; {folder} is there.",
+        "data.advice_check_below": "Check the path: the nearest folder that exists is {folder}.",
         "data.advice_left_out": (
             'There are images in "{name}", a folder that is always left out. Rename it, or move them.'
         ),

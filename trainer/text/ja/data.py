@@ -37,7 +37,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.advice_without_spaces": "前後の空白を外してください: {path}",
         "data.advice_near": "{path} のことではありませんか。",
         "data.advice_check": "つづりを確かめてください。",
-        "data.advice_check_below": "つづりを確かめてください。{folder} まではあります。",
+        "data.advice_check_below": "パスを確かめてください。実際にあるのは {folder} までです。",
         "data.advice_left_out": (
             "画像は「{name}」の中にありますが、このフォルダは常に対象外です。名前を変えるか、画像を移してください。"
         ),
