@@ -158,10 +158,12 @@ class Account:
 
     Attributes:
         facts: the same in a few words, for a single line.
+        steps: how many ``train_epochs`` stands for, where a job was asked for it before its run; else 0.
     """
 
     rows: tuple[AccountRow, ...] = ()
     facts: tuple[Message, ...] = ()
+    steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -156,3 +156,11 @@ def test_a_folder_that_takes_too_long_is_taken_as_it_is(
     (row,) = admitted(of_folder(tmp_path), folders, seconds=0.05).rows
     assert str(row.text).startswith(f"{tmp_path} is slow to answer")
     answer.set()
+
+
+def test_the_steps_of_epochs_are_known_before_the_run(tmp_path: Path, folders: Folders) -> None:
+    for colour in ("red", "blue"):
+        picture(tmp_path / "images" / f"{colour}.png", colour)
+    settings = of_folder(tmp_path / "images")
+    assert admitted(replace(settings, train_epochs=3, train_batch_size=1), folders).steps == 3 * 2
+    assert admitted(settings, folders).steps == 0

@@ -53,12 +53,28 @@ def test_a_run_like_one_before_takes_as_long_and_a_larger_one_longer(done: Calla
 
 @pytest.mark.parametrize(
     "changes",
-    [{"mode": "LoRA"}, {"model": "b.safetensors"}, {"train_iterations": 100_000}, {"train_epochs": 3, "mode": "LoRA"}],
+    [{"mode": "LoRA"}, {"model": "b.safetensors"}, {"train_epochs": 3, "mode": "LoRA"}],
 )
 def test_nothing_is_said_where_no_run_tells_it(done: Callable[..., Store], changes: dict[str, Any]) -> None:
     store = done(60.0)
     done(5.0, FAILED)
     assert expected_seconds(replace(SETTINGS, **changes), store) is None
+
+
+def test_a_short_run_tells_of_a_long_one_and_two_tell_what_a_step_takes(done: Callable[..., Store]) -> None:
+    store = done(60.0, train_iterations=50)
+    assert expected_seconds(replace(SETTINGS, train_iterations=5_000), store) == 60.0 * 100
+    assert expected_seconds(replace(SETTINGS, train_iterations=1_000_000), store) == 60.0 * 20_000
+    done(240.0, train_iterations=500)  # 0.4 seconds a step, and 40 beside them
+    assert expected_seconds(replace(SETTINGS, train_iterations=5_000), store) == pytest.approx(40 + 0.4 * 5_000)
+    assert expected_seconds(replace(SETTINGS, train_iterations=1), store) == pytest.approx(1.2)
+
+
+def test_epochs_take_the_time_of_their_steps(done: Callable[..., Store]) -> None:
+    images = {"mode": "LoRA", "lora_data_directory": "images"}
+    store = done(60.0, **images)
+    epochs = replace(SETTINGS, train_epochs=3, **images)
+    assert expected_seconds(epochs, store, steps=700) == 60.0 * 7
 
 
 def test_no_run_yet(folders: Folders) -> None:

@@ -59,13 +59,14 @@ def admitted(
         with open_cache(folders, used.data_cache) as cache:
             return look(used, check=check, progress=both, cache=cache)
 
-    found = within(seconds, work)
+    found, steps = within(seconds, work), 0
     if used.train_epochs and isinstance(found, Look):
         counted = counted_by(used, found.images)
         problems = check_for_run(replace(counted, train_epochs=0))  # what depends on the number of steps
         if problems:
             raise SettingsError(problems)
-    return account_before(used, found, host)
+        steps = counted.train_iterations
+    return replace(account_before(used, found, host), steps=steps)
 
 
 def require_model(settings: Settings, host: Host) -> None:

@@ -10,33 +10,43 @@ from .store import DONE, Entry, Store
 
 _LATEST = 8
 """Runs that are looked at."""
-_MOST_TIMES = 50
-"""A run that did so many times more or less says nothing of another."""
+_APART = 2
+"""So many times more than another must a run have done for the two to tell a step's time from that of start and end."""
 
 
-def expected_seconds(settings: Settings, store: Store) -> float | None:
+def expected_seconds(settings: Settings, store: Store, steps: int = 0) -> float | None:
     """About how long a run with these settings will take; None where no run of the same mode on the same model is
     known.
 
     Of the latest such runs, that counts which did about as much, and its time in the ratio of what they do: steps,
-    samples in a step and pixels of a sample.
+    samples in a step and pixels of a sample. For more than it did, what is beyond it takes as long as what it did
+    beyond the shortest run, where that was much shorter: so the start and the end of a run are not counted again and
+    again.
+
+    Args:
+        steps: how many the run takes, where ``train_epochs`` says so; 0 where that is not known.
 
     Raises:
         UserError: the queue cannot be read.
     """
-    if settings.train_epochs:  # its steps are known only once its images have been looked at
+    if settings.train_epochs and not steps:
         return None
     alike = [entry for entry in reversed(store.entries()) if _tells(entry, settings)][:_LATEST]
-    wanted, found = _work(settings), list[tuple[float, float]]()
+    wanted, found = _work(settings, steps), list[tuple[float, float]]()
     for entry in alike:
         try:
             ran = store.job(entry.id).settings
         except UserError:  # removed from the queue meanwhile
             continue
-        ratio = wanted / _work(ran, entry.steps)
-        if ran.model == settings.model and entry.started and entry.ended and 1 / _MOST_TIMES < ratio < _MOST_TIMES:
-            found.append((abs(math.log(ratio)), (entry.ended - entry.started) * ratio))
-    return min(found)[1] if found else None
+        if ran.model == settings.model and entry.started and entry.ended:
+            found.append((_work(ran, entry.steps), entry.ended - entry.started))
+    if not found:
+        return None
+    work, seconds = min(found, key=lambda run: abs(math.log(wanted / run[0])))
+    least, shortest = min(found)
+    if wanted > work >= _APART * least and seconds > shortest:
+        return seconds + (wanted - work) * (seconds - shortest) / (work - least)
+    return seconds * wanted / work
 
 
 def _tells(entry: Entry, settings: Settings) -> bool:

@@ -71,6 +71,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "before.seconds": "about {count} seconds, as runs before",
         "before.minutes": "about {count} minutes, as runs before",
         "before.hours": "about {count} hours, as runs before",
+        "before.days": "about {count} days, as runs before",
         "before.size": "a file of {size} MB",
         "before.more": "{count:thing|things} more, which Look at the data shows.",
         # ---- at its end

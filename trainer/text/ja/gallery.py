@@ -70,6 +70,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "before.seconds": "約{count}秒(これまでの学習から)",
         "before.minutes": "約{count}分(これまでの学習から)",
         "before.hours": "約{count}時間(これまでの学習から)",
+        "before.days": "約{count}日(これまでの学習から)",
         "before.size": "ファイルサイズ {size} MB",
         "before.more": "ほかに{count:件|件}あります。「データを見る」で確認できます。",
         # ---- 終了時

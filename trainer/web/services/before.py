@@ -17,7 +17,7 @@ from .context import PageContext
 _PATIENCE = 3.0
 """Seconds in which the images are looked at; of more than that, it is said how many there are."""
 MOST_ODD = 4
-_MINUTE, _HOUR = 60, 3600
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ def before(context: PageContext, settings: Settings, card: str = AUTOMATIC_CARD)
     advice = context.memory_of(settings, card)
     account = _account_of(context, settings)
     facts = list(account.facts)
-    seconds = expected_seconds(settings, context.worker.store)
+    seconds = expected_seconds(settings, context.worker.store, account.steps)
     if seconds is not None:
-        facts.append(_time(seconds))
+        facts.append(duration(seconds))
     if advice.lora:
         megabytes = advice.lora / 1e6
         facts.append(message("before.size", size=f"{megabytes:.0f}" if megabytes >= 10 else f"{megabytes:.1f}"))
@@ -67,10 +67,17 @@ def _account_of(context: PageContext, settings: Settings) -> Account:
         return Account()
 
 
-def _time(seconds: float) -> Message:
-    """Rounded as one would say it."""
+def duration(seconds: float) -> Message:
+    """How long a run will take, rounded as one would say it."""
     if seconds < 90:
         return message("before.seconds", count=max(10, round(seconds / 10) * 10))
     if seconds < 90 * _MINUTE:
         return message("before.minutes", count=round(seconds / _MINUTE))
-    return message("before.hours", count=f"{seconds / _HOUR:.1f}")
+    if seconds < 2 * _DAY:
+        return message("before.hours", count=_rounded(seconds / _HOUR))
+    return message("before.days", count=_rounded(seconds / _DAY))
+
+
+def _rounded(count: float) -> str:
+    """With one place after the point as long as it matters."""
+    return f"{count:.1f}" if count < 10 else f"{count:.0f}"
