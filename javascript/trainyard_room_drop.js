@@ -149,13 +149,14 @@
 
     function tell(zone, found, failed) {
         const {told, problems} = zone.parts;
-        const words = [say("room.came_in", {images: found.images, captions: found.captions})];
+        const has = found.images || found.captions;
+        const words = [say(has ? "room.came_in" : "room.none_came_in", {images: found.images, captions: found.captions})];
         if (found.masks) words.push(say("room.masks_came_in", {count: found.masks}));
         if (found.there) words.push(say("room.were_there", {count: found.there}));
         if (found.renamed.length) words.push(say("room.renamed", {count: found.renamed.length, name: found.renamed[0][0], other: found.renamed[0][1]}));
         write(told, words.join(" "));
         const named = ({name, what}) => (what.startsWith(`${name}: `) ? what : `${name}: ${what}`); // many answers name it
-        const left = [...failed.map(named), ...found.problems.map(({name, what}) => say("room.left_out", {name, what}))];
+        const left = [...failed.map(named), ...found.problems.map((each) => say("room.left_out", each))];
         const more = failed.length + found.problems_in_all - MOST_NAMED;
         const lines = left.slice(0, MOST_NAMED).map((line) => make("li", "", line));
         if (found.no_images_in_all) lines.unshift(make("li", "", noImages(found)));
@@ -168,7 +169,7 @@
     function noImages({no_images: all, no_images_in_all: count}) {
         const names = all.slice(0, MOST_NAMED).join(", ");
         const more = count - Math.min(MOST_NAMED, all.length);
-        return say("room.no_images", {count, names: more ? say("room.no_images_and_more", {names, more}) : names});
+        return say(count === 1 ? "room.no_image" : "room.no_images", {names: more ? say("room.no_images_and_more", {names, more}) : names});
     }
 
     room.drop = {place, gather, nameOf};

@@ -122,6 +122,21 @@ def test_captions_of_images_that_are_there_are_theirs_and_can_be_undone(images: 
     assert {each.name: each.caption for each in images.items()} == {"a.png": "", "b.png": "old"}
 
 
+def test_a_caption_that_belongs_to_no_image_is_named_at_once(images: ImageSet) -> None:
+    take(images, {"a.png": RED})
+    captions = {"a.txt": b"a", "b.txt": b"b", "sub/alone.txt": b"x", "notapic.txt": b"y", "meta_cap.json": b"{}"}
+    found = take(images, {"b.png": BLUE, **captions})
+    assert [str(each) for each in found.problems] == [
+        f"{name} belongs to no image here: not used until it comes in with an image of that name"
+        for name in ("notapic.txt", "sub/alone.txt")
+    ]
+    assert found.captions == 2
+    assert files(images.folder)["notapic.txt"] == b"y", "it is kept"
+    assert list(problems(take(images, {"notapic.txt": b"y"}))) == ["notapic.txt"]
+    found = take(images, {"notapic.png": WHITE, "notapic.txt": b"y"})
+    assert (found.problems, images.item("notapic_2.png").caption) == ((), "y")
+
+
 def test_what_came_in_is_undone_by_setting_it_aside(images: ImageSet) -> None:
     take(images, {"a.png": RED, "a.txt": b"mine"})
     images.write({"a.png": "written"}, message("sets.did_import"))
@@ -229,7 +244,7 @@ def test_what_is_called_an_image_and_is_none_does_not_come_in(images: ImageSet, 
     }
     left = dict.fromkeys(bad, "is no image that can be read")
     found = take(images, {"a.png": RED, "whole.jpg": photo.getvalue(), **bad, "noise.txt": b"a cat"})
-    assert (found.images, problems(found)) == (2, left)
+    assert (found.images, problems(found)) == (2, {**left, "noise.txt": "belongs to no image here"})
     assert sorted(files(images.folder)) == ["a.png", "noise.txt", "whole.jpg"]
     other = ImageSet(tmp_path / "zipped", tmp_path / "journals")
     found = import_into(

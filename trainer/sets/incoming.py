@@ -64,7 +64,7 @@ class Imported:
         images, captions, masks: how many came in.
         there: images that the set had already, byte for byte, under the same name.
         renamed: names that were taken, with those that they got.
-        problems: files that did not come in, with the reason.
+        problems: files that did not come in, with the reason, and captions that belong to no image of the set.
     """
 
     images: int = 0
@@ -301,6 +301,9 @@ class Incoming:
                 placing.note()
         if placing.captions_only:
             self.target.write(placing.captions_only, message("sets.did_import"))
+        for name in placing.alone():
+            what, done = message("sets.caption_alone"), message("sets.caption_waits")
+            self.problems.append(FileProblem(name, what, done, left_out=True))
         return Imported(placing.images, placing.captions, placing.masks, placing.there, tuple(placing.renamed))
 
 
@@ -314,6 +317,8 @@ class _Placing:
         self.captions_only: dict[str, str] = {}
         """Captions of images that are in the set already, by the names of these."""
         self._root = root
+        self._rest: set[str] = set()
+        """What came with no image, by its name in the set."""
         self._taken, self._taken_aside = Taken(), Taken()
         self._stems: dict[tuple[Path, str], tuple[str, str]] = {}
         self._names: list[str] = []
@@ -351,12 +356,21 @@ class _Placing:
             owner = self._owner(path)
             if owner is not None and end.suffix.lower() != ".json":
                 self._caption_of(owner, path)
-            elif not os.path.lexists(end):
+                continue
+            if not os.path.lexists(end):
                 self._put(path, path.name, self._free_aside(path.stem, [end.parent]) + path.suffix)
             elif not _same(path, end):
-                stem = self._taken.free_stem(path.stem, [end.parent])
-                self._put(path, stem + path.suffix, self._free_aside(path.stem, [end.parent]) + path.suffix)
-                self.renamed.append((path.relative_to(self._root).as_posix(), stem + path.suffix))
+                end = end.with_name(self._taken.free_stem(path.stem, [end.parent]) + path.suffix)
+                self._put(path, end.name, self._free_aside(path.stem, [end.parent]) + path.suffix)
+                self.renamed.append((path.relative_to(self._root).as_posix(), end.name))
+            self._rest.add(end.relative_to(self.target.folder).as_posix())
+
+    def alone(self) -> list[str]:
+        """Captions that came with no image, and that none of the set has either; in natural order."""
+        if not self._rest:
+            return []
+        found = look_into(self.target.folder, extension=self.target.extension)
+        return [name for name in found.lone_captions if name in self._rest]
 
     def note(self) -> None:
         """Have what has come in undone like other changes: it is set aside then.

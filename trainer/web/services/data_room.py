@@ -394,7 +394,7 @@ def _imported(found: Imported) -> dict[str, Any]:
         "renamed": [list(each) for each in found.renamed[:_MOST_PROBLEMS]],
         "no_images": [each.name for each in broken[:_MOST_PROBLEMS]],
         "no_images_in_all": len(broken),
-        "problems": [{"name": each.name, "what": each.what} for each in others[:_MOST_PROBLEMS]],
+        "problems": [{"name": each.name, "what": each.what, "done": each.done} for each in others[:_MOST_PROBLEMS]],
         "problems_in_all": len(others),
     }
 
