@@ -69,21 +69,43 @@
         }
     }
 
-    /* The settings with all of these words: first those called so, then those whose help has them. */
-    function look(text) {
-        const words = text.toLowerCase().split(/[\s_]+/).filter(Boolean);
-        const named = (each) => `${each.label} ${each.short} ${each.key}`.toLowerCase().replaceAll("_", " ");
+    const plain = (text) => text.normalize("NFKC").toLowerCase().replaceAll("_", " ").trim().replace(/\s+/g, " ");
+
+    /* The settings with all of a text's words, the best first: called exactly so, by its name or by what else people
+     * call it; called something that begins so; with the words in its names, as whole words and as parts of some; in its
+     * other names as well; in its help and section. Of the same kind in the form's order.
+     */
+    function search(all, text) {
+        const wanted = plain(text);
+        const words = wanted.split(" ");
+        const hasWhole = (where) => words.every((word) => ` ${where} `.includes(` ${word} `));
         const has = (where) => words.every((word) => where.includes(word));
-        const all = settings && words.length ? settings : [];
-        const first = all.filter((each) => has(named(each)));
-        const later = all.filter((each) => !first.includes(each)
-            && has(`${named(each)} ${each.help} ${each.section}`.toLowerCase()));
-        found = [...first, ...later].slice(0, MOST);
-        chosen = 0;
-        list(Boolean(settings && words.length));
+        const rank = (each) => {
+            const names = [each.label, each.short, each.key].map(plain);
+            const also = each.also.map(plain);
+            const called = [...names, ...also];
+            const fits = [
+                called.includes(wanted),
+                called.some((name) => name.startsWith(wanted)),
+                hasWhole(names.join(" ")),
+                has(names.join(" ")),
+                has(called.join(" ")),
+                has(plain([...called, each.help, each.section].join(" "))),
+            ];
+            return fits.indexOf(true);
+        };
+        const ranked = wanted ? all.map((each) => ({each, at: rank(each)})).filter(({at}) => at >= 0) : [];
+        return ranked.sort((one, other) => one.at - other.at).map(({each}) => each);
     }
 
-    function list(isAsked) {
+    function look(text) {
+        const all = search(settings || [], text);
+        found = all.slice(0, MOST);
+        chosen = 0;
+        list(Boolean(settings && plain(text)), all.length - found.length);
+    }
+
+    function list(isAsked, more) {
         const place = byId("bar_found");
         const mode = modeNow();
         const rows = found.map((each, at) => {
@@ -97,6 +119,7 @@
             return row;
         });
         if (!rows.length && isAsked) rows.push(make("li", "note", say("bar.none")));
+        if (more) rows.push(make("li", "note", say("bar.more", {count: more})));
         place.replaceChildren(...rows);
         place.hidden = !isAsked;
         byId("bar_find").setAttribute("aria-expanded", String(isAsked));
@@ -191,4 +214,5 @@
     document.addEventListener("trainyard-round", heard);
     window.trainyard.reveal = reveal;
     window.trainyard.showView = show;
+    window.trainyard.searchSettings = search;
 })();

@@ -73,6 +73,7 @@ def test_table_and_help_have_the_same_settings() -> None:
     assert set(settings_ja.HELP) == set(NAMES)
     assert set(settings_ja.LABELS) == set(NAMES)
     assert set(settings_ja.SECTIONS) == set(SECTIONS)
+    assert set(settings_en.ALSO) == set(settings_ja.ALSO) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,7 +88,7 @@ def test_help_is_short_and_ends_as_a_sentence(name: str) -> None:
 def test_labels_are_unique_and_those_users_know() -> None:
     assert labels.label_of("network_rank") == "network rank"
     assert labels.label_of("image_size") == "image size (height, width)"
-    assert labels.label_of("train_fixed_timsteps_in_batch") == "train fixed timsteps in batch"
+    assert labels.label_of("train_fixed_timsteps_in_batch") == "train fixed timesteps in batch"
     for language in LANGUAGES:
         assert len({labels.label_of(name, language) for name in NAMES}) == len(NAMES)
 

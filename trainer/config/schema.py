@@ -306,6 +306,7 @@ def describe(language: str = "en") -> list[dict[str, Any]]:
                 "short": row.name,
                 "label": labels.label_of(row.name, language),
                 "help": labels.help_of(row.name, language),
+                "also": labels.also_of(row.name, language),
                 "type": row.kind,
                 "default": row.default if row.kind == "three states" else to_json_value(row.default, row),
                 "choices": list(row.choices),

@@ -120,7 +120,9 @@ def test_a_lora_is_trained_by_keyboard_alone(visit: Callable[..., Visitor], site
     someone = visit(view="basic")
     page = someone.page
     page.evaluate("document.getElementById('trainyard_bar_find').focus()")
-    page.keyboard.type("steps save per")
+    page.keyboard.type("train")
+    more = page.wait_for_selector("#trainyard_bar_found li:last-child:not([role])")
+    assert re.fullmatch(r"\d\d more settings have these words\. Type more of what you look for\.", more.inner_text())
     page.keyboard.press("Escape")
     go(someone, "#trainyard_mode input")
     go(someone, "#trainyard_mode input[value=iLECO]", "Tab" if site.gradio != "3.41.2" else "ArrowRight")

@@ -16,6 +16,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "bar.help": "What this field is for",
         "bar.find": "Find a setting",
         "bar.none": "No setting has these words.",
+        "bar.more": "{count:more setting has|more settings have} these words. Type more of what you look for.",
         "bar.in_mode": "in {mode}",
         # ---- tabs and headings
         "tab.train": "Train",

@@ -95,7 +95,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "train_timestep_mean": "train timestep mean",
         "train_timestep_std": "train timestep std",
         "train_timestep_shift": "train timestep shift",
-        "train_fixed_timsteps_in_batch": "train fixed timsteps in batch",
+        "train_fixed_timsteps_in_batch": "train fixed timesteps in batch",
         "train_loss_function": "train loss function",
         "train_snr_gamma": "train snr gamma",
         "train_debiased_estimation": "train debiased estimation",
@@ -653,6 +653,51 @@ HELP: Mapping[str, str] = MappingProxyType(
     }
 )
 
+ALSO: Mapping[str, str] = MappingProxyType(
+    {
+        "model": "checkpoint, base model",
+        "network_type": "locon, lycoris, algorithm",
+        "network_rank": "rank, dim, dimension, network dim, lora size",
+        "network_alpha": "alpha",
+        "network_conv_rank": "conv rank, conv dim",
+        "network_conv_alpha": "conv alpha",
+        "network_resume": "continue, resume",
+        "lora_data_directory": "dataset, image folder, training images, pictures",
+        "lora_trigger_word": "activation word, keyword, instance prompt",
+        "image_size": "resolution, width, height",
+        "reg_data_directory": "regularization images, class images",
+        "image_num_multiply": "repeats, num repeats",
+        "image_mirroring": "flip, mirror",
+        "image_random_flip": "flip augmentation",
+        "train_iterations": "steps, number of steps, how many steps, training steps, max train steps, how long",
+        "train_epochs": "epochs, number of epochs, how many epochs, max train epochs",
+        "train_batch_size": "batch, batch size, how many images at once",
+        "train_gradient_accumulation": "gradient accumulation steps",
+        "train_learning_rate": "lr, learning rate, unet lr",
+        "train_textencoder_learning_rate": "text encoder lr, text encoder learning rate",
+        "train_max_grad_norm": "gradient clipping",
+        "train_ema_decay": "moving average",
+        "train_optimizer": "optimiser, adam, adamw, prodigy",
+        "train_lr_scheduler": "lr schedule, learning rate schedule, cosine",
+        "train_lr_warmup_steps": "warmup, warm-up, learning rate warmup",
+        "train_seed": "seed, random seed",
+        "train_timestep_shift": "flow shift",
+        "train_snr_gamma": "min snr, min-snr gamma",
+        "train_model_precision": "mixed precision, dtype, fp16, bf16",
+        "train_memory_saving": "vram, low vram, out of memory",
+        "use_gradient_checkpointing": "vram, out of memory",
+        "save_lora_name": "output name, file name",
+        "save_per_steps": "save every steps, save every n steps",
+        "save_precision": "save dtype",
+        "sample_prompt": "preview prompt",
+        "sample_every_steps": "previews, preview every",
+        "prediction": "v-prediction, v-pred, parameterization",
+    }
+)
+"""What else people call settings, with commas between, so that the search finds them; most need none."""
+
 TEXTS: Mapping[str, str] = MappingProxyType(
-    {f"label.{name}": text for name, text in LABELS.items()} | {f"help.{name}": text for name, text in HELP.items()}
+    {f"label.{name}": text for name, text in LABELS.items()}
+    | {f"help.{name}": text for name, text in HELP.items()}
+    | {f"also.{name}": text for name, text in ALSO.items()}
 )

@@ -16,6 +16,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "bar.help": "この欄の説明",
         "bar.find": "設定を探す",
         "bar.none": "その言葉を含む設定はありません。",
+        "bar.more": "ほかに {count} 件あります。言葉を足すと絞り込めます。",
         "bar.in_mode": "{mode} で使う",
         # ---- タブと見出し
         "tab.train": "学習",

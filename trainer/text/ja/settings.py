@@ -643,6 +643,51 @@ HELP: Mapping[str, str] = MappingProxyType(
     }
 )
 
+ALSO: Mapping[str, str] = MappingProxyType(
+    {
+        "model": "チェックポイント, ベースモデル, checkpoint",
+        "network_type": "アルゴリズム, locon, lycoris",
+        "network_rank": "次元, 次元数, rank, dim, network dim",
+        "network_alpha": "アルファ, alpha",
+        "network_conv_rank": "畳み込みの次元, conv rank, conv dim",
+        "network_conv_alpha": "畳み込みのアルファ, conv alpha",
+        "network_resume": "続きから, 再開, resume",
+        "lora_data_directory": "データセット, 画像フォルダ, 教師画像, dataset",
+        "lora_trigger_word": "呼び出し語, キーワード, trigger",
+        "image_size": "解像度, 幅, 高さ, resolution",
+        "reg_data_directory": "正則化画像, class images",
+        "image_num_multiply": "繰り返し回数, リピート, repeats",
+        "image_mirroring": "反転, flip",
+        "image_random_flip": "ランダム反転, flip",
+        "train_iterations": "ステップ, ステップ数, 学習回数, 何ステップ, 回数, steps, max train steps",
+        "train_epochs": "エポック, エポック数, 何エポック, epochs, max train epochs",
+        "train_batch_size": "バッチ, バッチ数, batch, batch size",
+        "train_gradient_accumulation": "勾配累積, gradient accumulation steps",
+        "train_learning_rate": "lr, 学習率, learning rate, unet lr",
+        "train_textencoder_learning_rate": "テキストエンコーダー 学習率, text encoder lr",
+        "train_max_grad_norm": "勾配クリッピング, gradient clipping",
+        "train_ema_decay": "移動平均, ema",
+        "train_optimizer": "最適化, オプティマイザ, adam, adamw, prodigy",
+        "train_lr_scheduler": "学習率スケジュール, lr schedule, cosine",
+        "train_lr_warmup_steps": "ウォームアップ, warmup",
+        "train_seed": "シード, 乱数, seed",
+        "train_timestep_shift": "フローシフト, flow shift",
+        "train_snr_gamma": "最小SNR, min snr, min-snr gamma",
+        "train_model_precision": "混合精度, dtype, fp16, bf16",
+        "train_memory_saving": "vram, 省メモリ, メモリ不足",
+        "use_gradient_checkpointing": "vram, メモリ不足, 省メモリ",
+        "save_lora_name": "ファイル名, 出力名, 名前",
+        "save_per_steps": "保存間隔, 途中保存, save every n steps",
+        "save_precision": "保存形式, save dtype",
+        "sample_prompt": "プレビューのプロンプト, preview prompt",
+        "sample_every_steps": "プレビュー, プレビュー間隔, preview",
+        "prediction": "v予測, v-prediction, v-pred, parameterization",
+    }
+)
+"""設定の別名。検索に使い、コンマで区切ります。"""
+
 TEXTS: Mapping[str, str] = MappingProxyType(
-    {f"label.{name}": text for name, text in LABELS.items()} | {f"help.{name}": text for name, text in HELP.items()}
+    {f"label.{name}": text for name, text in LABELS.items()}
+    | {f"help.{name}": text for name, text in HELP.items()}
+    | {f"also.{name}": text for name, text in ALSO.items()}
 )
