@@ -32,6 +32,15 @@
         }
     }
 
+    /* What the Basic view hides, it shows as long as a field in it is wrong, of those that the mode has. */
+    function keepWrong() {
+        const isWrong = (field) => getComputedStyle(field).display !== "none"; // also where what it is in is hidden
+        for (const place of document.querySelectorAll(`#${ROOT} .${ROOT}-fold`)) {
+            const wrong = [...place.querySelectorAll(`.${ROOT}-is-wrong`)];
+            place.classList.toggle(`${ROOT}-holds-wrong`, wrong.some(isWrong));
+        }
+    }
+
     function mark(field, problem) {
         let note = field.querySelector(`:scope > .${ROOT}-wrong`);
         if (!note && problem) {
@@ -126,6 +135,7 @@
     document.addEventListener("trainyard-round", fit);
     document.addEventListener("trainyard-round", () => byId("filling") && showFilled());
     document.addEventListener("trainyard-round", checkAgain);
+    document.addEventListener("trainyard-round", keepWrong);
 
     window.trainyard.fill = fill;
 })();

@@ -4,7 +4,7 @@
 (function () {
     "use strict";
 
-    const {ROOT} = window.trainyard;
+    const {ROOT, byId} = window.trainyard;
 
     const TIME = 30000; // ms
     const TO_READ = 5000; // ms, of what is said of a job that runs, or of the end of one that has ended
@@ -28,6 +28,7 @@
             told = message.dataset.at;
             seen = now;
             ending = status && status.run ? status.run.job.id : null;
+            showWrong(message);
             since = ["wrong", "account"].some((kind) => isOf(kind, message)) ? null : now;
         }
         const runs = status && status.run && message.dataset.job === String(status.run.job.id);
@@ -38,6 +39,13 @@
         if (isOf("ending", message) && !isOver) since = now;
         if (isOf("ending", message) && isOver && now - seen > TO_READ) message.hidden = true;
         if (since !== null && now - since > TIME) message.hidden = true;
+    }
+
+    /* The first field that an error is about, where none of them is seen: the Basic view hides most. */
+    function showWrong(message) {
+        const names = (message.dataset.settings || "").split(" ").filter(Boolean);
+        const isSeen = (name) => byId(name) && byId(name).getClientRects().length;
+        if (names.length && !names.some(isSeen)) window.trainyard.reveal(names[0]);
     }
 
     /* Without the lines of its account that are seen in another place. */

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from trainer.config.schema import Converted
+from trainer.config.settings import row_of
+from trainer.errors import Problem, SettingsError, UserError
 from trainer.job import Account, AccountRow
-from trainer.text.messages import literal, message
+from trainer.text.messages import label, literal, message
 from trainer.text.words import Words
 from trainer.web.page.message import Message
 
@@ -42,3 +44,10 @@ def test_what_is_told_of_a_job_names_it() -> None:
     shown = message_line().told("run.started", account, job=7, name="mine")
     assert 'data-job="7"' in shown
     assert "<b>Images</b> <span>3</span>" in shown
+
+
+def test_an_error_names_the_settings_it_is_about_to_the_page() -> None:
+    problems = [Problem(row_of(name).key, label(name), literal("no")) for name in ("train_iterations", "image_size")]
+    assert 'data-settings="train_iterations image_size"' in message_line().wrong(SettingsError(problems))
+    assert 'data-settings="vae"' in message_line().wrong(UserError(literal("no"), where=label("vae")))
+    assert "data-settings" not in message_line().wrong(UserError(literal("no"), where="a.png"))

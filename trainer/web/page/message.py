@@ -13,7 +13,7 @@ from ...errors import UserError
 from ...job import Account
 from ...text.messages import Message as Text
 from ..services.context import PageContext
-from ..services.messages import in_words
+from ..services.messages import in_words, settings_of
 from .form import PREFIX
 
 
@@ -83,8 +83,9 @@ class Message:
         return f"<details><summary>{title}</summary><ul>{rows}</ul></details>"
 
     def wrong(self, error: UserError) -> str:
-        """An error, which stays until the user does something else."""
-        return _paragraph(in_words(error, self._context.language), "wrong", "alert")
+        """An error, which stays until the user does something else; ``data-settings`` are those it is about."""
+        content = html.escape(in_words(error, self._context.language))
+        return _shown(content, "wrong", "alert", settings=settings_of(error))
 
 
 def _line(words: str) -> str:
@@ -95,7 +96,8 @@ def _paragraph(words: str, kind: str, role: str = "status") -> str:
     return _shown(html.escape(words), kind, role)
 
 
-def _shown(content: str, kind: str, role: str = "status", job: int | None = None) -> str:
+def _shown(content: str, kind: str, role: str = "status", job: int | None = None, settings: Sequence[str] = ()) -> str:
+    about = f' data-settings="{" ".join(settings)}"' if settings else ""
     of_job = "" if job is None else f' data-job="{job}"'
     classes = f"{PREFIX}-told {PREFIX}-{kind}"
-    return f'<div class="{classes}" role="{role}" data-at="{time.time_ns()}"{of_job}>{content}</div>'
+    return f'<div class="{classes}" role="{role}" data-at="{time.time_ns()}"{of_job}{about}>{content}</div>'

@@ -20,6 +20,13 @@ def in_words(told: Message | UserError, language: str = "en") -> str:
     return told.text(language)
 
 
+def settings_of(error: UserError) -> list[str]:
+    """The short names of the settings that an error is about; none where it is about something else."""
+    places = [each.label for each in error.problems] if isinstance(error, SettingsError) else [error.where]
+    names = {label(row.name): row.name for row in ROWS}
+    return [names[place] for place in places if isinstance(place, Message) and place in names]
+
+
 def account_rows(account: Account) -> list[dict[str, Any]]:
     """As JSON has it."""
     return [{"heading": row.heading, "text": row.text, "odd": row.is_odd} for row in account.rows]
