@@ -137,5 +137,9 @@ def script_of(folder: Path) -> str:
 
 
 def _head() -> str:
-    """Our files in the page's head; relative, so that the page may stand below any path."""
-    return '<link rel="stylesheet" href="trainyard/style.css"><script src="trainyard/trainyard.js" defer></script>'
+    """Our files in the page's head; relative, so that the page may stand below any path.
+
+    Gradio 6 hides what flows over its container, which makes that the container that sticky columns stay within.
+    """
+    files = '<link rel="stylesheet" href="trainyard/style.css"><script src="trainyard/trainyard.js" defer></script>'
+    return files + "<style>.gradio-container { overflow: clip !important; }</style>"

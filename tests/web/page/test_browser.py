@@ -70,7 +70,7 @@ def asking_for_ileco(someone: Visitor) -> Visitor:
 
 
 @pytest.mark.more
-def test_the_column_of_the_run_scrolls_and_is_at_its_top_in_another_mode(visit: Callable[..., Visitor]) -> None:
+def test_the_column_of_the_run_scrolls_stays_in_sight_and_is_at_its_top_in_another_mode(visit: Callable[..., Visitor]) -> None:
     someone = visit(viewport={"width": 1400, "height": 300})
     side = someone.page.locator("#trainyard_side").first  # Gradio 3 gives its id to what is inside, too
     presets = someone.page.locator("#trainyard_presets").first
@@ -78,6 +78,10 @@ def test_the_column_of_the_run_scrolls_and_is_at_its_top_in_another_mode(visit: 
     someone.until(lambda: side.evaluate("each => (each.scrollTop = 200) && each.scrollTop"))
     someone.mode("ADDifT")
     someone.until(lambda: side.evaluate("each => each.scrollTop") == 0)
+    form = someone.page.locator("#trainyard_form").first
+    assert form.evaluate("each => each.scrollHeight") > 700
+    someone.page.evaluate("window.scrollTo(0, 400)")
+    someone.until(lambda: someone.page.evaluate("scrollY") == 400 and side.bounding_box()["y"] == 0)
 
 
 @pytest.mark.more
