@@ -162,7 +162,7 @@
     }
 
     function factsOf(lora) {
-        const when = new Date(1000 * lora.made).toLocaleDateString();
+        const when = new Date(1000 * lora.written).toLocaleString([], {dateStyle: "short", timeStyle: "short"});
         const rank = lora.rank && say("gallery.rank", lora);
         return [rank, lora.steps && say("gallery.steps", lora), megabytes(lora.size), when].filter(Boolean);
     }

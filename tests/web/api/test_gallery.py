@@ -48,18 +48,20 @@ def put(
     tensors: dict[str, torch.Tensor] | None = None,
     **metadata: str,
 ) -> Path:
-    """A small LoRA; with a mode or settings, one of ours, that is younger the higher its number is."""
+    """A small LoRA, younger the higher its number is; with a mode or settings, one of ours, of an earlier job."""
     mode = mode if settings is None else settings.mode
     said = {"modelspec.title": name.rpartition("/")[2], **metadata}
     if mode:
         job = Job(replace(settings or Settings(), mode=mode, save_lora_name=name, train_seed=1), CREATED)
         said |= {
             KEY: json.dumps(to_json(job.settings)), "ss_session_id": job.id, "ss_output_name": name.rpartition("/")[2],
-            "ss_training_started_at": str(CREATED.timestamp() + number), "ss_base_model_version": "sd_v1",
+            "ss_training_started_at": str(CREATED.timestamp() - number), "ss_base_model_version": "sd_v1",
             "ss_sd_model_name": "toy.safetensors", "ss_network_dim": "4", "ss_steps": "12",
         }  # fmt: skip
     up = torch.full((4, 1 + number), float(number))
-    return save(folders.lora(name), tensors or {"lora_unet_x.lora_up.weight": up}, said)
+    path = save(folders.lora(name), tensors or {"lora_unet_x.lora_up.weight": up}, said)
+    os.utime(path, (CREATED.timestamp() + number,) * 2)
+    return path
 
 
 def put_strip(folders: Folders, name: str) -> Path:
@@ -128,7 +130,7 @@ def test_every_lora_with_what_its_file_and_card_say(server: Server, folders: Fol
     assert (red["mode"], red["base"], red["family"], red["rank"], red["steps"]) == (
         "LoRA", "toy.safetensors", "SD1", "4", "12",
     )  # fmt: skip
-    assert (red["trigger"], red["made"], red["ours"]) == ("zorp", CREATED.timestamp() + 1, True)
+    assert (red["trigger"], red["written"], red["ours"]) == ("zorp", CREATED.timestamp() + 1, True)
     assert len(red["description"]) == 400
     assert (theirs["trigger"], theirs["base"], theirs["ours"]) == ("<b>on the card</b>", "SDXL", False)
     assert theirs["size"] == path.stat().st_size

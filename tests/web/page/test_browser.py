@@ -70,7 +70,9 @@ def asking_for_ileco(someone: Visitor) -> Visitor:
 
 
 @pytest.mark.more
-def test_the_column_of_the_run_scrolls_stays_in_sight_and_is_at_its_top_in_another_mode(visit: Callable[..., Visitor]) -> None:
+def test_the_column_of_the_run_scrolls_stays_in_sight_and_is_at_its_top_in_another_mode(
+    visit: Callable[..., Visitor],
+) -> None:
     someone = visit(viewport={"width": 1400, "height": 300})
     side = someone.page.locator("#trainyard_side").first  # Gradio 3 gives its id to what is inside, too
     presets = someone.page.locator("#trainyard_presets").first

@@ -50,8 +50,9 @@ class Item:
     Attributes:
         name: as :func:`~trainer.networks.files.find.lora_names` has it.
         size: in bytes.
-        changed: when the file was written, in seconds since 1970.
-        made: when its training began; when the file was written where nothing says.
+        changed: when the file or its card was written, in seconds since 1970.
+        written: when the file was. What it says of the beginning of its training is when its job was made, which may
+            have waited in the queue while others were trained.
         mode: of Trainyard; empty for LoRAs of other programs.
         base: the model it was trained on, or else what it is for.
         family: what it is for, in a word.
@@ -62,7 +63,7 @@ class Item:
     name: str
     size: int
     changed: float
-    made: float
+    written: float
     texts: Texts = field(default_factory=Texts)
     mode: str = ""
     base: str = ""
@@ -84,12 +85,12 @@ class Item:
 
 _ORDERS: Final[Mapping[str, Callable[[Item], Any]]] = MappingProxyType(
     {
-        "newest": lambda item: (-item.made, item.name.casefold()),
-        "oldest": lambda item: (item.made, item.name.casefold()),
+        "newest": lambda item: (-item.written, item.name.casefold()),
+        "oldest": lambda item: (item.written, item.name.casefold()),
         "name": lambda item: item.name.casefold(),
         "largest": lambda item: (-item.size, item.name.casefold()),
         "base": lambda item: (item.base.casefold(), item.name.casefold()),
-        "mode": lambda item: (not item.mode, item.mode, -item.made),
+        "mode": lambda item: (not item.mode, item.mode, -item.written),
     }
 )
 ORDERS: Final = tuple(_ORDERS)
@@ -144,7 +145,7 @@ class Gallery:
 
     def _work(self) -> None:
         try:
-            files = {path: (size, changed) for path, size, changed in _files(self._folders.loras)}
+            files = dict(_files(self._folders.loras))
             with self._changed:
                 self._items = {path: item for path, item in self._items.items() if path in files}
                 before = dict(self._items)
@@ -159,26 +160,26 @@ class Gallery:
                 self._changed.notify_all()
 
 
-def _files(folder: Path) -> Iterable[tuple[Path, int, float]]:
-    """The LoRA files below a folder, with their size and the later of the times of file and card."""
+def _files(folder: Path) -> Iterable[tuple[Path, tuple[int, float, float]]]:
+    """The LoRA files below a folder, with their size, the later of the times of file and card, and the file's own."""
     for path in folder.rglob(f"*{ENDING}"):
         try:
             stat = path.stat()
             card = path.with_suffix(".json")
-            written = max(stat.st_mtime, card.stat().st_mtime if card.is_file() else 0.0)
+            changed = max(stat.st_mtime, card.stat().st_mtime if card.is_file() else 0.0)
         except OSError:  # deleted in the meantime
             continue
-        yield path, stat.st_size, written
+        yield path, (stat.st_size, changed, stat.st_mtime)
 
 
-def _stamp(item: Item) -> tuple[int, float]:
-    return item.size, item.changed
+def _stamp(item: Item) -> tuple[int, float, float]:
+    return item.size, item.changed, item.written
 
 
-def _read(path: Path, folder: Path, size: int, changed: float) -> Item:
+def _read(path: Path, folder: Path, size: int, changed: float, written: float) -> Item:
     from ...networks.files.read import made_for_family  # with torch
 
-    item = Item(lora_name(path, folder), size, changed, changed)
+    item = Item(lora_name(path, folder), size, changed, written)
     try:
         told, family = read_header(path).metadata, made_for_family(path) or ""
     except UserError as error:
@@ -189,7 +190,6 @@ def _read(path: Path, folder: Path, size: int, changed: float) -> Item:
         card = {}
     return replace(
         item,
-        made=_number(told.get("ss_training_started_at")) or changed,
         texts=texts_of(told, card),
         mode=_mode_of(told.get(SETTINGS_KEY, "")),
         base=told.get("ss_sd_model_name", "") or str(card.get("sd version") or "") or family,
@@ -197,14 +197,6 @@ def _read(path: Path, folder: Path, size: int, changed: float) -> Item:
         rank=told.get("ss_network_dim", ""),
         steps=told.get("ss_steps", ""),
     )
-
-
-def _number(text: str | None) -> float:
-    try:
-        number = float(text or 0)
-    except ValueError:
-        return 0.0
-    return number if 0 <= number < 1e11 else 0.0
 
 
 def _mode_of(settings: str) -> str:
