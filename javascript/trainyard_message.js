@@ -1,6 +1,6 @@
-/* The message below the buttons: answers disappear after a while, errors once the user has continued, what became of
- * another program's settings with the next message, and what is said of a job that waits once it runs. An account that
- * stands elsewhere on the page is not repeated. */
+/* The message below the buttons: answers disappear after a while, errors once the user has continued or has changed the
+ * fields they name, what became of another program's settings with the next message, and what is said of a job that waits
+ * once it runs. An account that stands elsewhere on the page is not repeated. */
 (function () {
     "use strict";
 
@@ -12,6 +12,7 @@
     let told = null;
     let since = null;
     let seen = 0;
+    let wrong = []; // the fields that the message names, with their values when it was said
     let ending = null; // the number of the job that was under way when it was said
 
     const shown = () => document.querySelector(`#${ROOT}_message .${ROOT}-told:not([hidden])`);
@@ -27,12 +28,14 @@
         if (told !== message.dataset.at) {
             told = message.dataset.at;
             seen = now;
+            wrong = (message.dataset.settings || "").split(" ").filter(Boolean).map((name) => [name, valueOf(name)]);
             ending = status && status.run ? status.run.job.id : null;
             showWrong(message);
             since = ["wrong", "account"].some((kind) => isOf(kind, message)) ? null : now;
         }
         const runs = status && status.run && message.dataset.job === String(status.run.job.id);
         if (runs && now - seen > TO_READ) message.hidden = true;
+        if (wrong.length && wrong.every(([name, value]) => valueOf(name) !== value)) message.hidden = true;
         sayOnce(message);
         const run = status && status.running ? status.run : null;
         const isOver = status && (!status.running || (run && (run.state === "paused" || run.job.id !== ending)));
@@ -46,6 +49,12 @@
         const names = (message.dataset.settings || "").split(" ").filter(Boolean);
         const isSeen = (name) => byId(name) && byId(name).getClientRects().length;
         if (names.length && !names.some(isSeen)) window.trainyard.reveal(names[0]);
+    }
+
+    /* What the field of a setting holds, typed or put there; null where nothing can be typed. */
+    function valueOf(name) {
+        const typed = document.querySelector(`#${ROOT}_${name} :is(textarea, input:not([type=checkbox]):not([type=radio]))`);
+        return typed && typed.value;
     }
 
     /* Without the lines of its account that are seen in another place. */

@@ -46,6 +46,11 @@ def test_what_is_wrong_stays_until_somebody_has_gone_on(visit: Callable[..., Vis
         assert "original prompt: It is empty" in someone.told()
         someone.page.evaluate(LATER)
         someone.until(lambda: not someone.told())
+    someone.press("start")
+    someone.message("original prompt: It is empty")
+    someone.refresh()
+    someone.write("original_prompt", "red")
+    someone.until(lambda: not someone.told())
 
 
 def test_what_is_said_of_a_runs_end_goes_soon_after_it(visit: Callable[..., Visitor]) -> None:

@@ -83,7 +83,8 @@ class Message:
         return f"<details><summary>{title}</summary><ul>{rows}</ul></details>"
 
     def wrong(self, error: UserError) -> str:
-        """An error, which stays until the user does something else; ``data-settings`` are those it is about."""
+        """An error, which stays until the user does something else, or has changed all settings it is about, which are
+        ``data-settings``."""
         content = html.escape(in_words(error, self._context.language))
         return _shown(content, "wrong", "alert", settings=settings_of(error))
 
