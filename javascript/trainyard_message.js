@@ -44,10 +44,12 @@
         if (since !== null && now - since > TIME) message.hidden = true;
     }
 
-    /* The first field that an error is about, where none of them is seen: the Basic view hides most. */
+    /* The first field that an error is about, where none of them is seen, nor the box to drop its image: the Basic view
+     * hides most. */
     function showWrong(message) {
         const names = (message.dataset.settings || "").split(" ").filter(Boolean);
-        const isSeen = (name) => byId(name) && byId(name).getClientRects().length;
+        const places = (name) => [byId(name), byId(`${name}_drop`)].filter(Boolean);
+        const isSeen = (name) => places(name).some((place) => place.getClientRects().length);
         if (names.length && !names.some(isSeen)) window.trainyard.reveal(names[0]);
     }
 

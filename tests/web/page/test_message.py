@@ -53,6 +53,25 @@ def test_what_is_wrong_stays_until_somebody_has_gone_on(visit: Callable[..., Vis
     someone.until(lambda: not someone.told())
 
 
+def test_a_field_that_the_basic_view_hides_is_shown_where_it_is_wrong(visit: Callable[..., Visitor]) -> None:
+    someone = visit(view="basic")
+    someone.mode("ADDifT")
+    someone.press("start")
+    someone.message("original image: It is empty")
+    someone.refresh()
+    assert someone.page.get_attribute("#trainyard", "data-view") == "basic", "the boxes to drop images are in sight"
+
+    someone.page.evaluate("window.trainyard.showView('all')")
+    someone.mode("iLECO")
+    someone.write("original_prompt", "red")
+    someone.write("train_iterations", "99999999999")
+    someone.page.evaluate("window.trainyard.showView('basic')")
+    someone.press("start")
+    someone.message("train iterations: It must be")
+    someone.refresh()
+    assert someone.page.is_visible("#trainyard_train_iterations")
+
+
 def test_what_is_said_of_a_runs_end_goes_soon_after_it(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     run = {
