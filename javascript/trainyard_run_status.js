@@ -7,6 +7,8 @@
         addPanel,
     } = window.trainyard;
 
+    const AT_ONCE = 600; // s; a run that began so soon after another followed it
+
     const NUMBERS = [
         ["status.speed", (run) => number(run.steps_per_second, 3), true],
         ["status.left", (run) => duration(run.seconds_left || null), true],
@@ -20,6 +22,7 @@
     function buildStatus(panel) {
         const title = make("p", "title");
         title.setAttribute("role", "status");
+        const before = make("p", "note");
         const account = make("details", "run-account");
         const model = make("p", "note");
         const phase = make("p", "phase");
@@ -41,12 +44,12 @@
         const images = make("div", "images");
         const warnings = make("ul", "warnings");
         const shown = [
-            model, account, phase, bar, numbers, curve, message, broken.whole, result, effect, images, warnings,
+            before, model, account, phase, bar, numbers, curve, message, broken.whole, result, effect, images, warnings,
         ];
         for (const part of shown) part.hidden = true; // until there is a run
         panel.append(title, ...shown);
         panel.parts = {
-            title, model, account, phase, bar, numbers, values, curve, message, broken, result, effect, images,
+            title, before, model, account, phase, bar, numbers, values, curve, message, broken, result, effect, images,
             warnings,
         };
     }
@@ -66,6 +69,7 @@
         const run = status.run;
         const now = status.running && run ? `${run.job.id} ${run.job.started}` : "";
         if (now && begun !== null && now !== begun) toTop();
+        if (now !== begun) showBefore(parts.before, status.running ? run : null);
         begun = now;
         for (const name of ["model", "account", "phase", "bar", "numbers", "curve", "result", "effect", "images", "warnings"]) {
             parts[name].hidden = !run;
@@ -104,6 +108,28 @@
         renew(parts.effect, effect, () => effectOf(effect));
         renew(parts.images, images, () => images.map((each) => previewFigure(each, "pictures", version)));
         renew(parts.warnings, run.warnings, () => run.warnings.map((text) => make("li", "", text)));
+    }
+
+    /* What became of the job before, whose place the run has taken while its user may have looked elsewhere. */
+    async function showBefore(place, run) {
+        place.hidden = true;
+        if (!run) return;
+        const found = await ask("jobs").catch(() => null); // that the server does not answer is told elsewhere
+        if (!found || begun !== `${run.job.id} ${run.job.started}`) return;
+        const followed = (each) => ["done", "failed", "stopped"].includes(each.status) && each.id !== run.job.id
+            && Math.abs(run.job.started - each.ended) < AT_ONCE;
+        const job = found.jobs.filter(followed).sort((one, other) => one.ended - other.ended).at(-1);
+        if (!job) return;
+        place.replaceChildren(say(`end.is_${job.status}`, job), " ");
+        if (job.status === "failed") place.append(job.message);
+        if (job.lora) {
+            const button = make("button", "button", say("queue.try"));
+            button.type = "button";
+            button.setAttribute("aria-label", `${button.textContent}: ${job.lora}`);
+            button.addEventListener("click", () => window.trainyard.tryLora(job.lora));
+            place.append(button);
+        }
+        place.hidden = false;
     }
 
     /* What the run is made from: its first line, and the others below; open at first where something is odd. */

@@ -129,6 +129,9 @@ def test_a_done_job_is_tried_from_its_row_while_another_one_runs(visit: Callable
     someone.write("save_lora_name", "endless")
     someone.press("start")
     someone.run_status("Training: endless")
+    someone.run_status("Done: later")  # whose place it has taken
+    someone.page.get_by_role("button", name="Try it: later").click()
+    someone.until(lambda: someone.page.locator("#trainyard_try_lora").input_value() == "later")
 
     fresh = visit()
     fresh.tab("Queue")
