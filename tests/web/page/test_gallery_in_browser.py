@@ -93,7 +93,7 @@ def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     samples = put_strip(folders, "red")
     Image.new("RGB", (64, 64), "red").save(samples / "000002_+1.png")
     put(folders, "step", settings=replace(SETTINGS, save_lora_name="red"), tensors=for_the_toy(2))
-    folders.lora("step").rename(samples / "000002_+1.safetensors")
+    folders.lora("step").rename(samples / "000002_+1.safetensors").touch()  # as a step of today: old ones are deleted
 
     someone = visit(permissions=["clipboard-read", "clipboard-write", "notifications"])
     someone.tab("Gallery")
