@@ -55,8 +55,8 @@
 
     /* What the field of a setting holds, typed or put there; null where nothing can be typed. */
     function valueOf(name) {
-        const typed = document.querySelector(`#${ROOT}_${name} :is(textarea, input:not([type=checkbox]):not([type=radio]))`);
-        return typed && typed.value;
+        const typed = byId(name)?.querySelector("textarea, input:not([type=checkbox]):not([type=radio])");
+        return typed ? typed.value : null;
     }
 
     /* Without the lines of its account that are seen in another place. */

@@ -169,7 +169,8 @@
     function noImages({no_images: all, no_images_in_all: count}) {
         const names = all.slice(0, MOST_NAMED).join(", ");
         const more = count - Math.min(MOST_NAMED, all.length);
-        return say(count === 1 ? "room.no_image" : "room.no_images", {names: more ? say("room.no_images_and_more", {names, more}) : names});
+        const said = more ? say("room.no_images_and_more", {names, more}) : names;
+        return say(count === 1 ? "room.no_image" : "room.no_images", {names: said});
     }
 
     room.drop = {place, gather, nameOf};

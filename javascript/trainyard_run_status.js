@@ -117,7 +117,7 @@
         const found = await ask("jobs").catch(() => null); // that the server does not answer is told elsewhere
         if (!found || begun !== `${run.job.id} ${run.job.started}`) return;
         const followed = (each) => ["done", "failed", "stopped"].includes(each.status) && each.id !== run.job.id
-            && Math.abs(run.job.started - each.ended) < AT_ONCE;
+            && run.job.started - each.ended < AT_ONCE;
         const job = found.jobs.filter(followed).sort((one, other) => one.ended - other.ended).at(-1);
         if (!job) return;
         place.replaceChildren(say(`end.is_${job.status}`, job), " ");

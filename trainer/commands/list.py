@@ -66,10 +66,10 @@ def _loras(options: argparse.Namespace) -> list[dict[str, Any]]:
     found = []
     for item in Gallery(folders_of(options)).all():
         said = (item.texts.trigger, item.mode, item.base, f"{item.size / 1e6:.1f} MB")
-        made = datetime.fromtimestamp(item.written).astimezone()
+        written = datetime.fromtimestamp(item.written).astimezone()
         row = {"name": item.name, "trigger": item.texts.trigger, "mode": item.mode, "base": item.base}
-        line = " · ".join([*filter(None, said), f"{made:%Y-%m-%d}"])
-        found.append({**row, "size": item.size, "made": made.isoformat(), "for": line})
+        line = " · ".join([*filter(None, said), f"{written:%Y-%m-%d}"])
+        found.append({**row, "size": item.size, "written": written.isoformat(), "for": line})
     return found
 
 

@@ -74,10 +74,14 @@ class Visitor:
         self.box(name).press("End")  # Gradio 3 takes what was typed into a list when a key comes up
         self.box(name).blur()
         choices = self.page.locator(f"#trainyard_{name} ul[role=listbox]:visible")
-        while choices.count():  # on a busy machine a list may open only after it was left, and cover what is below
-            self.box(name).focus()
-            self.box(name).blur()
-            self.page.wait_for_timeout(100)
+
+        def is_left() -> bool:  # on a busy machine a list may open only after that, and cover what is below
+            if choices.count():
+                self.box(name).focus()
+                self.box(name).blur()
+            return not choices.count()
+
+        self.until(is_left)
 
     def choose(self, mode: str) -> None:
         """A mode, with its defaults."""

@@ -68,8 +68,16 @@ def test_a_field_that_the_basic_view_hides_is_shown_where_it_is_wrong(visit: Cal
     someone.page.evaluate("window.trainyard.showView('basic')")
     someone.press("start")
     someone.message("train iterations: It must be")
-    someone.refresh()
-    assert someone.page.is_visible("#trainyard_train_iterations")
+    someone.until(lambda: someone.page.is_visible("#trainyard_train_iterations"))
+
+    someone.page.evaluate("window.trainyard.reveal('slider_positive')")
+    someone.write("train_iterations", "2")
+    someone.write("slider_positive", "high\nhigher")  # which is wrong beside one prompt: Start alone says so
+    someone.page.evaluate("window.trainyard.showView('basic')")
+    someone.until(lambda: not someone.page.is_visible("#trainyard_slider_positive"))
+    someone.press("start")
+    someone.message("slider positive: It has 2 lines")
+    someone.until(lambda: someone.page.is_visible("#trainyard_slider_positive"))
 
 
 def test_what_is_said_of_a_runs_end_goes_soon_after_it(visit: Callable[..., Visitor]) -> None:
