@@ -127,7 +127,7 @@ def test_a_caption_that_belongs_to_no_image_is_named_at_once(images: ImageSet) -
     captions = {"a.txt": b"a", "b.txt": b"b", "sub/alone.txt": b"x", "notapic.txt": b"y", "meta_cap.json": b"{}"}
     found = take(images, {"b.png": BLUE, **captions})
     assert [str(each) for each in found.problems] == [
-        f"{name} belongs to no image here: not used until it comes in with an image of that name"
+        f"{name} belongs to no image here: not used until an image of that name comes in"
         for name in ("notapic.txt", "sub/alone.txt")
     ]
     assert found.captions == 2
@@ -135,6 +135,20 @@ def test_a_caption_that_belongs_to_no_image_is_named_at_once(images: ImageSet) -
     assert list(problems(take(images, {"notapic.txt": b"y"}))) == ["notapic.txt"]
     found = take(images, {"notapic.png": WHITE, "notapic.txt": b"y"})
     assert (found.problems, images.item("notapic_2.png").caption) == ((), "y")
+
+
+def test_a_caption_that_came_before_its_image_is_its_caption(images: ImageSet) -> None:
+    take(images, {"a.txt": b"first", "sub/b.caption": b"below", "c.txt": b"old"})
+    found = take(images, {"a.png": RED, "sub/b.png": BLUE, "c.png": WHITE, "c.txt": b"its own", "sub/a.png": BLUE})
+    assert {each.name: each.caption for each in images.items()} == {
+        "a.png": "first", "c_2.png": "its own", "sub/a.png": "", "sub/b.png": "below",
+    }  # fmt: skip
+    assert (found.problems, found.renamed) == ((), (("c.png", "c_2.png"),))
+    take(images, {"a.jpg": BLUE})
+    assert images.item("a_2.jpg").caption == "", "the caption is a.png's"
+    images.undo()
+    images.undo()
+    assert files(images.folder)["a.txt"] == b"first"
 
 
 def test_what_came_in_is_undone_by_setting_it_aside(images: ImageSet) -> None:

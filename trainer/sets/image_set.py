@@ -381,7 +381,7 @@ class Taken:
     """Which names are free in folders, each of which is read once; what is handed out is taken from then on."""
 
     def __init__(self) -> None:
-        self._names: dict[Path, set[str]] = {}
+        self._names: dict[Path, dict[str, list[str]]] = {}
 
     def free_stem(self, stem: str, folders: Iterable[Path]) -> str:
         """``stem``, or the same with ``_2``, ``_3`` … appended, which no file in these folders begins with."""
@@ -391,7 +391,7 @@ class Taken:
             candidate = stem if number == 1 else f"{stem}_{number}"
             if not any(self.has(folder, candidate) for folder in folders):
                 for folder in folders:
-                    self._in(folder).add(candidate.casefold())
+                    self._in(folder).setdefault(candidate.casefold(), [])
                 return candidate
             number += 1
 
@@ -399,13 +399,20 @@ class Taken:
         """Whether a file in a folder is called so, whatever its ending."""
         return stem.casefold() in self._in(folder)
 
-    def _in(self, folder: Path) -> set[str]:
+    def called(self, folder: Path, stem: str) -> list[str]:
+        """The files in a folder that were called so when it was read, with their endings."""
+        return self._in(folder).get(stem.casefold(), [])
+
+    def _in(self, folder: Path) -> dict[str, list[str]]:
         if folder not in self._names:
             try:
                 names = os.listdir(folder)
             except OSError:  # it is not there yet, or what is written there says what is wrong with it
                 names = []
-            self._names[folder] = {os.path.splitext(name)[0].casefold() for name in names}
+            found: dict[str, list[str]] = {}
+            for name in names:
+                found.setdefault(os.path.splitext(name)[0].casefold(), []).append(name)
+            self._names[folder] = found
         return self._names[folder]
 
 

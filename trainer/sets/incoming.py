@@ -338,7 +338,8 @@ class _Placing:
         if key not in self._stems:
             folders = [self._at(path).parent for path in files]
             stem = image.path.stem
-            self._stems[key] = self._taken.free_stem(stem, folders), self._free_aside(stem, folders)
+            free = stem if self._is_awaited(target, files) else self._taken.free_stem(stem, folders)
+            self._stems[key] = free, self._free_aside(stem, folders)
         stem, aside = self._stems[key]
         for path in files:
             self._put(path, *(renamed(path.name, image.path.stem, each) for each in (stem, aside)))
@@ -348,6 +349,15 @@ class _Placing:
         self.masks += image.mask in files
         if stem != image.path.stem:
             self.renamed.append((image.name, stem + image.path.suffix))
+
+    def _is_awaited(self, target: Path, files: Sequence[Path]) -> bool:
+        """Whether all that the set has of an image's name is a caption that came before it, and it brings no other."""
+        stem, own = target.stem.casefold(), {path.name.casefold() for path in files}
+        inside = target.parent.relative_to(self.target.folder)
+        if any(Path(name).parent == inside and Path(name).stem.casefold() == stem for name in self._items):
+            return False
+        there = [name.casefold() for name in self._taken.called(target.parent, stem)]
+        return bool(there) and all(name.endswith(CAPTION_ENDINGS) and name not in own for name in there)
 
     def place_rest(self) -> None:
         """Captions and masks of images that the set has, lists of captions, and what belongs to nothing."""

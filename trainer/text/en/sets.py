@@ -57,7 +57,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sets.no_image": "is no image that can be read",
         "sets.no_image_or_caption": "is neither an image nor a caption",
         "sets.caption_alone": "belongs to no image here",
-        "sets.caption_waits": "not used until it comes in with an image of that name",
+        "sets.caption_waits": "not used until an image of that name comes in",
         "sets.too_many_files": "More than {most} files are too many at once. Drop a part of them.",
         "sets.no_batch": "These files are no longer expected. Drop them again.",
         "sets.changed_elsewhere": "Another window or program has changed this caption. It is shown as it is now.",

@@ -57,7 +57,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sets.no_image": "画像として読めません",
         "sets.no_image_or_caption": "画像でもキャプションでもありません",
         "sets.caption_alone": "対応する画像がありません",
-        "sets.caption_waits": "同じ名前の画像と一緒に取り込むまで使いません",
+        "sets.caption_waits": "同じ名前の画像を取り込むまで使いません",
         "sets.too_many_files": "一度に {most} 個を超えるファイルは多すぎます。分けてドロップしてください。",
         "sets.no_batch": "このファイルはもう待たれていません。もう一度ドロップしてください。",
         "sets.changed_elsewhere": "キャプションが別のウィンドウやプログラムで変更されました。今の内容を表示します。",
