@@ -268,8 +268,12 @@ def test_a_dropped_picture_is_kept_byte_for_byte_and_once(server: Server, folder
     assert first == second
     assert first.read_bytes() == content
     assert (first.parent, first.suffix) == (folders.data / "pictures", ".jpg")
+    assert first.stem.startswith("holiday-"), "what it was called is told"
+    other = Path(server.post("/pictures?name=holiday.jpg", image(tmp_path / "b.jpg", (70, 50)).read_bytes())["path"])
+    assert other != first
+    assert first.read_bytes() == content
     outside = Path(server.post("/pictures?name=..%2F..%2Fevil.sh", content)["path"])
-    assert (outside.parent, outside.suffix) == (first.parent, ".png"), "its name is by its content alone"
+    assert (outside.parent, outside.suffix) == (first.parent, ".png"), "its name leads nowhere"
     assert opened(
         base64.b64decode(server.post("/picture", {"path": str(first)})["picture"].partition(",")[2])
     ).shape == (

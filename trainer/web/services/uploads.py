@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 
 from ...errors import DataError
 from ...paths import path_of, write_unless_there
+from ...sets.names import safe_name
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MOST_BYTES = 500_000_000
+_LETTERS, _DIGITS = 60, 12
+"""Of a kept image's name: how it was called, and what its content makes of it."""
 _SHOWN = 640
 """Longest side of a small copy, in pixels."""
 
 
 def kept(content: bytes, name: str, folder: Path) -> Path:
-    """Keep an image as a file named after its content, so that the same one is kept once.
+    """Keep an image as a file named as it was and after its content, so that the same one is kept once.
 
     Args:
         name: its file's name where it came from.
@@ -34,7 +37,8 @@ def kept(content: bytes, name: str, folder: Path) -> Path:
 
     ending = name.rpartition(".")[2].lower()
     ending = ending if ending in IMAGE_ENDINGS else "png"
-    path = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.{ending}"
+    stem, digest = Path(safe_name(name)).stem[:_LETTERS].strip() or "image", hashlib.sha256(content).hexdigest()
+    path = folder / f"{stem}-{digest[:_DIGITS]}.{ending}"
     is_new = write_unless_there(path, [content])
     try:
         with whole_files_only():
