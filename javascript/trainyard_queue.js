@@ -194,6 +194,11 @@
         return row;
     }
 
+    /* A name that may go on in the next line after each of the characters that join its words. */
+    function breaking(text) {
+        return text.split(/(?<=[_.\-])/).flatMap((part) => [document.createTextNode(part), document.createElement("wbr")]);
+    }
+
     function fill(row, job, waiting) {
         const version = JSON.stringify([job, job.position === waiting]);
         if (row.version === version) return;
@@ -202,7 +207,7 @@
         for (const [name, textOf] of Object.entries(COLUMNS)) {
             const place = name === "status" ? parts.state : parts[name];
             const text = textOf(job);
-            if (place.textContent !== text) place.textContent = text;
+            if (place.textContent !== text) place.replaceChildren(...["name", "model"].includes(name) ? breaking(text) : [text]);
         }
         write(parts.message, job.message);
         write(parts.saved, job.path ? say("status.saved", job) : "");
