@@ -10,6 +10,8 @@ COLUMNS = 3
 """Of images that are looked at together."""
 _SMALLEST = 12
 """Pixels of letters that can be read."""
+_PAPER, _INK = (38, 38, 42), (236, 236, 236)
+"""Dark, as a film strip is: it glares on no page, light or dark."""
 
 
 Row = Sequence[tuple[Image.Image, str]]
@@ -31,15 +33,15 @@ def sheet(groups: Sequence[Sequence[Row]]) -> Image.Image:
     rows = [(row, bool(number) and row is group[0]) for number, group in enumerate(groups) for row in group]
     columns = max(len(row) for row, _ in rows)
     whole_height = (height + band) * len(rows) + band * (len(groups) - 1)
-    whole, top = Image.new("RGB", ((width + gap) * columns - gap, whole_height), "white"), 0
+    whole, top = Image.new("RGB", ((width + gap) * columns - gap, whole_height), _PAPER), 0
     for row, begins_group in rows:
         top += band * begins_group
         for column, (image, label) in enumerate(row):
             left = column * (width + gap)
-            fitted = image if image.size == (width, height) else ImageOps.pad(image, (width, height), color="white")
+            fitted = image if image.size == (width, height) else ImageOps.pad(image, (width, height), color=_PAPER)
             whole.paste(fitted, (left, top))
             written = _written(label, letters)
-            whole.paste("black", (left + 2, top + height + (band - letters) // 2), written)
+            whole.paste(_INK, (left + 2, top + height + (band - letters) // 2), written)
         top += height + band
     return whole
 
