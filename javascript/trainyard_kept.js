@@ -97,7 +97,8 @@
             const typed = field && field.querySelector(TYPED);
             if (!typed || !defaults || !(name in defaults)) continue;
             const suits = String(defaults[name]);
-            const isOther = mode !== other && suits !== String(own) && suits !== "" && typed.value !== suits;
+            const isLeft = suits === "" && String(own) === "";
+            const isOther = mode !== other && typed.value !== suits && (isLeft || (suits !== String(own) && suits !== ""));
             show(field, typed, isOther ? {mode, other, suits} : null);
         }
     }
@@ -109,11 +110,11 @@
             if (line) line.remove();
             return;
         }
-        const text = say("form.of_other_mode", told);
+        const text = say(told.suits ? "form.of_other_mode" : "form.left_of_other_mode", told);
         if (line && line.firstChild.textContent === text) return;
         if (line) line.remove();
         line = make("p", "other-mode");
-        const use = make("button", "button", say("form.use", {value: told.suits}));
+        const use = make("button", "button", told.suits ? say("form.use", {value: told.suits}) : say("form.empty"));
         use.type = "button";
         use.addEventListener("click", () => fill(typed, told.suits));
         line.append(make("span", "", text), " ", use);

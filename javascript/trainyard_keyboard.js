@@ -5,6 +5,7 @@
     const {ROOT, make, say} = window.trainyard;
 
     const LIST = "input[role=combobox], input[role=listbox], .secondary-wrap input";
+    const OPTIONS = "ul.options, ul[role=listbox], ul.option-list";
     const TYPED = "textarea, input:not([type=file])";
 
     const root = () => document.getElementById(ROOT);
@@ -18,7 +19,35 @@
         const target = event.target;
         if (event.key !== "Tab" || !root() || !root().contains(target) || !target.matches(LIST)) return;
         event.stopImmediatePropagation();
-        for (const list of root().querySelectorAll("ul.options, ul[role=listbox], ul.option-list")) list.tabIndex = -1;
+        for (const list of root().querySelectorAll(OPTIONS)) list.tabIndex = -1;
+    }, true);
+
+    const MOVED = 40; // px; as far as a list may be from its field
+    let openedAt = 0;
+
+    const ownList = (target) => root() && root().contains(target) && target.matches(LIST);
+    const topOf = (element) => element.getBoundingClientRect().top;
+
+    function hideLists(isHidden) {
+        for (const list of root().querySelectorAll(OPTIONS)) list.classList.toggle(`${ROOT}-is-closed`, isHidden);
+    }
+
+    /* Escape closes a list, until the next key or click in its field. */
+    for (const kind of ["keydown", "pointerdown"]) {
+        window.addEventListener(kind, (event) => {
+            if (!ownList(event.target)) return;
+            openedAt = topOf(event.target);
+            hideLists(event.key === "Escape");
+        }, true);
+    }
+    window.addEventListener("focusin", (event) => {
+        if (ownList(event.target)) openedAt = topOf(event.target);
+    }, true);
+
+    /* Gradio's list stays where it was opened while its field is scrolled away: it closes, as a browser's own do. */
+    window.addEventListener("scroll", () => {
+        const field = document.activeElement;
+        if (field && ownList(field) && Math.abs(topOf(field) - openedAt) > MOVED) hideLists(true);
     }, true);
 
     // ---- names and roles --------------------------------------------------------------------------------------------

@@ -16,8 +16,13 @@
         ["status.loss", (run) => number(run.loss)],
         ["status.smoothed", (run) => number(run.smoothed)],
         ["status.memory", (run) => memoryOf(run.memory)],
-        ["status.rate", (run) => run.rates.length ? run.rates.map((rate) => number(rate, 3)).join(", ") : "–"],
+        ["status.rate", (run) => ratesOf(run.rates.map((rate) => number(rate, 3)))],
     ];
+
+    /* The U-Net's comes first. */
+    function ratesOf(rates) {
+        return rates.length === 2 ? say("status.two_rates", {rate: rates[0], text: rates[1]}) : rates.join(", ") || "–";
+    }
 
     function buildStatus(panel) {
         const title = make("p", "title");

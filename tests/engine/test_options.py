@@ -164,9 +164,11 @@ def test_images_to_hold_are_made_before_the_first_step(model: Path, folder: Path
         lora, _, events, _ = trained(given, tmp_path / str(images))
         phases = [str(each.message) for each in events if isinstance(each, Phase)]
         assert (
-            phases.count("making the images that are to stay as they are") == images / 2
+            phases.count("making images with other words, which are to stay as they are") == images / 2
         )  # as many at a time as a batch has
-        assert not images or phases.index("making the images that are to stay as they are") < phases.index("training")
+        assert not images or phases.index(
+            "making images with other words, which are to stay as they are"
+        ) < phases.index("training")
         loras.append(lora)
     assert differs(*loras)
 

@@ -28,9 +28,10 @@ from ..modes.registry import mode_of
 from ..networks.base import Network
 from ..optim.early_stop import EarlyStop
 from ..optim.groups import rate_groups
+from ..optim.optimizers import advice
 from ..reports.log import LogColumns
 from ..reports.trackers import TensorBoard, Tracker, WeightsAndBiases
-from ..text.messages import message
+from ..text.messages import Message, message
 from . import effect, space
 from .asked.question import question_of
 from .context import RunContext
@@ -47,6 +48,12 @@ from .validation import Validation
 
 _SAID = 3
 """Words that are named at most."""
+
+
+def advice_on_rates(settings: Settings) -> list[Message]:
+    """What to do where the learning rate of a pass does not suit its optimizer; of the settings in effect."""
+    specs = [training.spec for training in mode_of(settings.mode).passes(settings)]
+    return list(dict.fromkeys(each for spec in specs for each in advice(spec.settings or settings)))
 
 
 def run_passes(run: RunContext, passes: list[Pass]) -> Done:

@@ -51,7 +51,7 @@ from .context import RunContext
 from .host import Host
 from .keeper import StateKeeper
 from .memory_fit import out_of_memory
-from .passes import run_passes
+from .passes import advice_on_rates, run_passes
 from .plan import IMAGE_STEPS, is_filmed, makes_previews
 from .processes import Processes
 from .reporting import Reporter
@@ -228,8 +228,7 @@ def _prepared(
     """Images, model and precision, in the order in which each can go wrong; ``stack`` undoes what has to be undone."""
     settings, emit = effective(job.settings), keeper.emit
     reporter = Reporter(job.name, host, control, emit, verbose=settings.logging_verbose)
-    specs = [training.spec for training in mode_of(settings.mode).passes(settings)]
-    for advice in dict.fromkeys(each for spec in specs for each in optimizers.advice(spec.settings or settings)):
+    for advice in advice_on_rates(settings):
         reporter.warn(advice)
     if settings.save_as_json:
         write_whole(files.settings, [dump(job.settings).encode()], overwrite=True)

@@ -71,6 +71,7 @@ _FIRST_COLUMNS = (
 )  # fmt: skip
 """Of every version's table, in their order."""
 _COLUMNS = "id, status, name, mode, model, created, started, ended, step, steps, message, path, resume, runs"
+_TO_COME = "SELECT name, status FROM job WHERE status IN (?, ?) AND id != ?"
 
 
 @dataclass(frozen=True)
@@ -501,10 +502,20 @@ class Store:
         changes = ", ".join(f"{name} = ?" for name in values)
         connection.execute(f"UPDATE job SET {changes} WHERE id = ?", [*values.values(), number])
 
+    def require_free_name(self, settings: Settings, but: int = 0) -> None:
+        """Ask of settings what is asked of a job that is added, or of the job ``but`` when it gets them: a free name.
+
+        Raises:
+            UserError: the name is taken by a job or a file.
+        """
+        self._refuse_taken(self._database.read(_TO_COME, (WAITING, RUNNING, but)), Job.create(settings))
+
     def _require_free(self, connection: sqlite3.Connection, job: Job, but: int = 0) -> None:
+        self._refuse_taken(connection.execute(_TO_COME, (WAITING, RUNNING, but)), job)
+
+    def _refuse_taken(self, rows: Iterable[sqlite3.Row], job: Job) -> None:
         """No job to come and no file but its own may have the name, in upper or lower case, as on Windows and macOS."""
-        query = "SELECT name, status FROM job WHERE status IN (?, ?) AND id != ?"
-        for row in connection.execute(query, (WAITING, RUNNING, but)):
+        for row in rows:
             if _folded(row["name"]) == _folded(job.name):
                 status = _status(row)
                 raise UserError("jobs.name_of_job", where=label("save_lora_name"), name=row["name"], status=status)

@@ -144,6 +144,34 @@ def test_what_is_told_before_a_run_is_of_the_form_as_it_is(visit: Callable[..., 
     assert memory.get_attribute("aria-busy") == "false"
     assert memory.inner_text() != of_64
 
+    # What Start would refuse, and what the run would warn of.
+    taken = someone.site.data / "loras" / "taken.safetensors"
+    taken.parent.mkdir(exist_ok=True)
+    taken.write_bytes(b"somebody's")
+    someone.write("save_lora_name", "taken")
+    someone.write("train_learning_rate", "50")
+    someone.until(lambda: "taken.safetensors already exists. Choose another name" in memory.inner_text())
+    assert "train learning rate is 50, far above what AdamW usually trains with" in memory.inner_text()
+    taken.unlink()
+    someone.write("save_lora_name", "not taken")
+    someone.until(lambda: memory.inner_text() and not is_outdated() and "already exists" not in memory.inner_text())
+
+
+@pytest.mark.more
+def test_what_was_typed_for_another_mode_is_marked_and_can_be_emptied(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    someone.write("lora_trigger_word", "mycat")
+    someone.write("save_lora_name", "my cat")
+    someone.write("train_iterations", "777")
+    someone.mode("Multi-ADDifT")
+    word, name = (someone.page.locator(f"#trainyard_{each}") for each in ("lora_trigger_word", "save_lora_name"))
+    someone.until(lambda: "Typed for LoRA." in word.inner_text() and "Typed for LoRA." in name.inner_text())
+    someone.until(lambda: "Typed for LoRA; Multi-ADDifT begins with" in someone.page.inner_text("#trainyard_form"))
+    name.get_by_role("button", name="Empty it").click()
+    someone.until(lambda: someone.box("save_lora_name").input_value() == "" and "Typed for" not in name.inner_text())
+    someone.write("lora_trigger_word", "mycat, from the side")
+    someone.until(lambda: "Typed for" not in word.inner_text())
+
 
 @pytest.mark.more
 @pytest.mark.parametrize(("typed", "left"), [("77", "77"), ("", STEPS["Difference"])])
@@ -253,9 +281,9 @@ def test_presets_are_saved_loaded_and_deleted(visit: Callable[..., Visitor], sit
 def test_the_preset_field_names_the_preset_that_a_modes_defaults_are(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     preset, line = someone.box("preset"), someone.page.locator("#trainyard_preset_line").first
-    assert preset.input_value() == "character-from-images"
+    assert preset.input_value() == "character-from-images (LoRA)"
     someone.choose("iLECO")
-    someone.until(lambda: preset.input_value() == "change-concept")
+    someone.until(lambda: preset.input_value() == "change-concept (iLECO)")
     someone.until(lambda: line.inner_text().startswith("Makes one thing into another"))
     someone.press("preset_save")
     someone.message("change-concept: This preset comes with Trainyard")
@@ -273,7 +301,7 @@ def test_the_preset_field_names_the_preset_that_a_modes_defaults_are(visit: Call
     assert "value" not in answer, "what is being typed stays"
     preset.blur()
     answer = someone.page.evaluate("window.trainyard.presetOf('Difference', 'change-concept')")
-    assert answer["value"] not in ("", "change-concept")
+    assert answer["value"].endswith("(Difference)")
 
 
 @pytest.mark.more

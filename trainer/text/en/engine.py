@@ -21,7 +21,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "phase.listing_captions": "listing the captions of all steps",
         "phase.encoding_prompts": "encoding the prompts",
         "phase.encoding_keep_prompts": "encoding the prompts to keep",
-        "phase.making_images_to_hold": "making the images that are to stay as they are",
+        "phase.making_images_to_hold": "making images with other words, which are to stay as they are",
         "phase.computing_change": "computing the change of the prompts",
         "phase.training": "training",
         "phase.saving": "saving",

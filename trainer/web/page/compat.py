@@ -63,7 +63,7 @@ def changes(component: Any) -> Callable[..., Any]:
 
 def offered(names: Sequence[str], chosen: str) -> list[str]:
     """The choices of a list that may stay empty. Gradio 4 selects the first if nothing is: so an empty one is first."""
-    return list(names) if chosen or "" in names else ["", *names]
+    return list(names) if chosen or "" in names or not names else ["", *names]
 
 
 def page(title: str) -> Any:

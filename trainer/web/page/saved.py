@@ -54,7 +54,7 @@ class Saved:
             listed = presets.list_presets(context.folders.presets)
             self.chosen = gr.Dropdown(
                 self._placed,
-                value=self._shown(context.preset) if context.preset in listed else MODES[Settings.mode].preset,
+                value=self._shown(context.preset if context.preset in listed else MODES[Settings.mode].preset),
                 label=say("preset.name"),
                 info=say("preset.help"),
                 allow_custom_value=True,
@@ -204,8 +204,8 @@ class Saved:
         }
         data = {
             "lines": lines,
-            "of-modes": {mode: info.preset for mode, info in MODES.items()},
-            "ours": [name for name in told if presets.is_ours(name, folders)],
+            "of-modes": {mode: self._shown(info.preset) for mode, info in MODES.items() if info.preset},
+            "ours": [shown for name in told if presets.is_ours(name, folders) for shown in (name, self._shown(name))],
         }
         written = " ".join(f'data-{name}="{html.escape(json.dumps(value))}"' for name, value in data.items())
         return f'<p class="{PREFIX}-note" {written}></p>'
@@ -214,9 +214,12 @@ class Saved:
         return offered([self._shown(name) for name in presets.list_presets(self._context.folders.presets)], "")
 
     def _shown(self, name: str) -> str:
-        """A preset as the list shows it: TrainTrain's are told from ours."""
-        if presets.is_traintrains(name, self._context.folders.presets):
+        """A preset as the list shows it: ours with their modes, TrainTrain's as such."""
+        folders = self._context.folders.presets
+        if presets.is_traintrains(name, folders):
             return self._context.say("preset.of_traintrain", name=name)
+        if presets.is_ours(name, folders):
+            return self._context.say("preset.of_mode", name=name, mode=presets.load(name, folders).settings.mode)
         return name
 
     def _named(self, chosen: Any) -> str:

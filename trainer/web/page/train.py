@@ -178,7 +178,7 @@ class _Train:
             asked.append(on(event, self._make_fit, fit, [self.answer, message], latest=True))
         for answered in asked:
             on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
-        on(self.measure.click, self._measure, [self.measured, *fit], [self.memory], latest=True)
+        on(self.measure.click, self._measure, [self.measured, self.edited, *fit], [self.memory], latest=True)
         on(self.leave.click, lambda: self._editing(0), [], editing)
         picked = [*whole, message, *editing, tabs, self.saved.dropped, self.saved.chosen]
         picked.append(self.form.folds[row_of("network_resume").section])
@@ -232,7 +232,7 @@ class _Train:
             updates = self._with_lists(updates, values)
         return [*updates, gr.update(value=self.model.told(advice, number, is_named=bool(chosen.model)))]
 
-    def _measure(self, asked: str, card: Any, *values: Any) -> str:
+    def _measure(self, asked: str, edited: int, card: Any, *values: Any) -> str:
         """What a run with the form as it is would be; nothing while something in it is wrong.
 
         Args:
@@ -242,7 +242,7 @@ class _Train:
         version = html.escape(asked.removeprefix(MEASURE).strip())
         try:
             settings = self.form.settings(values)
-            told = before(self.context, settings, self.saved.card_of(card))
+            told = before(self.context, settings, self.saved.card_of(card), edited)
         except UserError:  # marked beside its field, or said by Start
             return f'<div data-asked="{version}"></div>'
         language = self.context.language

@@ -3,10 +3,11 @@ below it what is odd, and the memory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...config.choices import AUTOMATIC_CARD
-from ...config.settings import Settings
+from ...config.settings import Settings, effective
 from ...errors import UserError
 from ...job import Account
 from ...jobs.admission import admitted
@@ -35,11 +36,12 @@ class Before:
     fits: bool
 
 
-def before(context: PageContext, settings: Settings, card: str = AUTOMATIC_CARD) -> Before:
+def before(context: PageContext, settings: Settings, card: str = AUTOMATIC_CARD, edited: int = 0) -> Before:
     """What there is to say of a run with these settings.
 
     Args:
         card: one of :data:`.config.choices.CARDS`.
+        edited: the job of the queue that gets them; 0: a new one.
 
     Raises:
         UserError: the settings, the model or a LoRA cannot be used.
@@ -53,7 +55,10 @@ def before(context: PageContext, settings: Settings, card: str = AUTOMATIC_CARD)
     if advice.lora:
         megabytes = advice.lora / 1e6
         facts.append(message("before.size", size=f"{megabytes:.0f}" if megabytes >= 10 else f"{megabytes:.1f}"))
-    odd = [row.text for row in account.rows if row.is_odd]
+    from ...engine.passes import advice_on_rates
+
+    odd = [*_of_name(context, settings, edited), *advice_on_rates(effective(settings))]
+    odd += [row.text for row in account.rows if row.is_odd]
     more = len(odd) - MOST_ODD
     shown = odd[:MOST_ODD] + ([message("before.more", count=more)] if more > 0 else [])
     return Before(tuple(facts), tuple(shown), advice.message, advice.fits)
@@ -65,6 +70,16 @@ def _account_of(context: PageContext, settings: Settings) -> Account:
         return admitted(settings, context.folders, context.worker.made_host, seconds=_PATIENCE)
     except UserError:
         return Account()
+
+
+def _of_name(context: PageContext, settings: Settings, edited: int) -> Iterator[Message]:
+    """That Start would refuse the name, while there is time to choose another one."""
+    if not settings.save_lora_name or (not edited and context.waiting(settings) is not None):
+        return
+    try:
+        context.worker.store.require_free_name(settings, edited)
+    except UserError as error:
+        yield error.whole
 
 
 def duration(seconds: float) -> Message:
