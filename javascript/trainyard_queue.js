@@ -32,7 +32,7 @@
         place: (job) => (job.position ? String(job.position) : ""),
         name: (job) => job.name,
         mode: (job) => job.mode,
-        model: (job) => job.model.split(/[\\/]/).pop(),
+        model: (job) => job.model.split(/[\\/]/).pop().replace(/\.(safetensors|ckpt)$/i, ""),
         steps: (job) => (job.step && job.step < job.steps ? say("queue.step_of", job) : String(job.steps)),
         status: (job) => say(`queue.is_${job.status}`),
         when: (job) => clock(job.ended || job.started || Date.parse(job.created) / 1000),
@@ -196,7 +196,7 @@
 
     /* A name that may go on in the next line after each of the characters that join its words. */
     function breaking(text) {
-        return text.split(/(?<=[_.\-])/).flatMap((part) => [document.createTextNode(part), document.createElement("wbr")]);
+        return text.split(/(?<=[_-])/).flatMap((part) => [document.createTextNode(part), document.createElement("wbr")]);
     }
 
     function fill(row, job, waiting) {

@@ -16,8 +16,13 @@
         ["status.loss", (run) => number(run.loss)],
         ["status.smoothed", (run) => number(run.smoothed)],
         ["status.memory", (run) => memoryOf(run.memory)],
-        ["status.rate", (run) => ratesOf(run.rates.map((rate) => number(rate, 3)))],
+        ["status.rate", (run) => ratesOf(run.rates.map(rateOf))],
     ];
+
+    /* A small one as it is typed: 5e-4. */
+    function rateOf(rate) {
+        return rate && rate < 1e-3 ? rate.toExponential(2).replace(/\.?0*e/, "e") : number(rate, 3);
+    }
 
     /* The U-Net's comes first. */
     function ratesOf(rates) {
@@ -126,7 +131,7 @@
         const job = found.jobs.filter(followed).sort((one, other) => one.ended - other.ended).at(-1);
         if (!job) return;
         place.replaceChildren(say(`end.is_${job.status}`, job), " ");
-        if (job.status === "failed") place.append(job.message);
+        if (job.status === "failed") place.append(make("br"), job.message);
         if (job.lora) {
             const button = make("button", "button", say("queue.try"));
             button.type = "button";

@@ -151,7 +151,7 @@ def test_what_is_told_before_a_run_is_of_the_form_as_it_is(visit: Callable[..., 
     someone.write("save_lora_name", "taken")
     someone.write("train_learning_rate", "50")
     someone.until(lambda: "taken.safetensors already exists. Choose another name" in memory.inner_text())
-    assert "train learning rate is 50, far above what AdamW usually trains with" in memory.inner_text()
+    assert "Train learning rate is 50, far above what AdamW usually trains with" in memory.inner_text()
     taken.unlink()
     someone.write("save_lora_name", "not taken")
     someone.until(lambda: memory.inner_text() and not is_outdated() and "already exists" not in memory.inner_text())
@@ -516,9 +516,13 @@ def test_what_became_of_another_programs_settings_is_told_and_stays(
     assert needed <= there
 
 
-@pytest.mark.parametrize(
-    "site", [OWN, *(pytest.param(version, marks=pytest.mark.more, id=version) for version in AVAILABLE)], indirect=True
-)
+OLDER = [
+    pytest.param(each, marks=pytest.mark.more if each == AVAILABLE[-1] else pytest.mark.slow, id=each)
+    for each in AVAILABLE
+]
+
+
+@pytest.mark.parametrize("site", [OWN, *OLDER], indirect=True)
 def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -> None:
     """The last of this file: a page that is opened afterwards turns to the run that was stopped here."""
     someone = visit()

@@ -72,6 +72,18 @@ def test_tab_leaves_a_list_and_closes_it(visit: Callable[..., Visitor]) -> None:
     someone.until(lambda: lists.count() == 0)
 
 
+def test_escape_closes_a_list_and_so_does_scrolling_its_field_away(visit: Callable[..., Visitor]) -> None:
+    someone = visit()
+    page, is_open = someone.page, "#trainyard ul:is([role=listbox], .options, .option-list):visible"
+    someone.box("network_type").focus()
+    for close in (lambda: page.keyboard.press("Escape"), lambda: page.evaluate("window.scrollBy(0, 120)")):
+        page.keyboard.press("ArrowDown")
+        someone.until(lambda: page.locator(is_open).count() == 1)
+        close()
+        someone.until(lambda: page.locator(is_open).count() == 0)
+    assert page.evaluate("document.activeElement.closest('.block')?.id") == "trainyard_network_type"
+
+
 def test_a_field_is_called_what_its_label_says_and_described_by_its_help(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     for name, called in (("train_iterations", "Train iterations"), ("network_rank", "Network rank")):

@@ -247,8 +247,8 @@ class _Train:
             return f'<div data-asked="{version}"></div>'
         language = self.context.language
         facts = " · ".join(each.text(language) for each in told.facts)
-        parts = [modes.paragraph(facts[0].upper() + facts[1:], "facts")] if facts else []
-        parts += [modes.paragraph(each.text(language), "odd") for each in told.odd]
+        parts = [modes.paragraph(_capitalised(facts), "facts")] if facts else []
+        parts += [modes.paragraph(_capitalised(each.text(language)), "odd") for each in told.odd]
         parts.append(modes.paragraph(told.memory.text(language), "note" if told.fits else "wrong"))
         mode = html.escape(settings.mode)  # another mode's is hidden
         return f'<div data-asked="{version}" data-mode="{mode}">{"".join(parts)}</div>'
@@ -469,3 +469,7 @@ class _Train:
         advice = self.context.advisor.soon(self.form.chosen(values))
         updates = self.form.fitted(values, advice.defaults if advice else None)
         return [update.get("value", value) for update, value in zip(updates, values, strict=True)]
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
