@@ -151,6 +151,30 @@ def test_a_caption_that_came_before_its_image_is_its_caption(images: ImageSet) -
     assert files(images.folder)["a.txt"] == b"first"
 
 
+def test_an_image_that_brings_a_caption_does_not_get_the_one_that_came_before_it(images: ImageSet) -> None:
+    take(images, {"a.txt": b"old", "b.txt": b"old"})
+    take(images, {"a.png": RED, "a.caption": b"its own", "b.png": BLUE, "b.png.txt": b"its own"})
+    assert {each.name: each.caption for each in images.items()} == {"a_2.png": "its own", "b_2.png": "its own"}
+
+
+def test_what_would_take_the_place_of_a_mask_gets_another_name_with_its_own(images: ImageSet) -> None:
+    take(images, {"a.txt": b"a", "masks/a.png": WHITE, "b_mask.png": WHITE})
+    found = take(images, {"a.png": RED, "masks/a.png": BLUE, "b.png": RED, "b_mask.png": BLUE})
+    assert set(found.renamed) == {("a.png", "a_2.png"), ("b.png", "b_2.png")}
+    masks = {
+        each.name: each.mask.name if each.mask else "" for each in images.items() if each.name in ("a_2.png", "b_2.png")
+    }
+    assert masks == {"a_2.png": "a_2.png", "b_2.png": "b_2_mask.png"}
+    kept = files(images.folder)
+    assert kept["masks/a.png"] == kept["b_mask.png"] == WHITE
+
+
+@pytest.mark.skipif(os.path.normcase("A") == "a", reason="one file for both names")
+def test_names_that_differ_by_their_case_stay_apart(images: ImageSet, tmp_path: Path) -> None:
+    take(images, {"A.png": RED, "a.png": BLUE, "a.jpg": WHITE})
+    assert len(images.items()) == 3
+
+
 def test_what_came_in_is_undone_by_setting_it_aside(images: ImageSet) -> None:
     take(images, {"a.png": RED, "a.txt": b"mine"})
     images.write({"a.png": "written"}, message("sets.did_import"))

@@ -280,7 +280,7 @@ class ImageSet:
         for image in chosen:
             files = [image.path, *(path for path in companions_of(image) if path not in kept)]
             files = [path for path in dict.fromkeys(files) if path not in {one for one, _ in moves}]
-            stem = taken.free_stem(image.path.stem, [(end / path.relative_to(start)).parent for path in files])
+            stem = taken.free_stem(image.path.stem, [end / path.relative_to(start) for path in files])
             for path in files:
                 target = end / path.relative_to(start)
                 moves.append((path, target.with_name(renamed(path.name, image.path.stem, stem))))
@@ -383,15 +383,18 @@ class Taken:
     def __init__(self) -> None:
         self._names: dict[Path, dict[str, list[str]]] = {}
 
-    def free_stem(self, stem: str, folders: Iterable[Path]) -> str:
-        """``stem``, or the same with ``_2``, ``_3`` … appended, which no file in these folders begins with."""
-        folders = list(dict.fromkeys(folders))
+    def free_stem(self, stem: str, files: Iterable[Path]) -> str:
+        """What files can begin with in place of ``stem``: the same, or ``_2``, ``_3`` … appended, so that none of their
+        folders has a file called so, or as one of them would be, whatever its ending."""
+        files = list(files)
+        ends = {(path.parent, "") for path in files}
+        ends |= {(path.parent, path.stem[len(stem) :]) for path in files if path.name.startswith(stem)}
         number = 1
         while True:
             candidate = stem if number == 1 else f"{stem}_{number}"
-            if not any(self.has(folder, candidate) for folder in folders):
-                for folder in folders:
-                    self._in(folder).setdefault(candidate.casefold(), [])
+            if not any(self.has(folder, candidate + end) for folder, end in ends):
+                for folder, end in ends:
+                    self._in(folder).setdefault((candidate + end).casefold(), [])
                 return candidate
             number += 1
 

@@ -334,12 +334,11 @@ class _Placing:
             self.there += 1
             image.path.unlink()
             return  # its caption, if it is another one, comes with the rest
-        key = (target.parent, image.path.stem.casefold())
-        if key not in self._stems:
-            folders = [self._at(path).parent for path in files]
-            stem = image.path.stem
-            free = stem if self._is_awaited(target, files) else self._taken.free_stem(stem, folders)
-            self._stems[key] = free, self._free_aside(stem, folders)
+        key, stem = (target.parent, image.path.stem.casefold()), image.path.stem
+        if key not in self._stems or os.path.lexists(target.with_name(self._stems[key][0] + image.path.suffix)):
+            ends = [self._at(path) for path in files]
+            free = stem if self._is_awaited(image, ends) else self._taken.free_stem(stem, ends)
+            self._stems[key] = free, self._free_aside(stem, ends)
         stem, aside = self._stems[key]
         for path in files:
             self._put(path, *(renamed(path.name, image.path.stem, each) for each in (stem, aside)))
@@ -350,14 +349,10 @@ class _Placing:
         if stem != image.path.stem:
             self.renamed.append((image.name, stem + image.path.suffix))
 
-    def _is_awaited(self, target: Path, files: Sequence[Path]) -> bool:
-        """Whether all that the set has of an image's name is a caption that came before it, and it brings no other."""
-        stem, own = target.stem.casefold(), {path.name.casefold() for path in files}
-        inside = target.parent.relative_to(self.target.folder)
-        if any(Path(name).parent == inside and Path(name).stem.casefold() == stem for name in self._items):
-            return False
-        there = [name.casefold() for name in self._taken.called(target.parent, stem)]
-        return bool(there) and all(name.endswith(CAPTION_ENDINGS) and name not in own for name in there)
+    def _is_awaited(self, image: ImageFile, ends: Sequence[Path]) -> bool:
+        """Whether all that the set has of an image's name is a caption that came before it, and it brings none."""
+        there = [name for end in ends for name in self._taken.called(end.parent, end.stem)]
+        return image.caption is None and bool(there) and all(name.lower().endswith(CAPTION_ENDINGS) for name in there)
 
     def place_rest(self) -> None:
         """Captions and masks of images that the set has, lists of captions, and what belongs to nothing."""
@@ -368,10 +363,10 @@ class _Placing:
                 self._caption_of(owner, path)
                 continue
             if not os.path.lexists(end):
-                self._put(path, path.name, self._free_aside(path.stem, [end.parent]) + path.suffix)
+                self._put(path, path.name, self._free_aside(path.stem, [end]) + path.suffix)
             elif not _same(path, end):
-                end = end.with_name(self._taken.free_stem(path.stem, [end.parent]) + path.suffix)
-                self._put(path, end.name, self._free_aside(path.stem, [end.parent]) + path.suffix)
+                end = end.with_name(self._taken.free_stem(path.stem, [end]) + path.suffix)
+                self._put(path, end.name, self._free_aside(path.stem, [end]) + path.suffix)
                 self.renamed.append((path.relative_to(self._root).as_posix(), end.name))
             self._rest.add(end.relative_to(self.target.folder).as_posix())
 
@@ -393,9 +388,9 @@ class _Placing:
             what = message("sets.did_come_in", names=few_of(names))
             self.target.journal.add(what, len(names), moves=self._moves, apart=True)
 
-    def _free_aside(self, stem: str, folders: Sequence[Path]) -> str:
-        """What nothing begins with that was set aside from these folders of the set."""
-        aside = [self.target.folder / ASIDE / each.relative_to(self.target.folder) for each in folders]
+    def _free_aside(self, stem: str, ends: Sequence[Path]) -> str:
+        """What nothing begins with that was set aside from where these files of the set go."""
+        aside = [self.target.folder / ASIDE / each.relative_to(self.target.folder) for each in ends]
         return self._taken_aside.free_stem(stem, aside)
 
     def _put(self, path: Path, name: str, name_aside: str) -> None:
