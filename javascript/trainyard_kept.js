@@ -2,13 +2,13 @@
 (function () {
     "use strict";
 
-    const {ROOT, byId, say, make, pressUnseen} = window.trainyard;
+    const {ROOT, byId, fieldValue, say, make, pressUnseen} = window.trainyard;
 
     const KEPT = `${ROOT}-kept`;
     const SETTLED = 400; // ms
     const TYPED = "textarea, input:not([type=checkbox]):not([type=radio]):not([type=file])";
 
-    /* Setting -> what its field was changed in: the mode, and the value that mode had for it. */
+    /* Setting -> what was typed into its field last, in which mode, and the value that mode had for it. */
     let changed = {};
     let isTouched = false;
     let latest = "";
@@ -32,10 +32,14 @@
 
     /* Called by the page with the values of all fields, also of those that are folded up. */
     function keep(...values) {
-        const banner = document.querySelector(`#${ROOT}_edited [data-job]`);
-        const edited = banner && banner.getClientRects().length ? Number(banner.dataset.job) : 0;
-        stored(JSON.stringify({form: byId("bar").dataset.form, values, changed, edited}));
+        stored(JSON.stringify({form: byId("bar").dataset.form, values, changed, edited: editedJob()}));
         return [];
+    }
+
+    /* The number of the job of the queue that is being edited; 0: none. */
+    function editedJob() {
+        const banner = document.querySelector(`#${ROOT}_edited [data-job]`);
+        return banner && banner.getClientRects().length ? Number(banner.dataset.job) : 0;
     }
 
     /* What the form is to be filled with as the page opens; empty if there is nothing, or it is of another form. */
@@ -66,7 +70,7 @@
         if (!event.target.closest(`#${ROOT}_form, #${ROOT}_presets, #${ROOT}_queue`)) return;
         isTouched = true;
         const field = event.target.closest(`#${ROOT}_form .${ROOT}-field[id^="${ROOT}_"]`);
-        if (field && event.type === "input" && event.target.matches(TYPED)) note(nameOf(field));
+        if (field && event.type === "input" && event.target.matches(TYPED)) note(nameOf(field), event.target.value);
         clearTimeout(waits);
         waits = setTimeout(look, SETTLED);
     }
@@ -84,23 +88,28 @@
 
     const nameOf = (field) => field.id.replace(`${ROOT}_`, "");
 
-    function note(name) {
-        const {mode, defaults} = rest();
-        if (defaults && name in defaults) changed[name] = {mode, own: defaults[name]};
+    /* The server's answer to a choice of mode may come after what is typed next. */
+    function note(name, value) {
+        const {defaults} = rest();
+        if (defaults && name in defaults) changed[name] = {mode: fieldValue("mode"), own: defaults[name], value};
     }
 
+    /* A field with another value than was typed has been filled since. A form that was filled as a whole, from a job or
+     * a file, has no defaults yet: nothing of it was typed. */
     function mark() {
         if (!byId("form")) return;
         const {mode, defaults} = rest();
-        for (const [name, {mode: other, own}] of Object.entries(changed)) {
+        for (const [name, {mode: other, own, value}] of Object.entries(changed)) {
             const field = byId(name);
             const typed = field && field.querySelector(TYPED);
-            if (!typed || !defaults || !(name in defaults)) continue;
-            const suits = String(defaults[name]);
+            if (!typed) continue;
+            const suits = String(defaults?.[name] ?? "");
+            const isTyped = defaults && name in defaults && typed.value === value && value !== suits;
             const isLeft = suits === "" && String(own) === "";
-            const isOther = mode !== other && typed.value !== suits && (isLeft || (suits !== String(own) && suits !== ""));
+            const isOther = isTyped && mode !== other && (isLeft || (suits !== String(own) && suits !== ""));
             show(field, typed, isOther ? {mode, other, suits} : null);
         }
+        if (mode && !defaults) changed = {};
     }
 
     function show(field, typed, told) {
@@ -136,5 +145,5 @@
         look();
     });
 
-    Object.assign(window.trainyard, {keep, openForm: open});
+    Object.assign(window.trainyard, {keep, openForm: open, editedJob});
 })();

@@ -15,12 +15,13 @@
     let isRunning = false;
     let timer = null;
 
-    /* All that can be seen of the form. The server is asked with all of it, also with what is folded up. */
+    /* All that can be seen of the form, and the job that gets it. The server is asked with all of it, also with what is
+     * folded up. */
     function form() {
         const isBox = (each) => each.matches("[type=checkbox], [type=radio]");
         const fields = [...byId("form").querySelectorAll("input, textarea")];
         const others = [byId("card").querySelector("input"), byId("rest").querySelector("textarea, input")];
-        return JSON.stringify([...others.map((each) => each.value), ...fields.map(
+        return JSON.stringify([window.trainyard.editedJob(), ...others.map((each) => each.value), ...fields.map(
             (each) => (isBox(each) ? each.checked : each.value))]);
     }
 
@@ -34,7 +35,11 @@
     function look() {
         clearTimeout(timer);
         const memory = byId("memory");
-        if (!memory || byId("form").offsetParent === null) return;
+        if (!memory) return;
+        if (byId("form").offsetParent === null) {
+            latest = ""; // meanwhile jobs and files may have come, and names have been freed
+            return;
+        }
         const told = memory.querySelector("[data-asked]");
         hideOther(told);
         if (isRunning || !document.querySelector(`#${ROOT}_model_note [data-advice]`)) return;

@@ -196,7 +196,8 @@
 
     /* A name that may go on in the next line after each of the characters that join its words. */
     function breaking(text) {
-        return text.split(/(?<=[_-])/).flatMap((part) => [document.createTextNode(part), document.createElement("wbr")]);
+        const parts = text.match(/[^_-]*[_-]+|[^_-]+/g) || [];
+        return parts.flatMap((part) => [part, document.createElement("wbr")]);
     }
 
     function fill(row, job, waiting) {

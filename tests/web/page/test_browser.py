@@ -172,6 +172,19 @@ def test_what_was_typed_for_another_mode_is_marked_and_can_be_emptied(visit: Cal
     someone.write("lora_trigger_word", "mycat, from the side")
     someone.until(lambda: "Typed for" not in word.inner_text())
 
+    # What a preset of TrainTrain's brings, nobody has typed.
+    someone.write("lora_trigger_word", "")
+    someone.mode("LoRA")
+    someone.write("lora_trigger_word", "mycat")
+    someone.mode("Multi-ADDifT")
+    someone.until(lambda: "Typed for LoRA." in word.inner_text())
+    someone.write("preset", "ADDifT_Style_XL")
+    someone.press("preset_load")
+    someone.message("Loaded ADDifT_Style_XL")
+    someone.mode("LoRA")
+    someone.until(lambda: someone.box("network_rank").input_value() != "")
+    someone.until(lambda: "Typed for" not in someone.page.inner_text("#trainyard_form"))
+
 
 @pytest.mark.more
 @pytest.mark.parametrize(("typed", "left"), [("77", "77"), ("", STEPS["Difference"])])
