@@ -23,31 +23,40 @@
     }, true);
 
     const MOVED = 40; // px; as far as a list may be from its field
+    const ARRIVING = 1000; // ms; a browser itself scrolls to a field that is entered, a phone above its keyboard
+    const MODIFIERS = ["Shift", "Control", "Alt", "Meta"];
     let openedAt = 0;
+    let entered = -ARRIVING;
 
     const ownList = (target) => root() && root().contains(target) && target.matches(LIST);
     const topOf = (element) => element.getBoundingClientRect().top;
 
     function hideLists(isHidden) {
-        for (const list of root().querySelectorAll(OPTIONS)) list.classList.toggle(`${ROOT}-is-closed`, isHidden);
+        for (const list of root().querySelectorAll(OPTIONS)) {
+            (list.closest(".options") || list).classList.toggle(`${ROOT}-is-closed`, isHidden);
+        }
     }
 
     /* Escape closes a list, until the next key or click in its field. */
-    for (const kind of ["keydown", "pointerdown"]) {
-        window.addEventListener(kind, (event) => {
-            if (!ownList(event.target)) return;
-            openedAt = topOf(event.target);
-            hideLists(event.key === "Escape");
+    window.addEventListener("keydown", ({target, key}) => {
+        if (!ownList(target) || MODIFIERS.includes(key)) return;
+        [openedAt, entered] = [topOf(target), -ARRIVING];
+        hideLists(key === "Escape");
+    }, true);
+    for (const kind of ["focusin", "pointerdown"]) {
+        window.addEventListener(kind, ({target}) => {
+            if (!ownList(target)) return;
+            [openedAt, entered] = [topOf(target), performance.now()];
+            hideLists(false);
         }, true);
     }
-    window.addEventListener("focusin", (event) => {
-        if (ownList(event.target)) openedAt = topOf(event.target);
-    }, true);
 
     /* Gradio's list stays where it was opened while its field is scrolled away: it closes, as a browser's own do. */
     window.addEventListener("scroll", () => {
         const field = document.activeElement;
-        if (field && ownList(field) && Math.abs(topOf(field) - openedAt) > MOVED) hideLists(true);
+        if (!field || !ownList(field)) return;
+        if (performance.now() - entered < ARRIVING) openedAt = topOf(field);
+        else if (Math.abs(topOf(field) - openedAt) > MOVED) hideLists(true);
     }, true);
 
     // ---- names and roles --------------------------------------------------------------------------------------------

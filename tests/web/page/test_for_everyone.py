@@ -84,6 +84,21 @@ def test_escape_closes_a_list_and_so_does_scrolling_its_field_away(visit: Callab
     assert page.evaluate("document.activeElement.closest('.block')?.id") == "trainyard_network_type"
 
 
+def test_a_list_that_the_browser_scrolls_to_stays_open(visit: Callable[..., Visitor]) -> None:
+    someone = visit(viewport={"width": 1200, "height": 420})
+    page, lists = someone.page, someone.page.locator("#trainyard ul:is([role=listbox], .options, .option-list):visible")
+    top = page.evaluate("document.querySelector('#trainyard_network_type input').getBoundingClientRect().top")
+    assert top > 420, "below what is in sight"
+    someone.box("network_type").focus()
+    someone.until(lambda: lists.count() == 1)
+    page.wait_for_timeout(300)
+    assert lists.count() == 1
+    page.keyboard.press("Escape")
+    someone.until(lambda: lists.count() == 0)
+    page.keyboard.press("Shift")
+    assert lists.count() == 0
+
+
 def test_a_field_is_called_what_its_label_says_and_described_by_its_help(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     for name, called in (("train_iterations", "Train iterations"), ("network_rank", "Network rank")):
