@@ -37,11 +37,15 @@
         }
     }
 
-    /* Escape closes a list, until the next key or click in its field. */
-    window.addEventListener("keydown", ({target, key}) => {
-        if (!ownList(target) || MODIFIERS.includes(key)) return;
-        [openedAt, entered] = [topOf(target), -ARRIVING];
-        hideLists(key === "Escape");
+    /* Escape closes a list, until the next key or click in its field. Gradio would open it for Shift alone. */
+    window.addEventListener("keydown", (event) => {
+        if (!ownList(event.target)) return;
+        if (MODIFIERS.includes(event.key)) {
+            event.stopImmediatePropagation();
+            return;
+        }
+        [openedAt, entered] = [topOf(event.target), -ARRIVING];
+        hideLists(event.key === "Escape");
     }, true);
     for (const kind of ["focusin", "pointerdown"]) {
         window.addEventListener(kind, ({target}) => {
