@@ -426,7 +426,10 @@ def test_a_job_is_not_kept_from_running_again_by_its_own_file(store: Store) -> N
         if is_refused:
             with pytest.raises(UserError, match=r"x\.safetensors already exists"):
                 store.again(number)
+            with pytest.raises(UserError, match=r"x\.safetensors already exists"):
+                store.require_free_name(settings(), number)
         else:
+            store.require_free_name(settings(), number)
             assert store.again(number).status == WAITING
 
 

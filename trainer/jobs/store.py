@@ -202,6 +202,15 @@ class Store:
                 return stem + ending
             number += 1
 
+    def require_free_name(self, settings: Settings, but: int = 0) -> None:
+        """Ask of settings what is asked of a job that is added, or of the job ``but`` when it gets them: a free name.
+
+        Raises:
+            UserError: the name is taken by a job or a file; or there is no job ``but``.
+        """
+        job = Job.create(settings, self._one(but).created if but else None)
+        self._refuse_taken(self._database.read(_TO_COME, (WAITING, RUNNING, but)), job)
+
     # ---- changing ---------------------------------------------------------------------------------------------------
 
     def add(self, settings: Settings) -> Entry:
@@ -501,14 +510,6 @@ class Store:
     def _update(connection: sqlite3.Connection, number: int, **values: object) -> None:
         changes = ", ".join(f"{name} = ?" for name in values)
         connection.execute(f"UPDATE job SET {changes} WHERE id = ?", [*values.values(), number])
-
-    def require_free_name(self, settings: Settings, but: int = 0) -> None:
-        """Ask of settings what is asked of a job that is added, or of the job ``but`` when it gets them: a free name.
-
-        Raises:
-            UserError: the name is taken by a job or a file.
-        """
-        self._refuse_taken(self._database.read(_TO_COME, (WAITING, RUNNING, but)), Job.create(settings))
 
     def _require_free(self, connection: sqlite3.Connection, job: Job, but: int = 0) -> None:
         self._refuse_taken(connection.execute(_TO_COME, (WAITING, RUNNING, but)), job)
