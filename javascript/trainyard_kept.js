@@ -125,6 +125,7 @@
         line = make("p", "other-mode");
         const use = make("button", "button", told.suits ? say("form.use", {value: told.suits}) : say("form.empty"));
         use.type = "button";
+        use.setAttribute("aria-label", `${use.textContent}: ${typed.getAttribute("aria-label") || nameOf(field)}`);
         use.addEventListener("click", () => fill(typed, told.suits));
         line.append(make("span", "", text), " ", use);
         field.append(line);

@@ -269,6 +269,7 @@ def test_a_dropped_picture_is_kept_byte_for_byte_and_once(server: Server, folder
     assert first.read_bytes() == content
     assert (first.parent, first.suffix) == (folders.data / "pictures", ".jpg")
     assert first.stem.startswith("holiday-"), "what it was called is told"
+    assert Path(server.post(f"/pictures?name={first.name}", content)["path"]) == first, "dropped again from there"
     other = Path(server.post("/pictures?name=holiday.jpg", image(tmp_path / "b.jpg", (70, 50)).read_bytes())["path"])
     assert other != first
     assert first.read_bytes() == content

@@ -21,7 +21,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "phase.listing_captions": "全ステップのキャプションを調べています",
         "phase.encoding_prompts": "プロンプトをエンコードしています",
         "phase.encoding_keep_prompts": "維持するプロンプトをエンコードしています",
-        "phase.making_images_to_hold": "ほかの言葉の画像を作っています（変えずに保つため）",
+        "phase.making_images_to_hold": "ほかの言葉の画像を作っています(変えずに保つため)",
         "phase.computing_change": "プロンプトの変化を計算しています",
         "phase.training": "学習しています",
         "phase.saving": "保存しています",

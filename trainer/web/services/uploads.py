@@ -37,8 +37,9 @@ def kept(content: bytes, name: str, folder: Path) -> Path:
 
     ending = name.rpartition(".")[2].lower()
     ending = ending if ending in IMAGE_ENDINGS else "png"
-    stem, digest = Path(safe_name(name)).stem[:_LETTERS].strip() or "image", hashlib.sha256(content).hexdigest()
-    path = folder / f"{stem}-{digest[:_DIGITS]}.{ending}"
+    digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
+    stem = Path(safe_name(name)).stem.removesuffix(f"-{digest}")[:_LETTERS].strip()
+    path = folder / f"{stem or 'image'}-{digest}.{ending}"
     is_new = write_unless_there(path, [content])
     try:
         with whole_files_only():
