@@ -170,7 +170,7 @@ def test_what_would_take_the_place_of_a_mask_gets_another_name_with_its_own(imag
 
 
 @pytest.mark.skipif(os.path.normcase("A") == "a", reason="one file for both names")
-def test_names_that_differ_by_their_case_stay_apart(images: ImageSet, tmp_path: Path) -> None:
+def test_names_that_differ_by_their_case_stay_apart(images: ImageSet) -> None:
     take(images, {"A.png": RED, "a.png": BLUE, "a.jpg": WHITE})
     assert len(images.items()) == 3
 

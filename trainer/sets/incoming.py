@@ -325,6 +325,11 @@ class _Placing:
         self._moves: list[Moved] = []
         """As if it came from where it goes when it is undone: among what is set aside."""
         self._items = {each.name: each for each in target.items()} if target.folder.is_dir() else {}
+        self._owners: dict[tuple[Path, str], str] = {}
+        """The images of the set by their folders and what their captions are called, without endings."""
+        for name in self._items:
+            for called in (Path(name).stem, Path(name).name):
+                self._owners.setdefault((Path(name).parent, called.casefold()), name)
 
     def place(self, image: ImageFile) -> None:
         """An image with what belongs to it."""
@@ -406,12 +411,7 @@ class _Placing:
         if ending is None:
             return None
         inside = self._at(path).parent.relative_to(self.target.folder)
-        stem = path.name[: -len(ending)].casefold()
-        for each in self._items.values():
-            place = Path(each.name)
-            if place.parent == inside and stem in (place.stem.casefold(), place.name.casefold()):
-                return each.name
-        return None
+        return self._owners.get((inside, path.name[: -len(ending)].casefold()))
 
     def _caption_of(self, owner: str, path: Path) -> None:
         try:
