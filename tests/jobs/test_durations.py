@@ -46,8 +46,9 @@ def test_a_run_like_one_before_takes_as_long_and_a_larger_one_longer(done: Calla
     assert expected_seconds(replace(SETTINGS, train_iterations=300), store) == 180.0
     larger = replace(SETTINGS, train_batch_size=4, train_gradient_accumulation=3, image_size=Size(1024, 512))
     assert expected_seconds(larger, store) == 60.0 * 2 * 3 * 2
-    store = done(200.0, train_iterations=1000)  # which is nearer to a long one, and has less beside its steps
-    assert expected_seconds(replace(SETTINGS, train_iterations=900), store) == 180.0
+    store = done(200.0, train_iterations=1000)  # which is nearer to a long one
+    between = expected_seconds(replace(SETTINGS, train_iterations=900), store)
+    assert between == pytest.approx(200 - 100 * (200 - 60) / (1000 - 100))
     assert expected_seconds(SETTINGS, store) == 60.0
 
 
@@ -67,7 +68,15 @@ def test_a_short_run_tells_of_a_long_one_and_two_tell_what_a_step_takes(done: Ca
     assert expected_seconds(replace(SETTINGS, train_iterations=1_000_000), store) == 60.0 * 20_000
     done(240.0, train_iterations=500)  # 0.4 seconds a step, and 40 beside them
     assert expected_seconds(replace(SETTINGS, train_iterations=5_000), store) == pytest.approx(40 + 0.4 * 5_000)
-    assert expected_seconds(replace(SETTINGS, train_iterations=1), store) == pytest.approx(1.2)
+    assert expected_seconds(replace(SETTINGS, train_iterations=1), store) == pytest.approx(40 + 0.4)
+
+
+def test_two_runs_of_which_the_longer_was_quicker_tell_nothing_of_each_other(done: Callable[..., Store]) -> None:
+    store = done(60.0, train_iterations=50)
+    done(30.0, train_iterations=500)  # on a machine that had nothing else to do
+    assert expected_seconds(replace(SETTINGS, train_iterations=1_000), store) == 60.0
+    done(1000.0, train_iterations=600)  # 1.7 seconds a step, which leaves less than nothing for start and end
+    assert expected_seconds(replace(SETTINGS, train_iterations=5), store) == pytest.approx(6.0)
 
 
 def test_epochs_take_the_time_of_their_steps(done: Callable[..., Store]) -> None:

@@ -19,9 +19,8 @@ def expected_seconds(settings: Settings, store: Store, steps: int = 0) -> float 
     known.
 
     Of the latest such runs, that counts which did about as much, and its time in the ratio of what they do: steps,
-    samples in a step and pixels of a sample. For more than it did, what is beyond it takes as long as what it did
-    beyond the shortest run, where that was much shorter: so the start and the end of a run are not counted again and
-    again.
+    samples in a step and pixels of a sample. Where another one did much more or much less, the two tell how long what
+    they differ in took, and so how long start and end do, which do not grow with the steps.
 
     Args:
         steps: how many the run takes, where ``train_epochs`` says so; 0 where that is not known.
@@ -42,11 +41,17 @@ def expected_seconds(settings: Settings, store: Store, steps: int = 0) -> float 
             found.append((_work(ran, entry.steps), entry.ended - entry.started))
     if not found:
         return None
-    work, seconds = min(found, key=lambda run: abs(math.log(wanted / run[0])))
-    least, shortest = min(found)
-    if wanted > work >= _APART * least and seconds > shortest:
-        return seconds + (wanted - work) * (seconds - shortest) / (work - least)
-    return seconds * wanted / work
+    work, seconds = min(found, key=lambda run: _apart(wanted, run[0]))
+    in_ratio = seconds * wanted / work
+    other, its_seconds = max(found, key=lambda run: _apart(work, run[0]))
+    if _apart(work, other) < math.log(_APART) or (its_seconds > seconds) != (other > work):
+        return in_ratio
+    by_both = seconds + (wanted - work) * (its_seconds - seconds) / (other - work)
+    return by_both if wanted > work else max(by_both, in_ratio)
+
+
+def _apart(one: float, another: float) -> float:
+    return abs(math.log(one / another))
 
 
 def _tells(entry: Entry, settings: Settings) -> bool:
