@@ -233,8 +233,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "folder of images and the trigger word. If images break, lower both learning rates."
         ),
         "preset_is.style-from-images": (
-            "A way of drawing, painting or photographing. Needs a folder of images in it, with captions that say what "
-            "they show."
+            "A way of drawing, painting or photographing, called by the trigger word. Needs a folder of images in it, "
+            "with captions that say what they show, and the trigger word."
         ),
         "preset_is.style-from-pair": (
             "A style that one pair shows: the same image without it and with it. Needs both images."

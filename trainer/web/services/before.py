@@ -55,9 +55,7 @@ def before(context: PageContext, settings: Settings, card: str = AUTOMATIC_CARD,
     if advice.lora:
         megabytes = advice.lora / 1e6
         facts.append(message("before.size", size=f"{megabytes:.0f}" if megabytes >= 10 else f"{megabytes:.1f}"))
-    from ...engine.passes import advice_on_rates
-
-    odd = [*_of_name(context, settings, edited), *advice_on_rates(effective(settings))]
+    odd = [*_of_name(context, settings, edited), *_of_rates(settings)]
     odd += [row.text for row in account.rows if row.is_odd]
     more = len(odd) - MOST_ODD
     shown = odd[:MOST_ODD] + ([message("before.more", count=more)] if more > 0 else [])
@@ -80,6 +78,13 @@ def _of_name(context: PageContext, settings: Settings, edited: int) -> Iterator[
         context.worker.store.require_free_name(settings, edited)
     except UserError as error:
         yield error.whole
+
+
+def _of_rates(settings: Settings) -> list[Message]:
+    """What the run will warn of."""
+    from ...engine.passes import advice_on_rates  # which imports torch; whoever tells the memory has done so
+
+    return advice_on_rates(effective(settings))
 
 
 def duration(seconds: float) -> Message:
