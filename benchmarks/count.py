@@ -126,6 +126,7 @@ CASES = (
     Case("SD2", "LoRA"),
     Case("SDXL", ALONE),
     Case("SDXL", "LoRA"),
+    Case("SDXL", "LoRA", "c3lier", {"network_type": "c3lier"}),
     Case("SDXL", "LoRA", "captions encoded in each step", CHANGING),
     Case("SDXL", "LoRA", "light", {"train_memory_saving": "light"}),
     Case("SDXL", "LoRA", "checkpointing", {"use_gradient_checkpointing": True}),

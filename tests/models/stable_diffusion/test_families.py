@@ -166,13 +166,14 @@ def test_defaults_are_of_family_and_mode(tmp_path: Path) -> None:
     sd1, sdxl = (small_checkpoint(tmp_path, family) for family in ("SD1", "SDXL"))
     found = {mode: defaults_for(sdxl, mode) for mode in ("LoRA", "iLECO", "Difference", "ADDifT", "Multi-ADDifT")}
     assert found == {
-        "LoRA": {"image_size": Size(1024, 1024)},
+        "LoRA": {"image_size": Size(1024, 1024), "network_type": "c3lier"},
         "iLECO": {},
         "Difference": {},
         "ADDifT": {"train_learning_rate": 2e-4},
         "Multi-ADDifT": {"image_size": Size(1024, 1024), "train_learning_rate": 2e-4},
     }
     assert defaults_for(sd1, "ADDifT") == {}
+    assert "network_type" not in defaults_for(sd1, "LoRA")
 
 
 @pytest.mark.parametrize(("mode", "count"), [("ADDifT", 96), ("Multi-ADDifT", 0), ("Difference", 96)])

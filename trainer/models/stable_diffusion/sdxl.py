@@ -34,8 +34,10 @@ class SDXL(StableDiffusion):
     sgm_names = True
 
     def defaults(self, mode: str, kind: FileKind) -> dict[str, Any]:
+        """LoRA trains convolutions, too: where the latents are finest, there is no attention that it could train."""
         rate = {"train_learning_rate": 2e-4} if "turns" in MODES[mode].groups else {}
-        return {**super().defaults(mode, kind), **rate}
+        network = {"network_type": "c3lier"} if mode == "LoRA" else {}
+        return {**super().defaults(mode, kind), **rate, **network}
 
     def vae_survives_half(self, vae_name: str) -> bool:
         """Only those finetuned for it; their names say so, their tensors look like any other's."""
