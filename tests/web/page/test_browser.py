@@ -530,13 +530,9 @@ def test_what_became_of_another_programs_settings_is_told_and_stays(
     assert needed <= there
 
 
-OLDER = [
-    pytest.param(each, marks=pytest.mark.more if each == AVAILABLE[-1] else pytest.mark.slow, id=each)
-    for each in AVAILABLE
-]
-
-
-@pytest.mark.parametrize("site", [OWN, *OLDER], indirect=True)
+@pytest.mark.parametrize(
+    "site", [OWN, *(pytest.param(version, marks=pytest.mark.slow, id=version) for version in AVAILABLE)], indirect=True
+)
 def test_from_two_prompts_to_a_lora(visit: Callable[..., Visitor], site: Site) -> None:
     """The last of this file: a page that is opened afterwards turns to the run that was stopped here."""
     someone = visit()

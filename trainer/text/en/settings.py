@@ -189,9 +189,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "out of the LoRA."
         ),
         "network_type": (
-            "lierla is the standard LoRA. c3lier (LoCon) and loha (LyCORIS) also train the convolutions: they capture "
-            "more detail and make larger files. For images on SDXL, c3lier suits best, since the level with the finest "
-            "detail has nothing there that lierla could train."
+            "lierla is the standard LoRA. c3lier (LoCon) and loha (LyCORIS) also train the convolutions: more detail, "
+            "larger files. For images on SDXL take c3lier: lierla leaves its finest detail alone."
         ),
         "network_rank": (
             "How much the LoRA can learn. The file grows with it. Our presets have 8 for a concept, 16 for images and "

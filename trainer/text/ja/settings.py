@@ -202,9 +202,8 @@ HELP: Mapping[str, str] = MappingProxyType(
             "画風や構図がLoRAに混ざりにくくなります。"
         ),
         "network_type": (
-            "lierlaは通常のLoRAです。c3lier (LoCon) とloha (LyCORIS) は畳み込み層も学習するので、細部まで覚えますが、"
-            "ファイルは大きくなります。SDXLを画像から学習するときはc3lierが向いています。SDXLでは、最も細かい段に"
-            "lierlaで学習できる層がないからです。"
+            "lierlaは通常のLoRAです。c3lier (LoCon) とloha (LyCORIS) は畳み込み層も学習し、細部まで覚えますが、"
+            "ファイルは大きくなります。SDXLを画像から学習するときはc3lierが向いています。"
         ),
         "network_rank": (
             "LoRAが覚えられる量です。大きいほどファイルも大きくなります。Trainyardのプリセットは、概念が8、"
