@@ -134,7 +134,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         lines.append(f"This takes about {MINUTES[tier]} minutes on two cores; each line ends with how far it is.")
     if not _browser_expected(config):
         lines.append("No Chromium here: the tests that need a browser are left out.")
-    elif sys.version_info[:2] > (3, 11):
+    elif config.getoption("--all") and sys.version_info[:2] > (3, 11):
         lines.append("The hosts' Gradios do not run on this Python: the page is driven under the current one alone.")
     return lines
 

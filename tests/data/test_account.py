@@ -266,7 +266,7 @@ def test_without_a_trigger_word_no_other_words_are_held(tmp_path: Path) -> None:
     put(tmp_path, "bb.png", "a dog")
     held: dict[str, object] = {"train_self_reg": 1.0, "train_self_reg_images": 16}
     (found,) = notes(told(tmp_path, **held))
-    assert found.startswith("There is no trigger word, so what other words show cannot be held (train self reg images)")
+    assert found.startswith("There is no trigger word, so train self reg images cannot keep other words from showing")
     assert not notes(told(tmp_path, **held, lora_trigger_word="sks"))
     assert not notes(told(tmp_path, **{**held, "train_self_reg": 0.0}))
 

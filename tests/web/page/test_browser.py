@@ -179,11 +179,11 @@ def test_what_was_typed_for_another_mode_is_marked_and_can_be_emptied(visit: Cal
     someone.write("lora_trigger_word", "mycat")
     someone.mode("Multi-ADDifT")
     someone.until(lambda: "Typed for LoRA." in word.inner_text())
+    assert "Typed for LoRA;" in someone.page.inner_text("#trainyard_train_iterations"), "which the preset brings, too"
     someone.write("preset", "ADDifT_Style_XL")
     someone.press("preset_load")
     someone.message("Loaded ADDifT_Style_XL")
-    someone.mode("LoRA")
-    someone.until(lambda: someone.box("network_rank").input_value() != "")
+    assert someone.box("train_iterations").input_value() == "30"
     someone.until(lambda: "Typed for" not in someone.page.inner_text("#trainyard_form"))
 
 

@@ -288,3 +288,13 @@ def test_what_a_gpu_needs_counts_as_chosen(form: Form) -> None:
     settings = replace(form.settings(values), image_size=Size(768, 768), train_batch_size=1)
     values = form.made_to_fit(values, settings, ("image_size", "train_batch_size"))
     assert form.settings(fit(form, values, {"image_size": Size(1024, 1024)})) == settings
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen", "choices"),
+    [([], "", []), (["a"], "", ["", "a"]), (["a"], "a", ["a"]), (["", "a"], "", ["", "a"])],
+)
+def test_a_list_may_stay_empty_unless_there_is_nothing_to_choose(
+    names: list[str], chosen: str, choices: list[str]
+) -> None:
+    assert compat.offered(names, chosen) == choices

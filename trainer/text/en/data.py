@@ -393,8 +393,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
             "prompt shows. Set {setting}, or write their captions."
         ),
         "data.no_word_to_replace": (
-            "There is no trigger word, so what other words show cannot be held ({setting}): they may come to show what "
-            "is learned as well. Write the word of your captions into {trigger}."
+            "There is no trigger word, so {setting} cannot keep other words from showing what is learned as well. "
+            "Write the word of your captions into {trigger}."
         ),
         "data.copies_same": "{count:image is|images are} there twice, with the same pixels: {copies}.",
         "data.copies_same_more": (
