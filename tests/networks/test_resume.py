@@ -77,6 +77,19 @@ def written(model: Path, path: Path, network_type: str, *, text: bool = False, *
     return file.read(path)[0]
 
 
+@pytest.mark.parametrize("network_type", ["lierla", "c3lier", "loha"])
+def test_a_file_brings_its_network_type(job, host: Standalone, models, tmp_path: Path, network_type: str) -> None:
+    """As the default where none is set: what the model's family has would begin modules that nobody asked for."""
+    path = tmp_path / "old.safetensors"
+    given = job(model=str(models["SDXL"]), network_resume=str(path))
+    assert host.defaults(given.settings)["network_type"] == "c3lier"  # there is no such file yet
+    written(models["SDXL"], path, network_type)
+    assert host.defaults(given.settings)["network_type"] == network_type
+    assert "network_type" not in host.defaults(replace(given.settings, mode="ADDifT"))  # which does not continue
+    path.write_bytes(b"broken")
+    assert host.defaults(given.settings)["network_type"] == "c3lier"
+
+
 # ---- what goes on ---------------------------------------------------------------------------------------------------
 
 

@@ -61,7 +61,8 @@ class Host(Protocol):
         """
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
-        """Settings by short name that suit the model and the mode better than the table's defaults.
+        """Settings by short name that suit the model, the mode and the LoRA to continue from better than the table's
+        defaults.
 
         For those the user has not set (:meth:`Parsed.with_defaults`), before a job is made of them. Empty if the
         model cannot be used; :meth:`check_model` says why.

@@ -26,6 +26,7 @@ from ..models.checkpoint.identify import MODEL_ENDINGS
 from ..models.placement import away, place_for_images
 from ..models.registry import check_files, defaults_for, family_of, load_bundle, load_libraries
 from ..models.sample import sample
+from ..networks import resume
 from ..networks.files.read import network_from_file, refuse_other_family
 from ..paths import CHECKOUT, Folders, path_of
 from ..text.messages import Message, label
@@ -67,9 +68,10 @@ class Standalone:
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
-            return defaults_for(self._model(settings), settings.mode, prediction=settings.prediction)
+            of_model = defaults_for(self._model(settings), settings.mode, prediction=settings.prediction)
         except UserError:
             return {}
+        return {**of_model, **resume.defaults(settings, self.folders.loras)}
 
     def prepare(self) -> None:
         with self._loading:  # diffusers breaks where two threads import it at once

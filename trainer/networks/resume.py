@@ -18,13 +18,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from ..config.choices import NETWORK_TYPES
-from ..config.settings import Settings
+from ..config.settings import Settings, effective
 from ..errors import NetworkError, UserError
 from ..models.base import Bundle
 from ..models.checkpoint.identify import FileKind, Kind, identify
@@ -43,6 +43,36 @@ _LABEL: Final = label("network_resume")
 def wanted(settings: Settings) -> str:
     """The file to continue from; empty for modes that do not."""
     return settings.network_resume.strip()
+
+
+def defaults(settings: Settings, folder: Path) -> dict[str, Any]:
+    """The network type of the file to continue from, where none is set: what it trains is trained on, and no more.
+
+    Args:
+        folder: where LoRA files lie.
+
+    Returns:
+        By short name; empty without a file, and for one that :func:`check` refuses.
+    """
+    name = wanted(effective(settings))
+    if not name:
+        return {}
+    try:
+        kind = identify(find_lora(name, folder))
+        modules = sorted_keys(kind.tensors, kind.name).modules
+    except UserError:
+        return {}
+    shapes = [kind.tensors[key].shape for keys in modules.values() for key in keys]
+    has_wide = any(len(shape) == 4 and shape[-1] > 1 for shape in shapes)
+    fitting = _fitting(modules)
+    as_wide = [each for each in fitting if NETWORK_TYPES[each].include_resnets == has_wide]
+    return {"network_type": chosen[0]} if (chosen := as_wide or fitting) else {}
+
+
+def _fitting(modules: Mapping[str, Mapping[str, Key]]) -> list[str]:
+    """The network types that all modules of a file are of; none where they are of several classes."""
+    found = {type_of_parts(key.part for key in keys.values()) for keys in modules.values()}
+    return [each for each in NETWORK_TYPES if {adapter_type(each)} == found]
 
 
 def check(settings: Settings, family: str, folder: Path) -> None:
@@ -83,12 +113,12 @@ def _check_numbers(path: Path) -> None:
 
 
 def _check_type(name: str, modules: Mapping[str, Mapping[str, Key]], network_type: str) -> None:
-    found = {type_of_parts(key.part for key in keys.values()) for keys in modules.values()}
-    if found == {adapter_type(network_type)}:
+    fitting = _fitting(modules)
+    if network_type in fitting:
         return
+    found = {type_of_parts(key.part for key in keys.values()) for keys in modules.values()}
     kinds = sorted(each.label for each in found if each is not None)
     values = {"file": name, "kinds": kinds, "type": network_type}
-    fitting = [each for each in NETWORK_TYPES if {adapter_type(each)} == found]
     if fitting:
         raise NetworkError("networks.resume_other_type", where=_LABEL, fitting=fitting, **values)
     raise NetworkError("networks.resume_mixed_types", where=_LABEL, **values)

@@ -14,6 +14,9 @@ from PIL import Image
 from tests.helpers.browser.site import Site, served
 from tests.helpers.browser.visitor import Visitor
 from tests.helpers.checkpoints import small_checkpoint
+from tests.helpers.some_networks import some_network, some_settings
+from trainer.models.registry import load_bundle
+from trainer.networks.files import file
 
 pytestmark = [pytest.mark.browser, pytest.mark.more]
 
@@ -31,8 +34,15 @@ def test_a_model_says_what_it_is_and_brings_its_defaults(visit: Callable[..., Vi
     someone.write("model", large.name)
     someone.until(lambda: large.name in note(someone))
     someone.until(lambda: someone.box("image_size").input_value() == "1024")
+    assert someone.box("network_type").input_value() == "c3lier"
+    lora = some_network(load_bundle(large), some_settings("loha")).tensors()
+    file.save(site.data / "old.safetensors", lora, {})
+    someone.page.click("#trainyard_section_network > .label-wrap")
+    someone.write("network_resume", str(site.data / "old.safetensors"))
+    someone.until(lambda: someone.box("network_type").input_value() == "loha")
     someone.choose("ADDifT")
     someone.until(lambda: someone.box("train_learning_rate").input_value() == "0.002")
+    someone.until(lambda: someone.box("network_type").input_value() == "lierla")
     assert someone.box("train_batch_size").input_value() == "7"
     someone.write("model", "gone.safetensors")
     someone.until(lambda: "There is no file gone.safetensors" in note(someone))

@@ -32,6 +32,7 @@ from ...models.checkpoint.weights import Source
 from ...models.host_memory import HostMemory
 from ...models.placement import Away, away
 from ...models.registry import FAMILIES, check_files, defaults_for, family_of, load_bundle, load_libraries
+from ...networks import resume
 from ...networks.files.read import refuse_other_family
 from ...paths import Folders
 from ...text.messages import Message, message, say
@@ -105,9 +106,10 @@ class WebUI(Backend):
 
     def defaults(self, settings: Settings) -> Mapping[str, Any]:
         try:
-            return defaults_for(self._wanted(settings).model, settings.mode, prediction=settings.prediction)
+            of_model = defaults_for(self._wanted(settings).model, settings.mode, prediction=settings.prediction)
         except UserError:
             return {}
+        return {**of_model, **resume.defaults(settings, self.folders.loras)}
 
     def prepare(self) -> None:
         self.lock.take()  # Forge replaces torch's classes while it loads a model: ours must not inherit from those

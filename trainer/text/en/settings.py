@@ -211,7 +211,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "network_conv_rank": "The rank of the convolutions in c3lier and loha. 0 uses the network rank.",
         "network_conv_alpha": "The alpha of the convolutions in c3lier and loha. 0 uses the network alpha.",
         "network_resume": (
-            "A LoRA file to continue from. It must be of the same network type. Its own rank and alpha are used."
+            "A LoRA file to continue from. Its own rank and alpha are used, and its network type if you set none."
         ),
         "base_loras": (
             "LoRAs that are active during training, as if part of the model: name or name:strength, one per line or "

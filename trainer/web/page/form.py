@@ -27,6 +27,8 @@ SUBJECT = (
 """What is learned and what the result is called: first in the form, in this order."""
 ELSEWHERE = ("mode", "model", "vae", "original_image", "target_image", "use_2nd_pass_settings")
 """Fields placed elsewhere on the page."""
+DECISIVE = ("mode", "model", "vae", "prediction", "network_resume")
+"""What decides which defaults suit."""
 _LONG = ("literals",)
 _WHAT = ("text", "path", "file name", "file name pattern")
 """The kinds of what our presets leave to the user: texts, paths and names."""
@@ -208,8 +210,7 @@ class Form:
             updates: of the components, and of what else the script fills.
             is_whole: whether all belong together, so that every field is decisive.
         """
-        names = ("mode", "model", "vae", "prediction")
-        own = range(len(self.fields)) if is_whole else (self.place_of(name) for name in names)
+        own = range(len(self.fields)) if is_whole else (self.place_of(name) for name in DECISIVE)
         decisive = [*own, len(self.fields)]
         bare = [{name: value for name, value in each.items() if name != "__type__"} for each in updates]
         ids = [field.component.elem_id for field in self.fields]
@@ -292,11 +293,10 @@ class Form:
         return {row.name: shown_in(settings, row) for row in first}
 
     def chosen(self, values: Sequence[Any]) -> Settings:
-        """Settings with the mode and the model only, whatever the other fields hold."""
+        """Settings with what decides on the defaults only, whatever the other fields hold."""
         *shown, _ = values
-        names = ("mode", "model", "vae", "prediction")
         found = {each.row.name: value for each, value in zip(self.fields, shown, strict=True)
-                 if each.row.name in names and not each.second}  # fmt: skip
+                 if each.row.name in DECISIVE and not each.second}  # fmt: skip
         return parse({name: value for name, value in found.items() if value is not None}).settings
 
     def _mode(self, shown: Sequence[Any]) -> str:

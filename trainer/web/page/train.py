@@ -171,7 +171,8 @@ class _Train:
         asked = [on(self.open.click, self._open, [self.kept, *fields], opened)]
         on_page(self.keep.click, "(...values) => window.trainyard.keep(...values)", fields, [])
         decisive = (self.form.component("mode"), *self.model.components, self.form.component("prediction"))
-        for event in (self.fit.click, *map(changes, decisive)):
+        typed = self.form.component("network_resume").blur  # half a path is nobody's
+        for event in (self.fit.click, typed, *map(changes, decisive)):
             asked.append(on(event, self._fit, fields, [self.answer], latest=True))
         fit = [self.saved.card, *fields]
         for event in (self.saved.make_fit.click, changes(self.saved.card)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from ...config.settings import Settings
@@ -47,14 +47,15 @@ class _Question:
     model: str
     vae: str
     prediction: str
+    network_resume: str
 
     @property
     def settings(self) -> Settings:
-        return Settings(mode=self.mode, model=self.model, vae=self.vae, prediction=self.prediction)
+        return Settings(**asdict(self))
 
 
 def _question_of(settings: Settings) -> _Question:
-    return _Question(settings.mode, settings.model, settings.vae, settings.prediction)
+    return _Question(**{each.name: getattr(settings, each.name) for each in fields(_Question)})
 
 
 class Advisor:
