@@ -49,7 +49,6 @@ DEAREST = (
     "test_house.py", "test_adding.py", "test_cli.py", "web/page/", "web/test_hostile.py", "engine/", "modes/",
 )  # fmt: skip
 """Below ``tests``, what takes longest: it is begun first, so that no worker waits for another one's at the end."""
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -116,6 +115,8 @@ def _is_whole(config: pytest.Config) -> bool:
 
 def _browser_expected(config: pytest.Config) -> bool:
     """Where there is none, those who ask for everything are told by a failure, others in the first lines."""
+    from tests.helpers.browser.site import BROWSERS
+
     asked = config.getoption("--all") or any("::" in argument for argument in config.args)
     return bool(asked or os.environ.get("CHROMIUM") or any(map(shutil.which, BROWSERS)))
 

@@ -22,7 +22,8 @@ from tests.helpers.browser.gradios import ROOT
 
 TOY = ROOT / "tests" / "toy" / "toy-sd1.safetensors"
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
+"""The first there is. The shell draws the same without the windows around it, for a quarter less of the processor."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ def launched(kind: Any, *arguments: str) -> Any:
     Args:
         kind: playwright's; of a browser that runs already, ``browser_type``.
     """
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _BROWSERS)), None)
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if not found:
-        pytest.fail("no Chromium found: install one (Debian: apt install chromium), or name it in CHROMIUM")
+        pytest.fail(
+            "no Chromium found: install one (Debian: apt install chromium-headless-shell), or name it in CHROMIUM"
+        )
     return kind.launch(executable_path=found, args=[*_ARGUMENTS, *arguments])
