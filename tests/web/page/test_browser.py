@@ -259,6 +259,8 @@ def test_a_wrong_value_is_marked_beside_its_field_and_unmarked_by_a_preset(visit
     someone.write("train_iterations", "many")
     note = someone.page.locator("#trainyard_train_iterations .trainyard-wrong")
     someone.until(lambda: note.is_visible() and 'must be a whole number, not "many"' in note.inner_text())
+    framed = "box => getComputedStyle(box).outline"
+    assert "2px" in someone.box("train_iterations").evaluate(framed), "Gradio lets its boxes have none"
     someone.press("start")
     someone.message("train iterations: It must be a whole number")
     someone.page.click("#trainyard_bar [data-view=basic]")
