@@ -16,7 +16,7 @@ from trainer.config.size import Size
 from trainer.engine.image_request import ImageRequest
 from trainer.errors import UserError
 from trainer.networks.files import file
-from trainer.networks.files.find import find_lora, lora_names
+from trainer.networks.files.find import find_lora, guest_name, lora_names
 from trainer.networks.files.settings import KEY as SETTINGS_KEY
 from trainer.paths import Folders
 from trainer.web.services import image_requests
@@ -130,6 +130,12 @@ def test_the_newest_lora_comes_first(folders: Folders) -> None:
         os.utime(path, (1e9 - age, 1e9 - age))
     assert lora_names(folders.loras) == ["new", "sub/middle", "old"]
     assert find_lora("sub/middle", folders.loras) == folders.loras / "sub" / "middle.safetensors"
+
+
+def test_a_lora_that_is_in_the_folder_for_one_image_is_not_listed(folders: Folders) -> None:
+    lora(folders, guest_name())
+    lora(folders, "trainyard-mine")
+    assert lora_names(folders.loras) == ["trainyard-mine"]
 
 
 def test_a_lora_says_what_it_is_best_tried_with(folders: Folders) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from PIL import Image
 
 from ...engine.image_request import ImageRequest
 from ...errors import MemoryShortError, UserError
+from ...networks.files.find import guest_name
 from . import api as webui_api
 
 _SAMPLER = "Euler"
@@ -64,7 +64,7 @@ def _name_of(lora: Path | None, listed: Callable[[Path], None]) -> Iterator[str]
             listed(lora)
         yield lora.stem if lora else ""
         return
-    guest = folder / f"trainyard-{secrets.token_hex(4)}{lora.suffix}"
+    guest = folder / f"{guest_name()}{lora.suffix}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:

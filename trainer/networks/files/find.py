@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import NetworkError
@@ -10,6 +13,8 @@ from ...paths import path_of
 ENDING = ".safetensors"
 _PICKLES = (".pt", ".ckpt", ".bin")
 """Endings of LoRAs that other tools have saved with torch."""
+_GUEST = "trainyard-"
+_IS_GUEST = re.compile(rf"{_GUEST}[0-9a-f]{{8}}")
 
 
 def find_lora(name: str, folder: Path) -> Path:
@@ -35,12 +40,22 @@ def lora_name(path: Path, folder: Path) -> str:
 def lora_names(folder: Path) -> list[str]:
     """The LoRAs of a folder and its sub-folders, the newest first, as :func:`find_lora` takes them."""
     found = []
-    for path in folder.rglob(f"*{ENDING}"):
+    for path in lora_files(folder):
         try:
             found.append((-path.stat().st_mtime, lora_name(path, folder)))
         except OSError:  # deleted in the meantime
             continue
     return [name for _, name in sorted(found)]
+
+
+def lora_files(folder: Path) -> Iterator[Path]:
+    """The files of these; without the guests, which are gone in a moment."""
+    return (path for path in folder.rglob(f"*{ENDING}") if not _IS_GUEST.fullmatch(path.stem))
+
+
+def guest_name() -> str:
+    """A name for a LoRA that is in the folder only while a WebUI makes an image with it."""
+    return f"{_GUEST}{secrets.token_hex(4)}"
 
 
 def _is_file(path: Path) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...errors import UserError
 from ...models.checkpoint.header import read_header
 from ...networks.files.edit import Texts, card_of, texts_of
-from ...networks.files.find import ENDING, lora_name
+from ...networks.files.find import ENDING, lora_files, lora_name
 from ...networks.files.settings import KEY as SETTINGS_KEY
 from ...paths import Folders, is_file, open_file, path_problem
 from ...text.messages import Message
@@ -162,7 +162,7 @@ class Gallery:
 
 def _files(folder: Path) -> Iterable[tuple[Path, tuple[int, float, float]]]:
     """The LoRA files below a folder, with their size, the later of the times of file and card, and the file's own."""
-    for path in folder.rglob(f"*{ENDING}"):
+    for path in lora_files(folder):
         try:
             stat = path.stat()
             card = path.with_suffix(".json")
