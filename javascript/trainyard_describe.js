@@ -14,6 +14,7 @@
         text: ["prompt", "detail", "unwanted"],
         address: ["server_model", "prompt", "unwanted"],
     };
+    const ASKED = ["prompt", "detail"]; // not of an interrogator of the WebUI, which does as the WebUI's settings say
     const CHOICES = {mode: ["missing", "append", "prepend", "replace"], detail: ["short", "long", "longest"]};
     const TICKS = ["rating", "underscores", "escape"];
     const USUAL = {threshold: "0.35", character_threshold: "0.85", detail: "long", mode: "missing"};
@@ -113,9 +114,10 @@
     function showFields() {
         const {inputs, room} = place;
         const kind = kindOf(inputs.captioner.value);
-        const shown = ["captioner", "mode", "trigger", ...(FIELDS[kind] || []), ...(kind === ADDRESS ? ["url"] : [])];
-        for (const [name, input] of Object.entries(inputs)) input.parentElement.hidden = !shown.includes(name);
         const chosen = place.found.find((each) => each.name === inputs.captioner.value);
+        const suit = (FIELDS[kind] || []).filter((name) => !chosen || chosen.is_asked || !ASKED.includes(name));
+        const shown = ["captioner", "mode", "trigger", ...suit, ...(kind === ADDRESS ? ["url"] : [])];
+        for (const [name, input] of Object.entries(inputs)) input.parentElement.hidden = !shown.includes(name);
         place.start.disabled = !kind || Boolean(chosen && chosen.problem);
         const nothing = place.found.some((each) => !each.problem) ? "" : say("describe.none", {folder: place.folder});
         write(place.hint, (chosen && chosen.problem) || (kind === ADDRESS ? say("describe.address_hint") : nothing));

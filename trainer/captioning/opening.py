@@ -43,24 +43,27 @@ class Source:
         name: what :attr:`CaptionRequest.captioner` chooses it by.
         label: what it is called on the page.
         makes: tags or a text.
+        is_asked: whether it does as a request's prompt and detail say; a WebUI's interrogator does as the WebUI's
+            settings do.
         problem: why it cannot be used; None if nothing is known.
     """
 
     name: str
     label: Message
     makes: str
+    is_asked: bool
     problem: Message | None = None
 
 
 def sources(folders: Folders, place: Place) -> list[Source]:
     """All that are found on this machine; a server is known by its address only."""
     hosts = [
-        Source(name, message("captioning.of_webui", name=name), TEXT if name == "CLIP" else TAGS)
+        Source(name, message("captioning.of_webui", name=name), TEXT if name == "CLIP" else TAGS, is_asked=False)
         for name in place.interrogators
     ]
     key = {TAGS: "captioning.tagger", TEXT: "captioning.captioner"}
     found = [
-        Source(each.name, message(key[each.makes], name=each.name), each.makes, each.problem)
+        Source(each.name, message(key[each.makes], name=each.name), each.makes, each.makes == TEXT, each.problem)
         for each in find_models(folders)
     ]
     return [*found, *hosts]

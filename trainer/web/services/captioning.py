@@ -49,7 +49,13 @@ class Captioning:
         found = sources(self._folders, self._host())
         return {
             "captioners": [
-                {"name": each.name, "label": each.label, "makes": each.makes, "problem": each.problem or ""}
+                {
+                    "name": each.name,
+                    "label": each.label,
+                    "makes": each.makes,
+                    "is_asked": each.is_asked,
+                    "problem": each.problem or "",
+                }
                 for each in found
             ],
             "folder": str(own_folder(self._folders)),
