@@ -202,12 +202,37 @@ def test_below_the_strip_is_what_was_measured(model: Path, bundle: Bundle, host:
     assert str(effect.asked.shown) == 'Below it, without the LoRA (off) and with it (+1): 1 "red", 2 "red".'
 
 
+def test_the_lora_gets_its_image_at_full_strength_as_its_picture(model: Path, host: Standalone) -> None:
+    """For a WebUI's list. A later run of the name replaces it, and nothing that the user has put there instead."""
+    done, effect, _, _ = collect(job(model), host)
+    picture = done.path.with_name("x.preview.png")
+    with Image.open(effect.strip) as strip, Image.open(picture) as shown:
+        assert np.array_equal(np.asarray(shown), np.asarray(strip.crop((136, 0, 200, 64))))
+    before = picture.read_bytes()
+    collect(job(model, original_prompt="green", save_overwrite=True), host)
+    assert picture.read_bytes() != before
+    mine = done.path.with_name("x.png")
+    Image.new("RGB", (8, 8)).save(mine)
+    before = picture.read_bytes(), mine.read_bytes()
+    collect(job(model, save_overwrite=True), host)
+    assert (picture.read_bytes(), mine.read_bytes()) == before
+
+
+def test_a_picture_that_cannot_be_written_is_told(model: Path, host: Standalone) -> None:
+    (host.folders.loras / "x.preview.png").mkdir(parents=True)
+    done, effect, warnings, _ = collect(job(model), host)
+    assert done.path.exists()
+    assert effect.strip.exists()
+    assert ["The LoRA has no picture for the WebUI beside it." in each for each in warnings] == [True]
+
+
 def test_the_strip_is_left_out_when_not_wanted_and_changes_no_file(model: Path, host: Standalone) -> None:
     _, effect, _, _ = collect(job(model, effect_strip=False), host)
     assert effect.strip is None
     assert effect.asked is None
     assert effect.differences == ()
     assert not host.folders.samples("x", CREATED).exists()
+    assert sorted(path.name for path in host.folders.loras.iterdir()) == ["x.json", "x.safetensors"]
 
 
 def test_lora_mode_shows_the_trigger_word_or_a_caption(model: Path, host: Standalone, tmp_path: Path) -> None:

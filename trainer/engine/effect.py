@@ -23,6 +23,7 @@ from ..models.image_spec import ImageSpec
 from ..models.placement import device_of, text_on
 from ..models.sample import decoded, is_black, sample
 from ..networks.base import Adapter, Network
+from ..networks.files.picture import write_picture
 from ..networks.files.read import network_from_file
 from ..networks.files.texts import plain
 from ..paths import write_whole
@@ -145,6 +146,8 @@ def report(
             with at_once:
                 (images,) = strength_grid(bundle, network, [request], STRENGTHS, check=check)
                 effect, black = _with_strip(effect, images, request.prompt, strip)
+                if 1.0 not in black:
+                    _put_picture(lora, images[STRENGTHS.index(1.0)], emit)
                 if asked is not None and not black:
                     answer = asked.answer(Images(bundle, network, request, check), settings)
                     effect = replace(effect, asked=answer.asked)
@@ -187,6 +190,13 @@ def _with_strip(
     found = replace(effect, strip=path, prompt=prompt, differences=differences)
     _write_sheet(found, [[_labelled(images)]], path)
     return found, tuple(strength for strength, image in pairs if is_black(image))
+
+
+def _put_picture(lora: Path, image: Image.Image, emit: Listener) -> None:
+    try:
+        write_picture(lora, image)
+    except OutputError as error:
+        emit(Warned("engine.no_picture", error=error.whole))
 
 
 def _labelled(images: Sequence[Image.Image]) -> Row:

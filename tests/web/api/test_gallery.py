@@ -29,6 +29,7 @@ from trainer.job import Job
 from trainer.jobs.store import Store
 from trainer.jobs.worker import Worker
 from trainer.networks.files.file import save
+from trainer.networks.files.picture import write_picture
 from trainer.networks.files.settings import KEY
 from trainer.paths import Folders
 from trainer.web.api import core, gallery
@@ -213,7 +214,9 @@ def test_the_picture_is_the_strips_first_row_or_that_beside_the_file(server: Ser
     assert row.width > 2 * row.height  # without what is measured below
     assert row.getpixel((row.width // 2, 40))[1] > 200
     assert max(sum(row.getpixel((x, row.height - 2))) for x in range(row.width)) < 200  # paper: labels end above
-    Image.new("RGB", (900, 600), "yellow").save(path.with_suffix(".preview.png"))
+    write_picture(path, Image.new("RGB", (64, 64), "blue"))
+    assert shown().size == row.size, "the strip shows more"
+    Image.new("RGB", (900, 600), "yellow").save(path.with_suffix(".png"))
     assert shown().size == (480, 320)
 
 

@@ -119,6 +119,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.not_back_after_pause": "The model did not come back to {device} after the pause: {reason}",
         "engine.still_paused": "Still paused: there is not enough memory on {device}. Free some, then continue.",
         "engine.no_card": "The LoRA has no card for the WebUI beside it. {error}",
+        "engine.no_picture": "The LoRA has no picture for the WebUI beside it. {error}",
         "engine.rescued": "{error} The LoRA is not lost: it is in {path}",
         # ---- the state of a run
         "engine.no_state": "There is no state to continue from: {path} does not exist. Start the run anew.",

@@ -118,6 +118,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "engine.not_back_after_pause": "一時停止のあと、モデルを {device} に戻せませんでした: {reason}",
         "engine.still_paused": "{device} のメモリが足りないため、一時停止のままです。空けてから再開してください。",
         "engine.no_card": "LoRAの横に、WebUI用の説明ファイルを書けませんでした。{error}",
+        "engine.no_picture": "LoRAの横に、WebUI用のプレビュー画像を書けませんでした。{error}",
         "engine.rescued": "{error} LoRAは失われていません。次の場所にあります: {path}",
         # ---- 途中経過
         "engine.no_state": "再開できる途中経過がありません。{path} が存在しません。最初から学習してください。",

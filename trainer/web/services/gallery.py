@@ -20,6 +20,7 @@ from ...errors import UserError
 from ...models.checkpoint.header import read_header
 from ...networks.files.edit import Texts, card_of, texts_of
 from ...networks.files.find import ENDING, lora_files, lora_name
+from ...networks.files.picture import is_made, picture_of
 from ...networks.files.settings import KEY as SETTINGS_KEY
 from ...paths import Folders, is_file, open_file, path_problem
 from ...text.messages import Message
@@ -37,10 +38,6 @@ SHOWN = 480
 """Longest side of a small picture, in pixels."""
 _LONGEST = 400
 """Letters of a description in a list."""
-_IMAGE_ENDINGS = (
-    run_images.PICTURE_ENDING, ".png", ".preview.jpg", ".jpg", ".preview.jpeg", ".jpeg", ".preview.webp", ".webp",
-)  # fmt: skip
-"""What a WebUI looks for beside a LoRA, in its order."""
 
 
 @dataclass(frozen=True)
@@ -220,13 +217,14 @@ def inside(name: str, folders: Folders) -> Path | None:
 
 
 def picture(lora: Path, folders: Folders) -> bytes | None:
-    """A small picture of a LoRA, as a JPEG: that beside it, or the strip of its run, or the latest of its film."""
+    """A small picture of a LoRA, as a JPEG: the user's own beside it, the strip of its run, that made by itself, or the
+    latest of its film."""
     from PIL import Image
 
-    beside = (lora.with_name(lora.stem + ending) for ending in _IMAGE_ENDINGS)
-    own = next((path for path in beside if is_file(path)), None)
-    kept = run_images.of_lora(lora, folders) if own is None else run_images.RunImages()
-    path = own or kept.strip or (kept.images[-1].path if kept.images else None)
+    beside = picture_of(lora)
+    is_own = beside is not None and not is_made(beside)
+    kept = run_images.RunImages() if is_own else run_images.of_lora(lora, folders)
+    path = kept.strip or beside or (kept.images[-1].path if kept.images else None)
     if path is None:
         return None
     try:

@@ -17,13 +17,12 @@ from ...errors import OutputError, UserError
 from ...job import Job, Preview
 from ...jobs.run_status import latest_previews
 from ...models.checkpoint.header import read_header
+from ...networks.files import picture
 from ...networks.files.edit import copied
 from ...networks.files.settings import settings_of
 from ...paths import Folders, candidates, is_file, open_file, path_problem, write_whole
 from ...text.messages import Message, from_json
 
-PICTURE_ENDING = ".preview.png"
-"""Of a LoRA's picture beside it, which WebUIs show as well."""
 _STRIP = "effect.png"
 _SAMPLE = re.compile(r"(\d+)_(?:p(\d+)_)?[+-].*\.png")
 
@@ -135,12 +134,12 @@ def keep(lora: Path, folders: Folders) -> Path:
     if there is not None:
         return there
     copy = copied(lora, _place_for(lora, folders)[0])
-    picture = copy.with_name(copy.stem + PICTURE_ENDING)
+    beside = copy.with_name(copy.stem + picture.ENDING)
     # The LoRA is what was asked for; without a picture of its own, the gallery shows another one of the run.
     with suppress(OSError, OutputError):
-        if not picture.exists():
+        if not beside.exists():
             with open_file(lora.with_suffix(".png")) as file:
-                write_whole(picture, [file.read()])
+                write_whole(beside, [file.read()])
     return copy
 
 
