@@ -205,7 +205,8 @@
     }
 
     function endOf(run) {
-        if (run.state === "done") return say("status.ended", {steps: run.step, time: duration(run.seconds)});
+        const values = {steps: run.step, count: run.step - run.before, time: duration(run.seconds)};
+        if (run.state === "done") return say(run.before ? "status.ended_continued" : "status.ended", values);
         return run.steps ? say("status.ended_at", run) : "";
     }
 

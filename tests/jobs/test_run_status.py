@@ -59,6 +59,15 @@ def test_a_run_from_its_beginning_to_its_end() -> None:
     assert (now.state, now.path, now.effect, now.seconds) == ("done", Path("x"), effect, 7.0)
 
 
+def test_a_continued_run_tells_what_was_done_before() -> None:
+    status = RunStatus(Clock())
+    assert status.snapshot().before == 0
+    steps(status, [1.0] * 3, begin=281)
+    assert status.snapshot().before == 280
+    steps(status, [1.0] * 3)  # the next of several passes, which is done here from its beginning
+    assert status.snapshot().before == 0
+
+
 def test_each_event_gives_another_number_and_nothing_else_does() -> None:
     status = RunStatus()
     assert status.snapshot().number == status.snapshot().number == 0

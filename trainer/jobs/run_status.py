@@ -51,12 +51,13 @@ class Snapshot:
         model: the name of the one it trains on; empty until it is there.
         phase: what it is doing; ``done`` of ``total`` where it can be counted.
         step, steps: the last finished step of how many.
+        before: how many of them an earlier program has done, from whose state the run was continued.
         loss: of that step.
         smoothed: exponential moving average of the losses with weight 0.95, corrected for its start.
         rates: the learning rate of each parameter group.
         steps_per_second: over the last minute, without pauses; None until it is known.
         seconds_left: of training, at that speed.
-        seconds: since the run began, pauses included.
+        seconds: since the run began or was continued, pauses included.
         images: the latest, oldest first.
         saved: every file, with its step.
         effect: what the finished LoRA does.
@@ -74,6 +75,7 @@ class Snapshot:
     total: int = 0
     step: int = 0
     steps: int = 0
+    before: int = 0
     loss: float | None = None
     smoothed: float | None = None
     rates: tuple[float, ...] = ()
@@ -161,8 +163,9 @@ class RunStatus:
         return now
 
     def _after_step(self, step: Step) -> Snapshot:
+        before = self._now.before if self._now.step else step.number - 1
         if step.number <= self._now.step:  # the next of several passes
-            self._curve, self._times = _Curve(), deque()
+            self._curve, self._times, before = _Curve(), deque(), 0
         self._curve.add(step)
         moment = self._clock()
         self._times.append((moment, step.number))
@@ -174,6 +177,7 @@ class RunStatus:
             total=step.total,
             step=step.number,
             steps=step.total,
+            before=before,
             loss=step.loss,
             smoothed=self._curve.smoothed,
             rates=step.rates,

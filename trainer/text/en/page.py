@@ -139,6 +139,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.can_continue": "It can be continued where it was broken off.",
         "status.continue_at": "It can be continued after step {step}.",
         "status.ended": "{steps} steps in {time}",
+        "status.ended_continued": "{steps} steps, the last {count} of them in {time}",
         "status.ended_at": "at step {step} of {steps}",
         "status.starting": "starting",
         "status.curve": "loss, steps {first} to {last}: {low} to {high}",

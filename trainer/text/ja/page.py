@@ -138,6 +138,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "status.can_continue": "中断したところから続けられます。",
         "status.continue_at": "ステップ {step} の続きから再開できます。",
         "status.ended": "{steps}ステップ、{time}",
+        "status.ended_continued": "{steps}ステップ (再開後の{count}ステップ: {time})",
         "status.ended_at": "ステップ {step} / {steps} まで",
         "status.starting": "準備中",
         "status.curve": "損失、ステップ {first}〜{last}: {low}〜{high}",
