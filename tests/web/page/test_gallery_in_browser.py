@@ -195,7 +195,7 @@ def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     }""")
     said = page.locator("#trainyard_memory").first  # Gradio 3 gives its id to what is inside, too
     someone.until(lambda: re.search(r"(· a|^A) file of [\d.]+ MB", said.inner_text()))
-    someone.write("train_iterations", "20")  # long enough to be seen
+    someone.write("train_iterations", "60")  # long enough to be seen
     someone.press("start")
     someone.run_status("Saved: ")
     someone.until(lambda: page.evaluate("told") == ["Done: red_2"])

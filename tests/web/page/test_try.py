@@ -30,7 +30,7 @@ def test_pictures_are_stopped(visit: Callable[..., Visitor]) -> None:
     someone = visit()
     someone.choose("iLECO")
     someone.write("original_prompt", "a red circle")
-    someone.write("image_size", "256")
+    someone.write("image_size", "512")  # it never comes to its end, so it may take long
     someone.write("draw_steps", "150")
     someone.press("generate_original")
     stop = someone.page.locator("#trainyard_prompts .trainyard-sheet .trainyard-button")
