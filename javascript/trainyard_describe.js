@@ -115,7 +115,7 @@
         const {inputs, room} = place;
         const kind = kindOf(inputs.captioner.value);
         const chosen = place.found.find((each) => each.name === inputs.captioner.value);
-        const suit = (FIELDS[kind] || []).filter((name) => !chosen || chosen.is_asked || !ASKED.includes(name));
+        const suit = (FIELDS[kind] || []).filter((name) => !chosen || chosen.takes_prompt || !ASKED.includes(name));
         const shown = ["captioner", "mode", "trigger", ...suit, ...(kind === ADDRESS ? ["url"] : [])];
         for (const [name, input] of Object.entries(inputs)) input.parentElement.hidden = !shown.includes(name);
         place.start.disabled = !kind || Boolean(chosen && chosen.problem);

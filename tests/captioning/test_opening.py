@@ -134,9 +134,9 @@ def test_interrogators_and_addresses(folders: Folders) -> None:
         ("CLIP", "text", "CLIP, of this WebUI"),
         ("DeepBooru", "tags", "DeepBooru, of this WebUI"),
     ]
-    assert not any(each.is_asked for each in sources(folders, place)), "their prompts are the WebUI's"
+    assert not any(each.takes_prompt for each in sources(folders, place)), "their prompts are the WebUI's"
     captioner_in(folders.models / "captioners" / "blip", model_type="blip")
-    assert [each.name for each in sources(folders, place) if each.is_asked] == ["blip"]
+    assert [each.name for each in sources(folders, place) if each.takes_prompt] == ["blip"]
     assert open_captioner(CaptionRequest("CLIP"), folders, place).describe(IMAGE, never).text == "CLIP"
     assert isinstance(open_captioner(CaptionRequest("http://127.0.0.1:1/v1"), folders, place), ChatCaptioner)
     with pytest.raises(UserError, match="outside your network"):

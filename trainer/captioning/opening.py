@@ -43,22 +43,21 @@ class Source:
         name: what :attr:`CaptionRequest.captioner` chooses it by.
         label: what it is called on the page.
         makes: tags or a text.
-        is_asked: whether it does as a request's prompt and detail say; a WebUI's interrogator does as the WebUI's
-            settings do.
+        takes_prompt: whether it heeds a request's prompt and detail. A WebUI's interrogator heeds the WebUI's settings.
         problem: why it cannot be used; None if nothing is known.
     """
 
     name: str
     label: Message
     makes: str
-    is_asked: bool
+    takes_prompt: bool
     problem: Message | None = None
 
 
 def sources(folders: Folders, place: Place) -> list[Source]:
     """All that are found on this machine; a server is known by its address only."""
     hosts = [
-        Source(name, message("captioning.of_webui", name=name), TEXT if name == "CLIP" else TAGS, is_asked=False)
+        Source(name, message("captioning.of_webui", name=name), TEXT if name == "CLIP" else TAGS, takes_prompt=False)
         for name in place.interrogators
     ]
     key = {TAGS: "captioning.tagger", TEXT: "captioning.captioner"}

@@ -66,7 +66,8 @@ def defaults(settings: Settings, folder: Path) -> dict[str, Any]:
     has_wide = any(len(shape) == 4 and shape[-1] > 1 for shape in shapes)
     fitting = _fitting(modules)
     as_wide = [each for each in fitting if NETWORK_TYPES[each].include_resnets == has_wide]
-    return {"network_type": chosen[0]} if (chosen := as_wide or fitting) else {}
+    chosen = as_wide or fitting
+    return {"network_type": chosen[0]} if chosen else {}
 
 
 def _fitting(modules: Mapping[str, Mapping[str, Key]]) -> list[str]:

@@ -23,7 +23,7 @@ from tests.helpers.browser.gradios import ROOT
 TOY = ROOT / "tests" / "toy" / "toy-sd1.safetensors"
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
-"""The first there is. The shell draws the same without the windows around it, for a quarter less of the processor."""
+"""The first there is. The shell draws the same without the windows around it, for 30 % less of the processor."""
 
 
 @dataclass(frozen=True)

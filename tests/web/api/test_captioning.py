@@ -81,7 +81,7 @@ def test_nothing_is_there_at_first(server: Server, number: str, folders: Folders
 def test_a_set_is_described(server: Server, number: str, folders: Folders) -> None:
     make_tagger(folders.data / "taggers" / "tiny", [("one_thing", 0), ("other", 0)])
     assert server.get("/captioners")["captioners"] == [
-        {"name": "tiny", "label": "tiny (tags)", "makes": "tags", "is_asked": False, "problem": ""}
+        {"name": "tiny", "label": "tiny (tags)", "makes": "tags", "takes_prompt": False, "problem": ""}
     ]
     asked = {"set": number, "captioner": "tiny", "threshold": 0, "unwanted": "other", "names": ["a.png", "c.png"]}
     status, begun = server.ask("/captioning/start", asked)

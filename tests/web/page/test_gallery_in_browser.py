@@ -217,6 +217,7 @@ def test_the_gallery(visit: Callable[..., Visitor], site: Site) -> None:
     inside(dialog, "Train on").click()
     someone.message("The next LoRA continues from theirs")
     someone.until(lambda: someone.box("network_resume").input_value() == "theirs")
+    assert someone.page.is_checked("#trainyard_mode input[value='LoRA']"), "iLECO does not continue"
 
     someone.tab("Gallery")
     page.fill("#trainyard_gallery input[type=search]", "circle")

@@ -49,7 +49,7 @@ def lora_names(folder: Path) -> list[str]:
 
 
 def lora_files(folder: Path) -> Iterator[Path]:
-    """The files of these; without the guests, which are gone in a moment."""
+    """The files of these, without those of :func:`guest_name`."""
     return (path for path in folder.rglob(f"*{ENDING}") if not _IS_GUEST.fullmatch(path.stem))
 
 

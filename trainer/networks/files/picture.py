@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ENDING: Final = ".preview.png"
 """Of ours."""
 _ENDINGS: Final = (ENDING, ".png", ".preview.jpg", ".jpg", ".preview.jpeg", ".jpeg", ".preview.webp", ".webp")
-"""What a WebUI looks for beside a LoRA, in its order."""
+"""What a WebUI looks for beside a LoRA."""
 _MADE: Final = "trainyard"
 """Under which a picture that was made by itself says so: what the user has put there instead stays."""
 

@@ -92,7 +92,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- into the form
         "run.settings_of": "The settings of {name} are in the form, for a new LoRA.",
         "run.trains_on": "The next LoRA continues from {name}, with its settings.",
-        "run.trains_on_other": "The next LoRA continues from {name}. It has no settings of Trainyard: the form keeps "
-        "its own.",
+        "run.trains_on_other": "The next LoRA continues from {name}, in the mode {mode}. {name} has no settings that a "
+        "LoRA can be continued with, so those of the form stay.",
     }
 )

@@ -91,7 +91,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         # ---- フォームへ
         "run.settings_of": "{name} の設定をフォームに入れました。新しいLoRAとして学習できます。",
         "run.trains_on": "次のLoRAは {name} の設定で、その続きから学習します。",
-        "run.trains_on_other": "次のLoRAは {name} の続きから学習します。Trainyardの設定が入っていないため、フォームは"
-        "そのままです。",
+        "run.trains_on_other": "次のLoRAは {name} の続きから、モード「{mode}」で学習します。{name} には"
+        "続きの学習に使える設定がないため、フォームの設定を使います。",
     }
 )

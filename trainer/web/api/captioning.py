@@ -28,8 +28,8 @@ class _Routes:
     def captioners(self) -> dict[str, Any]:
         """What can describe images: taggers and captioners that are found, and the WebUI's interrogators.
 
-        "makes" is tags or text, "is_asked" whether one heeds a prompt and a detail, "problem" why one cannot be used;
-        "folder" is where to put more.
+        "makes" is tags or text, "takes_prompt" whether one heeds a prompt and a detail, "problem" why one cannot
+        be used; "folder" is where to put more.
         """
         return self._captioning.sources()
 

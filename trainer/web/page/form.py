@@ -16,6 +16,7 @@ from ...config.settings import ROWS, SECOND_PASS_KEY, SECTIONS, Row, Settings, r
 from ...config.values import read_value, to_json_value
 from ...text.words import Words
 from ..services import defaults
+from ..services.advice import DECISIVE
 
 PREFIX = "trainyard"
 SECOND = f"{PREFIX}_second"
@@ -27,8 +28,6 @@ SUBJECT = (
 """What is learned and what the result is called: first in the form, in this order."""
 ELSEWHERE = ("mode", "model", "vae", "original_image", "target_image", "use_2nd_pass_settings")
 """Fields placed elsewhere on the page."""
-DECISIVE = ("mode", "model", "vae", "prediction", "network_resume")
-"""What decides which defaults suit."""
 _LONG = ("literals",)
 _WHAT = ("text", "path", "file name", "file name pattern")
 """The kinds of what our presets leave to the user: texts, paths and names."""

@@ -174,6 +174,10 @@ class _Train:
         typed = self.form.component("network_resume").blur  # half a path is nobody's
         for event in (self.fit.click, typed, *map(changes, decisive)):
             asked.append(on(event, self._fit, fields, [self.answer], latest=True))
+        picked = [*whole, message, *editing, tabs, self.saved.dropped, self.saved.chosen]
+        picked.append(self.form.folds[row_of("network_resume").section])
+        put = on(self.pick.click, self._pick, [self.picked, self.form.component("mode")], picked)
+        asked.append(on(put.then, self._fit, fields, [self.answer], latest=True))
         fit = [self.saved.card, *fields]
         for event in (self.saved.make_fit.click, changes(self.saved.card)):
             asked.append(on(event, self._make_fit, fit, [self.answer, message], latest=True))
@@ -181,9 +185,6 @@ class _Train:
             on_page(answered.then, "(...values) => window.trainyard.fill(...values)", [self.answer, *fields], whole)
         on(self.measure.click, self._measure, [self.measured, self.edited, *fit], [self.memory], latest=True)
         on(self.leave.click, lambda: self._editing(0), [], editing)
-        picked = [*whole, message, *editing, tabs, self.saved.dropped, self.saved.chosen]
-        picked.append(self.form.folds[row_of("network_resume").section])
-        on(self.pick.click, self._pick, [self.picked], picked)
         self.saved.wire(
             fields,
             self.message,
@@ -361,12 +362,12 @@ class _Train:
 
     # ---- a job of the queue -----------------------------------------------------------------------------------------
 
-    def _pick(self, picked: str) -> list[Any]:
+    def _pick(self, picked: str, mode: str) -> list[Any]:
         """Put a job into the form: to edit it if it is not done, otherwise to start a new one from it; or the settings
-        of a LoRA of the gallery."""
+        of a LoRA of the gallery. ``mode``: what is chosen in the form."""
         kind, _, name = picked.partition(":")
         if kind in (SETTINGS_OF, TRAIN_ON):
-            return self._pick_lora(name, trains_on=kind == TRAIN_ON)
+            return self._pick_lora(name, mode, trains_on=kind == TRAIN_ON)
         try:
             entry = self.context.worker.store.get(int(picked))
             settings = self.context.worker.store.given(entry.id)
@@ -379,11 +380,13 @@ class _Train:
         copied = self.message.answer("run.copied", name=entry.name)
         return [*self._filled(copy), copied, *self._editing(0), *besides]
 
-    def _pick_lora(self, name: str, *, trains_on: bool) -> list[Any]:
-        """Put what a LoRA was trained with into the form, for a new one; ``trains_on``: which continues from it."""
+    def _pick_lora(self, name: str, mode: str, *, trains_on: bool) -> list[Any]:
+        """Put what a LoRA was trained with into the form, for a new one; ``trains_on``: which continues from it, in the
+        form's mode or one that can, where the LoRA has no settings to do so with."""
         opened = gr.update(open=True) if trains_on else gr.update()
         besides = [gr.update(selected=TAB), gr.update(value=None), gr.update(value=""), opened]
-        path = inside(name, self.context.folders)
+        path, continuing = inside(name, self.context.folders), row_of("network_resume").modes
+        settings: Settings | None = None
         try:
             if path is None:
                 raise UserError("web.no_such_lora", where=name)
@@ -391,9 +394,12 @@ class _Train:
         except UserError as error:
             if path is None or not trains_on:
                 return [*self._unchanged(), self.message.wrong(error), *(gr.update() for _ in range(7))]
+        if settings is None or (trains_on and settings.mode not in continuing):
+            mode = mode if mode in continuing else continuing[0]
             updates = self._unchanged()
-            updates[self.form.place_of("network_resume")] = gr.update(value=name)
-            told = self.message.answer("run.trains_on_other", name=name)
+            for setting, value in (("network_resume", name), ("mode", mode)):
+                updates[self.form.place_of(setting)] = gr.update(value=value)
+            told = self.message.answer("run.trains_on_other", name=name, mode=mode)
             return [*updates, told, *self._editing(0), *besides]
         settings = replace(settings, save_lora_name=self.context.worker.store.proposed_name(name))
         if trains_on:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ...config.settings import Settings
 from ...errors import UserError
@@ -54,8 +54,12 @@ class _Question:
         return Settings(**asdict(self))
 
 
+DECISIVE: Final = tuple(each.name for each in fields(_Question))
+"""The settings, by short name, that decide which defaults suit."""
+
+
 def _question_of(settings: Settings) -> _Question:
-    return _Question(**{each.name: getattr(settings, each.name) for each in fields(_Question)})
+    return _Question(**{name: getattr(settings, name) for name in DECISIVE})
 
 
 class Advisor:

@@ -53,7 +53,7 @@ class Captioning:
                     "name": each.name,
                     "label": each.label,
                     "makes": each.makes,
-                    "is_asked": each.is_asked,
+                    "takes_prompt": each.takes_prompt,
                     "problem": each.problem or "",
                 }
                 for each in found
